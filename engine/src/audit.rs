@@ -1,0 +1,208 @@
+//! A second opinion on a journal: adds up what its records say without the actors' rules, then compares.
+//!
+//! Shares the event types with the engine and nothing else: buckets are summed from facts, decisions counted per order.
+
+use crate::event::{Allocation, ArchiveFact, Bucket, Event, OrderFact, Record, StockFact};
+use crate::ids::{HoldKey, Location, OrderId, PartitionId, Seq, Sku};
+use crate::invariants::{self, Violation};
+use crate::partition::Partition;
+use std::collections::BTreeMap;
+
+/// Sums of one SKU at one location.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Sums {
+    on_hand: i64,
+    held: i64,
+    pinned: i64,
+    committed: i64,
+    damaged: i64,
+    quality_control: i64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Held,
+    Pinned,
+    Committed,
+    Released,
+}
+
+/// Adds up records in journal order.
+#[derive(Debug, Default)]
+pub struct Audit {
+    seqs: BTreeMap<PartitionId, Seq>,
+    versions: BTreeMap<Sku, u64>,
+    sums: BTreeMap<(Sku, Location), Sums>,
+    holds: BTreeMap<(Sku, HoldKey), (Stage, Vec<Allocation>)>,
+    orders: BTreeMap<OrderId, bool>,
+    events: u64,
+    reservations: u64,
+    violations: Vec<Violation>,
+}
+
+/// What was looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Checked {
+    pub events: u64,
+    pub orders: u64,
+    pub reservations: u64,
+    pub skus: u64,
+}
+
+impl Audit {
+    pub fn add(&mut self, partition: PartitionId, record: &Record) {
+        self.events += 1;
+        let last = self.seqs.entry(partition).or_default();
+        if record.seq != *last + 1 {
+            let gap = format!("I14 partition {} has record {} after {last}", partition.0, record.seq);
+            self.violations.push(gap);
+        }
+        *last = record.seq;
+        match &record.event {
+            Event::Stock { sku, fact } => self.add_stock(sku, fact),
+            Event::Order { order, fact } => self.add_order(*order, fact),
+            Event::Archive(ArchiveFact::Orders(orders)) => orders.iter().for_each(|id| self.archived(*id)),
+            Event::Archive(ArchiveFact::Keys(_) | ArchiveFact::Restored { .. }) | Event::Key(_) => {}
+        }
+    }
+
+    fn add_order(&mut self, order: OrderId, fact: &OrderFact) {
+        match fact {
+            OrderFact::Placed(placed) => {
+                self.reservations += u64::from(placed.kind == crate::event::Kind::Reservation);
+                if self.orders.insert(order, false).is_some() {
+                    self.violations.push(format!("I13 order {order} was placed twice"));
+                }
+            }
+            OrderFact::Paid { .. } | OrderFact::Confirmed { .. } => {
+                if self.orders.insert(order, true) == Some(true) {
+                    self.violations.push(format!("I6 order {order} was sold twice"));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn archived(&mut self, order: OrderId) {
+        if !self.orders.contains_key(&order) {
+            self.violations.push(format!("I14 order {order} was archived but never placed"));
+        }
+    }
+
+    fn add_stock(&mut self, sku: &Sku, fact: &StockFact) {
+        let moved = match fact {
+            StockFact::Set { location, delta, version, .. } => {
+                self.sum(sku, location).on_hand += delta;
+                Some((*version, 1))
+            }
+            StockFact::Adjusted { location, bucket, delta, version, .. } => {
+                let sums = self.sum(sku, location);
+                match bucket {
+                    Bucket::OnHand => sums.on_hand += delta,
+                    Bucket::Damaged => sums.damaged += delta,
+                    Bucket::QualityControl => sums.quality_control += delta,
+                }
+                Some((*version, 1))
+            }
+            StockFact::ThresholdSet { version, .. } => Some((*version, 1)),
+            StockFact::HoldPlaced { hold, allocations, version, .. } => {
+                self.place(sku, *hold, allocations);
+                Some((*version, allocations.len() as u64))
+            }
+            StockFact::HoldPinned { hold, version, .. } => Some((*version, self.turn(sku, *hold, Stage::Pinned))),
+            StockFact::HoldUnpinned { hold, version, .. } => Some((*version, self.turn(sku, *hold, Stage::Held))),
+            StockFact::HoldCommitted { hold, version } => Some((*version, self.turn(sku, *hold, Stage::Committed))),
+            StockFact::HoldReleased { hold, version, .. } => Some((*version, self.turn(sku, *hold, Stage::Released))),
+            StockFact::HoldForbidden { .. } | StockFact::LevelCrossed { .. } => None,
+        };
+        if let Some((version, movements)) = moved {
+            self.advance_version(sku, version, movements);
+        }
+    }
+
+    fn advance_version(&mut self, sku: &Sku, version: u64, movements: u64) {
+        let last = self.versions.entry(sku.clone()).or_default();
+        if *last + movements != version {
+            self.violations.push(format!("I3 {sku} went from movement {last} to {version} by {movements}"));
+        }
+        *last = version;
+    }
+
+    fn sum(&mut self, sku: &Sku, location: &Location) -> &mut Sums {
+        self.sums.entry((sku.clone(), location.clone())).or_default()
+    }
+
+    fn place(&mut self, sku: &Sku, hold: HoldKey, allocations: &[Allocation]) {
+        for allocation in allocations {
+            self.sum(sku, &allocation.location).held += i64::from(allocation.quantity.0);
+        }
+        if self.holds.insert((sku.clone(), hold), (Stage::Held, allocations.to_vec())).is_some_and(|(stage, _)| stage != Stage::Released) {
+            self.violations.push(format!("I4 order {} holds {sku} twice", hold.order));
+        }
+    }
+
+    fn turn(&mut self, sku: &Sku, hold: HoldKey, next: Stage) -> u64 {
+        let Some((stage, allocations)) = self.holds.get(&(sku.clone(), hold)).cloned() else {
+            self.violations.push(format!("I4 {sku} moved a hold of order {} it never placed", hold.order));
+            return 0;
+        };
+        if matches!(stage, Stage::Committed | Stage::Released) {
+            self.violations.push(format!("I4 the hold of order {} on {sku} was resolved twice", hold.order));
+        }
+        for Allocation { location, quantity } in &allocations {
+            let sums = self.sum(sku, location);
+            sums.add(stage, -i64::from(quantity.0));
+            sums.add(next, i64::from(quantity.0));
+        }
+        let movements = allocations.len() as u64;
+        match next {
+            // Resolved for good: forgetting it keeps the audit of a long journal small.
+            Stage::Released | Stage::Committed => self.holds.insert((sku.clone(), hold), (next, Vec::new())),
+            Stage::Held | Stage::Pinned => self.holds.insert((sku.clone(), hold), (next, allocations)),
+        };
+        movements
+    }
+
+    /// Compares the sums with the folded state, and the partitions with each other.
+    pub fn finish(mut self, partitions: &[Partition]) -> (Checked, Vec<Violation>) {
+        for partition in partitions {
+            for (sku, stock) in partition.skus() {
+                for place in &stock.places {
+                    let buckets = &place.buckets;
+                    let folded = Sums {
+                        on_hand: i64::from(buckets.on_hand.0),
+                        held: i64::from(buckets.held.0),
+                        pinned: i64::from(buckets.pinned.0),
+                        committed: i64::from(buckets.committed.0),
+                        damaged: i64::from(buckets.damaged.0),
+                        quality_control: i64::from(buckets.quality_control.0),
+                    };
+                    let summed = self.sums.get(&(sku.clone(), place.name.clone())).copied().unwrap_or_default();
+                    if folded != summed {
+                        self.violations.push(format!("I3 {sku} at {}: movements sum to {summed:?}, state says {folded:?}", place.name));
+                    }
+                }
+            }
+        }
+        self.violations.extend(invariants::check(partitions));
+        let checked = Checked {
+            events: self.events,
+            orders: self.orders.len() as u64 - self.reservations,
+            reservations: self.reservations,
+            skus: self.versions.len() as u64,
+        };
+        (checked, self.violations)
+    }
+}
+
+impl Sums {
+    fn add(&mut self, stage: Stage, units: i64) {
+        match stage {
+            Stage::Held => self.held += units,
+            Stage::Pinned => self.pinned += units,
+            Stage::Committed => self.committed += units,
+            // Released units are free again: they are in no bucket of their own.
+            Stage::Released => {}
+        }
+    }
+}

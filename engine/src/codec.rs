@@ -1,0 +1,221 @@
+//! Bytes of events, batches, projections and snapshots.
+//!
+//! A record is a version byte and a postcard body. A frame is what one commit writes: a header with a checksum, then
+//! entries `partition u16 | seq u64 | length u32 | record` of any number of partitions. Every length is bounded before
+//! it is believed, and bytes that do not end where they should are refused.
+
+use crate::event::{KeptAnswer, OrderRecord, Record};
+use crate::ids::{Fingerprint, PartitionId, Seq};
+use crate::limits;
+use crate::plant::{self, Bug};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// Version of the record encoding. Older versions stay readable for ever; golden files hold them to it.
+pub const VERSION: u8 = 1;
+const MAGIC: [u8; 4] = *b"HFJ1";
+const HEADER: usize = 12;
+const ENTRY: usize = 14;
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    #[error("the bytes end inside a value")]
+    Short,
+    #[error("unknown version {0}")]
+    Version(u8),
+    #[error("not a frame of a journal")]
+    Magic,
+    #[error("checksum does not match")]
+    Checksum,
+    #[error("a value of {0} bytes is over the limit")]
+    TooLong(usize),
+    #[error("malformed value: {0}")]
+    Malformed(String),
+    #[error("{0} bytes left over")]
+    LeftOver(usize),
+}
+
+/// Events of one or more partitions on their way to the journal.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    /// Encoded entries.
+    pub entries: Vec<u8>,
+    /// Highest sequence number per partition in this batch.
+    pub upto: Vec<(PartitionId, Seq)>,
+    pub events: u32,
+}
+
+impl Batch {
+    pub fn is_empty(&self) -> bool {
+        self.events == 0
+    }
+
+    pub fn push(&mut self, partition: PartitionId, record: &Record) {
+        let start = self.entries.len();
+        self.entries.extend_from_slice(&partition.0.to_le_bytes());
+        self.entries.extend_from_slice(&record.seq.to_le_bytes());
+        self.entries.extend_from_slice(&[0; 4]);
+        self.entries.push(VERSION);
+        self.entries = append(record, std::mem::take(&mut self.entries));
+        let length = (self.entries.len() - start - ENTRY) as u32;
+        self.entries[start + 10..start + ENTRY].copy_from_slice(&length.to_le_bytes());
+        self.events += 1;
+        match self.upto.iter_mut().find(|(other, _)| *other == partition) {
+            Some((_, seq)) => *seq = record.seq,
+            None => self.upto.push((partition, record.seq)),
+        }
+    }
+
+    /// Takes what is gathered and leaves an empty batch with the same room.
+    pub fn take(&mut self) -> Self {
+        let room = self.entries.capacity().min(1 << 20);
+        std::mem::replace(self, Self { entries: Vec::with_capacity(room), ..Self::default() })
+    }
+
+    /// Appends the entries of a later batch.
+    pub fn extend(&mut self, other: &Batch) {
+        self.entries.extend_from_slice(&other.entries);
+        self.events += other.events;
+        for (partition, seq) in &other.upto {
+            match self.upto.iter_mut().find(|(known, _)| known == partition) {
+                Some((_, upto)) => *upto = *seq,
+                None => self.upto.push((*partition, *seq)),
+            }
+        }
+    }
+
+    /// The frame to write: header, checksum, entries.
+    pub fn frame(&self) -> Vec<u8> {
+        let mut frame = Vec::with_capacity(HEADER + self.entries.len());
+        frame.extend_from_slice(&MAGIC);
+        frame.extend_from_slice(&crc32fast::hash(&self.entries).to_le_bytes());
+        frame.extend_from_slice(&(self.entries.len() as u32).to_le_bytes());
+        frame.extend_from_slice(&self.entries);
+        frame
+    }
+}
+
+/// One event of a frame, still encoded.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Entry<'a> {
+    pub partition: PartitionId,
+    pub seq: Seq,
+    record: &'a [u8],
+}
+
+impl Entry<'_> {
+    pub fn decode(&self) -> Result<Record, Error> {
+        decode(self.record)
+    }
+}
+
+/// Length in bytes of the frame that begins here, if its header is whole.
+pub fn frame_len(bytes: &[u8]) -> Result<usize, Error> {
+    let header = bytes.get(..HEADER).ok_or(Error::Short)?;
+    if header[..4] != MAGIC {
+        return Err(Error::Magic);
+    }
+    Ok(HEADER + read_u32(&header[8..]) as usize)
+}
+
+/// Checks a frame and walks its entries.
+pub fn read_frame(frame: &[u8]) -> Result<Frame<'_>, Error> {
+    let length = frame_len(frame)?;
+    let entries = frame.get(HEADER..length).ok_or(Error::Short)?;
+    if frame.len() > length {
+        return Err(Error::LeftOver(frame.len() - length));
+    }
+    if crc32fast::hash(entries) != read_u32(&frame[4..]) && !plant::active(Bug::TornTailAccepted) {
+        return Err(Error::Checksum);
+    }
+    Ok(Frame { rest: entries })
+}
+
+/// Iterator over the entries of a checked frame.
+#[derive(Clone, Debug)]
+pub struct Frame<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Iterator for Frame<'a> {
+    type Item = Result<Entry<'a>, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let entry = self.entry();
+        if entry.is_err() {
+            self.rest = &[];
+        }
+        Some(entry)
+    }
+}
+
+impl<'a> Frame<'a> {
+    fn entry(&mut self) -> Result<Entry<'a>, Error> {
+        let head = self.rest.get(..ENTRY).ok_or(Error::Short)?;
+        let length = read_u32(&head[10..]) as usize;
+        if length > limits::MAX_RECORD_BYTES {
+            return Err(Error::TooLong(length));
+        }
+        let record = self.rest.get(ENTRY..ENTRY + length).ok_or(Error::Short)?;
+        let mut seq = [0; 8];
+        seq.copy_from_slice(&head[2..10]);
+        self.rest = &self.rest[ENTRY + length..];
+        let partition = PartitionId(u16::from_le_bytes([head[0], head[1]]));
+        Ok(Entry { partition, seq: Seq::from_le_bytes(seq), record })
+    }
+}
+
+fn read_u32(bytes: &[u8]) -> u32 {
+    u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
+}
+
+fn append<T: Serialize>(value: &T, buffer: Vec<u8>) -> Vec<u8> {
+    match postcard::to_extend(value, buffer) {
+        Ok(buffer) => buffer,
+        // Our own types into memory: there is no way for this to fail.
+        Err(error) => unreachable!("encoding failed: {error}"),
+    }
+}
+
+/// A value behind the version byte.
+pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
+    append(value, vec![VERSION])
+}
+
+/// The inverse of [`encode`]. Refuses unknown versions, lengths over the limit and bytes left over.
+pub fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Error> {
+    let (version, body) = bytes.split_first().ok_or(Error::Short)?;
+    if *version != VERSION {
+        return Err(Error::Version(*version));
+    }
+    match postcard::take_from_bytes(body) {
+        Ok((value, [])) => Ok(value),
+        Ok((_, rest)) => Err(Error::LeftOver(rest.len())),
+        Err(postcard::Error::DeserializeUnexpectedEnd) => Err(Error::Short),
+        Err(error) => Err(Error::Malformed(error.to_string())),
+    }
+}
+
+/// Row of a closed order in the projection.
+pub fn encode_history(history: &[OrderRecord]) -> Vec<u8> {
+    encode(&history)
+}
+
+pub fn decode_history(row: &[u8]) -> Result<Vec<OrderRecord>, Error> {
+    decode(row)
+}
+
+/// Row of an idempotency key in the projection.
+pub fn encode_key(fingerprint: Fingerprint, answer: &KeptAnswer) -> Vec<u8> {
+    encode(&(fingerprint, answer))
+}
+
+pub fn decode_key(row: &[u8]) -> Result<(Fingerprint, Arc<KeptAnswer>), Error> {
+    decode(row)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,82 @@
+//! The complete list of what one may ask of a partition.
+
+use crate::event::{Bucket, KeptAnswer, Kind, OrderRecord, Placed};
+use crate::ids::{AttemptId, Fingerprint, KeyHash, Label, Location, OrderId, PartitionId, Partitions, Provider, RequestId, Sku, Url};
+use crate::order::Outcome;
+use crate::quantity::Quantity;
+use std::sync::Arc;
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// `placed.number` is ignored: the partition numbers its orders.
+    Place { order: OrderId, placed: Box<Placed> },
+    GetOrder { order: OrderId, kind: Option<Kind> },
+    Cancel { order: OrderId, kind: Kind, reason: Option<Label> },
+    Confirm { order: OrderId, kind: Kind, reason: Option<Label> },
+    Extend { order: OrderId, ttl_ms: u64 },
+    StartPayment { order: OrderId, provider: Provider, return_url: Option<Url>, key: CommandKey },
+    /// A provider told the outcome of an attempt.
+    PaymentResult { attempt: AttemptId, outcome: Outcome },
+    SetStock { sku: Sku, location: Location, on_hand: Quantity, safety_stock: Option<Quantity>, priority: Option<u16>, expected: Option<u64> },
+    AdjustStock { sku: Sku, location: Location, bucket: Bucket, delta: i64, reason: Label, reference: Option<Label>, key: CommandKey },
+    SetThreshold { sku: Sku, threshold: Quantity },
+    GetStock { sku: Sku },
+    Availability { partition: PartitionId, skus: Vec<Sku> },
+}
+
+/// The idempotency key of a command whose answer no order keeps.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CommandKey {
+    pub hash: KeyHash,
+    pub fingerprint: Fingerprint,
+    pub request_id: RequestId,
+}
+
+impl Command {
+    /// The partition whose actor decides.
+    pub fn partition(&self, partitions: Partitions) -> PartitionId {
+        match self {
+            Command::Place { order, .. } | Command::GetOrder { order, .. } | Command::Cancel { order, .. } => order.partition(),
+            Command::Confirm { order, .. } | Command::Extend { order, .. } | Command::StartPayment { order, .. } => order.partition(),
+            Command::PaymentResult { attempt, .. } => attempt.order.partition(),
+            Command::SetStock { sku, .. } | Command::AdjustStock { sku, .. } => partitions.of_sku(sku),
+            Command::SetThreshold { sku, .. } | Command::GetStock { sku } => partitions.of_sku(sku),
+            Command::Availability { partition, .. } => *partition,
+        }
+    }
+
+    /// The order it is about, if any.
+    pub fn order(&self) -> Option<OrderId> {
+        match self {
+            Command::Place { order, .. } | Command::GetOrder { order, .. } | Command::Cancel { order, .. } => Some(*order),
+            Command::Confirm { order, .. } | Command::Extend { order, .. } | Command::StartPayment { order, .. } => Some(*order),
+            Command::PaymentResult { attempt, .. } => Some(attempt.order),
+            Command::SetStock { .. } | Command::AdjustStock { .. } | Command::SetThreshold { .. } => None,
+            Command::GetStock { .. } | Command::Availability { .. } => None,
+        }
+    }
+
+    /// The key whose kept answer decides whether it is executed at all.
+    pub fn key(&self) -> Option<&CommandKey> {
+        match self {
+            Command::StartPayment { key, .. } | Command::AdjustStock { key, .. } => Some(key),
+            Command::Place { .. } | Command::GetOrder { .. } | Command::Cancel { .. } | Command::Confirm { .. } => None,
+            Command::Extend { .. } | Command::PaymentResult { .. } | Command::SetStock { .. } => None,
+            Command::SetThreshold { .. } | Command::GetStock { .. } | Command::Availability { .. } => None,
+        }
+    }
+}
+
+/// What a command needs that left memory: looked up by the shell before the step, so that the step stays pure.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Loaded {
+    pub order: Option<Vec<OrderRecord>>,
+    pub key: Option<(Fingerprint, Arc<KeptAnswer>)>,
+}
+
+/// What of [`Loaded`] the partition does not have in memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Missing {
+    pub order: Option<OrderId>,
+    pub key: Option<KeyHash>,
+}

@@ -1,0 +1,241 @@
+//! The complete list of what can have happened. Events are journalled, folded and published; commands are not.
+//!
+//! Invariant: an event says everything its fold needs, absolute times and versions included, so replay never
+//! depends on today's rules. Variants are encoded by position: new ones go last, old ones are frozen.
+
+use crate::ids::{
+    AttemptId, CustomerId, Fingerprint, HoldKey, KeyHash, Label, Location, OrderId, Provider, RequestId, Seq, Sku, Url,
+};
+use crate::quantity::{Currency, Money, Quantity};
+use crate::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// One journalled event with its place in the dense sequence of its partition.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    pub seq: Seq,
+    pub at: Timestamp,
+    pub event: Event,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Event {
+    Stock { sku: Sku, fact: StockFact },
+    Order { order: OrderId, fact: Arc<OrderFact> },
+    Key(KeyFact),
+    Archive(ArchiveFact),
+}
+
+/// Where units stand. `held`, `pinned` and `committed` are moved by holds only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Bucket {
+    OnHand,
+    Damaged,
+    QualityControl,
+}
+
+/// Units taken from one location.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Allocation {
+    pub location: Location,
+    pub quantity: Quantity,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum ReleaseCause {
+    Released,
+    Expired,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Level {
+    Depleted,
+    Low,
+    Restored,
+}
+
+/// Facts of one SKU. `version` is the number of the last movement the fact makes; a fact moves one location per number.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum StockFact {
+    /// Absolute count of one location; `delta` is what it changed.
+    Set { location: Location, on_hand: Quantity, safety_stock: Quantity, priority: u16, delta: i64, version: u64 },
+    Adjusted { location: Location, bucket: Bucket, delta: i64, reason: Label, reference: Option<Label>, version: u64 },
+    ThresholdSet { threshold: Quantity, version: u64 },
+    HoldPlaced { hold: HoldKey, step: u32, allocations: Vec<Allocation>, ask_at: Timestamp, version: u64 },
+    HoldPinned { hold: HoldKey, step: u32, version: u64 },
+    HoldUnpinned { hold: HoldKey, step: u32, version: u64 },
+    HoldCommitted { hold: HoldKey, version: u64 },
+    HoldReleased { hold: HoldKey, cause: ReleaseCause, version: u64 },
+    /// A release came before its hold: the hold, should it still arrive, is refused.
+    HoldForbidden { hold: HoldKey },
+    /// Available crossed a threshold. No movement.
+    LevelCrossed { level: Level, available: u64 },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Kind {
+    Order,
+    /// The same saga without payment.
+    Reservation,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Line {
+    pub sku: Sku,
+    pub quantity: Quantity,
+    pub unit_price: Money,
+    pub seller: Option<Label>,
+    /// Compact JSON of the caller, kept as it came.
+    pub metadata: Option<Box<str>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PaymentRequest {
+    pub provider: Provider,
+    pub return_url: Option<Url>,
+}
+
+/// What a storefront asked for: everything of an order that never changes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Placed {
+    pub kind: Kind,
+    /// Counts the orders of all partitions without a meeting point: `count × partitions + partition + 1`.
+    pub number: u64,
+    pub fingerprint: Fingerprint,
+    pub request_id: RequestId,
+    pub customer: Option<CustomerId>,
+    pub currency: Option<Currency>,
+    pub lines: Vec<Line>,
+    pub allow_partial: bool,
+    pub expires_at: Timestamp,
+    pub shipping_address: Option<Box<str>>,
+    pub metadata: Option<Box<str>>,
+    pub payment: Option<PaymentRequest>,
+}
+
+/// What one SKU answered for all lines of an order that name it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SkuHold {
+    pub sku: Sku,
+    pub allocations: Vec<Allocation>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shortage {
+    /// Line of the order, from 1. Zero where there is no order.
+    pub line: u16,
+    pub sku: Sku,
+    pub requested: Quantity,
+    /// What could have been had; `None` if nobody ever stocked the SKU.
+    pub available: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum RefundReason {
+    /// The order was over and its units could not be held again.
+    OrderOver,
+    /// Another attempt had already paid.
+    PaidTwice,
+}
+
+/// Facts of one order. The state of an order is the fold of these, and so is every answer about it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum OrderFact {
+    Placed(Box<Placed>),
+    /// All units (or, where partial was allowed, some) are held.
+    Held { holds: Vec<SkuHold> },
+    Rejected { shortages: Vec<Shortage> },
+    Expired,
+    Cancelled { reason: Option<Label> },
+    Extended { expires_at: Timestamp },
+    /// Confirmed without a payment attempt: paid by invoice, or a reservation committed.
+    Confirmed { reason: Option<Label> },
+    PaymentStarted { attempt: u8, provider: Provider, return_url: Option<Url>, pin_until: Timestamp, key: Option<(KeyHash, Fingerprint)> },
+    PaymentOpened { attempt: u8, redirect_url: Url },
+    PaymentUnknown { attempt: u8 },
+    /// The buyer may try again until `expires_at`.
+    PaymentDeclined { attempt: u8, expires_at: Timestamp },
+    PaymentVoided { attempt: u8 },
+    /// The units of this order are sold.
+    Paid { attempt: u8 },
+    /// Money came for an order that was over.
+    PaymentLate { attempt: u8 },
+    /// All units could be held again for a late payment: a new generation of holds.
+    Reheld { generation: u8, holds: Vec<SkuHold> },
+    /// `generation` of holds, if any were tried for this payment, is to be released.
+    RefundDue { attempt: u8, generation: u8, reason: RefundReason },
+    Refunded { attempt: u8 },
+    /// Every SKU has carried out what the order decided.
+    Settled,
+}
+
+/// One fact of an order with its place in the journal.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OrderRecord {
+    pub seq: Seq,
+    pub at: Timestamp,
+    pub fact: Arc<OrderFact>,
+}
+
+/// The answer bound to an idempotency key that no order keeps.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum KeyFact {
+    Answered { key: KeyHash, fingerprint: Fingerprint, answer: Arc<KeptAnswer> },
+}
+
+/// Answers that are stored because they cannot be folded from facts again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum KeptAnswer {
+    Adjusted(StockView),
+    AdjustmentRefused { request_id: RequestId, refusal: AdjustmentRefusal },
+    /// The attempt as it stood when its payment page was open.
+    Payment { attempt: AttemptId, redirect_url: Option<Url> },
+    /// The attempt ended before its page was open.
+    PaymentRefused { request_id: RequestId, state: String },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AdjustmentRefusal {
+    UnknownSku(Sku),
+    Short(Shortage),
+    TooMany,
+}
+
+/// Counters of one location.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Buckets {
+    pub on_hand: Quantity,
+    pub held: Quantity,
+    pub pinned: Quantity,
+    pub committed: Quantity,
+    pub damaged: Quantity,
+    pub quality_control: Quantity,
+    /// What the operator wants kept back. Less is kept back when less is free.
+    pub safety_target: Quantity,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LocationView {
+    pub location: Location,
+    pub priority: u16,
+    pub buckets: Buckets,
+}
+
+/// One SKU as its actor saw it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StockView {
+    pub sku: Sku,
+    pub version: u64,
+    pub low_stock_threshold: Quantity,
+    pub locations: Vec<LocationView>,
+}
+
+/// What left memory because a durable projection has it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum ArchiveFact {
+    Orders(Vec<OrderId>),
+    Keys(Vec<KeyHash>),
+    /// An archived order that has more to decide (late money) is back in memory.
+    Restored { order: OrderId, history: Vec<OrderRecord> },
+}

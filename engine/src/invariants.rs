@@ -1,0 +1,120 @@
+//! What must hold between the actors of all partitions at any moment, messages in flight allowed for.
+//!
+//! Asserted by the simulation after every step, by `holdfast verify` and by the admin audit. Ids as in ARCHITECTURE.md.
+
+use crate::event::Allocation;
+use crate::ids::{HoldKey, OrderId, Partitions, Sku};
+use crate::order::{Order, Status};
+use crate::partition::Partition;
+use crate::stock::{Hold, HoldState, SkuStock};
+use std::collections::BTreeMap;
+
+/// One broken invariant, in words.
+pub type Violation = String;
+
+/// Checks all partitions of one deployment against each other.
+pub fn check(partitions: &[Partition]) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    for partition in partitions {
+        for (sku, stock) in partition.skus() {
+            check_stock(sku, stock, &mut violations);
+            for (key, hold) in &stock.holds {
+                let order = partitions.get(usize::from(key.order.partition().0)).and_then(|home| home.order(key.order));
+                violations.extend(check_hold(sku, *key, hold, order));
+            }
+        }
+        for order in partition.orders() {
+            check_order(order, partitions, &mut violations);
+        }
+    }
+    violations.sort_unstable();
+    violations
+}
+
+/// I1 and I2: counters add up, and held and pinned are the sums of the live holds.
+fn check_stock(sku: &Sku, stock: &SkuStock, violations: &mut Vec<Violation>) {
+    let mut sums: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+    for hold in stock.holds.values() {
+        for Allocation { location, quantity } in &hold.allocations {
+            let (held, pinned) = sums.entry(location.as_str()).or_default();
+            match hold.state {
+                HoldState::Held => *held += u64::from(quantity.0),
+                HoldState::Pinned => *pinned += u64::from(quantity.0),
+                HoldState::Committed | HoldState::Released => {}
+            }
+        }
+    }
+    for place in &stock.places {
+        let buckets = &place.buckets;
+        if !buckets.balanced() {
+            violations.push(format!("I1 {sku} at {} does not add up: {buckets:?}", place.name));
+        }
+        let (held, pinned) = sums.get(place.name.as_str()).copied().unwrap_or_default();
+        if (held, pinned) != (u64::from(buckets.held.0), u64::from(buckets.pinned.0)) {
+            violations.push(format!("I2 {sku} at {} holds {held}+{pinned} but counts {buckets:?}", place.name));
+        }
+    }
+}
+
+/// I7, seen from the SKU: a committed hold belongs to a sold order, and no sold order lost one.
+fn check_hold(sku: &Sku, key: HoldKey, hold: &Hold, order: Option<&Order>) -> Option<Violation> {
+    let order = order?;
+    let sold = order.status == Status::Confirmed;
+    let current = key.generation == order.generation;
+    match hold.state {
+        HoldState::Committed if !sold => Some(format!("I7 order {} is {:?} but {sku} is committed", key.order, order.status)),
+        HoldState::Released if current && keeps_units(order) && holds_of(order, sku) => {
+            Some(format!("I7 order {} is {:?} but {sku} was released", key.order, order.status))
+        }
+        HoldState::Held | HoldState::Pinned | HoldState::Committed | HoldState::Released => None,
+    }
+}
+
+fn keeps_units(order: &Order) -> bool {
+    matches!(order.status, Status::AwaitingPayment | Status::PaymentInFlight | Status::PaymentUnknown | Status::Confirmed)
+}
+
+fn holds_of(order: &Order, sku: &Sku) -> bool {
+    order.holds().iter().any(|hold| hold.sku == *sku)
+}
+
+/// I4 and I7, seen from the order: what it counts on is there, what it gave up is not.
+fn check_order(order: &Order, partitions: &[Partition], violations: &mut Vec<Violation>) {
+    let Some(count) = u16::try_from(partitions.len()).ok().and_then(Partitions::new) else { return };
+    let key = HoldKey { order: order.id, generation: order.generation };
+    for wanted in order.holds() {
+        let home = partitions.get(usize::from(count.of_sku(&wanted.sku).0));
+        let hold = home.and_then(|home| home.sku(&wanted.sku)).and_then(|stock| stock.holds.get(&key));
+        let live = hold.is_some_and(Hold::live);
+        let units_agree = hold.is_none_or(|hold| hold.allocations == wanted.allocations);
+        let kept = live || (order.status == Status::Confirmed && hold.is_none_or(|hold| hold.state == HoldState::Committed));
+        if keeps_units(order) && !(kept && units_agree) {
+            violations.push(format!("I4 order {} ({:?}) counts on {} but its hold is {hold:?}", order.id, order.status, wanted.sku));
+        }
+        if order.settled && (order.status.negative() || order.status == Status::Confirmed) && live {
+            violations.push(format!("I7 order {} is settled ({:?}) but {} still holds", order.id, order.status, wanted.sku));
+        }
+    }
+    check_decisions(order.id, order, violations);
+}
+
+/// I9 and the one final decision: replayed from the facts, not from the state.
+fn check_decisions(id: OrderId, order: &Order, violations: &mut Vec<Violation>) {
+    use crate::event::OrderFact;
+    let (mut sold, mut over, mut taken, mut given_back) = (0, 0, 0, 0);
+    for record in &order.history {
+        match &*record.fact {
+            OrderFact::Paid { .. } | OrderFact::Confirmed { .. } => sold += 1,
+            OrderFact::Cancelled { .. } | OrderFact::Expired if sold > 0 => over += 1,
+            OrderFact::RefundDue { .. } => taken += 1,
+            OrderFact::Refunded { .. } => given_back += 1,
+            _ => {}
+        }
+    }
+    if sold > 1 || (sold > 0 && over > 0) {
+        violations.push(format!("I6 order {id} was decided more than once"));
+    }
+    if given_back > taken {
+        violations.push(format!("I9 order {id} gave money back {given_back} times for {taken} refunds due"));
+    }
+}

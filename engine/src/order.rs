@@ -1,0 +1,247 @@
+//! One order (or direct reservation): its state is the fold of its facts and nothing else.
+//!
+//! Invariants: one final decision per order; a paid order's units are committed, an order that is over holds none;
+//! only the order expires, pays or cancels. `decide` holds the rules, `payment` those of attempts, `view` what readers see.
+
+mod decide;
+mod payment;
+mod view;
+
+pub use decide::{Answered, Want};
+pub use payment::{Attempt, AttemptState, CallKind, Outcome};
+pub use view::{LineView, Stage};
+
+use crate::event::{Kind, OrderFact, OrderRecord, Placed, SkuHold};
+use crate::ids::{OrderId, Sku};
+use crate::quantity::{Money, Quantity};
+use crate::time::Timestamp;
+
+/// Where the saga stands. A reservation uses the same states under names of its own (see [`Status::name`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Status {
+    Reserving,
+    /// Units are held. The name for an order; a reservation is simply held.
+    AwaitingPayment,
+    PaymentInFlight,
+    PaymentUnknown,
+    Confirmed,
+    Cancelled,
+    Expired,
+    Rejected,
+    LatePayment,
+    Refunded,
+}
+
+impl Status {
+    pub fn name(self, kind: Kind) -> &'static str {
+        match (self, kind) {
+            (Status::Reserving, _) => "reserving",
+            (Status::AwaitingPayment, Kind::Order) => "awaiting_payment",
+            (Status::AwaitingPayment, Kind::Reservation) => "held",
+            (Status::PaymentInFlight, _) => "payment_in_flight",
+            (Status::PaymentUnknown, _) => "payment_unknown",
+            (Status::Confirmed, Kind::Order) => "confirmed",
+            (Status::Confirmed, Kind::Reservation) => "committed",
+            (Status::Cancelled, Kind::Order) => "cancelled",
+            (Status::Cancelled, Kind::Reservation) => "released",
+            (Status::Expired, _) => "expired",
+            (Status::Rejected, _) => "rejected",
+            (Status::LatePayment, _) => "late_payment",
+            (Status::Refunded, _) => "refunded",
+        }
+    }
+
+    /// The order is over without goods: nothing of it may stay held.
+    pub fn negative(self) -> bool {
+        matches!(self, Status::Cancelled | Status::Expired | Status::Rejected | Status::Refunded)
+    }
+
+    /// An attempt is open and the units are pinned.
+    pub fn paying(self) -> bool {
+        matches!(self, Status::PaymentInFlight | Status::PaymentUnknown)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Order {
+    pub id: OrderId,
+    pub history: Vec<OrderRecord>,
+    pub status: Status,
+    /// Holds of this generation are the order's; those of earlier ones are over.
+    pub generation: u8,
+    /// Index in `history` of the fact that names the current holds.
+    held_by: Option<usize>,
+    pub expires_at: Timestamp,
+    pub attempts: Vec<Attempt>,
+    /// Every SKU has carried out the last decision.
+    pub settled: bool,
+    /// Holds may still be pinned by an attempt that is over.
+    pub unpin: bool,
+}
+
+impl Order {
+    /// The state after the first fact, which must be [`OrderFact::Placed`].
+    pub fn open(id: OrderId, record: OrderRecord) -> Option<Self> {
+        let OrderFact::Placed(placed) = &*record.fact else { return None };
+        let expires_at = placed.expires_at;
+        Some(Self {
+            id,
+            history: vec![record],
+            status: Status::Reserving,
+            generation: 1,
+            held_by: None,
+            expires_at,
+            attempts: Vec::new(),
+            settled: true,
+            unpin: false,
+        })
+    }
+
+    /// Folds a history. `None` if it does not begin with the placing of the order.
+    pub fn fold(id: OrderId, history: &[OrderRecord]) -> Option<Self> {
+        let (first, rest) = history.split_first()?;
+        let mut order = Self::open(id, first.clone())?;
+        for record in rest {
+            order.evolve(record.clone());
+        }
+        Some(order)
+    }
+
+    pub fn placed(&self) -> &Placed {
+        match &*self.history[0].fact {
+            OrderFact::Placed(placed) => placed,
+            _ => unreachable!("the first fact of an order is its placing"),
+        }
+    }
+
+    pub fn kind(&self) -> Kind {
+        self.placed().kind
+    }
+
+    /// Counts the facts of this order: the ETag of its resource.
+    pub fn version(&self) -> u32 {
+        self.history.len() as u32
+    }
+
+    pub fn created_at(&self) -> Timestamp {
+        self.history[0].at
+    }
+
+    pub fn updated_at(&self) -> Timestamp {
+        self.history.last().map_or(Timestamp(0), |record| record.at)
+    }
+
+    /// What each SKU holds for this order now.
+    pub fn holds(&self) -> &[SkuHold] {
+        match self.held_by.map(|index| &*self.history[index].fact) {
+            Some(OrderFact::Held { holds } | OrderFact::Reheld { holds, .. }) => holds,
+            _ => &[],
+        }
+    }
+
+    /// The SKUs of the order with the sum of their lines, sorted.
+    pub fn demands(&self) -> Vec<(Sku, Quantity)> {
+        let lines = &self.placed().lines;
+        if let [line] = lines.as_slice() {
+            return vec![(line.sku.clone(), line.quantity)];
+        }
+        let mut demands = std::collections::BTreeMap::<&Sku, u32>::new();
+        for line in lines {
+            *demands.entry(&line.sku).or_default() += line.quantity.0;
+        }
+        demands.into_iter().map(|(sku, units)| (sku.clone(), Quantity(units))).collect()
+    }
+
+    /// What the buyer owes: units held or sold times price. A partial order owes for what it got.
+    pub fn amount(&self) -> Money {
+        let lines = &self.placed().lines;
+        let full = |index: usize| lines[index].quantity;
+        let units: Vec<Quantity> = match self.held_by {
+            Some(_) => self.line_allocations().iter().map(|(units, _)| *units).collect(),
+            None => (0..lines.len()).map(full).collect(),
+        };
+        let sum = lines.iter().zip(units).map(|(line, units)| line.unit_price.checked_times(units).unwrap_or_default());
+        sum.fold(Money::ZERO, |total, price| total.checked_add(price).unwrap_or(total))
+    }
+
+    pub fn shortages(&self) -> &[crate::event::Shortage] {
+        self.history
+            .iter()
+            .find_map(|record| match &*record.fact {
+                OrderFact::Rejected { shortages } => Some(shortages.as_slice()),
+                _ => None,
+            })
+            .unwrap_or_default()
+    }
+
+    /// Nothing will ever be decided again unless late money comes: the order may leave memory.
+    pub fn closed(&self) -> bool {
+        let over = self.status.negative() || self.status == Status::Confirmed;
+        over && self.settled && self.attempts.iter().all(|attempt| self.call_for(attempt).is_none())
+    }
+
+    /// How many facts made the answer to the command that placed this order; `None` while it is undecided.
+    pub fn answer_len(&self) -> Option<usize> {
+        let pays = self.placed().payment.is_some();
+        let answers = |fact: &OrderFact| match fact {
+            OrderFact::Held { .. } => !pays,
+            OrderFact::PaymentOpened { .. } | OrderFact::Rejected { .. } | OrderFact::Expired | OrderFact::Cancelled { .. } => true,
+            OrderFact::Paid { .. } | OrderFact::PaymentDeclined { .. } | OrderFact::PaymentVoided { .. } => true,
+            _ => false,
+        };
+        self.history.iter().position(|record| answers(&record.fact)).map(|index| index + 1)
+    }
+
+    pub fn evolve(&mut self, record: OrderRecord) {
+        let fact = record.fact.clone();
+        self.history.push(record);
+        match &*fact {
+            OrderFact::Placed(_) => unreachable!("an order is placed once"),
+            OrderFact::Held { .. } => self.hold_by_last(Status::AwaitingPayment),
+            OrderFact::Rejected { shortages } => {
+                self.settled = shortages.len() == self.demands().len();
+                self.status = Status::Rejected;
+            }
+            OrderFact::Expired => self.decided(Status::Expired),
+            OrderFact::Cancelled { .. } => self.decided(Status::Cancelled),
+            OrderFact::Confirmed { .. } => self.decided(Status::Confirmed),
+            OrderFact::Extended { expires_at } => self.expires_at = *expires_at,
+            OrderFact::Reheld { generation, .. } => {
+                self.generation = *generation;
+                self.hold_by_last(Status::LatePayment);
+            }
+            OrderFact::Settled => self.settled = true,
+            OrderFact::PaymentStarted { .. }
+            | OrderFact::PaymentOpened { .. }
+            | OrderFact::PaymentUnknown { .. }
+            | OrderFact::PaymentDeclined { .. }
+            | OrderFact::PaymentVoided { .. }
+            | OrderFact::Paid { .. }
+            | OrderFact::PaymentLate { .. }
+            | OrderFact::RefundDue { .. }
+            | OrderFact::Refunded { .. } => self.evolve_payment(&fact),
+        }
+    }
+
+    fn hold_by_last(&mut self, status: Status) {
+        self.held_by = Some(self.history.len() - 1);
+        self.status = status;
+    }
+
+    /// A decision the SKUs have yet to carry out.
+    fn decided(&mut self, status: Status) {
+        self.status = status;
+        self.settled = false;
+        self.unpin = false;
+    }
+
+    fn refund_decided(&mut self, generation: u8) {
+        if generation > self.generation {
+            self.generation = generation;
+            self.settled = false;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

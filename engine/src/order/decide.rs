@@ -1,0 +1,219 @@
+//! What an order may decide, and what it then wants of its SKUs.
+
+use super::{Order, Status};
+use crate::event::{Kind, OrderFact, RefundReason, ReleaseCause, Shortage, SkuHold};
+use crate::ids::{Fingerprint, HoldKey, KeyHash, Label, Provider, Sku, Url};
+use crate::limits;
+use crate::plant::{self, Bug};
+use crate::rejection::Rejection;
+use crate::quantity::Quantity;
+use crate::stock::HoldOp;
+use crate::time::{Policy, Timestamp};
+
+/// What the order has every SKU do now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Want {
+    Reserve,
+    Op(HoldOp),
+}
+
+/// The answer of one SKU to [`Want::Reserve`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answered {
+    Held(Vec<crate::event::Allocation>),
+    Refused { available: Option<u64> },
+}
+
+impl Order {
+    /// What the SKUs are to do in this state, for which generation of holds; `None` when there is nothing to do.
+    pub fn want(&self) -> Option<(Want, HoldKey)> {
+        let hold = HoldKey { order: self.id, generation: self.generation };
+        let next = HoldKey { generation: self.generation + 1, ..hold };
+        let release = |cause| (!self.settled).then_some((Want::Op(HoldOp::Release(cause)), hold));
+        match self.status {
+            Status::Reserving => Some((Want::Reserve, hold)),
+            Status::AwaitingPayment => self.unpin.then_some((Want::Op(HoldOp::Unpin), hold)),
+            Status::PaymentInFlight | Status::PaymentUnknown => Some((Want::Op(HoldOp::Pin), hold)),
+            Status::Confirmed => (!self.settled).then_some((Want::Op(HoldOp::Commit), hold)),
+            Status::Expired => release(ReleaseCause::Expired),
+            Status::Cancelled | Status::Rejected | Status::Refunded => release(ReleaseCause::Released),
+            Status::LatePayment if !self.settled => release(ReleaseCause::Expired),
+            Status::LatePayment => self.rehold_wanted().then_some((Want::Reserve, next)),
+        }
+    }
+
+    fn rehold_wanted(&self) -> bool {
+        self.attempts.iter().any(|attempt| attempt.state == super::AttemptState::Captured)
+    }
+
+    /// The SKUs that must do it, with their units: those that hold, and before that is known those that may.
+    pub fn wanted_of(&self) -> Vec<(Sku, Quantity)> {
+        if !self.holds().is_empty() {
+            return self.holds().iter().map(|hold| (hold.sku.clone(), Quantity(units(hold) as u32))).collect();
+        }
+        let mut demands = self.demands();
+        demands.retain(|(sku, _)| self.shortages().iter().all(|shortage| shortage.sku != *sku));
+        demands
+    }
+
+    /// What follows once every SKU has done as told.
+    pub fn decide_done(&self) -> Vec<OrderFact> {
+        if self.settled { Vec::new() } else { vec![OrderFact::Settled] }
+    }
+
+    /// What follows once every SKU has answered a reserve.
+    pub fn decide_answers(&self, answers: Vec<(Sku, Answered)>) -> Vec<OrderFact> {
+        let refused = |answer: &Answered| matches!(answer, Answered::Refused { .. });
+        let late = self.status == Status::LatePayment;
+        let partial = self.placed().allow_partial && !late;
+        let some_refused = answers.iter().any(|(_, answer)| refused(answer));
+        let all_refused = answers.iter().all(|(_, answer)| refused(answer));
+        let unknown = answers.iter().any(|(_, answer)| matches!(answer, Answered::Refused { available: None }));
+        let failed = if partial { all_refused || unknown } else { some_refused };
+        match (failed, late) {
+            (true, false) => vec![OrderFact::Rejected { shortages: self.shortages_of(&answers) }],
+            (false, false) => vec![OrderFact::Held { holds: holds_of(answers) }],
+            (true, true) => self.late_refund(),
+            (false, true) => self.late_recovered(holds_of(answers)),
+        }
+    }
+
+    fn late_refund(&self) -> Vec<OrderFact> {
+        let due = self.captured().map(|attempt| OrderFact::RefundDue {
+            attempt,
+            generation: self.generation + 1,
+            reason: RefundReason::OrderOver,
+        });
+        due.into_iter().collect()
+    }
+
+    fn late_recovered(&self, holds: Vec<SkuHold>) -> Vec<OrderFact> {
+        let Some(attempt) = self.captured() else { return Vec::new() };
+        // A late order is confirmed for what was paid: anything less is refunded instead.
+        if holds.iter().map(units).sum::<u64>() < self.units_paid() {
+            return self.late_refund();
+        }
+        vec![OrderFact::Reheld { generation: self.generation + 1, holds }, OrderFact::Paid { attempt }]
+    }
+
+    fn captured(&self) -> Option<u8> {
+        let captured = |attempt: &&super::Attempt| attempt.state == super::AttemptState::Captured;
+        self.attempts.iter().find(captured).map(|attempt| attempt.number)
+    }
+
+    fn units_paid(&self) -> u64 {
+        self.holds().iter().map(units).sum()
+    }
+
+    fn shortages_of(&self, answers: &[(Sku, Answered)]) -> Vec<Shortage> {
+        let lines = &self.placed().lines;
+        let demands = self.demands();
+        let refused = answers.iter().filter_map(|(sku, answer)| match answer {
+            Answered::Refused { available } => Some((sku, *available)),
+            Answered::Held(_) => None,
+        });
+        refused
+            .map(|(sku, available)| Shortage {
+                line: lines.iter().position(|line| line.sku == *sku).map_or(0, |index| index as u16 + 1),
+                sku: sku.clone(),
+                requested: demands.iter().find(|(other, _)| other == sku).map(|(_, units)| *units).unwrap_or_default(),
+                available,
+            })
+            .collect()
+    }
+
+    /// Expiry, if its time has come. Paid orders and open attempts do not expire.
+    pub fn decide_expiry(&self, now: Timestamp, policy: &Policy) -> Vec<OrderFact> {
+        let due = match self.status {
+            Status::AwaitingPayment => now >= self.expires_at,
+            Status::Reserving => now >= self.created_at().plus(policy.reserve_timeout_ms),
+            Status::Confirmed if plant::active(Bug::ExpireAfterPayment) => now >= self.expires_at && !self.settled,
+            Status::PaymentInFlight | Status::PaymentUnknown | Status::Confirmed | Status::Cancelled => false,
+            Status::Expired | Status::Rejected | Status::LatePayment | Status::Refunded => false,
+        };
+        if due { vec![OrderFact::Expired] } else { Vec::new() }
+    }
+
+    /// When [`Self::decide_expiry`] has something to say.
+    pub fn expiry(&self, policy: &Policy) -> Option<Timestamp> {
+        match self.status {
+            Status::AwaitingPayment => Some(self.expires_at),
+            Status::Reserving => Some(self.created_at().plus(policy.reserve_timeout_ms)),
+            Status::Confirmed if plant::active(Bug::ExpireAfterPayment) => Some(self.expires_at),
+            Status::PaymentInFlight | Status::PaymentUnknown | Status::Confirmed | Status::Cancelled => None,
+            Status::Expired | Status::Rejected | Status::LatePayment | Status::Refunded => None,
+        }
+    }
+
+    pub fn decide_cancel(&self, reason: Option<Label>) -> Result<Vec<OrderFact>, Rejection> {
+        match self.status {
+            Status::Reserving | Status::AwaitingPayment | Status::PaymentInFlight | Status::PaymentUnknown => {
+                Ok(vec![OrderFact::Cancelled { reason }])
+            }
+            Status::Cancelled => Ok(Vec::new()),
+            // Deleting a reservation whose units are back anyway is what the caller wanted.
+            Status::Expired | Status::Rejected if self.kind() == Kind::Reservation => Ok(Vec::new()),
+            Status::Confirmed | Status::Expired | Status::Rejected | Status::LatePayment | Status::Refunded => {
+                Err(self.invalid_transition())
+            }
+        }
+    }
+
+    /// Paid by invoice, or a reservation committed.
+    pub fn decide_confirm(&self, now: Timestamp, reason: Option<Label>) -> Result<Vec<OrderFact>, Rejection> {
+        match self.status {
+            Status::AwaitingPayment if now < self.expires_at => Ok(vec![OrderFact::Confirmed { reason }]),
+            Status::Confirmed => Ok(Vec::new()),
+            Status::AwaitingPayment | Status::Expired => Err(Rejection::ReservationExpired),
+            Status::Reserving | Status::PaymentInFlight | Status::PaymentUnknown | Status::Cancelled => Err(self.invalid_transition()),
+            Status::Rejected | Status::LatePayment | Status::Refunded => Err(self.invalid_transition()),
+        }
+    }
+
+    /// A new end counted from now. Never shortens the life of the hold.
+    pub fn decide_extend(&self, now: Timestamp, ttl_ms: u64) -> Result<Vec<OrderFact>, Rejection> {
+        match self.status {
+            Status::AwaitingPayment if now < self.expires_at => {
+                let expires_at = now.plus(ttl_ms).max(self.expires_at);
+                Ok(vec![OrderFact::Extended { expires_at }])
+            }
+            Status::AwaitingPayment | Status::Expired => Err(Rejection::ReservationExpired),
+            Status::Reserving | Status::PaymentInFlight | Status::PaymentUnknown | Status::Confirmed => Err(self.invalid_transition()),
+            Status::Cancelled | Status::Rejected | Status::LatePayment | Status::Refunded => Err(self.invalid_transition()),
+        }
+    }
+
+    pub fn decide_payment(
+        &self, now: Timestamp, provider: Provider, return_url: Option<Url>, key: Option<(KeyHash, Fingerprint)>, policy: &Policy,
+    ) -> Result<Vec<OrderFact>, Rejection> {
+        let attempt = self.attempts.len() as u8 + 1;
+        match self.status {
+            Status::AwaitingPayment if now >= self.expires_at => Err(Rejection::ReservationExpired),
+            Status::AwaitingPayment if attempt <= limits::MAX_ATTEMPTS && self.kind() == Kind::Order => {
+                let pin_until = now.plus(policy.pin_ms);
+                Ok(vec![OrderFact::PaymentStarted { attempt, provider, return_url, pin_until, key }])
+            }
+            Status::Expired => Err(Rejection::ReservationExpired),
+            Status::Reserving | Status::AwaitingPayment | Status::PaymentInFlight | Status::PaymentUnknown => Err(self.invalid_transition()),
+            Status::Confirmed | Status::Cancelled | Status::Rejected | Status::LatePayment | Status::Refunded => {
+                Err(self.invalid_transition())
+            }
+        }
+    }
+
+    fn invalid_transition(&self) -> Rejection {
+        Rejection::InvalidTransition { kind: self.kind(), status: self.status }
+    }
+}
+
+fn units(hold: &SkuHold) -> u64 {
+    hold.allocations.iter().map(|allocation| u64::from(allocation.quantity.0)).sum()
+}
+
+fn holds_of(answers: Vec<(Sku, Answered)>) -> Vec<SkuHold> {
+    let held = answers.into_iter().filter_map(|(sku, answer)| match answer {
+        Answered::Held(allocations) => Some(SkuHold { sku, allocations }),
+        Answered::Refused { .. } => None,
+    });
+    held.collect()
+}

@@ -1,0 +1,365 @@
+//! The partition machine: hosts the SKU and order actors of one partition as one pure `step`.
+//!
+//! Invariants: state is the fold of the partition's records; a reply, a provider call or an archive order leaves only
+//! when every record before it is durable; one command id has one effect. The shell feeds inputs and carries out effects.
+
+mod deadlines;
+mod gate;
+mod orders;
+mod saga;
+mod snapshot;
+mod stock;
+
+pub use snapshot::SnapshotError;
+
+use crate::answer::{Answer, Reply};
+use crate::command::{Command, CommandKey, Loaded, Missing};
+use crate::effect::Effects;
+use crate::event::{ArchiveFact, Event, KeptAnswer, KeyFact, OrderFact, OrderRecord, Record, StockFact};
+use crate::ids::{AttemptId, Fingerprint, HoldKey, KeyHash, OrderId, PartitionId, Partitions, Seq, Sku, Ticket, Url};
+use crate::message::{Body, Message};
+use crate::order::{CallKind, Order, Outcome};
+use crate::rejection::Rejection;
+use crate::stock::SkuStock;
+use crate::time::{Policy, Timestamp};
+use crate::{Map, limits};
+use deadlines::{Deadlines, Timer};
+use gate::{Gate, Gated};
+use orders::OrderActor;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// How the journal orders the facts of different partitions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Causality {
+    /// One log: a later record is never durable without an earlier one, so messages may leave at once.
+    OneLog,
+    /// One log per partition: a message waits until the facts before it are durable.
+    PerPartition,
+}
+
+/// Everything that can happen to a partition.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Input {
+    Command { ticket: Ticket, command: Command, loaded: Loaded },
+    Message(Body),
+    Provider(ProviderResult),
+    /// Time has passed.
+    Tick,
+    /// All records up to this one are durable.
+    Durable(Seq),
+    /// The projection has these rows: `(order, facts written)` and keys.
+    Archived { orders: Vec<(OrderId, usize)>, keys: Vec<KeyHash> },
+}
+
+/// What a provider answered to a [`crate::effect::ProviderCall`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum ProviderResult {
+    Opened { attempt: AttemptId, redirect_url: Url },
+    Told { attempt: AttemptId, kind: CallKind, outcome: Outcome },
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct KeyRecord {
+    fingerprint: Fingerprint,
+    answer: Arc<KeptAnswer>,
+}
+
+/// One partition. See the module for its contract.
+#[derive(Debug)]
+pub struct Partition {
+    pub id: PartitionId,
+    partitions: Partitions,
+    policy: Policy,
+    seq: Seq,
+    /// Time of the last record; time never runs backwards inside a partition.
+    at: Timestamp,
+    placed: u64,
+    skus: Map<Sku, SkuStock>,
+    orders: Map<OrderId, OrderActor>,
+    keys: Map<KeyHash, KeyRecord>,
+    /// Resolved holds in the order they are to be forgotten.
+    resolved: VecDeque<(Timestamp, Sku, HoldKey)>,
+    gate: Gate,
+    deadlines: Deadlines,
+}
+
+impl Partition {
+    pub fn new(id: PartitionId, partitions: Partitions, causality: Causality, policy: Policy) -> Self {
+        Self {
+            id,
+            partitions,
+            policy,
+            seq: 0,
+            at: Timestamp(0),
+            placed: 0,
+            skus: Map::default(),
+            orders: Map::default(),
+            keys: Map::default(),
+            resolved: VecDeque::new(),
+            gate: Gate::new(causality),
+            deadlines: Deadlines::default(),
+        }
+    }
+
+    pub fn seq(&self) -> Seq {
+        self.seq
+    }
+
+    pub fn at(&self) -> Timestamp {
+        self.at
+    }
+
+    pub fn orders(&self) -> impl Iterator<Item = &Order> {
+        self.orders.values().map(|actor| &actor.order)
+    }
+
+    pub fn order(&self, id: OrderId) -> Option<&Order> {
+        self.orders.get(&id).map(|actor| &actor.order)
+    }
+
+    pub fn skus(&self) -> impl Iterator<Item = (&Sku, &SkuStock)> {
+        self.skus.iter()
+    }
+
+    pub fn sku(&self, sku: &Sku) -> Option<&SkuStock> {
+        self.skus.get(sku)
+    }
+
+    /// Orders in memory and SKUs, for gauges.
+    pub fn counts(&self) -> (usize, usize) {
+        (self.orders.len(), self.skus.len())
+    }
+
+    /// When the next [`Input::Tick`] has something to do.
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        self.deadlines.next()
+    }
+
+    /// What `command` needs that is not in memory.
+    pub fn missing(&self, command: &Command) -> Missing {
+        let order = command.order().filter(|id| !self.orders.contains_key(id));
+        let known = |key: &CommandKey| self.keys.contains_key(&key.hash);
+        let key = command.key().filter(|key| !known(key)).map(|key| key.hash);
+        Missing { order, key }
+    }
+
+    /// Applies one input. Pure: the same state and inputs give the same effects.
+    pub fn step(&mut self, now: Timestamp, input: Input, fx: &mut Effects) {
+        let now = now.max(self.at);
+        match input {
+            Input::Command { ticket, command, loaded } => self.command(now, ticket, command, loaded, fx),
+            Input::Message(body) => self.message(now, body, fx),
+            Input::Provider(result) => self.provider(now, result, fx),
+            Input::Tick => self.tick(now, fx),
+            Input::Durable(seq) => self.gate.open(seq, fx),
+            Input::Archived { orders, keys } => self.archived(now, orders, keys, fx),
+        }
+    }
+
+    /// Takes up work after recovery: messages unanswered, calls unfinished, deadlines, closed things to archive.
+    /// `durable` is the last record of the journal.
+    pub fn resume(&mut self, now: Timestamp, fx: &mut Effects) {
+        let now = now.max(self.at);
+        self.gate.open(self.seq, fx);
+        self.resume_asks();
+        let mut orders: Vec<OrderId> = self.orders.keys().copied().collect();
+        orders.sort_unstable();
+        for id in orders {
+            self.advance(now, id, fx);
+        }
+        let mut keys: Vec<KeyHash> = self.keys.keys().copied().collect();
+        keys.sort_unstable();
+        for key in keys {
+            self.archive_key(key, fx);
+        }
+    }
+
+    fn command(&mut self, now: Timestamp, ticket: Ticket, command: Command, loaded: Loaded, fx: &mut Effects) {
+        match command {
+            Command::Place { order, placed } => self.place(now, ticket, order, placed, loaded, fx),
+            Command::GetOrder { order, kind } => self.get_order(ticket, order, kind, loaded, fx),
+            Command::Cancel { order, kind, reason } => {
+                self.steer(now, ticket, order, Some(kind), loaded, fx, |order, _| order.decide_cancel(reason));
+            }
+            Command::Confirm { order, kind, reason } => {
+                self.steer(now, ticket, order, Some(kind), loaded, fx, |order, _| order.decide_confirm(now, reason));
+            }
+            Command::Extend { order, ttl_ms } => {
+                let kind = Some(crate::event::Kind::Reservation);
+                self.steer(now, ticket, order, kind, loaded, fx, |order, _| order.decide_extend(now, ttl_ms));
+            }
+            Command::StartPayment { order, provider, return_url, key } => {
+                self.start_payment(now, ticket, order, (provider, return_url), key, loaded, fx);
+            }
+            Command::PaymentResult { attempt, outcome } => self.payment_result(now, ticket, attempt, outcome, loaded, fx),
+            Command::SetStock { sku, location, on_hand, safety_stock, priority, expected } => {
+                let outcome = self.change_stock(now, &sku, fx, |stock| {
+                    stock.decide_set(location, on_hand, safety_stock, priority, expected)
+                });
+                self.reply_stock(ticket, &sku, outcome, fx);
+            }
+            Command::SetThreshold { sku, threshold } => {
+                let outcome = self.change_stock(now, &sku, fx, |stock| stock.decide_threshold(threshold));
+                self.reply_stock(ticket, &sku, outcome, fx);
+            }
+            Command::AdjustStock { sku, location, bucket, delta, reason, reference, key } => {
+                if !self.answered_key(ticket, &key, &loaded, fx) {
+                    self.adjust(now, ticket, &sku, key, fx, |stock| stock.decide_adjust(location, bucket, delta, reason, reference));
+                }
+            }
+            Command::GetStock { sku } => {
+                let view = self.skus.get(&sku).filter(|stock| stock.known()).map(|stock| Answer::Stock(stock.view(&sku)));
+                self.reply(ticket, view.ok_or(Rejection::NotFound), false, fx);
+            }
+            Command::Availability { skus, .. } => {
+                let of = |sku: &Sku| self.skus.get(sku).filter(|stock| stock.known()).map(SkuStock::available);
+                let items = skus.into_iter().map(|sku| (sku.clone(), of(&sku))).collect();
+                self.reply(ticket, Ok(Answer::Availability(items)), false, fx);
+            }
+        }
+    }
+
+    /// Replays the answer of a used key. True if that was the whole of the command.
+    fn answered_key(&mut self, ticket: Ticket, key: &CommandKey, loaded: &Loaded, fx: &mut Effects) -> bool {
+        let kept = self.keys.get(&key.hash).map(|record| (record.fingerprint, record.answer.clone()));
+        let Some((fingerprint, answer)) = kept.or_else(|| loaded.key.clone()) else { return false };
+        let same = fingerprint == key.fingerprint || crate::plant::active(crate::plant::Bug::BodyNotCompared);
+        let outcome = if same { Ok(Answer::Kept(answer)) } else { Err(Rejection::KeyReused) };
+        self.reply(ticket, outcome, true, fx);
+        true
+    }
+
+    fn answer_key(&mut self, now: Timestamp, key: KeyHash, fingerprint: Fingerprint, answer: KeptAnswer, fx: &mut Effects) -> Arc<KeptAnswer> {
+        let answer = Arc::new(answer);
+        self.emit(now, Event::Key(KeyFact::Answered { key, fingerprint, answer: answer.clone() }), fx);
+        self.archive_key(key, fx);
+        answer
+    }
+
+    fn archive_key(&mut self, key: KeyHash, fx: &mut Effects) {
+        if let Some(KeyRecord { fingerprint, answer }) = self.keys.get(&key).cloned() {
+            let archive = crate::effect::Archive::Key { partition: self.id, key, fingerprint, answer };
+            self.gate.push(self.seq, Gated::Archive(archive), fx);
+        }
+    }
+
+    fn reply(&mut self, ticket: Ticket, outcome: Result<Answer, Rejection>, replayed: bool, fx: &mut Effects) {
+        self.gate.push(self.seq, Gated::Reply(Reply { ticket, outcome, replayed }), fx);
+    }
+
+    fn send(&mut self, to: PartitionId, body: Body, fx: &mut Effects) {
+        self.gate.push(self.seq, Gated::Message(Message { to, body }), fx);
+    }
+
+    /// Journals an event and folds it into the state.
+    fn emit(&mut self, now: Timestamp, event: Event, fx: &mut Effects) {
+        let record = Record { seq: self.seq + 1, at: now, event };
+        fx.batch.push(self.id, &record);
+        self.apply(record);
+    }
+
+    fn emit_order(&mut self, now: Timestamp, order: OrderId, fact: OrderFact, fx: &mut Effects) {
+        self.emit(now, Event::Order { order, fact: Arc::new(fact) }, fx);
+    }
+
+    fn tick(&mut self, now: Timestamp, fx: &mut Effects) {
+        while let Some(timers) = self.deadlines.due(now) {
+            for timer in timers {
+                match timer {
+                    Timer::Order(id, slot) => self.order_due(now, id, slot, fx),
+                    Timer::Ask(sku, hold) => self.ask_due(now, sku, hold, fx),
+                }
+            }
+        }
+    }
+
+    fn message(&mut self, now: Timestamp, body: Body, fx: &mut Effects) {
+        match body {
+            Body::Reserve { sku, demand } => self.reserve(now, sku, demand, fx),
+            Body::Move { sku, hold, step, op } => self.move_hold(now, sku, hold, step, op, fx),
+            Body::Held { .. } | Body::Refused { .. } | Body::Moved { .. } => self.sku_answered(now, body, fx),
+            Body::Ask { sku, hold } => self.asked(sku, hold, fx),
+        }
+    }
+
+    fn archived(&mut self, now: Timestamp, orders: Vec<(OrderId, usize)>, keys: Vec<KeyHash>, fx: &mut Effects) {
+        let mut gone = Vec::new();
+        for (id, facts) in orders {
+            let Some(actor) = self.orders.get_mut(&id) else { continue };
+            actor.archiving = false;
+            match actor.order.closed() && actor.order.history.len() == facts {
+                true => gone.push(id),
+                // It had more to decide meanwhile: once closed again it is written again.
+                false => self.advance(now, id, fx),
+            }
+        }
+        let keys: Vec<KeyHash> = keys.into_iter().filter(|key| self.keys.contains_key(key)).collect();
+        if !gone.is_empty() {
+            self.emit(now, Event::Archive(ArchiveFact::Orders(gone)), fx);
+        }
+        if !keys.is_empty() {
+            self.emit(now, Event::Archive(ArchiveFact::Keys(keys)), fx);
+        }
+    }
+
+    /// Folds one record: the only way state changes, live and in replay.
+    pub fn apply(&mut self, record: Record) {
+        let Record { seq, at, event } = record;
+        assert_eq!(seq, self.seq + 1, "the sequence of partition {} has a gap", self.id.0);
+        self.seq = seq;
+        self.at = at;
+        match event {
+            Event::Stock { sku, fact } => self.apply_stock(at, sku, &fact),
+            Event::Order { order, fact } => self.apply_order(order, OrderRecord { seq, at, fact }),
+            Event::Key(KeyFact::Answered { key, fingerprint, answer }) => {
+                self.keys.insert(key, KeyRecord { fingerprint, answer });
+            }
+            Event::Archive(ArchiveFact::Orders(orders)) => orders.iter().for_each(|id| drop(self.orders.remove(id))),
+            Event::Archive(ArchiveFact::Keys(keys)) => keys.iter().for_each(|key| drop(self.keys.remove(key))),
+            Event::Archive(ArchiveFact::Restored { order, history }) => {
+                let folded = Order::fold(order, &history);
+                self.orders.extend(folded.map(|folded| (order, OrderActor::new(folded))));
+            }
+        }
+        self.forget_resolved();
+    }
+
+    fn apply_stock(&mut self, at: Timestamp, sku: Sku, fact: &StockFact) {
+        let resolved = match fact {
+            StockFact::HoldCommitted { hold, .. } | StockFact::HoldReleased { hold, .. } => Some(*hold),
+            StockFact::HoldForbidden { hold } => Some(*hold),
+            _ => None,
+        };
+        if let Some(hold) = resolved {
+            self.resolved.push_back((at, sku.clone(), hold));
+        }
+        self.skus.entry(sku).or_default().evolve(fact);
+    }
+
+    fn apply_order(&mut self, id: OrderId, record: OrderRecord) {
+        if let Some(actor) = self.orders.get_mut(&id) {
+            return actor.order.evolve(record);
+        }
+        self.placed += 1;
+        match Order::open(id, record) {
+            Some(order) => drop(self.orders.insert(id, OrderActor::new(order))),
+            None => unreachable!("a fact of an order that was never placed: {id}"),
+        }
+    }
+
+    fn forget_resolved(&mut self) {
+        while let Some((at, _, _)) = self.resolved.front() {
+            if at.plus(limits::RESOLVED_MS) > self.at {
+                break;
+            }
+            if let Some((_, sku, hold)) = self.resolved.pop_front() {
+                let holds = self.skus.get_mut(&sku).map(|stock| &mut stock.holds);
+                holds.and_then(|holds| holds.remove(&hold));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,68 @@
+//! Deadlines of a partition in slots of 16 ms: arming is a push, firing takes a whole slot.
+//!
+//! Invariant: a timer fires after its time, at most one slot late, never before.
+
+use crate::ids::{HoldKey, OrderId, Sku};
+use crate::time::Timestamp;
+use std::collections::BTreeMap;
+
+const SLOT_MS: u64 = 16;
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Timer {
+    /// With the slot it was armed for: an actor armed anew ignores its older timers.
+    Order(OrderId, Slot),
+    Ask(Sku, HoldKey),
+}
+
+/// Number of a slot of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Slot(u64);
+
+impl Slot {
+    pub(super) const NEVER: Slot = Slot(u64::MAX);
+
+    /// The first slot that begins at or after `at`.
+    pub(super) fn after(at: Timestamp) -> Self {
+        Self(at.0.div_ceil(SLOT_MS))
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Deadlines {
+    slots: BTreeMap<Slot, Vec<Timer>>,
+}
+
+impl Deadlines {
+    pub(super) fn arm(&mut self, slot: Slot, timer: Timer) {
+        self.slots.entry(slot).or_default().push(timer);
+    }
+
+    /// The timers of the earliest slot that has come, in the order they were armed.
+    pub(super) fn due(&mut self, now: Timestamp) -> Option<Vec<Timer>> {
+        let entry = self.slots.first_entry()?;
+        (entry.key().0 <= now.0 / SLOT_MS).then(|| entry.remove())
+    }
+
+    pub(super) fn next(&self) -> Option<Timestamp> {
+        self.slots.first_key_value().map(|(slot, _)| Timestamp(slot.0 * SLOT_MS))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{KeyHash, Partitions};
+
+    #[test]
+    fn a_timer_fires_after_its_time_and_at_most_a_slot_late() {
+        let id = OrderId::derive(KeyHash([1; 16]), Partitions::new(1).unwrap());
+        for at in [0, 1, 15, 16, 17, 1000] {
+            let mut deadlines = Deadlines::default();
+            let slot = Slot::after(Timestamp(at));
+            deadlines.arm(slot, Timer::Order(id, slot));
+            let fires = (0..).find(|now| deadlines.due(Timestamp(*now)).is_some()).unwrap();
+            assert!((at..at + SLOT_MS).contains(&fires), "{at} fired at {fires}");
+        }
+    }
+}

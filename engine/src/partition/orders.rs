@@ -1,0 +1,452 @@
+//! The order actors of a partition: commands on orders, answers of SKUs and providers, and what follows from them.
+//!
+//! [`Partition::advance`] is the heart: from the order's state it derives messages, calls, replies and the next deadline,
+//! live and after a crash alike.
+
+use super::deadlines::Slot;
+use super::saga::{CallInFlight, Round, Saga, Target, Wait};
+use super::{Gated, Partition, ProviderResult, Timer};
+use crate::answer::Answer;
+use crate::command::{CommandKey, Loaded};
+use crate::effect::{Archive, Effects, ProviderCall};
+use crate::event::{ArchiveFact, Event, KeptAnswer, Kind, OrderFact, Placed, ReleaseCause};
+use crate::ids::{AttemptId, HoldKey, OrderId, Provider, Sku, Ticket, Url};
+use crate::message::Body;
+use crate::order::{Answered, AttemptState, Order, Outcome, Status, Want};
+use crate::plant::{self, Bug};
+use crate::rejection::Rejection;
+use crate::stock::{Demand, HoldOp};
+use crate::time::Timestamp;
+use std::sync::Arc;
+
+/// A provider call unanswered for this long is made again.
+const CALL_LOST_MS: u64 = 60_000;
+
+#[derive(Debug)]
+pub(super) struct OrderActor {
+    pub(super) order: Order,
+    saga: Option<Box<Saga>>,
+    armed: Slot,
+    /// On its way to the projection.
+    pub(super) archiving: bool,
+}
+
+impl OrderActor {
+    pub(super) fn new(order: Order) -> Self {
+        Self { order, saga: None, armed: Slot::NEVER, archiving: false }
+    }
+
+    fn saga(&mut self) -> &mut Saga {
+        self.saga.get_or_insert_default()
+    }
+
+    fn idle(&self) -> bool {
+        self.saga.as_ref().is_none_or(|saga| saga.idle())
+    }
+}
+
+impl Partition {
+    pub(super) fn place(&mut self, now: Timestamp, ticket: Ticket, id: OrderId, mut placed: Box<Placed>, loaded: Loaded, fx: &mut Effects) {
+        let archived = loaded.order.as_deref().and_then(|history| Order::fold(id, history));
+        let known = self.orders.get(&id).map(|actor| &actor.order).or(archived.as_ref());
+        if let Some(order) = known {
+            let outcome = replay(order, &placed);
+            return self.reply(ticket, outcome, true, fx);
+        }
+        placed.number = self.placed * u64::from(self.partitions.count()) + u64::from(self.id.0) + 1;
+        self.emit_order(now, id, OrderFact::Placed(placed), fx);
+        self.wait(id, ticket, Wait::Placed);
+        self.advance(now, id, fx);
+    }
+
+    pub(super) fn get_order(&mut self, ticket: Ticket, id: OrderId, kind: Option<Kind>, loaded: Loaded, fx: &mut Effects) {
+        let history = self.orders.get(&id).map(|actor| actor.order.history.clone()).or(loaded.order);
+        let fits = |order: &Order| kind.is_none_or(|kind| order.kind() == kind);
+        let found = history.filter(|history| Order::fold(id, &history[..1]).as_ref().is_some_and(fits));
+        let outcome = found.map(|history| Answer::Order { id, history }).ok_or(Rejection::NotFound);
+        self.reply(ticket, outcome, false, fx);
+    }
+
+    /// Lets `decide` speak on an order, in memory or archived, after whatever is due has expired.
+    fn decide_on(
+        &mut self, now: Timestamp, id: OrderId, loaded: &Loaded, fx: &mut Effects,
+        decide: impl FnOnce(&Order, &crate::time::Policy) -> Result<Vec<OrderFact>, Rejection>,
+    ) -> Result<(), Rejection> {
+        self.expire_due(now, id, fx);
+        let archived = match &loaded.order {
+            Some(history) if !self.orders.contains_key(&id) => Order::fold(id, history),
+            Some(_) | None => None,
+        };
+        let order = self.orders.get(&id).map(|actor| &actor.order).or(archived.as_ref()).ok_or(Rejection::NotFound)?;
+        let facts = decide(order, &self.policy)?;
+        if let (Some(order), false) = (archived, facts.is_empty()) {
+            self.emit(now, Event::Archive(ArchiveFact::Restored { order: id, history: order.history }), fx);
+        }
+        for fact in facts {
+            self.emit_order(now, id, fact, fx);
+        }
+        Ok(())
+    }
+
+    fn expire_due(&mut self, now: Timestamp, id: OrderId, fx: &mut Effects) {
+        let Some(actor) = self.orders.get(&id) else { return };
+        for fact in actor.order.decide_expiry(now, &self.policy) {
+            self.emit_order(now, id, fact, fx);
+        }
+    }
+
+    /// Commands that move an order on; answered when its SKUs have followed.
+    #[expect(clippy::too_many_arguments, reason = "the arguments of one step, passed through once")]
+    pub(super) fn steer(
+        &mut self, now: Timestamp, ticket: Ticket, id: OrderId, kind: Option<Kind>, loaded: Loaded, fx: &mut Effects,
+        decide: impl FnOnce(&Order, &crate::time::Policy) -> Result<Vec<OrderFact>, Rejection>,
+    ) {
+        let of_kind = |order: &Order| kind.is_none_or(|kind| order.kind() == kind);
+        let decided = self.decide_on(now, id, &loaded, fx, |order, policy| match of_kind(order) {
+            true => decide(order, policy),
+            false => Err(Rejection::NotFound),
+        });
+        match decided {
+            Err(rejection) => self.reply(ticket, Err(rejection), false, fx),
+            Ok(()) if self.orders.contains_key(&id) => self.wait(id, ticket, Wait::Moved),
+            Ok(()) => self.get_order(ticket, id, None, loaded, fx),
+        }
+        self.advance(now, id, fx);
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the arguments of one step, passed through once")]
+    pub(super) fn start_payment(
+        &mut self, now: Timestamp, ticket: Ticket, id: OrderId, (provider, return_url): (Provider, Option<Url>), key: CommandKey,
+        loaded: Loaded, fx: &mut Effects,
+    ) {
+        if self.answered_key(ticket, &key, &loaded, fx) {
+            return;
+        }
+        if let Some(outcome) = self.replay_payment(id, &key, &loaded) {
+            return self.reply(ticket, outcome, true, fx);
+        }
+        let bound = Some((key.hash, key.fingerprint));
+        let decided = self.decide_on(now, id, &loaded, fx, |order, policy| {
+            order.decide_payment(now, provider, return_url, bound, policy)
+        });
+        match decided {
+            Ok(()) => {
+                let attempt = self.orders.get(&id).map_or(0, |actor| actor.order.attempts.len() as u8);
+                self.wait(id, ticket, Wait::Payment(attempt));
+            }
+            Err(Rejection::NotFound) => self.reply(ticket, Err(Rejection::NotFound), false, fx),
+            Err(rejection) => {
+                let state = refused_state(&rejection);
+                let refused = KeptAnswer::PaymentRefused { request_id: key.request_id, state };
+                let answer = self.answer_key(now, key.hash, key.fingerprint, refused, fx);
+                self.reply(ticket, Ok(Answer::Kept(answer)), false, fx);
+            }
+        }
+        self.advance(now, id, fx);
+    }
+
+    /// The answer to a second request under the key of an attempt, if there is such an attempt.
+    fn replay_payment(&self, id: OrderId, key: &CommandKey, loaded: &Loaded) -> Option<Result<Answer, Rejection>> {
+        let archived = loaded.order.as_deref().and_then(|history| Order::fold(id, history));
+        let order = self.orders.get(&id).map(|actor| &actor.order).or(archived.as_ref())?;
+        let bound = |attempt: &&crate::order::Attempt| attempt.key.is_some_and(|(hash, _)| hash == key.hash);
+        let attempt = order.attempts.iter().find(bound)?;
+        if attempt.key.is_some_and(|(_, fingerprint)| fingerprint != key.fingerprint) {
+            return Some(Err(Rejection::KeyReused));
+        }
+        let answer = order.attempt_answer(attempt.number).ok_or(Rejection::KeyInProgress);
+        Some(answer.map(|answer| Answer::Kept(Arc::new(answer))))
+    }
+
+    pub(super) fn payment_result(&mut self, now: Timestamp, ticket: Ticket, attempt: AttemptId, outcome: Outcome, loaded: Loaded, fx: &mut Effects) {
+        let decided = self.decide_on(now, attempt.order, &loaded, fx, |order, policy| {
+            order.attempt(attempt.number).ok_or(Rejection::NotFound)?;
+            Ok(order.decide_outcome(now, attempt.number, outcome, policy))
+        });
+        self.reply(ticket, decided.map(|()| Answer::Recorded), false, fx);
+        self.advance(now, attempt.order, fx);
+    }
+
+    pub(super) fn provider(&mut self, now: Timestamp, result: ProviderResult, fx: &mut Effects) {
+        let (attempt, outcome) = match &result {
+            ProviderResult::Opened { attempt, .. } => (*attempt, Outcome::Pending),
+            ProviderResult::Told { attempt, outcome, .. } => (*attempt, *outcome),
+        };
+        let Some(actor) = self.orders.get_mut(&attempt.order) else { return };
+        let answered = !matches!(outcome, Outcome::Timeout | Outcome::Pending) || matches!(result, ProviderResult::Opened { .. });
+        let saga = actor.saga();
+        saga.call = None;
+        saga.call_wait = if answered { 0 } else { (saga.call_wait * 2).clamp(self.policy.resend_ms.max(1), self.policy.query_max_ms) };
+        saga.call_after = now.plus(saga.call_wait);
+        if let ProviderResult::Opened { redirect_url, .. } = result {
+            let opening = actor.order.attempt(attempt.number).is_some_and(|attempt| attempt.state == AttemptState::Opening);
+            if opening {
+                let fact = OrderFact::PaymentOpened { attempt: attempt.number, redirect_url };
+                self.emit_order(now, attempt.order, fact, fx);
+            }
+        } else {
+            let loaded = Loaded::default();
+            let told = |order: &Order, policy: &_| Ok(order.decide_outcome(now, attempt.number, outcome, policy));
+            // The order is in memory, so this cannot be refused.
+            self.decide_on(now, attempt.order, &loaded, fx, told).unwrap_or_default();
+        }
+        self.advance(now, attempt.order, fx);
+    }
+
+    pub(super) fn sku_answered(&mut self, now: Timestamp, body: Body, fx: &mut Effects) {
+        let id = body.order();
+        let (sku, hold, step, answer) = match body {
+            Body::Held { sku, hold, step, allocations } => (sku, hold, step, Answered::Held(allocations)),
+            Body::Refused { sku, hold, step, available } => (sku, hold, step, Answered::Refused { available }),
+            Body::Moved { sku, hold, step } => (sku, hold, step, Answered::Held(Vec::new())),
+            Body::Reserve { .. } | Body::Move { .. } | Body::Ask { .. } => return,
+        };
+        let Some(saga) = self.orders.get_mut(&id).and_then(|actor| actor.saga.as_mut()) else { return };
+        let current = saga.round.as_ref().is_some_and(|round| round.hold == hold && round.step == step);
+        let target = saga.targets.iter_mut().find(|target| current && target.sku == sku && target.answer.is_none());
+        if let Some(target) = target {
+            target.answer = Some(answer);
+            if saga.idle() {
+                self.advance(now, id, fx);
+            }
+        }
+    }
+
+    /// A SKU asks about a hold past its time. Silence means wait.
+    pub(super) fn asked(&mut self, sku: Sku, hold: HoldKey, fx: &mut Effects) {
+        let orphan = self.orders.get(&hold.order).is_none_or(|actor| {
+            let order = &actor.order;
+            let over = order.settled && (order.status.negative() || order.status == Status::Confirmed);
+            let held_elsewhere = !order.holds().is_empty() && order.holds().iter().all(|held| held.sku != sku);
+            let reholding = matches!(order.want(), Some((Want::Reserve, next)) if next == hold);
+            !reholding && (hold.generation < order.generation || over || held_elsewhere)
+        });
+        if orphan {
+            let op = HoldOp::Release(ReleaseCause::Expired);
+            let to = self.partitions.of_sku(&sku);
+            self.send(to, Body::Move { sku, hold, step: u32::MAX, op }, fx);
+        }
+    }
+
+    pub(super) fn order_due(&mut self, now: Timestamp, id: OrderId, slot: Slot, fx: &mut Effects) {
+        let Some(actor) = self.orders.get_mut(&id).filter(|actor| actor.armed == slot) else { return };
+        actor.armed = Slot::NEVER;
+        self.expire_due(now, id, fx);
+        self.advance(now, id, fx);
+    }
+
+    fn wait(&mut self, id: OrderId, ticket: Ticket, wait: Wait) {
+        if let Some(actor) = self.orders.get_mut(&id) {
+            actor.saga().waiters.push((ticket, wait));
+        }
+    }
+
+    /// Derives everything that follows from the state of an order, until nothing more follows.
+    pub(super) fn advance(&mut self, now: Timestamp, id: OrderId, fx: &mut Effects) {
+        loop {
+            self.send_round(now, id, fx);
+            let facts = self.follow(now, id);
+            if facts.is_empty() {
+                break;
+            }
+            for fact in facts {
+                self.emit_order(now, id, fact, fx);
+            }
+        }
+        if !self.orders.contains_key(&id) {
+            return;
+        }
+        self.call_provider(now, id, fx);
+        self.answer_waiters(id, fx);
+        self.arm_order(id);
+        self.archive_closed(id, fx);
+        let actor = self.orders.get_mut(&id);
+        actor.into_iter().filter(|actor| actor.saga.as_ref().is_some_and(|saga| saga.over())).for_each(|actor| actor.saga = None);
+    }
+
+    /// Facts that follow once all SKUs have answered, and the payment an order asked for when it was placed.
+    fn follow(&mut self, now: Timestamp, id: OrderId) -> Vec<OrderFact> {
+        let Some(actor) = self.orders.get_mut(&id) else { return Vec::new() };
+        let wants = actor.order.want();
+        if let (Some((want, _)), true) = (wants, actor.idle()) {
+            match want {
+                Want::Reserve => {
+                    let saga = actor.saga();
+                    saga.round = None;
+                    let answers = saga.take_answers();
+                    return actor.order.decide_answers(answers);
+                }
+                Want::Op(HoldOp::Commit | HoldOp::Release(_)) => return actor.order.decide_done(),
+                Want::Op(HoldOp::Pin | HoldOp::Unpin) => {}
+            }
+        }
+        let order = &actor.order;
+        match &order.placed().payment {
+            Some(asked) if order.status == Status::AwaitingPayment && order.attempts.is_empty() => {
+                let (provider, return_url) = (asked.provider.clone(), asked.return_url.clone());
+                order.decide_payment(now, provider, return_url, None, &self.policy).unwrap_or_default()
+            }
+            Some(_) | None => Vec::new(),
+        }
+    }
+
+    /// Starts the round the order wants, or sends an unanswered one again.
+    fn send_round(&mut self, now: Timestamp, id: OrderId, fx: &mut Effects) {
+        let policy = (self.policy.resend_ms, self.policy.resend_max_ms);
+        let Some(actor) = self.orders.get_mut(&id) else { return };
+        let Some((want, hold)) = actor.order.want() else {
+            if let Some(saga) = &mut actor.saga {
+                saga.round = None;
+                saga.targets.clear();
+            }
+            return;
+        };
+        let step = actor.order.version();
+        let running = |round: &Round| round.want == want && round.hold == hold;
+        let fresh = !actor.saga.as_ref().and_then(|saga| saga.round.as_ref()).is_some_and(running);
+        if fresh {
+            let targets = actor.order.wanted_of().into_iter();
+            let targets = targets.map(|(sku, quantity)| Target { sku, quantity, answer: None }).collect();
+            let saga = actor.saga();
+            (saga.round, saga.targets) = (Some(Round { want, hold, step }), targets);
+            saga.resend_wait = policy.0;
+        } else if actor.idle() || now < actor.saga().resend_at || plant::active(Bug::LostResend) {
+            return;
+        } else {
+            let saga = actor.saga();
+            saga.resend_wait = (saga.resend_wait * 2).min(policy.1);
+        }
+        let saga = actor.saga();
+        saga.resend_at = now.plus(saga.resend_wait);
+        self.send_unanswered(id, fx);
+    }
+
+    fn send_unanswered(&mut self, id: OrderId, fx: &mut Effects) {
+        let Some(actor) = self.orders.get(&id) else { return };
+        let Some((saga, round)) = actor.saga.as_ref().and_then(|saga| Some((saga, saga.round.as_ref()?))) else { return };
+        let (hold, step) = (round.hold, round.step);
+        let partial = actor.order.placed().allow_partial && actor.order.status == Status::Reserving;
+        let ask_at = actor.order.expires_at.plus(self.policy.ask_grace_ms);
+        let unanswered = saga.targets.iter().filter(|target| target.answer.is_none());
+        let bodies: Vec<Body> = unanswered
+            .map(|Target { sku, quantity, .. }| match round.want {
+                Want::Reserve => {
+                    let demand = Demand { hold, step, quantity: *quantity, partial, ask_at };
+                    Body::Reserve { sku: sku.clone(), demand }
+                }
+                Want::Op(op) => Body::Move { sku: sku.clone(), hold, step, op },
+            })
+            .collect();
+        for body in bodies {
+            let to = match &body {
+                Body::Reserve { sku, .. } | Body::Move { sku, .. } => self.partitions.of_sku(sku),
+                Body::Held { .. } | Body::Refused { .. } | Body::Moved { .. } | Body::Ask { .. } => self.id,
+            };
+            self.send(to, body, fx);
+        }
+    }
+
+    fn call_provider(&mut self, now: Timestamp, id: OrderId, fx: &mut Effects) {
+        let Some(actor) = self.orders.get_mut(&id) else { return };
+        let Some((number, kind, due)) = actor.order.next_call(now, &self.policy) else {
+            if let Some(saga) = &mut actor.saga {
+                (saga.call, saga.call_after) = (None, Timestamp(0));
+            }
+            return;
+        };
+        let saga = actor.saga();
+        let running = |call: &CallInFlight| call.attempt == number && call.kind == kind && now.since(call.since) < CALL_LOST_MS;
+        if saga.call.as_ref().is_some_and(running) || now < due.max(saga.call_after) {
+            return;
+        }
+        saga.call = Some(CallInFlight { attempt: number, kind, since: now });
+        let order = &actor.order;
+        let Some(attempt) = order.attempt(number) else { return };
+        let call = ProviderCall {
+            attempt: order.attempt_id(attempt),
+            provider: attempt.provider.clone(),
+            kind,
+            amount: order.amount(),
+            currency: order.placed().currency,
+            return_url: attempt.return_url.clone(),
+        };
+        self.gate.push(self.seq, Gated::Call(call), fx);
+    }
+
+    fn answer_waiters(&mut self, id: OrderId, fx: &mut Effects) {
+        let Some(actor) = self.orders.get_mut(&id) else { return };
+        let idle = actor.idle();
+        let Some(saga) = actor.saga.as_mut().filter(|saga| !saga.waiters.is_empty()) else { return };
+        let order = &actor.order;
+        let answer_of = |wait: &Wait| match wait {
+            Wait::Placed => {
+                let pins = order.placed().payment.is_none() || idle;
+                let len = order.answer_len().filter(|_| pins)?;
+                Some(Answer::Order { id, history: order.history[..len].to_vec() })
+            }
+            Wait::Payment(number) => {
+                let answer = order.attempt_answer(*number).filter(|_| idle)?;
+                Some(Answer::Kept(Arc::new(answer)))
+            }
+            Wait::Moved => idle.then(|| Answer::Order { id, history: order.history.clone() }),
+        };
+        let mut answers = Vec::new();
+        saga.waiters.retain(|(ticket, wait)| match answer_of(wait) {
+            Some(answer) => {
+                answers.push((*ticket, answer));
+                false
+            }
+            None => true,
+        });
+        for (ticket, answer) in answers {
+            self.reply(ticket, Ok(answer), false, fx);
+        }
+    }
+
+    /// One timer per order, for the first thing it has to do.
+    fn arm_order(&mut self, id: OrderId) {
+        let policy = &self.policy;
+        let Some(actor) = self.orders.get_mut(&id) else { return };
+        let saga = actor.saga.as_ref();
+        let resend = saga.filter(|saga| !saga.idle()).map(|saga| saga.resend_at);
+        let call_after = saga.map_or(Timestamp(0), |saga| saga.call_after);
+        let running = saga.and_then(|saga| saga.call.as_ref());
+        let call = actor.order.next_call(call_after, policy).map(|(_, _, due)| match running {
+            Some(running) => running.since.plus(CALL_LOST_MS),
+            None => due.max(call_after),
+        });
+        let first = [actor.order.expiry(policy), resend, call].into_iter().flatten().min();
+        let Some(slot) = first.map(Slot::after) else { return };
+        if slot < actor.armed {
+            actor.armed = slot;
+            self.deadlines.arm(slot, Timer::Order(id, slot));
+        }
+    }
+
+    fn archive_closed(&mut self, id: OrderId, fx: &mut Effects) {
+        let Some(actor) = self.orders.get_mut(&id) else { return };
+        if actor.order.closed() && !actor.archiving {
+            actor.archiving = true;
+            let history = actor.order.history.clone();
+            let archive = Archive::Order { partition: self.id, order: id, history };
+            self.gate.push(self.seq, Gated::Archive(archive), fx);
+        }
+    }
+}
+
+/// The answer to a second request under the key of an order.
+fn replay(order: &Order, placed: &Placed) -> Result<Answer, Rejection> {
+    if order.placed().fingerprint != placed.fingerprint && !plant::active(Bug::BodyNotCompared) {
+        return Err(Rejection::KeyReused);
+    }
+    let len = order.answer_len().ok_or(Rejection::KeyInProgress)?;
+    Ok(Answer::Order { id: order.id, history: order.history[..len].to_vec() })
+}
+
+fn refused_state(rejection: &Rejection) -> String {
+    match rejection {
+        Rejection::InvalidTransition { status, kind } => status.name(*kind).to_owned(),
+        Rejection::ReservationExpired | Rejection::NotFound | Rejection::KeyReused | Rejection::KeyInProgress => "expired".to_owned(),
+        Rejection::VersionMismatch { .. } | Rejection::Short { .. } | Rejection::TooMany => "expired".to_owned(),
+    }
+}

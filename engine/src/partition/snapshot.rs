@@ -1,0 +1,113 @@
+//! Snapshots of a partition, and the hash that proves a fold equal to another.
+//!
+//! Invariant: equal states give equal bytes: every map is written in the order of its keys.
+
+use super::{Causality, KeyRecord, OrderActor, Partition};
+use crate::event::{KeptAnswer, OrderRecord};
+use crate::ids::{Fingerprint, HoldKey, KeyHash, OrderId, PartitionId, Partitions, Seq, Sku};
+use crate::order::Order;
+use crate::quantity::Quantity;
+use crate::stock::{Hold, Place, SkuStock};
+use crate::time::{Policy, Timestamp};
+use crate::codec;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+#[derive(Serialize, Deserialize)]
+struct Image {
+    id: PartitionId,
+    partitions: u16,
+    seq: Seq,
+    at: Timestamp,
+    placed: u64,
+    skus: Vec<(Sku, SkuImage)>,
+    orders: Vec<(OrderId, Vec<OrderRecord>)>,
+    keys: Vec<(KeyHash, Fingerprint, Arc<KeptAnswer>)>,
+    resolved: Vec<(Timestamp, Sku, HoldKey)>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct SkuImage {
+    version: u64,
+    threshold: Quantity,
+    places: Vec<Place>,
+    holds: Vec<(HoldKey, Hold)>,
+}
+
+/// Why the bytes of a snapshot are not believed.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    #[error(transparent)]
+    Codec(#[from] codec::Error),
+    #[error("the snapshot is of partition {found} of {partitions}, not of {wanted}")]
+    Foreign { found: u16, partitions: u16, wanted: u16 },
+    #[error("the history of order {0} does not begin with its placing")]
+    History(OrderId),
+}
+
+impl Partition {
+    /// The whole state as bytes. Cost: about 200 bytes and 0.3 µs an open order.
+    pub fn snapshot(&self) -> Vec<u8> {
+        let mut skus: Vec<(Sku, SkuImage)> = self.skus.iter().map(|(sku, stock)| (sku.clone(), image_of(stock))).collect();
+        skus.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        let orders = self.orders.iter().map(|(id, actor)| (*id, actor.order.history.clone()));
+        let mut orders: Vec<_> = orders.collect();
+        orders.sort_unstable_by_key(|(id, _)| *id);
+        let keys = self.keys.iter().map(|(key, record)| (*key, record.fingerprint, record.answer.clone()));
+        let mut keys: Vec<_> = keys.collect();
+        keys.sort_unstable_by_key(|(key, _, _)| *key);
+        codec::encode(&Image {
+            id: self.id,
+            partitions: self.partitions.count(),
+            seq: self.seq,
+            at: self.at,
+            placed: self.placed,
+            skus,
+            orders,
+            keys,
+            resolved: self.resolved.iter().cloned().collect(),
+        })
+    }
+
+    /// Hash of the state: `fold(journal)` and the live actor must agree on it.
+    pub fn hash(&self) -> u64 {
+        xxhash_rust::xxh3::xxh3_64(&self.snapshot())
+    }
+
+    /// The partition as it was when the snapshot was taken.
+    ///
+    /// # Errors
+    /// If the bytes are damaged or of another partition.
+    pub fn restore(
+        id: PartitionId, partitions: Partitions, causality: Causality, policy: Policy, bytes: &[u8],
+    ) -> Result<Self, SnapshotError> {
+        let image: Image = codec::decode(bytes)?;
+        if image.id != id || image.partitions != partitions.count() {
+            return Err(SnapshotError::Foreign { found: image.id.0, partitions: image.partitions, wanted: id.0 });
+        }
+        let mut partition = Partition::new(id, partitions, causality, policy);
+        partition.seq = image.seq;
+        partition.at = image.at;
+        partition.placed = image.placed;
+        partition.skus = image.skus.into_iter().map(|(sku, image)| (sku, stock_of(image))).collect();
+        for (id, history) in image.orders {
+            let order = Order::fold(id, &history).ok_or(SnapshotError::History(id))?;
+            partition.orders.insert(id, OrderActor::new(order));
+        }
+        let keys = image.keys.into_iter();
+        partition.keys = keys.map(|(key, fingerprint, answer)| (key, KeyRecord { fingerprint, answer })).collect();
+        partition.resolved = image.resolved.into();
+        Ok(partition)
+    }
+}
+
+fn image_of(stock: &SkuStock) -> SkuImage {
+    let mut holds: Vec<(HoldKey, Hold)> = stock.holds.iter().map(|(key, hold)| (*key, hold.clone())).collect();
+    holds.sort_unstable_by_key(|(key, _)| *key);
+    SkuImage { version: stock.version, threshold: stock.threshold, places: stock.places.clone(), holds }
+}
+
+fn stock_of(image: SkuImage) -> SkuStock {
+    let SkuImage { version, threshold, places, holds } = image;
+    SkuStock { version, threshold, places, holds: holds.into_iter().collect() }
+}

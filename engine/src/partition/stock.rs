@@ -1,0 +1,141 @@
+//! The SKU actors of a partition: commands on stock, demands of orders, questions about old holds.
+
+use super::{Gated, Partition, Timer};
+use crate::answer::Answer;
+use crate::command::CommandKey;
+use crate::effect::Effects;
+use crate::event::{AdjustmentRefusal, Event, KeptAnswer, ReleaseCause, Shortage, StockFact};
+use crate::ids::{HoldKey, RequestId, Sku, Ticket};
+use crate::message::Body;
+use crate::partition::deadlines::Slot;
+use crate::plant::{self, Bug};
+use crate::quantity::Quantity;
+use crate::rejection::Rejection;
+use crate::stock::{Demand, HoldOp, OpVerdict, SkuStock, StockRefusal, Verdict};
+use crate::time::Timestamp;
+
+impl Partition {
+    /// Decides on one SKU and journals what follows, crossings of thresholds included.
+    pub(super) fn change_stock(
+        &mut self, now: Timestamp, sku: &Sku, fx: &mut Effects, decide: impl FnOnce(&SkuStock) -> Result<StockFact, StockRefusal>,
+    ) -> Result<(), StockRefusal> {
+        let fact = match self.skus.get(sku) {
+            Some(stock) => decide(stock)?,
+            None => decide(&SkuStock::default())?,
+        };
+        self.emit_stock(now, sku, fact, fx);
+        Ok(())
+    }
+
+    fn emit_stock(&mut self, now: Timestamp, sku: &Sku, fact: StockFact, fx: &mut Effects) {
+        let before = self.skus.get(sku).map_or(0, SkuStock::available);
+        self.emit(now, Event::Stock { sku: sku.clone(), fact }, fx);
+        if let Some(fact) = self.skus.get(sku).and_then(|stock| stock.crossing(before)) {
+            self.emit(now, Event::Stock { sku: sku.clone(), fact }, fx);
+        }
+    }
+
+    pub(super) fn reply_stock(&mut self, ticket: Ticket, sku: &Sku, outcome: Result<(), StockRefusal>, fx: &mut Effects) {
+        let view = outcome.map(|()| Answer::Stock(self.skus[sku].view(sku)));
+        let outcome = view.map_err(|refusal| match refusal {
+            StockRefusal::VersionMismatch { current } => Rejection::VersionMismatch { current },
+            StockRefusal::Short { requested, free } => Rejection::Short { requested, free },
+            StockRefusal::UnknownSku => Rejection::NotFound,
+            StockRefusal::TooMany => Rejection::TooMany,
+        });
+        self.reply(ticket, outcome, false, fx);
+    }
+
+    /// An adjustment binds its key, refused or not, in the same batch as its fact.
+    pub(super) fn adjust(
+        &mut self, now: Timestamp, ticket: Ticket, sku: &Sku, key: CommandKey, fx: &mut Effects,
+        decide: impl FnOnce(&SkuStock) -> Result<StockFact, StockRefusal>,
+    ) {
+        let answer = match self.change_stock(now, sku, fx, decide) {
+            Ok(()) => KeptAnswer::Adjusted(self.skus[sku].view(sku)),
+            Err(refusal) => refused(sku, refusal, key.request_id),
+        };
+        let answer = self.answer_key(now, key.hash, key.fingerprint, answer, fx);
+        self.reply(ticket, Ok(Answer::Kept(answer)), false, fx);
+    }
+
+    pub(super) fn reserve(&mut self, now: Timestamp, sku: Sku, demand: Demand, fx: &mut Effects) {
+        let (hold, step) = (demand.hold, demand.step);
+        let verdict = match self.skus.get(&sku) {
+            Some(stock) => stock.decide_demand(&demand),
+            None => Verdict::Refused { available: None },
+        };
+        let answer = match verdict {
+            Verdict::Refused { available } => Body::Refused { sku, hold, step, available },
+            Verdict::Held(fact) => {
+                if let Some(fact) = fact {
+                    self.emit_stock(now, &sku, fact, fx);
+                    self.arm_ask(&sku, hold, demand.ask_at);
+                }
+                let allocations = self.skus[&sku].holds[&hold].allocations.clone();
+                Body::Held { sku, hold, step, allocations }
+            }
+        };
+        self.send(hold.order.partition(), answer, fx);
+    }
+
+    pub(super) fn move_hold(&mut self, now: Timestamp, sku: Sku, hold: HoldKey, step: u32, op: HoldOp, fx: &mut Effects) {
+        let verdict = match self.skus.get(&sku) {
+            Some(stock) => stock.decide_op(hold, step, op),
+            None => OpVerdict::Done,
+        };
+        match verdict {
+            OpVerdict::Do(fact) => self.emit_stock(now, &sku, fact, fx),
+            OpVerdict::Done => {}
+            OpVerdict::Impossible => fx.alarms.push(format!("{op:?} of {sku} found no live hold of order {}", hold.order)),
+        }
+        self.send(hold.order.partition(), Body::Moved { sku, hold, step }, fx);
+    }
+
+    fn arm_ask(&mut self, sku: &Sku, hold: HoldKey, at: Timestamp) {
+        self.deadlines.arm(Slot::after(at), Timer::Ask(sku.clone(), hold));
+    }
+
+    /// Questions about holds are volatile: after recovery they are armed again from the holds.
+    pub(super) fn resume_asks(&mut self) {
+        let mut holds: Vec<(Timestamp, Sku, HoldKey)> = Vec::new();
+        for (sku, stock) in &self.skus {
+            let live = stock.holds.iter().filter(|(_, hold)| hold.live());
+            holds.extend(live.map(|(key, hold)| (hold.ask_at, sku.clone(), *key)));
+        }
+        holds.sort_unstable();
+        for (at, sku, hold) in holds {
+            self.arm_ask(&sku, hold, at);
+        }
+    }
+
+    /// A hold is past its time: the order is asked. The SKU frees nothing by itself.
+    pub(super) fn ask_due(&mut self, now: Timestamp, sku: Sku, hold: HoldKey, fx: &mut Effects) {
+        let live = self.skus.get(&sku).and_then(|stock| stock.holds.get(&hold)).is_some_and(|hold| hold.live());
+        if !live {
+            return;
+        }
+        if plant::active(Bug::SkuExpires) {
+            return self.move_hold(now, sku, hold, u32::MAX, HoldOp::Release(ReleaseCause::Expired), fx);
+        }
+        self.arm_ask(&sku, hold, now.plus(self.policy.ask_every_ms));
+        self.gate.push(self.seq, Gated::Message(crate::message::Message {
+            to: hold.order.partition(),
+            body: Body::Ask { sku, hold },
+        }), fx);
+    }
+}
+
+fn refused(sku: &Sku, refusal: StockRefusal, request_id: RequestId) -> KeptAnswer {
+    let refusal = match refusal {
+        StockRefusal::UnknownSku => AdjustmentRefusal::UnknownSku(sku.clone()),
+        StockRefusal::Short { requested, free } => AdjustmentRefusal::Short(Shortage {
+            line: 0,
+            sku: sku.clone(),
+            requested: Quantity(u32::try_from(requested).unwrap_or(u32::MAX)),
+            available: Some(free),
+        }),
+        StockRefusal::TooMany | StockRefusal::VersionMismatch { .. } => AdjustmentRefusal::TooMany,
+    };
+    KeptAnswer::AdjustmentRefused { request_id, refusal }
+}

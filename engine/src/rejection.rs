@@ -1,0 +1,35 @@
+//! Why a command was refused: an answer to the caller, not a failure of ours.
+
+use crate::event::Kind;
+use crate::order::Status;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rejection {
+    NotFound,
+    /// The idempotency key was used for something else.
+    KeyReused,
+    /// The first request with this key has not been answered yet.
+    KeyInProgress,
+    InvalidTransition { kind: Kind, status: Status },
+    ReservationExpired,
+    VersionMismatch { current: u64 },
+    /// Fewer units are free than the command takes away.
+    Short { requested: u64, free: u64 },
+    /// A bucket or a list is at its limit.
+    TooMany,
+}
+
+impl Status {
+    /// What may be asked of an order or reservation in this state, by the names of the API.
+    pub fn allowed(self, kind: Kind) -> &'static [&'static str] {
+        match (self, kind) {
+            (Status::AwaitingPayment, Kind::Order) => &["payments", "cancel", "confirm"],
+            (Status::AwaitingPayment, Kind::Reservation) => &["commit", "extend", "release"],
+            (Status::Reserving, Kind::Order) => &["cancel"],
+            (Status::Reserving, Kind::Reservation) => &["release"],
+            (Status::PaymentInFlight | Status::PaymentUnknown, _) => &["cancel"],
+            (Status::Confirmed | Status::Cancelled | Status::Expired, _) => &[],
+            (Status::Rejected | Status::LatePayment | Status::Refunded, _) => &[],
+        }
+    }
+}

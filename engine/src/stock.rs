@@ -1,0 +1,382 @@
+//! The stock of one SKU: buckets per location and the holds of orders on it.
+//!
+//! Invariants: `on_hand ≥ held + pinned + committed + damaged + quality_control` at every location, so available is
+//! never negative; held and pinned are the sums of the live holds; each hold is resolved once. `decide_*` reads and
+//! refuses, [`SkuStock::evolve`] changes and cannot fail. No hold ends by a timer here: the order decides (see `order`).
+
+use crate::event::{Allocation, Bucket, Buckets, Level, LocationView, ReleaseCause, StockFact, StockView};
+use crate::ids::{HoldKey, Location, Sku};
+use crate::limits;
+use crate::plant::{self, Bug};
+use crate::quantity::Quantity;
+use crate::time::Timestamp;
+use crate::{Map, allocation};
+use serde::{Deserialize, Serialize};
+
+impl Buckets {
+    /// Units that no hold, sale or check has taken.
+    pub fn free(&self) -> Quantity {
+        let taken = [self.held, self.pinned, self.committed, self.damaged, self.quality_control];
+        Quantity(taken.iter().fold(self.on_hand.0, |left, bucket| left.saturating_sub(bucket.0)))
+    }
+
+    /// What is kept back now: the target, or all that is free where that is less.
+    pub fn safety_stock(&self) -> Quantity {
+        self.safety_target.min(self.free())
+    }
+
+    /// What a new hold may take.
+    pub fn available(&self) -> Quantity {
+        self.free().beyond(self.safety_target)
+    }
+
+    /// Whether the counters add up (invariant I1).
+    pub fn balanced(&self) -> bool {
+        let taken = [self.held, self.pinned, self.committed, self.damaged, self.quality_control];
+        taken.iter().map(|bucket| u64::from(bucket.0)).sum::<u64>() <= u64::from(self.on_hand.0)
+    }
+}
+
+/// One place that has units of the SKU.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Place {
+    pub name: Location,
+    /// Lower goes first when units are allocated; equal priorities go by name.
+    pub priority: u16,
+    pub buckets: Buckets,
+}
+
+/// Where a hold stands in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HoldState {
+    Held,
+    Pinned,
+    Committed,
+    Released,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Hold {
+    pub state: HoldState,
+    /// Highest step of the order seen, so that an overtaken pin or unpin is recognised.
+    pub step: u32,
+    pub allocations: Vec<Allocation>,
+    pub ask_at: Timestamp,
+}
+
+impl Hold {
+    pub fn live(&self) -> bool {
+        matches!(self.state, HoldState::Held | HoldState::Pinned)
+    }
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SkuStock {
+    pub version: u64,
+    pub threshold: Quantity,
+    /// Sorted by priority, then name: the order of allocation.
+    pub places: Vec<Place>,
+    pub holds: Map<HoldKey, Hold>,
+}
+
+/// Why a stock command is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StockRefusal {
+    VersionMismatch { current: u64 },
+    /// Fewer units are free than the command takes.
+    Short { requested: u64, free: u64 },
+    UnknownSku,
+    /// A bucket or the list of locations is at its limit.
+    TooMany,
+}
+
+/// What a reserve message asks of one SKU.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Demand {
+    pub hold: HoldKey,
+    pub step: u32,
+    pub quantity: Quantity,
+    pub partial: bool,
+    pub ask_at: Timestamp,
+}
+
+/// What the SKU answers to a demand.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Verdict {
+    /// Units are held now, by this fact or, `None`, by an earlier one.
+    Held(Option<StockFact>),
+    Refused { available: Option<u64> },
+}
+
+/// What an order wants done with its hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum HoldOp {
+    Pin,
+    Unpin,
+    Commit,
+    Release(ReleaseCause),
+}
+
+/// What the SKU does about it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum OpVerdict {
+    Do(StockFact),
+    /// Done before, or overtaken by a later step.
+    Done,
+    /// A commit found no hold. Never happens while the protocol holds; it moves no stock and raises an alarm.
+    Impossible,
+}
+
+impl SkuStock {
+    pub fn available(&self) -> u64 {
+        self.places.iter().map(|place| u64::from(place.buckets.available().0)).sum()
+    }
+
+    /// Whether anybody ever stocked this SKU.
+    pub fn known(&self) -> bool {
+        self.version > 0
+    }
+
+    fn place(&self, name: &Location) -> Option<&Place> {
+        self.places.iter().find(|place| place.name == *name)
+    }
+
+    pub fn decide_set(
+        &self, location: Location, on_hand: Quantity, safety: Option<Quantity>, priority: Option<u16>, expected: Option<u64>,
+    ) -> Result<StockFact, StockRefusal> {
+        let place = self.place(&location);
+        match expected {
+            Some(0) if place.is_some() => return Err(StockRefusal::VersionMismatch { current: self.version }),
+            Some(version) if version != 0 && version != self.version => {
+                return Err(StockRefusal::VersionMismatch { current: self.version });
+            }
+            Some(_) | None => {}
+        }
+        let before = place.map(|place| place.buckets).unwrap_or_default();
+        let taken = before.on_hand.beyond(before.free());
+        if on_hand < taken {
+            return Err(StockRefusal::Short { requested: u64::from(taken.0), free: u64::from(on_hand.0) });
+        }
+        if on_hand.0 > limits::MAX_BUCKET || (place.is_none() && self.places.len() >= limits::MAX_LOCATIONS) {
+            return Err(StockRefusal::TooMany);
+        }
+        Ok(StockFact::Set {
+            safety_stock: safety.unwrap_or(before.safety_target),
+            priority: priority.or(place.map(|place| place.priority)).unwrap_or(0),
+            delta: i64::from(on_hand.0) - i64::from(before.on_hand.0),
+            version: self.version + 1,
+            location,
+            on_hand,
+        })
+    }
+
+    pub fn decide_adjust(
+        &self, location: Location, bucket: Bucket, delta: i64, reason: crate::ids::Label, reference: Option<crate::ids::Label>,
+    ) -> Result<StockFact, StockRefusal> {
+        let place = self.place(&location);
+        if place.is_none() && !self.known() && delta < 0 {
+            return Err(StockRefusal::UnknownSku);
+        }
+        let buckets = place.map(|place| place.buckets).unwrap_or_default();
+        let (current, takes_free) = match bucket {
+            Bucket::OnHand => (buckets.on_hand, -delta),
+            Bucket::Damaged => (buckets.damaged, delta),
+            Bucket::QualityControl => (buckets.quality_control, delta),
+        };
+        let free = i64::from(buckets.free().0);
+        if takes_free > free {
+            return Err(StockRefusal::Short { requested: takes_free.unsigned_abs(), free: free.unsigned_abs() });
+        }
+        if current.checked_move(delta).is_none() {
+            let short = delta < 0;
+            let refusal = StockRefusal::Short { requested: delta.unsigned_abs(), free: u64::from(current.0) };
+            return Err(if short { refusal } else { StockRefusal::TooMany });
+        }
+        if place.is_none() && self.places.len() >= limits::MAX_LOCATIONS {
+            return Err(StockRefusal::TooMany);
+        }
+        Ok(StockFact::Adjusted { location, bucket, delta, reason, reference, version: self.version + 1 })
+    }
+
+    pub fn decide_threshold(&self, threshold: Quantity) -> Result<StockFact, StockRefusal> {
+        if !self.known() {
+            return Err(StockRefusal::UnknownSku);
+        }
+        Ok(StockFact::ThresholdSet { threshold, version: self.version + 1 })
+    }
+
+    /// Holds units or says how many there were. A demand that was met before is met by the same hold again.
+    pub fn decide_demand(&self, demand: &Demand) -> Verdict {
+        if let Some(hold) = self.holds.get(&demand.hold) {
+            let refused = Verdict::Refused { available: Some(self.available()) };
+            return if hold.live() || plant::active(Bug::LateReserveRevives) { Verdict::Held(None) } else { refused };
+        }
+        if !self.known() {
+            return Verdict::Refused { available: None };
+        }
+        let available = self.available();
+        let wanted = u64::from(demand.quantity.0);
+        let short = available < wanted && !plant::active(Bug::Oversell);
+        if short && (!demand.partial || available == 0) {
+            return Verdict::Refused { available: Some(available) };
+        }
+        let quantity = if short { Quantity(available as u32) } else { demand.quantity };
+        let allocations = allocation::allocate(&self.places, quantity);
+        let version = self.version + allocations.len() as u64;
+        let Demand { hold, step, ask_at, .. } = *demand;
+        Verdict::Held(Some(StockFact::HoldPlaced { hold, step, allocations, ask_at, version }))
+    }
+
+    pub fn decide_op(&self, hold: HoldKey, step: u32, op: HoldOp) -> OpVerdict {
+        let Some(found) = self.holds.get(&hold) else {
+            return match op {
+                HoldOp::Release(_) => OpVerdict::Do(StockFact::HoldForbidden { hold }),
+                HoldOp::Pin | HoldOp::Unpin => OpVerdict::Done,
+                HoldOp::Commit => OpVerdict::Impossible,
+            };
+        };
+        let version = self.version + found.allocations.len() as u64;
+        let overtaken = step < found.step;
+        match (op, found.state) {
+            (HoldOp::Pin, HoldState::Held) if !overtaken => OpVerdict::Do(StockFact::HoldPinned { hold, step, version }),
+            (HoldOp::Unpin, HoldState::Pinned) if !overtaken => OpVerdict::Do(StockFact::HoldUnpinned { hold, step, version }),
+            (HoldOp::Commit, HoldState::Held | HoldState::Pinned) => OpVerdict::Do(StockFact::HoldCommitted { hold, version }),
+            (HoldOp::Commit, HoldState::Released) => OpVerdict::Impossible,
+            (HoldOp::Release(cause), HoldState::Held | HoldState::Pinned) => {
+                OpVerdict::Do(StockFact::HoldReleased { hold, cause, version })
+            }
+            (HoldOp::Release(cause), HoldState::Released) if plant::active(Bug::ReleaseTwice) && !found.allocations.is_empty() => {
+                OpVerdict::Do(StockFact::HoldReleased { hold, cause, version })
+            }
+            (HoldOp::Pin | HoldOp::Unpin | HoldOp::Release(_), _) | (HoldOp::Commit, HoldState::Committed) => OpVerdict::Done,
+        }
+    }
+
+    /// The fact that available crossed a threshold between `before` and now, if it did.
+    pub fn crossing(&self, before: u64) -> Option<StockFact> {
+        let available = self.available();
+        let low = u64::from(self.threshold.0);
+        let level = match () {
+            () if before > 0 && available == 0 => Level::Depleted,
+            () if before > low && available <= low && available > 0 => Level::Low,
+            () if available > before && available > low && before <= low => Level::Restored,
+            () => return None,
+        };
+        Some(StockFact::LevelCrossed { level, available })
+    }
+
+    pub fn evolve(&mut self, fact: &StockFact) {
+        match fact {
+            StockFact::Set { location, on_hand, safety_stock, priority, version, .. } => {
+                let place = self.place_mut(location, Some(*priority));
+                place.buckets.on_hand = *on_hand;
+                place.buckets.safety_target = *safety_stock;
+                self.version = *version;
+            }
+            StockFact::Adjusted { location, bucket, delta, version, .. } => {
+                let buckets = &mut self.place_mut(location, None).buckets;
+                let target = match bucket {
+                    Bucket::OnHand => &mut buckets.on_hand,
+                    Bucket::Damaged => &mut buckets.damaged,
+                    Bucket::QualityControl => &mut buckets.quality_control,
+                };
+                *target = moved(*target, *delta);
+                self.version = *version;
+            }
+            StockFact::ThresholdSet { threshold, version } => {
+                self.threshold = *threshold;
+                self.version = *version;
+            }
+            StockFact::HoldPlaced { hold, step, allocations, ask_at, version } => {
+                self.shift(allocations, |buckets, q| buckets.held = moved(buckets.held, q));
+                let allocations = allocations.clone();
+                self.holds.insert(*hold, Hold { state: HoldState::Held, step: *step, allocations, ask_at: *ask_at });
+                self.version = *version;
+            }
+            StockFact::HoldPinned { hold, step, version } => self.turn(*hold, HoldState::Pinned, Some(*step), *version),
+            StockFact::HoldUnpinned { hold, step, version } => self.turn(*hold, HoldState::Held, Some(*step), *version),
+            StockFact::HoldCommitted { hold, version } => self.turn(*hold, HoldState::Committed, None, *version),
+            StockFact::HoldReleased { hold, version, .. } => self.turn(*hold, HoldState::Released, None, *version),
+            StockFact::HoldForbidden { hold } => {
+                let forbidden = Hold { state: HoldState::Released, step: 0, allocations: Vec::new(), ask_at: Timestamp(0) };
+                self.holds.insert(*hold, forbidden);
+            }
+            StockFact::LevelCrossed { .. } => {}
+        }
+        assert!(
+            plant::any() || self.places.iter().all(|place| place.buckets.balanced()),
+            "stock does not add up after {fact:?}"
+        );
+    }
+
+    /// Moves the units of a hold from the bucket of its state to that of its next state.
+    fn turn(&mut self, key: HoldKey, next: HoldState, step: Option<u32>, version: u64) {
+        let Some(mut hold) = self.holds.remove(&key) else {
+            unreachable!("a fact moves a hold that no fact placed: {key:?}")
+        };
+        let from = hold.state;
+        self.shift(&hold.allocations, |buckets, q| {
+            match from {
+                HoldState::Held => buckets.held = moved(buckets.held, -q),
+                HoldState::Pinned => buckets.pinned = moved(buckets.pinned, -q),
+                // Only a planted bug moves a hold that is resolved.
+                HoldState::Committed | HoldState::Released => buckets.on_hand = moved(buckets.on_hand, q),
+            }
+            match next {
+                HoldState::Held => buckets.held = moved(buckets.held, q),
+                HoldState::Pinned => buckets.pinned = moved(buckets.pinned, q),
+                HoldState::Committed => buckets.committed = moved(buckets.committed, q),
+                HoldState::Released => {}
+            }
+        });
+        hold.state = next;
+        hold.step = step.unwrap_or(hold.step);
+        self.holds.insert(key, hold);
+        self.version = version;
+    }
+
+    fn shift(&mut self, allocations: &[Allocation], change: impl Fn(&mut Buckets, i64)) {
+        for allocation in allocations {
+            let place = self.places.iter_mut().find(|place| place.name == allocation.location);
+            if let Some(place) = place {
+                change(&mut place.buckets, i64::from(allocation.quantity.0));
+            }
+        }
+    }
+
+    fn place_mut(&mut self, name: &Location, priority: Option<u16>) -> &mut Place {
+        let found = self.places.iter().position(|place| place.name == *name);
+        let mut place = match found {
+            Some(index) => self.places.remove(index),
+            None => Place { name: name.clone(), priority: 0, buckets: Buckets::default() },
+        };
+        place.priority = priority.unwrap_or(place.priority);
+        let rank = |place: &Place| (place.priority, place.name.clone());
+        let index = self.places.partition_point(|other| rank(other) < rank(&place));
+        self.places.insert(index, place);
+        &mut self.places[index]
+    }
+
+    pub fn view(&self, sku: &Sku) -> StockView {
+        let locations = self.places.iter().map(|place| LocationView {
+            location: place.name.clone(),
+            priority: place.priority,
+            buckets: place.buckets,
+        });
+        StockView {
+            sku: sku.clone(),
+            version: self.version,
+            low_stock_threshold: self.threshold,
+            locations: locations.collect(),
+        }
+    }
+}
+
+/// Evolving cannot fail: a quantity out of range means a fact that no decision made.
+fn moved(quantity: Quantity, delta: i64) -> Quantity {
+    match quantity.checked_move(delta) {
+        Some(quantity) => quantity,
+        None if plant::any() => Quantity(quantity.0.saturating_add_signed(delta as i32)),
+        None => panic!("a bucket of {quantity} moved by {delta}"),
+    }
+}

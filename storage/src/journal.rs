@@ -1,0 +1,133 @@
+//! The contract every journal backend keeps, whatever it is made of. The conformance suite holds each backend to it.
+//!
+//! - `append` returns when the batch is durable. Log numbers are dense from 1. One caller at a time.
+//! - What `append` acknowledged is read back byte for byte by every later `read`, in order, after any crash.
+//! - What it did not acknowledge is read back whole or not at all.
+//! - A record that is damaged or missing before the end is an [`Error::Damaged`] that names it, never a shorter log.
+//! - After a failed `append` the backend refuses everything that writes until it is opened anew: fail-stop.
+//! - Snapshots and projections can be lost without losing a fact: both follow again from the log.
+
+use holdfast_engine::codec::Batch;
+use holdfast_engine::ids::{PartitionId, Partitions, Seq};
+use holdfast_engine::{Causality, codec};
+use std::ops::ControlFlow;
+
+/// Number of a commit in the log: 1, 2, 3, …
+pub type LogSeq = u64;
+
+/// The state of one partition at one point of its sequence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    pub partition: PartitionId,
+    pub seq: Seq,
+    /// Every record after `seq` lies in a commit after this one.
+    pub after: LogSeq,
+    pub state: Vec<u8>,
+}
+
+/// What the projections hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Table {
+    /// Closed orders: order id → history.
+    Orders,
+    /// Idempotency keys that no order keeps: key hash → fingerprint and answer.
+    Keys,
+    /// Movements of stock: SKU, first movement → movements.
+    Movements,
+    /// Positions of the projections themselves.
+    Meta,
+}
+
+impl Table {
+    pub const ALL: [Table; 4] = [Table::Orders, Table::Keys, Table::Movements, Table::Meta];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Table::Orders => "orders",
+            Table::Keys => "keys",
+            Table::Movements => "movements",
+            Table::Meta => "meta",
+        }
+    }
+}
+
+/// One row to put into a projection; a row under the same key is replaced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    pub table: Table,
+    pub key: Vec<u8>,
+    pub value: Vec<u8>,
+}
+
+/// A failure of ours, not an answer to a client.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("log record {record} is damaged: {reason}")]
+    Damaged { record: LogSeq, reason: String },
+    #[error("the disk is full")]
+    Full,
+    #[error("the store is stopped after an earlier failure")]
+    Stopped,
+    #[error("the data directory is in use by another process")]
+    Locked,
+    #[error("{0}")]
+    Incompatible(String),
+    #[error("the store failed: {0}")]
+    Failed(String),
+    #[error(transparent)]
+    Codec(#[from] codec::Error),
+}
+
+/// Visits commits in order; breaks to stop.
+pub type Visit<'a> = dyn FnMut(LogSeq, &[u8]) -> Result<ControlFlow<()>, Error> + 'a;
+
+/// A journal with its snapshots and projections. See the module for the contract.
+pub trait Journal: Send + Sync + 'static {
+    fn causality(&self) -> Causality;
+
+    /// Fixed when the data was created.
+    fn partitions(&self) -> Partitions;
+
+    /// Writes one batch as one commit. Durable on return.
+    ///
+    /// # Errors
+    /// Any error means the outcome is unknown: the batch is in the log, whole, or it is not.
+    fn append(&self, batch: &Batch) -> Result<LogSeq, Error>;
+
+    /// The last durable commit, 0 for none.
+    fn end(&self) -> LogSeq;
+
+    /// Visits the frame of every commit after `after` that was durable when the call began.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] naming the commit, or whatever `visit` returns.
+    fn read(&self, after: LogSeq, visit: &mut Visit<'_>) -> Result<(), Error>;
+
+    /// Keeps a snapshot, and the one before it.
+    ///
+    /// # Errors
+    /// If it could not be written; earlier ones are untouched.
+    fn save_snapshot(&self, snapshot: &Snapshot) -> Result<(), Error>;
+
+    /// The whole snapshots of a partition, newest first. Damaged ones are left out.
+    ///
+    /// # Errors
+    /// If the store cannot be read at all.
+    fn snapshots(&self, partition: PartitionId) -> Result<Vec<Snapshot>, Error>;
+
+    /// Puts rows, all or none. Durable on return.
+    ///
+    /// # Errors
+    /// If they could not be written.
+    fn project(&self, rows: &[Row]) -> Result<(), Error>;
+
+    /// # Errors
+    /// If the store cannot be read.
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Error>;
+
+    /// Up to `limit` rows with `from ≤ key < to`, in order of key.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    fn scan(&self, table: Table, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Row>, Error>;
+}

@@ -1,0 +1,95 @@
+//! From a journal back to partitions: newest valid snapshot of each, then the tail of the log.
+//!
+//! Invariant: the result is the fold of the whole journal, however much of it the snapshots stand for.
+
+use crate::journal::{Error, Journal, LogSeq};
+use holdfast_engine::ids::{PartitionId, Seq};
+use holdfast_engine::partition::Partition;
+use holdfast_engine::time::Policy;
+use holdfast_engine::codec;
+use std::ops::ControlFlow;
+
+/// A partition with the commit after which its tail begins.
+struct Base {
+    partition: Partition,
+    after: LogSeq,
+}
+
+/// Recovers the partitions listed. `progress` is told `(commits read, commits in all)` now and then.
+///
+/// # Errors
+/// If the log is damaged, or a record does not follow on the state before it.
+pub fn recover(
+    journal: &dyn Journal, ids: &[PartitionId], policy: &Policy, progress: &mut dyn FnMut(LogSeq, LogSeq),
+) -> Result<Vec<Partition>, Error> {
+    let bases: Result<Vec<Base>, Error> = ids.iter().map(|id| base(journal, *id, policy)).collect();
+    let mut bases = bases?;
+    let after = bases.iter().map(|base| base.after).min().unwrap_or(0);
+    let mut place = vec![None; usize::from(journal.partitions().count())];
+    for (index, base) in bases.iter().enumerate() {
+        place[usize::from(base.partition.id.0)] = Some(index);
+    }
+    let end = journal.end();
+    journal.read(after, &mut |log, frame| {
+        replay(log, frame, |id| {
+            let index = place.get(usize::from(id.0)).copied().flatten()?;
+            Some(&mut bases[index].partition)
+        })?;
+        if log.is_multiple_of(1024) || log == end {
+            progress(log - after, end - after);
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(bases.into_iter().map(|base| base.partition).collect())
+}
+
+fn base(journal: &dyn Journal, id: PartitionId, policy: &Policy) -> Result<Base, Error> {
+    let (partitions, causality) = (journal.partitions(), journal.causality());
+    for snapshot in journal.snapshots(id)? {
+        let restored = Partition::restore(id, partitions, causality, policy.clone(), &snapshot.state);
+        match restored {
+            Ok(partition) if partition.seq() == snapshot.seq => return Ok(Base { partition, after: snapshot.after }),
+            Ok(partition) => tracing::warn!(partition = id.0, seq = partition.seq(), "snapshot is not what it says: passed over"),
+            Err(error) => tracing::warn!(partition = id.0, %error, "snapshot cannot be read: passed over"),
+        }
+    }
+    Ok(Base { partition: Partition::new(id, partitions, causality, policy.clone()), after: 0 })
+}
+
+/// Folds one commit into the partitions that `find` knows. Records they already have are skipped.
+///
+/// # Errors
+/// [`Error::Damaged`] naming the commit.
+pub fn replay<'a>(log: LogSeq, frame: &[u8], mut find: impl FnMut(PartitionId) -> Option<&'a mut Partition>) -> Result<(), Error> {
+    let damaged = |reason: String| Error::Damaged { record: log, reason };
+    for entry in codec::read_frame(frame).map_err(|error| damaged(error.to_string()))? {
+        let entry = entry.map_err(|error| damaged(error.to_string()))?;
+        let Some(partition) = find(entry.partition) else { continue };
+        match next(partition.seq(), entry.seq) {
+            Next::Known => {}
+            Next::Follows => {
+                let record = entry.decode().map_err(|error| damaged(error.to_string()))?;
+                partition.apply(record);
+            }
+            Next::Gap => {
+                let (id, last) = (entry.partition.0, partition.seq());
+                return Err(damaged(format!("record {} of partition {id} follows on {last}", entry.seq)));
+            }
+        }
+    }
+    Ok(())
+}
+
+enum Next {
+    Known,
+    Follows,
+    Gap,
+}
+
+fn next(last: Seq, seq: Seq) -> Next {
+    match seq {
+        seq if seq <= last => Next::Known,
+        seq if seq == last + 1 => Next::Follows,
+        _ => Next::Gap,
+    }
+}
