@@ -1,1 +1,29 @@
-//! wip
+//! The actix actors of Holdfast and everything between a command and its reply.
+//!
+//! ```text
+//! HTTP worker ── Handle ── Router ──► Inbox ──► Shard (actix actor on its own Arbiter, hosts partitions)
+//!      ▲                                           │ batches            │ calls             │ closed orders
+//!      │                                           ▼                    ▼                   ▼
+//!      └────────── Port ◄── replies ──────── Committer (journal)   Provider desk       Projector
+//!                                           Guardian: starts shards, rebuilds one from the journal after a panic
+//! ```
+//!
+//! Who may send to whom: workers to inboxes, with a credit; shards to inboxes of other shards, to the committer, the
+//! provider desk and the projector; those back to inboxes; shards to the guardian. Nobody holds a shard's address but
+//! its inbox. No file here has an `if` on the state of an order or of stock: that is `holdfast_engine`'s.
+
+pub mod admission;
+pub mod clock;
+pub mod engine;
+pub mod guardian;
+pub mod handle;
+pub mod inbox;
+pub mod keeper;
+pub mod provider;
+pub mod replies;
+pub mod router;
+pub mod shard;
+
+pub use engine::{Engine, Options, StartError};
+pub use handle::{Handle, Unanswered};
+pub use replies::Ports;

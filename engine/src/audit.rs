@@ -75,7 +75,8 @@ impl Audit {
                 }
             }
             OrderFact::Paid { .. } | OrderFact::Confirmed { .. } => {
-                if self.orders.insert(order, true) == Some(true) {
+                let sold = self.orders.insert(order, true);
+                if sold == Some(true) {
                     self.violations.push(format!("I6 order {order} was sold twice"));
                 }
             }

@@ -40,8 +40,6 @@ pub enum Error {
 pub struct Batch {
     /// Encoded entries.
     pub entries: Vec<u8>,
-    /// Highest sequence number per partition in this batch.
-    pub upto: Vec<(PartitionId, Seq)>,
     pub events: u32,
 }
 
@@ -60,10 +58,6 @@ impl Batch {
         let length = (self.entries.len() - start - ENTRY) as u32;
         self.entries[start + 10..start + ENTRY].copy_from_slice(&length.to_le_bytes());
         self.events += 1;
-        match self.upto.iter_mut().find(|(other, _)| *other == partition) {
-            Some((_, seq)) => *seq = record.seq,
-            None => self.upto.push((partition, record.seq)),
-        }
     }
 
     /// Takes what is gathered and leaves an empty batch with the same room.
@@ -76,12 +70,6 @@ impl Batch {
     pub fn extend(&mut self, other: &Batch) {
         self.entries.extend_from_slice(&other.entries);
         self.events += other.events;
-        for (partition, seq) in &other.upto {
-            match self.upto.iter_mut().find(|(known, _)| known == partition) {
-                Some((_, upto)) => *upto = *seq,
-                None => self.upto.push((*partition, *seq)),
-            }
-        }
     }
 
     /// The frame to write: header, checksum, entries.

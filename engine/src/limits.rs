@@ -46,3 +46,5 @@ const _: () = assert!((MAX_BUCKET as u64) * (MAX_LOCATIONS as u64) < u64::MAX / 
 /// How long a resolved hold is remembered, in event time, so that a late duplicate is recognised.
 /// A constant, not a setting: replay must forget exactly where the live actor forgot.
 pub const RESOLVED_MS: u64 = 30_000;
+/// What one record adds to that time at most: a clock that jumps ahead must not make a message on its way look old.
+pub const MAX_LULL_MS: u64 = 1_000;

@@ -74,11 +74,13 @@ pub struct Partition {
     seq: Seq,
     /// Time of the last record; time never runs backwards inside a partition.
     at: Timestamp,
+    /// Event time without its jumps: what [`limits::RESOLVED_MS`] is counted in.
+    steady: Timestamp,
     placed: u64,
     skus: Map<Sku, SkuStock>,
     orders: Map<OrderId, OrderActor>,
     keys: Map<KeyHash, KeyRecord>,
-    /// Resolved holds in the order they are to be forgotten.
+    /// Resolved holds in the order they are to be forgotten, with their steady time.
     resolved: VecDeque<(Timestamp, Sku, HoldKey)>,
     gate: Gate,
     deadlines: Deadlines,
@@ -92,6 +94,7 @@ impl Partition {
             policy,
             seq: 0,
             at: Timestamp(0),
+            steady: Timestamp(0),
             placed: 0,
             skus: Map::default(),
             orders: Map::default(),
@@ -129,6 +132,11 @@ impl Partition {
     /// Orders in memory and SKUs, for gauges.
     pub fn counts(&self) -> (usize, usize) {
         (self.orders.len(), self.skus.len())
+    }
+
+    /// Holds that are neither committed nor released. Cost: one look at every SKU.
+    pub fn live_holds(&self) -> usize {
+        self.skus.values().map(|stock| stock.holds.values().filter(|hold| hold.live()).count()).sum()
     }
 
     /// When the next [`Input::Tick`] has something to do.
@@ -308,9 +316,10 @@ impl Partition {
         let Record { seq, at, event } = record;
         assert_eq!(seq, self.seq + 1, "the sequence of partition {} has a gap", self.id.0);
         self.seq = seq;
+        self.steady = self.steady.plus(at.since(self.at).min(limits::MAX_LULL_MS));
         self.at = at;
         match event {
-            Event::Stock { sku, fact } => self.apply_stock(at, sku, &fact),
+            Event::Stock { sku, fact } => self.apply_stock(sku, &fact),
             Event::Order { order, fact } => self.apply_order(order, OrderRecord { seq, at, fact }),
             Event::Key(KeyFact::Answered { key, fingerprint, answer }) => {
                 self.keys.insert(key, KeyRecord { fingerprint, answer });
@@ -325,14 +334,14 @@ impl Partition {
         self.forget_resolved();
     }
 
-    fn apply_stock(&mut self, at: Timestamp, sku: Sku, fact: &StockFact) {
+    fn apply_stock(&mut self, sku: Sku, fact: &StockFact) {
         let resolved = match fact {
             StockFact::HoldCommitted { hold, .. } | StockFact::HoldReleased { hold, .. } => Some(*hold),
             StockFact::HoldForbidden { hold } => Some(*hold),
             _ => None,
         };
         if let Some(hold) = resolved {
-            self.resolved.push_back((at, sku.clone(), hold));
+            self.resolved.push_back((self.steady, sku.clone(), hold));
         }
         self.skus.entry(sku).or_default().evolve(fact);
     }
@@ -350,7 +359,7 @@ impl Partition {
 
     fn forget_resolved(&mut self) {
         while let Some((at, _, _)) = self.resolved.front() {
-            if at.plus(limits::RESOLVED_MS) > self.at {
+            if at.plus(limits::RESOLVED_MS) > self.steady {
                 break;
             }
             if let Some((_, sku, hold)) = self.resolved.pop_front() {

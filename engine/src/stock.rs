@@ -179,7 +179,7 @@ impl SkuStock {
         }
         let buckets = place.map(|place| place.buckets).unwrap_or_default();
         let (current, takes_free) = match bucket {
-            Bucket::OnHand => (buckets.on_hand, -delta),
+            Bucket::OnHand => (buckets.on_hand, delta.saturating_neg()),
             Bucket::Damaged => (buckets.damaged, delta),
             Bucket::QualityControl => (buckets.quality_control, delta),
         };

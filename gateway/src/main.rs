@@ -1,1 +1,19 @@
-fn main(){}
+//! The `holdfast` binary: reads the command line and runs one command.
+
+use clap::Parser;
+use holdfast_gateway::{cli, commands};
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    match commands::run(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("holdfast: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -40,18 +40,19 @@ pub struct Committer {
 }
 
 impl Committer {
-    /// Starts the commit thread over `journal`.
+    /// Starts the commit thread over `journal`. `watch` hears of every commit, before those who submitted to it.
     ///
     /// # Errors
     /// If the thread cannot be started.
-    pub fn start(journal: Arc<dyn Journal>) -> std::io::Result<(Self, JoinHandle<()>)> {
+    pub fn start(journal: Arc<dyn Journal>, watch: Notify) -> std::io::Result<(Self, JoinHandle<()>)> {
         // Bounded by the credits of the shards: each has at most the events of its admitted requests in here.
         let (queue, submitted) = unbounded();
-        let thread = std::thread::Builder::new().name("commit".to_owned()).spawn(move || run(&*journal, &submitted))?;
+        let thread = std::thread::Builder::new().name("commit".to_owned()).spawn(move || run(&*journal, &submitted, &watch))?;
         Ok((Self { queue, ids: Arc::default() }, thread))
     }
 
-    /// Queues a batch and returns its id at once. `notify` hears of it exactly once.
+    /// Queues a batch and returns its id at once. `notify` hears of it exactly once. An empty batch writes nothing:
+    /// it is a barrier that ends when everything before it has.
     pub fn submit(&self, batch: Batch, notify: Notify) -> u64 {
         let id = self.ids.fetch_add(1, Ordering::Relaxed) + 1;
         if let Err(refused) = self.queue.send(Submitted { batch, id, notify }) {
@@ -61,20 +62,22 @@ impl Committer {
     }
 }
 
-fn run(journal: &dyn Journal, submitted: &Receiver<Submitted>) {
+fn run(journal: &dyn Journal, submitted: &Receiver<Submitted>, watch: &Notify) {
     let syncs = metrics::histogram!("journal_sync_seconds");
     let sizes = metrics::histogram!("journal_commit_events");
     while let Ok(first) = submitted.recv() {
         let gathered = gather(first, submitted);
         let batch = merge(&gathered);
         let started = Instant::now();
-        match journal.append(&batch) {
+        let written = if batch.is_empty() { Ok(journal.end()) } else { journal.append(&batch) };
+        match written {
             Ok(log) => {
                 syncs.record(started.elapsed().as_secs_f64());
                 sizes.record(f64::from(batch.events));
+                watch(Notice::Durable { batch: 0, log });
                 gathered.iter().for_each(|one| (one.notify)(Notice::Durable { batch: one.id, log }));
             }
-            Err(error) => return fail(error, &gathered, submitted),
+            Err(error) => return fail(error, &gathered, submitted, watch),
         }
     }
 }
@@ -97,9 +100,10 @@ fn merge(gathered: &[Submitted]) -> Batch {
 }
 
 /// Fail-stop: everything queued now and later hears of the same failure.
-fn fail(error: Error, gathered: &[Submitted], submitted: &Receiver<Submitted>) {
+fn fail(error: Error, gathered: &[Submitted], submitted: &Receiver<Submitted>, watch: &Notify) {
     tracing::error!(%error, "the journal failed: nothing is acknowledged until it is opened anew");
     let error = Arc::new(error);
+    watch(Notice::Failed(error.clone()));
     gathered.iter().for_each(|one| (one.notify)(Notice::Failed(error.clone())));
     while let Ok(one) = submitted.recv() {
         (one.notify)(Notice::Failed(error.clone()));

@@ -3,10 +3,10 @@
 //! Invariant: the result is the fold of the whole journal, however much of it the snapshots stand for.
 
 use crate::journal::{Error, Journal, LogSeq};
+use holdfast_engine::codec;
 use holdfast_engine::ids::{PartitionId, Seq};
 use holdfast_engine::partition::Partition;
 use holdfast_engine::time::Policy;
-use holdfast_engine::codec;
 use std::ops::ControlFlow;
 
 /// A partition with the commit after which its tail begins.
@@ -20,27 +20,29 @@ struct Base {
 /// # Errors
 /// If the log is damaged, or a record does not follow on the state before it.
 pub fn recover(
-    journal: &dyn Journal, ids: &[PartitionId], policy: &Policy, progress: &mut dyn FnMut(LogSeq, LogSeq),
+    journal: &dyn Journal,
+    ids: &[PartitionId],
+    policy: &Policy,
+    progress: &mut dyn FnMut(LogSeq, LogSeq),
 ) -> Result<Vec<Partition>, Error> {
     let bases: Result<Vec<Base>, Error> = ids.iter().map(|id| base(journal, *id, policy)).collect();
-    let mut bases = bases?;
+    let bases = bases?;
     let after = bases.iter().map(|base| base.after).min().unwrap_or(0);
-    let mut place = vec![None; usize::from(journal.partitions().count())];
-    for (index, base) in bases.iter().enumerate() {
-        place[usize::from(base.partition.id.0)] = Some(index);
+    let mut partitions: Vec<Partition> = bases.into_iter().map(|base| base.partition).collect();
+    let mut places = vec![None; usize::from(journal.partitions().count())];
+    for (place, partition) in partitions.iter().enumerate() {
+        places[usize::from(partition.id.0)] = Some(place);
     }
+    let place_of = |id: PartitionId| places.get(usize::from(id.0)).copied().flatten();
     let end = journal.end();
     journal.read(after, &mut |log, frame| {
-        replay(log, frame, |id| {
-            let index = place.get(usize::from(id.0)).copied().flatten()?;
-            Some(&mut bases[index].partition)
-        })?;
+        replay(log, frame, &mut partitions, place_of)?;
         if log.is_multiple_of(1024) || log == end {
             progress(log - after, end - after);
         }
         Ok(ControlFlow::Continue(()))
     })?;
-    Ok(bases.into_iter().map(|base| base.partition).collect())
+    Ok(partitions)
 }
 
 fn base(journal: &dyn Journal, id: PartitionId, policy: &Policy) -> Result<Base, Error> {
@@ -56,15 +58,20 @@ fn base(journal: &dyn Journal, id: PartitionId, policy: &Policy) -> Result<Base,
     Ok(Base { partition: Partition::new(id, partitions, causality, policy.clone()), after: 0 })
 }
 
-/// Folds one commit into the partitions that `find` knows. Records they already have are skipped.
+/// Folds one commit into those `partitions` that `place_of` knows the place of. Records they already have are skipped.
 ///
 /// # Errors
 /// [`Error::Damaged`] naming the commit.
-pub fn replay<'a>(log: LogSeq, frame: &[u8], mut find: impl FnMut(PartitionId) -> Option<&'a mut Partition>) -> Result<(), Error> {
+pub fn replay(
+    log: LogSeq,
+    frame: &[u8],
+    partitions: &mut [Partition],
+    place_of: impl Fn(PartitionId) -> Option<usize>,
+) -> Result<(), Error> {
     let damaged = |reason: String| Error::Damaged { record: log, reason };
     for entry in codec::read_frame(frame).map_err(|error| damaged(error.to_string()))? {
         let entry = entry.map_err(|error| damaged(error.to_string()))?;
-        let Some(partition) = find(entry.partition) else { continue };
+        let Some(partition) = place_of(entry.partition).and_then(|place| partitions.get_mut(place)) else { continue };
         match next(partition.seq(), entry.seq) {
             Next::Known => {}
             Next::Follows => {

@@ -310,7 +310,7 @@ impl Partition {
             let saga = actor.saga();
             (saga.round, saga.targets) = (Some(Round { want, hold, step }), targets);
             saga.resend_wait = policy.0;
-        } else if actor.idle() || now < actor.saga().resend_at || plant::active(Bug::LostResend) {
+        } else if actor.idle() || now < actor.saga().resend_at {
             return;
         } else {
             let saga = actor.saga();
@@ -318,7 +318,9 @@ impl Partition {
         }
         let saga = actor.saga();
         saga.resend_at = now.plus(saga.resend_wait);
-        self.send_unanswered(id, fx);
+        if fresh || !plant::active(Bug::LostResend) {
+            self.send_unanswered(id, fx);
+        }
     }
 
     fn send_unanswered(&mut self, id: OrderId, fx: &mut Effects) {

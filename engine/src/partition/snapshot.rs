@@ -19,6 +19,7 @@ struct Image {
     partitions: u16,
     seq: Seq,
     at: Timestamp,
+    steady: Timestamp,
     placed: u64,
     skus: Vec<(Sku, SkuImage)>,
     orders: Vec<(OrderId, Vec<OrderRecord>)>,
@@ -61,6 +62,7 @@ impl Partition {
             partitions: self.partitions.count(),
             seq: self.seq,
             at: self.at,
+            steady: self.steady,
             placed: self.placed,
             skus,
             orders,
@@ -88,6 +90,7 @@ impl Partition {
         let mut partition = Partition::new(id, partitions, causality, policy);
         partition.seq = image.seq;
         partition.at = image.at;
+        partition.steady = image.steady;
         partition.placed = image.placed;
         partition.skus = image.skus.into_iter().map(|(sku, image)| (sku, stock_of(image))).collect();
         for (id, history) in image.orders {

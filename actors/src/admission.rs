@@ -1,0 +1,54 @@
+//! Credits: how many requests a shard may have in hand, from the moment they are sent to their reply.
+//!
+//! Invariant: a request without a credit is never enqueued, so `overloaded` means not executed. An actix mailbox bound
+//! cannot say that: a cloned address is never told that the mailbox is full.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+#[derive(Debug)]
+pub struct Credits {
+    taken: AtomicUsize,
+    limit: usize,
+}
+
+impl Credits {
+    pub fn new(limit: usize) -> Self {
+        Self { taken: AtomicUsize::new(0), limit }
+    }
+
+    /// Takes one, or says that there is none.
+    pub fn take(&self) -> bool {
+        let taken = self.taken.fetch_add(1, Ordering::Relaxed);
+        if taken >= self.limit {
+            self.give_back(1);
+            return false;
+        }
+        true
+    }
+
+    pub fn give_back(&self, credits: usize) {
+        self.taken.fetch_sub(credits, Ordering::Relaxed);
+    }
+
+    /// Requests in hand: the queue depth operators see.
+    pub fn taken(&self) -> usize {
+        self.taken.load(Ordering::Relaxed)
+    }
+
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_credits_are_given_than_there_are() {
+        let credits = Credits::new(2);
+        assert!(credits.take() && credits.take() && !credits.take());
+        credits.give_back(1);
+        assert!(credits.take() && !credits.take());
+    }
+}

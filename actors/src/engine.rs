@@ -1,0 +1,286 @@
+//! Puts journal, threads and shards together, and takes them down in order.
+
+use crate::clock::Clock;
+use crate::guardian::{Guard, Guardian};
+use crate::handle::Handle;
+use crate::inbox::{Inbox, Letter};
+use crate::keeper::Keeper;
+use crate::provider::{Desk, MakeProvider};
+use crate::replies::Ports;
+use crate::router::Router;
+use crate::shard::{Links, Shard};
+use actix::{Actor, Addr, Arbiter};
+use holdfast_engine::codec::Batch;
+use holdfast_engine::ids::PartitionId;
+use holdfast_engine::partition::Partition;
+use holdfast_engine::time::{Policy, Timestamp};
+use holdfast_storage::group_commit::{Committer, Notice, Notify};
+use holdfast_storage::projection::{self, Archived, Projector};
+use holdfast_storage::recovery::recover;
+use holdfast_storage::{Error as StorageError, Journal, LogSeq};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use tokio::sync::{oneshot, watch};
+
+/// Knobs of the engine.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Threads that host partitions. More help only when several cores are free and the load is spread over SKUs.
+    pub shards: usize,
+    /// Requests a shard may have in hand; beyond it callers get `overloaded`. Higher absorbs bursts and costs latency.
+    pub credits: usize,
+    /// Events of a partition between two snapshots. Lower restarts faster and writes more.
+    pub snapshot_events: u64,
+    /// How long a provider call may take before its outcome is unknown.
+    pub provider_patience: Duration,
+    pub policy: Policy,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            shards: 1,
+            credits: 32_768,
+            snapshot_events: 100_000,
+            provider_patience: Duration::from_secs(5),
+            policy: Policy::default(),
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Storage(#[from] holdfast_storage::Error),
+    #[error("a thread could not be started: {0}")]
+    Thread(#[from] std::io::Error),
+    #[error("a shard did not start")]
+    Shard,
+}
+
+/// A running engine.
+pub struct Engine {
+    pub handle: Handle,
+    journal: Arc<dyn Journal>,
+    rebuild: Arc<Rebuild>,
+    arbiters: Vec<Arbiter>,
+    failed: watch::Receiver<Option<String>>,
+    committed: watch::Receiver<LogSeq>,
+    projector: Projector,
+}
+
+/// How to bring a shard back to life.
+pub struct Rebuild {
+    options: Options,
+    journal: Arc<dyn Journal>,
+    committer: Committer,
+    projector: Projector,
+    keeper: Keeper,
+    desk: Desk,
+    router: Router,
+    ports: Ports,
+    clock: Clock,
+    /// Set once the journal refused a commit.
+    journal_error: Arc<OnceLock<Arc<StorageError>>>,
+    failed: watch::Sender<Option<String>>,
+}
+
+impl Rebuild {
+    pub fn links(&self, guardian: Addr<Guardian>) -> Links {
+        Links {
+            journal: self.journal.clone(),
+            committer: self.committer.clone(),
+            projector: self.projector.clone(),
+            keeper: self.keeper.clone(),
+            desk: self.desk.clone(),
+            router: self.router.clone(),
+            ports: self.ports.clone(),
+            clock: self.clock,
+            guardian,
+            snapshot_events: self.options.snapshot_events,
+        }
+    }
+
+    pub fn router(&self) -> &Router {
+        &self.router
+    }
+
+    pub fn journal_failed(&self) -> bool {
+        self.journal_error.get().is_some()
+    }
+
+    /// The engine as a whole cannot go on: whoever runs it is told.
+    pub fn give_up(&self, reason: String) {
+        self.failed.send_if_modified(|failed| {
+            let first = failed.is_none();
+            failed.get_or_insert(reason);
+            first
+        });
+    }
+
+    /// Folds the partitions of a shard from the journal, after everything its former life submitted is durable, and
+    /// starts it on the current Arbiter.
+    ///
+    /// # Errors
+    /// If the journal cannot be read.
+    pub fn shard(&self, shard: usize, epoch: u64, links: Links) -> Result<Arc<Inbox>, StartError> {
+        let log = self.settle()?;
+        let ids: Vec<PartitionId> = self.router.hosted_by(shard);
+        let partitions = recover(&*self.journal, &ids, &self.options.policy, &mut |_, _| {})?;
+        let inbox = Arc::new(Inbox::new(shard, epoch, self.options.credits));
+        Shard::new(inbox.clone(), links, partitions, log).start();
+        Ok(inbox)
+    }
+
+    /// Waits until everything submitted so far is on disk.
+    fn settle(&self) -> Result<LogSeq, StartError> {
+        let (answer, settled) = crossbeam::channel::bounded(1);
+        let notify: Notify = Arc::new(move |notice| answer.send(notice).unwrap_or_default());
+        self.committer.submit(Batch::default(), notify);
+        match settled.recv() {
+            Ok(Notice::Durable { log, .. }) => Ok(log),
+            Ok(Notice::Failed(_)) | Err(_) => Err(StartError::Shard),
+        }
+    }
+}
+
+impl Engine {
+    /// Recovers every partition and starts the shards. Must run inside an actix system.
+    ///
+    /// # Errors
+    /// If the journal cannot be recovered, or a thread cannot be started.
+    pub fn start(
+        journal: Arc<dyn Journal>, ports: Ports, provider: MakeProvider, options: Options, progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<Self, StartError> {
+        let partitions = journal.partitions();
+        let ids: Vec<PartitionId> = partitions.all().collect();
+        let recovered = recover(&*journal, &ids, &options.policy, progress)?;
+        let clock = Clock::start(recovered.iter().map(Partition::at).max().unwrap_or(Timestamp(0)));
+        let shards = options.shards.clamp(1, usize::from(partitions.count()));
+        let inboxes = (0..shards).map(|shard| Arc::new(Inbox::new(shard, 0, options.credits))).collect();
+        let router = Router::new(partitions, inboxes);
+        let (failed_sender, failed) = watch::channel(None);
+        let (commits, committed) = watch::channel(journal.end());
+        let journal_error = Arc::new(OnceLock::new());
+        let projector = start_projector(&journal, &router)?;
+        let watcher = watch_commits(commits, projector.clone(), journal_error.clone());
+        let (committer, _) = Committer::start(journal.clone(), watcher)?;
+        let (keeper, _) = Keeper::start(journal.clone())?;
+        let desk_arbiter = Arbiter::new();
+        let desk = Desk::open(&desk_arbiter, router.clone(), provider, options.provider_patience);
+        let rebuild = Arc::new(Rebuild {
+            options,
+            journal: journal.clone(),
+            committer,
+            projector: projector.clone(),
+            keeper,
+            desk,
+            router: router.clone(),
+            ports: ports.clone(),
+            clock,
+            journal_error,
+            failed: failed_sender,
+        });
+        let guardian = Guardian::default().start();
+        guardian.try_send(Guard(rebuild.clone())).map_err(|_| StartError::Shard)?;
+        let mut arbiters = start_shards(&rebuild, &guardian, recovered, journal.end());
+        arbiters.push(desk_arbiter);
+        let handle = Handle { router, ports };
+        Ok(Self { handle, journal, rebuild, arbiters, failed, committed, projector })
+    }
+
+    pub fn journal(&self) -> &Arc<dyn Journal> {
+        &self.journal
+    }
+
+    pub fn projector(&self) -> &Projector {
+        &self.projector
+    }
+
+    pub fn clock(&self) -> Clock {
+        self.rebuild.clock
+    }
+
+    /// Follows the last durable commit.
+    pub fn committed(&self) -> watch::Receiver<LogSeq> {
+        self.committed.clone()
+    }
+
+    /// Becomes `Some` when the engine cannot go on; it acknowledges nothing more.
+    pub fn failed(&self) -> watch::Receiver<Option<String>> {
+        self.failed.clone()
+    }
+
+    /// Why the journal takes no more writes, if that is so.
+    pub fn journal_error(&self) -> Option<Arc<StorageError>> {
+        self.rebuild.journal_error.get().cloned()
+    }
+
+    /// Writes snapshots, syncs everything and stops the threads. Call when no request is in hand.
+    pub async fn stop(self) {
+        if !self.rebuild.journal_failed() {
+            let rebuild = self.rebuild.clone();
+            self.on_thread(move || rebuild.settle().map(drop).unwrap_or_default()).await;
+            for inbox in &self.handle.router.table().inboxes {
+                let (done, finished) = oneshot::channel();
+                if inbox.push(Letter::Drain(done)) {
+                    finished.await.unwrap_or_default();
+                }
+            }
+            let rebuild = self.rebuild.clone();
+            self.on_thread(move || rebuild.keeper.wait()).await;
+        }
+        for inbox in &self.handle.router.table().inboxes {
+            inbox.close();
+            self.handle.ports.lost(inbox.shard, u64::MAX);
+        }
+        for arbiter in self.arbiters {
+            arbiter.stop();
+            arbiter.join().unwrap_or_default();
+        }
+    }
+
+    async fn on_thread(&self, work: impl FnOnce() + Send + 'static) {
+        actix_rt::task::spawn_blocking(work).await.unwrap_or_default();
+    }
+}
+
+fn start_projector(journal: &Arc<dyn Journal>, router: &Router) -> Result<Projector, StartError> {
+    let router = router.clone();
+    let notify = Box::new(move |notice| match notice {
+        projection::Notice::Archived(Archived { partition, orders, keys }) => {
+            // A shard that is being rebuilt archives again what it finds closed.
+            router.inbox(partition).push(Letter::Archived { partition, orders, keys });
+        }
+        projection::Notice::Failed(error) => tracing::error!(%error, "closed orders stay in memory: the projector stopped"),
+    });
+    let (projector, _) = Projector::start(journal.clone(), projection::Options::default(), notify)?;
+    Ok(projector)
+}
+
+fn watch_commits(commits: watch::Sender<LogSeq>, projector: Projector, failed: Arc<OnceLock<Arc<StorageError>>>) -> Notify {
+    Arc::new(move |notice| match notice {
+        Notice::Durable { log, .. } => {
+            commits.send_replace(log);
+            projector.committed(log);
+        }
+        Notice::Failed(error) => drop(failed.set(error)),
+    })
+}
+
+fn start_shards(rebuild: &Arc<Rebuild>, guardian: &Addr<Guardian>, recovered: Vec<Partition>, log: LogSeq) -> Vec<Arbiter> {
+    let table = rebuild.router.table();
+    let mut dealt: Vec<Vec<Partition>> = table.inboxes.iter().map(|_| Vec::new()).collect();
+    for partition in recovered {
+        dealt[table.shard_of[usize::from(partition.id.0)]].push(partition);
+    }
+    let start = |(inbox, partitions): (&Arc<Inbox>, Vec<Partition>)| {
+        let arbiter = Arbiter::new();
+        let (inbox, links) = (inbox.clone(), rebuild.links(guardian.clone()));
+        arbiter.spawn_fn(move || {
+            Shard::new(inbox, links, partitions, log).start();
+        });
+        arbiter
+    };
+    table.inboxes.iter().zip(dealt).map(start).collect()
+}

@@ -1,0 +1,76 @@
+//! The only type the gateway sees: a command goes in, a reply or an honest "unknown" comes out.
+
+use crate::inbox::{Letter, ShardReport};
+use crate::replies::{Lost, Pending, Ports};
+use crate::router::Router;
+use futures_util::future::join_all;
+use holdfast_engine::answer::Reply;
+use holdfast_engine::command::Command;
+use std::future::Future;
+use tokio::sync::oneshot;
+
+/// Why a command has no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unanswered {
+    /// Not executed: the shard has all the requests in hand it may have.
+    #[error("the shard has too many requests in hand")]
+    Overloaded,
+    /// Not executed: the shard is being rebuilt, or the journal does not take writes.
+    #[error("the shard is not available")]
+    Unavailable,
+    /// Possibly executed: the shard was rebuilt while it had the request in hand.
+    #[error("the shard was rebuilt before it answered")]
+    Lost,
+}
+
+/// Cheap to clone.
+#[derive(Clone)]
+pub struct Handle {
+    pub(crate) router: Router,
+    pub(crate) ports: Ports,
+}
+
+impl Handle {
+    pub fn router(&self) -> &Router {
+        &self.router
+    }
+
+    /// Sends a command now and returns its reply to come. Must be called on a thread with a local task set.
+    ///
+    /// # Errors
+    /// If the command was refused admission: it was not executed.
+    pub fn send(&self, command: Command) -> Result<Pending, Unanswered> {
+        let inbox = self.router.inbox(command.partition(self.router.partitions));
+        if inbox.closed() {
+            return Err(Unanswered::Unavailable);
+        }
+        if !inbox.credits.take() {
+            return Err(Unanswered::Overloaded);
+        }
+        let pending = self.ports.register(inbox.shard, inbox.epoch);
+        let ticket = pending.ticket();
+        if !inbox.push(Letter::Request { ticket, command }) {
+            return Err(Unanswered::Unavailable);
+        }
+        Ok(pending)
+    }
+
+    /// Sends a command and waits for its reply.
+    ///
+    /// # Errors
+    /// See [`Unanswered`]: only `Lost` leaves open whether the command was executed.
+    pub fn execute(&self, command: Command) -> impl Future<Output = Result<Reply, Unanswered>> + use<> {
+        let sent = self.send(command);
+        async move { sent?.await.map_err(|Lost| Unanswered::Lost) }
+    }
+
+    /// What each shard has in hand. Shards that do not answer are left out.
+    pub async fn reports(&self) -> Vec<ShardReport> {
+        let asked = self.router.table().inboxes.clone().into_iter().map(|inbox| async move {
+            let (answer, report) = oneshot::channel();
+            inbox.push(Letter::Report(answer)).then_some(())?;
+            report.await.ok()
+        });
+        join_all(asked).await.into_iter().flatten().collect()
+    }
+}

@@ -1,0 +1,130 @@
+//! The way into a shard: a queue of letters and one wake-up message for as many as have come.
+//!
+//! Invariants: after a push into an open inbox the shard is awake or about to wake; a closed inbox takes nothing.
+
+use crate::admission::Credits;
+use actix::{Message as ActixMessage, Recipient};
+use crossbeam::queue::SegQueue;
+use holdfast_engine::command::Command;
+use holdfast_engine::ids::{KeyHash, OrderId, PartitionId, Ticket};
+use holdfast_engine::message::Message;
+use holdfast_engine::partition::ProviderResult;
+use holdfast_storage::group_commit::Notice;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+use tokio::sync::oneshot;
+
+/// Everything a shard can be sent.
+#[derive(Debug)]
+pub enum Letter {
+    Request { ticket: Ticket, command: Command },
+    Peer(Vec<Message>),
+    Provider(ProviderResult),
+    Archived { partition: PartitionId, orders: Vec<(OrderId, usize)>, keys: Vec<KeyHash> },
+    Committed(Notice),
+    Report(oneshot::Sender<ShardReport>),
+    /// Write snapshots of everything, then answer: the last thing before the process ends.
+    Drain(oneshot::Sender<()>),
+    /// Behave as if an invariant broke, to show that the guardian rebuilds the shard. Tests only.
+    Panic,
+}
+
+/// What an operator sees of a shard.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ShardReport {
+    pub shard: usize,
+    pub epoch: u64,
+    pub depth: usize,
+    pub limit: usize,
+    pub partitions: Vec<u16>,
+    pub orders: usize,
+    pub skus: usize,
+    pub holds: usize,
+}
+
+/// "There are letters." One is under way at a time.
+#[derive(Debug, ActixMessage)]
+#[rtype(result = "()")]
+pub struct Wake;
+
+#[derive(Debug)]
+pub struct Inbox {
+    pub shard: usize,
+    /// Counts the lives of the shard: raised each time it is rebuilt.
+    pub epoch: u64,
+    pub credits: Credits,
+    letters: SegQueue<Letter>,
+    awake: AtomicBool,
+    closed: AtomicBool,
+    woken_at: crossbeam::atomic::AtomicCell<Option<Instant>>,
+    actor: OnceLock<Recipient<Wake>>,
+}
+
+impl Inbox {
+    pub fn new(shard: usize, epoch: u64, credits: usize) -> Self {
+        Self {
+            shard,
+            epoch,
+            credits: Credits::new(credits),
+            letters: SegQueue::new(),
+            awake: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+            woken_at: crossbeam::atomic::AtomicCell::new(None),
+            actor: OnceLock::new(),
+        }
+    }
+
+    /// The actor is up: from now on letters wake it.
+    pub fn attach(&self, actor: Recipient<Wake>) {
+        if self.actor.set(actor).is_ok() {
+            self.awake.store(false, Ordering::SeqCst);
+            self.wake();
+        }
+    }
+
+    /// False if the inbox is closed; the letter is dropped then and was not executed.
+    pub fn push(&self, letter: Letter) -> bool {
+        if self.closed.load(Ordering::Acquire) {
+            return false;
+        }
+        self.letters.push(letter);
+        self.wake();
+        true
+    }
+
+    fn wake(&self) {
+        if self.awake.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let Some(actor) = self.actor.get() else { return };
+        self.woken_at.store(Some(Instant::now()));
+        // One wake-up is under way at a time, so the mailbox always has room; a refusal means the actor is gone.
+        if actor.try_send(Wake).is_err() {
+            self.close();
+        }
+    }
+
+    /// How long the oldest wake-up waited for its turn.
+    pub fn waited(&self) -> Option<std::time::Duration> {
+        self.woken_at.take().map(|at| at.elapsed())
+    }
+
+    pub fn pop(&self) -> Option<Letter> {
+        self.letters.pop()
+    }
+
+    /// The shard has read everything and goes to sleep. False if something came meanwhile.
+    pub fn sleep(&self) -> bool {
+        self.awake.store(false, Ordering::SeqCst);
+        self.letters.is_empty() || self.awake.swap(true, Ordering::SeqCst)
+    }
+
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+    }
+
+    pub fn closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+}

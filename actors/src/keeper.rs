@@ -1,0 +1,54 @@
+//! Writes snapshots in the background, so that no shard waits for one.
+
+use crossbeam::channel::{Sender, unbounded};
+use holdfast_storage::{Journal, Snapshot};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+/// Hands snapshots to the keeper thread. The thread ends when the last clone is gone.
+#[derive(Clone)]
+pub struct Keeper {
+    queue: Sender<Job>,
+}
+
+enum Job {
+    Save(Snapshot),
+    Barrier(Sender<()>),
+}
+
+impl Keeper {
+    /// # Errors
+    /// If the thread cannot be started.
+    pub fn start(journal: Arc<dyn Journal>) -> std::io::Result<(Self, JoinHandle<()>)> {
+        let (queue, jobs) = unbounded();
+        let thread = std::thread::Builder::new().name("snapshots".to_owned()).spawn(move || {
+            while let Ok(job) = jobs.recv() {
+                match job {
+                    Job::Save(snapshot) => save(&*journal, &snapshot),
+                    Job::Barrier(done) => done.send(()).unwrap_or_default(),
+                }
+            }
+        })?;
+        Ok((Self { queue }, thread))
+    }
+
+    pub fn save(&self, snapshot: Snapshot) {
+        // A keeper that is gone means a process that ends: the log has everything.
+        self.queue.send(Job::Save(snapshot)).unwrap_or_default();
+    }
+
+    /// Waits until everything handed over before is written.
+    pub fn wait(&self) {
+        let (done, finished) = crossbeam::channel::bounded(1);
+        if self.queue.send(Job::Barrier(done)).is_ok() {
+            finished.recv().unwrap_or_default();
+        }
+    }
+}
+
+/// A snapshot that cannot be written costs time at the next start and nothing else.
+fn save(journal: &dyn Journal, snapshot: &Snapshot) {
+    if let Err(error) = journal.save_snapshot(snapshot) {
+        tracing::warn!(partition = snapshot.partition.0, %error, "snapshot not written");
+    }
+}

@@ -1,0 +1,85 @@
+//! Calls to payment providers, outside the shard threads.
+//!
+//! Invariant: every call ends in exactly one result to the order's partition; silence becomes `Timeout`, never failure.
+
+use crate::inbox::Letter;
+use crate::router::Router;
+use actix::Arbiter;
+use holdfast_engine::effect::ProviderCall;
+use holdfast_engine::ids::Url;
+use holdfast_engine::order::Outcome;
+use holdfast_engine::partition::ProviderResult;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Semaphore, mpsc};
+
+/// What a provider answered.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    /// The attempt exists and the buyer pays there.
+    Opened(Url),
+    Told(Outcome),
+}
+
+pub type Answering = Pin<Box<dyn Future<Output = Answer>>>;
+
+/// The provider port: create, query, void and refund, each idempotent by attempt.
+/// An implementation answers `Told(Timeout)` for whatever it cannot know.
+pub trait PaymentProvider: 'static {
+    fn call(&self, call: &ProviderCall) -> Answering;
+}
+
+/// Makes the provider on the thread that will use it.
+pub type MakeProvider = Box<dyn FnOnce() -> Rc<dyn PaymentProvider> + Send>;
+
+/// Calls under way at once.
+const MAX_CALLS: usize = 256;
+
+/// Hands calls to the desk. Cheap to clone.
+#[derive(Clone)]
+pub struct Desk {
+    calls: mpsc::UnboundedSender<ProviderCall>,
+}
+
+impl Desk {
+    /// Opens the desk on an arbiter of its own.
+    pub fn open(arbiter: &Arbiter, router: Router, make: MakeProvider, patience: Duration) -> Self {
+        // Bounded by the orders that are paying: one call an order at a time.
+        let (calls, queue) = mpsc::unbounded_channel();
+        arbiter.spawn_fn(move || {
+            let provider = make();
+            actix_rt::spawn(serve(queue, router, provider, patience));
+        });
+        Self { calls }
+    }
+
+    pub fn call(&self, call: ProviderCall) {
+        // A desk that is gone means an engine that stops: the call follows again from the order.
+        self.calls.send(call).unwrap_or_default();
+    }
+}
+
+async fn serve(mut queue: mpsc::UnboundedReceiver<ProviderCall>, router: Router, provider: Rc<dyn PaymentProvider>, patience: Duration) {
+    let slots = Arc::new(Semaphore::new(MAX_CALLS));
+    while let Some(call) = queue.recv().await {
+        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
+        let (router, provider) = (router.clone(), provider.clone());
+        actix_rt::spawn(async move {
+            let answer = tokio::time::timeout(patience, provider.call(&call)).await;
+            let result = result_of(&call, answer.unwrap_or(Answer::Told(Outcome::Timeout)));
+            router.inbox(call.attempt.order.partition()).push(Letter::Provider(result));
+            drop(slot);
+        });
+    }
+}
+
+fn result_of(call: &ProviderCall, answer: Answer) -> ProviderResult {
+    let attempt = call.attempt;
+    match answer {
+        Answer::Opened(redirect_url) => ProviderResult::Opened { attempt, redirect_url },
+        Answer::Told(outcome) => ProviderResult::Told { attempt, kind: call.kind, outcome },
+    }
+}

@@ -1,0 +1,215 @@
+//! The way back: one port a worker thread, filled by the shards in batches, emptied by one local task.
+//!
+//! Invariant: every registered request ends exactly once: with its reply, or as lost when its shard was rebuilt.
+//! A reply costs no allocation and no wake-up of its own: a batch wakes the worker once.
+
+use futures_util::task::AtomicWaker;
+use holdfast_engine::Map;
+use holdfast_engine::answer::Reply;
+use holdfast_engine::ids::Ticket;
+use std::cell::RefCell;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, RwLock};
+use std::task::{Context, Poll, Waker};
+
+use crossbeam::queue::SegQueue;
+
+const SLOT_BITS: u32 = 48;
+
+enum Delivery {
+    Reply(Reply),
+    /// The shard was rebuilt: what it had in hand under earlier epochs has an unknown outcome.
+    Lost { shard: usize, epoch: u64 },
+}
+
+/// The side of a port that shards see.
+struct Port {
+    deliveries: SegQueue<Delivery>,
+    told: AtomicBool,
+    waker: AtomicWaker,
+}
+
+impl Port {
+    fn tell(&self) {
+        if !self.told.swap(true, Ordering::SeqCst) {
+            self.waker.wake();
+        }
+    }
+}
+
+/// All ports of a process. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Ports {
+    all: Arc<RwLock<Vec<Arc<Port>>>>,
+    id: Arc<AtomicU64>,
+}
+
+thread_local! {
+    static LOCAL: RefCell<Vec<Rc<Local>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The side of a port that its own thread sees.
+struct Local {
+    owner: Arc<AtomicU64>,
+    number: u64,
+    port: Arc<Port>,
+    state: RefCell<Slots>,
+}
+
+#[derive(Default)]
+struct Slots {
+    next: u64,
+    slots: Map<u64, Slot>,
+}
+
+struct Slot {
+    shard: usize,
+    epoch: u64,
+    waker: Option<Waker>,
+    ended: Option<Result<Reply, Lost>>,
+}
+
+/// The shard was rebuilt before it answered: the outcome is unknown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lost;
+
+impl Ports {
+    /// Hands replies to the workers that wait for them.
+    pub(crate) fn deliver(&self, replies: &mut Vec<Reply>) {
+        let Ok(all) = self.all.read() else { return };
+        let mut touched = 0u64;
+        for reply in replies.drain(..) {
+            let number = (reply.ticket.0 >> SLOT_BITS) as usize;
+            if let Some(port) = all.get(number) {
+                port.deliveries.push(Delivery::Reply(reply));
+                touched |= 1 << (number % 64);
+            }
+        }
+        let told = all.iter().enumerate().filter(|(number, _)| touched & (1 << (number % 64)) != 0);
+        told.for_each(|(_, port)| port.tell());
+    }
+
+    /// Ends everything that shard had in hand up to `epoch`.
+    pub(crate) fn lost(&self, shard: usize, epoch: u64) {
+        let Ok(all) = self.all.read() else { return };
+        for port in all.iter() {
+            port.deliveries.push(Delivery::Lost { shard, epoch });
+            port.tell();
+        }
+    }
+
+    /// Reserves a place for the reply to a request that is about to be sent from this thread.
+    pub(crate) fn register(&self, shard: usize, epoch: u64) -> Pending {
+        let local = self.local();
+        let slot = {
+            let mut state = local.state.borrow_mut();
+            state.next += 1;
+            let slot = state.next;
+            state.slots.insert(slot, Slot { shard, epoch, waker: None, ended: None });
+            slot
+        };
+        Pending { local, slot }
+    }
+
+    fn local(&self) -> Rc<Local> {
+        LOCAL.with_borrow_mut(|locals| {
+            let mine = locals.iter().find(|local| Arc::ptr_eq(&local.owner, &self.id));
+            if let Some(local) = mine {
+                return local.clone();
+            }
+            let local = Rc::new(self.open());
+            locals.push(local.clone());
+            actix_rt::spawn(receive(local.clone()));
+            local
+        })
+    }
+
+    fn open(&self) -> Local {
+        let port = Arc::new(Port { deliveries: SegQueue::new(), told: AtomicBool::new(false), waker: AtomicWaker::new() });
+        let number = match self.all.write() {
+            Ok(mut all) => {
+                all.push(port.clone());
+                all.len() as u64 - 1
+            }
+            Err(_) => u64::MAX >> SLOT_BITS,
+        };
+        Local { owner: self.id.clone(), number, port, state: RefCell::default() }
+    }
+}
+
+/// Hands what was delivered to the futures that wait, for as long as the thread lives.
+async fn receive(local: Rc<Local>) {
+    poll_fn(|context| {
+        local.port.waker.register(context.waker());
+        local.port.told.store(false, Ordering::SeqCst);
+        let mut state = local.state.borrow_mut();
+        while let Some(delivery) = local.port.deliveries.pop() {
+            state.take(delivery);
+        }
+        Poll::<()>::Pending
+    })
+    .await;
+}
+
+impl Slots {
+    fn take(&mut self, delivery: Delivery) {
+        match delivery {
+            Delivery::Reply(reply) => {
+                let slot = reply.ticket.0 & ((1 << SLOT_BITS) - 1);
+                if let Some(slot) = self.slots.get_mut(&slot) {
+                    slot.end(Ok(reply));
+                }
+            }
+            Delivery::Lost { shard, epoch } => {
+                let hit = self.slots.values_mut().filter(|slot| slot.shard == shard && slot.epoch <= epoch && slot.ended.is_none());
+                hit.for_each(|slot| slot.end(Err(Lost)));
+            }
+        }
+    }
+}
+
+impl Slot {
+    fn end(&mut self, ended: Result<Reply, Lost>) {
+        self.ended = Some(ended);
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+}
+
+/// A request under way. Dropping it gives up the reply, not the request.
+pub struct Pending {
+    local: Rc<Local>,
+    slot: u64,
+}
+
+impl Pending {
+    pub(crate) fn ticket(&self) -> Ticket {
+        Ticket(self.local.number << SLOT_BITS | self.slot)
+    }
+}
+
+impl Future for Pending {
+    type Output = Result<Reply, Lost>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut state = self.local.state.borrow_mut();
+        let Some(slot) = state.slots.get_mut(&self.slot) else { return Poll::Ready(Err(Lost)) };
+        match slot.ended.take() {
+            Some(ended) => Poll::Ready(ended),
+            None => {
+                slot.waker = Some(context.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        self.local.state.borrow_mut().slots.remove(&self.slot);
+    }
+}

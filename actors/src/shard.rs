@@ -1,0 +1,390 @@
+//! A shard: one actix actor on its own Arbiter that feeds the partitions it hosts and carries out their effects.
+//!
+//! Invariants: events are submitted to the journal before the messages they cause leave the shard; replies leave only
+//! through the partitions' gates. After a panic or a failed commit the shard does nothing more: the guardian rebuilds it.
+
+use crate::clock::Clock;
+use crate::guardian::{Guardian, ShardDown};
+use crate::inbox::{Inbox, Letter, ShardReport, Wake};
+use crate::keeper::Keeper;
+use crate::provider::Desk;
+use crate::replies::Ports;
+use crate::router::Router;
+use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, SpawnHandle};
+use holdfast_engine::command::{Command, Loaded};
+use holdfast_engine::effect::Effects;
+use holdfast_engine::ids::{PartitionId, Seq, Ticket};
+use holdfast_engine::message::Message;
+use holdfast_engine::partition::{Input, Partition};
+use holdfast_engine::time::Timestamp;
+use holdfast_storage::group_commit::{Committer, Notice, Notify};
+use holdfast_storage::projection::{self, Projector};
+use holdfast_storage::{Journal, LogSeq, Snapshot};
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+/// A batch larger than this is submitted before the inbox is read on.
+const MAX_BATCH_BYTES: usize = 1024 * 1024;
+
+/// Everything a shard reaches outside itself.
+#[derive(Clone)]
+pub struct Links {
+    pub journal: Arc<dyn Journal>,
+    pub committer: Committer,
+    pub projector: Projector,
+    pub keeper: Keeper,
+    pub desk: Desk,
+    pub router: Router,
+    pub ports: Ports,
+    pub clock: Clock,
+    pub guardian: Addr<Guardian>,
+    /// Events of a partition between two snapshots, at least.
+    pub snapshot_events: u64,
+}
+
+struct Hosted {
+    partition: Partition,
+    /// Last sequence handed to the committer.
+    submitted: Seq,
+    /// Sequence of the newest snapshot.
+    kept: Seq,
+}
+
+/// A batch on its way to the disk, with the sequences it brings.
+struct InFlight {
+    batch: u64,
+    upto: Vec<(usize, Seq)>,
+}
+
+pub struct Shard {
+    inbox: Arc<Inbox>,
+    links: Links,
+    hosted: Vec<Hosted>,
+    /// Index in `hosted` by partition number.
+    place: Vec<Option<usize>>,
+    fx: Effects,
+    in_flight: VecDeque<InFlight>,
+    /// Last commit known to be durable.
+    log: LogSeq,
+    /// Snapshots whose last record is not durable yet.
+    snapshots: Vec<Snapshot>,
+    armed: Option<(Timestamp, SpawnHandle)>,
+    notify: Notify,
+    wait: metrics::Histogram,
+    timer_lag: metrics::Histogram,
+}
+
+impl Shard {
+    pub fn new(inbox: Arc<Inbox>, links: Links, partitions: Vec<Partition>, log: LogSeq) -> Self {
+        let mut place = vec![None; usize::from(links.router.partitions.count())];
+        let hosted: Vec<Hosted> = partitions
+            .into_iter()
+            .enumerate()
+            .map(|(index, partition)| {
+                place[usize::from(partition.id.0)] = Some(index);
+                let seq = partition.seq();
+                Hosted { partition, submitted: seq, kept: seq }
+            })
+            .collect();
+        let own = inbox.clone();
+        let notify: Notify = Arc::new(move |notice| {
+            own.push(Letter::Committed(notice));
+        });
+        let labels = [("shard", inbox.shard.to_string())];
+        Self {
+            wait: metrics::histogram!("shard_mailbox_wait_seconds", &labels),
+            timer_lag: metrics::histogram!("shard_timer_lag_seconds", &labels),
+            inbox,
+            links,
+            hosted,
+            place,
+            fx: Effects::default(),
+            in_flight: VecDeque::new(),
+            log,
+            snapshots: Vec::new(),
+            armed: None,
+            notify,
+        }
+    }
+
+    /// Reads the inbox until it is empty, then hands on everything that follows from it.
+    fn drain(&mut self) {
+        if let Some(waited) = self.inbox.waited() {
+            self.wait.record(waited.as_secs_f64());
+        }
+        loop {
+            while let Some(letter) = self.inbox.pop() {
+                self.read(letter);
+                if self.fx.batch.entries.len() > MAX_BATCH_BYTES {
+                    self.hand_on();
+                }
+            }
+            self.hand_on();
+            if self.inbox.sleep() {
+                return;
+            }
+        }
+    }
+
+    fn read(&mut self, letter: Letter) {
+        match letter {
+            Letter::Request { ticket, command } => self.request(ticket, command),
+            Letter::Peer(messages) => messages.into_iter().for_each(|message| self.message(message)),
+            Letter::Provider(result) => {
+                let attempt = match &result {
+                    holdfast_engine::ProviderResult::Opened { attempt, .. } => attempt,
+                    holdfast_engine::ProviderResult::Told { attempt, .. } => attempt,
+                };
+                self.step(attempt.order.partition(), Input::Provider(result));
+            }
+            Letter::Archived { partition, orders, keys } => self.step(partition, Input::Archived { orders, keys }),
+            Letter::Committed(notice) => self.committed(notice),
+            Letter::Report(answer) => answer.send(self.report()).unwrap_or_default(),
+            Letter::Drain(done) => {
+                self.snapshot_all();
+                done.send(()).unwrap_or_default();
+            }
+            Letter::Panic => panic!("asked to panic"),
+        }
+    }
+
+    fn request(&mut self, ticket: Ticket, command: Command) {
+        let id = command.partition(self.links.router.partitions);
+        let Some(index) = self.place[usize::from(id.0)] else { return };
+        let loaded = self.load(index, &command);
+        self.step(id, Input::Command { ticket, command, loaded });
+    }
+
+    /// Looks up what the command needs and memory no longer has, so that the step itself stays pure.
+    fn load(&self, index: usize, command: &Command) -> Loaded {
+        let missing = self.hosted[index].partition.missing(command);
+        let journal = &*self.links.journal;
+        let read = |what: &str, error: holdfast_storage::Error| -> ! { panic!("the projection of {what} cannot be read: {error}") };
+        Loaded {
+            order: missing.order.and_then(|id| projection::order(journal, id).unwrap_or_else(|error| read("orders", error))),
+            key: missing.key.and_then(|key| projection::key(journal, key).unwrap_or_else(|error| read("keys", error))),
+        }
+    }
+
+    fn message(&mut self, message: Message) {
+        self.step(message.to, Input::Message(message.body));
+    }
+
+    fn step(&mut self, id: PartitionId, input: Input) {
+        let now = self.links.clock.now();
+        if let Some(index) = self.place[usize::from(id.0)] {
+            self.hosted[index].partition.step(now, input, &mut self.fx);
+            self.deliver_here(now);
+        }
+    }
+
+    /// Delivers messages between partitions of this shard until only those to other shards are left.
+    fn deliver_here(&mut self, now: Timestamp) {
+        let mut away = Vec::new();
+        while !self.fx.messages.is_empty() {
+            for message in std::mem::take(&mut self.fx.messages) {
+                match self.place[usize::from(message.to.0)] {
+                    Some(index) => self.hosted[index].partition.step(now, Input::Message(message.body), &mut self.fx),
+                    None => away.push(message),
+                }
+            }
+        }
+        self.fx.messages = away;
+    }
+
+    /// Carries out the effects gathered: the journal first, then everything that may only follow it.
+    fn hand_on(&mut self) {
+        self.submit();
+        self.send_away();
+        if !self.fx.replies.is_empty() {
+            self.inbox.credits.give_back(self.fx.replies.len());
+            self.links.ports.deliver(&mut self.fx.replies);
+        }
+        self.fx.calls.drain(..).for_each(|call| self.links.desk.call(call));
+        for archive in self.fx.archive.drain(..) {
+            self.links.projector.archive(archive);
+        }
+        for alarm in self.fx.alarms.drain(..) {
+            metrics::counter!("alarms_total").increment(1);
+            tracing::error!(alarm, "something impossible happened");
+        }
+    }
+
+    fn submit(&mut self) {
+        if self.fx.batch.is_empty() {
+            return;
+        }
+        let mut upto = Vec::new();
+        for (index, hosted) in self.hosted.iter_mut().enumerate() {
+            let seq = hosted.partition.seq();
+            if seq > hosted.submitted {
+                hosted.submitted = seq;
+                upto.push((index, seq));
+            }
+        }
+        let batch = self.links.committer.submit(self.fx.batch.take(), self.notify.clone());
+        self.in_flight.push_back(InFlight { batch, upto });
+        self.snapshot_one();
+    }
+
+    fn send_away(&mut self) {
+        if self.fx.messages.is_empty() {
+            return;
+        }
+        let table = self.links.router.table();
+        let mut mail: Vec<Vec<Message>> = vec![Vec::new(); table.inboxes.len()];
+        for message in self.fx.messages.drain(..) {
+            mail[table.shard_of[usize::from(message.to.0)]].push(message);
+        }
+        for (shard, messages) in mail.into_iter().enumerate().filter(|(_, messages)| !messages.is_empty()) {
+            // A closed inbox loses the message: it is sent again until answered.
+            table.inboxes[shard].push(Letter::Peer(messages));
+        }
+    }
+
+    fn committed(&mut self, notice: Notice) {
+        let (batch, log) = match notice {
+            Notice::Durable { batch, log } => (batch, log),
+            Notice::Failed(error) => panic!("the journal failed: {error}"),
+        };
+        self.log = self.log.max(log);
+        while self.in_flight.front().is_some_and(|first| first.batch <= batch) {
+            let Some(InFlight { upto, .. }) = self.in_flight.pop_front() else { return };
+            for (index, seq) in upto {
+                let now = self.links.clock.now();
+                self.hosted[index].partition.step(now, Input::Durable(seq), &mut self.fx);
+                self.deliver_here(now);
+                self.keep_durable(index, seq);
+            }
+        }
+    }
+
+    /// Takes a snapshot of the first partition that has grown enough: one at a time keeps the pause short.
+    fn snapshot_one(&mut self) {
+        let (least, log) = (self.links.snapshot_events, self.log);
+        let grown = |hosted: &&mut Hosted| {
+            let (orders, skus) = hosted.partition.counts();
+            hosted.partition.seq() - hosted.kept > least.max(2 * (orders + skus) as u64)
+        };
+        if let Some(hosted) = self.hosted.iter_mut().find(grown) {
+            let snapshot = snapshot_of(hosted, log);
+            self.snapshots.push(snapshot);
+        }
+    }
+
+    /// A snapshot may be written once its last record is durable.
+    fn keep_durable(&mut self, index: usize, durable: Seq) {
+        let id = self.hosted[index].partition.id;
+        let keeper = self.links.keeper.clone();
+        let ready = |snapshot: &mut Snapshot| snapshot.partition == id && snapshot.seq <= durable;
+        self.snapshots.extract_if(.., ready).for_each(|snapshot| keeper.save(snapshot));
+    }
+
+    fn snapshot_all(&mut self) {
+        let log = self.log;
+        // Called when nothing is in flight: everything is durable.
+        for hosted in self.hosted.iter_mut().filter(|hosted| hosted.partition.seq() > hosted.kept) {
+            self.links.keeper.save(snapshot_of(hosted, log));
+        }
+    }
+
+    fn report(&self) -> ShardReport {
+        let counts = self.hosted.iter().map(|hosted| hosted.partition.counts());
+        let (orders, skus) = counts.fold((0, 0), |(orders, skus), (o, s)| (orders + o, skus + s));
+        let holds = self.hosted.iter().map(|hosted| hosted.partition.live_holds()).sum();
+        ShardReport {
+            shard: self.inbox.shard,
+            epoch: self.inbox.epoch,
+            depth: self.inbox.credits.taken(),
+            limit: self.inbox.credits.limit(),
+            partitions: self.hosted.iter().map(|hosted| hosted.partition.id.0).collect(),
+            orders,
+            skus,
+            holds,
+        }
+    }
+
+    fn tick(&mut self) {
+        let now = self.links.clock.now();
+        for index in 0..self.hosted.len() {
+            let partition = &mut self.hosted[index].partition;
+            if let Some(due) = partition.next_deadline().filter(|due| *due <= now) {
+                self.timer_lag.record(std::time::Duration::from_millis(now.since(due)).as_secs_f64());
+                partition.step(now, Input::Tick, &mut self.fx);
+                self.deliver_here(now);
+            }
+        }
+        self.hand_on();
+    }
+
+    /// One armed deadline a shard: the first of all its partitions.
+    fn arm(&mut self, context: &mut Context<Self>) {
+        let Some(first) = self.hosted.iter().filter_map(|hosted| hosted.partition.next_deadline()).min() else { return };
+        if self.armed.as_ref().is_some_and(|(at, _)| *at <= first) {
+            return;
+        }
+        if let Some((_, timer)) = self.armed.take() {
+            context.cancel_future(timer);
+        }
+        let timer = context.run_later(self.links.clock.until(first), |shard, context| {
+            shard.armed = None;
+            shard.guarded(context, Shard::tick);
+        });
+        self.armed = Some((first, timer));
+    }
+
+    /// Runs one turn. A panic ends this life of the shard: nothing more is sent, the guardian builds the next.
+    fn guarded(&mut self, context: &mut Context<Self>, turn: impl FnOnce(&mut Self)) {
+        let turned = catch_unwind(AssertUnwindSafe(|| turn(self)));
+        match turned {
+            Ok(()) => self.arm(context),
+            Err(panic) => {
+                self.inbox.close();
+                let reason = panic_text(&*panic);
+                let (shard, epoch) = (self.inbox.shard, self.inbox.epoch);
+                self.links.ports.lost(shard, epoch);
+                let down = ShardDown { shard, epoch, reason };
+                if self.links.guardian.try_send(down).is_err() {
+                    tracing::error!(shard, "the guardian is gone");
+                }
+                context.stop();
+            }
+        }
+    }
+}
+
+fn snapshot_of(hosted: &mut Hosted, after: LogSeq) -> Snapshot {
+    let partition = &hosted.partition;
+    hosted.kept = partition.seq();
+    Snapshot { partition: partition.id, seq: partition.seq(), after, state: partition.snapshot() }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().cloned();
+    text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
+}
+
+impl Actor for Shard {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        self.guarded(context, |shard| {
+            let now = shard.links.clock.now();
+            for index in 0..shard.hosted.len() {
+                shard.hosted[index].partition.resume(now, &mut shard.fx);
+                shard.deliver_here(now);
+            }
+            shard.hand_on();
+        });
+        self.inbox.attach(context.address().recipient());
+    }
+}
+
+impl Handler<Wake> for Shard {
+    type Result = ();
+
+    fn handle(&mut self, Wake: Wake, context: &mut Self::Context) {
+        self.guarded(context, Self::drain);
+    }
+}

@@ -1,0 +1,297 @@
+//! One fixed example of every event. Frozen: a golden file holds the bytes of each.
+//!
+//! [`name`] matches without `_`, so a new variant does not build before it is named here; then it wants an example.
+
+use crate::event::{
+    AdjustmentRefusal, Allocation, ArchiveFact, Bucket, Buckets, Event, KeptAnswer, KeyFact, Kind, Level, Line, LocationView,
+    OrderFact, OrderRecord, PaymentRequest, Placed, RefundReason, ReleaseCause, Shortage, SkuHold, StockFact, StockView,
+};
+use crate::ids::{
+    AttemptId, CustomerId, Fingerprint, HoldKey, KeyHash, Label, Location, OrderId, Partitions, Provider, RequestId, Sku, Url,
+};
+use crate::quantity::{Currency, Money, Quantity};
+use crate::time::Timestamp;
+use std::sync::Arc;
+
+pub(super) fn name(event: &Event) -> String {
+    match event {
+        Event::Stock { fact, .. } => format!("stock.{}", stock_name(fact)),
+        Event::Order { fact, .. } => format!("order.{}", order_name(fact)),
+        Event::Key(KeyFact::Answered { answer, .. }) => format!("key.answered-{}", answer_name(answer)),
+        Event::Archive(ArchiveFact::Orders(_)) => "archive.orders".to_owned(),
+        Event::Archive(ArchiveFact::Keys(_)) => "archive.keys".to_owned(),
+        Event::Archive(ArchiveFact::Restored { .. }) => "archive.restored".to_owned(),
+    }
+}
+
+fn stock_name(fact: &StockFact) -> &'static str {
+    match fact {
+        StockFact::Set { .. } => "set",
+        StockFact::Adjusted { bucket: Bucket::OnHand, .. } => "adjusted-on_hand",
+        StockFact::Adjusted { bucket: Bucket::Damaged, .. } => "adjusted-damaged",
+        StockFact::Adjusted { bucket: Bucket::QualityControl, .. } => "adjusted-quality_control",
+        StockFact::ThresholdSet { .. } => "threshold_set",
+        StockFact::HoldPlaced { .. } => "hold_placed",
+        StockFact::HoldPinned { .. } => "hold_pinned",
+        StockFact::HoldUnpinned { .. } => "hold_unpinned",
+        StockFact::HoldCommitted { .. } => "hold_committed",
+        StockFact::HoldReleased { cause: ReleaseCause::Released, .. } => "hold_released-released",
+        StockFact::HoldReleased { cause: ReleaseCause::Expired, .. } => "hold_released-expired",
+        StockFact::HoldForbidden { .. } => "hold_forbidden",
+        StockFact::LevelCrossed { level: Level::Depleted, .. } => "level_crossed-depleted",
+        StockFact::LevelCrossed { level: Level::Low, .. } => "level_crossed-low",
+        StockFact::LevelCrossed { level: Level::Restored, .. } => "level_crossed-restored",
+    }
+}
+
+fn order_name(fact: &OrderFact) -> &'static str {
+    match fact {
+        OrderFact::Placed(placed) if placed.kind == Kind::Order => "placed-order",
+        OrderFact::Placed(_) => "placed-reservation",
+        OrderFact::Held { .. } => "held",
+        OrderFact::Rejected { .. } => "rejected",
+        OrderFact::Expired => "expired",
+        OrderFact::Cancelled { .. } => "cancelled",
+        OrderFact::Extended { .. } => "extended",
+        OrderFact::Confirmed { .. } => "confirmed",
+        OrderFact::PaymentStarted { .. } => "payment_started",
+        OrderFact::PaymentOpened { .. } => "payment_opened",
+        OrderFact::PaymentUnknown { .. } => "payment_unknown",
+        OrderFact::PaymentDeclined { .. } => "payment_declined",
+        OrderFact::PaymentVoided { .. } => "payment_voided",
+        OrderFact::Paid { .. } => "paid",
+        OrderFact::PaymentLate { .. } => "payment_late",
+        OrderFact::Reheld { .. } => "reheld",
+        OrderFact::RefundDue { reason: RefundReason::OrderOver, .. } => "refund_due-order_over",
+        OrderFact::RefundDue { reason: RefundReason::PaidTwice, .. } => "refund_due-paid_twice",
+        OrderFact::Refunded { .. } => "refunded",
+        OrderFact::Settled => "settled",
+    }
+}
+
+fn answer_name(answer: &KeptAnswer) -> &'static str {
+    match answer {
+        KeptAnswer::Adjusted(_) => "adjusted",
+        KeptAnswer::AdjustmentRefused { refusal: AdjustmentRefusal::UnknownSku(_), .. } => "adjustment_refused-unknown_sku",
+        KeptAnswer::AdjustmentRefused { refusal: AdjustmentRefusal::Short(_), .. } => "adjustment_refused-short",
+        KeptAnswer::AdjustmentRefused { refusal: AdjustmentRefusal::TooMany, .. } => "adjustment_refused-too_many",
+        KeptAnswer::Payment { .. } => "payment",
+        KeptAnswer::PaymentRefused { .. } => "payment_refused",
+    }
+}
+
+pub(super) fn all() -> Vec<Event> {
+    let stock = stock_facts().into_iter().map(|fact| Event::Stock { sku: sku(), fact });
+    let orders = order_facts().into_iter().map(|fact| Event::Order { order: order_id(), fact: Arc::new(fact) });
+    let keys = answers().into_iter().map(|answer| Event::Key(answered(answer)));
+    let archive = [
+        ArchiveFact::Orders(vec![order_id(), order_id()]),
+        ArchiveFact::Keys(vec![key_hash()]),
+        ArchiveFact::Restored { order: order_id(), history: history() },
+    ];
+    stock.chain(orders).chain(keys).chain(archive.map(Event::Archive)).collect()
+}
+
+pub(super) fn key() -> KeyFact {
+    answered(KeptAnswer::Adjusted(view()))
+}
+
+pub(super) fn history() -> Vec<OrderRecord> {
+    let record = |(fact, seq)| OrderRecord { seq, at: Timestamp(1_700_000_000_000 + seq), fact: Arc::new(fact) };
+    [OrderFact::Placed(Box::new(order())), OrderFact::Held { holds: holds() }, OrderFact::Expired]
+        .into_iter()
+        .zip(3..)
+        .map(record)
+        .collect()
+}
+
+fn stock_facts() -> Vec<StockFact> {
+    let adjusted = |(bucket, delta)| StockFact::Adjusted {
+        location: location("main"),
+        bucket,
+        delta,
+        reason: label("damage in transit"),
+        reference: (delta > 0).then(|| label("PO-7")),
+        version: 12,
+    };
+    let level = |(level, available)| StockFact::LevelCrossed { level, available };
+    let released = |cause| StockFact::HoldReleased { hold: hold(), cause, version: 9 };
+    let mut facts = vec![
+        StockFact::Set {
+            location: location("main"),
+            on_hand: Quantity(2_000_000_000),
+            safety_stock: Quantity(5),
+            priority: 300,
+            delta: -70_000,
+            version: 1 << 40,
+        },
+        StockFact::ThresholdSet { threshold: Quantity(10), version: 2 },
+        StockFact::HoldPlaced {
+            hold: hold(),
+            step: 1,
+            allocations: allocations(),
+            ask_at: Timestamp(1_700_000_900_000),
+            version: 4,
+        },
+        StockFact::HoldPinned { hold: hold(), step: 3, version: 6 },
+        StockFact::HoldUnpinned { hold: hold(), step: 5, version: 8 },
+        StockFact::HoldCommitted { hold: hold(), version: 10 },
+        StockFact::HoldForbidden { hold: hold() },
+    ];
+    facts.extend([(Bucket::OnHand, -3), (Bucket::Damaged, 3), (Bucket::QualityControl, 128)].map(adjusted));
+    facts.extend([ReleaseCause::Released, ReleaseCause::Expired].map(released));
+    facts.extend([(Level::Depleted, 0), (Level::Low, 10), (Level::Restored, 500)].map(level));
+    facts
+}
+
+fn order_facts() -> Vec<OrderFact> {
+    let started = OrderFact::PaymentStarted {
+        attempt: 1,
+        provider: provider(),
+        return_url: Some(url()),
+        pin_until: Timestamp(1_700_001_200_000),
+        key: Some((key_hash(), fingerprint())),
+    };
+    let refund = |reason| OrderFact::RefundDue { attempt: 1, generation: 2, reason };
+    vec![
+        OrderFact::Placed(Box::new(order())),
+        OrderFact::Placed(Box::new(reservation())),
+        OrderFact::Held { holds: holds() },
+        OrderFact::Rejected { shortages: vec![shortage(Some(4)), shortage(None)] },
+        OrderFact::Expired,
+        OrderFact::Cancelled { reason: Some(label("changed my mind")) },
+        OrderFact::Extended { expires_at: Timestamp(1_700_000_960_000) },
+        OrderFact::Confirmed { reason: None },
+        started,
+        OrderFact::PaymentOpened { attempt: 1, redirect_url: url() },
+        OrderFact::PaymentUnknown { attempt: 1 },
+        OrderFact::PaymentDeclined { attempt: 1, expires_at: Timestamp(1_700_000_960_000) },
+        OrderFact::PaymentVoided { attempt: 5 },
+        OrderFact::Paid { attempt: 2 },
+        OrderFact::PaymentLate { attempt: 2 },
+        OrderFact::Reheld { generation: 2, holds: holds() },
+        refund(RefundReason::OrderOver),
+        refund(RefundReason::PaidTwice),
+        OrderFact::Refunded { attempt: 2 },
+        OrderFact::Settled,
+    ]
+}
+
+fn answers() -> Vec<KeptAnswer> {
+    let refused = |refusal| KeptAnswer::AdjustmentRefused { request_id: request_id(), refusal };
+    vec![
+        KeptAnswer::Adjusted(view()),
+        refused(AdjustmentRefusal::UnknownSku(sku())),
+        refused(AdjustmentRefusal::Short(shortage(Some(2)))),
+        refused(AdjustmentRefusal::TooMany),
+        KeptAnswer::Payment { attempt: AttemptId { order: order_id(), number: 3 }, redirect_url: Some(url()) },
+        KeptAnswer::PaymentRefused { request_id: request_id(), state: "expired".to_owned() },
+    ]
+}
+
+fn answered(answer: KeptAnswer) -> KeyFact {
+    KeyFact::Answered { key: key_hash(), fingerprint: fingerprint(), answer: Arc::new(answer) }
+}
+
+fn order() -> Placed {
+    let line = |quantity, seller, metadata: Option<&str>| Line {
+        sku: sku(),
+        quantity: Quantity(quantity),
+        unit_price: Money(1_999),
+        seller,
+        metadata: metadata.map(Box::from),
+    };
+    Placed {
+        kind: Kind::Order,
+        number: 130,
+        fingerprint: fingerprint(),
+        request_id: request_id(),
+        customer: CustomerId::new("Ada Lovelace"),
+        currency: Currency::new("EUR"),
+        lines: vec![line(2, Some(label("seller 9")), Some("{\"gift\":true}")), line(1, None, None)],
+        allow_partial: true,
+        expires_at: Timestamp(1_700_000_900_000),
+        shipping_address: Some("{\"city\":\"Zürich\"}".into()),
+        metadata: Some("{}".into()),
+        payment: Some(PaymentRequest { provider: provider(), return_url: None }),
+    }
+}
+
+fn reservation() -> Placed {
+    Placed {
+        kind: Kind::Reservation,
+        customer: None,
+        currency: None,
+        allow_partial: false,
+        shipping_address: None,
+        metadata: None,
+        payment: None,
+        ..order()
+    }
+}
+
+fn view() -> StockView {
+    let buckets = Buckets {
+        on_hand: Quantity(100),
+        held: Quantity(1),
+        pinned: Quantity(2),
+        committed: Quantity(3),
+        damaged: Quantity(4),
+        quality_control: Quantity(5),
+        safety_target: Quantity(6),
+    };
+    let locations = vec![LocationView { location: location("main"), priority: 1, buckets }];
+    StockView { sku: sku(), version: 77, low_stock_threshold: Quantity(10), locations }
+}
+
+fn shortage(available: Option<u64>) -> Shortage {
+    Shortage { line: 2, sku: sku(), requested: Quantity(6), available }
+}
+
+fn holds() -> Vec<SkuHold> {
+    vec![SkuHold { sku: sku(), allocations: allocations() }]
+}
+
+fn allocations() -> Vec<Allocation> {
+    [("main", 200), ("west", 1)].map(|(name, units)| Allocation { location: location(name), quantity: Quantity(units) }).into()
+}
+
+fn hold() -> HoldKey {
+    HoldKey { order: order_id(), generation: 1 }
+}
+
+fn key_hash() -> KeyHash {
+    KeyHash::derive("shop", "orders", "golden")
+}
+
+fn order_id() -> OrderId {
+    OrderId::derive(key_hash(), Partitions::new(64).unwrap())
+}
+
+fn fingerprint() -> Fingerprint {
+    Fingerprint(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef)
+}
+
+fn sku() -> Sku {
+    Sku::new("TSHIRT-Größe-L").unwrap()
+}
+
+fn location(name: &str) -> Location {
+    Location::new(name).unwrap()
+}
+
+fn label(text: &str) -> Label {
+    Label::new(text).unwrap()
+}
+
+fn provider() -> Provider {
+    Provider::new("bank").unwrap()
+}
+
+fn request_id() -> RequestId {
+    RequestId::new("req-01").unwrap()
+}
+
+fn url() -> Url {
+    Url::new("https://shop.example/return?order=1").unwrap()
+}

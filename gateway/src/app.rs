@@ -1,0 +1,288 @@
+//! The only wiring: settings → journal → engine → HTTP server, and the way back when it stops.
+//!
+//! Invariant: while there is no live engine every request that needs one gets 503, not executed; a full disk brings the
+//! engine down and, once there is space, up again from the journal.
+
+use crate::keys::{self, ApiKeys};
+use crate::sandbox::{Sandbox, SandboxProvider};
+use crate::settings::Settings;
+use crate::{demo, routes, telemetry};
+use actix_web::{App as Service, HttpServer, web};
+use arc_swap::ArcSwapOption;
+use holdfast_actors::clock::Clock;
+use holdfast_actors::{Engine, Handle, Options, Ports, StartError};
+use holdfast_engine::ids::Partitions;
+use holdfast_storage::embedded::EmbeddedJournal;
+use holdfast_storage::memory::MemoryJournal;
+use holdfast_storage::projection::Projector;
+use holdfast_storage::{Error as StorageError, Journal, LogSeq};
+use metrics_exporter_prometheus::PrometheusHandle;
+use std::net::TcpListener;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// What routes need.
+pub struct App {
+    pub settings: Settings,
+    pub keys: Option<ApiKeys>,
+    pub live: ArcSwapOption<Live>,
+    /// Why there is no live engine, for `/readyz`.
+    pub down: ArcSwapOption<String>,
+    pub draining: AtomicBool,
+    pub sandbox: Option<Arc<Sandbox>>,
+    pub base_url: String,
+    pub metrics: PrometheusHandle,
+}
+
+/// An engine that takes requests.
+pub struct Live {
+    pub handle: Handle,
+    pub journal: Arc<dyn Journal>,
+    pub projector: Projector,
+    pub committed: watch::Receiver<LogSeq>,
+    pub clock: Clock,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("cannot listen on {address}: {reason}\n  choose another address with --listen HOST:PORT")]
+    Listen { address: String, reason: std::io::Error },
+    #[error(
+        "refusing to listen on {0} without API keys: whoever reaches the port could do everything\n  \
+         make one with `holdfast key new`, or say --insecure if the network is yours alone"
+    )]
+    Exposed(String),
+    #[error(transparent)]
+    Keys(#[from] keys::Error),
+    #[error("{}", advice(.0))]
+    Start(#[from] StartError),
+    #[error("the journal stopped: {0}\n  Nothing acknowledged is lost. Check the disk and its log (dmesg), then start again: the journal is replayed.")]
+    Journal(String),
+    #[error("sandbox: {0}")]
+    Sandbox(std::io::Error),
+    #[error("metrics: {0}")]
+    Metrics(String),
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}
+
+fn advice(error: &StartError) -> String {
+    match error {
+        StartError::Storage(StorageError::Locked) => {
+            "the data directory is in use by another process\n  stop that one, or give this one another with --data-dir".to_owned()
+        }
+        StartError::Storage(StorageError::Damaged { record, reason }) => format!(
+            "the journal is damaged at log record {record}: {reason}\n  Holdfast does not start on half the facts. \
+             Restore the data directory from a copy, or keep it and ask for help."
+        ),
+        StartError::Storage(StorageError::Full) => "the disk is full\n  make space and start again: nothing acknowledged is lost".to_owned(),
+        StartError::Storage(_) | StartError::Thread(_) | StartError::Shard => error.to_string(),
+    }
+}
+
+/// Serves until told to stop.
+///
+/// # Errors
+/// If it cannot start, or the journal fails in a way that only an operator can mend.
+pub async fn serve(settings: Settings) -> Result<(), Error> {
+    let listener = listen(&settings.server.listen)?;
+    let local = listener.local_addr()?;
+    let data_dir = (!settings.data.ephemeral).then(|| settings.data.dir.clone());
+    let keys = ApiKeys::load(&settings.auth.keys, data_dir.as_deref())?;
+    if !local.ip().is_loopback() && keys.is_none() && !settings.server.insecure {
+        return Err(Error::Exposed(local.to_string()));
+    }
+    let metrics = telemetry::start_metrics().map_err(|error| Error::Metrics(error.to_string()))?;
+    actix_web::rt::spawn(telemetry::upkeep(metrics.clone()));
+    let base_url = match settings.sandbox.public_url.as_str() {
+        "" => format!("http://{local}"),
+        url => url.trim_end_matches('/').to_owned(),
+    };
+    let sandbox = match settings.sandbox.enabled {
+        true => Some(Sandbox::open(data_dir.as_deref(), &base_url).map_err(Error::Sandbox)?),
+        false => None,
+    };
+    let app = web::Data::new(App {
+        keys,
+        live: ArcSwapOption::empty(),
+        down: ArcSwapOption::from_pointee("recovering from the journal".to_owned()),
+        draining: AtomicBool::new(false),
+        sandbox,
+        base_url,
+        metrics,
+        settings,
+    });
+    run(app, listener).await
+}
+
+async fn run(app: web::Data<App>, listener: TcpListener) -> Result<(), Error> {
+    let server = start_http(&app, listener)?;
+    let http = server.handle();
+    let serving = actix_web::rt::spawn(server);
+    let (stop, stopping) = watch::channel(false);
+    actix_web::rt::spawn(wait_for_signal(stop));
+    let ended = supervise(&app, stopping.clone(), &http).await;
+    http.stop(ended.is_ok()).await;
+    serving.await.map_err(std::io::Error::other)??;
+    ended
+}
+
+fn listen(address: &str) -> Result<TcpListener, Error> {
+    let failed = |reason| Error::Listen { address: address.to_owned(), reason };
+    let listener = TcpListener::bind(address).map_err(failed)?;
+    Ok(listener)
+}
+
+fn start_http(app: &web::Data<App>, listener: TcpListener) -> Result<actix_web::dev::Server, Error> {
+    let server = &app.settings.server;
+    let workers = if server.workers == 0 { cores() } else { server.workers };
+    let shared = app.clone();
+    let service = HttpServer::new(move || Service::new().app_data(shared.clone()).configure(routes::configure))
+        .workers(workers)
+        .max_connections(server.max_connections)
+        .backlog(8192)
+        .shutdown_timeout(server.drain_seconds)
+        .disable_signals()
+        .listen(listener)?
+        .run();
+    Ok(service)
+}
+
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+async fn wait_for_signal(stop: watch::Sender<bool>) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else { return };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("stopping: requests in hand are answered, then the journal is synced");
+    stop.send_replace(true);
+}
+
+/// Keeps an engine alive until told to stop. A full disk is waited out; any other failure of the journal ends it.
+async fn supervise(app: &web::Data<App>, mut stopping: watch::Receiver<bool>, http: &actix_web::dev::ServerHandle) -> Result<(), Error> {
+    let ports = Ports::default();
+    let mut first = true;
+    loop {
+        let engine = match start_engine(app, &ports, first).await {
+            Ok(engine) => engine,
+            Err(StartError::Storage(StorageError::Full | StorageError::Locked)) if !first => {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        go_live(app, &engine, first).await;
+        first = false;
+        let mut failed = engine.failed();
+        tokio::select! {
+            _ = stopping.wait_for(|stop| *stop) => {
+                app.draining.store(true, Ordering::SeqCst);
+                http.stop(true).await;
+                app.live.store(None);
+                engine.stop().await;
+                return Ok(());
+            }
+            _ = failed.wait_for(Option::is_some) => {}
+        }
+        let reason = failed.borrow().clone().unwrap_or_default();
+        let full = engine.journal_error().is_some_and(|error| matches!(*error, StorageError::Full));
+        app.down.store(Some(Arc::new(reason.clone())));
+        app.live.store(None);
+        engine.stop().await;
+        wait_for_space(app, &reason, full, &mut stopping).await?;
+    }
+}
+
+async fn start_engine(app: &web::Data<App>, ports: &Ports, first: bool) -> Result<Engine, StartError> {
+    let settings = app.settings.clone();
+    let journal = web::block(move || open_journal(&settings)).await.map_err(|_| StartError::Shard)??;
+    let options = Options {
+        shards: if app.settings.engine.shards == 0 { (cores() / 2).max(1) } else { app.settings.engine.shards },
+        credits: app.settings.engine.credits,
+        snapshot_events: app.settings.engine.snapshot_events,
+        provider_patience: Duration::from_secs(app.settings.payments.call_timeout_seconds.max(1)),
+        policy: app.settings.policy(),
+    };
+    let sandbox = app.sandbox.clone();
+    let provider = Box::new(move || Rc::new(SandboxProvider::new(sandbox)) as Rc<_>);
+    let bar = crate::progress::bar("recovering", first);
+    let engine = Engine::start(journal, ports.clone(), provider, options, &mut |done, all| bar.at(done, all));
+    bar.finish();
+    engine
+}
+
+fn open_journal(settings: &Settings) -> Result<Arc<dyn Journal>, StorageError> {
+    let partitions = Partitions::new(settings.data.partitions);
+    let partitions = partitions.ok_or_else(|| StorageError::Incompatible("data.partitions must be 1 to 4096".to_owned()))?;
+    match settings.data.ephemeral {
+        true => Ok(Arc::new(MemoryJournal::new(partitions))),
+        false => Ok(Arc::new(EmbeddedJournal::open(&settings.data.dir, partitions)?)),
+    }
+}
+
+async fn go_live(app: &web::Data<App>, engine: &Engine, first: bool) {
+    let fresh = engine.journal().end() == 0;
+    let live = Live {
+        handle: engine.handle.clone(),
+        journal: engine.journal().clone(),
+        projector: engine.projector().clone(),
+        committed: engine.committed(),
+        clock: engine.clock(),
+    };
+    if fresh && app.settings.data.demo {
+        demo::stock(&live.handle).await;
+    }
+    app.live.store(Some(Arc::new(live)));
+    app.down.store(None);
+    if first {
+        crate::banner::print(app);
+    }
+    tracing::info!(partitions = engine.journal().partitions().count(), log = engine.journal().end(), "ready");
+}
+
+/// After a failed journal: returns when there is space again, or says that this was not about space.
+async fn wait_for_space(app: &web::Data<App>, reason: &str, full: bool, stopping: &mut watch::Receiver<bool>) -> Result<(), Error> {
+    let mut told = full;
+    if full {
+        tracing::error!("the disk is full: orders get 503 until there is space, then service goes on by itself");
+    }
+    loop {
+        let dir = app.settings.data.dir.clone();
+        let probe = web::block(move || probe_disk(&dir)).await.map_err(std::io::Error::other)?;
+        match probe {
+            Ok(()) if told => return Ok(()),
+            Err(error) if is_full(&error) => {
+                if !told {
+                    tracing::error!("the disk is full: orders get 503 until there is space, then service goes on by itself");
+                }
+                told = true;
+            }
+            Ok(()) | Err(_) => return Err(Error::Journal(reason.to_owned())),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_millis(500)) => {}
+            _ = stopping.wait_for(|stop| *stop) => return Err(Error::Journal(reason.to_owned())),
+        }
+    }
+}
+
+fn is_full(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
+}
+
+/// Whether a few megabytes can be written and synced in the data directory.
+fn probe_disk(dir: &std::path::Path) -> std::io::Result<()> {
+    use std::io::Write;
+    let path = dir.join("space-probe");
+    let written = std::fs::File::create(&path).and_then(|mut file| file.write_all(&vec![0; 4 << 20]).and_then(|()| file.sync_all()));
+    std::fs::remove_file(&path)?;
+    written
+}

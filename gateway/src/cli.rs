@@ -1,0 +1,149 @@
+//! The command line, as `--help` teaches it.
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// An order and inventory engine that never sells a unit twice.
+///
+/// Without a command it serves: a durable engine on http://127.0.0.1:8080 with its data in ./data.
+#[derive(Debug, Parser)]
+#[command(version, after_help = "Example:\n  holdfast                     serve on 127.0.0.1:8080, data in ./data\n  holdfast verify --data-dir data\n  holdfast serve --ephemeral --listen 127.0.0.1:9000")]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    #[command(flatten)]
+    pub serve: ServeArgs,
+    /// Print JSON instead of text.
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve the API (the default command).
+    #[command(after_help = "Example:\n  holdfast serve --data-dir /var/lib/holdfast --listen 127.0.0.1:8080 --shards 2")]
+    Serve(ServeArgs),
+    /// Replay a data directory offline and check every invariant. Exit code 1 on any violation.
+    #[command(after_help = "Example:\n  holdfast verify --data-dir data --json")]
+    Verify(DataArgs),
+    /// Write every event of a data directory as JSON lines (CloudEvents 1.0).
+    #[command(after_help = "Example:\n  holdfast export --data-dir data | jq 'select(.type == \"holdfast.order.paid\")'")]
+    Export(DataArgs),
+    /// Look into a data directory: the journal, its partitions, one order, one SKU.
+    #[command(after_help = "Example:\n  holdfast inspect journal --data-dir data\n  holdfast inspect order ord_… --data-dir data")]
+    Inspect {
+        #[command(subcommand)]
+        what: Inspect,
+    },
+    /// Check settings, or show each with its origin.
+    #[command(after_help = "Example:\n  holdfast config check --config holdfast.toml\n  HOLDFAST__ENGINE__SHARDS=2 holdfast config explain")]
+    Config {
+        #[command(subcommand)]
+        what: ConfigCommand,
+    },
+    /// Make API keys.
+    #[command(after_help = "Example:\n  holdfast key new --name storefront --data-dir data")]
+    Key {
+        #[command(subcommand)]
+        what: KeyCommand,
+    },
+    /// Print the OpenAPI 3.1 description.
+    #[command(after_help = "Example:\n  holdfast openapi > openapi.json")]
+    Openapi,
+    /// Ask a running server whether it is ready. Exit code 0 if it is.
+    #[command(after_help = "Example:\n  holdfast healthcheck --address 127.0.0.1:8080")]
+    Healthcheck {
+        /// Host and port of the server.
+        #[arg(long, default_value = "127.0.0.1:8080")]
+        address: String,
+    },
+    /// Print shell completions.
+    #[command(after_help = "Example:\n  holdfast completions bash > /etc/bash_completion.d/holdfast")]
+    Completions { shell: clap_complete::Shell },
+}
+
+#[derive(Clone, Debug, Default, Args)]
+pub struct ServeArgs {
+    /// Settings file; see config/holdfast.toml for every key.
+    #[arg(long, value_name = "FILE", env = "HOLDFAST_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Where journal, snapshots and projections live.
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Address of the API.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub listen: Option<String>,
+    /// Threads that host partitions.
+    #[arg(long, value_name = "N")]
+    pub shards: Option<usize>,
+    /// Put demo SKUs into new data.
+    #[arg(long, conflicts_with = "no_demo")]
+    pub demo: bool,
+    /// Leave new data empty.
+    #[arg(long)]
+    pub no_demo: bool,
+    /// Keep everything in memory: gone at exit.
+    #[arg(long)]
+    pub ephemeral: bool,
+    /// Listen beyond this machine without API keys.
+    #[arg(long)]
+    pub insecure: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct DataArgs {
+    /// The data directory of a server that is not running.
+    #[arg(long, value_name = "DIR", default_value = "data")]
+    pub data_dir: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Inspect {
+    /// Commits, events and bytes of the log.
+    Journal(DataArgs),
+    /// Sequence, orders, SKUs and snapshots of each partition.
+    Partitions(DataArgs),
+    /// One order or reservation: its facts.
+    Order {
+        /// ord_… or res_…
+        id: String,
+        #[command(flatten)]
+        data: DataArgs,
+    },
+    /// One SKU: its counters and holds.
+    Sku {
+        sku: String,
+        #[command(flatten)]
+        data: DataArgs,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Read the settings and say whether they can be used.
+    Check {
+        #[arg(long, value_name = "FILE", env = "HOLDFAST_CONFIG")]
+        config: Option<PathBuf>,
+    },
+    /// Show every setting with its value and where it came from.
+    Explain {
+        #[arg(long, value_name = "FILE", env = "HOLDFAST_CONFIG")]
+        config: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum KeyCommand {
+    /// Make a key: the secret is shown once, its hash goes into the data directory.
+    #[command(after_help = "Example:\n  holdfast key new --name storefront --data-dir data\n  holdfast key new --name storefront --print")]
+    New {
+        /// Whose key it is.
+        #[arg(long, default_value = "default")]
+        name: String,
+        #[command(flatten)]
+        data: DataArgs,
+        /// Only print a line for [auth] keys of the settings file.
+        #[arg(long)]
+        print: bool,
+    },
+}

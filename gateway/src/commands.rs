@@ -1,0 +1,97 @@
+//! One function a command. Each prints text, or with `--json` one JSON value.
+
+mod config;
+mod export;
+mod healthcheck;
+mod inspect;
+pub mod verify;
+
+use crate::cli::{Cli, Command, KeyCommand, ServeArgs};
+use crate::settings::{self, Settings};
+use crate::{app, keys, openapi, telemetry};
+use clap::CommandFactory;
+use std::path::Path;
+use std::process::ExitCode;
+
+pub type Outcome = Result<ExitCode, Box<dyn std::error::Error>>;
+
+/// # Errors
+/// Whatever the command failed with, in words for the terminal.
+pub fn run(cli: Cli) -> Outcome {
+    let json = cli.json;
+    match cli.command {
+        None => serve(&cli.serve),
+        Some(Command::Serve(args)) => serve(&args),
+        Some(Command::Verify(data)) => verify::run(&data.data_dir, json),
+        Some(Command::Export(data)) => export::run(&data.data_dir),
+        Some(Command::Inspect { what }) => inspect::run(what, json),
+        Some(Command::Config { what }) => config::run(what, json),
+        Some(Command::Key { what }) => new_key(what, json),
+        Some(Command::Openapi) => {
+            println!("{}", openapi::json());
+            Ok(ExitCode::SUCCESS)
+        }
+        Some(Command::Healthcheck { address }) => healthcheck::run(&address, json),
+        Some(Command::Completions { shell }) => {
+            clap_complete::generate(shell, &mut Cli::command(), "holdfast", &mut std::io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn serve(args: &ServeArgs) -> Outcome {
+    let mut settings = settings::load(args.config.as_deref(), std::env::vars())?.settings;
+    apply(args, &mut settings);
+    telemetry::start_logs(&settings.log);
+    raise_file_limit();
+    actix_web::rt::System::new().block_on(app::serve(settings))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The command line wins over file and environment.
+fn apply(args: &ServeArgs, settings: &mut Settings) {
+    if let Some(dir) = &args.data_dir {
+        settings.data.dir.clone_from(dir);
+    }
+    if let Some(listen) = &args.listen {
+        settings.server.listen.clone_from(listen);
+    }
+    if let Some(shards) = args.shards {
+        settings.engine.shards = shards;
+    }
+    settings.data.demo = (settings.data.demo || args.demo) && !args.no_demo;
+    settings.data.ephemeral |= args.ephemeral;
+    settings.server.insecure |= args.insecure;
+}
+
+/// A connection is a file: the soft limit of many systems, 1,024, is too few for a sale.
+fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
+}
+
+fn new_key(KeyCommand::New { name, data, print }: KeyCommand, json: bool) -> Outcome {
+    let key = keys::create(&name)?;
+    let stored = match print {
+        true => None,
+        false => Some(keys::store(&data.data_dir, &key.entry)?),
+    };
+    let path = stored.as_deref().map(|path: &Path| path.display().to_string());
+    match (json, path) {
+        (true, path) => {
+            let shown = serde_json::json!({"name": name, "key": key.secret, "hash": key.entry.hash, "stored_in": path});
+            println!("{shown}");
+        }
+        (false, Some(path)) => {
+            println!("{}\n\nThis is shown once. Its hash is in {path}; start the server again to use it.", key.secret);
+        }
+        (false, None) => {
+            println!("{}\n\nThis is shown once. Put this into [auth] keys:\n{{ name = {name:?}, hash = \"{}\" }}", key.secret, key.entry.hash);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

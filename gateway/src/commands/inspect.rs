@@ -1,0 +1,94 @@
+//! `holdfast inspect`: what is in a data directory.
+
+use super::{Outcome, verify};
+use crate::cli::Inspect;
+use crate::events::timeline_item;
+use crate::view::stock_json;
+use holdfast_engine::codec;
+use holdfast_engine::event::Kind;
+use holdfast_engine::ids::{OrderId, Sku};
+use holdfast_engine::partition::Partition;
+use holdfast_engine::time::Policy;
+use holdfast_storage::recovery::recover;
+use holdfast_storage::{Journal, projection};
+use serde_json::{Value, json};
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::process::ExitCode;
+
+pub(super) fn run(what: Inspect, as_json: bool) -> Outcome {
+    let shown = match what {
+        Inspect::Journal(data) => journal(&data.data_dir)?,
+        Inspect::Partitions(data) => partitions(&data.data_dir)?,
+        Inspect::Order { id, data } => order(&data.data_dir, &id)?,
+        Inspect::Sku { sku, data } => stock(&data.data_dir, &sku)?,
+    };
+    let text = if as_json { shown.to_string() } else { serde_json::to_string_pretty(&shown)? };
+    println!("{text}");
+    Ok(ExitCode::SUCCESS)
+}
+
+type Shown = Result<Value, Box<dyn std::error::Error>>;
+
+fn journal(dir: &Path) -> Shown {
+    let journal = verify::open(dir)?;
+    let (mut commits, mut events, mut bytes) = (0_u64, 0_u64, 0_u64);
+    journal.read(0, &mut |_, frame| {
+        commits += 1;
+        bytes += frame.len() as u64;
+        events += codec::read_frame(frame)?.count() as u64;
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(json!({"commits": commits, "events": events, "bytes": bytes, "partitions": journal.partitions().count()}))
+}
+
+fn folded(journal: &dyn Journal) -> Result<Vec<Partition>, holdfast_storage::Error> {
+    let ids: Vec<_> = journal.partitions().all().collect();
+    recover(journal, &ids, &Policy::default(), &mut |_, _| {})
+}
+
+fn partitions(dir: &Path) -> Shown {
+    let journal = verify::open(dir)?;
+    let rows: Result<Vec<Value>, holdfast_storage::Error> = folded(&journal)?
+        .iter()
+        .map(|partition| {
+            let snapshots: Vec<u64> = journal.snapshots(partition.id)?.iter().map(|snapshot| snapshot.seq).collect();
+            let (orders, skus) = partition.counts();
+            Ok(json!({"partition": partition.id.0, "sequence": partition.seq(), "orders_in_memory": orders, "skus": skus,
+                "holds": partition.live_holds(), "snapshots": snapshots}))
+        })
+        .collect();
+    Ok(json!({"partitions": rows?}))
+}
+
+fn order(dir: &Path, text: &str) -> Shown {
+    let bare = text.strip_prefix("ord_").or_else(|| text.strip_prefix("res_")).unwrap_or(text);
+    let id = OrderId::parse(bare).ok_or("an order id looks like ord_ and 26 characters")?;
+    let journal = verify::open(dir)?;
+    let live = folded(&journal)?.iter().find_map(|partition| partition.order(id).map(|order| order.history.clone()));
+    let archived = live.is_none();
+    let history = live.map_or_else(|| projection::order(&journal, id), |history| Ok(Some(history)))?;
+    let history = history.ok_or_else(|| format!("there is no order {text}"))?;
+    let facts: Vec<Value> = history.iter().map(|record| timeline_item(id, Kind::Order, record)).collect();
+    Ok(json!({"id": text, "partition": id.partition().0, "archived": archived, "facts": facts}))
+}
+
+fn stock(dir: &Path, text: &str) -> Shown {
+    let sku = Sku::new(text).ok_or("a SKU has 1 to 128 visible characters")?;
+    let journal = verify::open(dir)?;
+    let home = journal.partitions().of_sku(&sku);
+    let all = folded(&journal)?;
+    let stock = all.iter().find(|partition| partition.id == home).and_then(|partition| partition.sku(&sku));
+    let stock = stock.ok_or_else(|| format!("there is no SKU {text}"))?;
+    let view: Value = serde_json::from_slice(&stock_json(&stock.view(&sku)))?;
+    let mut holds: Vec<Value> = stock
+        .holds
+        .iter()
+        .map(|(key, hold)| {
+            let units: u64 = hold.allocations.iter().map(|one| u64::from(one.quantity.0)).sum();
+            json!({"order_id": format!("ord_{}", key.order), "generation": key.generation, "state": format!("{:?}", hold.state), "units": units})
+        })
+        .collect();
+    holds.sort_by_key(|hold| hold.to_string());
+    Ok(json!({"partition": home.0, "stock": view, "holds": holds}))
+}

@@ -1,0 +1,142 @@
+//! `holdfast verify`: the proof. Replays the whole journal from its first record and checks every invariant.
+
+use super::Outcome;
+use crate::progress;
+use holdfast_engine::audit::Audit;
+use holdfast_engine::codec;
+use holdfast_engine::event::{ArchiveFact, Event, Record};
+use holdfast_engine::ids::{OrderId, Partitions};
+use holdfast_engine::order::Order;
+use holdfast_engine::partition::Partition;
+use holdfast_engine::time::Policy;
+use holdfast_storage::embedded::EmbeddedJournal;
+use holdfast_storage::projection;
+use holdfast_storage::recovery::replay;
+use holdfast_storage::{Error, Journal};
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::process::ExitCode;
+
+/// What was looked at, and what is wrong with it.
+#[derive(Debug, Default)]
+pub struct Report {
+    pub events: u64,
+    pub orders: u64,
+    pub reservations: u64,
+    pub skus: u64,
+    pub violations: Vec<String>,
+}
+
+/// Folds the journal twice: with the engine's rules, and by adding up its records. Then compares, snapshots included.
+///
+/// # Errors
+/// If the journal is damaged or cannot be read.
+pub fn audit(journal: &dyn Journal, policy: &Policy, progress: &mut dyn FnMut(u64, u64)) -> Result<Report, Error> {
+    let partitions = journal.partitions();
+    let fresh = |id| Partition::new(id, partitions, journal.causality(), policy.clone());
+    let mut folded: Vec<Partition> = partitions.all().map(fresh).collect();
+    let mut sums = Audit::default();
+    let (mut violations, mut archived) = (Vec::new(), BTreeSet::new());
+    let mut snapshots = snapshots(journal)?;
+    let end = journal.end();
+    journal.read(0, &mut |log, frame| {
+        for entry in codec::read_frame(frame)? {
+            let entry = entry?;
+            let record = entry.decode()?;
+            sums.add(entry.partition, &record);
+            note_archived(&record, &mut archived);
+        }
+        replay(log, frame, &mut folded, |id| Some(usize::from(id.0)))?;
+        snapshots.retain(|(id, seq, hash)| {
+            let partition = &folded[usize::from(*id)];
+            if partition.seq() == *seq && partition.hash() != *hash {
+                violations.push(format!("I15 the snapshot of partition {id} at {seq} is not the fold of its records"));
+            }
+            partition.seq() < *seq
+        });
+        progress(log, end);
+        Ok(ControlFlow::Continue(()))
+    })?;
+    violations.extend(missing_archives(journal, &archived)?);
+    let (checked, found) = sums.finish(&folded);
+    violations.extend(found);
+    Ok(Report { events: checked.events, orders: checked.orders, reservations: checked.reservations, skus: checked.skus, violations })
+}
+
+type Taken = (u16, u64, u64);
+
+fn snapshots(journal: &dyn Journal) -> Result<Vec<Taken>, Error> {
+    let mut all = Vec::new();
+    for id in journal.partitions().all() {
+        let hash = |state: &[u8]| xxhash_rust::xxh3::xxh3_64(state);
+        all.extend(journal.snapshots(id)?.into_iter().map(|snapshot| (id.0, snapshot.seq, hash(&snapshot.state))));
+    }
+    Ok(all)
+}
+
+/// An order that left memory must be whole in the projection: nothing else answers for it.
+fn missing_archives(journal: &dyn Journal, archived: &BTreeSet<OrderId>) -> Result<Vec<String>, Error> {
+    let mut violations = Vec::new();
+    for id in archived {
+        let order = projection::order(journal, *id)?.and_then(|history| Order::fold(*id, &history));
+        if !order.is_some_and(|order| order.closed()) {
+            violations.push(format!("I14 order {id} left memory but its row is missing or not closed"));
+        }
+    }
+    Ok(violations)
+}
+
+fn note_archived(record: &Record, archived: &mut BTreeSet<OrderId>) {
+    match &record.event {
+        Event::Archive(ArchiveFact::Orders(orders)) => archived.extend(orders),
+        Event::Archive(ArchiveFact::Restored { order, .. }) => drop(archived.remove(order)),
+        Event::Archive(ArchiveFact::Keys(_)) | Event::Stock { .. } | Event::Order { .. } | Event::Key(_) => {}
+    }
+}
+
+pub fn run(dir: &Path, json: bool) -> Outcome {
+    let report = match verify(dir) {
+        Ok(report) => report,
+        Err(error) if json => {
+            println!("{}", serde_json::json!({"ok": false, "error": error.to_string(), "violations": []}));
+            return Ok(ExitCode::FAILURE);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    print(&report, json);
+    Ok(if report.violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn verify(dir: &Path) -> Result<Report, Error> {
+    if !dir.join("holdfast.meta").exists() {
+        return Err(Error::Incompatible(format!("{} holds no Holdfast data: name it with --data-dir", dir.display())));
+    }
+    let journal = open(dir)?;
+    let bar = progress::bar("verifying", true);
+    let report = audit(&journal, &Policy::default(), &mut |done, all| bar.at(done, all));
+    bar.finish();
+    report
+}
+
+/// Opens existing data offline.
+///
+/// # Errors
+/// If it is in use, damaged or not there.
+pub fn open(dir: &Path) -> Result<EmbeddedJournal, Error> {
+    let any = Partitions::new(64).ok_or(Error::Stopped)?;
+    EmbeddedJournal::open(dir, any)
+}
+
+fn print(report: &Report, json: bool) {
+    let Report { events, orders, reservations, skus, violations } = report;
+    let ok = violations.is_empty();
+    if json {
+        let shown = serde_json::json!({"ok": ok, "events": events, "orders": orders, "reservations": reservations, "skus": skus,
+            "violations": violations});
+        return println!("{shown}");
+    }
+    println!("{events} events, {orders} orders, {reservations} reservations, {skus} SKUs");
+    violations.iter().for_each(|violation| println!("VIOLATION {violation}"));
+    println!("{}", if ok { "every invariant holds" } else { "the data is not consistent" });
+}

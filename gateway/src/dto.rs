@@ -1,0 +1,344 @@
+//! Wire types: what the API takes. Engine types never go over the wire, and unknown fields are refused.
+
+use crate::problem::FieldError;
+use holdfast_engine::event::{Bucket, Kind, Line, PaymentRequest, Placed};
+use holdfast_engine::ids::{CustomerId, Fingerprint, Label, Location, Provider, RequestId, Sku, Url};
+use holdfast_engine::limits;
+use holdfast_engine::quantity::{Currency, Money, Quantity};
+use holdfast_engine::time::Timestamp;
+use serde::Deserialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+type Errors = Vec<FieldError>;
+
+/// One line of an order.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LineIn {
+    pub sku: String,
+    /// 1 to 1,000,000 units.
+    pub quantity: u64,
+    /// Minor units of the order's currency.
+    pub unit_price: i64,
+    pub seller_id: Option<String>,
+    pub metadata: Option<Value>,
+}
+
+/// A payment to start with the order.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PaymentIn {
+    /// `sandbox`.
+    pub provider: String,
+    /// Where the payment page sends the buyer back to.
+    pub return_url: Option<String>,
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OrderIn {
+    pub customer_id: String,
+    /// ISO 4217.
+    pub currency: String,
+    pub lines: Vec<LineIn>,
+    /// Sum of quantity × unit_price in minor units; checked if given.
+    pub total: Option<i64>,
+    /// Life of the hold: 1 to 86,400 seconds, 900 if left out.
+    pub ttl_seconds: Option<u64>,
+    /// Take what is there where a line cannot be had whole.
+    #[serde(default)]
+    pub allow_partial: bool,
+    pub shipping_address: Option<Value>,
+    pub metadata: Option<Value>,
+    pub payment: Option<PaymentIn>,
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReservationLineIn {
+    pub sku: String,
+    pub quantity: u64,
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReservationIn {
+    pub owner: Option<String>,
+    pub lines: Vec<ReservationLineIn>,
+    pub ttl_seconds: Option<u64>,
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BatchItemIn {
+    /// The idempotency key of this item.
+    pub key: String,
+    pub owner: Option<String>,
+    pub lines: Vec<ReservationLineIn>,
+    pub ttl_seconds: Option<u64>,
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BatchIn {
+    pub items: Vec<BatchItemIn>,
+}
+
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReasonIn {
+    pub reason: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExtendIn {
+    /// Seconds from now; 900 if left out.
+    pub ttl_seconds: Option<u64>,
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StockIn {
+    pub on_hand: u64,
+    /// Units kept back from sale. Unchanged if left out.
+    pub safety_stock: Option<u64>,
+    /// Lower is allocated first. Unchanged if left out.
+    pub priority: Option<u16>,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum BucketIn {
+    #[default]
+    OnHand,
+    Damaged,
+    QualityControl,
+}
+
+impl From<BucketIn> for Bucket {
+    fn from(bucket: BucketIn) -> Self {
+        match bucket {
+            BucketIn::OnHand => Bucket::OnHand,
+            BucketIn::Damaged => Bucket::Damaged,
+            BucketIn::QualityControl => Bucket::QualityControl,
+        }
+    }
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AdjustmentIn {
+    pub location: String,
+    #[serde(default)]
+    pub bucket: BucketIn,
+    /// Units to add, or to take away if negative. Not zero.
+    pub delta: i64,
+    pub reason: String,
+    pub reference: Option<String>,
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ThresholdIn {
+    pub low_stock_threshold: u64,
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AvailabilityIn {
+    /// At most 1,000.
+    pub skus: Vec<String>,
+}
+
+/// One line of an import.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ImportRow {
+    pub sku: String,
+    pub location: String,
+    pub on_hand: u64,
+    pub safety_stock: Option<u64>,
+}
+
+/// A checked order: what the engine takes, and the hash of what the caller meant.
+pub struct CheckedOrder {
+    pub placed: Placed,
+    /// The total the caller expects, to be compared with the sum of the lines.
+    pub total: Option<Money>,
+    pub sum: Money,
+}
+
+/// Gathers mistakes so that a caller hears of all of them at once.
+#[derive(Default)]
+pub struct Checker {
+    pub errors: Errors,
+}
+
+impl Checker {
+    fn fail(&mut self, pointer: &str, message: &str) {
+        self.errors.push(FieldError::new(pointer, message));
+    }
+
+    fn take<T>(&mut self, value: Option<T>, pointer: impl Fn() -> String, message: &str) -> Option<T> {
+        if value.is_none() {
+            self.fail(&pointer(), message);
+        }
+        value
+    }
+
+    pub fn sku(&mut self, text: &str, pointer: impl Fn() -> String) -> Option<Sku> {
+        self.take(Sku::new(text), pointer, "must be 1 to 128 visible characters")
+    }
+
+    pub fn location(&mut self, text: &str, pointer: impl Fn() -> String) -> Option<Location> {
+        self.take(Location::new(text), pointer, "must be 1 to 64 visible characters")
+    }
+
+    pub fn label(&mut self, text: &str, pointer: impl Fn() -> String) -> Option<Label> {
+        self.take(Label::new(text), pointer, "must be 1 to 256 printable characters")
+    }
+
+    pub fn some_label(&mut self, text: Option<&str>, pointer: impl Fn() -> String) -> Option<Label> {
+        text.and_then(|text| self.label(text, pointer))
+    }
+
+    /// Units of a bucket.
+    pub fn units(&mut self, units: u64, pointer: &str) -> Option<Quantity> {
+        let fits = u32::try_from(units).ok().filter(|units| *units <= limits::MAX_BUCKET);
+        self.take(fits.map(Quantity), || pointer.to_owned(), "must be 0 to 2,000,000,000")
+    }
+
+    fn quantity(&mut self, units: u64, line: usize) -> Option<Quantity> {
+        let fits = u32::try_from(units).ok().filter(|units| (1..=limits::MAX_LINE_QUANTITY).contains(units));
+        self.take(fits.map(Quantity), || format!("/lines/{line}/quantity"), "must be 1 to 1,000,000")
+    }
+
+    pub fn ttl_ms(&mut self, seconds: Option<u64>) -> u64 {
+        let millis = seconds.map_or(limits::DEFAULT_TTL_MS, |seconds| seconds.saturating_mul(1000));
+        if !(limits::MIN_TTL_MS..=limits::MAX_TTL_MS).contains(&millis) {
+            self.fail("/ttl_seconds", "must be 1 to 86400");
+        }
+        millis
+    }
+
+    fn lines(&mut self, count: usize) {
+        if !(1..=limits::MAX_LINES).contains(&count) {
+            self.fail("/lines", "must have 1 to 500 lines");
+        }
+    }
+
+    fn json(&mut self, value: Option<&Value>, pointer: impl Fn() -> String) -> Option<Box<str>> {
+        let text = value?.to_string();
+        let fits = (text.len() <= limits::MAX_JSON_BYTES).then(|| text.into_boxed_str());
+        self.take(fits, pointer, "must be at most 16 KiB of JSON")
+    }
+
+    pub fn payment(&mut self, payment: &PaymentIn, base: &str) -> Option<PaymentRequest> {
+        let known = Provider::new(&payment.provider).filter(|provider| provider.as_str() == "sandbox");
+        let provider = self.take(known, || format!("{base}/provider"), "must be \"sandbox\"");
+        let return_url = payment.return_url.as_deref().and_then(|url| {
+            let absolute = (url.starts_with("http://") || url.starts_with("https://")).then(|| Url::new(url)).flatten();
+            self.take(absolute, || format!("{base}/return_url"), "must be an http or https URL of at most 2,048 characters")
+        });
+        Some(PaymentRequest { provider: provider?, return_url })
+    }
+}
+
+impl OrderIn {
+    /// # Errors
+    /// Every field that is not as it should be.
+    pub fn check(&self, now: Timestamp, request_id: RequestId) -> Result<CheckedOrder, Errors> {
+        let mut checker = Checker::default();
+        let customer = CustomerId::new(&self.customer_id);
+        let customer = checker.take(customer, || "/customer_id".to_owned(), "must be 1 to 128 printable characters");
+        let currency = checker.take(Currency::new(&self.currency), || "/currency".to_owned(), "must be an ISO 4217 code");
+        let ttl_ms = checker.ttl_ms(self.ttl_seconds);
+        checker.lines(self.lines.len());
+        let mut lines = Vec::with_capacity(self.lines.len().min(limits::MAX_LINES));
+        let mut sum = Some(Money::ZERO);
+        for (index, line) in self.lines.iter().take(limits::MAX_LINES).enumerate() {
+            if let Some(line) = line.check(index, &mut checker) {
+                sum = sum.and_then(|sum| sum.checked_add(line.unit_price.checked_times(line.quantity)?));
+                lines.push(line);
+            }
+        }
+        let sum = checker.take(sum, || "/lines".to_owned(), "cost more than can be counted");
+        let shipping_address = checker.json(self.shipping_address.as_ref(), || "/shipping_address".to_owned());
+        let metadata = checker.json(self.metadata.as_ref(), || "/metadata".to_owned());
+        let payment = self.payment.as_ref().and_then(|payment| checker.payment(payment, "/payment"));
+        if !checker.errors.is_empty() {
+            return Err(checker.errors);
+        }
+        let meant = (&customer, &currency, &lines, self.total, ttl_ms, self.allow_partial, &shipping_address, &metadata, &payment);
+        let placed = Placed {
+            kind: Kind::Order,
+            number: 0,
+            fingerprint: Fingerprint::of(&meant),
+            request_id,
+            customer,
+            currency,
+            lines,
+            allow_partial: self.allow_partial,
+            expires_at: now.plus(ttl_ms),
+            shipping_address,
+            metadata,
+            payment,
+        };
+        Ok(CheckedOrder { placed, total: self.total.map(Money), sum: sum.unwrap_or_default() })
+    }
+}
+
+impl LineIn {
+    fn check(&self, index: usize, checker: &mut Checker) -> Option<Line> {
+        let at = |field: &str| format!("/lines/{index}/{field}");
+        let sku = checker.sku(&self.sku, || at("sku"));
+        let quantity = checker.quantity(self.quantity, index);
+        let price = (self.unit_price >= 0).then_some(Money(self.unit_price));
+        let unit_price = checker.take(price, || at("unit_price"), "must not be negative");
+        let seller = checker.some_label(self.seller_id.as_deref(), || at("seller_id"));
+        let metadata = checker.json(self.metadata.as_ref(), || at("metadata"));
+        Some(Line { sku: sku?, quantity: quantity?, unit_price: unit_price?, seller, metadata })
+    }
+}
+
+/// A reservation is an order without prices and payment.
+///
+/// # Errors
+/// Every field that is not as it should be.
+pub fn check_reservation(
+    owner: Option<&str>, lines_in: &[ReservationLineIn], ttl_seconds: Option<u64>, now: Timestamp, request_id: RequestId,
+) -> Result<Placed, Errors> {
+    let mut checker = Checker::default();
+    let customer = owner.and_then(|owner| {
+        checker.take(CustomerId::new(owner), || "/owner".to_owned(), "must be 1 to 128 printable characters")
+    });
+    let ttl_ms = checker.ttl_ms(ttl_seconds);
+    checker.lines(lines_in.len());
+    let mut lines = Vec::with_capacity(lines_in.len().min(limits::MAX_LINES));
+    for (index, line) in lines_in.iter().take(limits::MAX_LINES).enumerate() {
+        let sku = checker.sku(&line.sku, || format!("/lines/{index}/sku"));
+        let quantity = checker.quantity(line.quantity, index);
+        if let (Some(sku), Some(quantity)) = (sku, quantity) {
+            lines.push(Line { sku, quantity, unit_price: Money::ZERO, seller: None, metadata: None });
+        }
+    }
+    if !checker.errors.is_empty() {
+        return Err(checker.errors);
+    }
+    Ok(Placed {
+        kind: Kind::Reservation,
+        number: 0,
+        fingerprint: Fingerprint::of(&(&customer, &lines, ttl_ms)),
+        request_id,
+        customer,
+        currency: None,
+        lines,
+        allow_partial: false,
+        expires_at: now.plus(ttl_ms),
+        shipping_address: None,
+        metadata: None,
+        payment: None,
+    })
+}

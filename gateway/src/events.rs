@@ -1,0 +1,280 @@
+//! Events as the outside sees them: CloudEvents 1.0, a cursor over the log, items of a timeline.
+//!
+//! Invariant: every record of the journal is an event, in the dense sequence of its partition: nothing missing, nothing twice.
+
+use crate::view::{Id, Rfc3339};
+use holdfast_engine::codec;
+use holdfast_engine::event::{
+    Allocation, ArchiveFact, Event, KeyFact, Kind, Level, OrderFact, OrderRecord, Record, RefundReason, ReleaseCause, Shortage, SkuHold,
+    StockFact,
+};
+use holdfast_engine::ids::{OrderId, PartitionId};
+use holdfast_storage::{Error, Journal, LogSeq};
+use serde_json::{Map, Value, json};
+use std::fmt;
+use std::ops::ControlFlow;
+use std::str::FromStr;
+
+/// How far a reader has read: events of the commit `log` up to and with number `index`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cursor {
+    pub log: LogSeq,
+    pub index: u32,
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.log, self.index)
+    }
+}
+
+impl FromStr for Cursor {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        if text.is_empty() || text == "0" {
+            return Ok(Self::default());
+        }
+        let (log, index) = text.split_once('-').ok_or(())?;
+        Ok(Self { log: log.parse().map_err(|_| ())?, index: index.parse().map_err(|_| ())? })
+    }
+}
+
+/// One event with the cursor after it.
+pub struct Published {
+    pub cursor: Cursor,
+    pub partition: PartitionId,
+    pub record: Record,
+}
+
+/// Reads up to `limit` events after `cursor`. Blocks on the disk.
+///
+/// # Errors
+/// If the log is damaged or cannot be read.
+pub fn read(journal: &dyn Journal, after: Cursor, limit: usize) -> Result<Vec<Published>, Error> {
+    let mut found = Vec::new();
+    journal.read(after.log.saturating_sub(1), &mut |log, frame| {
+        for (index, entry) in codec::read_frame(frame)?.enumerate() {
+            let cursor = Cursor { log, index: index as u32 + 1 };
+            if log > after.log || cursor.index > after.index {
+                let entry = entry?;
+                found.push(Published { cursor, partition: entry.partition, record: entry.decode()? });
+            }
+            if found.len() >= limit {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(found)
+}
+
+impl Published {
+    /// The event in the structured JSON form of CloudEvents 1.0.
+    pub fn cloud_event(&self) -> Value {
+        let Described { name, subject, data } = describe(&self.record.event);
+        json!({
+            "specversion": "1.0",
+            "id": format!("{}-{}", self.partition.0, self.record.seq),
+            "source": "/holdfast",
+            "type": format!("holdfast.{name}"),
+            "subject": subject,
+            "time": Rfc3339(self.record.at),
+            "datacontenttype": "application/json",
+            "partition": self.partition.0,
+            "sequence": self.record.seq,
+            "data": data,
+        })
+    }
+}
+
+/// One fact in the timeline of an order.
+pub fn timeline_item(order: OrderId, kind: Kind, record: &OrderRecord) -> Value {
+    let (name, data) = order_fact(order, Some(kind), &record.fact);
+    let mut item = Map::new();
+    item.insert("seq".to_owned(), record.seq.into());
+    item.insert("type".to_owned(), format!("holdfast.{name}").into());
+    item.insert("at".to_owned(), json!(Rfc3339(record.at)));
+    item.extend(data);
+    Value::Object(item)
+}
+
+struct Described {
+    name: String,
+    subject: String,
+    data: Map<String, Value>,
+}
+
+fn describe(event: &Event) -> Described {
+    match event {
+        Event::Order { order, fact } => {
+            let kind = if let OrderFact::Placed(placed) = &**fact { Some(placed.kind) } else { None };
+            let (name, data) = order_fact(*order, kind, fact);
+            Described { name: name.to_owned(), subject: Id("ord_", order).to_string(), data }
+        }
+        Event::Stock { sku, fact } => {
+            let (name, mut data) = stock_fact(fact);
+            data.insert("sku".to_owned(), sku.as_str().into());
+            Described { name: name.to_owned(), subject: sku.to_string(), data }
+        }
+        Event::Key(KeyFact::Answered { key, .. }) => {
+            let key = hex(&key.0);
+            Described { name: "key.answered".to_owned(), subject: key.clone(), data: members(json!({"key_hash": key})) }
+        }
+        Event::Archive(fact) => archive_fact(fact),
+    }
+}
+
+fn archive_fact(fact: &ArchiveFact) -> Described {
+    let (name, data) = match fact {
+        ArchiveFact::Orders(orders) => {
+            let orders: Vec<String> = orders.iter().map(|id| Id("ord_", id).to_string()).collect();
+            ("archive.orders", json!({"order_ids": orders}))
+        }
+        ArchiveFact::Keys(keys) => ("archive.keys", json!({"keys": keys.len()})),
+        ArchiveFact::Restored { order, .. } => ("archive.restored", json!({"order_id": Id("ord_", order)})),
+    };
+    Described { name: name.to_owned(), subject: "archive".to_owned(), data: members(data) }
+}
+
+fn members(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(members) => members,
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => Map::new(),
+    }
+}
+
+fn allocations(allocations: &[Allocation]) -> Value {
+    allocations.iter().map(|one| json!({"location": one.location.as_str(), "quantity": one.quantity.0})).collect()
+}
+
+fn holds(holds: &[SkuHold]) -> Value {
+    holds.iter().map(|hold| json!({"sku": hold.sku.as_str(), "allocations": allocations(&hold.allocations)})).collect()
+}
+
+fn shortages(shortages: &[Shortage]) -> Value {
+    let line = |s: &Shortage| json!({"line": s.line, "sku": s.sku.as_str(), "requested": s.requested.0, "available": s.available});
+    shortages.iter().map(line).collect()
+}
+
+fn order_fact(order: OrderId, kind: Option<Kind>, fact: &OrderFact) -> (&'static str, Map<String, Value>) {
+    let attempt = |number: &u8| holdfast_engine::ids::AttemptId { order, number: *number }.to_string();
+    let reserved = kind == Some(Kind::Reservation);
+    let (name, data) = match fact {
+        OrderFact::Placed(placed) => {
+            let lines = placed.lines.iter().map(|line| {
+                json!({"sku": line.sku.as_str(), "quantity": line.quantity.0, "unit_price": line.unit_price.0,
+                    "seller_id": line.seller.as_ref().map(|seller| seller.as_str())})
+            });
+            let data = json!({
+                "kind": if placed.kind == Kind::Order { "order" } else { "reservation" },
+                "number": placed.number,
+                "customer_id": placed.customer.as_ref().map(|customer| customer.as_str()),
+                "currency": placed.currency.as_ref().map(|currency| currency.as_str()),
+                "lines": lines.collect::<Value>(),
+                "expires_at": Rfc3339(placed.expires_at),
+            });
+            (if reserved { "reservation.placed" } else { "order.placed" }, data)
+        }
+        OrderFact::Held { holds: held } => ("order.held", json!({"holds": holds(held)})),
+        OrderFact::Rejected { shortages: short } => ("order.rejected", json!({"shortages": shortages(short)})),
+        OrderFact::Expired => ("order.expired", json!({})),
+        OrderFact::Cancelled { reason } => ("order.cancelled", json!({"reason": reason.as_ref().map(|reason| reason.as_str())})),
+        OrderFact::Extended { expires_at } => ("order.extended", json!({"expires_at": Rfc3339(*expires_at)})),
+        OrderFact::Confirmed { reason } => ("order.confirmed", json!({"reason": reason.as_ref().map(|reason| reason.as_str())})),
+        OrderFact::PaymentStarted { attempt: n, provider, pin_until, .. } => (
+            "payment.started",
+            json!({"attempt_id": attempt(n), "provider": provider.as_str(), "pin_until": Rfc3339(*pin_until)}),
+        ),
+        OrderFact::PaymentOpened { attempt: n, redirect_url } => {
+            ("payment.opened", json!({"attempt_id": attempt(n), "redirect_url": redirect_url.as_str()}))
+        }
+        OrderFact::PaymentUnknown { attempt: n } => ("payment.unknown", json!({"attempt_id": attempt(n)})),
+        OrderFact::PaymentDeclined { attempt: n, expires_at } => {
+            ("payment.declined", json!({"attempt_id": attempt(n), "expires_at": Rfc3339(*expires_at)}))
+        }
+        OrderFact::PaymentVoided { attempt: n } => ("payment.voided", json!({"attempt_id": attempt(n)})),
+        OrderFact::Paid { attempt: n } => ("order.paid", json!({"attempt_id": attempt(n)})),
+        OrderFact::PaymentLate { attempt: n } => ("payment.late", json!({"attempt_id": attempt(n)})),
+        OrderFact::Reheld { generation, holds: held } => ("order.reheld", json!({"generation": generation, "holds": holds(held)})),
+        OrderFact::RefundDue { attempt: n, reason, .. } => {
+            let reason = match reason {
+                RefundReason::OrderOver => "order_over",
+                RefundReason::PaidTwice => "paid_twice",
+            };
+            ("refund.due", json!({"attempt_id": attempt(n), "reason": reason}))
+        }
+        OrderFact::Refunded { attempt: n } => ("refund.done", json!({"attempt_id": attempt(n)})),
+        OrderFact::Settled => ("order.settled", json!({})),
+    };
+    let mut data = members(data);
+    data.insert("order_id".to_owned(), Id(if reserved { "res_" } else { "ord_" }, order).to_string().into());
+    (name, data)
+}
+
+fn stock_fact(fact: &StockFact) -> (&'static str, Map<String, Value>) {
+    let held = |hold: &holdfast_engine::ids::HoldKey| Id("ord_", hold.order);
+    let (name, data) = match fact {
+        StockFact::Set { location, on_hand, safety_stock, delta, version, .. } => (
+            "stock.set",
+            json!({"location": location.as_str(), "on_hand": on_hand.0, "safety_stock": safety_stock.0, "delta": delta, "version": version}),
+        ),
+        StockFact::Adjusted { location, bucket, delta, reason, reference, version } => (
+            "stock.adjusted",
+            json!({"location": location.as_str(), "bucket": bucket_name(*bucket), "delta": delta, "reason": reason.as_str(),
+                "reference": reference.as_ref().map(|reference| reference.as_str()), "version": version}),
+        ),
+        StockFact::ThresholdSet { threshold, version } => {
+            ("stock.threshold_set", json!({"low_stock_threshold": threshold.0, "version": version}))
+        }
+        StockFact::HoldPlaced { hold, allocations: taken, version, .. } => {
+            ("stock.held", json!({"order_id": held(hold), "allocations": allocations(taken), "version": version}))
+        }
+        StockFact::HoldPinned { hold, version, .. } => ("stock.pinned", json!({"order_id": held(hold), "version": version})),
+        StockFact::HoldUnpinned { hold, version, .. } => ("stock.unpinned", json!({"order_id": held(hold), "version": version})),
+        StockFact::HoldCommitted { hold, version } => ("stock.committed", json!({"order_id": held(hold), "version": version})),
+        StockFact::HoldReleased { hold, cause, version } => {
+            let cause = match cause {
+                ReleaseCause::Released => "released",
+                ReleaseCause::Expired => "expired",
+            };
+            ("stock.released", json!({"order_id": held(hold), "cause": cause, "version": version}))
+        }
+        StockFact::HoldForbidden { hold } => ("stock.hold_forbidden", json!({"order_id": held(hold)})),
+        StockFact::LevelCrossed { level, available } => {
+            let name = match level {
+                Level::Depleted => "stock.depleted",
+                Level::Low => "stock.low",
+                Level::Restored => "stock.restored",
+            };
+            (name, json!({"available": available}))
+        }
+    };
+    (name, members(data))
+}
+
+pub fn bucket_name(bucket: holdfast_engine::event::Bucket) -> &'static str {
+    use holdfast_engine::event::Bucket;
+    match bucket {
+        Bucket::OnHand => "on_hand",
+        Bucket::Damaged => "damaged",
+        Bucket::QualityControl => "quality_control",
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    data_encoding::HEXLOWER.encode(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_survives_print_and_parse() {
+        let cursor = Cursor { log: 7, index: 3 };
+        assert_eq!(cursor.to_string().parse(), Ok(cursor));
+        assert_eq!("".parse(), Ok(Cursor::default()));
+        assert!("7".parse::<Cursor>().is_err());
+    }
+}

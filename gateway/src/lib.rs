@@ -1,0 +1,22 @@
+//! The HTTP gateway and the `holdfast` binary, as a library so that its parts can be tested by themselves.
+//!
+//! [`routes`] parse and render, [`app`] wires journal, engine and server together, [`commands`] are what the binary does.
+
+pub mod app;
+pub mod banner;
+pub mod cli;
+pub mod commands;
+pub mod demo;
+pub mod dto;
+pub mod events;
+pub mod keys;
+pub mod openapi;
+pub mod problem;
+pub mod progress;
+pub mod reply;
+pub mod request;
+pub mod routes;
+pub mod sandbox;
+pub mod settings;
+pub mod telemetry;
+pub mod view;

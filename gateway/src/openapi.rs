@@ -1,0 +1,28 @@
+//! The OpenAPI 3.1 description, made from the routes themselves.
+
+use crate::routes::{admin, events, health, imports, orders, payments, reservations, stock};
+use std::sync::LazyLock;
+use utoipa::OpenApi;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Holdfast",
+        description = "Orders and holds, durable over HTTP. Amounts are integers in minor units, times UTC RFC 3339, errors problem documents.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0")
+    ),
+    paths(
+        orders::place, orders::get, orders::timeline, orders::cancel, orders::confirm, orders::pay,
+        reservations::place, reservations::batch, reservations::get, reservations::release, reservations::commit, reservations::extend,
+        stock::set, stock::adjust, stock::get, stock::set_threshold, stock::movements, stock::availability, imports::import,
+        payments::webhook, payments::show, payments::press, events::page, events::stream,
+        admin::shards, admin::run_audit, health::livez, health::readyz, health::metrics, health::limits,
+    )
+)]
+struct Description;
+
+/// The description as JSON.
+pub fn json() -> &'static str {
+    static JSON: LazyLock<String> = LazyLock::new(|| Description::openapi().to_pretty_json().unwrap_or_default());
+    &JSON
+}

@@ -1,0 +1,178 @@
+//! The catalogue of problems: every error of the API, with its status, its meaning and what to do about it.
+//!
+//! Invariant: a code never changes its status or meaning; each is served at `/problems/{code}` by the server itself.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use actix_web::{HttpResponse, HttpResponseBuilder};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+macro_rules! codes {
+    ($($name:ident $code:literal $status:literal $retryable:literal $title:literal $advice:literal;)+) => {
+        /// The stable code of a problem.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Code { $($name),+ }
+
+        impl Code {
+            pub const ALL: &'static [Code] = &[$(Code::$name),+];
+
+            pub fn name(self) -> &'static str {
+                match self { $(Code::$name => $code),+ }
+            }
+
+            pub fn status(self) -> u16 {
+                match self { $(Code::$name => $status),+ }
+            }
+
+            /// The same request may succeed later.
+            pub fn retryable(self) -> bool {
+                match self { $(Code::$name => $retryable),+ }
+            }
+
+            pub fn title(self) -> &'static str {
+                match self { $(Code::$name => $title),+ }
+            }
+
+            /// What the caller should do.
+            pub fn advice(self) -> &'static str {
+                match self { $(Code::$name => $advice),+ }
+            }
+        }
+    };
+}
+
+codes! {
+    InvalidRequest "invalid_request" 400 false "The request is not understood"
+        "Correct the fields listed in `errors`; each pointer names a place in the body.";
+    IdempotencyKeyMissing "idempotency_key_missing" 400 false "The Idempotency-Key header is missing"
+        "Send a key of 1 to 255 visible ASCII characters that is new for each new order and the same for each retry of it.";
+    Unauthorized "unauthorized" 401 false "The API key or signature is missing or wrong"
+        "Send `Authorization: Bearer hf_…` with a key made by `holdfast key new`; webhooks must carry a fresh signature.";
+    NotFound "not_found" 404 false "There is no such thing"
+        "Check the id. Ids begin with `ord_`, `res_` or `pay_`.";
+    MethodNotAllowed "method_not_allowed" 405 false "The resource does not take this method"
+        "See /docs for the methods of each path.";
+    OutOfStock "out_of_stock" 409 false "Not enough units are available"
+        "`lines` says what was asked for and what could be had. An order refused like this is kept as rejected.";
+    InvalidTransition "invalid_transition" 409 false "The order or reservation is past that"
+        "`state` says where it stands and `allowed` what may be asked of it now.";
+    ReservationExpired "reservation_expired" 409 false "The hold has expired"
+        "Its units went back to stock. Place a new order or reservation.";
+    IdempotencyInProgress "idempotency_in_progress" 409 true "The first request with this key is still being answered"
+        "Wait for Retry-After and send the same request again: it will be answered like the first.";
+    LimitReached "limit_reached" 409 false "A limit of the data is reached"
+        "See /v1/limits for the limits of this server.";
+    PreconditionFailed "precondition_failed" 412 false "The stock has changed since it was read"
+        "Read it again: `current_version` is the version to send in If-Match.";
+    TooLarge "too_large" 413 false "The body is too large"
+        "See /v1/limits. Large catalogues go through POST /v1/inventory/imports.";
+    UnsupportedMediaType "unsupported_media_type" 415 false "The content type is not taken here"
+        "Send application/json (imports: application/x-ndjson).";
+    UnknownSku "unknown_sku" 422 false "Nobody ever stocked this SKU"
+        "Put it into stock first: PUT /v1/inventory/{sku}/locations/{location}.";
+    TotalsMismatch "totals_mismatch" 422 false "The total is not the sum of the lines"
+        "Send the sum of quantity × unit_price in minor units, or leave `total` out.";
+    IdempotencyKeyReused "idempotency_key_reused" 422 false "The Idempotency-Key was used for another request"
+        "Use a new key for a new request. A retry must repeat the first request exactly.";
+    PreconditionRequired "precondition_required" 428 false "If-Match is missing"
+        "Send If-Match with the version that was read, \"0\" for a new location, or * for any.";
+    Internal "internal" 500 true "The server failed"
+        "Nothing is known to be lost. Report the request id.";
+    Overloaded "overloaded" 503 true "Too many requests are in hand"
+        "The request was not executed. Send it again after Retry-After, with the same key.";
+    DurabilityUnavailable "durability_unavailable" 503 true "The journal does not take writes now"
+        "The request was not executed. Send it again after Retry-After; the operator sees why in the log and on /readyz.";
+}
+
+/// One field of a request that is not as it should be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct FieldError {
+    /// JSON pointer into the body.
+    pub pointer: String,
+    pub message: String,
+}
+
+impl FieldError {
+    pub fn new(pointer: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { pointer: pointer.into(), message: message.into() }
+    }
+}
+
+/// An answer that is an error: RFC 9457.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    pub code: Code,
+    pub detail: String,
+    pub request_id: String,
+    pub errors: Vec<FieldError>,
+    /// Members of this code alone: `lines`, `state`, `allowed`, `current_version`.
+    pub extra: Map<String, Value>,
+}
+
+impl Problem {
+    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        Self { code, detail: detail.into(), request_id: String::new(), errors: Vec::new(), extra: Map::new() }
+    }
+
+    pub fn invalid(errors: Vec<FieldError>) -> Self {
+        let detail = errors.first().map_or_else(String::new, |first| format!("{} {}", first.pointer, first.message));
+        Self { errors, ..Self::new(Code::InvalidRequest, detail.trim().to_owned()) }
+    }
+
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.extra.insert(name.to_owned(), value.into());
+        self
+    }
+
+    pub fn by(mut self, request_id: &str) -> Self {
+        self.request_id = request_id.to_owned();
+        self
+    }
+
+    /// The members in a fixed order, so that equal problems are equal bytes.
+    pub fn body(&self) -> Map<String, Value> {
+        let mut body = Map::new();
+        body.insert("type".to_owned(), format!("/problems/{}", self.code.name()).into());
+        body.insert("title".to_owned(), self.code.title().into());
+        body.insert("status".to_owned(), self.code.status().into());
+        body.insert("detail".to_owned(), self.detail.clone().into());
+        body.insert("code".to_owned(), self.code.name().into());
+        body.insert("request_id".to_owned(), self.request_id.clone().into());
+        body.insert("retryable".to_owned(), self.code.retryable().into());
+        if !self.errors.is_empty() {
+            let errors = self.errors.iter().map(|error| serde_json::json!({"pointer": error.pointer, "message": error.message}));
+            body.insert("errors".to_owned(), Value::Array(errors.collect()));
+        }
+        body.extend(self.extra.clone());
+        body
+    }
+
+    pub fn response(&self) -> HttpResponse {
+        let status = StatusCode::from_u16(self.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = HttpResponseBuilder::new(status);
+        response.insert_header((CONTENT_TYPE, "application/problem+json"));
+        if self.code.retryable() {
+            response.insert_header((RETRY_AFTER, "1"));
+        }
+        if self.code == Code::Unauthorized {
+            response.insert_header(("WWW-Authenticate", "Bearer"));
+        }
+        response.body(Value::Object(self.body()).to_string())
+    }
+}
+
+/// A problem document, for the API description.
+#[derive(Serialize, ToSchema)]
+#[expect(dead_code, reason = "describes what `Problem::body` writes")]
+pub struct ProblemDocument {
+    pub r#type: String,
+    pub title: String,
+    pub status: u16,
+    pub detail: String,
+    pub code: String,
+    pub request_id: String,
+    pub retryable: bool,
+    pub errors: Option<Vec<FieldError>>,
+}

@@ -1,0 +1,232 @@
+//! From what the engine answered to an HTTP response: the one table of rejections, and the rule for unknown outcomes.
+//!
+//! Invariant: a mutation that may have happened is never answered as failed: it gets 202 and where to look.
+
+use crate::problem::{Code, Problem};
+use crate::view::{self, Id};
+use actix_web::http::header::{CONTENT_TYPE, ETAG, LOCATION, RETRY_AFTER};
+use actix_web::{HttpResponse, HttpResponseBuilder};
+use holdfast_actors::Unanswered;
+use holdfast_engine::answer::{Answer, Reply};
+use holdfast_engine::event::{AdjustmentRefusal, KeptAnswer, Kind, Shortage};
+use holdfast_engine::order::{Order, Status};
+use holdfast_engine::rejection::Rejection;
+use serde_json::{Value, json};
+
+pub type Outcome = Result<Reply, Unanswered>;
+
+/// What a route makes of the replies it gets.
+pub struct Answering<'a> {
+    pub request_id: &'a str,
+    /// Where the caller can look if the outcome is unknown.
+    pub location: String,
+}
+
+impl Answering<'_> {
+    /// Splits off everything that is not an answer.
+    ///
+    /// # Errors
+    /// The response to send instead.
+    pub fn answer(&self, outcome: Outcome) -> Result<(Answer, bool), HttpResponse> {
+        match outcome {
+            Ok(Reply { outcome: Ok(answer), replayed, .. }) => Ok((answer, replayed)),
+            Ok(Reply { outcome: Err(rejection), .. }) => Err(self.problem(rejected(&rejection))),
+            Err(Unanswered::Overloaded) => Err(self.problem(Problem::new(Code::Overloaded, "too many requests are in hand"))),
+            Err(Unanswered::Unavailable) => Err(self.problem(unavailable())),
+            Err(Unanswered::Lost) => Err(self.unknown()),
+        }
+    }
+
+    pub fn problem(&self, problem: Problem) -> HttpResponse {
+        problem.by(self.request_id).response()
+    }
+
+    /// 202: it may have happened. A retry with the same key tells.
+    pub fn unknown(&self) -> HttpResponse {
+        HttpResponse::Accepted()
+            .insert_header((LOCATION, self.location.clone()))
+            .insert_header((RETRY_AFTER, "1"))
+            .json(json!({
+                "status": "unknown",
+                "detail": "the outcome is not known yet: look at `location`, or send the same request with the same key again",
+                "location": self.location,
+                "request_id": self.request_id,
+            }))
+    }
+}
+
+pub fn unavailable() -> Problem {
+    Problem::new(Code::DurabilityUnavailable, "the journal does not take writes now; nothing was executed")
+}
+
+/// A response with a JSON body.
+pub fn json_response(mut response: HttpResponseBuilder, body: Vec<u8>, replayed: bool) -> HttpResponse {
+    response.insert_header((CONTENT_TYPE, "application/json"));
+    if replayed {
+        response.insert_header(("Idempotent-Replayed", "true"));
+    }
+    response.body(body)
+}
+
+/// The table of rejections.
+pub fn rejected(rejection: &Rejection) -> Problem {
+    match rejection {
+        Rejection::NotFound => Problem::new(Code::NotFound, "there is nothing under this id"),
+        Rejection::KeyReused => Problem::new(Code::IdempotencyKeyReused, "this key belongs to a request with another body"),
+        Rejection::KeyInProgress => Problem::new(Code::IdempotencyInProgress, "the first request with this key is not answered yet"),
+        Rejection::InvalidTransition { kind, status } => invalid_transition(status.name(*kind), status.allowed(*kind)),
+        Rejection::ReservationExpired => expired(),
+        Rejection::VersionMismatch { current } => {
+            let problem = Problem::new(Code::PreconditionFailed, format!("the version is {current} now"));
+            problem.with("current_version", *current)
+        }
+        Rejection::Short { requested, free } => {
+            Problem::new(Code::OutOfStock, format!("{requested} units are needed and {free} are free")).with(
+                "lines",
+                json!([{"requested": requested, "available": free}]),
+            )
+        }
+        Rejection::TooMany => Problem::new(Code::LimitReached, "a bucket or the list of locations is at its limit"),
+    }
+}
+
+fn invalid_transition(state: &str, allowed: &[&str]) -> Problem {
+    let problem = Problem::new(Code::InvalidTransition, format!("it is {state}"));
+    problem.with("state", state).with("allowed", allowed.to_vec())
+}
+
+fn expired() -> Problem {
+    Problem::new(Code::ReservationExpired, "the hold has expired; its units are back in stock")
+}
+
+/// The problem an order that came to nothing stands for, with the id it is kept under.
+pub fn refused_order(order: &Order) -> Option<Problem> {
+    let placed = order.placed();
+    let problem = match order.status {
+        Status::Rejected => short(order.shortages()),
+        Status::Expired => expired(),
+        Status::Cancelled => invalid_transition(order.status.name(placed.kind), order.status.allowed(placed.kind)),
+        Status::Reserving | Status::AwaitingPayment | Status::PaymentInFlight | Status::PaymentUnknown => return None,
+        Status::Confirmed | Status::LatePayment | Status::Refunded => return None,
+    };
+    let (name, prefix) = match placed.kind {
+        Kind::Order => ("order_id", "ord_"),
+        Kind::Reservation => ("reservation_id", "res_"),
+    };
+    Some(problem.with(name, Id(prefix, order.id).to_string()).by(placed.request_id.as_str()))
+}
+
+fn short(shortages: &[Shortage]) -> Problem {
+    let unknown: Vec<&str> = shortages.iter().filter(|s| s.available.is_none()).map(|s| s.sku.as_str()).collect();
+    let lines: Vec<Value> = shortages.iter().map(shortage_json).collect();
+    let problem = match unknown.as_slice() {
+        [] => Problem::new(Code::OutOfStock, "not enough units are available"),
+        skus => Problem::new(Code::UnknownSku, format!("nobody ever stocked {}", skus.join(", "))),
+    };
+    problem.with("lines", lines)
+}
+
+fn shortage_json(shortage: &Shortage) -> Value {
+    json!({
+        "line": shortage.line,
+        "sku": shortage.sku.as_str(),
+        "requested": shortage.requested.0,
+        "available": shortage.available.unwrap_or(0),
+    })
+}
+
+/// An answer to a POST that placed an order or reservation.
+pub fn placed(answering: &Answering<'_>, outcome: Outcome) -> HttpResponse {
+    let (answer, replayed) = match answering.answer(outcome) {
+        Ok(answer) => answer,
+        Err(response) => return response,
+    };
+    let Some(order) = order_of(&answer) else { return answering.unknown() };
+    if let Some(problem) = refused_order(&order) {
+        let mut response = problem.response();
+        if replayed {
+            let headers = response.headers_mut();
+            headers.insert(IDEMPOTENT_REPLAYED, actix_web::http::header::HeaderValue::from_static("true"));
+        }
+        return response;
+    }
+    let mut response = HttpResponse::Created();
+    response.insert_header((LOCATION, answering.location.as_str()));
+    response.insert_header((ETAG, format!("\"{}\"", order.version())));
+    let body = match order.kind() {
+        Kind::Order => view::order_json(&order),
+        Kind::Reservation => view::reservation_json(&order),
+    };
+    json_response(response, body, replayed)
+}
+
+const IDEMPOTENT_REPLAYED: actix_web::http::header::HeaderName = actix_web::http::header::HeaderName::from_static("idempotent-replayed");
+
+/// The order of an answer.
+pub fn order_of(answer: &Answer) -> Option<Order> {
+    match answer {
+        Answer::Order { id, history } => Order::fold(*id, history),
+        Answer::Stock(_) | Answer::Kept(_) | Answer::Availability(_) | Answer::Recorded => None,
+    }
+}
+
+/// 200 with an order or reservation and its ETag.
+pub fn order_response(order: &Order, kind: Kind) -> HttpResponse {
+    let mut response = HttpResponse::Ok();
+    response.insert_header((ETAG, format!("\"{}\"", order.version())));
+    let body = match kind {
+        Kind::Order => view::order_json(order),
+        Kind::Reservation => view::reservation_json(order),
+    };
+    json_response(response, body, false)
+}
+
+/// The answer to an adjustment or payment, the same bytes each time it is asked for.
+pub fn kept(kept: &KeptAnswer, replayed: bool, base_url: &str) -> HttpResponse {
+    match kept {
+        KeptAnswer::Adjusted(stock) => {
+            let mut response = HttpResponse::Created();
+            response.insert_header((ETAG, format!("\"{}\"", stock.version)));
+            json_response(response, view::stock_json(stock), replayed)
+        }
+        KeptAnswer::Payment { attempt, redirect_url } => {
+            let mut response = HttpResponse::Created();
+            response.insert_header((LOCATION, format!("{base_url}/v1/orders/ord_{}", attempt.order)));
+            let status = if redirect_url.is_some() { "pending" } else { "captured" };
+            let body = json!({
+                "attempt_id": attempt.to_string(),
+                "status": status,
+                "redirect_url": redirect_url.as_ref().map(|url| url.as_str()),
+            });
+            json_response(response, body.to_string().into_bytes(), replayed)
+        }
+        KeptAnswer::AdjustmentRefused { request_id, refusal } => replay_problem(refused_adjustment(refusal), request_id.as_str(), replayed),
+        KeptAnswer::PaymentRefused { request_id, state } => {
+            let problem = if state == "expired" { expired() } else { invalid_transition(state, allowed_in(state)) };
+            replay_problem(problem, request_id.as_str(), replayed)
+        }
+    }
+}
+
+fn allowed_in(state: &str) -> &'static [&'static str] {
+    let all = [Status::Reserving, Status::AwaitingPayment, Status::PaymentInFlight, Status::PaymentUnknown, Status::Confirmed];
+    let found = all.into_iter().find(|status| status.name(Kind::Order) == state);
+    found.map_or(&[], |status| status.allowed(Kind::Order))
+}
+
+fn refused_adjustment(refusal: &AdjustmentRefusal) -> Problem {
+    match refusal {
+        AdjustmentRefusal::UnknownSku(sku) => Problem::new(Code::UnknownSku, format!("nobody ever stocked {sku}")),
+        AdjustmentRefusal::Short(shortage) => short(std::slice::from_ref(shortage)),
+        AdjustmentRefusal::TooMany => rejected(&Rejection::TooMany),
+    }
+}
+
+fn replay_problem(problem: Problem, request_id: &str, replayed: bool) -> HttpResponse {
+    let mut response = problem.by(request_id).response();
+    if replayed {
+        let yes = actix_web::http::header::HeaderValue::from_static("true");
+        response.headers_mut().insert(IDEMPOTENT_REPLAYED, yes);
+    }
+    response
+}

@@ -1,0 +1,86 @@
+//! The HTTP API: one file a resource. A route parses, asks the engine, and renders; it decides nothing.
+
+pub mod admin;
+pub mod docs;
+pub mod events;
+pub mod health;
+pub mod imports;
+pub mod orders;
+pub mod payments;
+pub mod reservations;
+pub mod stock;
+
+use crate::app::App;
+use crate::problem::{Code, Problem};
+use crate::reply::{Outcome, unavailable};
+use crate::request::request_id;
+use actix_web::web::{self, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse};
+use holdfast_actors::Unanswered;
+use holdfast_actors::replies::Pending;
+use holdfast_engine::command::Command;
+use holdfast_engine::limits;
+use std::time::Duration;
+
+/// Every route, the hot one first.
+pub fn configure(service: &mut ServiceConfig) {
+    service
+        .app_data(web::PayloadConfig::new(limits::MAX_BODY_BYTES))
+        .service(web::resource("/v1/orders").route(web::post().to(orders::place)).default_service(web::to(not_allowed)))
+        .configure(orders::configure)
+        .configure(reservations::configure)
+        .configure(stock::configure)
+        .configure(payments::configure)
+        .configure(events::configure)
+        .configure(admin::configure)
+        .configure(health::configure)
+        .configure(docs::configure)
+        .default_service(web::to(not_found));
+}
+
+async fn not_found(request: HttpRequest) -> HttpResponse {
+    let detail = format!("no resource at {}", request.path());
+    Problem::new(Code::NotFound, detail).by(request_id(request.headers()).as_str()).response()
+}
+
+/// For resources that exist under another method.
+pub async fn not_allowed(request: HttpRequest) -> HttpResponse {
+    let detail = format!("{} does not take {}", request.path(), request.method());
+    Problem::new(Code::MethodNotAllowed, detail).by(request_id(request.headers()).as_str()).response()
+}
+
+/// Sends a command to the live engine, or says why not. The guard on the engine is never held over an await.
+pub fn send(app: &App, command: Command) -> Result<Pending, Unanswered> {
+    let live = app.live.load();
+    match &*live {
+        Some(live) => live.handle.send(command),
+        None => Err(Unanswered::Unavailable),
+    }
+}
+
+/// Sends a command and waits for its reply however long it takes.
+pub async fn execute(app: &App, command: Command) -> Outcome {
+    let sent = send(app, command);
+    sent?.await.map_err(|_| Unanswered::Lost)
+}
+
+/// As [`execute`], for commands that wait for a payment provider: after a while the outcome is called unknown.
+pub async fn execute_within(app: &App, command: Command) -> Outcome {
+    let patience = Duration::from_secs(app.settings.server.answer_wait_seconds.max(1));
+    let sent = send(app, command);
+    match tokio::time::timeout(patience, sent?).await {
+        Ok(reply) => reply.map_err(|_| Unanswered::Lost),
+        Err(_) => Err(Unanswered::Lost),
+    }
+}
+
+/// What routes that read the journal need: the engine's parts, or 503.
+pub fn live(app: &App) -> Result<std::sync::Arc<crate::app::Live>, Problem> {
+    app.live.load_full().ok_or_else(unavailable)
+}
+
+/// A failure of ours while reading.
+pub fn internal(error: &impl std::fmt::Display) -> Problem {
+    tracing::error!(%error, "a read failed");
+    Problem::new(Code::Internal, "the store could not be read")
+}

@@ -1,0 +1,112 @@
+//! Events over HTTP: pages after a cursor, and a stream that follows.
+
+use super::{internal, live, not_allowed};
+use crate::app::App;
+use crate::events::{Cursor, Published, read};
+use crate::problem::{FieldError, Problem};
+use crate::reply::json_response;
+use crate::request::{Caller, text};
+use crate::view::to_json;
+use actix_web::web::{self, Bytes, Data, Query, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse};
+use serde::Deserialize;
+use serde_json::json;
+use std::fmt::Write;
+use std::time::Duration;
+
+/// Events read from the disk at once for a stream.
+const PAGE: usize = 256;
+const HEARTBEAT: Duration = Duration::from_secs(15);
+
+pub fn configure(service: &mut ServiceConfig) {
+    let resource = |path: &str| web::resource(path).default_service(web::to(not_allowed));
+    service
+        .service(resource("/v1/events").route(web::get().to(page)))
+        .service(resource("/v1/events/stream").route(web::get().to(stream)));
+}
+
+#[derive(Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct After {
+    /// The `next` of the page before; nothing for the beginning.
+    #[serde(default)]
+    after: String,
+    /// At most 1,000.
+    limit: Option<usize>,
+}
+
+fn cursor(text: &str) -> Result<Cursor, Problem> {
+    text.parse().map_err(|()| Problem::invalid(vec![FieldError::new("", "the cursor is not one of this server")]))
+}
+
+/// Everything that happened, in order, from any cursor on.
+#[utoipa::path(get, path = "/v1/events", tag = "events", params(After),
+    responses((status = 200, description = "{events: [CloudEvents 1.0 with partition and sequence], next}")))]
+pub async fn page(request: HttpRequest, app: Data<App>, after: Result<Query<After>, actix_web::Error>) -> HttpResponse {
+    let caller = match Caller::of(&request, &app) {
+        Ok(caller) => caller,
+        Err(problem) => return problem.response(),
+    };
+    match read_page(&app, after).await {
+        Ok(response) => response,
+        Err(problem) => problem.by(caller.request_id.as_str()).response(),
+    }
+}
+
+async fn read_page(app: &App, after: Result<Query<After>, actix_web::Error>) -> Result<HttpResponse, Problem> {
+    let After { after, limit } = after.map_err(|error| Problem::invalid(vec![FieldError::new("", error.to_string())]))?.into_inner();
+    let after = cursor(&after)?;
+    let found = read_blocking(app, after, limit.unwrap_or(100).clamp(1, 1000)).await?;
+    let next = found.last().map_or(after, |event| event.cursor).to_string();
+    let events: Vec<_> = found.iter().map(Published::cloud_event).collect();
+    Ok(json_response(HttpResponse::Ok(), to_json(&json!({"events": events, "next": next})), false))
+}
+
+async fn read_blocking(app: &App, after: Cursor, limit: usize) -> Result<Vec<Published>, Problem> {
+    let live = live(app)?;
+    let found = web::block(move || read(&*live.journal, after, limit)).await;
+    found.map_err(|error| internal(&error))?.map_err(|error| internal(&error))
+}
+
+/// The same as server-sent events. `Last-Event-ID` (or `after`) goes on where a reader left off.
+#[utoipa::path(get, path = "/v1/events/stream", tag = "events", params(After),
+    responses((status = 200, content_type = "text/event-stream")))]
+pub async fn stream(request: HttpRequest, app: Data<App>, after: Result<Query<After>, actix_web::Error>) -> HttpResponse {
+    let caller = match Caller::of(&request, &app) {
+        Ok(caller) => caller,
+        Err(problem) => return problem.response(),
+    };
+    let asked = after.map(|after| after.into_inner().after).unwrap_or_default();
+    let last = text(request.headers(), "last-event-id").map_or(asked, str::to_owned);
+    let start = match (cursor(&last), live(&app)) {
+        (Ok(start), Ok(_)) => start,
+        (Err(problem), _) | (_, Err(problem)) => return problem.by(caller.request_id.as_str()).response(),
+    };
+    let body = futures_util::stream::unfold((app, start), |(app, after)| async move {
+        let (text, after) = next_chunk(&app, after).await?;
+        Some((Ok::<_, actix_web::Error>(Bytes::from(text)), (app, after)))
+    });
+    HttpResponse::Ok().content_type("text/event-stream").insert_header(("Cache-Control", "no-store")).streaming(body)
+}
+
+/// The next events, or a heartbeat. `None` ends the stream: the reader comes back with its cursor.
+async fn next_chunk(app: &App, after: Cursor) -> Option<(String, Cursor)> {
+    let mut committed = app.live.load_full()?.committed.clone();
+    committed.mark_unchanged();
+    let found = read_blocking(app, after, PAGE).await.ok()?;
+    if let Some(last) = found.last() {
+        let mut text = String::new();
+        for event in &found {
+            let json = event.cloud_event();
+            write!(text, "id: {}\nevent: {}\ndata: {json}\n\n", event.cursor, json["type"].as_str().unwrap_or_default()).ok()?;
+        }
+        return Some((text, last.cursor));
+    }
+    if app.draining.load(std::sync::atomic::Ordering::SeqCst) {
+        return None;
+    }
+    tokio::select! {
+        changed = committed.changed() => changed.ok().map(|()| (": more\n\n".to_owned(), after)),
+        () = tokio::time::sleep(HEARTBEAT) => Some((": still here\n\n".to_owned(), after)),
+    }
+}

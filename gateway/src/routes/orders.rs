@@ -1,0 +1,197 @@
+//! Orders: place, read, timeline, cancel, confirm, pay.
+
+use super::{execute, execute_within, not_allowed};
+use crate::app::App;
+use crate::dto::{Checker, OrderIn, PaymentIn, ReasonIn};
+use crate::events::timeline_item;
+use crate::problem::{Code, Problem};
+use crate::reply::{self, Answering};
+use crate::request::{Caller, json, json_or_default};
+use crate::view::to_json;
+use actix_web::web::{self, Bytes, Data, Path, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse};
+use holdfast_engine::answer::Answer;
+use holdfast_engine::command::{Command, CommandKey};
+use holdfast_engine::event::Kind;
+use holdfast_engine::ids::{Fingerprint, OrderId};
+use serde_json::json;
+
+type Body = Result<Bytes, actix_web::Error>;
+
+pub fn configure(service: &mut ServiceConfig) {
+    let post = |path: &str, route| web::resource(path).route(route).default_service(web::to(not_allowed));
+    service
+        .service(post("/v1/orders/{id}/payments", web::post().to(pay)))
+        .service(post("/v1/orders/{id}/timeline", web::get().to(timeline)))
+        .service(post("/v1/orders/{id:[^:/]+}:cancel", web::post().to(cancel)))
+        .service(post("/v1/orders/{id:[^:/]+}:confirm", web::post().to(confirm)))
+        .service(post("/v1/orders/{id:[^:/]+}", web::get().to(get)));
+}
+
+/// The order of an id with this prefix.
+///
+/// # Errors
+/// `not_found`: what is no id names nothing.
+pub fn parse_id(app: &App, prefix: &str, id: &str) -> Result<OrderId, Problem> {
+    let bare = id.strip_prefix(prefix).map(|bare| bare.split_once('-').map_or(bare, |(id, _)| id));
+    let partitions = app.settings.data.partitions;
+    let parsed = bare.and_then(OrderId::parse);
+    let known = app.live.load().as_ref().map_or(partitions, |live| live.handle.router().partitions.count());
+    let fits = parsed.filter(|id| id.partition().0 < known);
+    fits.ok_or_else(|| Problem::new(Code::NotFound, format!("there is nothing under {id}")))
+}
+
+/// Place an order: its stock is held, durable, when the answer arrives.
+#[utoipa::path(post, path = "/v1/orders", tag = "orders", request_body = OrderIn,
+    params(("Idempotency-Key" = String, Header, description = "new for each new order, the same for each retry")),
+    responses(
+        (status = 201, description = "held", body = crate::view::OrderBody<'static>),
+        (status = 409, description = "out_of_stock: kept as rejected", body = crate::problem::ProblemDocument),
+        (status = 422, description = "unknown_sku, totals_mismatch, idempotency_key_reused", body = crate::problem::ProblemDocument),
+    ))]
+pub async fn place(request: HttpRequest, app: Data<App>, body: Body) -> HttpResponse {
+    let caller = match Caller::of(&request, &app) {
+        Ok(caller) => caller,
+        Err(problem) => return problem.response(),
+    };
+    match place_checked(&request, &app, &caller, body).await {
+        Ok(response) => response,
+        Err(problem) => problem.by(caller.request_id.as_str()).response(),
+    }
+}
+
+async fn place_checked(request: &HttpRequest, app: &App, caller: &Caller, body: Body) -> Result<HttpResponse, Problem> {
+    let wanted: OrderIn = json(request, body)?;
+    let key = caller.key(request, "orders")?;
+    let (now, partitions) = match &*app.live.load() {
+        Some(live) => (live.clock.now(), live.handle.router().partitions),
+        None => return Err(reply::unavailable()),
+    };
+    let checked = wanted.check(now, caller.request_id.clone()).map_err(Problem::invalid)?;
+    if checked.total.is_some_and(|total| total != checked.sum) {
+        let detail = format!("the lines sum to {}, the total says {}", checked.sum.0, wanted.total.unwrap_or_default());
+        return Err(Problem::new(Code::TotalsMismatch, detail).with("expected", checked.sum.0));
+    }
+    let order = OrderId::derive(key, partitions);
+    let pays = checked.placed.payment.is_some();
+    let command = Command::Place { order, placed: Box::new(checked.placed) };
+    let outcome = if pays { execute_within(app, command).await } else { execute(app, command).await };
+    let answering = Answering { request_id: caller.request_id.as_str(), location: format!("/v1/orders/ord_{order}") };
+    let response = reply::placed(&answering, outcome);
+    count(&response);
+    Ok(response)
+}
+
+fn count(response: &HttpResponse) {
+    thread_local! {
+        static PLACED: metrics::Counter = metrics::counter!("orders_total", "outcome" => "placed");
+        static REFUSED: metrics::Counter = metrics::counter!("orders_total", "outcome" => "refused");
+    }
+    let counter = if response.status().is_success() { &PLACED } else { &REFUSED };
+    counter.with(|counter| counter.increment(1));
+}
+
+/// One order with where it stands.
+#[utoipa::path(get, path = "/v1/orders/{id}", tag = "orders", params(("id" = String, Path)),
+    responses((status = 200, body = crate::view::OrderBody<'static>), (status = 404, body = crate::problem::ProblemDocument)))]
+pub async fn get(request: HttpRequest, app: Data<App>, id: Path<String>) -> HttpResponse {
+    about(&request, &app, &id, |order| Ok(Command::GetOrder { order, kind: Some(Kind::Order) })).await
+}
+
+/// Give an order up. Holds go back to stock; an open payment is voided. Twice is once.
+#[utoipa::path(post, path = "/v1/orders/{id}:cancel", tag = "orders", params(("id" = String, Path)), request_body = ReasonIn,
+    responses((status = 200, body = crate::view::OrderBody<'static>), (status = 409, body = crate::problem::ProblemDocument)))]
+pub async fn cancel(request: HttpRequest, app: Data<App>, id: Path<String>, body: Body) -> HttpResponse {
+    let reason = read_reason(&request, body);
+    about(&request, &app, &id, |order| Ok(Command::Cancel { order, kind: Kind::Order, reason: reason? })).await
+}
+
+/// Confirm an order that is paid by invoice. Twice is once.
+#[utoipa::path(post, path = "/v1/orders/{id}:confirm", tag = "orders", params(("id" = String, Path)), request_body = ReasonIn,
+    responses((status = 200, body = crate::view::OrderBody<'static>), (status = 409, body = crate::problem::ProblemDocument)))]
+pub async fn confirm(request: HttpRequest, app: Data<App>, id: Path<String>, body: Body) -> HttpResponse {
+    let reason = read_reason(&request, body);
+    about(&request, &app, &id, |order| Ok(Command::Confirm { order, kind: Kind::Order, reason: reason? })).await
+}
+
+/// # Errors
+/// `invalid_request` for a reason that is none.
+pub fn read_reason(request: &HttpRequest, body: Body) -> Result<Option<holdfast_engine::ids::Label>, Problem> {
+    let ReasonIn { reason } = json_or_default(request, body)?;
+    let mut checker = Checker::default();
+    let reason = checker.some_label(reason.as_deref(), || "/reason".to_owned());
+    if checker.errors.is_empty() { Ok(reason) } else { Err(Problem::invalid(checker.errors)) }
+}
+
+async fn about(request: &HttpRequest, app: &App, id: &str, command: impl FnOnce(OrderId) -> Result<Command, Problem>) -> HttpResponse {
+    let caller = match Caller::of(request, app) {
+        Ok(caller) => caller,
+        Err(problem) => return problem.response(),
+    };
+    let answering = Answering { request_id: caller.request_id.as_str(), location: format!("/v1/orders/{id}") };
+    let command = match parse_id(app, "ord_", id).and_then(command) {
+        Ok(command) => command,
+        Err(problem) => return answering.problem(problem),
+    };
+    match answering.answer(execute(app, command).await) {
+        Ok((answer, _)) => reply::order_of(&answer).map_or_else(|| answering.unknown(), |order| reply::order_response(&order, Kind::Order)),
+        Err(response) => response,
+    }
+}
+
+/// Every fact of an order.
+#[utoipa::path(get, path = "/v1/orders/{id}/timeline", tag = "orders", params(("id" = String, Path)),
+    responses((status = 200, description = "{items: [{seq, type, at, …}]}"), (status = 404, body = crate::problem::ProblemDocument)))]
+pub async fn timeline(request: HttpRequest, app: Data<App>, id: Path<String>) -> HttpResponse {
+    let caller = match Caller::of(&request, &app) {
+        Ok(caller) => caller,
+        Err(problem) => return problem.response(),
+    };
+    let answering = Answering { request_id: caller.request_id.as_str(), location: format!("/v1/orders/{id}") };
+    let order = match parse_id(&app, "ord_", &id) {
+        Ok(order) => order,
+        Err(problem) => return answering.problem(problem),
+    };
+    match answering.answer(execute(&app, Command::GetOrder { order, kind: None }).await) {
+        Ok((Answer::Order { id, history }, _)) => {
+            let items: Vec<_> = history.iter().map(|record| timeline_item(id, Kind::Order, record)).collect();
+            reply::json_response(HttpResponse::Ok(), to_json(&json!({"items": items})), false)
+        }
+        Ok(_) => answering.unknown(),
+        Err(response) => response,
+    }
+}
+
+/// Start a payment: units are pinned and the payment page open when the answer arrives.
+#[utoipa::path(post, path = "/v1/orders/{id}/payments", tag = "payments", request_body = PaymentIn,
+    params(("id" = String, Path), ("Idempotency-Key" = String, Header)),
+    responses((status = 201, description = "{attempt_id, status, redirect_url}"), (status = 409, body = crate::problem::ProblemDocument)))]
+pub async fn pay(request: HttpRequest, app: Data<App>, id: Path<String>, body: Body) -> HttpResponse {
+    let caller = match Caller::of(&request, &app) {
+        Ok(caller) => caller,
+        Err(problem) => return problem.response(),
+    };
+    let answering = Answering { request_id: caller.request_id.as_str(), location: format!("/v1/orders/{id}") };
+    let command = match payment_command(&request, &app, &caller, &id, body) {
+        Ok(command) => command,
+        Err(problem) => return answering.problem(problem),
+    };
+    match answering.answer(execute_within(&app, command).await) {
+        Ok((Answer::Kept(kept), replayed)) => reply::kept(&kept, replayed, ""),
+        Ok(_) => answering.unknown(),
+        Err(response) => response,
+    }
+}
+
+fn payment_command(request: &HttpRequest, app: &App, caller: &Caller, id: &str, body: Body) -> Result<Command, Problem> {
+    let order = parse_id(app, "ord_", id)?;
+    let wanted: PaymentIn = json(request, body)?;
+    let hash = caller.key(request, &format!("orders/{order}/payments"))?;
+    let mut checker = Checker::default();
+    let checked = checker.payment(&wanted, "");
+    let Some(payment) = checked.filter(|_| checker.errors.is_empty()) else { return Err(Problem::invalid(checker.errors)) };
+    let fingerprint = Fingerprint::of(&payment);
+    let key = CommandKey { hash, fingerprint, request_id: caller.request_id.clone() };
+    Ok(Command::StartPayment { order, provider: payment.provider, return_url: payment.return_url, key })
+}
+

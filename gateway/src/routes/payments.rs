@@ -1,0 +1,135 @@
+//! Payment results from outside: webhooks, and the sandbox's own pages.
+
+use super::{execute, not_allowed};
+use crate::app::App;
+use crate::problem::{Code, FieldError, Problem};
+use crate::reply::Answering;
+use crate::request::{request_id, text};
+use crate::sandbox::{Delivery, SIGNATURE, Sandbox, Step, page, verify};
+use actix_web::http::header::{ACCEPT, LOCATION};
+use actix_web::web::{self, Bytes, Data, Path, Query, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse};
+use holdfast_engine::command::Command;
+use holdfast_engine::ids::AttemptId;
+use holdfast_engine::order::Outcome;
+use serde::Deserialize;
+use serde_json::json;
+use std::sync::Arc;
+
+pub fn configure(service: &mut ServiceConfig) {
+    let resource = |path: &str| web::resource(path).default_service(web::to(not_allowed));
+    service
+        .service(resource("/v1/webhooks/payments/sandbox").route(web::post().to(webhook)))
+        .service(resource("/sandbox/payments/{attempt}/{step}").route(web::post().to(press)))
+        .service(resource("/sandbox/payments/{attempt}").route(web::get().to(show)));
+}
+
+#[derive(Deserialize, utoipa::ToSchema)]
+pub struct WebhookIn {
+    pub id: String,
+    /// `payment.captured` or `payment.declined`.
+    pub r#type: String,
+    pub attempt_id: String,
+}
+
+/// What the sandbox tells about an attempt. Answered when it is durable; told twice it is recorded once.
+#[utoipa::path(post, path = "/v1/webhooks/payments/sandbox", tag = "payments", request_body = WebhookIn,
+    params(("Holdfast-Signature" = String, Header, description = "t=<unix seconds>,v1=<HMAC-SHA-256>")),
+    responses((status = 200), (status = 401, body = crate::problem::ProblemDocument)))]
+pub async fn webhook(request: HttpRequest, app: Data<App>, body: Result<Bytes, actix_web::Error>) -> HttpResponse {
+    let request_id = request_id(request.headers());
+    let answering = Answering { request_id: request_id.as_str(), location: String::new() };
+    let (attempt, outcome) = match read_webhook(&request, &app, body) {
+        Ok(told) => told,
+        Err(problem) => return answering.problem(problem),
+    };
+    let Some(attempt) = attempt else { return HttpResponse::Ok().json(json!({"received": true, "ignored": true})) };
+    match execute(&app, Command::PaymentResult { attempt, outcome }).await {
+        // Whoever tells of an attempt nobody knows need not tell again.
+        Ok(reply) => HttpResponse::Ok().json(json!({"received": true, "ignored": reply.outcome.is_err()})),
+        // The provider must tell again: nothing else of ours will.
+        Err(_) => answering.problem(crate::reply::unavailable()),
+    }
+}
+
+fn read_webhook(request: &HttpRequest, app: &App, body: Result<Bytes, actix_web::Error>) -> Result<(Option<AttemptId>, Outcome), Problem> {
+    let unsigned = || Problem::new(Code::Unauthorized, "the webhook is not signed by the sandbox, or too old");
+    let sandbox = app.sandbox.as_ref().ok_or_else(unsigned)?;
+    let body = body.map_err(|_| Problem::new(Code::TooLarge, "the body is over the limit of this server"))?;
+    let signature = text(request.headers(), SIGNATURE).ok_or_else(unsigned)?;
+    if !verify(&sandbox.secret, signature, &body, app.settings.sandbox.replay_window_seconds) {
+        return Err(unsigned());
+    }
+    let malformed = |message: String| Problem::invalid(vec![FieldError::new("", message)]);
+    let told: WebhookIn = serde_json::from_slice(&body).map_err(|error| malformed(error.to_string()))?;
+    let outcome = match told.r#type.as_str() {
+        "payment.captured" => Outcome::Captured,
+        "payment.declined" => Outcome::Declined,
+        other => return Err(malformed(format!("unknown type {other:?}"))),
+    };
+    let partitions = app.live.load().as_ref().map_or(0, |live| live.handle.router().partitions.count());
+    let attempt = AttemptId::parse(&told.attempt_id).filter(|attempt| attempt.order.partition().0 < partitions);
+    Ok((attempt, outcome))
+}
+
+fn sandbox_of(app: &App) -> Result<Arc<Sandbox>, Problem> {
+    app.sandbox.clone().ok_or_else(|| Problem::new(Code::NotFound, "the sandbox is turned off"))
+}
+
+fn no_attempt(attempt: &str) -> Problem {
+    Problem::new(Code::NotFound, format!("the sandbox knows no attempt {attempt}"))
+}
+
+/// The payment page.
+#[utoipa::path(get, path = "/sandbox/payments/{attempt_id}", tag = "sandbox", params(("attempt_id" = String, Path)),
+    responses((status = 200, description = "a page with buttons; JSON if asked for"), (status = 404, body = crate::problem::ProblemDocument)))]
+pub async fn show(request: HttpRequest, app: Data<App>, attempt: Path<String>) -> HttpResponse {
+    let found = sandbox_of(&app).and_then(|sandbox| sandbox.entry(&attempt).ok_or_else(|| no_attempt(&attempt)));
+    match found {
+        Ok(entry) if wants_page(&request) => HttpResponse::Ok().content_type("text/html; charset=utf-8").body(page(&attempt, &entry)),
+        Ok(entry) => HttpResponse::Ok().json(json!({"attempt_id": *attempt, "payment": entry})),
+        Err(problem) => problem.by(request_id(request.headers()).as_str()).response(),
+    }
+}
+
+fn wants_page(request: &HttpRequest) -> bool {
+    text(request.headers(), ACCEPT.as_str()).is_none_or(|accept| !accept.contains("application/json"))
+}
+
+/// Press a button of the payment page: approve, decline or silence.
+#[utoipa::path(post, path = "/sandbox/payments/{attempt_id}/{step}", tag = "sandbox",
+    params(("attempt_id" = String, Path), ("step" = String, Path, description = "approve, decline or silence"),
+        ("duplicates" = Option<u8>, Query, description = "send the webhook so many times more"),
+        ("delay_ms" = Option<u64>, Query, description = "send the webhook so much later")),
+    responses((status = 200), (status = 404, body = crate::problem::ProblemDocument)))]
+pub async fn press(request: HttpRequest, app: Data<App>, path: Path<(String, String)>, delivery: Result<Query<Delivery>, actix_web::Error>) -> HttpResponse {
+    let (attempt, step) = path.into_inner();
+    let pressed = press_button(&app, &attempt, &step, delivery).await;
+    let answer = pressed.map(|state| json!({"attempt_id": attempt, "status": state}));
+    let by_form = text(request.headers(), "content-type").is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
+    match answer {
+        Ok(_) if by_form && wants_page(&request) => {
+            let entry = app.sandbox.as_ref().and_then(|sandbox| sandbox.entry(&attempt));
+            let back = entry.and_then(|entry| entry.return_url).filter(|_| step != "silence");
+            let location = back.unwrap_or_else(|| format!("/sandbox/payments/{attempt}"));
+            HttpResponse::SeeOther().insert_header((LOCATION, location)).finish()
+        }
+        Ok(body) => HttpResponse::Ok().json(body),
+        Err(problem) => problem.by(request_id(request.headers()).as_str()).response(),
+    }
+}
+
+async fn press_button(
+    app: &App, attempt: &str, step: &str, delivery: Result<Query<Delivery>, actix_web::Error>,
+) -> Result<crate::sandbox::State, Problem> {
+    let sandbox = sandbox_of(app)?;
+    let delivery = delivery.map_err(|error| Problem::invalid(vec![FieldError::new("", error.to_string())]))?.into_inner();
+    let step = match step {
+        "approve" => Step::Approved,
+        "decline" => Step::Declined,
+        "silence" => Step::Silenced,
+        _ => return Err(Problem::new(Code::NotFound, "the buttons are approve, decline and silence")),
+    };
+    let state = sandbox.press(attempt, step, delivery).map_err(|error| super::internal(&error))?;
+    state.ok_or_else(|| no_attempt(attempt))
+}

@@ -1,0 +1,182 @@
+//! Reservations: the stock side alone, without payment.
+
+use super::orders::{parse_id, read_reason};
+use super::{execute, not_allowed, send};
+use crate::app::App;
+use crate::dto::{BatchIn, BatchItemIn, ExtendIn, ReservationIn, check_reservation};
+use crate::problem::{Code, FieldError, Problem};
+use crate::reply::{self, Answering};
+use crate::request::{Caller, json, json_or_default};
+use crate::view;
+use actix_web::web::{self, Bytes, Data, Path, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse};
+use futures_util::future::join_all;
+use holdfast_actors::Unanswered;
+use holdfast_engine::command::Command;
+use holdfast_engine::event::Kind;
+use holdfast_engine::ids::OrderId;
+use holdfast_engine::limits;
+use serde_json::{Map, Value, json};
+
+type Body = Result<Bytes, actix_web::Error>;
+
+pub fn configure(service: &mut ServiceConfig) {
+    let resource = |path: &str| web::resource(path).default_service(web::to(not_allowed));
+    service
+        .service(resource("/v1/reservations").route(web::post().to(place)))
+        .service(resource("/v1/reservations:batch").route(web::post().to(batch)))
+        .service(resource("/v1/reservations/{id:[^:/]+}:commit").route(web::post().to(commit)))
+        .service(resource("/v1/reservations/{id:[^:/]+}:extend").route(web::post().to(extend)))
+        .service(resource("/v1/reservations/{id:[^:/]+}").route(web::get().to(get)).route(web::delete().to(release)));
+}
+
+/// Hold units without an order.
+#[utoipa::path(post, path = "/v1/reservations", tag = "reservations", request_body = ReservationIn,
+    params(("Idempotency-Key" = String, Header)),
+    responses((status = 201, body = crate::view::ReservationBody<'static>), (status = 409, body = crate::problem::ProblemDocument)))]
+pub async fn place(request: HttpRequest, app: Data<App>, body: Body) -> HttpResponse {
+    let caller = match Caller::of(&request, &app) {
+        Ok(caller) => caller,
+        Err(problem) => return problem.response(),
+    };
+    let command = place_command(&request, &app, &caller, body);
+    match command {
+        Err(problem) => problem.by(caller.request_id.as_str()).response(),
+        Ok((order, command)) => {
+            let answering = Answering { request_id: caller.request_id.as_str(), location: format!("/v1/reservations/res_{order}") };
+            reply::placed(&answering, execute(&app, command).await)
+        }
+    }
+}
+
+fn place_command(request: &HttpRequest, app: &App, caller: &Caller, body: Body) -> Result<(OrderId, Command), Problem> {
+    let wanted: ReservationIn = json(request, body)?;
+    let key = caller.key(request, "reservations")?;
+    let (now, partitions) = match &*app.live.load() {
+        Some(live) => (live.clock.now(), live.handle.router().partitions),
+        None => return Err(reply::unavailable()),
+    };
+    let request_id = caller.request_id.clone();
+    let placed = check_reservation(wanted.owner.as_deref(), &wanted.lines, wanted.ttl_seconds, now, request_id);
+    let order = OrderId::derive(key, partitions);
+    Ok((order, Command::Place { order, placed: Box::new(placed.map_err(Problem::invalid)?) }))
+}
+
+/// Up to 4,096 reservations in one request, each by itself.
+#[utoipa::path(post, path = "/v1/reservations:batch", tag = "reservations", request_body = BatchIn,
+    responses((status = 200, description = "{results: [{status, …reservation or problem}]} in the order of the items")))]
+pub async fn batch(request: HttpRequest, app: Data<App>, body: Body) -> HttpResponse {
+    let caller = match Caller::of(&request, &app) {
+        Ok(caller) => caller,
+        Err(problem) => return problem.response(),
+    };
+    let answering = Answering { request_id: caller.request_id.as_str(), location: String::new() };
+    let items = match json::<BatchIn>(&request, body) {
+        Ok(BatchIn { items }) if (1..=limits::MAX_BATCH).contains(&items.len()) => items,
+        Ok(_) => return answering.problem(Problem::invalid(vec![FieldError::new("/items", "must have 1 to 4,096 items")])),
+        Err(problem) => return answering.problem(problem),
+    };
+    // All are sent before the first is waited for: that is what makes a batch cheap.
+    let sent: Vec<_> = items.iter().map(|item| send_item(&app, &caller, item)).collect();
+    let results = join_all(sent.into_iter().map(|sent| async {
+        match sent {
+            Ok((order, pending)) => item_result(order, &caller, pending.await.map_err(|_| Unanswered::Lost)),
+            Err(problem) => problem.by(caller.request_id.as_str()).body(),
+        }
+    }));
+    let results: Vec<Value> = results.await.into_iter().map(Value::Object).collect();
+    reply::json_response(HttpResponse::Ok(), view::to_json(&json!({"results": results})), false)
+}
+
+fn send_item(app: &App, caller: &Caller, item: &BatchItemIn) -> Result<(OrderId, holdfast_actors::replies::Pending), Problem> {
+    let key = caller.bind_key("reservations", &item.key);
+    let key = key.ok_or_else(|| Problem::invalid(vec![FieldError::new("/key", "must be 1 to 255 visible ASCII characters")]))?;
+    let (now, partitions) = match &*app.live.load() {
+        Some(live) => (live.clock.now(), live.handle.router().partitions),
+        None => return Err(reply::unavailable()),
+    };
+    let placed = check_reservation(item.owner.as_deref(), &item.lines, item.ttl_seconds, now, caller.request_id.clone());
+    let order = OrderId::derive(key, partitions);
+    let command = Command::Place { order, placed: Box::new(placed.map_err(Problem::invalid)?) };
+    match send(app, command) {
+        Ok(pending) => Ok((order, pending)),
+        Err(Unanswered::Overloaded) => Err(Problem::new(Code::Overloaded, "too many requests are in hand")),
+        Err(Unanswered::Unavailable | Unanswered::Lost) => Err(reply::unavailable()),
+    }
+}
+
+fn item_result(order: OrderId, caller: &Caller, outcome: reply::Outcome) -> Map<String, Value> {
+    let failed = |problem: Problem| problem.by(caller.request_id.as_str()).body();
+    let answer = match outcome {
+        Ok(reply) => reply.outcome,
+        Err(_) => {
+            let id = format!("res_{order}");
+            return [("status".to_owned(), 202.into()), ("id".to_owned(), id.into())].into_iter().collect();
+        }
+    };
+    let order = match answer {
+        Err(rejection) => return failed(reply::rejected(&rejection)),
+        Ok(answer) => reply::order_of(&answer),
+    };
+    let Some(order) = order else { return Map::new() };
+    if let Some(problem) = reply::refused_order(&order) {
+        return problem.body();
+    }
+    let mut result: Map<String, Value> = serde_json::from_slice(&view::reservation_json(&order)).unwrap_or_default();
+    let state = result.insert("status".to_owned(), 201.into());
+    result.insert("state".to_owned(), state.unwrap_or_default());
+    result
+}
+
+/// One reservation; of an order's id, its stock side.
+#[utoipa::path(get, path = "/v1/reservations/{id}", tag = "reservations", params(("id" = String, Path)),
+    responses((status = 200, body = crate::view::ReservationBody<'static>), (status = 404, body = crate::problem::ProblemDocument)))]
+pub async fn get(request: HttpRequest, app: Data<App>, id: Path<String>) -> HttpResponse {
+    about(&request, &app, &id, |order| Ok(Command::GetOrder { order, kind: None })).await
+}
+
+/// Give the units back. Twice is once.
+#[utoipa::path(delete, path = "/v1/reservations/{id}", tag = "reservations", params(("id" = String, Path)),
+    responses((status = 204), (status = 409, body = crate::problem::ProblemDocument)))]
+pub async fn release(request: HttpRequest, app: Data<App>, id: Path<String>) -> HttpResponse {
+    let released = about(&request, &app, &id, |order| Ok(Command::Cancel { order, kind: Kind::Reservation, reason: None })).await;
+    if released.status() == actix_web::http::StatusCode::OK { HttpResponse::NoContent().finish() } else { released }
+}
+
+/// The units are sold. Twice is once.
+#[utoipa::path(post, path = "/v1/reservations/{id}:commit", tag = "reservations", params(("id" = String, Path)),
+    responses((status = 200, body = crate::view::ReservationBody<'static>), (status = 409, body = crate::problem::ProblemDocument)))]
+pub async fn commit(request: HttpRequest, app: Data<App>, id: Path<String>, body: Body) -> HttpResponse {
+    let reason = read_reason(&request, body);
+    about(&request, &app, &id, |order| Ok(Command::Confirm { order, kind: Kind::Reservation, reason: reason? })).await
+}
+
+/// Hold longer, counted from now. Never shorter.
+#[utoipa::path(post, path = "/v1/reservations/{id}:extend", tag = "reservations", params(("id" = String, Path)), request_body = ExtendIn,
+    responses((status = 200, body = crate::view::ReservationBody<'static>), (status = 409, body = crate::problem::ProblemDocument)))]
+pub async fn extend(request: HttpRequest, app: Data<App>, id: Path<String>, body: Body) -> HttpResponse {
+    let ttl = json_or_default::<ExtendIn>(&request, body).and_then(|ExtendIn { ttl_seconds }| {
+        let mut checker = crate::dto::Checker::default();
+        let ttl_ms = checker.ttl_ms(ttl_seconds);
+        if checker.errors.is_empty() { Ok(ttl_ms) } else { Err(Problem::invalid(checker.errors)) }
+    });
+    about(&request, &app, &id, |order| Ok(Command::Extend { order, ttl_ms: ttl? })).await
+}
+
+async fn about(request: &HttpRequest, app: &App, id: &str, command: impl FnOnce(OrderId) -> Result<Command, Problem>) -> HttpResponse {
+    let caller = match Caller::of(request, app) {
+        Ok(caller) => caller,
+        Err(problem) => return problem.response(),
+    };
+    let answering = Answering { request_id: caller.request_id.as_str(), location: format!("/v1/reservations/{id}") };
+    let command = match parse_id(app, "res_", id).and_then(command) {
+        Ok(command) => command,
+        Err(problem) => return answering.problem(problem),
+    };
+    match answering.answer(execute(app, command).await) {
+        Ok((answer, _)) => {
+            reply::order_of(&answer).map_or_else(|| answering.unknown(), |order| reply::order_response(&order, Kind::Reservation))
+        }
+        Err(response) => response,
+    }
+}

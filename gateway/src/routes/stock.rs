@@ -1,0 +1,269 @@
+//! Stock: counts per location, adjustments, thresholds, movements, availability.
+
+use super::{execute, internal, live, not_allowed, send};
+use crate::app::App;
+use crate::dto::{AdjustmentIn, AvailabilityIn, Checker, StockIn, ThresholdIn};
+use crate::events::bucket_name;
+use crate::problem::{FieldError, Problem};
+use crate::reply::{self, Answering};
+use crate::request::{Caller, if_match, json};
+use crate::view::{self, Rfc3339};
+use actix_web::http::header::ETAG;
+use actix_web::web::{self, Bytes, Data, Path, Query, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse};
+use holdfast_actors::Unanswered;
+use holdfast_engine::answer::Answer;
+use holdfast_engine::command::{Command, CommandKey};
+use holdfast_engine::ids::{Fingerprint, PartitionId, Sku};
+use holdfast_engine::limits;
+use holdfast_storage::projection::{self, Movement, MovementKind};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+type Body = Result<Bytes, actix_web::Error>;
+
+pub fn configure(service: &mut ServiceConfig) {
+    let resource = |path: &str| web::resource(path).default_service(web::to(not_allowed));
+    service
+        .service(resource("/v1/availability:query").route(web::post().to(availability)))
+        .service(resource("/v1/inventory/imports").route(web::post().to(super::imports::import)))
+        .service(resource("/v1/inventory/{sku}/locations/{location}").route(web::put().to(set)))
+        .service(resource("/v1/inventory/{sku}/adjustments").route(web::post().to(adjust)))
+        .service(resource("/v1/inventory/{sku}/movements").route(web::get().to(movements)))
+        .service(resource("/v1/inventory/{sku}").route(web::get().to(get)).route(web::patch().to(set_threshold)));
+}
+
+/// # Errors
+/// `invalid_request` for a path that names no SKU.
+fn sku_of(text: &str) -> Result<Sku, Problem> {
+    let named = |_| FieldError::new("", "the SKU in the path must be 1 to 128 visible characters");
+    Sku::new(text).ok_or(()).map_err(named).map_err(|error| Problem::invalid(vec![error]))
+}
+
+fn stock_response(stock: &holdfast_engine::event::StockView) -> HttpResponse {
+    let mut response = HttpResponse::Ok();
+    response.insert_header((ETAG, format!("\"{}\"", stock.version)));
+    reply::json_response(response, view::stock_json(stock), false)
+}
+
+async fn about_stock(request: &HttpRequest, app: &App, sku: &str, command: impl FnOnce(&Caller) -> Result<Command, Problem>) -> HttpResponse {
+    let caller = match Caller::of(request, app) {
+        Ok(caller) => caller,
+        Err(problem) => return problem.response(),
+    };
+    let answering = Answering { request_id: caller.request_id.as_str(), location: format!("/v1/inventory/{sku}") };
+    let command = match command(&caller) {
+        Ok(command) => command,
+        Err(problem) => return answering.problem(problem),
+    };
+    match answering.answer(execute(app, command).await) {
+        Ok((Answer::Stock(stock), _)) => stock_response(&stock),
+        Ok((Answer::Kept(kept), replayed)) => reply::kept(&kept, replayed, ""),
+        Ok(_) => answering.unknown(),
+        Err(response) => response,
+    }
+}
+
+/// Set the count of one location.
+#[utoipa::path(put, path = "/v1/inventory/{sku}/locations/{location}", tag = "stock", request_body = StockIn,
+    params(("sku" = String, Path), ("location" = String, Path),
+        ("If-Match" = String, Header, description = "\"<version>\", \"0\" if the location does not exist yet, or *")),
+    responses((status = 200, body = crate::view::StockBody<'static>), (status = 412, body = crate::problem::ProblemDocument)))]
+pub async fn set(request: HttpRequest, app: Data<App>, path: Path<(String, String)>, body: Body) -> HttpResponse {
+    let (sku, location) = path.into_inner();
+    about_stock(&request, &app, &sku, |_| set_command(&request, &sku, &location, body)).await
+}
+
+fn set_command(request: &HttpRequest, sku: &str, location: &str, body: Body) -> Result<Command, Problem> {
+    let expected = if_match(request.headers())?;
+    let wanted: StockIn = json(request, body)?;
+    let sku = sku_of(sku)?;
+    let mut checker = Checker::default();
+    let location = checker.location(location, || String::new());
+    let on_hand = checker.units(wanted.on_hand, "/on_hand");
+    let safety_stock = wanted.safety_stock.and_then(|units| checker.units(units, "/safety_stock"));
+    match (location, on_hand) {
+        (Some(location), Some(on_hand)) if checker.errors.is_empty() => {
+            Ok(Command::SetStock { sku, location, on_hand, safety_stock, priority: wanted.priority, expected })
+        }
+        _ => Err(Problem::invalid(checker.errors)),
+    }
+}
+
+/// Add or take away units of a bucket, with a reason.
+#[utoipa::path(post, path = "/v1/inventory/{sku}/adjustments", tag = "stock", request_body = AdjustmentIn,
+    params(("sku" = String, Path), ("Idempotency-Key" = String, Header)),
+    responses((status = 201, body = crate::view::StockBody<'static>), (status = 409, body = crate::problem::ProblemDocument)))]
+pub async fn adjust(request: HttpRequest, app: Data<App>, sku: Path<String>, body: Body) -> HttpResponse {
+    about_stock(&request, &app, &sku, |caller| adjust_command(&request, caller, &sku, body)).await
+}
+
+fn adjust_command(request: &HttpRequest, caller: &Caller, sku: &str, body: Body) -> Result<Command, Problem> {
+    let wanted: AdjustmentIn = json(request, body)?;
+    let sku = sku_of(sku)?;
+    let hash = caller.key(request, &format!("inventory/{sku}/adjustments"))?;
+    let mut checker = Checker::default();
+    let location = checker.location(&wanted.location, || "/location".to_owned());
+    let reason = checker.label(&wanted.reason, || "/reason".to_owned());
+    let reference = checker.some_label(wanted.reference.as_deref(), || "/reference".to_owned());
+    if wanted.delta == 0 || wanted.delta.unsigned_abs() > u64::from(limits::MAX_BUCKET) {
+        checker.errors.push(FieldError::new("/delta", "must be -2,000,000,000 to 2,000,000,000 and not 0"));
+    }
+    let (Some(location), Some(reason), true) = (location, reason, checker.errors.is_empty()) else {
+        return Err(Problem::invalid(checker.errors));
+    };
+    let bucket = wanted.bucket.into();
+    let fingerprint = Fingerprint::of(&(&location, bucket, wanted.delta, &reason, &reference));
+    let key = CommandKey { hash, fingerprint, request_id: caller.request_id.clone() };
+    Ok(Command::AdjustStock { sku, location, bucket, delta: wanted.delta, reason, reference, key })
+}
+
+/// One SKU with its locations.
+#[utoipa::path(get, path = "/v1/inventory/{sku}", tag = "stock", params(("sku" = String, Path)),
+    responses((status = 200, body = crate::view::StockBody<'static>), (status = 404, body = crate::problem::ProblemDocument)))]
+pub async fn get(request: HttpRequest, app: Data<App>, sku: Path<String>) -> HttpResponse {
+    about_stock(&request, &app, &sku, |_| Ok(Command::GetStock { sku: sku_of(&sku)? })).await
+}
+
+/// When stock counts as low.
+#[utoipa::path(patch, path = "/v1/inventory/{sku}", tag = "stock", params(("sku" = String, Path)), request_body = ThresholdIn,
+    responses((status = 200, body = crate::view::StockBody<'static>), (status = 404, body = crate::problem::ProblemDocument)))]
+pub async fn set_threshold(request: HttpRequest, app: Data<App>, sku: Path<String>, body: Body) -> HttpResponse {
+    about_stock(&request, &app, &sku, |_| {
+        let ThresholdIn { low_stock_threshold } = json(&request, body)?;
+        let mut checker = Checker::default();
+        let threshold = checker.units(low_stock_threshold, "/low_stock_threshold");
+        let threshold = threshold.ok_or_else(|| Problem::invalid(checker.errors))?;
+        Ok(Command::SetThreshold { sku: sku_of(&sku)?, threshold })
+    })
+    .await
+}
+
+#[derive(Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct Page {
+    /// Movements after this number.
+    #[serde(default)]
+    after: u64,
+    /// At most 1,000.
+    limit: Option<usize>,
+}
+
+/// What moved the stock of a SKU, numbered from 1.
+#[utoipa::path(get, path = "/v1/inventory/{sku}/movements", tag = "stock", params(("sku" = String, Path), Page),
+    responses((status = 200, description = "{items: [{seq, kind, location, quantity, …}], next}"), (status = 404, body = crate::problem::ProblemDocument)))]
+pub async fn movements(request: HttpRequest, app: Data<App>, sku: Path<String>, page: Result<Query<Page>, actix_web::Error>) -> HttpResponse {
+    let caller = match Caller::of(&request, &app) {
+        Ok(caller) => caller,
+        Err(problem) => return problem.response(),
+    };
+    let answering = Answering { request_id: caller.request_id.as_str(), location: format!("/v1/inventory/{sku}/movements") };
+    let page = match page {
+        Ok(page) => page.into_inner(),
+        Err(error) => return answering.problem(Problem::invalid(vec![FieldError::new("", error.to_string())])),
+    };
+    match read_movements(&app, &sku, &page).await {
+        Ok(response) => response,
+        Err(problem) => answering.problem(problem),
+    }
+}
+
+async fn read_movements(app: &App, sku: &str, page: &Page) -> Result<HttpResponse, Problem> {
+    let sku = sku_of(sku)?;
+    let stock = execute(app, Command::GetStock { sku: sku.clone() }).await;
+    match stock {
+        Ok(reply) => drop(reply.outcome.map_err(|rejection| reply::rejected(&rejection))?),
+        Err(_) => return Err(reply::unavailable()),
+    }
+    let live = live(app)?;
+    let (limit, after) = (page.limit.unwrap_or(100).clamp(1, 1000), page.after);
+    // What was moved before this request is in the answer: the projection catches up first.
+    let (told, flushed) = tokio::sync::oneshot::channel();
+    live.projector.flush(Box::new(move |flushed| told.send(flushed).unwrap_or_default()));
+    flushed.await.map_err(|error| internal(&error))?.map_err(|error| internal(&error))?;
+    let read = move || projection::movements(&*live.journal, &sku, after, limit);
+    let found = web::block(read).await.map_err(|error| internal(&error))?.map_err(|error| internal(&error))?;
+    let next = found.last().map_or(after, |movement| movement.seq);
+    let items: Vec<Value> = found.iter().map(movement_json).collect();
+    Ok(reply::json_response(HttpResponse::Ok(), view::to_json(&json!({"items": items, "next": next})), false))
+}
+
+fn kind_name(kind: MovementKind) -> &'static str {
+    match kind {
+        MovementKind::Set => "set",
+        MovementKind::Adjusted => "adjusted",
+        MovementKind::ThresholdSet => "threshold_set",
+        MovementKind::Held => "held",
+        MovementKind::Pinned => "pinned",
+        MovementKind::Unpinned => "unpinned",
+        MovementKind::Committed => "committed",
+        MovementKind::Released => "released",
+        MovementKind::Expired => "expired",
+    }
+}
+
+fn movement_json(movement: &Movement) -> Value {
+    let mut item = json!({
+        "seq": movement.seq,
+        "kind": kind_name(movement.kind),
+        "location": movement.location.as_ref().map(|location| location.as_str()),
+        "quantity": movement.quantity,
+        "at": Rfc3339(movement.at),
+    });
+    if let Some(bucket) = movement.bucket {
+        item["bucket"] = bucket_name(bucket).into();
+    }
+    if let Some(order) = movement.order {
+        item["order_id"] = format!("ord_{order}").into();
+    }
+    if let Some(reason) = &movement.reason {
+        item["reason"] = reason.as_str().into();
+    }
+    if let Some(reference) = &movement.reference {
+        item["reference"] = reference.as_str().into();
+    }
+    item
+}
+
+/// What can be had now, for up to 1,000 SKUs. Holds nothing.
+#[utoipa::path(post, path = "/v1/availability:query", tag = "stock", request_body = AvailabilityIn,
+    responses((status = 200, description = "{items: [{sku, available, in_stock}]} in the order asked")))]
+pub async fn availability(request: HttpRequest, app: Data<App>, body: Body) -> HttpResponse {
+    let caller = match Caller::of(&request, &app) {
+        Ok(caller) => caller,
+        Err(problem) => return problem.response(),
+    };
+    match query(&request, &app, body).await {
+        Ok(response) => response,
+        Err(problem) => problem.by(caller.request_id.as_str()).response(),
+    }
+}
+
+async fn query(request: &HttpRequest, app: &App, body: Body) -> Result<HttpResponse, Problem> {
+    let AvailabilityIn { skus } = json(request, body)?;
+    if skus.len() > limits::MAX_QUERY {
+        return Err(Problem::invalid(vec![FieldError::new("/skus", "must have at most 1,000 SKUs")]));
+    }
+    let mut checker = Checker::default();
+    let asked: Vec<Sku> = skus.iter().enumerate().filter_map(|(index, sku)| checker.sku(sku, || format!("/skus/{index}"))).collect();
+    if !checker.errors.is_empty() {
+        return Err(Problem::invalid(checker.errors));
+    }
+    let partitions = live(app)?.handle.router().partitions;
+    let mut by_partition: BTreeMap<PartitionId, Vec<Sku>> = BTreeMap::new();
+    for sku in &asked {
+        by_partition.entry(partitions.of_sku(sku)).or_default().push(sku.clone());
+    }
+    let commands = by_partition.into_iter().map(|(partition, skus)| Command::Availability { partition, skus });
+    let sent: Result<Vec<_>, Unanswered> = commands.map(|command| send(app, command)).collect();
+    let mut found: BTreeMap<Sku, Option<u64>> = BTreeMap::new();
+    for pending in sent.map_err(|_| reply::unavailable())? {
+        let reply = pending.await.map_err(|_| reply::unavailable())?;
+        if let Ok(Answer::Availability(items)) = reply.outcome {
+            found.extend(items);
+        }
+    }
+    let items: Vec<_> = asked.iter().map(|sku| view::availability_item(sku, found.get(sku).copied().flatten())).collect();
+    Ok(reply::json_response(HttpResponse::Ok(), view::to_json(&json!({"items": items})), false))
+}

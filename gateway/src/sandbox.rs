@@ -1,0 +1,152 @@
+//! The sandbox payment provider: behaves like a remote one, with a durable record of its own.
+//!
+//! Invariants: an attempt is captured once and refunded once; what a button promised is on disk before the page answers;
+//! webhooks are told until taken, also after a restart.
+
+mod page;
+mod store;
+mod webhook;
+
+pub use page::page;
+pub use store::{Entry, State, Step};
+pub use webhook::{SIGNATURE, verify};
+
+use holdfast_actors::provider::{Answer, Answering, PaymentProvider};
+use holdfast_engine::effect::ProviderCall;
+use holdfast_engine::ids::Url;
+use holdfast_engine::order::{CallKind, Outcome};
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use store::Store;
+
+/// What a button does with the webhook it causes.
+#[derive(Clone, Copy, Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Delivery {
+    /// Send it so many times more.
+    #[serde(default)]
+    pub duplicates: u8,
+    /// Send it so much later.
+    #[serde(default)]
+    pub delay_ms: u64,
+}
+
+pub struct Sandbox {
+    store: Mutex<Store>,
+    pub secret: Vec<u8>,
+    base_url: String,
+}
+
+impl Sandbox {
+    /// Opens the record in the data directory, or one in memory, and goes on telling webhooks not yet taken.
+    ///
+    /// # Errors
+    /// If the record cannot be read or written.
+    pub fn open(data_dir: Option<&Path>, base_url: &str) -> io::Result<Arc<Self>> {
+        let (store, secret) = Store::open(data_dir.map(|dir| dir.join("sandbox")).as_deref())?;
+        let sandbox = Arc::new(Self { store: Mutex::new(store), secret, base_url: base_url.to_owned() });
+        for (attempt, step) in sandbox.locked(|store| store.untold()) {
+            sandbox.tell(attempt, step, Delivery::default());
+        }
+        Ok(sandbox)
+    }
+
+    fn locked<T>(&self, work: impl FnOnce(&mut Store) -> T) -> T {
+        match self.store.lock() {
+            Ok(mut store) => work(&mut store),
+            // The record is on disk before memory changes, so a panic in between loses nothing.
+            Err(poisoned) => work(&mut poisoned.into_inner()),
+        }
+    }
+
+    pub fn entry(&self, attempt: &str) -> Option<Entry> {
+        self.locked(|store| store.entry(attempt).cloned())
+    }
+
+    fn redirect_url(&self, attempt: &str) -> Option<Url> {
+        Url::new(&format!("{}/sandbox/payments/{attempt}", self.base_url))
+    }
+
+    /// A button was pressed. `None` if there is no such attempt.
+    ///
+    /// # Errors
+    /// If the record cannot be written: then nothing happened.
+    pub fn press(self: &Arc<Self>, attempt: &str, step: Step, delivery: Delivery) -> io::Result<Option<State>> {
+        let pressed = self.locked(|store| store.record(attempt, step))?;
+        if let Some((_, true)) = pressed
+            && step != Step::Silenced
+        {
+            self.tell(attempt.to_owned(), step, delivery);
+        }
+        Ok(pressed.map(|(state, _)| state))
+    }
+
+    fn tell(self: &Arc<Self>, attempt: String, step: Step, delivery: Delivery) {
+        let sandbox = self.clone();
+        actix_web::rt::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(delivery.delay_ms)).await;
+            let told = webhook::deliver(&sandbox.base_url, &sandbox.secret, &attempt, step, delivery.duplicates).await;
+            if told {
+                sandbox.locked(|store| store.told(&attempt)).unwrap_or_default();
+            }
+        });
+    }
+
+    fn answer(&self, call: &ProviderCall) -> io::Result<Answer> {
+        let attempt = call.attempt.to_string();
+        if call.kind == CallKind::Create {
+            let amount = (call.amount.0, call.currency.map(|currency| currency.as_str().to_owned()));
+            let return_url = call.return_url.as_ref().map(|url| url.as_str().to_owned());
+            self.locked(|store| store.create(&attempt, amount, return_url))?;
+            let url = self.redirect_url(&attempt);
+            return Ok(url.map_or(Answer::Told(Outcome::Timeout), Answer::Opened));
+        }
+        let Some(entry) = self.entry(&attempt) else {
+            let unheard = if call.kind == CallKind::Void { Outcome::Voided } else { Outcome::Pending };
+            return Ok(Answer::Told(unheard));
+        };
+        if entry.silent {
+            return Ok(Answer::Told(Outcome::Timeout));
+        }
+        let state = match (call.kind, entry.state) {
+            (CallKind::Void, State::Pending | State::Declined) => self.locked(|store| store.record(&attempt, Step::Voided))?,
+            (CallKind::Refund, State::Captured) => self.locked(|store| store.record(&attempt, Step::Refunded))?,
+            (CallKind::Create | CallKind::Query | CallKind::Void | CallKind::Refund, state) => Some((state, false)),
+        };
+        let outcome = match state.map(|(state, _)| state) {
+            Some(State::Captured) => Outcome::Captured,
+            Some(State::Declined) => Outcome::Declined,
+            Some(State::Voided) => Outcome::Voided,
+            Some(State::Refunded) => Outcome::Refunded,
+            Some(State::Pending) | None => Outcome::Pending,
+        };
+        Ok(Answer::Told(outcome))
+    }
+}
+
+/// The sandbox behind the provider port.
+pub struct SandboxProvider {
+    sandbox: Option<Arc<Sandbox>>,
+}
+
+impl SandboxProvider {
+    pub fn new(sandbox: Option<Arc<Sandbox>>) -> Self {
+        Self { sandbox }
+    }
+}
+
+impl PaymentProvider for SandboxProvider {
+    fn call(&self, call: &ProviderCall) -> Answering {
+        let (sandbox, call) = (self.sandbox.clone(), call.clone());
+        Box::pin(async move {
+            // It syncs a file, so it must not run on the desk's thread.
+            let answered = actix_web::web::block(move || sandbox.map(|sandbox| sandbox.answer(&call))).await;
+            match answered {
+                Ok(Some(Ok(answer))) => answer,
+                Ok(Some(Err(_)) | None) | Err(_) => Answer::Told(Outcome::Timeout),
+            }
+        })
+    }
+}

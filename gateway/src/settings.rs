@@ -1,0 +1,344 @@
+//! Settings: the defaults, the file over them, the environment over that. Unknown keys are refused with file and line.
+//!
+//! Invariant: each limit and knob is in one place, `config/holdfast.toml` shows them all, and `config explain` says
+//! where each value came from.
+
+use holdfast_engine::limits;
+use holdfast_engine::time::{LatePayment, Policy};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use toml::{Table, Value};
+
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    pub server: Server,
+    pub data: Data,
+    pub engine: Engine,
+    pub payments: Payments,
+    pub sandbox: Sandbox,
+    pub auth: Auth,
+    pub log: Log,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Server {
+    pub listen: String,
+    pub workers: usize,
+    pub max_connections: usize,
+    pub drain_seconds: u64,
+    pub answer_wait_seconds: u64,
+    pub insecure: bool,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Data {
+    pub dir: PathBuf,
+    pub partitions: u16,
+    pub ephemeral: bool,
+    pub demo: bool,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Engine {
+    pub shards: usize,
+    pub credits: usize,
+    pub snapshot_events: u64,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Payments {
+    pub pin_seconds: u64,
+    pub query_after_seconds: u64,
+    pub query_max_seconds: u64,
+    pub unknown_max_seconds: u64,
+    pub decline_grace_seconds: u64,
+    pub call_timeout_seconds: u64,
+    /// `rehold` or `refund`.
+    pub late_payment: Late,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum Late {
+    Rehold,
+    Refund,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Sandbox {
+    pub enabled: bool,
+    /// Base of the URLs the sandbox calls and redirects to; empty for the server's own address.
+    pub public_url: String,
+    pub replay_window_seconds: u64,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Auth {
+    pub keys: Vec<KeyEntry>,
+}
+
+/// An API key, stored as its hash.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyEntry {
+    pub name: String,
+    pub hash: String,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    pub format: Format,
+    pub level: String,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    Human,
+    Json,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:8080".to_owned(),
+            workers: 0,
+            max_connections: 50_000,
+            drain_seconds: 30,
+            answer_wait_seconds: 10,
+            insecure: false,
+        }
+    }
+}
+
+impl Default for Data {
+    fn default() -> Self {
+        Self { dir: PathBuf::from("data"), partitions: 64, ephemeral: false, demo: true }
+    }
+}
+
+impl Default for Engine {
+    fn default() -> Self {
+        Self { shards: 0, credits: 32_768, snapshot_events: 100_000 }
+    }
+}
+
+impl Default for Payments {
+    fn default() -> Self {
+        Self {
+            pin_seconds: 1_200,
+            query_after_seconds: 10,
+            query_max_seconds: 60,
+            unknown_max_seconds: 86_400,
+            decline_grace_seconds: 60,
+            call_timeout_seconds: 5,
+            late_payment: Late::Rehold,
+        }
+    }
+}
+
+impl Default for Sandbox {
+    fn default() -> Self {
+        Self { enabled: true, public_url: String::new(), replay_window_seconds: 300 }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { format: Format::Human, level: "info".to_owned() }
+    }
+}
+
+impl Settings {
+    pub fn policy(&self) -> Policy {
+        let payments = &self.payments;
+        Policy {
+            pin_ms: payments.pin_seconds * 1000,
+            query_after_ms: payments.query_after_seconds * 1000,
+            query_max_ms: payments.query_max_seconds.max(1) * 1000,
+            unknown_max_ms: payments.unknown_max_seconds * 1000,
+            decline_grace_ms: payments.decline_grace_seconds * 1000,
+            late_payment: match payments.late_payment {
+                Late::Rehold => LatePayment::Rehold,
+                Late::Refund => LatePayment::Refund,
+            },
+            ..Policy::default()
+        }
+    }
+}
+
+/// Why the settings cannot be used. Says where and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("{path}: cannot be read: {reason}")]
+    Unreadable { path: String, reason: std::io::Error },
+    #[error("{path}:{line}: {message}\n  see config/holdfast.toml for every key")]
+    File { path: String, line: usize, message: String },
+    #[error("{name}: {message}\n  variables are HOLDFAST__SECTION__KEY, for example HOLDFAST__SERVER__LISTEN")]
+    Variable { name: String, message: String },
+    #[error("{key}: {message}")]
+    Value { key: &'static str, message: String },
+}
+
+/// Settings with the origin of each value that is not a default.
+#[derive(Debug)]
+pub struct Loaded {
+    pub settings: Settings,
+    /// `section.key` → file and line, or variable.
+    pub origins: BTreeMap<String, String>,
+}
+
+const PREFIX: &str = "HOLDFAST__";
+
+/// Reads `file` (if any) and the variables given over the defaults.
+///
+/// # Errors
+/// For anything unknown, malformed or out of range.
+pub fn load(file: Option<&Path>, variables: impl Iterator<Item = (String, String)>) -> Result<Loaded, Error> {
+    let mut origins = BTreeMap::new();
+    let mut table = match file {
+        Some(path) => read_file(path, &mut origins)?,
+        None => Table::new(),
+    };
+    let mut names: Vec<(String, String)> = variables.filter(|(name, _)| name.starts_with(PREFIX)).collect();
+    names.sort_unstable();
+    for (name, text) in names {
+        let key = overlay(&mut table, &name, &text)?;
+        origins.insert(key, name);
+    }
+    let settings = Settings::deserialize(Value::Table(table)).map_err(|error| Error::Value { key: "settings", message: error.message().to_owned() })?;
+    check(&settings)?;
+    Ok(Loaded { settings, origins })
+}
+
+fn read_file(path: &Path, origins: &mut BTreeMap<String, String>) -> Result<Table, Error> {
+    let shown = path.display().to_string();
+    let text = std::fs::read_to_string(path).map_err(|reason| Error::Unreadable { path: shown.clone(), reason })?;
+    let refused = |error: toml::de::Error| Error::File {
+        line: error.span().map_or(1, |span| line_of(&text, span.start)),
+        path: shown.clone(),
+        message: error.message().to_owned(),
+    };
+    // Typed first: that is what knows unknown keys and their places.
+    toml::from_str::<Settings>(&text).map_err(refused)?;
+    let table: Table = text.parse().map_err(refused)?;
+    let mut section = String::new();
+    for (index, line) in text.lines().enumerate() {
+        let line = line.trim();
+        if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
+            section = name.trim_matches(['[', ']']).to_owned();
+        } else if let Some((key, _)) = line.split_once('=').filter(|_| !line.starts_with('#')) {
+            origins.insert(format!("{section}.{}", key.trim()), format!("{shown}:{}", index + 1));
+        }
+    }
+    Ok(table)
+}
+
+fn line_of(text: &str, offset: usize) -> usize {
+    text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
+}
+
+/// Puts one variable into the table. The text is taken as TOML where it is that, else as a string.
+fn overlay(table: &mut Table, name: &str, text: &str) -> Result<String, Error> {
+    let path = name[PREFIX.len()..].to_ascii_lowercase();
+    let Some((section, key)) = path.split_once("__") else {
+        return Err(Error::Variable { name: name.to_owned(), message: "names no key".to_owned() });
+    };
+    let parsed = format!("value = {text}").parse::<Table>().ok().and_then(|mut table| table.remove("value"));
+    let value = parsed.unwrap_or_else(|| Value::String(text.to_owned()));
+    let mut alone = Table::new();
+    alone.insert(key.to_owned(), value.clone());
+    let mut probe = Table::new();
+    probe.insert(section.to_owned(), Value::Table(alone));
+    if let Err(error) = Settings::deserialize(Value::Table(probe)) {
+        return Err(Error::Variable { name: name.to_owned(), message: error.message().to_owned() });
+    }
+    let entry = table.entry(section.to_owned()).or_insert_with(|| Value::Table(Table::new()));
+    if let Value::Table(section) = entry {
+        section.insert(key.to_owned(), value);
+    }
+    Ok(format!("{section}.{key}"))
+}
+
+fn check(settings: &Settings) -> Result<(), Error> {
+    let refuse = |key: &'static str, message: &str| Err(Error::Value { key, message: message.to_owned() });
+    if !(1..=4096).contains(&settings.data.partitions) {
+        return refuse("data.partitions", "must be 1 to 4096");
+    }
+    if settings.engine.shards > usize::from(settings.data.partitions) {
+        return refuse("engine.shards", "must not be more than data.partitions");
+    }
+    if settings.engine.credits == 0 {
+        return refuse("engine.credits", "must be at least 1");
+    }
+    let seconds = [settings.payments.pin_seconds, settings.payments.unknown_max_seconds, settings.payments.decline_grace_seconds];
+    if seconds.iter().any(|seconds| *seconds > 30 * limits::MAX_TTL_MS / 1000) {
+        return refuse("payments", "no time may be longer than 30 days");
+    }
+    Ok(())
+}
+
+/// Every key with its value and where it came from, in the order of the sections.
+pub fn explain(loaded: &Loaded) -> Vec<(String, String, String)> {
+    let Ok(Value::Table(sections)) = Value::try_from(&loaded.settings) else { return Vec::new() };
+    let mut lines = Vec::new();
+    for (section, keys) in &sections {
+        let Value::Table(keys) = keys else { continue };
+        for (key, value) in keys {
+            let name = format!("{section}.{key}");
+            let origin = loaded.origins.get(&name).cloned().unwrap_or_else(|| "default".to_owned());
+            lines.push((name, value.to_string(), origin));
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(text: &str, variables: &[(&str, &str)]) -> Result<Loaded, Error> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("holdfast.toml");
+        std::fs::write(&path, text).unwrap();
+        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        load(Some(&path), variables)
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_file_and_line() {
+        let error = with("[server]\nlisten = \"127.0.0.1:1\"\nlissten = 3\n", &[]).unwrap_err().to_string();
+        assert!(error.contains("holdfast.toml:3:"), "{error}");
+        assert!(error.contains("lissten"), "{error}");
+    }
+
+    #[test]
+    fn a_variable_wins_over_the_file_and_is_named_as_origin() {
+        let loaded = with("[engine]\nshards = 2\n", &[("HOLDFAST__ENGINE__SHARDS", "3")]).unwrap();
+        assert_eq!(loaded.settings.engine.shards, 3);
+        assert_eq!(loaded.origins["engine.shards"], "HOLDFAST__ENGINE__SHARDS");
+    }
+
+    #[test]
+    fn an_unknown_variable_is_refused_by_name() {
+        let error = with("", &[("HOLDFAST__ENGINE__SHARTS", "3")]).unwrap_err().to_string();
+        assert!(error.contains("HOLDFAST__ENGINE__SHARTS"), "{error}");
+    }
+
+    #[test]
+    fn the_commented_file_says_the_defaults() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/holdfast.toml");
+        let loaded = load(Some(&path), std::iter::empty()).unwrap();
+        let shown = Value::try_from(&loaded.settings).unwrap();
+        assert_eq!(shown, Value::try_from(&Settings::default()).unwrap());
+    }
+}

@@ -1,0 +1,56 @@
+//! Logs and metrics of the process.
+
+use crate::settings::{Format, Log};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use std::time::Duration;
+use tracing_subscriber::EnvFilter;
+
+/// Seconds, from a fast sync to a client's patience.
+const SECONDS: &[f64] = &[0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+const SIZES: &[f64] = &[1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0, 16384.0, 65536.0];
+
+/// Logs go to standard error, so that standard output stays for what was asked for.
+pub fn start_logs(log: &Log) {
+    let filter = EnvFilter::try_new(&log.level).unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let started = match log.format {
+        Format::Human => builder.with_target(false).try_init(),
+        Format::Json => builder.json().flatten_event(true).try_init(),
+    };
+    // Another subscriber is there already only in tests.
+    started.unwrap_or_default();
+}
+
+/// # Errors
+/// If a recorder is installed already.
+pub fn start_metrics() -> Result<PrometheusHandle, BuildError> {
+    let handle = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS)?
+        .set_buckets_for_metric(Matcher::Suffix("_events".to_owned()), SIZES)?
+        .install_recorder()?;
+    describe();
+    Ok(handle)
+}
+
+fn describe() {
+    use metrics::{describe_counter as counter, describe_gauge as gauge, describe_histogram as histogram};
+    histogram!("journal_sync_seconds", "One commit of the journal, its sync included");
+    histogram!("journal_commit_events", "Events a commit carries");
+    histogram!("shard_mailbox_wait_seconds", "From a wake-up of a shard to its turn");
+    histogram!("shard_timer_lag_seconds", "How late deadlines fire");
+    gauge!("shard_depth", "Requests a shard has in hand");
+    counter!("shard_rebuilds_total", "Shards rebuilt after a panic");
+    counter!("alarms_total", "Things that must be impossible and were seen");
+    counter!("orders_total", "Answers to POST /v1/orders by outcome");
+    histogram!("http_order_seconds", "POST /v1/orders from its parsed body to its answer");
+    counter!("problems_total", "Problem documents sent, by code");
+}
+
+/// Histograms grow until they are drained: the exporter leaves that to us.
+pub async fn upkeep(handle: PrometheusHandle) {
+    let mut tick = tokio::time::interval(Duration::from_secs(5));
+    loop {
+        tick.tick().await;
+        handle.run_upkeep();
+    }
+}

@@ -1,0 +1,93 @@
+//! A journal whose disk fails on purpose.
+//!
+//! Invariant: until it is told to fail it is the journal it wraps, and after a failed append it keeps the contract: it
+//! writes nothing any more.
+
+use crate::journal::{Error, Journal, LogSeq, Row, Snapshot, Table, Visit};
+use holdfast_engine::Causality;
+use holdfast_engine::codec::Batch;
+use holdfast_engine::ids::{PartitionId, Partitions};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+pub struct FaultyJournal {
+    inner: Arc<dyn Journal>,
+    /// Appends that still succeed.
+    appends: AtomicU64,
+    projects: AtomicU64,
+    stopped: AtomicBool,
+}
+
+impl FaultyJournal {
+    pub fn new(inner: Arc<dyn Journal>) -> Self {
+        let endless = || AtomicU64::new(u64::MAX);
+        Self { inner, appends: endless(), projects: endless(), stopped: AtomicBool::new(false) }
+    }
+
+    /// The disk is full after `count` more appends.
+    pub fn fill_after_appends(&self, count: u64) {
+        self.appends.store(count, Ordering::SeqCst);
+    }
+
+    /// The disk is full after `count` more projections.
+    pub fn fill_after_projects(&self, count: u64) {
+        self.projects.store(count, Ordering::SeqCst);
+    }
+
+    fn running(&self) -> Result<(), Error> {
+        if self.stopped.load(Ordering::SeqCst) { Err(Error::Stopped) } else { Ok(()) }
+    }
+}
+
+fn spend(left: &AtomicU64) -> Result<(), Error> {
+    let spent = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+    spent.map(|_| ()).map_err(|_| Error::Full)
+}
+
+impl Journal for FaultyJournal {
+    fn causality(&self) -> Causality {
+        self.inner.causality()
+    }
+
+    fn partitions(&self) -> Partitions {
+        self.inner.partitions()
+    }
+
+    fn append(&self, batch: &Batch) -> Result<LogSeq, Error> {
+        self.running()?;
+        let appended = spend(&self.appends).and_then(|()| self.inner.append(batch));
+        self.stopped.fetch_or(appended.is_err(), Ordering::SeqCst);
+        appended
+    }
+
+    fn end(&self) -> LogSeq {
+        self.inner.end()
+    }
+
+    fn read(&self, after: LogSeq, visit: &mut Visit<'_>) -> Result<(), Error> {
+        self.inner.read(after, visit)
+    }
+
+    fn save_snapshot(&self, snapshot: &Snapshot) -> Result<(), Error> {
+        self.running()?;
+        self.inner.save_snapshot(snapshot)
+    }
+
+    fn snapshots(&self, partition: PartitionId) -> Result<Vec<Snapshot>, Error> {
+        self.inner.snapshots(partition)
+    }
+
+    fn project(&self, rows: &[Row]) -> Result<(), Error> {
+        self.running()?;
+        spend(&self.projects)?;
+        self.inner.project(rows)
+    }
+
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        self.inner.get(table, key)
+    }
+
+    fn scan(&self, table: Table, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Row>, Error> {
+        self.inner.scan(table, from, to, limit)
+    }
+}

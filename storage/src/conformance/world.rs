@@ -1,0 +1,165 @@
+//! A few partitions driven by commands, for batches of real events.
+//!
+//! Invariant: the batches a world has given, in order, are its whole history. Messages are delivered within the call
+//! that caused them, so each batch leaves the world at rest.
+
+use crate::journal::{LogSeq, Snapshot};
+use holdfast_engine::codec::Batch;
+use holdfast_engine::command::{Command, Loaded};
+use holdfast_engine::effect::{Archive, Effects};
+use holdfast_engine::event::{Kind, Line, Placed};
+use holdfast_engine::ids::{Fingerprint, KeyHash, Location, OrderId, Partitions, RequestId, Sku, Ticket};
+use holdfast_engine::partition::{Causality, Input, Partition};
+use holdfast_engine::quantity::{Money, Quantity};
+use holdfast_engine::time::{Policy, Timestamp};
+use std::collections::VecDeque;
+
+/// See the module.
+pub struct World {
+    partitions: Partitions,
+    hosted: Vec<Partition>,
+    now: Timestamp,
+    count: u64,
+    archives: Vec<Archive>,
+}
+
+impl World {
+    pub fn new(partitions: Partitions) -> Self {
+        let new = |id| Partition::new(id, partitions, Causality::OneLog, Policy::default());
+        let hosted = partitions.all().map(new).collect();
+        Self { partitions, hosted, now: Timestamp(1_000_000), count: 0, archives: Vec::new() }
+    }
+
+    pub fn hashes(&self) -> Vec<u64> {
+        self.hosted.iter().map(Partition::hash).collect()
+    }
+
+    pub fn partition_of(&self, order: OrderId) -> &Partition {
+        &self.hosted[usize::from(order.partition().0)]
+    }
+
+    pub fn version_of(&self, sku: &Sku) -> u64 {
+        let partition = &self.hosted[usize::from(self.partitions.of_sku(sku).0)];
+        partition.sku(sku).map_or(0, |stock| stock.version)
+    }
+
+    pub fn snapshots(&self, after: LogSeq) -> Vec<Snapshot> {
+        let snapshot = |one: &Partition| Snapshot { partition: one.id, seq: one.seq(), after, state: one.snapshot() };
+        self.hosted.iter().map(snapshot).collect()
+    }
+
+    /// What closed so far and was not taken yet.
+    pub fn take_archives(&mut self) -> Vec<Archive> {
+        std::mem::take(&mut self.archives)
+    }
+
+    /// The batch that counts `units` of a SKU at two shelves, or that says there is nothing to change.
+    pub fn set_stock(&mut self, sku: &str, units: u32) -> Batch {
+        let mut batch = Batch::default();
+        for location in ["north", "south"] {
+            batch.extend(&self.command(Command::SetStock {
+                sku: sku_of(sku),
+                location: location_of(location),
+                on_hand: Quantity(units),
+                safety_stock: None,
+                priority: None,
+                expected: None,
+            }));
+        }
+        batch
+    }
+
+    /// Places an order without payment for `units` of each SKU.
+    pub fn place(&mut self, skus: &[&str], units: u32) -> (OrderId, Batch) {
+        self.count += 1;
+        let order = OrderId::derive(KeyHash::derive("world", "orders", &self.count.to_string()), self.partitions);
+        let placed = placed(skus, units, self.now.plus(900_000));
+        (order, self.command(Command::Place { order, placed: Box::new(placed) }))
+    }
+
+    pub fn confirm(&mut self, order: OrderId) -> Batch {
+        self.command(Command::Confirm { order, kind: Kind::Order, reason: None })
+    }
+
+    pub fn cancel(&mut self, order: OrderId) -> Batch {
+        self.command(Command::Cancel { order, kind: Kind::Order, reason: None })
+    }
+
+    /// The projection has these.
+    pub fn archived(&mut self, archived: crate::projection::Archived) -> Batch {
+        let crate::projection::Archived { partition, orders, keys } = archived;
+        self.settle(usize::from(partition.0), Input::Archived { orders, keys })
+    }
+
+    /// Orders that are confirmed, cancelled, refused and left open, some of SKUs of several partitions.
+    pub fn busy_day(&mut self) -> Vec<Batch> {
+        let skus: Vec<String> = (0..12).map(|n| format!("SKU-{n}")).collect();
+        let mut batches: Vec<Batch> = skus.iter().map(|sku| self.set_stock(sku, 50)).collect();
+        for (n, pair) in skus.windows(2).enumerate() {
+            let (order, batch) = self.place(&[pair[0].as_str(), pair[1].as_str()], 3 * n as u32 + 1);
+            batches.push(batch);
+            match n % 3 {
+                0 => batches.push(self.confirm(order)),
+                1 => batches.push(self.cancel(order)),
+                _ => {}
+            }
+        }
+        batches.push(self.place(&["SKU-0"], 1_000).1);
+        batches.retain(|batch| !batch.is_empty());
+        batches
+    }
+
+    fn command(&mut self, command: Command) -> Batch {
+        let to = usize::from(command.partition(self.partitions).0);
+        self.count += 1;
+        self.settle(to, Input::Command { ticket: Ticket(self.count), command, loaded: Loaded::default() })
+    }
+
+    /// Steps until no message is left, then says that all of it is durable.
+    fn settle(&mut self, to: usize, input: Input) -> Batch {
+        self.now = self.now.plus(1);
+        let mut fx = Effects::default();
+        let mut inputs = VecDeque::from([(to, input)]);
+        while let Some((to, input)) = inputs.pop_front() {
+            self.hosted[to].step(self.now, input, &mut fx);
+            inputs.extend(fx.messages.drain(..).map(|message| (usize::from(message.to.0), Input::Message(message.body))));
+        }
+        for partition in &mut self.hosted {
+            let seq = partition.seq();
+            partition.step(self.now, Input::Durable(seq), &mut fx);
+        }
+        self.archives.append(&mut fx.archive);
+        fx.batch.take()
+    }
+}
+
+/// An order of `units` of each SKU.
+///
+/// # Panics
+/// If a SKU is out of bounds.
+pub fn placed(skus: &[&str], units: u32, expires_at: Timestamp) -> Placed {
+    let line =
+        |sku: &&str| Line { sku: sku_of(sku), quantity: Quantity(units), unit_price: Money(100), seller: None, metadata: None };
+    Placed {
+        kind: Kind::Order,
+        number: 0,
+        fingerprint: Fingerprint(1),
+        request_id: RequestId::new("request").unwrap_or_else(|| unreachable!("a constant")),
+        customer: None,
+        currency: None,
+        lines: skus.iter().map(line).collect(),
+        allow_partial: false,
+        expires_at,
+        shipping_address: None,
+        metadata: None,
+        payment: None,
+    }
+}
+
+fn sku_of(text: &str) -> Sku {
+    Sku::new(text).unwrap_or_else(|| panic!("not a SKU: {text}"))
+}
+
+fn location_of(text: &str) -> Location {
+    Location::new(text).unwrap_or_else(|| panic!("not a location: {text}"))
+}

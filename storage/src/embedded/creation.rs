@@ -1,0 +1,168 @@
+//! The files of a data directory, how they come to be, and how the database in it is set up.
+//!
+//! Invariant: creation is all or nothing. The description is written first, the database is made under another name and
+//! renamed when it is whole, so a crash at any moment leaves a directory that opens.
+
+use super::failure::{failed, file_failed};
+use crate::journal::{Error, Table};
+use fjall::config::{BlockSizePolicy, BloomConstructionPolicy, FilterPolicy, FilterPolicyEntry, PinningPolicy};
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+use holdfast_engine::ids::Partitions;
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// Version of everything below the directory that the database does not version itself.
+const FORMAT: u32 = 1;
+/// The log is the first keyspace of the database, and keyspaces are numbered from 1.
+pub(super) const LOG_ID: u64 = 1;
+
+const MIB: u64 = 1024 * 1024;
+
+/// Where everything is.
+pub(super) struct Layout {
+    dir: PathBuf,
+    description: PathBuf,
+    pub(super) acknowledged: PathBuf,
+    pub(super) database: PathBuf,
+}
+
+impl Layout {
+    pub(super) fn at(dir: &Path) -> Self {
+        Self {
+            dir: dir.to_owned(),
+            description: dir.join("holdfast.meta"),
+            acknowledged: dir.join("acknowledged"),
+            database: dir.join("journal"),
+        }
+    }
+
+    /// Takes the directory for this process until the file is closed. The database has a lock of its own, but we read
+    /// its files before it does.
+    pub(super) fn lock(&self) -> Result<File, Error> {
+        fs::create_dir_all(&self.dir).map_err(|error| file_failed("the data directory", &error))?;
+        let file = File::create(self.dir.join("holdfast.lock")).map_err(|error| file_failed("the lock", &error))?;
+        match file.try_lock() {
+            Ok(()) => Ok(file),
+            Err(TryLockError::WouldBlock) => Err(Error::Locked),
+            Err(TryLockError::Error(error)) => Err(file_failed("the lock", &error)),
+        }
+    }
+
+    /// The number of partitions the data was created with; describes it if it is new.
+    pub(super) fn partitions(&self, if_new: Partitions) -> Result<Partitions, Error> {
+        match fs::read_to_string(&self.description) {
+            Ok(text) => parse(&text),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !self.exists()? => {
+                let text = format!("format {FORMAT}\npartitions {}\n", if_new.count());
+                self.describe(&text).map_err(|error| file_failed("the description", &error))?;
+                Ok(if_new)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Err(Error::Incompatible("holdfast.meta is missing beside the journal".to_owned()))
+            }
+            Err(error) => Err(file_failed("the description", &error)),
+        }
+    }
+
+    fn describe(&self, text: &str) -> io::Result<()> {
+        let new = self.dir.join("holdfast.meta.new");
+        let mut file = File::create(&new)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&new, &self.description)?;
+        self.sync()
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        File::open(&self.dir)?.sync_all()
+    }
+
+    pub(super) fn exists(&self) -> Result<bool, Error> {
+        self.database.try_exists().map_err(|error| file_failed("the journal", &error))
+    }
+
+    /// Makes an empty database. Half of one, left by a crash, does not open: it is thrown away.
+    pub(super) fn create(&self) -> Result<(), Error> {
+        let failed_at = |error: io::Error| file_failed("the journal", &error);
+        let new = self.dir.join("journal.new");
+        match fs::remove_dir_all(&new) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed_at(error)),
+            Ok(()) | Err(_) => {}
+        }
+        let database = self.open(&new).map_err(failed)?;
+        let keyspaces = Keyspaces::open(&database).map_err(failed)?;
+        database.persist(PersistMode::SyncAll).map_err(failed)?;
+        drop((keyspaces, database));
+        fs::rename(&new, &self.database).and_then(|()| self.sync()).map_err(failed_at)
+    }
+
+    /// Memory: at most 4 memtables a keyspace, in practice one; the cache is for archived orders.
+    pub(super) fn open(&self, path: &Path) -> fjall::Result<Database> {
+        Database::builder(path)
+            .manual_journal_persist(true)
+            // Bounds what an open has to replay; beyond it the idle keyspaces are flushed too.
+            .max_journaling_size(256 * MIB)
+            // One flushes while the other compacts: a long compaction must not hold back a flush, which holds back appends.
+            .worker_threads(2)
+            .cache_size(64 * MIB)
+            .open()
+    }
+}
+
+fn parse(text: &str) -> Result<Partitions, Error> {
+    let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    match field("format").and_then(|format| format.parse::<u32>().ok()) {
+        Some(FORMAT) => {}
+        Some(other) => return Err(Error::Incompatible(format!("the data is of format {other}, this version reads {FORMAT}"))),
+        None => return Err(Error::Incompatible("holdfast.meta names no format".to_owned())),
+    }
+    let partitions = field("partitions").and_then(|count| count.parse().ok()).and_then(Partitions::new);
+    partitions.ok_or_else(|| Error::Incompatible("holdfast.meta names no number of partitions".to_owned()))
+}
+
+/// The parts of the database.
+pub(super) struct Keyspaces {
+    pub(super) log: Keyspace,
+    pub(super) snapshots: Keyspace,
+    /// In the order of [`Table::ALL`].
+    pub(super) tables: [Keyspace; Table::ALL.len()],
+}
+
+impl Keyspaces {
+    /// Opens all, making those that are missing. The options of one count when it is made.
+    pub(super) fn open(database: &Database) -> fjall::Result<Self> {
+        let log = database.keyspace("log", log_options)?;
+        let snapshots = database.keyspace("snapshots", snapshot_options)?;
+        let table = |table: Table| database.keyspace(table.name(), table_options);
+        let [orders, keys, movements, meta] = Table::ALL;
+        Ok(Self { log, snapshots, tables: [table(orders)?, table(keys)?, table(movements)?, table(meta)?] })
+    }
+}
+
+/// Keys only ever grow, so a flushed table is moved down as it is and never rewritten; nobody asks for an absent key.
+fn log_options() -> KeyspaceCreateOptions {
+    KeyspaceCreateOptions::default()
+        .manual_journal_persist(true)
+        .max_memtable_size(64 * MIB)
+        .data_block_size_policy(BlockSizePolicy::all(64 * 1024))
+        .filter_policy(FilterPolicy::disabled())
+}
+
+fn snapshot_options() -> KeyspaceCreateOptions {
+    KeyspaceCreateOptions::default()
+        .manual_journal_persist(true)
+        .max_memtable_size(32 * MIB)
+        .filter_policy(FilterPolicy::disabled())
+}
+
+/// Nearly every question about a key is about one that is not there: the filters answer it from memory, 2 bytes a row.
+fn table_options() -> KeyspaceCreateOptions {
+    let filter = FilterPolicyEntry::Bloom(BloomConstructionPolicy::BitsPerKey(16.0));
+    KeyspaceCreateOptions::default()
+        .manual_journal_persist(true)
+        .max_memtable_size(8 * MIB)
+        .filter_policy(FilterPolicy::all(filter))
+        .filter_block_pinning_policy(PinningPolicy::all(true))
+        .index_block_pinning_policy(PinningPolicy::all(true))
+}

@@ -1,0 +1,327 @@
+//! What the embedded journal does on top of the contract: crashes, damage, locks, a full disk.
+
+use super::*;
+use crate::conformance::{World, frames, partitions, recovered};
+use holdfast_engine::ids::Partitions;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tempfile::TempDir;
+
+mod rules {
+    use super::*;
+
+    crate::conformance!({
+        let dir = tempfile::tempdir().unwrap();
+        move || -> Arc<dyn Journal> { Arc::new(EmbeddedJournal::open(dir.path(), partitions()).unwrap()) }
+    });
+}
+
+fn open(dir: &Path) -> Result<EmbeddedJournal, Error> {
+    EmbeddedJournal::open(dir, partitions())
+}
+
+/// Five commits and what is acknowledged after each.
+struct Written {
+    dir: TempDir,
+    frames: Vec<(LogSeq, Vec<u8>)>,
+    acknowledged: Vec<Vec<u8>>,
+    /// The write-ahead file without the zeros behind it.
+    ahead: Vec<u8>,
+}
+
+impl Written {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut world = World::new(partitions());
+        let journal = open(dir.path()).unwrap();
+        let mut acknowledged = vec![fs::read(dir.path().join("acknowledged")).unwrap()];
+        for n in 0..5 {
+            journal.append(&world.set_stock(&format!("SKU-{n}"), 7)).unwrap();
+            acknowledged.push(fs::read(dir.path().join("acknowledged")).unwrap());
+        }
+        let frames = frames(&journal, 0);
+        drop(journal);
+        let mut ahead = fs::read(ahead_of(&dir)).unwrap();
+        ahead.truncate(ahead.iter().rposition(|byte| *byte != 0).unwrap() + 1);
+        Self { dir, frames, acknowledged, ahead }
+    }
+
+    /// As if the last acknowledged commit had been `log`.
+    fn acknowledge(&self, log: usize) {
+        fs::write(self.dir.path().join("acknowledged"), &self.acknowledged[log]).unwrap();
+    }
+
+    fn write_ahead(&self, bytes: &[u8]) {
+        fs::write(ahead_of(&self.dir), bytes).unwrap();
+    }
+
+    /// Where the batch of each commit begins, and where the last ends.
+    fn starts(&self) -> Vec<usize> {
+        let around = 13 + 21 + 8 + 13;
+        let ends = self.frames.iter().scan(0, |end, (_, frame)| {
+            *end += around + frame.len();
+            Some(*end)
+        });
+        std::iter::once(0).chain(ends).collect()
+    }
+
+    fn damaged(&self) -> LogSeq {
+        match open(self.dir.path()) {
+            Err(Error::Damaged { record, .. }) => record,
+            Err(other) => panic!("{other}"),
+            Ok(journal) => panic!("opened with {} commits", journal.end()),
+        }
+    }
+}
+
+fn ahead_of(dir: &TempDir) -> PathBuf {
+    dir.path().join("journal/0.jnl")
+}
+
+#[test]
+fn a_directory_in_use_is_locked() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = open(dir.path()).unwrap();
+    assert!(matches!(open(dir.path()), Err(Error::Locked)));
+    drop(journal);
+    open(dir.path()).unwrap();
+}
+
+#[test]
+fn the_number_of_partitions_is_that_of_the_creation() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(open(dir.path()).unwrap());
+    let journal = EmbeddedJournal::open(dir.path(), Partitions::new(64).unwrap()).unwrap();
+    assert_eq!(journal.partitions(), partitions());
+}
+
+/// The layout the check of the write-ahead files is written for.
+#[test]
+fn the_write_ahead_file_is_laid_out_as_expected() {
+    let written = Written::new();
+    assert_eq!(written.ahead.len(), *written.starts().last().unwrap());
+}
+
+#[test]
+fn a_torn_tail_nobody_was_promised_is_cut_to_whole_commits() {
+    let written = Written::new();
+    let starts = written.starts();
+    for torn in (starts[4] + 1..starts[5]).step_by(11) {
+        let zeros = vec![0; starts[5] - torn];
+        for tail in [&[][..], &zeros] {
+            written.write_ahead(&[&written.ahead[..torn], tail].concat());
+            written.acknowledge(4);
+            let journal = open(written.dir.path()).unwrap();
+            assert_eq!(frames(&journal, 0), written.frames[..4]);
+        }
+    }
+}
+
+/// A power failure may leave any blocks of the last write. The database would never open again by itself.
+#[test]
+fn a_torn_tail_with_a_wrong_checksum_is_cut_to_whole_commits() {
+    let written = Written::new();
+    let starts = written.starts();
+    for hole in (starts[4] + 60..starts[5] - 40).step_by(17) {
+        let mut bytes = written.ahead.clone();
+        bytes[hole..hole + 20].fill(0);
+        written.write_ahead(&bytes);
+        written.acknowledge(4);
+        let journal = open(written.dir.path()).unwrap();
+        assert_eq!(frames(&journal, 0), written.frames[..4]);
+    }
+}
+
+#[test]
+fn the_log_goes_on_behind_a_cut_tail() {
+    let written = Written::new();
+    written.write_ahead(&written.ahead[..written.starts()[5] - 3]);
+    written.acknowledge(4);
+    let batch = World::new(partitions()).set_stock("NEXT", 1);
+    assert_eq!(open(written.dir.path()).unwrap().append(&batch).unwrap(), 5);
+    let journal = open(written.dir.path()).unwrap();
+    assert_eq!(frames(&journal, 4), [(5, batch.frame())]);
+}
+
+/// A crash between the sync and the answer.
+#[test]
+fn a_whole_commit_nobody_was_promised_is_kept() {
+    let written = Written::new();
+    written.acknowledge(4);
+    assert_eq!(frames(&open(written.dir.path()).unwrap(), 0), written.frames);
+}
+
+#[test]
+fn a_log_that_ends_before_what_was_acknowledged_names_the_first_missing_commit() {
+    let written = Written::new();
+    let starts = written.starts();
+    for (cut, missing) in [(starts[5] - 1, 5), (starts[4], 5), (starts[2] + 5, 3), (starts[1], 2), (0, 1)] {
+        written.write_ahead(&written.ahead[..cut]);
+        assert_eq!(written.damaged(), missing);
+    }
+    fs::remove_dir_all(written.dir.path().join("journal")).unwrap();
+    assert_eq!(written.damaged(), 1);
+}
+
+/// The database would cut the file at the damage and lose every commit behind it. Bytes 5 to 12 of a batch are its age,
+/// which no checksum covers and no answer depends on.
+#[test]
+fn a_flipped_byte_names_its_commit_and_nothing_is_cut() {
+    let written = Written::new();
+    let starts = written.starts();
+    let age = |at: usize| starts.iter().any(|start| (start + 5..start + 13).contains(&at));
+    for at in (0..written.ahead.len()).step_by(23).filter(|at| !age(*at)) {
+        let mut bytes = written.ahead.clone();
+        bytes[at] ^= 0x10;
+        written.write_ahead(&bytes);
+        let record = starts.iter().filter(|start| **start <= at).count() as LogSeq;
+        let named = written.damaged();
+        // Where the very first number is what is damaged, only the next commit tells.
+        assert!(named == record || record == 1, "byte {at}: {named} for {record}");
+        assert_eq!(fs::read(ahead_of(&written.dir)).unwrap(), bytes);
+    }
+    written.write_ahead(&written.ahead);
+    assert_eq!(frames(&open(written.dir.path()).unwrap(), 0), written.frames);
+}
+
+#[test]
+fn a_flipped_age_loses_no_commit() {
+    let written = Written::new();
+    for (start, byte) in written.starts().into_iter().take(5).zip([5, 8, 9, 11, 12]) {
+        let mut bytes = written.ahead.clone();
+        bytes[start + byte] ^= 0x80;
+        written.write_ahead(&bytes);
+        match open(written.dir.path()) {
+            Ok(journal) => assert_eq!(frames(&journal, 0), written.frames),
+            Err(Error::Damaged { .. }) => {}
+            Err(other) => panic!("{other}"),
+        }
+    }
+}
+
+#[test]
+fn damage_before_a_later_commit_is_refused_whatever_was_acknowledged() {
+    let written = Written::new();
+    let mut bytes = written.ahead.clone();
+    bytes[written.starts()[2] + 70] ^= 1;
+    written.write_ahead(&bytes);
+    // A power failure may leave an old number here, or none.
+    for acknowledged in [2, 0] {
+        written.acknowledge(acknowledged);
+        assert_eq!(written.damaged(), 3);
+    }
+}
+
+#[test]
+fn damage_in_a_flushed_table_names_a_commit() {
+    let written = Written::new();
+    open(written.dir.path()).unwrap().log.rotate_memtable_and_wait().unwrap();
+    let tables = written.dir.path().join("journal/keyspaces/1/tables");
+    let table = fs::read_dir(tables).unwrap().next().unwrap().unwrap().path();
+    let whole = fs::read(&table).unwrap();
+    let mut bytes = whole.clone();
+    bytes[100] ^= 1;
+    fs::write(&table, bytes).unwrap();
+    let read = open(written.dir.path()).and_then(|journal| journal.read(0, &mut |_, _| Ok(std::ops::ControlFlow::Continue(()))));
+    assert!(matches!(read, Err(Error::Damaged { record: 1..=5, .. })), "{read:?}");
+    fs::write(&table, whole).unwrap();
+    assert_eq!(frames(&open(written.dir.path()).unwrap(), 0), written.frames);
+}
+
+#[test]
+fn a_gap_or_a_bad_frame_names_its_commit() {
+    let written = Written::new();
+    let journal = open(written.dir.path()).unwrap();
+    let read = || journal.read(1, &mut |_, _| Ok(std::ops::ControlFlow::Continue(())));
+    let mut frame = written.frames[2].1.clone();
+    *frame.last_mut().unwrap() ^= 1;
+    journal.log.insert(3_u64.to_be_bytes(), frame).unwrap();
+    assert!(matches!(read(), Err(Error::Damaged { record: 3, .. })));
+    journal.log.remove(3_u64.to_be_bytes()).unwrap();
+    assert!(matches!(read(), Err(Error::Damaged { record: 3, .. })));
+}
+
+#[test]
+fn half_a_snapshot_is_passed_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut world = World::new(partitions());
+    let journal = open(dir.path()).unwrap();
+    for round in 0..3 {
+        for batch in world.busy_day() {
+            journal.append(&batch).unwrap();
+        }
+        if round < 2 {
+            world.snapshots(journal.end()).iter().for_each(|snapshot| journal.save_snapshot(snapshot).unwrap());
+        }
+    }
+    let halves = world.snapshots(journal.end());
+    let key = |snapshot: &Snapshot, chunk: u32| {
+        [&snapshot.partition.0.to_be_bytes()[..], &snapshot.seq.to_be_bytes(), &chunk.to_be_bytes()].concat()
+    };
+    // A crash before the head is written, and a head whose chunk is not there.
+    journal.snapshots.insert(key(&halves[0], 1), &*halves[0].state).unwrap();
+    journal.save_snapshot(&halves[1]).unwrap();
+    journal.snapshots.remove(key(&halves[1], 1)).unwrap();
+    for (partition, whole) in [(0, 2), (1, 1), (2, 2)] {
+        assert_eq!(Journal::snapshots(&journal, PartitionId(partition)).unwrap().len(), whole);
+    }
+    drop(journal);
+    let journal = open(dir.path()).unwrap();
+    assert_eq!(recovered(&journal), world.hashes());
+    // The next save removes the half one.
+    journal.save_snapshot(&halves[0]).unwrap();
+    assert_eq!(Journal::snapshots(&journal, PartitionId(0)).unwrap()[0], halves[0]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_stops_everything_that_writes_until_it_is_opened_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut world = World::new(partitions());
+    let first = world.set_stock("SKU", 5);
+    open(dir.path()).unwrap().append(&first).unwrap();
+    let acknowledged = dir.path().join("acknowledged");
+    fs::remove_file(&acknowledged).unwrap();
+    std::os::unix::fs::symlink("/dev/full", &acknowledged).unwrap();
+
+    let journal = open(dir.path()).unwrap();
+    let second = world.set_stock("SKU", 6);
+    assert!(matches!(journal.append(&second), Err(Error::Full)));
+    assert!(matches!(journal.append(&second), Err(Error::Stopped)));
+    assert!(matches!(journal.project(&[]), Err(Error::Stopped)));
+    assert!(matches!(journal.save_snapshot(&world.snapshots(1)[0]), Err(Error::Stopped)));
+    assert_eq!(frames(&journal, 0), [(1, first.frame())]);
+    drop(journal);
+
+    fs::remove_file(&acknowledged).unwrap();
+    let journal = open(dir.path()).unwrap();
+    // The outcome was unknown: here the commit is in the log, whole.
+    assert_eq!(frames(&journal, 1), [(2, second.frame())]);
+    assert_eq!(journal.append(&world.set_stock("SKU", 7)).unwrap(), 3);
+}
+
+#[test]
+fn data_of_another_format_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(open(dir.path()).unwrap());
+    let description = dir.path().join("holdfast.meta");
+    for text in ["format 2\npartitions 4\n", "", "format 1\n", "format 1\npartitions 0\n"] {
+        fs::write(&description, text).unwrap();
+        assert!(matches!(open(dir.path()), Err(Error::Incompatible(_))), "{text:?}");
+    }
+    fs::remove_file(&description).unwrap();
+    assert!(matches!(open(dir.path()), Err(Error::Incompatible(_))));
+}
+
+/// The database alone would never open a directory whose creation was cut short.
+#[test]
+fn a_creation_that_was_cut_short_begins_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let half = dir.path().join("journal.new");
+    fs::create_dir(&half).unwrap();
+    fs::write(half.join("0.jnl"), b"").unwrap();
+    fs::write(dir.path().join("holdfast.meta.new"), b"form").unwrap();
+    assert_eq!(open(dir.path()).unwrap().end(), 0);
+    assert!(!half.exists());
+}

@@ -1,0 +1,65 @@
+//! The number of the last acknowledged commit, beside the database.
+//!
+//! The database ends its log at the first bytes it cannot parse, as if the rest had never been written. This file tells
+//! the difference between a tail nobody was promised and a record that is gone. Invariant: it is never ahead of the
+//! log, because it is written after the sync. It is not synced itself: it outlives the process, and after a power
+//! failure an older number only makes the check weaker.
+
+use super::failure::file_failed;
+use crate::journal::{Error, LogSeq};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+
+/// Number and checksum.
+const WIDTH: usize = 12;
+
+pub(super) struct Watermark {
+    file: File,
+}
+
+impl Watermark {
+    /// The file and the number in it; 0 for a new file, or one a power failure left without content.
+    pub(super) fn open(path: &Path) -> Result<(Self, LogSeq), Error> {
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+        let file = file.map_err(|error| failed(&error))?;
+        let mut bytes = [0; WIDTH];
+        let acknowledged = match (&file).read_exact(&mut bytes) {
+            Ok(()) => decode(&bytes),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => None,
+            Err(error) => return Err(failed(&error)),
+        };
+        if acknowledged.is_none() && file.metadata().is_ok_and(|file| file.len() > 0) {
+            tracing::warn!("the number of the last acknowledged commit cannot be read: the end of the log is not checked");
+        }
+        Ok((Self { file }, acknowledged.unwrap_or(0)))
+    }
+
+    pub(super) fn set(&self, log: LogSeq) -> Result<(), Error> {
+        let write = || {
+            let mut file = &self.file;
+            file.seek(SeekFrom::Start(0))?;
+            file.write_all(&encode(log))
+        };
+        write().map_err(|error| failed(&error))
+    }
+}
+
+fn failed(error: &io::Error) -> Error {
+    file_failed("the number of the last acknowledged commit", error)
+}
+
+fn encode(log: LogSeq) -> [u8; WIDTH] {
+    let mut bytes = [0; WIDTH];
+    let number = log.to_le_bytes();
+    bytes[..8].copy_from_slice(&number);
+    bytes[8..].copy_from_slice(&crc32fast::hash(&number).to_le_bytes());
+    bytes
+}
+
+fn decode(bytes: &[u8; WIDTH]) -> Option<LogSeq> {
+    let mut number = [0; 8];
+    number.copy_from_slice(&bytes[..8]);
+    let log = LogSeq::from_le_bytes(number);
+    (encode(log) == *bytes).then_some(log)
+}

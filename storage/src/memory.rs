@@ -1,0 +1,129 @@
+//! A journal in memory, for tests and for servers that may forget.
+//!
+//! Invariant: it keeps the contract of [`crate::journal`] for as long as the value lives, and nothing longer. "Durable"
+//! here means: as long as the process.
+
+use crate::journal::{Error, Journal, LogSeq, Row, Snapshot, Table, Visit};
+use holdfast_engine::Causality;
+use holdfast_engine::codec::Batch;
+use holdfast_engine::ids::{PartitionId, Partitions};
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+/// Snapshots kept of each partition.
+const KEPT: usize = 2;
+
+/// See the module.
+#[derive(Debug)]
+pub struct MemoryJournal {
+    partitions: Partitions,
+    kept: RwLock<Kept>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    /// The frame of commit `n` is at `n - 1`.
+    frames: Vec<Arc<[u8]>>,
+    /// Newest first.
+    snapshots: BTreeMap<PartitionId, Vec<Snapshot>>,
+    tables: BTreeMap<Table, BTreeMap<Vec<u8>, Vec<u8>>>,
+}
+
+impl MemoryJournal {
+    pub fn new(partitions: Partitions) -> Self {
+        Self { partitions, kept: RwLock::default() }
+    }
+
+    // A panic elsewhere cannot leave `Kept` half changed: every change is one call into a collection.
+    fn reading(&self) -> RwLockReadGuard<'_, Kept> {
+        self.kept.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn writing(&self) -> RwLockWriteGuard<'_, Kept> {
+        self.kept.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn frame(&self, log: LogSeq) -> Option<Arc<[u8]>> {
+        let index = usize::try_from(log.checked_sub(1)?).ok()?;
+        self.reading().frames.get(index).cloned()
+    }
+}
+
+impl Journal for MemoryJournal {
+    fn causality(&self) -> Causality {
+        Causality::OneLog
+    }
+
+    fn partitions(&self) -> Partitions {
+        self.partitions
+    }
+
+    fn append(&self, batch: &Batch) -> Result<LogSeq, Error> {
+        let frame = batch.frame();
+        let mut kept = self.writing();
+        kept.frames.push(frame.into());
+        Ok(kept.frames.len() as LogSeq)
+    }
+
+    fn end(&self) -> LogSeq {
+        self.reading().frames.len() as LogSeq
+    }
+
+    fn read(&self, after: LogSeq, visit: &mut Visit<'_>) -> Result<(), Error> {
+        for log in after + 1..=self.end() {
+            // The lock is not held during the visit: a visitor may write.
+            let Some(frame) = self.frame(log) else { break };
+            if visit(log, &frame)?.is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn save_snapshot(&self, snapshot: &Snapshot) -> Result<(), Error> {
+        let mut kept = self.writing();
+        let snapshots = kept.snapshots.entry(snapshot.partition).or_default();
+        snapshots.retain(|older| older.seq != snapshot.seq);
+        snapshots.push(snapshot.clone());
+        snapshots.sort_by_key(|kept| std::cmp::Reverse(kept.seq));
+        snapshots.truncate(KEPT);
+        Ok(())
+    }
+
+    fn snapshots(&self, partition: PartitionId) -> Result<Vec<Snapshot>, Error> {
+        Ok(self.reading().snapshots.get(&partition).cloned().unwrap_or_default())
+    }
+
+    fn project(&self, rows: &[Row]) -> Result<(), Error> {
+        let mut kept = self.writing();
+        for Row { table, key, value } in rows {
+            kept.tables.entry(*table).or_default().insert(key.clone(), value.clone());
+        }
+        Ok(())
+    }
+
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        let kept = self.reading();
+        Ok(kept.tables.get(&table).and_then(|rows| rows.get(key)).cloned())
+    }
+
+    fn scan(&self, table: Table, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Row>, Error> {
+        if from >= to {
+            return Ok(Vec::new());
+        }
+        let kept = self.reading();
+        let rows = kept.tables.get(&table).into_iter();
+        let rows = rows.flat_map(|rows| rows.range(from.to_vec()..to.to_vec())).take(limit);
+        Ok(rows.map(|(key, value)| Row { table, key: key.clone(), value: value.clone() }).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    crate::conformance!({
+        let journal: Arc<dyn Journal> = Arc::new(MemoryJournal::new(crate::conformance::partitions()));
+        move || journal.clone()
+    });
+}

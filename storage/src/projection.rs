@@ -1,0 +1,48 @@
+//! What left memory, and who writes it: closed orders, idempotency keys, movements of stock.
+//!
+//! The projector is one thread behind a queue. Invariant: an archive is reported only when it is durable, and the
+//! position in the log moves in the same write as the movements read up to it, so a crash at any moment repeats work and
+//! never loses or doubles any. Everything here could be lost and made again from the log, closed orders apart: those it
+//! reports may leave the memory of their partition, with the fact of it in the log.
+
+mod holds;
+mod movements;
+mod projector;
+
+pub use movements::{Movement, MovementKind};
+pub use projector::{Archived, Flushed, Notice, Notify, Options, Projector};
+
+use crate::journal::{Error, Journal, Table};
+use holdfast_engine::codec;
+use holdfast_engine::event::{KeptAnswer, OrderRecord};
+use holdfast_engine::ids::{Fingerprint, KeyHash, OrderId, Sku};
+use std::sync::Arc;
+
+/// The history of a closed order.
+///
+/// # Errors
+/// If the store cannot be read.
+pub fn order(journal: &dyn Journal, id: OrderId) -> Result<Option<Vec<OrderRecord>>, Error> {
+    let row = journal.get(Table::Orders, &id.bytes())?;
+    Ok(row.map(|row| codec::decode_history(&row)).transpose()?)
+}
+
+/// What an idempotency key is bound to.
+///
+/// # Errors
+/// If the store cannot be read.
+pub fn key(journal: &dyn Journal, hash: KeyHash) -> Result<Option<(Fingerprint, Arc<KeptAnswer>)>, Error> {
+    let row = journal.get(Table::Keys, &hash.0)?;
+    Ok(row.map(|row| codec::decode_key(&row)).transpose()?)
+}
+
+/// Up to `limit` movements of a SKU after number `after`, in order.
+///
+/// # Errors
+/// If the store cannot be read.
+pub fn movements(journal: &dyn Journal, sku: &Sku, after: u64, limit: usize) -> Result<Vec<Movement>, Error> {
+    movements::page(journal, sku, after, limit)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,314 @@
+//! The thread that writes the projections, and the handle to it.
+//!
+//! Invariants: one writer; nothing is reported before it is durable; after the first failure nothing is written or
+//! reported any more. What is queued when the last handle goes is not written: it is archived again after the next
+//! start, and the log is still there.
+
+use super::holds::Holds;
+use super::movements::{self, Movement};
+use crate::journal::{Error, Journal, LogSeq, Row, Table};
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, unbounded};
+use holdfast_engine::codec;
+use holdfast_engine::effect::Archive;
+use holdfast_engine::event::Event;
+use holdfast_engine::ids::{KeyHash, OrderId, PartitionId, Sku};
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// Row of [`Table::Meta`] that says up to which commit movements are written.
+const POSITION: &[u8] = b"movements";
+/// Movements gathered for one write.
+const PIECE: usize = 16 * 1024;
+
+/// Knobs of the projector. All trade the freshness of projections against work taken from the hot path.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Closed orders and keys leave memory in batches this far apart. Longer: fewer syncs, more closed orders in memory.
+    pub archive_interval: Duration,
+    /// How far movements may be behind the log.
+    pub movement_interval: Duration,
+    /// A batch of archives is written early when it is this large.
+    pub max_archives: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { archive_interval: Duration::from_millis(100), movement_interval: Duration::from_millis(500), max_archives: 4096 }
+    }
+}
+
+/// What is durable in the projections and may leave the memory of its partition.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Archived {
+    pub partition: PartitionId,
+    /// With the number of facts written.
+    pub orders: Vec<(OrderId, usize)>,
+    pub keys: Vec<KeyHash>,
+}
+
+/// What the projector tells.
+#[derive(Clone, Debug)]
+pub enum Notice {
+    Archived(Archived),
+    /// Nothing is projected any more. Nothing is lost: what was not reported stays in memory.
+    Failed(Arc<Error>),
+}
+
+/// Called on the projector's thread; must not block.
+pub type Notify = Box<dyn Fn(Notice) + Send>;
+
+/// Called once: with the commit up to which movements are written.
+pub type Flushed = Box<dyn FnOnce(Result<LogSeq, Arc<Error>>) + Send>;
+
+enum Input {
+    Archive(Archive),
+    Committed,
+    Flush(Flushed),
+}
+
+#[derive(Debug)]
+struct Progress {
+    committed: AtomicU64,
+    /// Whether [`Input::Committed`] is on its way: one is enough however many commits there are.
+    told: AtomicBool,
+}
+
+/// Hands work to the projector. Cheap to clone; the thread ends when the last clone is gone.
+#[derive(Clone)]
+pub struct Projector {
+    queue: Sender<Input>,
+    progress: Arc<Progress>,
+}
+
+impl Projector {
+    /// Starts the thread. It first takes up what was committed and not yet projected.
+    ///
+    /// # Errors
+    /// If the thread cannot be started.
+    pub fn start(journal: Arc<dyn Journal>, options: Options, notify: Notify) -> std::io::Result<(Self, JoinHandle<()>)> {
+        // Bounded by the orders in memory: each is in here at most once.
+        let (queue, inbox) = unbounded();
+        let progress = Arc::new(Progress { committed: AtomicU64::new(journal.end()), told: AtomicBool::new(true) });
+        let worker = Worker::new(journal, options, notify, inbox, progress.clone());
+        let thread = std::thread::Builder::new().name("projector".to_owned()).spawn(move || worker.run())?;
+        Ok((Self { queue, progress }, thread))
+    }
+
+    /// Queues a closed thing. It is reported when it is durable.
+    pub fn archive(&self, archive: Archive) {
+        // After the end of the thread nothing is archived any more, and the order stays where it is.
+        self.queue.send(Input::Archive(archive)).unwrap_or_default();
+    }
+
+    /// The log is durable up to `log`.
+    pub fn committed(&self, log: LogSeq) {
+        self.progress.committed.fetch_max(log, Ordering::SeqCst);
+        if !self.progress.told.swap(true, Ordering::SeqCst) {
+            self.queue.send(Input::Committed).unwrap_or_default();
+        }
+    }
+
+    /// Writes everything queued and every movement committed before this call at once, then calls `flushed`.
+    pub fn flush(&self, flushed: Flushed) {
+        if let Err(refused) = self.queue.send(Input::Flush(flushed))
+            && let Input::Flush(flushed) = refused.0
+        {
+            flushed(Err(Arc::new(Error::Stopped)));
+        }
+    }
+}
+
+struct Worker {
+    journal: Arc<dyn Journal>,
+    options: Options,
+    notify: Notify,
+    inbox: Receiver<Input>,
+    progress: Arc<Progress>,
+    archives: Vec<Archive>,
+    archives_due: Instant,
+    /// Whether there may be commits after the position of the tail.
+    behind: bool,
+    movements_due: Instant,
+    flushes: Vec<Flushed>,
+    lag: metrics::Gauge,
+}
+
+impl Worker {
+    fn new(journal: Arc<dyn Journal>, options: Options, notify: Notify, inbox: Receiver<Input>, progress: Arc<Progress>) -> Self {
+        let now = Instant::now();
+        let lag = metrics::gauge!("projection_lag_commits");
+        let (archives, flushes) = (Vec::new(), Vec::new());
+        let (archives_due, movements_due) = (now, now);
+        Self { journal, options, notify, inbox, progress, archives, archives_due, behind: true, movements_due, flushes, lag }
+    }
+
+    fn run(mut self) {
+        let worked = Tail::load(&*self.journal).and_then(|mut tail| self.work(&mut tail));
+        if let Err(error) = worked {
+            self.fail(error);
+        }
+    }
+
+    /// Returns when nobody can ask for anything any more.
+    fn work(&mut self, tail: &mut Tail) -> Result<(), Error> {
+        while self.wait() {
+            self.take_queued();
+            let now = Instant::now();
+            let flush = !self.flushes.is_empty();
+            let full = self.archives.len() >= self.options.max_archives;
+            if !self.archives.is_empty() && (full || flush || now >= self.archives_due) {
+                self.write_archives()?;
+                self.archives_due = Instant::now() + self.options.archive_interval;
+            }
+            if flush || (self.behind && now >= self.movements_due) {
+                self.write_movements(tail, flush)?;
+            }
+            self.flushes.drain(..).for_each(|flushed| flushed(Ok(tail.position)));
+        }
+        Ok(())
+    }
+
+    /// Waits for something to do. False if there never will be.
+    fn wait(&mut self) -> bool {
+        let archives = (!self.archives.is_empty()).then_some(self.archives_due);
+        let movements = self.behind.then_some(self.movements_due);
+        let received = match [archives, movements].into_iter().flatten().min() {
+            Some(due) => self.inbox.recv_deadline(due),
+            None => self.inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        };
+        match received {
+            Ok(input) => self.take(input),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return false,
+        }
+        true
+    }
+
+    fn take_queued(&mut self) {
+        while self.archives.len() < self.options.max_archives {
+            let Ok(input) = self.inbox.try_recv() else { break };
+            self.take(input);
+        }
+    }
+
+    fn take(&mut self, input: Input) {
+        match input {
+            Input::Archive(archive) => self.archives.push(archive),
+            Input::Committed => self.behind = true,
+            Input::Flush(flushed) => self.flushes.push(flushed),
+        }
+    }
+
+    fn write_archives(&mut self) -> Result<(), Error> {
+        let archives = std::mem::take(&mut self.archives);
+        let rows: Vec<Row> = archives.iter().map(row_of).collect();
+        self.journal.project(&rows)?;
+        metrics::counter!("archived_total").increment(archives.len() as u64);
+        by_partition(&archives).into_values().for_each(|archived| (self.notify)(Notice::Archived(archived)));
+        Ok(())
+    }
+
+    /// Writes the next piece of movements, or all of them. After a piece it is the turn of the archives again.
+    fn write_movements(&mut self, tail: &mut Tail, all: bool) -> Result<(), Error> {
+        // Before the target is read: a commit told later is told anew.
+        self.progress.told.store(false, Ordering::SeqCst);
+        let target = self.progress.committed.load(Ordering::SeqCst).max(if all { self.journal.end() } else { 0 });
+        while tail.position < target {
+            self.lag.set((target - tail.position) as f64);
+            let rows = tail.advance(&*self.journal)?;
+            self.journal.project(&rows)?;
+            if !all {
+                break;
+            }
+        }
+        self.behind = tail.position < target;
+        let pause = if self.behind { Duration::ZERO } else { self.options.movement_interval };
+        self.movements_due = Instant::now() + pause;
+        self.lag.set(target.saturating_sub(tail.position) as f64);
+        Ok(())
+    }
+
+    fn fail(mut self, error: Error) {
+        tracing::error!(%error, "the projections failed: nothing leaves memory until the next start");
+        let error = Arc::new(error);
+        (self.notify)(Notice::Failed(error.clone()));
+        self.flushes.drain(..).for_each(|flushed| flushed(Err(error.clone())));
+        while let Ok(input) = self.inbox.recv() {
+            if let Input::Flush(flushed) = input {
+                flushed(Err(error.clone()));
+            }
+        }
+    }
+}
+
+fn row_of(archive: &Archive) -> Row {
+    match archive {
+        Archive::Order { order, history, .. } => {
+            Row { table: Table::Orders, key: order.bytes().to_vec(), value: codec::encode_history(history) }
+        }
+        Archive::Key { key, fingerprint, answer, .. } => {
+            Row { table: Table::Keys, key: key.0.to_vec(), value: codec::encode_key(*fingerprint, answer) }
+        }
+    }
+}
+
+fn by_partition(archives: &[Archive]) -> BTreeMap<PartitionId, Archived> {
+    let mut reports = BTreeMap::new();
+    for archive in archives {
+        let (Archive::Order { partition, .. } | Archive::Key { partition, .. }) = archive;
+        let empty = || Archived { partition: *partition, orders: Vec::new(), keys: Vec::new() };
+        let report = reports.entry(*partition).or_insert_with(empty);
+        match archive {
+            Archive::Order { order, history, .. } => report.orders.push((*order, history.len())),
+            Archive::Key { key, .. } => report.keys.push(*key),
+        }
+    }
+    reports
+}
+
+/// Follows the log and makes movements of it.
+struct Tail {
+    position: LogSeq,
+    holds: Holds,
+}
+
+impl Tail {
+    fn load(journal: &dyn Journal) -> Result<Self, Error> {
+        let row = journal.get(Table::Meta, POSITION)?;
+        let position = row.map(|row| codec::decode(&row)).transpose()?.unwrap_or(0);
+        Ok(Self { position, holds: Holds::load(journal)? })
+    }
+
+    /// Reads some commits on. The rows take the projections there, all of them or none.
+    fn advance(&mut self, journal: &dyn Journal) -> Result<Vec<Row>, Error> {
+        let mut gathered: BTreeMap<Sku, Vec<Movement>> = BTreeMap::new();
+        let mut count = 0;
+        journal.read(self.position, &mut |log, frame| {
+            count +=
+                self.gather(frame, &mut gathered).map_err(|error| Error::Damaged { record: log, reason: error.to_string() })?;
+            self.position = log;
+            Ok(if count < PIECE { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+        })?;
+        let mut rows = movements::rows(&gathered);
+        rows.extend(self.holds.rows());
+        rows.push(Row { table: Table::Meta, key: POSITION.to_vec(), value: codec::encode(&self.position) });
+        Ok(rows)
+    }
+
+    fn gather(&mut self, frame: &[u8], gathered: &mut BTreeMap<Sku, Vec<Movement>>) -> Result<usize, codec::Error> {
+        let mut count = 0;
+        for entry in codec::read_frame(frame)? {
+            let record = entry?.decode()?;
+            if let Event::Stock { sku, fact } = record.event {
+                let movements = movements::of_fact(&sku, record.at, &fact, &mut self.holds);
+                count += movements.len();
+                gathered.entry(sku).or_default().extend(movements);
+            }
+        }
+        Ok(count)
+    }
+}

@@ -1,0 +1,417 @@
+//! The projector over a journal that forgets with the process: what survives a crash is what the journal has.
+
+use super::*;
+use crate::conformance::{FaultyJournal, World, partitions};
+use crate::journal::{LogSeq, Row};
+use crate::memory::MemoryJournal;
+use crossbeam::channel::{Receiver, unbounded};
+use holdfast_engine::codec::Batch;
+use holdfast_engine::effect::Archive;
+use holdfast_engine::event::{Allocation, Bucket, Event, Record, ReleaseCause, StockFact};
+use holdfast_engine::ids::{HoldKey, Label, Location, PartitionId};
+use holdfast_engine::quantity::Quantity;
+use holdfast_engine::time::Timestamp;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+const AT_ONCE: Options = Options { archive_interval: Duration::ZERO, movement_interval: Duration::ZERO, max_archives: 4096 };
+
+/// A projector and what it told. Stopping it is the crash: it writes nothing more.
+struct Running {
+    projector: Projector,
+    notices: Receiver<Notice>,
+    thread: JoinHandle<()>,
+}
+
+impl Running {
+    fn over(journal: &Arc<dyn Journal>) -> Self {
+        Self::with(journal, AT_ONCE)
+    }
+
+    fn with(journal: &Arc<dyn Journal>, options: Options) -> Self {
+        let (tell, notices) = unbounded();
+        let notify = Box::new(move |notice| tell.send(notice).unwrap_or_default());
+        let (projector, thread) = Projector::start(journal.clone(), options, notify).unwrap();
+        Self { projector, notices, thread }
+    }
+
+    fn flush(&self) -> Result<LogSeq, Arc<Error>> {
+        let (tell, told) = unbounded();
+        self.projector.flush(Box::new(move |outcome| tell.send(outcome).unwrap_or_default()));
+        told.recv().unwrap()
+    }
+
+    fn archive(&self, archives: &[Archive]) {
+        archives.iter().for_each(|archive| self.projector.archive(archive.clone()));
+        self.flush().unwrap();
+    }
+
+    fn archived(&self) -> Vec<Archived> {
+        let archived = self.notices.try_iter().map(|notice| match notice {
+            Notice::Archived(archived) => archived,
+            Notice::Failed(error) => panic!("{error}"),
+        });
+        archived.collect()
+    }
+
+    fn stop(self) {
+        drop(self.projector);
+        self.thread.join().unwrap();
+    }
+}
+
+fn memory() -> Arc<dyn Journal> {
+    Arc::new(MemoryJournal::new(partitions()))
+}
+
+/// A world with one confirmed order, and what closed in it.
+fn closed_order(journal: &dyn Journal) -> (World, OrderId, Vec<Archive>) {
+    let mut world = World::new(partitions());
+    journal.append(&world.set_stock("SKU", 10)).unwrap();
+    let (order, batch) = world.place(&["SKU"], 12);
+    journal.append(&batch).unwrap();
+    journal.append(&world.confirm(order)).unwrap();
+    let archives = world.take_archives();
+    (world, order, archives)
+}
+
+#[test]
+fn a_closed_order_is_read_back_once_it_is_reported() {
+    let journal = memory();
+    let (mut world, id, archives) = closed_order(&*journal);
+    let history = world.partition_of(id).order(id).unwrap().history.clone();
+    let running = Running::over(&journal);
+    running.archive(&archives);
+
+    let archived = running.archived();
+    assert_eq!(archived, [Archived { partition: id.partition(), orders: vec![(id, history.len())], keys: vec![] }]);
+    assert_eq!(order(&*journal, id).unwrap(), Some(history));
+    world.archived(archived[0].clone());
+    assert!(world.partition_of(id).order(id).is_none());
+}
+
+#[test]
+fn what_was_never_archived_is_not_there() {
+    let journal = memory();
+    assert_eq!(order(&*journal, OrderId::from_bytes([0; 16])).unwrap(), None);
+    assert_eq!(key(&*journal, KeyHash([0; 16])).unwrap(), None);
+}
+
+#[test]
+fn a_key_is_read_back_with_its_fingerprint() {
+    let journal = memory();
+    let running = Running::over(&journal);
+    let (hash, fingerprint) = (KeyHash([7; 16]), Fingerprint(9));
+    let request_id = holdfast_engine::ids::RequestId::new("r").unwrap();
+    let answer = Arc::new(KeptAnswer::PaymentRefused { request_id, state: "expired".to_owned() });
+    running.archive(&[Archive::Key { partition: PartitionId(3), key: hash, fingerprint, answer: answer.clone() }]);
+    assert_eq!(key(&*journal, hash).unwrap(), Some((fingerprint, answer)));
+    assert_eq!(running.archived(), [Archived { partition: PartitionId(3), orders: vec![], keys: vec![hash] }]);
+}
+
+/// The process died after the rows were durable and before the partition knew.
+#[test]
+fn the_same_archive_after_a_crash_changes_nothing() {
+    let journal = memory();
+    let (world, id, archives) = closed_order(&*journal);
+    let before = Running::over(&journal);
+    before.archive(&archives);
+    let reported = before.archived();
+    before.stop();
+
+    let after = Running::over(&journal);
+    after.archive(&archives);
+    assert_eq!(after.archived(), reported);
+    assert_eq!(order(&*journal, id).unwrap().as_ref(), Some(&world.partition_of(id).order(id).unwrap().history));
+}
+
+#[test]
+fn each_partition_is_told_once_a_batch() {
+    let journal = memory();
+    let mut world = World::new(partitions());
+    world.set_stock("SKU", 1000);
+    for _ in 0..40 {
+        let (order, _) = world.place(&["SKU"], 1);
+        world.confirm(order);
+    }
+    let archives = world.take_archives();
+    let waits = Options { archive_interval: Duration::from_secs(3600), ..AT_ONCE };
+    let running = Running::with(&journal, waits);
+    // The first write may be of any part of them; the rest waits for the flush.
+    running.archive(&archives);
+    let archived = running.archived();
+    assert_eq!(archived.iter().map(|archived| archived.orders.len()).sum::<usize>(), 40);
+    assert!(archived.len() <= 2 * usize::from(partitions().count()), "{}", archived.len());
+}
+
+#[test]
+fn after_a_failure_nothing_is_reported_and_a_flush_says_so() {
+    let faulty = Arc::new(FaultyJournal::new(memory()));
+    let journal: Arc<dyn Journal> = faulty.clone();
+    let (_, id, archives) = closed_order(&*journal);
+    let running = Running::over(&journal);
+    running.flush().unwrap();
+    faulty.fill_after_projects(0);
+    archives.iter().for_each(|archive| running.projector.archive(archive.clone()));
+    assert!(matches!(&*running.flush().unwrap_err(), Error::Full));
+    archives.iter().for_each(|archive| running.projector.archive(archive.clone()));
+    assert!(running.flush().is_err());
+    let notices: Vec<Notice> = running.notices.try_iter().collect();
+    assert!(matches!(&notices[..], [Notice::Failed(error)] if matches!(**error, Error::Full)), "{notices:?}");
+    assert_eq!(order(&*journal, id).unwrap(), None);
+}
+
+fn sku(text: &str) -> Sku {
+    Sku::new(text).unwrap()
+}
+
+fn location(text: &str) -> Location {
+    Location::new(text).unwrap()
+}
+
+fn hold(number: u8) -> HoldKey {
+    HoldKey { order: OrderId::from_bytes([number; 16]), generation: 0 }
+}
+
+fn taken(from: &[(&str, u32)]) -> Vec<Allocation> {
+    from.iter().map(|(name, units)| Allocation { location: location(name), quantity: Quantity(*units) }).collect()
+}
+
+/// A commit of facts of one SKU, as partition 0 would write them.
+struct Facts {
+    journal: Arc<dyn Journal>,
+    seq: u64,
+}
+
+impl Facts {
+    fn over(journal: &Arc<dyn Journal>) -> Self {
+        Self { journal: journal.clone(), seq: 0 }
+    }
+
+    fn commit(&mut self, of: &str, facts: Vec<StockFact>) -> LogSeq {
+        let mut batch = Batch::default();
+        for fact in facts {
+            self.seq += 1;
+            let event = Event::Stock { sku: sku(of), fact };
+            batch.push(PartitionId(0), &Record { seq: self.seq, at: Timestamp(self.seq), event });
+        }
+        self.journal.append(&batch).unwrap()
+    }
+}
+
+fn set(version: u64, delta: i64) -> StockFact {
+    let on_hand = Quantity(100);
+    StockFact::Set { location: location("north"), on_hand, safety_stock: Quantity(0), priority: 0, delta, version }
+}
+
+fn place(number: u8, from: &[(&str, u32)], version: u64) -> StockFact {
+    StockFact::HoldPlaced { hold: hold(number), step: 1, allocations: taken(from), ask_at: Timestamp(0), version }
+}
+
+fn commit(number: u8, version: u64) -> StockFact {
+    StockFact::HoldCommitted { hold: hold(number), version }
+}
+
+type Short = (u64, MovementKind, Option<&'static str>, i64);
+
+fn short(movements: &[Movement]) -> Vec<Short> {
+    let place =
+        |movement: &Movement| movement.location.as_ref().map(|name| if name.as_str() == "north" { "north" } else { "south" });
+    movements.iter().map(|movement| (movement.seq, movement.kind, place(movement), movement.quantity)).collect()
+}
+
+#[test]
+fn every_fact_makes_one_movement_a_location() {
+    let journal = memory();
+    let both = [("north", 2), ("south", 3)];
+    let reason = Label::new("broken").unwrap();
+    let adjusted = StockFact::Adjusted {
+        location: location("north"),
+        bucket: Bucket::Damaged,
+        delta: -4,
+        reason: reason.clone(),
+        reference: None,
+        version: 2,
+    };
+    Facts::over(&journal).commit(
+        "SKU",
+        vec![
+            set(1, 100),
+            adjusted,
+            StockFact::ThresholdSet { threshold: Quantity(7), version: 3 },
+            place(1, &both, 5),
+            StockFact::LevelCrossed { level: holdfast_engine::event::Level::Low, available: 1 },
+            StockFact::HoldPinned { hold: hold(1), step: 2, version: 7 },
+            StockFact::HoldUnpinned { hold: hold(1), step: 3, version: 9 },
+            commit(1, 11),
+            StockFact::HoldForbidden { hold: hold(9) },
+            place(2, &both[..1], 12),
+            StockFact::HoldReleased { hold: hold(2), cause: ReleaseCause::Expired, version: 13 },
+            place(3, &both[1..], 14),
+            StockFact::HoldReleased { hold: hold(3), cause: ReleaseCause::Released, version: 15 },
+        ],
+    );
+    Running::over(&journal).flush().unwrap();
+    let all = movements(&*journal, &sku("SKU"), 0, 100).unwrap();
+    use MovementKind::*;
+    let expected: [Short; 15] = [
+        (1, Set, Some("north"), 100),
+        (2, Adjusted, Some("north"), -4),
+        (3, ThresholdSet, None, 7),
+        (4, Held, Some("north"), 2),
+        (5, Held, Some("south"), 3),
+        (6, Pinned, Some("north"), 2),
+        (7, Pinned, Some("south"), 3),
+        (8, Unpinned, Some("north"), 2),
+        (9, Unpinned, Some("south"), 3),
+        (10, Committed, Some("north"), 2),
+        (11, Committed, Some("south"), 3),
+        (12, Held, Some("north"), 2),
+        (13, Expired, Some("north"), 2),
+        (14, Held, Some("south"), 3),
+        (15, Released, Some("south"), 3),
+    ];
+    assert_eq!(short(&all), expected);
+    assert_eq!((all[1].bucket, all[1].reason.clone(), all[1].order), (Some(Bucket::Damaged), Some(reason), None));
+    assert_eq!((all[3].at, all[3].order), (Timestamp(4), Some(hold(1).order)));
+}
+
+#[test]
+fn the_movements_of_real_events_are_numbered_up_to_the_version_of_their_sku() {
+    let journal = memory();
+    let mut world = World::new(partitions());
+    for batch in world.busy_day() {
+        journal.append(&batch).unwrap();
+    }
+    Running::over(&journal).flush().unwrap();
+    for n in 0..12 {
+        let name = sku(&format!("SKU-{n}"));
+        let numbers: Vec<u64> = movements(&*journal, &name, 0, 1000).unwrap().iter().map(|movement| movement.seq).collect();
+        assert_eq!(numbers, (1..=world.version_of(&name)).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn movements_are_paged_from_inside_a_row_and_over_many() {
+    let journal = memory();
+    let mut facts = Facts::over(&journal);
+    let running = Running::over(&journal);
+    facts.commit("SKU", (1..=1000).map(|version| set(version, 1)).collect());
+    facts.commit("SKU.2", vec![set(1, 5)]);
+    running.flush().unwrap();
+    // Short rows, as a slow trickle makes them.
+    for version in 1001..=1600 {
+        facts.commit("SKU", vec![set(version, 1)]);
+        running.flush().unwrap();
+    }
+    let page = |after, limit| -> Vec<u64> {
+        movements(&*journal, &sku("SKU"), after, limit).unwrap().iter().map(|movement| movement.seq).collect()
+    };
+    for (after, limit) in [(0, 5), (255, 3), (256, 3), (300, 300), (999, 2), (1000, 600), (1599, 5)] {
+        let last = (after + limit as u64).min(1600);
+        assert_eq!(page(after, limit), (after + 1..=last).collect::<Vec<_>>(), "after {after}");
+    }
+    assert_eq!(page(0, 5000).len(), 1600);
+    assert_eq!(page(1600, 5), []);
+    assert_eq!(page(u64::MAX, 5), []);
+    assert_eq!(page(0, 0), []);
+}
+
+#[test]
+fn rows_of_a_replay_that_overlap_give_each_movement_once() {
+    let journal = memory();
+    let row = |numbers: std::ops::RangeInclusive<u64>| {
+        let movement = |seq| Movement {
+            seq,
+            at: Timestamp(0),
+            kind: MovementKind::Set,
+            location: None,
+            bucket: None,
+            quantity: 1,
+            order: None,
+            reason: None,
+            reference: None,
+        };
+        let key = super::movements::row_key(&sku("SKU"), *numbers.start());
+        Row { table: Table::Movements, key, value: codec::encode(&numbers.map(movement).collect::<Vec<_>>()) }
+    };
+    journal.project(&[row(1..=10), row(5..=7), row(6..=12), row(13..=14)]).unwrap();
+    for after in 0..14 {
+        let numbers: Vec<u64> =
+            movements(&*journal, &sku("SKU"), after, 99).unwrap().iter().map(|movement| movement.seq).collect();
+        assert_eq!(numbers, (after + 1..=14).collect::<Vec<_>>());
+    }
+}
+
+fn hold_rows(journal: &dyn Journal) -> (usize, usize) {
+    let rows = journal.scan(Table::Meta, b"hold/", b"hold0", 1000).unwrap();
+    (rows.len(), rows.iter().filter(|row| !row.value.is_empty()).count())
+}
+
+/// The hold was placed before the crash and resolved while the projector was behind: no partition knows it any more.
+#[test]
+fn a_hold_keeps_its_units_over_a_crash_of_the_projector() {
+    let journal = memory();
+    let mut facts = Facts::over(&journal);
+    let before = Running::over(&journal);
+    facts.commit("SKU", vec![set(1, 100), place(1, &[("north", 2), ("south", 3)], 3), place(2, &[("south", 1)], 4)]);
+    before.flush().unwrap();
+    before.stop();
+    facts.commit("SKU", vec![commit(1, 6)]);
+
+    let after = Running::over(&journal);
+    facts.commit("SKU", vec![StockFact::HoldPinned { hold: hold(2), step: 1, version: 7 }]);
+    after.flush().unwrap();
+    let committed = movements(&*journal, &sku("SKU"), 4, 10).unwrap();
+    use MovementKind::*;
+    let expected = [(5, Committed, Some("north"), 2), (6, Committed, Some("south"), 3), (7, Pinned, Some("south"), 1)];
+    assert_eq!(short(&committed), expected);
+}
+
+#[test]
+fn rows_of_resolved_holds_are_used_again() {
+    let journal = memory();
+    let mut facts = Facts::over(&journal);
+    let mut version = 0;
+    for round in 0..20_u8 {
+        // A new projector each round: the slots are known from the rows alone.
+        let running = Running::over(&journal);
+        let (a, b, c) = (round * 3, round * 3 + 1, round * 3 + 2);
+        facts.commit("SKU", vec![place(a, &[("north", 1)], version + 1), place(b, &[("north", 1)], version + 2)]);
+        running.flush().unwrap();
+        facts.commit("SKU", vec![commit(a, version + 3), place(c, &[("south", 1)], version + 4)]);
+        running.flush().unwrap();
+        assert_eq!(hold_rows(&*journal), (2, 2));
+        facts.commit("SKU", vec![commit(b, version + 5), commit(c, version + 6)]);
+        running.flush().unwrap();
+        assert_eq!(hold_rows(&*journal), (2, 0));
+        version += 6;
+        running.stop();
+    }
+    assert_eq!(movements(&*journal, &sku("SKU"), 0, 1000).unwrap().len(), 120);
+}
+
+#[test]
+fn a_hold_that_ends_within_one_write_has_no_row() {
+    let journal = memory();
+    Facts::over(&journal).commit("SKU", vec![place(1, &[("north", 1)], 1), commit(1, 2)]);
+    Running::over(&journal).flush().unwrap();
+    assert_eq!(hold_rows(&*journal), (0, 0));
+    assert_eq!(movements(&*journal, &sku("SKU"), 0, 10).unwrap().len(), 2);
+}
+
+/// Nobody asks for a flush here: being told of progress is enough. The archive behind it tells when it is done.
+#[test]
+fn commits_told_are_projected_without_a_flush() {
+    let journal = memory();
+    let (_, _, archives) = closed_order(&*journal);
+    let running = Running::over(&journal);
+    running.flush().unwrap();
+    let log = Facts::over(&journal).commit("OTHER", vec![set(1, 1)]);
+    running.projector.committed(log);
+    while movements(&*journal, &sku("OTHER"), 0, 10).unwrap().is_empty() {
+        // Each report shows that the thread has been round once more.
+        running.projector.archive(archives[0].clone());
+        assert!(matches!(running.notices.recv().unwrap(), Notice::Archived(_)));
+    }
+}

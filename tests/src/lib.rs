@@ -1,0 +1,3 @@
+//! The suites of Holdfast that need more than one crate. [`simulation`] runs the whole engine in one thread, from a seed.
+
+pub mod simulation;

@@ -1,0 +1,80 @@
+//! What is going to happen: a heap of moments with the tie between equal ones drawn from the seed.
+
+use super::client::Asked;
+use holdfast_engine::answer::Reply;
+use holdfast_engine::effect::{Archive, ProviderCall};
+use holdfast_engine::ids::{AttemptId, PartitionId, Seq, Ticket};
+use holdfast_engine::message::Body;
+use holdfast_engine::order::Outcome;
+use holdfast_engine::partition::ProviderResult;
+use holdfast_storage::Snapshot;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+/// Simulated microseconds since the run began.
+pub type Micros = u64;
+
+/// Number of a life of the process or of a shard: what belongs to an earlier life never arrives.
+pub type Life = u64;
+
+#[derive(Debug)]
+pub enum Happening {
+    /// The workload makes its next operation.
+    NextOperation,
+    /// A client sends what it decided to send.
+    Send(Box<Asked>),
+    RequestArrives(Ticket),
+    /// The client gives up waiting, or hears that nobody listens.
+    ClientGivesUp(Ticket),
+    ReplyArrives(Box<Reply>),
+    /// A message between partitions, with the state its sender had.
+    Deliver { life: Life, to: PartitionId, body: Box<Body>, basis: (PartitionId, Seq) },
+    Turn { shard: usize, life: Life },
+    Tick(PartitionId),
+    Synced { log: usize, life: Life },
+    SyncFailed { life: Life },
+    Crash,
+    Recover { life: Life },
+    ShardPanics(usize),
+    ShardRebuilt { shard: usize, life: Life },
+    TakeSnapshot,
+    SaveSnapshot { life: Life, log: usize, snapshot: Box<Snapshot> },
+    ClockJump,
+    CallArrives(Box<ProviderCall>),
+    CallAnswered { life: Life, result: Box<ProviderResult> },
+    BuyerDecides { attempt: AttemptId, approves: bool },
+    Webhook { attempt: AttemptId, outcome: Outcome, tries: u8 },
+    Archived { life: Life, archive: Box<Archive> },
+    /// Faults stop: from here on everything must come to its end.
+    Calm,
+}
+
+/// The future, in order.
+#[derive(Default)]
+pub struct Agenda {
+    heap: BinaryHeap<Reverse<(Micros, u64, usize)>>,
+    slots: Vec<Option<Happening>>,
+    free: Vec<usize>,
+}
+
+impl Agenda {
+    pub fn push(&mut self, at: Micros, tie: u64, happening: Happening) {
+        let slot = match self.free.pop() {
+            Some(slot) => {
+                self.slots[slot] = Some(happening);
+                slot
+            }
+            None => {
+                self.slots.push(Some(happening));
+                self.slots.len() - 1
+            }
+        };
+        self.heap.push(Reverse((at, tie, slot)));
+    }
+
+    pub fn pop(&mut self) -> Option<(Micros, Happening)> {
+        let Reverse((at, _, slot)) = self.heap.pop()?;
+        self.free.push(slot);
+        self.slots[slot].take().map(|happening| (at, happening))
+    }
+}

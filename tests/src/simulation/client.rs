@@ -1,0 +1,89 @@
+//! What clients are: requests with their tries, and who waits for which answer.
+//!
+//! Invariant: a client that was not answered knows nothing, and may ask again under the same key.
+
+use holdfast_engine::command::Command;
+use holdfast_engine::event::Kind;
+use holdfast_engine::ids::{AttemptId, Fingerprint, KeyHash, OrderId, Seq, Sku, Ticket};
+use holdfast_engine::order::Outcome;
+use std::collections::BTreeMap;
+
+use super::agenda::Life;
+
+/// A request as it goes out, for the first time or again.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    pub command: Command,
+    pub tries_left: u8,
+    pub source: Source,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub enum Source {
+    Client,
+    /// The provider, telling an outcome until somebody listens.
+    Webhook { attempt: AttemptId, outcome: Outcome, tries: u8 },
+}
+
+/// One request on its way or in the process.
+#[derive(Clone, Debug)]
+pub struct Pending {
+    pub asked: Asked,
+    /// Where the process took it up, if it did: life of process and shard, and the state it was computed from.
+    pub taken: Option<Taken>,
+    /// The process has answered.
+    pub answered: bool,
+    /// The client has heard the answer, or no longer listens.
+    pub over: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Taken {
+    pub process: Life,
+    pub shard: Life,
+    pub seq: Seq,
+}
+
+/// An order that was asked for, whether or not anybody heard of it.
+#[derive(Clone, Debug)]
+pub struct Known {
+    pub order: OrderId,
+    pub kind: Kind,
+}
+
+#[derive(Debug, Default)]
+pub struct Clients {
+    next: u64,
+    pub pending: BTreeMap<u64, Pending>,
+    pub known: Vec<Known>,
+    /// Versions of stock that clients saw, for conditional writes.
+    pub versions: BTreeMap<Sku, u64>,
+    /// Requests under a key, to be sent again with another body or much later.
+    pub keyed: Vec<Command>,
+    pub made: u32,
+}
+
+impl Clients {
+    pub fn ticket(&mut self, asked: Asked) -> Ticket {
+        self.next += 1;
+        self.pending.insert(self.next, Pending { asked, taken: None, answered: false, over: false });
+        Ticket(self.next)
+    }
+
+    /// Requests the process has in this life and has not answered.
+    pub fn unanswered(&self, process: Life, shard_life: impl Fn(&Command) -> Life) -> Option<(u64, &Pending)> {
+        let alive = |taken: &Taken, command: &Command| taken.process == process && taken.shard == shard_life(command);
+        self.pending
+            .iter()
+            .find(|(_, one)| !one.answered && one.taken.as_ref().is_some_and(|taken| alive(taken, &one.asked.command)))
+            .map(|(ticket, one)| (*ticket, one))
+    }
+}
+
+/// The idempotency key of a command with its body, whatever keeps the answer.
+pub fn key_of(command: &Command) -> Option<(KeyHash, Fingerprint)> {
+    match command {
+        Command::Place { order, placed } => Some((KeyHash(order.bytes()), placed.fingerprint)),
+        _ => command.key().map(|key| (key.hash, key.fingerprint)),
+    }
+}

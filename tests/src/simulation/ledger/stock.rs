@@ -1,0 +1,181 @@
+//! The book of one SKU: buckets summed from movements, and the stage of every hold there ever was.
+
+use super::{Checked, require};
+use holdfast_engine::event::{Allocation, Bucket, StockFact};
+use holdfast_engine::ids::{HoldKey, Location, Sku};
+use std::collections::BTreeMap;
+use xxhash_rust::xxh3::xxh3_64;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    Held,
+    Pinned,
+    Committed,
+    Released,
+}
+
+impl Stage {
+    pub fn live(self) -> bool {
+        matches!(self, Stage::Held | Stage::Pinned)
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct HoldBook {
+    pub stage: Stage,
+    pub allocations: Vec<Allocation>,
+    /// It was committed or released before, under the same name.
+    pub resolved: bool,
+}
+
+/// Sums of one location. Signed, so that a negative one is seen and not wrapped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sums {
+    pub on_hand: i64,
+    pub held: i64,
+    pub pinned: i64,
+    pub committed: i64,
+    pub damaged: i64,
+    pub quality_control: i64,
+    pub safety: i64,
+}
+
+impl Sums {
+    fn free(&self) -> i64 {
+        self.on_hand - self.held - self.pinned - self.committed - self.damaged - self.quality_control
+    }
+
+    fn stage(&mut self, stage: Stage) -> Option<&mut i64> {
+        match stage {
+            Stage::Held => Some(&mut self.held),
+            Stage::Pinned => Some(&mut self.pinned),
+            Stage::Committed => Some(&mut self.committed),
+            Stage::Released => None,
+        }
+    }
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct SkuBook {
+    pub version: u64,
+    pub places: BTreeMap<Location, Sums>,
+    pub holds: BTreeMap<HoldKey, HoldBook>,
+    /// What a reader of each version must be shown, as a hash.
+    pub views: BTreeMap<u64, u64>,
+}
+
+impl SkuBook {
+    pub fn available(&self) -> u64 {
+        let of = |sums: &Sums| (sums.free() - sums.safety).max(0).unsigned_abs();
+        self.places.values().map(of).sum()
+    }
+
+    /// Sums over all locations: held, pinned.
+    pub fn held(&self) -> i64 {
+        self.places.values().map(|sums| sums.held + sums.pinned).sum()
+    }
+
+    pub(super) fn add(&mut self, sku: &Sku, fact: &StockFact) -> Checked {
+        let movements = self.move_units(sku, fact)?;
+        if let Some((version, count)) = movements {
+            require(version == self.version + count, "I3 movements are numbered", || {
+                format!("{sku} went from movement {} to {version} by {count}", self.version)
+            })?;
+            self.version = version;
+            self.views.insert(version, self.view());
+        }
+        for (place, sums) in &self.places {
+            let all = [sums.on_hand, sums.held, sums.pinned, sums.committed, sums.damaged, sums.quality_control, sums.free()];
+            require(all.iter().all(|units| *units >= 0), "I1 no unit is sold twice", || {
+                format!("{sku} at {place} has {sums:?} after {fact:?}")
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Version after the movements of the fact, and how many they are.
+    fn move_units(&mut self, sku: &Sku, fact: &StockFact) -> Result<Option<(u64, u64)>, super::Breach> {
+        Ok(match fact {
+            StockFact::Set { location, on_hand, safety_stock, delta, version, .. } => {
+                let sums = self.places.entry(location.clone()).or_default();
+                sums.on_hand += delta;
+                sums.safety = i64::from(safety_stock.0);
+                let agrees = sums.on_hand == i64::from(on_hand.0);
+                require(agrees, "I3 sums of movements", || format!("{sku}: {fact:?} makes {sums:?}"))?;
+                Some((*version, 1))
+            }
+            StockFact::Adjusted { location, bucket, delta, version, .. } => {
+                let sums = self.places.entry(location.clone()).or_default();
+                match bucket {
+                    Bucket::OnHand => sums.on_hand += delta,
+                    Bucket::Damaged => sums.damaged += delta,
+                    Bucket::QualityControl => sums.quality_control += delta,
+                }
+                Some((*version, 1))
+            }
+            StockFact::ThresholdSet { version, .. } => Some((*version, 1)),
+            StockFact::HoldPlaced { hold, allocations, version, .. } => {
+                self.place(sku, *hold, allocations)?;
+                Some((*version, allocations.len() as u64))
+            }
+            StockFact::HoldPinned { hold, version, .. } => Some((*version, self.turn(sku, *hold, Stage::Pinned)?)),
+            StockFact::HoldUnpinned { hold, version, .. } => Some((*version, self.turn(sku, *hold, Stage::Held)?)),
+            StockFact::HoldCommitted { hold, version } => Some((*version, self.turn(sku, *hold, Stage::Committed)?)),
+            StockFact::HoldReleased { hold, version, .. } => Some((*version, self.turn(sku, *hold, Stage::Released)?)),
+            StockFact::HoldForbidden { hold } => {
+                let resolved = self.holds.get(hold).is_some();
+                self.holds.insert(*hold, HoldBook { stage: Stage::Released, allocations: Vec::new(), resolved });
+                None
+            }
+            StockFact::LevelCrossed { available, .. } => {
+                let agrees = *available == self.available();
+                require(agrees, "I2 available is derived", || format!("{sku} says {fact:?}, the books {}", self.available()))?;
+                None
+            }
+        })
+    }
+
+    fn place(&mut self, sku: &Sku, hold: HoldKey, allocations: &[Allocation]) -> Checked {
+        for allocation in allocations {
+            self.places.entry(allocation.location.clone()).or_default().held += i64::from(allocation.quantity.0);
+        }
+        let book = HoldBook { stage: Stage::Held, allocations: allocations.to_vec(), resolved: false };
+        let before = self.holds.insert(hold, book);
+        let live = before.as_ref().is_some_and(|hold| hold.stage.live());
+        if let (Some(_), Some(book)) = (&before, self.holds.get_mut(&hold)) {
+            book.resolved = true;
+        }
+        require(!live, "I4 held once", || format!("order {} holds {sku} twice", hold.order))
+    }
+
+    fn turn(&mut self, sku: &Sku, hold: HoldKey, next: Stage) -> Result<u64, super::Breach> {
+        let Some(book) = self.holds.get_mut(&hold) else {
+            return Err(super::Breach::new("I4 a hold ends once", format!("{sku} moved a hold of {} it never placed", hold.order)));
+        };
+        let stage = std::mem::replace(&mut book.stage, next);
+        let committed_again = next == Stage::Committed && book.resolved;
+        require(stage.live() && !committed_again, "I4 a hold ends once", || {
+            format!("the hold of order {} on {sku} was {stage:?} (resolved before: {}) and became {next:?}", hold.order, book.resolved)
+        })?;
+        for Allocation { location, quantity } in &book.allocations {
+            let sums = self.places.entry(location.clone()).or_default();
+            sums.stage(stage).into_iter().for_each(|bucket| *bucket -= i64::from(quantity.0));
+            sums.stage(next).into_iter().for_each(|bucket| *bucket += i64::from(quantity.0));
+        }
+        Ok(book.allocations.len() as u64)
+    }
+
+    fn view(&self) -> u64 {
+        let rows = self.places.iter().map(|(place, s)| {
+            row(place, [s.on_hand, s.held, s.pinned, s.committed, s.damaged, s.quality_control, s.safety])
+        });
+        rows.fold(0, u64::wrapping_add)
+    }
+}
+
+/// Hash of one location as a reader sees it; rows are added up, so their order does not matter.
+pub fn row(place: &Location, buckets: [i64; 7]) -> u64 {
+    let mut bytes = place.as_str().as_bytes().to_vec();
+    buckets.iter().for_each(|units| bytes.extend_from_slice(&units.to_le_bytes()));
+    xxh3_64(&bytes)
+}

@@ -1,0 +1,240 @@
+//! The oracle over answers: each must be durable when it leaves, the same for ever under its key, and true.
+//!
+//! Invariant: acknowledged ⊆ recovered ⊆ attempted. What clients were told is kept here, outside the process that crashes.
+
+use super::client::key_of;
+use super::ledger::{Breach, Checked, Ledger, require};
+use super::ledger::row;
+use holdfast_engine::answer::{Answer, Reply};
+use holdfast_engine::command::Command;
+use holdfast_engine::event::{KeptAnswer, OrderFact, OrderRecord, Shortage, StockView};
+use holdfast_engine::ids::{AttemptId, Fingerprint, KeyHash, OrderId, PartitionId, Seq, Sku};
+use holdfast_engine::order::Outcome;
+use holdfast_engine::rejection::Rejection;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::agenda::Micros;
+
+#[derive(Debug, Default)]
+pub struct Oracle {
+    /// Bodies that were sent under each key.
+    attempted: BTreeMap<KeyHash, BTreeSet<u128>>,
+    /// The one answer of each key, with the body it was given to.
+    bound: BTreeMap<KeyHash, (Fingerprint, Answer)>,
+    /// The longest history each order was shown with.
+    orders: BTreeMap<OrderId, Vec<OrderRecord>>,
+    versions: BTreeMap<Sku, u64>,
+    kept: BTreeMap<KeyHash, (Fingerprint, Arc<KeptAnswer>)>,
+    captured: BTreeSet<AttemptId>,
+    /// States of SKU partitions that the decision of an order was made from.
+    heard: BTreeMap<OrderId, BTreeMap<PartitionId, Seq>>,
+    basis: BTreeMap<OrderId, BTreeMap<PartitionId, Seq>>,
+    /// What each SKU had available, and since when.
+    available: BTreeMap<Sku, Vec<(Micros, Option<u64>)>>,
+    placed: BTreeMap<OrderId, Micros>,
+}
+
+/// What was durable when an answer left, by partition.
+pub struct Leaving<'a> {
+    pub partition: usize,
+    pub durable: &'a [Seq],
+    /// The state the answer was computed from, at least.
+    pub read: Seq,
+}
+
+impl Oracle {
+    pub fn attempt(&mut self, command: &Command) {
+        if let Some((key, body)) = key_of(command) {
+            self.attempted.entry(key).or_default().insert(body.0);
+        }
+    }
+
+    /// An answer of a SKU in this state has reached its order.
+    pub fn hear(&mut self, order: OrderId, (from, seq): (PartitionId, Seq)) {
+        let heard = self.heard.entry(order).or_default().entry(from).or_default();
+        *heard = seq.max(*heard);
+    }
+
+    /// Takes note of a new record: what it was decided from, and whether a refusal in it is just.
+    pub fn recorded(&mut self, now: Micros, order: OrderId, fact: &OrderFact) -> Checked {
+        match fact {
+            OrderFact::Placed(_) => drop(self.placed.insert(order, now)),
+            OrderFact::Held { .. } => drop(self.basis.insert(order, self.heard.get(&order).cloned().unwrap_or_default())),
+            OrderFact::Rejected { shortages } => {
+                self.basis.insert(order, self.heard.get(&order).cloned().unwrap_or_default());
+                let since = self.placed.get(&order).copied().unwrap_or(0);
+                for shortage in shortages {
+                    self.justified(order, since, shortage)?;
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn justified(&self, order: OrderId, since: Micros, shortage: &Shortage) -> Checked {
+        let claimed = shortage.available;
+        let seen = self.available.get(&shortage.sku).map(Vec::as_slice).unwrap_or_default();
+        let first = seen.partition_point(|(at, _)| *at <= since).saturating_sub(1);
+        let never = seen.first().is_none_or(|(at, _)| *at > since) && claimed.is_none();
+        let was = never || seen[first..].iter().any(|(_, available)| *available == claimed);
+        require(was, "refusals are just", || {
+            format!("order {order} was told {claimed:?} of {} are available, which was never so since it was placed", shortage.sku)
+        })
+    }
+
+    pub fn stocked(&mut self, now: Micros, ledger: &Ledger, sku: &Sku) {
+        let available = ledger.skus.get(sku).filter(|book| book.version > 0).map(|book| book.available());
+        self.available.entry(sku.clone()).or_default().push((now, available));
+    }
+
+    /// An answer leaves the process.
+    pub fn answered(&mut self, command: &Command, reply: &Reply, ledger: &Ledger, leaving: &Leaving<'_>) -> Checked {
+        let durable = leaving.durable[leaving.partition];
+        require(leaving.read <= durable, "I14 answers wait for the state they were computed from", || {
+            format!("{command:?} read record {}, durable is {durable}: {reply:?}", leaving.read)
+        })?;
+        match &reply.outcome {
+            Ok(Answer::Order { id, history }) => self.order_shown(command, (*id, history), ledger, leaving)?,
+            Ok(Answer::Kept(answer)) => self.kept_shown(command, answer, ledger, durable)?,
+            Ok(Answer::Stock(view)) => self.stock_shown(view, ledger)?,
+            Ok(Answer::Availability(_)) => {}
+            Ok(Answer::Recorded) => self.outcome_recorded(command, ledger)?,
+            Err(rejection) => self.refused(command, rejection, ledger)?,
+        }
+        match (&reply.outcome, key_of(command)) {
+            (Ok(answer), Some((key, body))) => self.bind(key, body, answer),
+            (Ok(_) | Err(_), _) => Ok(()),
+        }
+    }
+
+    /// One key, one body, one answer, for ever.
+    fn bind(&mut self, key: KeyHash, body: Fingerprint, answer: &Answer) -> Checked {
+        let (bound, first) = self.bound.entry(key).or_insert_with(|| (body, answer.clone()));
+        require(*bound == body, "I13 another body is refused", || format!("key {key:?} answered two bodies: {answer:?}"))?;
+        require(first == answer, "I13 one key, one answer", || format!("key {key:?} answered {first:?}, then {answer:?}"))
+    }
+
+    fn order_shown(&mut self, command: &Command, (id, history): (OrderId, &[OrderRecord]), ledger: &Ledger, leaving: &Leaving<'_>) -> Checked {
+        let book = ledger.orders.get(&id).map(|book| book.history.as_slice()).unwrap_or_default();
+        require(!history.is_empty() && book.starts_with(history), "I14 acknowledged is submitted", || {
+            format!("order {id} was shown as {history:?}, the journal has {book:?}")
+        })?;
+        let last = history.last().map_or(0, |record| record.seq);
+        let durable = leaving.durable[leaving.partition];
+        require(last <= durable, "I14 acknowledged is durable", || {
+            format!("order {id} was shown up to record {last}, durable is {durable}")
+        })?;
+        if let (Command::Place { placed, .. }, OrderFact::Placed(first)) = (command, &*history[0].fact) {
+            let same = placed.fingerprint == first.fingerprint;
+            require(same, "I13 another body is refused", || format!("order {id} was answered to another body"))?;
+        }
+        let decided = |record: &OrderRecord| matches!(*record.fact, OrderFact::Held { .. } | OrderFact::Rejected { .. });
+        let basis = self.basis.get(&id).filter(|_| history.iter().any(decided));
+        for (partition, seq) in basis.into_iter().flatten() {
+            let durable = leaving.durable[usize::from(partition.0)];
+            require(*seq <= durable, "I14 decisions wait for the state they were made from", || {
+                format!("order {id} was decided from record {seq} of partition {}, durable is {durable}", partition.0)
+            })?;
+        }
+        let shown = self.orders.entry(id).or_default();
+        if shown.len() < history.len() {
+            *shown = history.to_vec();
+        }
+        Ok(())
+    }
+
+    fn kept_shown(&mut self, command: &Command, answer: &Arc<KeptAnswer>, ledger: &Ledger, durable: Seq) -> Checked {
+        let Some((key, body)) = key_of(command) else {
+            return Err(Breach::new("I13 kept answers have keys", format!("{command:?} got {answer:?}")));
+        };
+        let Some(book) = ledger.keys.get(&key) else {
+            // The answer to an attempt follows from the facts of its order.
+            let attempt = matches!(command, Command::StartPayment { .. });
+            return require(attempt, "I14 acknowledged is submitted", || format!("key {key:?} is in no journal: {answer:?}"));
+        };
+        let agrees = book.fingerprint == body && book.answer == *answer;
+        require(agrees, "I13 one key, one answer", || format!("key {key:?} has {book:?}, the answer was {answer:?}"))?;
+        require(book.seq <= durable, "I14 acknowledged is durable", || format!("key {key:?} was answered before its record was durable"))?;
+        self.kept.insert(key, (body, answer.clone()));
+        Ok(())
+    }
+
+    fn stock_shown(&mut self, view: &StockView, ledger: &Ledger) -> Checked {
+        let rows = view.locations.iter().map(|at| {
+            let b = &at.buckets;
+            let units = [b.on_hand, b.held, b.pinned, b.committed, b.damaged, b.quality_control, b.safety_target];
+            row(&at.location, units.map(|units| i64::from(units.0)))
+        });
+        let shown = rows.fold(0, u64::wrapping_add);
+        let book = ledger.skus.get(&view.sku).and_then(|book| book.views.get(&view.version));
+        require(book == Some(&shown), "I3 stock is the sum of its movements", || format!("a reader was shown {view:?}"))?;
+        let version = self.versions.entry(view.sku.clone()).or_default();
+        *version = view.version.max(*version);
+        Ok(())
+    }
+
+    fn outcome_recorded(&mut self, command: &Command, ledger: &Ledger) -> Checked {
+        let Command::PaymentResult { attempt, outcome: Outcome::Captured } = command else { return Ok(()) };
+        self.captured.insert(*attempt);
+        money_known(*attempt, ledger)
+    }
+
+    fn refused(&self, command: &Command, rejection: &Rejection, ledger: &Ledger) -> Checked {
+        let key = key_of(command);
+        match rejection {
+            Rejection::KeyReused => {
+                let bodies = key.and_then(|(key, _)| self.attempted.get(&key)).map_or(0, BTreeSet::len);
+                let own = key.is_some_and(|(key, body)| self.bound.get(&key).is_some_and(|(bound, _)| *bound == body));
+                require(bodies > 1 && !own, "I13 the same body is not refused", || format!("{command:?}"))
+            }
+            Rejection::KeyInProgress => {
+                let done = key.is_some_and(|(key, _)| self.bound.contains_key(&key));
+                require(!done, "I13 an answered key stays answered", || format!("{command:?}"))
+            }
+            Rejection::NotFound => {
+                let shown = command.order().is_some_and(|order| self.orders.contains_key(&order));
+                let wrong_kind = matches!(command, Command::Extend { .. });
+                require(!shown || wrong_kind, "I14 an acknowledged order is found", || format!("{command:?}"))
+            }
+            Rejection::ReservationExpired => {
+                let sold = command.order().and_then(|order| ledger.orders.get(&order)).is_some_and(|book| book.sold());
+                require(!sold, "I6 what is sold is not expired", || format!("{command:?}"))
+            }
+            Rejection::InvalidTransition { .. } | Rejection::VersionMismatch { .. } | Rejection::Short { .. } | Rejection::TooMany => Ok(()),
+        }
+    }
+
+    /// After a crash: everything anybody was told is still so.
+    pub fn recovered(&mut self, now: Micros, ledger: &Ledger) -> Checked {
+        const KEPT: &str = "I14 acknowledged is recovered";
+        for (id, shown) in &self.orders {
+            let book = ledger.orders.get(id).map(|book| book.history.as_slice()).unwrap_or_default();
+            require(book.starts_with(shown), KEPT, || format!("order {id} was shown as {shown:?}, recovered is {book:?}"))?;
+        }
+        for (sku, version) in &self.versions {
+            let book = ledger.skus.get(sku).map_or(0, |book| book.version);
+            require(book >= *version, KEPT, || format!("{sku} was shown at version {version}, recovered is {book}"))?;
+        }
+        for (key, (body, answer)) in &self.kept {
+            let same = ledger.keys.get(key).is_some_and(|book| book.fingerprint == *body && book.answer == *answer);
+            require(same, KEPT, || format!("key {key:?} was answered {answer:?} and is forgotten"))?;
+        }
+        for attempt in &self.captured {
+            money_known(*attempt, ledger)?;
+        }
+        self.heard.clear();
+        let skus: Vec<Sku> = self.available.keys().cloned().collect();
+        skus.iter().for_each(|sku| self.stocked(now, ledger, sku));
+        Ok(())
+    }
+}
+
+/// A recorded payment is in the books of its order.
+fn money_known(attempt: AttemptId, ledger: &Ledger) -> Checked {
+    use super::ledger::Purse;
+    let purse = ledger.orders.get(&attempt.order).and_then(|book| book.purses.get(&attempt.number));
+    let known = matches!(purse, Some(Purse::Taken | Purse::RefundDue | Purse::Refunded));
+    require(known, "I14 recorded money is in the journal", || format!("{attempt} is {purse:?}"))
+}

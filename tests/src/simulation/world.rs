@@ -1,0 +1,252 @@
+//! The simulated world: partitions on shards, logs on disks, a network, a provider and clients, moved by one agenda.
+//!
+//! Invariant: everything that happens is drawn from the seed. There is no clock, thread or unordered map in here.
+
+use super::agenda::{Agenda, Happening, Life, Micros};
+use super::client::Clients;
+use super::disk::Disk;
+use super::faults::{MILLI, Plan, SECOND};
+use super::ledger::{Breach, Checked, Ledger};
+use super::oracle::Oracle;
+use super::provider::RemoteProvider;
+use super::random::Random;
+use super::report::Counts;
+use super::shard::Shard;
+use super::trace::Trace;
+use holdfast_engine::codec::Batch;
+use holdfast_engine::event::{KeptAnswer, Record};
+use holdfast_engine::ids::{Fingerprint, KeyHash, OrderId, Seq};
+use holdfast_engine::partition::Partition;
+use holdfast_engine::time::Timestamp;
+use holdfast_storage::Snapshot;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+/// Where simulated clocks begin.
+const EPOCH_MS: u64 = 1_700_000_000_000;
+/// A run that has not come to its end after this many happenings never will.
+const MOST_HAPPENINGS: u64 = 400_000;
+/// After the faults have stopped, everything ends within this.
+const LONGEST_CALM: Micros = 48 * 3_600 * SECOND;
+
+/// One log with its commit process.
+pub struct Log {
+    pub(super) disk: Disk,
+    pub(super) queue: VecDeque<Batch>,
+    pub(super) committing: bool,
+    /// Every frame ever written, as the writer knew it: what recovery may find.
+    pub(super) attempted: Vec<Vec<u8>>,
+    /// How many of them are durable.
+    pub(super) durable: usize,
+}
+
+/// The projections: durable, written late, never lost once written.
+#[derive(Default)]
+pub struct Store {
+    pub(super) orders: BTreeMap<OrderId, Vec<u8>>,
+    pub(super) keys: BTreeMap<KeyHash, (Fingerprint, Arc<KeptAnswer>)>,
+    /// When the last row asked for so far is written.
+    pub(super) busy_until: Micros,
+}
+
+pub struct World {
+    pub(super) plan: Plan,
+    pub(super) random: Random,
+    pub(super) now: Micros,
+    agenda: Agenda,
+    pub(super) up: bool,
+    pub(super) life: Life,
+    pub(super) shards: Vec<Shard>,
+    pub(super) partitions: Vec<Partition>,
+    /// The moment a tick is on the agenda for, per partition.
+    pub(super) armed: Vec<Option<Micros>>,
+    pub(super) submitted: Vec<Seq>,
+    pub(super) durable: Vec<Seq>,
+    pub(super) logs: Vec<Log>,
+    pub(super) snapshots: Vec<Vec<Snapshot>>,
+    pub(super) store: Store,
+    pub(super) provider: RemoteProvider,
+    pub(super) clients: Clients,
+    pub(super) oracle: Oracle,
+    pub(super) ledger: Ledger,
+    pub(super) trace: Trace,
+    pub(super) counts: Counts,
+    pub(super) calm: bool,
+}
+
+/// A record with the partition it belongs to, between its step and its submission.
+pub type Fresh = (usize, Record);
+
+impl World {
+    pub fn new(seed: u64, printing: bool) -> Self {
+        let mut random = Random::new(seed);
+        let plan = Plan::draw(&mut random);
+        let count = usize::from(plan.partitions.count());
+        let fresh = |id| Partition::new(id, plan.partitions, plan.causality, plan.policy.clone());
+        let skews = (0..plan.shards).map(|_| random.below(2 * plan.jump_ms) as i64 - plan.jump_ms as i64);
+        let shards = skews.map(Shard::new).collect();
+        let log = |_| Log { disk: Disk::new(plan.sector), queue: VecDeque::new(), committing: false, attempted: Vec::new(), durable: 0 };
+        Self {
+            now: 0,
+            agenda: Agenda::default(),
+            up: true,
+            life: 0,
+            shards,
+            partitions: plan.partitions.all().map(fresh).collect(),
+            armed: vec![None; count],
+            submitted: vec![0; count],
+            durable: vec![0; count],
+            logs: (0..plan.logs()).map(log).collect(),
+            snapshots: vec![Vec::new(); count],
+            store: Store::default(),
+            provider: RemoteProvider::default(),
+            clients: Clients::default(),
+            oracle: Oracle::default(),
+            ledger: Ledger::new(count, true),
+            trace: Trace::new(printing),
+            counts: Counts::default(),
+            calm: false,
+            random,
+            plan,
+        }
+    }
+
+    /// Runs to the end. The first breach ends it.
+    pub fn run(&mut self) -> Checked {
+        self.trace.note(0, || format!("{:#?}", self.plan));
+        self.open_shop();
+        self.plan_faults();
+        let mut happenings = 0;
+        let mut calm_since = 0;
+        while let Some((at, happening)) = self.agenda.pop() {
+            self.now = at;
+            self.trace.mix_number(at);
+            happenings += 1;
+            self.happen(happening)?;
+            if !self.calm {
+                calm_since = at;
+            }
+            if happenings > MOST_HAPPENINGS || at - calm_since > LONGEST_CALM {
+                return Err(Breach::new("I10 everything comes to its end", self.open_work()));
+            }
+        }
+        self.finish()
+    }
+
+    pub(super) fn after(&mut self, delay: Micros, happening: Happening) {
+        self.at(self.now + delay, happening);
+    }
+
+    pub(super) fn at(&mut self, at: Micros, happening: Happening) {
+        let tie = self.random.word();
+        self.agenda.push(at, tie, happening);
+    }
+
+    fn plan_faults(&mut self) {
+        let span = u64::from(self.plan.operations) * self.plan.pause / 2 + SECOND;
+        for (count, make) in [
+            (self.plan.crashes, (|_: &mut Random, _: usize| Happening::Crash) as fn(&mut Random, usize) -> Happening),
+            (self.plan.panics, |random, shards| Happening::ShardPanics(random.below(shards as u64) as usize)),
+            (self.plan.clock_jumps, |_, _| Happening::ClockJump),
+            (self.plan.snapshots, |_, _| Happening::TakeSnapshot),
+        ] {
+            for _ in 0..count {
+                let at = self.random.below(span);
+                let happening = make(&mut self.random, self.plan.shards);
+                self.at(at, happening);
+            }
+        }
+    }
+
+    fn happen(&mut self, happening: Happening) -> Checked {
+        match happening {
+            Happening::NextOperation => self.next_operation(),
+            Happening::Send(asked) => self.send(*asked),
+            Happening::RequestArrives(ticket) => self.request_arrives(ticket),
+            Happening::ClientGivesUp(ticket) => self.client_gives_up(ticket),
+            Happening::ReplyArrives(reply) => return self.reply_arrives(*reply),
+            Happening::Deliver { life, to, body, basis } => self.deliver(life, to, *body, basis),
+            Happening::Turn { shard, life } => return self.turn(shard, life),
+            Happening::Tick(partition) => self.tick(usize::from(partition.0)),
+            Happening::Synced { log, life } => self.synced(log, life)?,
+            Happening::SyncFailed { life } => self.sync_failed(life),
+            Happening::Crash => self.crash("the process"),
+            Happening::Recover { life } => return self.recover(life),
+            Happening::ShardPanics(shard) => self.shard_panics(shard),
+            Happening::ShardRebuilt { shard, life } => return self.shard_rebuilt(shard, life),
+            Happening::TakeSnapshot => self.take_snapshot(),
+            Happening::SaveSnapshot { life, log, snapshot } => self.save_snapshot(life, log, *snapshot),
+            Happening::ClockJump => self.clock_jump(),
+            Happening::CallArrives(call) => return self.call_arrives(*call),
+            Happening::CallAnswered { life, result } => self.call_answered(life, *result),
+            Happening::BuyerDecides { attempt, approves } => self.buyer_decides(attempt, approves),
+            Happening::Webhook { attempt, outcome, tries } => self.webhook(attempt, outcome, tries),
+            Happening::Archived { life, archive } => self.archived(life, *archive),
+            Happening::Calm => self.become_calm(),
+        }
+        Ok(())
+    }
+
+    /// What the clock of a shard shows.
+    pub(super) fn clock(&self, shard: usize) -> Timestamp {
+        let true_ms = EPOCH_MS + self.now / MILLI;
+        Timestamp(true_ms.saturating_add_signed(self.shards[shard].skew_ms))
+    }
+
+    /// When the clock of a shard will show `at`.
+    fn moment_of(&self, shard: usize, at: Timestamp) -> Micros {
+        let true_ms = at.0.saturating_add_signed(-self.shards[shard].skew_ms);
+        (true_ms.saturating_sub(EPOCH_MS) * MILLI).max(self.now)
+    }
+
+    /// Puts the next tick of a partition on the agenda, unless an earlier one is.
+    pub(super) fn arm(&mut self, partition: usize) {
+        let Some(deadline) = self.partitions[partition].next_deadline() else { return };
+        let at = self.moment_of(self.plan.shard_of(partition), deadline);
+        if self.armed[partition].is_none_or(|armed| at < armed) {
+            self.armed[partition] = Some(at);
+            let id = self.partitions[partition].id;
+            self.at(at, Happening::Tick(id));
+        }
+    }
+
+    fn clock_jump(&mut self) {
+        if self.calm {
+            return;
+        }
+        self.counts.clock_jumps += 1;
+        let reach = self.plan.jump_ms;
+        let one = self.random.below(2 * self.plan.shards as u64) as usize;
+        let by = self.random.below(2 * reach) as i64 - reach as i64;
+        for (index, shard) in self.shards.iter_mut().enumerate() {
+            if one >= self.plan.shards || one == index {
+                shard.skew_ms += by;
+            }
+        }
+        self.trace.note(self.now, || format!("clock jumps by {by} ms"));
+        for partition in 0..self.partitions.len() {
+            self.armed[partition] = None;
+            self.arm(partition);
+        }
+    }
+
+    fn become_calm(&mut self) {
+        self.trace.note(self.now, || "faults stop".to_owned());
+        self.calm = true;
+        self.plan.rates.calm();
+        self.plan.network.1 = self.plan.network.1.min(5 * MILLI);
+    }
+
+    /// What is still open, for the report of a run that does not end.
+    pub(super) fn open_work(&self) -> String {
+        let open = self.partitions.iter().flat_map(Partition::orders).filter(|order| !order.closed());
+        let open: Vec<String> = open.map(|order| format!("{} {:?}", order.id, order.status)).collect();
+        let waiting = self.clients.pending.values().filter(|one| !one.over).count();
+        format!("{} orders open, {waiting} clients waiting: {}", open.len(), open.join(", "))
+    }
+
+    /// Hash of everything that happened, and what was counted.
+    pub fn summary(&self) -> (u64, &Counts) {
+        (self.trace.hash(), &self.counts)
+    }
+}
