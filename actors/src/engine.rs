@@ -150,7 +150,11 @@ impl Engine {
     /// # Errors
     /// If the journal cannot be recovered, or a thread cannot be started.
     pub fn start(
-        journal: Arc<dyn Journal>, ports: Ports, provider: MakeProvider, options: Options, progress: &mut dyn FnMut(u64, u64),
+        journal: Arc<dyn Journal>,
+        ports: Ports,
+        provider: MakeProvider,
+        options: Options,
+        progress: &mut dyn FnMut(u64, u64),
     ) -> Result<Self, StartError> {
         let partitions = journal.partitions();
         let ids: Vec<PartitionId> = partitions.all().collect();
@@ -278,9 +282,18 @@ fn start_shards(rebuild: &Arc<Rebuild>, guardian: &Addr<Guardian>, recovered: Ve
         let arbiter = Arbiter::new();
         let (inbox, links) = (inbox.clone(), rebuild.links(guardian.clone()));
         arbiter.spawn_fn(move || {
+            name_thread(inbox.shard);
             Shard::new(inbox, links, partitions, log).start();
         });
         arbiter
     };
     table.inboxes.iter().zip(dealt).map(start).collect()
+}
+
+/// So that an operator who looks at the threads sees which is which.
+pub(crate) fn name_thread(shard: usize) {
+    let name = std::ffi::CString::new(format!("shard-{shard}")).unwrap_or_default();
+    if let Err(error) = rustix::thread::set_name(&name) {
+        tracing::debug!(%error, "thread not named");
+    }
 }

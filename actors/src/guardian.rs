@@ -54,14 +54,17 @@ impl Handler<ShardDown> for Guardian {
         let arbiter = Arbiter::new();
         let links = rebuild.links(context.address());
         let epoch = down.epoch + 1;
-        arbiter.spawn_fn(move || match rebuild.shard(down.shard, epoch, links) {
-            Ok(inbox) => {
-                tracing::warn!(shard = down.shard, epoch, "the shard is rebuilt from the journal");
-                rebuild.router().replace(&inbox);
-                // Whoever sent between the panic and the swap was told it is unavailable.
-                inbox.push(Letter::Peer(Vec::new()));
+        arbiter.spawn_fn(move || {
+            crate::engine::name_thread(down.shard);
+            match rebuild.shard(down.shard, epoch, links) {
+                Ok(inbox) => {
+                    tracing::warn!(shard = down.shard, epoch, "the shard is rebuilt from the journal");
+                    rebuild.router().replace(&inbox);
+                    // Whoever sent between the panic and the swap was told it is unavailable.
+                    inbox.push(Letter::Peer(Vec::new()));
+                }
+                Err(error) => rebuild.give_up(error.to_string()),
             }
-            Err(error) => rebuild.give_up(error.to_string()),
         });
         self.arbiters.push(arbiter);
     }

@@ -18,10 +18,17 @@ use tokio::sync::oneshot;
 /// Everything a shard can be sent.
 #[derive(Debug)]
 pub enum Letter {
-    Request { ticket: Ticket, command: Command },
+    Request {
+        ticket: Ticket,
+        command: Command,
+    },
     Peer(Vec<Message>),
     Provider(ProviderResult),
-    Archived { partition: PartitionId, orders: Vec<(OrderId, usize)>, keys: Vec<KeyHash> },
+    Archived {
+        partition: PartitionId,
+        orders: Vec<(OrderId, usize)>,
+        keys: Vec<KeyHash>,
+    },
     Committed(Notice),
     Report(oneshot::Sender<ShardReport>),
     /// Write snapshots of everything, then answer: the last thing before the process ends.

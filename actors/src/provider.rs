@@ -62,7 +62,12 @@ impl Desk {
     }
 }
 
-async fn serve(mut queue: mpsc::UnboundedReceiver<ProviderCall>, router: Router, provider: Rc<dyn PaymentProvider>, patience: Duration) {
+async fn serve(
+    mut queue: mpsc::UnboundedReceiver<ProviderCall>,
+    router: Router,
+    provider: Rc<dyn PaymentProvider>,
+    patience: Duration,
+) {
     let slots = Arc::new(Semaphore::new(MAX_CALLS));
     while let Some(call) = queue.recv().await {
         let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };

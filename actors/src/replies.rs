@@ -22,7 +22,10 @@ const SLOT_BITS: u32 = 48;
 enum Delivery {
     Reply(Reply),
     /// The shard was rebuilt: what it had in hand under earlier epochs has an unknown outcome.
-    Lost { shard: usize, epoch: u64 },
+    Lost {
+        shard: usize,
+        epoch: u64,
+    },
 }
 
 /// The side of a port that shards see.
@@ -164,7 +167,8 @@ impl Slots {
                 }
             }
             Delivery::Lost { shard, epoch } => {
-                let hit = self.slots.values_mut().filter(|slot| slot.shard == shard && slot.epoch <= epoch && slot.ended.is_none());
+                let hit =
+                    self.slots.values_mut().filter(|slot| slot.shard == shard && slot.epoch <= epoch && slot.ended.is_none());
                 hit.for_each(|slot| slot.end(Err(Lost)));
             }
         }

@@ -26,6 +26,8 @@ use std::sync::Arc;
 
 /// A batch larger than this is submitted before the inbox is read on.
 const MAX_BATCH_BYTES: usize = 1024 * 1024;
+/// Batches on their way to the disk: one is written, one waits. What comes meanwhile gathers here, where it costs less.
+const MAX_IN_FLIGHT: usize = 2;
 
 /// Everything a shard reaches outside itself.
 #[derive(Clone)]
@@ -49,6 +51,8 @@ struct Hosted {
     submitted: Seq,
     /// Sequence of the newest snapshot.
     kept: Seq,
+    /// Listed in `dirty`.
+    dirty: bool,
 }
 
 /// A batch on its way to the disk, with the sequences it brings.
@@ -64,6 +68,10 @@ pub struct Shard {
     /// Index in `hosted` by partition number.
     place: Vec<Option<usize>>,
     fx: Effects,
+    /// Hosted partitions stepped since the last submission.
+    dirty: Vec<usize>,
+    /// Earliest deadline of the partitions stepped since the timer was armed.
+    soonest: Option<Timestamp>,
     in_flight: VecDeque<InFlight>,
     /// Last commit known to be durable.
     log: LogSeq,
@@ -84,7 +92,7 @@ impl Shard {
             .map(|(index, partition)| {
                 place[usize::from(partition.id.0)] = Some(index);
                 let seq = partition.seq();
-                Hosted { partition, submitted: seq, kept: seq }
+                Hosted { partition, submitted: seq, kept: seq, dirty: false }
             })
             .collect();
         let own = inbox.clone();
@@ -100,6 +108,8 @@ impl Shard {
             hosted,
             place,
             fx: Effects::default(),
+            dirty: Vec::new(),
+            soonest: None,
             in_flight: VecDeque::new(),
             log,
             snapshots: Vec::new(),
@@ -121,6 +131,10 @@ impl Shard {
                 }
             }
             self.hand_on();
+            if !self.in_flight.is_empty() {
+                // Under load letters are on their way: letting their senders run is cheaper than being woken by each.
+                std::thread::yield_now();
+            }
             if self.inbox.sleep() {
                 return;
             }
@@ -160,7 +174,8 @@ impl Shard {
     fn load(&self, index: usize, command: &Command) -> Loaded {
         let missing = self.hosted[index].partition.missing(command);
         let journal = &*self.links.journal;
-        let read = |what: &str, error: holdfast_storage::Error| -> ! { panic!("the projection of {what} cannot be read: {error}") };
+        let read =
+            |what: &str, error: holdfast_storage::Error| -> ! { panic!("the projection of {what} cannot be read: {error}") };
         Loaded {
             order: missing.order.and_then(|id| projection::order(journal, id).unwrap_or_else(|error| read("orders", error))),
             key: missing.key.and_then(|key| projection::key(journal, key).unwrap_or_else(|error| read("keys", error))),
@@ -174,8 +189,20 @@ impl Shard {
     fn step(&mut self, id: PartitionId, input: Input) {
         let now = self.links.clock.now();
         if let Some(index) = self.place[usize::from(id.0)] {
-            self.hosted[index].partition.step(now, input, &mut self.fx);
+            self.step_hosted(now, index, input);
             self.deliver_here(now);
+        }
+    }
+
+    fn step_hosted(&mut self, now: Timestamp, index: usize, input: Input) {
+        let hosted = &mut self.hosted[index];
+        hosted.partition.step(now, input, &mut self.fx);
+        if !hosted.dirty {
+            hosted.dirty = true;
+            self.dirty.push(index);
+        }
+        if let Some(due) = hosted.partition.next_deadline() {
+            self.soonest = Some(self.soonest.map_or(due, |soonest| soonest.min(due)));
         }
     }
 
@@ -185,7 +212,7 @@ impl Shard {
         while !self.fx.messages.is_empty() {
             for message in std::mem::take(&mut self.fx.messages) {
                 match self.place[usize::from(message.to.0)] {
-                    Some(index) => self.hosted[index].partition.step(now, Input::Message(message.body), &mut self.fx),
+                    Some(index) => self.step_hosted(now, index, Input::Message(message.body)),
                     None => away.push(message),
                 }
             }
@@ -195,7 +222,10 @@ impl Shard {
 
     /// Carries out the effects gathered: the journal first, then everything that may only follow it.
     fn hand_on(&mut self) {
-        self.submit();
+        let urgent = !self.fx.messages.is_empty() || self.fx.batch.entries.len() > MAX_BATCH_BYTES;
+        if urgent || self.in_flight.len() < MAX_IN_FLIGHT {
+            self.submit();
+        }
         self.send_away();
         if !self.fx.replies.is_empty() {
             self.inbox.credits.give_back(self.fx.replies.len());
@@ -215,15 +245,19 @@ impl Shard {
         if self.fx.batch.is_empty() {
             return;
         }
-        let mut upto = Vec::new();
-        for (index, hosted) in self.hosted.iter_mut().enumerate() {
+        let mut upto = Vec::with_capacity(self.dirty.len());
+        for index in self.dirty.drain(..) {
+            let hosted = &mut self.hosted[index];
+            hosted.dirty = false;
             let seq = hosted.partition.seq();
             if seq > hosted.submitted {
                 hosted.submitted = seq;
                 upto.push((index, seq));
             }
         }
-        let batch = self.links.committer.submit(self.fx.batch.take(), self.notify.clone());
+        let spare = self.links.committer.spare();
+        let batch = std::mem::replace(&mut self.fx.batch, spare);
+        let batch = self.links.committer.submit(batch, self.notify.clone());
         self.in_flight.push_back(InFlight { batch, upto });
         self.snapshot_one();
     }
@@ -251,9 +285,9 @@ impl Shard {
         self.log = self.log.max(log);
         while self.in_flight.front().is_some_and(|first| first.batch <= batch) {
             let Some(InFlight { upto, .. }) = self.in_flight.pop_front() else { return };
+            let now = self.links.clock.now();
             for (index, seq) in upto {
-                let now = self.links.clock.now();
-                self.hosted[index].partition.step(now, Input::Durable(seq), &mut self.fx);
+                self.step_hosted(now, index, Input::Durable(seq));
                 self.deliver_here(now);
                 self.keep_durable(index, seq);
             }
@@ -307,12 +341,15 @@ impl Shard {
 
     fn tick(&mut self) {
         let now = self.links.clock.now();
+        self.soonest = None;
         for index in 0..self.hosted.len() {
-            let partition = &mut self.hosted[index].partition;
-            if let Some(due) = partition.next_deadline().filter(|due| *due <= now) {
+            let Some(due) = self.hosted[index].partition.next_deadline() else { continue };
+            if due <= now {
                 self.timer_lag.record(std::time::Duration::from_millis(now.since(due)).as_secs_f64());
-                partition.step(now, Input::Tick, &mut self.fx);
+                self.step_hosted(now, index, Input::Tick);
                 self.deliver_here(now);
+            } else {
+                self.soonest = Some(self.soonest.map_or(due, |soonest| soonest.min(due)));
             }
         }
         self.hand_on();
@@ -320,7 +357,7 @@ impl Shard {
 
     /// One armed deadline a shard: the first of all its partitions.
     fn arm(&mut self, context: &mut Context<Self>) {
-        let Some(first) = self.hosted.iter().filter_map(|hosted| hosted.partition.next_deadline()).min() else { return };
+        let Some(first) = self.soonest.take() else { return };
         if self.armed.as_ref().is_some_and(|(at, _)| *at <= first) {
             return;
         }
@@ -373,6 +410,7 @@ impl Actor for Shard {
             let now = shard.links.clock.now();
             for index in 0..shard.hosted.len() {
                 shard.hosted[index].partition.resume(now, &mut shard.fx);
+                shard.step_hosted(now, index, Input::Tick);
                 shard.deliver_here(now);
             }
             shard.hand_on();

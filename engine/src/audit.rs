@@ -112,7 +112,7 @@ impl Audit {
             }
             StockFact::HoldPinned { hold, version, .. } => Some((*version, self.turn(sku, *hold, Stage::Pinned))),
             StockFact::HoldUnpinned { hold, version, .. } => Some((*version, self.turn(sku, *hold, Stage::Held))),
-            StockFact::HoldCommitted { hold, version } => Some((*version, self.turn(sku, *hold, Stage::Committed))),
+            StockFact::HoldCommitted { hold, version, .. } => Some((*version, self.turn(sku, *hold, Stage::Committed))),
             StockFact::HoldReleased { hold, version, .. } => Some((*version, self.turn(sku, *hold, Stage::Released))),
             StockFact::HoldForbidden { .. } | StockFact::LevelCrossed { .. } => None,
         };

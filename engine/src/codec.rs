@@ -14,6 +14,8 @@ use std::sync::Arc;
 /// Version of the record encoding. Older versions stay readable for ever; golden files hold them to it.
 pub const VERSION: u8 = 1;
 const MAGIC: [u8; 4] = *b"HFJ1";
+/// Position of `Event::Stock`, frozen like all of them.
+const STOCK_TAG: u8 = 0;
 const HEADER: usize = 12;
 const ENTRY: usize = 14;
 
@@ -55,15 +57,23 @@ impl Batch {
         self.entries.extend_from_slice(&[0; 4]);
         self.entries.push(VERSION);
         self.entries = append(record, std::mem::take(&mut self.entries));
-        let length = (self.entries.len() - start - ENTRY) as u32;
+        let length = self.entries.len() - start - ENTRY;
+        // Refused when read, so it must never be written.
+        assert!(length <= limits::MAX_RECORD_BYTES, "a record of {length} bytes");
+        let length = length as u32;
         self.entries[start + 10..start + ENTRY].copy_from_slice(&length.to_le_bytes());
         self.events += 1;
     }
 
-    /// Takes what is gathered and leaves an empty batch with the same room.
+    /// Takes what is gathered and leaves an empty batch.
     pub fn take(&mut self) -> Self {
-        let room = self.entries.capacity().min(1 << 20);
-        std::mem::replace(self, Self { entries: Vec::with_capacity(room), ..Self::default() })
+        std::mem::take(self)
+    }
+
+    /// Empties the batch and keeps its room.
+    pub fn clear(&mut self) {
+        self.entries.clear();
+        self.events = 0;
     }
 
     /// Appends the entries of a later batch.
@@ -76,7 +86,7 @@ impl Batch {
     pub fn frame(&self) -> Vec<u8> {
         let mut frame = Vec::with_capacity(HEADER + self.entries.len());
         frame.extend_from_slice(&MAGIC);
-        frame.extend_from_slice(&crc32fast::hash(&self.entries).to_le_bytes());
+        frame.extend_from_slice(&checksum(&self.entries).to_le_bytes());
         frame.extend_from_slice(&(self.entries.len() as u32).to_le_bytes());
         frame.extend_from_slice(&self.entries);
         frame
@@ -92,6 +102,15 @@ pub struct Entry<'a> {
 }
 
 impl Entry<'_> {
+    /// Whether the event is one of stock, by its tag and without decoding it: version byte, two varints, the tag.
+    pub fn concerns_stock(&self) -> bool {
+        let mut rest = self.record.iter().skip(1);
+        for _ in 0..2 {
+            rest.by_ref().find(|byte| **byte < 0x80);
+        }
+        rest.next() == Some(&STOCK_TAG)
+    }
+
     pub fn decode(&self) -> Result<Record, Error> {
         decode(self.record)
     }
@@ -113,7 +132,7 @@ pub fn read_frame(frame: &[u8]) -> Result<Frame<'_>, Error> {
     if frame.len() > length {
         return Err(Error::LeftOver(frame.len() - length));
     }
-    if crc32fast::hash(entries) != read_u32(&frame[4..]) && !plant::active(Bug::TornTailAccepted) {
+    if checksum(entries) != read_u32(&frame[4..]) && !plant::active(Bug::TornTailAccepted) {
         return Err(Error::Checksum);
     }
     Ok(Frame { rest: entries })
@@ -154,6 +173,14 @@ impl<'a> Frame<'a> {
         let partition = PartitionId(u16::from_le_bytes([head[0], head[1]]));
         Ok(Entry { partition, seq: Seq::from_le_bytes(seq), record })
     }
+}
+
+/// Of the length too: a header of which only the magic was written reads as a length and checksum of zero.
+fn checksum(entries: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&(entries.len() as u32).to_le_bytes());
+    hasher.update(entries);
+    hasher.finalize()
 }
 
 fn read_u32(bytes: &[u8]) -> u32 {

@@ -63,10 +63,10 @@ pub enum StockFact {
     Adjusted { location: Location, bucket: Bucket, delta: i64, reason: Label, reference: Option<Label>, version: u64 },
     ThresholdSet { threshold: Quantity, version: u64 },
     HoldPlaced { hold: HoldKey, step: u32, allocations: Vec<Allocation>, ask_at: Timestamp, version: u64 },
-    HoldPinned { hold: HoldKey, step: u32, version: u64 },
-    HoldUnpinned { hold: HoldKey, step: u32, version: u64 },
-    HoldCommitted { hold: HoldKey, version: u64 },
-    HoldReleased { hold: HoldKey, cause: ReleaseCause, version: u64 },
+    HoldPinned { hold: HoldKey, step: u32, allocations: Vec<Allocation>, version: u64 },
+    HoldUnpinned { hold: HoldKey, step: u32, allocations: Vec<Allocation>, version: u64 },
+    HoldCommitted { hold: HoldKey, allocations: Vec<Allocation>, version: u64 },
+    HoldReleased { hold: HoldKey, cause: ReleaseCause, allocations: Vec<Allocation>, version: u64 },
     /// A release came before its hold: the hold, should it still arrive, is refused.
     HoldForbidden { hold: HoldKey },
     /// Available crossed a threshold. No movement.
@@ -140,6 +140,7 @@ pub enum RefundReason {
 }
 
 /// Facts of one order. The state of an order is the fold of these, and so is every answer about it.
+/// Rare large fields are boxed: every open order keeps its facts, and a small variant must not pay for a large one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum OrderFact {
     Placed(Box<Placed>),
@@ -151,7 +152,13 @@ pub enum OrderFact {
     Extended { expires_at: Timestamp },
     /// Confirmed without a payment attempt: paid by invoice, or a reservation committed.
     Confirmed { reason: Option<Label> },
-    PaymentStarted { attempt: u8, provider: Provider, return_url: Option<Url>, pin_until: Timestamp, key: Option<(KeyHash, Fingerprint)> },
+    PaymentStarted {
+        attempt: u8,
+        provider: Box<Provider>,
+        return_url: Option<Box<Url>>,
+        pin_until: Timestamp,
+        key: Option<Box<(KeyHash, Fingerprint)>>,
+    },
     PaymentOpened { attempt: u8, redirect_url: Url },
     PaymentUnknown { attempt: u8 },
     /// The buyer may try again until `expires_at`.

@@ -86,7 +86,7 @@ impl Order {
         let expires_at = placed.expires_at;
         Some(Self {
             id,
-            history: vec![record],
+            history: two_facts(record),
             status: Status::Reserving,
             generation: 1,
             held_by: None,
@@ -99,11 +99,15 @@ impl Order {
 
     /// Folds a history. `None` if it does not begin with the placing of the order.
     pub fn fold(id: OrderId, history: &[OrderRecord]) -> Option<Self> {
-        let (first, rest) = history.split_first()?;
-        let mut order = Self::open(id, first.clone())?;
-        for record in rest {
-            order.evolve(record.clone());
-        }
+        Self::of(id, history.to_vec())
+    }
+
+    /// As [`Self::fold`], keeping the history it is given.
+    pub fn of(id: OrderId, history: Vec<OrderRecord>) -> Option<Self> {
+        let mut records = history.into_iter();
+        let mut order = Self::open(id, records.next()?)?;
+        order.history.reserve_exact(records.len());
+        records.for_each(|record| order.evolve(record));
         Some(order)
     }
 
@@ -155,13 +159,15 @@ impl Order {
     /// What the buyer owes: units held or sold times price. A partial order owes for what it got.
     pub fn amount(&self) -> Money {
         let lines = &self.placed().lines;
-        let full = |index: usize| lines[index].quantity;
-        let units: Vec<Quantity> = match self.held_by {
-            Some(_) => self.line_allocations().iter().map(|(units, _)| *units).collect(),
-            None => (0..lines.len()).map(full).collect(),
+        let sum = |units: &mut dyn Iterator<Item = Quantity>| {
+            let prices = lines.iter().zip(units).map(|(line, units)| line.unit_price.checked_times(units).unwrap_or_default());
+            prices.fold(Money::ZERO, |total, price| total.checked_add(price).unwrap_or(total))
         };
-        let sum = lines.iter().zip(units).map(|(line, units)| line.unit_price.checked_times(units).unwrap_or_default());
-        sum.fold(Money::ZERO, |total, price| total.checked_add(price).unwrap_or(total))
+        match self.held_by {
+            Some(_) if self.placed().allow_partial => sum(&mut self.line_allocations().iter().map(|(units, _)| *units)),
+            // Without partial orders what is held is what was asked for.
+            Some(_) | None => sum(&mut lines.iter().map(|line| line.quantity)),
+        }
     }
 
     pub fn shortages(&self) -> &[crate::event::Shortage] {
@@ -193,11 +199,9 @@ impl Order {
     }
 
     pub fn evolve(&mut self, record: OrderRecord) {
-        let fact = record.fact.clone();
-        self.history.push(record);
-        match &*fact {
+        match &*record.fact {
             OrderFact::Placed(_) => unreachable!("an order is placed once"),
-            OrderFact::Held { .. } => self.hold_by_last(Status::AwaitingPayment),
+            OrderFact::Held { .. } => self.hold_by_next(Status::AwaitingPayment),
             OrderFact::Rejected { shortages } => {
                 self.settled = shortages.len() == self.demands().len();
                 self.status = Status::Rejected;
@@ -208,7 +212,7 @@ impl Order {
             OrderFact::Extended { expires_at } => self.expires_at = *expires_at,
             OrderFact::Reheld { generation, .. } => {
                 self.generation = *generation;
-                self.hold_by_last(Status::LatePayment);
+                self.hold_by_next(Status::LatePayment);
             }
             OrderFact::Settled => self.settled = true,
             OrderFact::PaymentStarted { .. }
@@ -219,12 +223,14 @@ impl Order {
             | OrderFact::Paid { .. }
             | OrderFact::PaymentLate { .. }
             | OrderFact::RefundDue { .. }
-            | OrderFact::Refunded { .. } => self.evolve_payment(&fact),
+            | OrderFact::Refunded { .. } => self.evolve_payment(record.at, &record.fact),
         }
+        self.history.push(record);
     }
 
-    fn hold_by_last(&mut self, status: Status) {
-        self.held_by = Some(self.history.len() - 1);
+    /// The fact that is about to join the history names the holds.
+    fn hold_by_next(&mut self, status: Status) {
+        self.held_by = Some(self.history.len());
         self.status = status;
     }
 
@@ -243,5 +249,10 @@ impl Order {
     }
 }
 
-#[cfg(test)]
-mod tests;
+/// Room for placing and holding: all that most open orders ever have.
+fn two_facts(first: OrderRecord) -> Vec<OrderRecord> {
+    let mut history = Vec::with_capacity(2);
+    history.push(first);
+    history
+}
+

@@ -23,7 +23,7 @@ use crate::rejection::Rejection;
 use crate::stock::SkuStock;
 use crate::time::{Policy, Timestamp};
 use crate::{Map, limits};
-use deadlines::{Deadlines, Timer};
+use deadlines::Deadlines;
 use gate::{Gate, Gated};
 use orders::OrderActor;
 use std::collections::VecDeque;
@@ -78,7 +78,8 @@ pub struct Partition {
     steady: Timestamp,
     placed: u64,
     skus: Map<Sku, SkuStock>,
-    orders: Map<OrderId, OrderActor>,
+    /// Boxed: a growing map then moves pointers, not actors.
+    orders: Map<OrderId, Box<OrderActor>>,
     keys: Map<KeyHash, KeyRecord>,
     /// Resolved holds in the order they are to be forgotten, with their steady time.
     resolved: VecDeque<(Timestamp, Sku, HoldKey)>,
@@ -272,13 +273,9 @@ impl Partition {
     }
 
     fn tick(&mut self, now: Timestamp, fx: &mut Effects) {
-        while let Some(timers) = self.deadlines.due(now) {
-            for timer in timers {
-                match timer {
-                    Timer::Order(id, slot) => self.order_due(now, id, slot, fx),
-                    Timer::Ask(sku, hold) => self.ask_due(now, sku, hold, fx),
-                }
-            }
+        while let Some((slot, due)) = self.deadlines.due(now) {
+            due.orders.into_iter().for_each(|id| self.order_due(now, id, slot, fx));
+            due.asks.into_iter().for_each(|(sku, hold)| self.ask_due(now, sku, hold, fx));
         }
     }
 
@@ -328,7 +325,7 @@ impl Partition {
             Event::Archive(ArchiveFact::Keys(keys)) => keys.iter().for_each(|key| drop(self.keys.remove(key))),
             Event::Archive(ArchiveFact::Restored { order, history }) => {
                 let folded = Order::fold(order, &history);
-                self.orders.extend(folded.map(|folded| (order, OrderActor::new(folded))));
+                self.orders.extend(folded.map(|folded| (order, Box::new(OrderActor::new(folded)))));
             }
         }
         self.forget_resolved();
@@ -352,7 +349,7 @@ impl Partition {
         }
         self.placed += 1;
         match Order::open(id, record) {
-            Some(order) => drop(self.orders.insert(id, OrderActor::new(order))),
+            Some(order) => drop(self.orders.insert(id, Box::new(OrderActor::new(order)))),
             None => unreachable!("a fact of an order that was never placed: {id}"),
         }
     }
@@ -370,5 +367,3 @@ impl Partition {
     }
 }
 
-#[cfg(test)]
-mod tests;

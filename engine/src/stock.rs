@@ -236,17 +236,18 @@ impl SkuStock {
             };
         };
         let version = self.version + found.allocations.len() as u64;
+        let allocations = found.allocations.clone();
         let overtaken = step < found.step;
         match (op, found.state) {
-            (HoldOp::Pin, HoldState::Held) if !overtaken => OpVerdict::Do(StockFact::HoldPinned { hold, step, version }),
-            (HoldOp::Unpin, HoldState::Pinned) if !overtaken => OpVerdict::Do(StockFact::HoldUnpinned { hold, step, version }),
-            (HoldOp::Commit, HoldState::Held | HoldState::Pinned) => OpVerdict::Do(StockFact::HoldCommitted { hold, version }),
+            (HoldOp::Pin, HoldState::Held) if !overtaken => OpVerdict::Do(StockFact::HoldPinned { hold, step, allocations, version }),
+            (HoldOp::Unpin, HoldState::Pinned) if !overtaken => OpVerdict::Do(StockFact::HoldUnpinned { hold, step, allocations, version }),
+            (HoldOp::Commit, HoldState::Held | HoldState::Pinned) => OpVerdict::Do(StockFact::HoldCommitted { hold, allocations, version }),
             (HoldOp::Commit, HoldState::Released) => OpVerdict::Impossible,
             (HoldOp::Release(cause), HoldState::Held | HoldState::Pinned) => {
-                OpVerdict::Do(StockFact::HoldReleased { hold, cause, version })
+                OpVerdict::Do(StockFact::HoldReleased { hold, cause, allocations, version })
             }
             (HoldOp::Release(cause), HoldState::Released) if plant::active(Bug::ReleaseTwice) && !found.allocations.is_empty() => {
-                OpVerdict::Do(StockFact::HoldReleased { hold, cause, version })
+                OpVerdict::Do(StockFact::HoldReleased { hold, cause, allocations, version })
             }
             (HoldOp::Pin | HoldOp::Unpin | HoldOp::Release(_), _) | (HoldOp::Commit, HoldState::Committed) => OpVerdict::Done,
         }
@@ -293,9 +294,9 @@ impl SkuStock {
                 self.holds.insert(*hold, Hold { state: HoldState::Held, step: *step, allocations, ask_at: *ask_at });
                 self.version = *version;
             }
-            StockFact::HoldPinned { hold, step, version } => self.turn(*hold, HoldState::Pinned, Some(*step), *version),
-            StockFact::HoldUnpinned { hold, step, version } => self.turn(*hold, HoldState::Held, Some(*step), *version),
-            StockFact::HoldCommitted { hold, version } => self.turn(*hold, HoldState::Committed, None, *version),
+            StockFact::HoldPinned { hold, step, version, .. } => self.turn(*hold, HoldState::Pinned, Some(*step), *version),
+            StockFact::HoldUnpinned { hold, step, version, .. } => self.turn(*hold, HoldState::Held, Some(*step), *version),
+            StockFact::HoldCommitted { hold, version, .. } => self.turn(*hold, HoldState::Committed, None, *version),
             StockFact::HoldReleased { hold, version, .. } => self.turn(*hold, HoldState::Released, None, *version),
             StockFact::HoldForbidden { hold } => {
                 let forbidden = Hold { state: HoldState::Released, step: 0, allocations: Vec::new(), ask_at: Timestamp(0) };

@@ -12,7 +12,7 @@ use arc_swap::ArcSwapOption;
 use holdfast_actors::clock::Clock;
 use holdfast_actors::{Engine, Handle, Options, Ports, StartError};
 use holdfast_engine::ids::Partitions;
-use holdfast_storage::embedded::EmbeddedJournal;
+use holdfast_storage::embedded::{EmbeddedJournal, has_room};
 use holdfast_storage::memory::MemoryJournal;
 use holdfast_storage::projection::Projector;
 use holdfast_storage::{Error as StorageError, Journal, LogSeq};
@@ -23,6 +23,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
+
+/// Idle connections stay open longer than pools and balancers keep them, so that it is never the server who closes one
+/// into which a request is just being sent.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
 /// What routes need.
 pub struct App {
@@ -144,11 +148,20 @@ fn start_http(app: &web::Data<App>, listener: TcpListener) -> Result<actix_web::
         .workers(workers)
         .max_connections(server.max_connections)
         .backlog(8192)
+        .keep_alive(KEEP_ALIVE)
         .shutdown_timeout(server.drain_seconds)
         .disable_signals()
         .listen(listener)?
         .run();
     Ok(service)
+}
+
+/// Shards are busy threads: each takes a core that HTTP workers then leave alone.
+fn shards(settings: &Settings) -> usize {
+    match settings.engine.shards {
+        0 => (cores() / 2).max(1),
+        shards => shards,
+    }
 }
 
 pub fn cores() -> usize {
@@ -174,8 +187,10 @@ async fn supervise(app: &web::Data<App>, mut stopping: watch::Receiver<bool>, ht
         let engine = match start_engine(app, &ports, first).await {
             Ok(engine) => engine,
             Err(StartError::Storage(StorageError::Full | StorageError::Locked)) if !first => {
-                tokio::time::sleep(Duration::from_secs(1)).await;
-                continue;
+                tokio::select! {
+                    () = tokio::time::sleep(Duration::from_secs(1)) => continue,
+                    _ = stopping.wait_for(|stop| *stop) => return Ok(()),
+                }
             }
             Err(error) => return Err(error.into()),
         };
@@ -205,7 +220,7 @@ async fn start_engine(app: &web::Data<App>, ports: &Ports, first: bool) -> Resul
     let settings = app.settings.clone();
     let journal = web::block(move || open_journal(&settings)).await.map_err(|_| StartError::Shard)??;
     let options = Options {
-        shards: if app.settings.engine.shards == 0 { (cores() / 2).max(1) } else { app.settings.engine.shards },
+        shards: shards(&app.settings),
         credits: app.settings.engine.credits,
         snapshot_events: app.settings.engine.snapshot_events,
         provider_patience: Duration::from_secs(app.settings.payments.call_timeout_seconds.max(1)),
@@ -224,7 +239,7 @@ fn open_journal(settings: &Settings) -> Result<Arc<dyn Journal>, StorageError> {
     let partitions = partitions.ok_or_else(|| StorageError::Incompatible("data.partitions must be 1 to 4096".to_owned()))?;
     match settings.data.ephemeral {
         true => Ok(Arc::new(MemoryJournal::new(partitions))),
-        false => Ok(Arc::new(EmbeddedJournal::open(&settings.data.dir, partitions)?)),
+        false => Ok(Arc::new(EmbeddedJournal::open_with_reserve(&settings.data.dir, partitions, settings.data.reserve_bytes())?)),
     }
 }
 
@@ -255,8 +270,8 @@ async fn wait_for_space(app: &web::Data<App>, reason: &str, full: bool, stopping
         tracing::error!("the disk is full: orders get 503 until there is space, then service goes on by itself");
     }
     loop {
-        let dir = app.settings.data.dir.clone();
-        let probe = web::block(move || probe_disk(&dir)).await.map_err(std::io::Error::other)?;
+        let data = app.settings.data.clone();
+        let probe = web::block(move || probe_disk(&data.dir, data.reserve_bytes())).await.map_err(std::io::Error::other)?;
         match probe {
             Ok(()) if told => return Ok(()),
             Err(error) if is_full(&error) => {
@@ -278,11 +293,15 @@ fn is_full(error: &std::io::Error) -> bool {
     matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
 }
 
-/// Whether a few megabytes can be written and synced in the data directory.
-fn probe_disk(dir: &std::path::Path) -> std::io::Result<()> {
+/// Whether the disk has the reserve, and a few megabytes of it can be written and synced.
+fn probe_disk(dir: &std::path::Path, reserve: u64) -> std::io::Result<()> {
     use std::io::Write;
+    if !has_room(dir, reserve) {
+        return Err(std::io::ErrorKind::StorageFull.into());
+    }
     let path = dir.join("space-probe");
-    let written = std::fs::File::create(&path).and_then(|mut file| file.write_all(&vec![0; 4 << 20]).and_then(|()| file.sync_all()));
+    let mut file = std::fs::File::create(&path)?;
+    let written = file.write_all(&vec![0; 4 << 20]).and_then(|()| file.sync_all());
     std::fs::remove_file(&path)?;
     written
 }

@@ -230,15 +230,21 @@ fn stock_fact(fact: &StockFact) -> (&'static str, Map<String, Value>) {
         StockFact::HoldPlaced { hold, allocations: taken, version, .. } => {
             ("stock.held", json!({"order_id": held(hold), "allocations": allocations(taken), "version": version}))
         }
-        StockFact::HoldPinned { hold, version, .. } => ("stock.pinned", json!({"order_id": held(hold), "version": version})),
-        StockFact::HoldUnpinned { hold, version, .. } => ("stock.unpinned", json!({"order_id": held(hold), "version": version})),
-        StockFact::HoldCommitted { hold, version } => ("stock.committed", json!({"order_id": held(hold), "version": version})),
-        StockFact::HoldReleased { hold, cause, version } => {
+        StockFact::HoldPinned { hold, allocations: taken, version, .. } => {
+            ("stock.pinned", json!({"order_id": held(hold), "allocations": allocations(taken), "version": version}))
+        }
+        StockFact::HoldUnpinned { hold, allocations: taken, version, .. } => {
+            ("stock.unpinned", json!({"order_id": held(hold), "allocations": allocations(taken), "version": version}))
+        }
+        StockFact::HoldCommitted { hold, allocations: taken, version } => {
+            ("stock.committed", json!({"order_id": held(hold), "allocations": allocations(taken), "version": version}))
+        }
+        StockFact::HoldReleased { hold, cause, allocations: taken, version } => {
             let cause = match cause {
                 ReleaseCause::Released => "released",
                 ReleaseCause::Expired => "expired",
             };
-            ("stock.released", json!({"order_id": held(hold), "cause": cause, "version": version}))
+            ("stock.released", json!({"order_id": held(hold), "cause": cause, "allocations": allocations(taken), "version": version}))
         }
         StockFact::HoldForbidden { hold } => ("stock.hold_forbidden", json!({"order_id": held(hold)})),
         StockFact::LevelCrossed { level, available } => {

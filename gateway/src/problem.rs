@@ -7,7 +7,9 @@ use actix_web::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use serde::Serialize;
 use serde_json::{Map, Value};
-use utoipa::ToSchema;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 macro_rules! codes {
     ($($name:ident $code:literal $status:literal $retryable:literal $title:literal $advice:literal;)+) => {
@@ -84,6 +86,19 @@ codes! {
         "The request was not executed. Send it again after Retry-After, with the same key.";
     DurabilityUnavailable "durability_unavailable" 503 true "The journal does not take writes now"
         "The request was not executed. Send it again after Retry-After; the operator sees why in the log and on /readyz.";
+}
+
+impl PartialSchema for Code {
+    fn schema() -> RefOr<Schema> {
+        let names = Code::ALL.iter().map(|code| code.name());
+        ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names)).into()
+    }
+}
+
+impl ToSchema for Code {
+    fn name() -> std::borrow::Cow<'static, str> {
+        "ProblemCode".into()
+    }
 }
 
 /// One field of a request that is not as it should be.
@@ -165,12 +180,12 @@ impl Problem {
 
 /// A problem document, for the API description.
 #[derive(Serialize, ToSchema)]
-#[expect(dead_code, reason = "describes what `Problem::body` writes")]
 pub struct ProblemDocument {
     pub r#type: String,
     pub title: String,
     pub status: u16,
     pub detail: String,
+    #[schema(value_type = Code)]
     pub code: String,
     pub request_id: String,
     pub retryable: bool,

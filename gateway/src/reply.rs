@@ -141,7 +141,7 @@ pub fn placed(answering: &Answering<'_>, outcome: Outcome) -> HttpResponse {
         Ok(answer) => answer,
         Err(response) => return response,
     };
-    let Some(order) = order_of(&answer) else { return answering.unknown() };
+    let Some(order) = order_of(answer) else { return answering.unknown() };
     if let Some(problem) = refused_order(&order) {
         let mut response = problem.response();
         if replayed {
@@ -163,9 +163,9 @@ pub fn placed(answering: &Answering<'_>, outcome: Outcome) -> HttpResponse {
 const IDEMPOTENT_REPLAYED: actix_web::http::header::HeaderName = actix_web::http::header::HeaderName::from_static("idempotent-replayed");
 
 /// The order of an answer.
-pub fn order_of(answer: &Answer) -> Option<Order> {
+pub fn order_of(answer: Answer) -> Option<Order> {
     match answer {
-        Answer::Order { id, history } => Order::fold(*id, history),
+        Answer::Order { id, history } => Order::of(id, history),
         Answer::Stock(_) | Answer::Kept(_) | Answer::Availability(_) | Answer::Recorded => None,
     }
 }

@@ -5,6 +5,7 @@
 
 use holdfast_engine::limits;
 use holdfast_engine::time::{LatePayment, Policy};
+use holdfast_storage::embedded::RESERVE;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -40,6 +41,7 @@ pub struct Data {
     pub partitions: u16,
     pub ephemeral: bool,
     pub demo: bool,
+    pub reserve_mb: u64,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -122,7 +124,13 @@ impl Default for Server {
 
 impl Default for Data {
     fn default() -> Self {
-        Self { dir: PathBuf::from("data"), partitions: 64, ephemeral: false, demo: true }
+        Self { dir: PathBuf::from("data"), partitions: 64, ephemeral: false, demo: true, reserve_mb: RESERVE >> 20 }
+    }
+}
+
+impl Data {
+    pub fn reserve_bytes(&self) -> u64 {
+        self.reserve_mb.max(1).saturating_mul(1 << 20)
     }
 }
 

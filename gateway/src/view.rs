@@ -1,5 +1,6 @@
 //! Wire types: what the API answers. One way to render an order, whatever asked for it: as the fold of its facts.
 
+use compact_str::CompactString;
 use holdfast_engine::event::{Allocation, Buckets, Kind, LocationView, StockView};
 use holdfast_engine::ids::Sku;
 use holdfast_engine::limits;
@@ -8,17 +9,39 @@ use holdfast_engine::quantity::Quantity;
 use holdfast_engine::time::Timestamp;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
+use std::cell::RefCell;
 use utoipa::ToSchema;
 
 /// A time as RFC 3339 in UTC with milliseconds.
 #[derive(Clone, Copy, Debug)]
 pub struct Rfc3339(pub Timestamp);
 
+impl Rfc3339 {
+    /// The text, with the calendar worked out once a second: most times of a busy server share theirs.
+    fn text(self) -> Option<CompactString> {
+        thread_local! {
+            static SECONDS: RefCell<[(u64, CompactString); 4]> = RefCell::default();
+        }
+        let (second, millis) = (self.0.0 / 1000, self.0.0 % 1000);
+        SECONDS.with_borrow_mut(|seconds| {
+            let known = &mut seconds[(second % 4) as usize];
+            if known.0 != second || known.1.is_empty() {
+                let at = jiff::Timestamp::from_second(i64::try_from(second).ok()?).ok()?;
+                // Without the zone, which follows the milliseconds.
+                *known = (second, CompactString::new(at.to_string().trim_end_matches('Z')));
+            }
+            let digit = |place: u64| char::from(b'0' + (millis / place % 10) as u8);
+            let mut text = known.1.clone();
+            ['.', digit(100), digit(10), digit(1), 'Z'].into_iter().for_each(|character| text.push(character));
+            Some(text)
+        })
+    }
+}
+
 impl Serialize for Rfc3339 {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let at = i64::try_from(self.0.0).ok().and_then(|at| jiff::Timestamp::from_millisecond(at).ok());
-        match at {
-            Some(at) => serializer.collect_str(&format_args!("{at:.3}")),
+        match self.text() {
+            Some(text) => serializer.serialize_str(&text),
             None => serializer.serialize_none(),
         }
     }
@@ -332,5 +355,19 @@ pub fn to_json(value: &impl Serialize) -> Vec<u8> {
     match serde_json::to_writer(&mut json, value) {
         Ok(()) => json,
         Err(error) => unreachable!("our own types are JSON: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_rfc_3339_in_utc_with_milliseconds() {
+        let shown = |millis: u64| serde_json::to_value(Rfc3339(Timestamp(millis))).unwrap();
+        assert_eq!(shown(0), "1970-01-01T00:00:00.000Z");
+        assert_eq!(shown(1_795_252_657_911), "2026-11-21T09:17:37.911Z");
+        assert_eq!(shown(1_795_252_657_007), "2026-11-21T09:17:37.007Z");
+        assert_eq!(shown(u64::MAX), serde_json::Value::Null);
     }
 }

@@ -8,6 +8,7 @@
 mod creation;
 mod failure;
 mod snapshots;
+mod space;
 mod wal;
 mod watermark;
 
@@ -20,10 +21,13 @@ use holdfast_engine::codec::{self, Batch};
 use holdfast_engine::ids::{PartitionId, Partitions};
 use std::collections::BTreeMap;
 use std::fs::File;
+use space::Space;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use watermark::Watermark;
+
+pub use space::{RESERVE, has_room};
 
 /// See the module. Closing is dropping it.
 pub struct EmbeddedJournal {
@@ -36,6 +40,7 @@ pub struct EmbeddedJournal {
     snapshots: Keyspace,
     tables: [Keyspace; Table::ALL.len()],
     database: Database,
+    space: Space,
     /// Released last, when the database is closed.
     _lock: File,
 }
@@ -47,6 +52,14 @@ impl EmbeddedJournal {
     /// [`Error::Locked`] if another process has it, [`Error::Incompatible`] if another version wrote it,
     /// [`Error::Damaged`] naming the first record that is not as it was acknowledged, [`Error::Full`] without space.
     pub fn open(dir: &Path, partitions_if_new: Partitions) -> Result<Self, Error> {
+        Self::open_with_reserve(dir, partitions_if_new, RESERVE)
+    }
+
+    /// As [`Self::open`], with so many bytes to stay free on the disk, or 0 to open on a full one.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_with_reserve(dir: &Path, partitions_if_new: Partitions, reserve: u64) -> Result<Self, Error> {
         let layout = Layout::at(dir);
         let lock = layout.lock()?;
         let partitions = layout.partitions(partitions_if_new)?;
@@ -62,6 +75,8 @@ impl EmbeddedJournal {
         let database = layout.open(&layout.database).map_err(refuse)?;
         let keyspaces = creation::Keyspaces::open(&database).map_err(refuse)?;
         let end = checked_end(&keyspaces.log, acknowledged)?;
+        let space = Space { dir: dir.to_owned(), reserve };
+        space.check(database.write_buffer_size())?;
         Ok(Self {
             partitions,
             end: AtomicU64::new(end),
@@ -71,11 +86,14 @@ impl EmbeddedJournal {
             snapshots: keyspaces.snapshots,
             tables: keyspaces.tables,
             database,
+            space,
             _lock: lock,
         })
     }
 
     fn write(&self, log: LogSeq, frame: Vec<u8>, mark: &Watermark) -> Result<(), Error> {
+        // What is in memory only has yet to be written to tables, this commit included.
+        self.space.check(self.database.write_buffer_size().saturating_add(2 * frame.len() as u64))?;
         self.log.insert(log.to_be_bytes(), frame).map_err(failed)?;
         self.persist()?;
         mark.set(log)

@@ -5,6 +5,7 @@
 
 use crate::journal::{Error, Journal, LogSeq};
 use crossbeam::channel::{Receiver, Sender, unbounded};
+use crossbeam::queue::ArrayQueue;
 use holdfast_engine::codec::Batch;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -37,7 +38,11 @@ const MAX_COMMIT_BYTES: usize = 8 * 1024 * 1024;
 pub struct Committer {
     queue: Sender<Submitted>,
     ids: Arc<AtomicU64>,
+    spares: Arc<ArrayQueue<Batch>>,
 }
+
+/// Empty batches kept for their room: fresh memory costs more than filling it.
+const SPARES: usize = 8;
 
 impl Committer {
     /// Starts the commit thread over `journal`. `watch` hears of every commit, before those who submitted to it.
@@ -47,8 +52,15 @@ impl Committer {
     pub fn start(journal: Arc<dyn Journal>, watch: Notify) -> std::io::Result<(Self, JoinHandle<()>)> {
         // Bounded by the credits of the shards: each has at most the events of its admitted requests in here.
         let (queue, submitted) = unbounded();
-        let thread = std::thread::Builder::new().name("commit".to_owned()).spawn(move || run(&*journal, &submitted, &watch))?;
-        Ok((Self { queue, ids: Arc::default() }, thread))
+        let spares = Arc::new(ArrayQueue::new(SPARES));
+        let kept = spares.clone();
+        let thread = std::thread::Builder::new().name("commit".to_owned()).spawn(move || run(&*journal, &submitted, &watch, &kept))?;
+        Ok((Self { queue, ids: Arc::default(), spares }, thread))
+    }
+
+    /// An empty batch, with the room of one that was written if there is one.
+    pub fn spare(&self) -> Batch {
+        self.spares.pop().unwrap_or_default()
     }
 
     /// Queues a batch and returns its id at once. `notify` hears of it exactly once. An empty batch writes nothing:
@@ -62,12 +74,12 @@ impl Committer {
     }
 }
 
-fn run(journal: &dyn Journal, submitted: &Receiver<Submitted>, watch: &Notify) {
+fn run(journal: &dyn Journal, submitted: &Receiver<Submitted>, watch: &Notify, spares: &ArrayQueue<Batch>) {
     let syncs = metrics::histogram!("journal_sync_seconds");
     let sizes = metrics::histogram!("journal_commit_events");
     while let Ok(first) = submitted.recv() {
-        let gathered = gather(first, submitted);
-        let batch = merge(&gathered);
+        let mut gathered = gather(first, submitted);
+        let batch = merge(&mut gathered);
         let started = Instant::now();
         let written = if batch.is_empty() { Ok(journal.end()) } else { journal.append(&batch) };
         match written {
@@ -76,6 +88,8 @@ fn run(journal: &dyn Journal, submitted: &Receiver<Submitted>, watch: &Notify) {
                 sizes.record(f64::from(batch.events));
                 watch(Notice::Durable { batch: 0, log });
                 gathered.iter().for_each(|one| (one.notify)(Notice::Durable { batch: one.id, log }));
+                let batches = gathered.into_iter().map(|one| one.batch).chain([batch]);
+                batches.filter(|batch| batch.entries.capacity() > 0).for_each(|batch| keep(spares, batch));
             }
             Err(error) => return fail(error, &gathered, submitted, watch),
         }
@@ -93,10 +107,20 @@ fn gather(first: Submitted, submitted: &Receiver<Submitted>) -> Vec<Submitted> {
     gathered
 }
 
-fn merge(gathered: &[Submitted]) -> Batch {
-    let mut batch = Batch::default();
-    gathered.iter().for_each(|one| batch.extend(&one.batch));
+/// One batch of all. The only one, as so often with one shard, is taken as it is.
+fn merge(gathered: &mut [Submitted]) -> Batch {
+    let Some((first, rest)) = gathered.split_first_mut() else { return Batch::default() };
+    let mut batch = std::mem::take(&mut first.batch);
+    rest.iter().for_each(|one| batch.extend(&one.batch));
     batch
+}
+
+fn keep(spares: &ArrayQueue<Batch>, mut batch: Batch) {
+    if batch.entries.capacity() <= MAX_COMMIT_BYTES {
+        batch.clear();
+        // With enough spares the memory goes back.
+        spares.push(batch).unwrap_or_default();
+    }
 }
 
 /// Fail-stop: everything queued now and later hears of the same failure.

@@ -5,7 +5,6 @@
 //! never loses or doubles any. Everything here could be lost and made again from the log, closed orders apart: those it
 //! reports may leave the memory of their partition, with the fact of it in the log.
 
-mod holds;
 mod movements;
 mod projector;
 

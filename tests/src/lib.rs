@@ -1,3 +1,5 @@
 //! The suites of Holdfast that need more than one crate. [`simulation`] runs the whole engine in one thread, from a seed.
 
+pub mod server;
 pub mod simulation;
+pub mod torture;

@@ -55,6 +55,20 @@ fn variants<'a, T: Deserialize<'a>>() -> usize {
 }
 
 #[test]
+fn a_record_of_stock_is_known_without_decoding_it() {
+    for event in examples::all() {
+        let stock = matches!(event, Event::Stock { .. });
+        for (seq, at) in [(1, 0), (300, 1_700_000_000_000), (u64::MAX, u64::MAX)] {
+            let mut batch = Batch::default();
+            batch.push(PartitionId(7), &Record { seq, at: Timestamp(at), event: event.clone() });
+            let frame = batch.frame();
+            let entry = read_frame(&frame).unwrap().next().unwrap().unwrap();
+            assert_eq!(entry.concerns_stock(), stock, "{event:?}");
+        }
+    }
+}
+
+#[test]
 fn every_variant_has_an_example() {
     let all = examples::all();
     let names: BTreeSet<String> = all.iter().map(examples::name).collect();

@@ -191,6 +191,7 @@ impl Order {
             Status::AwaitingPayment if now >= self.expires_at => Err(Rejection::ReservationExpired),
             Status::AwaitingPayment if attempt <= limits::MAX_ATTEMPTS && self.kind() == Kind::Order => {
                 let pin_until = now.plus(policy.pin_ms);
+                let (provider, return_url, key) = (Box::new(provider), return_url.map(Box::new), key.map(Box::new));
                 Ok(vec![OrderFact::PaymentStarted { attempt, provider, return_url, pin_until, key }])
             }
             Status::Expired => Err(Rejection::ReservationExpired),

@@ -220,19 +220,18 @@ impl Order {
         if fresh { vec![OrderFact::PaymentUnknown { attempt: number }] } else { Vec::new() }
     }
 
-    pub(super) fn evolve_payment(&mut self, fact: &OrderFact) {
-        let at = self.updated_at();
+    pub(super) fn evolve_payment(&mut self, at: Timestamp, fact: &OrderFact) {
         match fact {
             OrderFact::PaymentStarted { attempt, provider, return_url, pin_until, key } => {
                 self.attempts.push(Attempt {
                     number: *attempt,
-                    provider: provider.clone(),
-                    return_url: return_url.clone(),
+                    provider: Provider::clone(provider),
+                    return_url: return_url.as_deref().cloned(),
                     redirect_url: None,
                     state: AttemptState::Opening,
                     started_at: at,
                     pin_until: *pin_until,
-                    key: *key,
+                    key: key.as_deref().copied(),
                 });
                 self.status = Status::PaymentInFlight;
                 self.unpin = false;

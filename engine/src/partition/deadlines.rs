@@ -8,13 +8,6 @@ use std::collections::BTreeMap;
 
 const SLOT_MS: u64 = 16;
 
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Timer {
-    /// With the slot it was armed for: an actor armed anew ignores its older timers.
-    Order(OrderId, Slot),
-    Ask(Sku, HoldKey),
-}
-
 /// Number of a slot of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Slot(u64);
@@ -28,20 +21,32 @@ impl Slot {
     }
 }
 
+/// What is due in one slot, in the order it was armed.
+#[derive(Debug, Default)]
+pub(super) struct Due {
+    /// An actor armed anew for another slot ignores the one it left.
+    pub(super) orders: Vec<OrderId>,
+    pub(super) asks: Vec<(Sku, HoldKey)>,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Deadlines {
-    slots: BTreeMap<Slot, Vec<Timer>>,
+    slots: BTreeMap<Slot, Due>,
 }
 
 impl Deadlines {
-    pub(super) fn arm(&mut self, slot: Slot, timer: Timer) {
-        self.slots.entry(slot).or_default().push(timer);
+    pub(super) fn arm_order(&mut self, slot: Slot, order: OrderId) {
+        self.slots.entry(slot).or_default().orders.push(order);
     }
 
-    /// The timers of the earliest slot that has come, in the order they were armed.
-    pub(super) fn due(&mut self, now: Timestamp) -> Option<Vec<Timer>> {
+    pub(super) fn arm_ask(&mut self, slot: Slot, sku: Sku, hold: HoldKey) {
+        self.slots.entry(slot).or_default().asks.push((sku, hold));
+    }
+
+    /// The earliest slot that has come.
+    pub(super) fn due(&mut self, now: Timestamp) -> Option<(Slot, Due)> {
         let entry = self.slots.first_entry()?;
-        (entry.key().0 <= now.0 / SLOT_MS).then(|| entry.remove())
+        (entry.key().0 <= now.0 / SLOT_MS).then(|| entry.remove_entry())
     }
 
     pub(super) fn next(&self) -> Option<Timestamp> {
@@ -60,7 +65,7 @@ mod tests {
         for at in [0, 1, 15, 16, 17, 1000] {
             let mut deadlines = Deadlines::default();
             let slot = Slot::after(Timestamp(at));
-            deadlines.arm(slot, Timer::Order(id, slot));
+            deadlines.arm_order(slot, id);
             let fires = (0..).find(|now| deadlines.due(Timestamp(*now)).is_some()).unwrap();
             assert!((at..at + SLOT_MS).contains(&fires), "{at} fired at {fires}");
         }

@@ -5,7 +5,7 @@
 
 use super::deadlines::Slot;
 use super::saga::{CallInFlight, Round, Saga, Target, Wait};
-use super::{Gated, Partition, ProviderResult, Timer};
+use super::{Gated, Partition, ProviderResult};
 use crate::answer::Answer;
 use crate::command::{CommandKey, Loaded};
 use crate::effect::{Archive, Effects, ProviderCall};
@@ -62,7 +62,7 @@ impl Partition {
     pub(super) fn get_order(&mut self, ticket: Ticket, id: OrderId, kind: Option<Kind>, loaded: Loaded, fx: &mut Effects) {
         let history = self.orders.get(&id).map(|actor| actor.order.history.clone()).or(loaded.order);
         let fits = |order: &Order| kind.is_none_or(|kind| order.kind() == kind);
-        let found = history.filter(|history| Order::fold(id, &history[..1]).as_ref().is_some_and(fits));
+        let found = history.filter(|history| Order::fold(id, history.get(..1).unwrap_or_default()).as_ref().is_some_and(fits));
         let outcome = found.map(|history| Answer::Order { id, history }).ok_or(Rejection::NotFound);
         self.reply(ticket, outcome, false, fx);
     }
@@ -421,7 +421,7 @@ impl Partition {
         let Some(slot) = first.map(Slot::after) else { return };
         if slot < actor.armed {
             actor.armed = slot;
-            self.deadlines.arm(slot, Timer::Order(id, slot));
+            self.deadlines.arm_order(slot, id);
         }
     }
 

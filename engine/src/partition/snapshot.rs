@@ -95,7 +95,7 @@ impl Partition {
         partition.skus = image.skus.into_iter().map(|(sku, image)| (sku, stock_of(image))).collect();
         for (id, history) in image.orders {
             let order = Order::fold(id, &history).ok_or(SnapshotError::History(id))?;
-            partition.orders.insert(id, OrderActor::new(order));
+            partition.orders.insert(id, Box::new(OrderActor::new(order)));
         }
         let keys = image.keys.into_iter();
         partition.keys = keys.map(|(key, fingerprint, answer)| (key, KeyRecord { fingerprint, answer })).collect();

@@ -1,6 +1,6 @@
 //! The SKU actors of a partition: commands on stock, demands of orders, questions about old holds.
 
-use super::{Gated, Partition, Timer};
+use super::{Gated, Partition};
 use crate::answer::Answer;
 use crate::command::CommandKey;
 use crate::effect::Effects;
@@ -93,7 +93,7 @@ impl Partition {
     }
 
     fn arm_ask(&mut self, sku: &Sku, hold: HoldKey, at: Timestamp) {
-        self.deadlines.arm(Slot::after(at), Timer::Ask(sku.clone(), hold));
+        self.deadlines.arm_ask(Slot::after(at), sku.clone(), hold);
     }
 
     /// Questions about holds are volatile: after recovery they are armed again from the holds.

@@ -125,7 +125,7 @@ fn verify(dir: &Path) -> Result<Report, Error> {
 /// If it is in use, damaged or not there.
 pub fn open(dir: &Path) -> Result<EmbeddedJournal, Error> {
     let any = Partitions::new(64).ok_or(Error::Stopped)?;
-    EmbeddedJournal::open(dir, any)
+    EmbeddedJournal::open_with_reserve(dir, any, 0)
 }
 
 fn print(report: &Report, json: bool) {

@@ -9,6 +9,7 @@ use crate::dto::{Checker, ImportRow};
 use crate::problem::{Code, Problem};
 use crate::reply::rejected;
 use crate::request::{Caller, content_type};
+use actix_web::error::PayloadError;
 use actix_web::web::{Bytes, BytesMut, Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use futures_util::StreamExt;
@@ -62,24 +63,17 @@ struct Refusal {
 async fn run(app: Data<App>, mut payload: Payload, out: mpsc::Sender<Bytes>) {
     let mut tally = Tally::default();
     let mut rows = FuturesUnordered::new();
-    let mut buffer = BytesMut::new();
-    let mut line = 0;
-    let mut ended = false;
-    while !ended {
-        match payload.next().await {
-            Some(Ok(chunk)) => buffer.extend_from_slice(&chunk),
-            Some(Err(_)) => return,
-            None => {
-                ended = true;
-                buffer.extend_from_slice(b"\n");
+    let mut lines = Lines::default();
+    while !lines.ended {
+        // Rows in hand go on while the next ones are waited for: a slow caller sees what became of those it sent.
+        let chunk = tokio::select! {
+            Some(done) = rows.next(), if !rows.is_empty() => {
+                if tell(done, &mut tally, &out).await { continue } else { return }
             }
-        }
-        while let Some(end) = buffer.iter().position(|byte| *byte == b'\n') {
-            let row = buffer.split_to(end + 1).freeze();
-            line += 1;
-            if row.iter().all(u8::is_ascii_whitespace) {
-                continue;
-            }
+            chunk = payload.next() => chunk,
+        };
+        lines.take(chunk);
+        while let Some((line, row)) = lines.next() {
             rows.push(one(app.clone(), line, row));
             if rows.len() >= IN_HAND
                 && let Some(done) = rows.next().await
@@ -88,10 +82,8 @@ async fn run(app: Data<App>, mut payload: Payload, out: mpsc::Sender<Bytes>) {
                 return;
             }
         }
-        if buffer.len() > MAX_LINE {
-            let refusal = Refusal { line: line + 1, code: Code::TooLarge, detail: "a line is over 64 KiB: the rest is not read".to_owned() };
+        if let Some(refusal) = lines.overlong() {
             tell(Err(refusal), &mut tally, &out).await;
-            ended = true;
         }
     }
     while let Some(done) = rows.next().await {
@@ -100,8 +92,54 @@ async fn run(app: Data<App>, mut payload: Payload, out: mpsc::Sender<Bytes>) {
         }
     }
     let last = json!({"imported": tally.imported, "refused": tally.refused});
-    // A caller that is gone does not read its summary.
-    out.send(Bytes::from(format!("{last}\n"))).await.unwrap_or_default();
+    if !lines.broken {
+        // A caller that is gone does not read its summary.
+        out.send(Bytes::from(format!("{last}\n"))).await.unwrap_or_default();
+    }
+}
+
+/// The lines of a body that comes in pieces.
+#[derive(Default)]
+struct Lines {
+    buffer: BytesMut,
+    line: u64,
+    ended: bool,
+    /// It ended because the connection broke: what came whole counts, a half line does not.
+    broken: bool,
+}
+
+impl Lines {
+    fn take(&mut self, chunk: Option<Result<Bytes, PayloadError>>) {
+        match chunk {
+            Some(Ok(chunk)) => self.buffer.extend_from_slice(&chunk),
+            Some(Err(_)) => (self.ended, self.broken) = (true, true),
+            None => {
+                self.ended = true;
+                self.buffer.extend_from_slice(b"\n");
+            }
+        }
+    }
+
+    /// The next line that is not blank, with its number.
+    fn next(&mut self) -> Option<(u64, Bytes)> {
+        loop {
+            let end = self.buffer.iter().position(|byte| *byte == b'\n')?;
+            let row = self.buffer.split_to(end + 1).freeze();
+            self.line += 1;
+            if !row.iter().all(u8::is_ascii_whitespace) {
+                return Some((self.line, row));
+            }
+        }
+    }
+
+    /// Gives up on a line that does not end.
+    fn overlong(&mut self) -> Option<Refusal> {
+        let detail = "a line is over 64 KiB: the rest is not read".to_owned();
+        let refusal = Refusal { line: self.line + 1, code: Code::TooLarge, detail };
+        let overlong = self.buffer.len() > MAX_LINE;
+        self.ended |= overlong;
+        overlong.then_some(refusal)
+    }
 }
 
 /// False if the caller is gone.

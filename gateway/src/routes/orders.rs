@@ -134,7 +134,7 @@ async fn about(request: &HttpRequest, app: &App, id: &str, command: impl FnOnce(
         Err(problem) => return answering.problem(problem),
     };
     match answering.answer(execute(app, command).await) {
-        Ok((answer, _)) => reply::order_of(&answer).map_or_else(|| answering.unknown(), |order| reply::order_response(&order, Kind::Order)),
+        Ok((answer, _)) => reply::order_of(answer).map_or_else(|| answering.unknown(), |order| reply::order_response(&order, Kind::Order)),
         Err(response) => response,
     }
 }

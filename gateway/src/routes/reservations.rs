@@ -116,7 +116,7 @@ fn item_result(order: OrderId, caller: &Caller, outcome: reply::Outcome) -> Map<
     };
     let order = match answer {
         Err(rejection) => return failed(reply::rejected(&rejection)),
-        Ok(answer) => reply::order_of(&answer),
+        Ok(answer) => reply::order_of(answer),
     };
     let Some(order) = order else { return Map::new() };
     if let Some(problem) = reply::refused_order(&order) {
@@ -175,7 +175,7 @@ async fn about(request: &HttpRequest, app: &App, id: &str, command: impl FnOnce(
     };
     match answering.answer(execute(app, command).await) {
         Ok((answer, _)) => {
-            reply::order_of(&answer).map_or_else(|| answering.unknown(), |order| reply::order_response(&order, Kind::Reservation))
+            reply::order_of(answer).map_or_else(|| answering.unknown(), |order| reply::order_response(&order, Kind::Reservation))
         }
         Err(response) => response,
     }

@@ -124,8 +124,12 @@ impl Store {
         if let Some(file) = &mut self.file {
             let mut text = serde_json::to_vec(line)?;
             text.push(b'\n');
-            file.write_all(&text)?;
-            file.sync_data()?;
+            let before = file.metadata()?.len();
+            if let Err(error) = file.write_all(&text).and_then(|()| file.sync_data()) {
+                // Half a line, on a full disk, would swallow the next one.
+                file.set_len(before)?;
+                return Err(error);
+            }
         }
         self.apply(line);
         Ok(())
@@ -174,7 +178,10 @@ fn secret(dir: &Path) -> io::Result<Vec<u8>> {
         Ok(_) => Err(io::Error::other("webhook-secret is not 32 bytes: delete it to have a new one made")),
         Err(error) if missing(&error) => {
             let secret = random()?;
-            std::fs::write(&path, &secret)?;
+            let new = dir.join("webhook-secret.new");
+            File::create(&new).and_then(|mut file| file.write_all(&secret).and_then(|()| file.sync_all()))?;
+            // Whole or not at all, also when the process is killed here.
+            std::fs::rename(&new, &path)?;
             Ok(secret)
         }
         Err(error) => Err(error),

@@ -55,15 +55,8 @@ impl Movement {
     }
 }
 
-/// What a hold took, by SKU and hold: most facts of a hold do not say it again.
-pub(super) trait Allocations {
-    fn place(&mut self, sku: &Sku, hold: HoldKey, allocations: &[Allocation]);
-    fn of(&self, sku: &Sku, hold: HoldKey) -> Vec<Allocation>;
-    fn resolve(&mut self, sku: &Sku, hold: HoldKey) -> Vec<Allocation>;
-}
-
 /// The movements one fact makes.
-pub(super) fn of_fact(sku: &Sku, at: Timestamp, fact: &StockFact, holds: &mut impl Allocations) -> Vec<Movement> {
+pub(super) fn of_fact(at: Timestamp, fact: &StockFact) -> Vec<Movement> {
     match fact {
         StockFact::Set { location, delta, version, .. } => {
             let bucket = Some(Bucket::OnHand);
@@ -80,23 +73,22 @@ pub(super) fn of_fact(sku: &Sku, at: Timestamp, fact: &StockFact, holds: &mut im
         StockFact::ThresholdSet { threshold, version } => {
             vec![Movement::new(*version, at, MovementKind::ThresholdSet, i64::from(threshold.0))]
         }
-        StockFact::HoldPlaced { hold, allocations, version, .. } => {
-            holds.place(sku, *hold, allocations);
-            of_hold(*hold, allocations, *version, at, MovementKind::Held)
+        StockFact::HoldPlaced { hold, allocations, version, .. } => of_hold(*hold, allocations, *version, at, MovementKind::Held),
+        StockFact::HoldPinned { hold, allocations, version, .. } => {
+            of_hold(*hold, allocations, *version, at, MovementKind::Pinned)
         }
-        StockFact::HoldPinned { hold, version, .. } => of_hold(*hold, &holds.of(sku, *hold), *version, at, MovementKind::Pinned),
-        StockFact::HoldUnpinned { hold, version, .. } => {
-            of_hold(*hold, &holds.of(sku, *hold), *version, at, MovementKind::Unpinned)
+        StockFact::HoldUnpinned { hold, allocations, version, .. } => {
+            of_hold(*hold, allocations, *version, at, MovementKind::Unpinned)
         }
-        StockFact::HoldCommitted { hold, version } => {
-            of_hold(*hold, &holds.resolve(sku, *hold), *version, at, MovementKind::Committed)
+        StockFact::HoldCommitted { hold, allocations, version } => {
+            of_hold(*hold, allocations, *version, at, MovementKind::Committed)
         }
-        StockFact::HoldReleased { hold, cause, version } => {
+        StockFact::HoldReleased { hold, cause, allocations, version } => {
             let kind = match cause {
                 ReleaseCause::Released => MovementKind::Released,
                 ReleaseCause::Expired => MovementKind::Expired,
             };
-            of_hold(*hold, &holds.resolve(sku, *hold), *version, at, kind)
+            of_hold(*hold, allocations, *version, at, kind)
         }
         StockFact::HoldForbidden { .. } | StockFact::LevelCrossed { .. } => Vec::new(),
     }

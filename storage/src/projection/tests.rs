@@ -208,8 +208,8 @@ fn place(number: u8, from: &[(&str, u32)], version: u64) -> StockFact {
     StockFact::HoldPlaced { hold: hold(number), step: 1, allocations: taken(from), ask_at: Timestamp(0), version }
 }
 
-fn commit(number: u8, version: u64) -> StockFact {
-    StockFact::HoldCommitted { hold: hold(number), version }
+fn commit(number: u8, from: &[(&str, u32)], version: u64) -> StockFact {
+    StockFact::HoldCommitted { hold: hold(number), allocations: taken(from), version }
 }
 
 type Short = (u64, MovementKind, Option<&'static str>, i64);
@@ -241,14 +241,14 @@ fn every_fact_makes_one_movement_a_location() {
             StockFact::ThresholdSet { threshold: Quantity(7), version: 3 },
             place(1, &both, 5),
             StockFact::LevelCrossed { level: holdfast_engine::event::Level::Low, available: 1 },
-            StockFact::HoldPinned { hold: hold(1), step: 2, version: 7 },
-            StockFact::HoldUnpinned { hold: hold(1), step: 3, version: 9 },
-            commit(1, 11),
+            StockFact::HoldPinned { hold: hold(1), step: 2, allocations: taken(&both), version: 7 },
+            StockFact::HoldUnpinned { hold: hold(1), step: 3, allocations: taken(&both), version: 9 },
+            commit(1, &both, 11),
             StockFact::HoldForbidden { hold: hold(9) },
             place(2, &both[..1], 12),
-            StockFact::HoldReleased { hold: hold(2), cause: ReleaseCause::Expired, version: 13 },
+            StockFact::HoldReleased { hold: hold(2), cause: ReleaseCause::Expired, allocations: taken(&both[..1]), version: 13 },
             place(3, &both[1..], 14),
-            StockFact::HoldReleased { hold: hold(3), cause: ReleaseCause::Released, version: 15 },
+            StockFact::HoldReleased { hold: hold(3), cause: ReleaseCause::Released, allocations: taken(&both[1..]), version: 15 },
         ],
     );
     Running::over(&journal).flush().unwrap();
@@ -341,63 +341,6 @@ fn rows_of_a_replay_that_overlap_give_each_movement_once() {
             movements(&*journal, &sku("SKU"), after, 99).unwrap().iter().map(|movement| movement.seq).collect();
         assert_eq!(numbers, (after + 1..=14).collect::<Vec<_>>());
     }
-}
-
-fn hold_rows(journal: &dyn Journal) -> (usize, usize) {
-    let rows = journal.scan(Table::Meta, b"hold/", b"hold0", 1000).unwrap();
-    (rows.len(), rows.iter().filter(|row| !row.value.is_empty()).count())
-}
-
-/// The hold was placed before the crash and resolved while the projector was behind: no partition knows it any more.
-#[test]
-fn a_hold_keeps_its_units_over_a_crash_of_the_projector() {
-    let journal = memory();
-    let mut facts = Facts::over(&journal);
-    let before = Running::over(&journal);
-    facts.commit("SKU", vec![set(1, 100), place(1, &[("north", 2), ("south", 3)], 3), place(2, &[("south", 1)], 4)]);
-    before.flush().unwrap();
-    before.stop();
-    facts.commit("SKU", vec![commit(1, 6)]);
-
-    let after = Running::over(&journal);
-    facts.commit("SKU", vec![StockFact::HoldPinned { hold: hold(2), step: 1, version: 7 }]);
-    after.flush().unwrap();
-    let committed = movements(&*journal, &sku("SKU"), 4, 10).unwrap();
-    use MovementKind::*;
-    let expected = [(5, Committed, Some("north"), 2), (6, Committed, Some("south"), 3), (7, Pinned, Some("south"), 1)];
-    assert_eq!(short(&committed), expected);
-}
-
-#[test]
-fn rows_of_resolved_holds_are_used_again() {
-    let journal = memory();
-    let mut facts = Facts::over(&journal);
-    let mut version = 0;
-    for round in 0..20_u8 {
-        // A new projector each round: the slots are known from the rows alone.
-        let running = Running::over(&journal);
-        let (a, b, c) = (round * 3, round * 3 + 1, round * 3 + 2);
-        facts.commit("SKU", vec![place(a, &[("north", 1)], version + 1), place(b, &[("north", 1)], version + 2)]);
-        running.flush().unwrap();
-        facts.commit("SKU", vec![commit(a, version + 3), place(c, &[("south", 1)], version + 4)]);
-        running.flush().unwrap();
-        assert_eq!(hold_rows(&*journal), (2, 2));
-        facts.commit("SKU", vec![commit(b, version + 5), commit(c, version + 6)]);
-        running.flush().unwrap();
-        assert_eq!(hold_rows(&*journal), (2, 0));
-        version += 6;
-        running.stop();
-    }
-    assert_eq!(movements(&*journal, &sku("SKU"), 0, 1000).unwrap().len(), 120);
-}
-
-#[test]
-fn a_hold_that_ends_within_one_write_has_no_row() {
-    let journal = memory();
-    Facts::over(&journal).commit("SKU", vec![place(1, &[("north", 1)], 1), commit(1, 2)]);
-    Running::over(&journal).flush().unwrap();
-    assert_eq!(hold_rows(&*journal), (0, 0));
-    assert_eq!(movements(&*journal, &sku("SKU"), 0, 10).unwrap().len(), 2);
 }
 
 /// Nobody asks for a flush here: being told of progress is enough. The archive behind it tells when it is done.

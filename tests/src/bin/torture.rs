@@ -1,1 +1,51 @@
-fn main(){}
+//! `torture`: kills the real binary under load and compares what comes back with a ledger of its own.
+//!
+//! Prints one line and exits with 1 if anything acknowledged is lost, anything is sold twice, or any promise is broken.
+
+use clap::Parser;
+use holdfast_tests::torture::{self, Tally};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Kill Holdfast under load, again and again.
+#[derive(Parser)]
+#[command(after_help = "Example:\n  cargo run --release -p holdfast-tests --bin torture -- --kills 200")]
+struct Options {
+    /// How often it is killed.
+    #[arg(long, default_value_t = 200)]
+    kills: u64,
+    /// Where the choices come from; the timing is the server's own.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// The server to kill; the one of this build if left out.
+    #[arg(long, value_name = "PATH")]
+    binary: Option<PathBuf>,
+    /// Keep the data directory after the run and say where it is.
+    #[arg(long)]
+    keep: bool,
+}
+
+fn main() -> ExitCode {
+    let Options { kills, seed, binary, keep } = Options::parse();
+    let dir = match tempfile::tempdir() {
+        Ok(dir) => dir,
+        Err(error) => {
+            eprintln!("torture: no temporary directory: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let tally = torture::run(&torture::Options { kills, seed, binary, data_dir: dir.path().join("data") });
+    if keep || !tally.breaches.is_empty() {
+        eprintln!("\nthe data is kept in {}", dir.keep().display());
+    }
+    report(&tally)
+}
+
+/// What is broken goes to the standard error, the numbers to the standard output.
+fn report(tally: &Tally) -> ExitCode {
+    for breach in tally.breaches.iter().take(20) {
+        eprintln!("\n{:?}: {}", breach.kind, breach.what);
+    }
+    println!("{}", tally.line());
+    if tally.breaches.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

@@ -12,13 +12,13 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 /// Simulated microseconds since the run began.
-pub type Micros = u64;
+pub(super) type Micros = u64;
 
 /// Number of a life of the process or of a shard: what belongs to an earlier life never arrives.
-pub type Life = u64;
+pub(super) type Life = u64;
 
 #[derive(Debug)]
-pub enum Happening {
+pub(super) enum Happening {
     /// The workload makes its next operation.
     NextOperation,
     /// A client sends what it decided to send.
@@ -28,37 +28,72 @@ pub enum Happening {
     ClientGivesUp(Ticket),
     ReplyArrives(Box<Reply>),
     /// A message between partitions, with the state its sender had.
-    Deliver { life: Life, to: PartitionId, body: Box<Body>, basis: (PartitionId, Seq) },
-    Turn { shard: usize, life: Life },
+    Deliver {
+        life: Life,
+        to: PartitionId,
+        body: Box<Body>,
+        basis: (PartitionId, Seq),
+    },
+    Turn {
+        shard: usize,
+        life: Life,
+    },
     Tick(PartitionId),
-    Synced { log: usize, life: Life },
-    SyncFailed { life: Life },
+    Synced {
+        log: usize,
+        life: Life,
+    },
+    SyncFailed {
+        life: Life,
+    },
     Crash,
-    Recover { life: Life },
+    Recover {
+        life: Life,
+    },
     ShardPanics(usize),
-    ShardRebuilt { shard: usize, life: Life },
+    ShardRebuilt {
+        shard: usize,
+        life: Life,
+    },
     TakeSnapshot,
-    SaveSnapshot { life: Life, log: usize, snapshot: Box<Snapshot> },
+    SaveSnapshot {
+        life: Life,
+        log: usize,
+        snapshot: Box<Snapshot>,
+    },
     ClockJump,
     CallArrives(Box<ProviderCall>),
-    CallAnswered { life: Life, result: Box<ProviderResult> },
-    BuyerDecides { attempt: AttemptId, approves: bool },
-    Webhook { attempt: AttemptId, outcome: Outcome, tries: u8 },
-    Archived { life: Life, archive: Box<Archive> },
+    CallAnswered {
+        life: Life,
+        result: Box<ProviderResult>,
+    },
+    BuyerDecides {
+        attempt: AttemptId,
+        approves: bool,
+    },
+    Webhook {
+        attempt: AttemptId,
+        outcome: Outcome,
+        tries: u8,
+    },
+    Archived {
+        life: Life,
+        archive: Box<Archive>,
+    },
     /// Faults stop: from here on everything must come to its end.
     Calm,
 }
 
 /// The future, in order.
 #[derive(Default)]
-pub struct Agenda {
+pub(super) struct Agenda {
     heap: BinaryHeap<Reverse<(Micros, u64, usize)>>,
     slots: Vec<Option<Happening>>,
     free: Vec<usize>,
 }
 
 impl Agenda {
-    pub fn push(&mut self, at: Micros, tie: u64, happening: Happening) {
+    pub(super) fn push(&mut self, at: Micros, tie: u64, happening: Happening) {
         let slot = match self.free.pop() {
             Some(slot) => {
                 self.slots[slot] = Some(happening);
@@ -72,7 +107,7 @@ impl Agenda {
         self.heap.push(Reverse((at, tie, slot)));
     }
 
-    pub fn pop(&mut self) -> Option<(Micros, Happening)> {
+    pub(super) fn pop(&mut self) -> Option<(Micros, Happening)> {
         let Reverse((at, _, slot)) = self.heap.pop()?;
         self.free.push(slot);
         self.slots[slot].take().map(|happening| (at, happening))

@@ -12,22 +12,26 @@ use super::agenda::Life;
 
 /// A request as it goes out, for the first time or again.
 #[derive(Clone, Debug)]
-pub struct Asked {
+pub(super) struct Asked {
     pub command: Command,
     pub tries_left: u8,
     pub source: Source,
 }
 
 #[derive(Clone, Copy, Debug)]
-pub enum Source {
+pub(super) enum Source {
     Client,
     /// The provider, telling an outcome until somebody listens.
-    Webhook { attempt: AttemptId, outcome: Outcome, tries: u8 },
+    Webhook {
+        attempt: AttemptId,
+        outcome: Outcome,
+        tries: u8,
+    },
 }
 
 /// One request on its way or in the process.
 #[derive(Clone, Debug)]
-pub struct Pending {
+pub(super) struct Pending {
     pub asked: Asked,
     /// Where the process took it up, if it did: life of process and shard, and the state it was computed from.
     pub taken: Option<Taken>,
@@ -38,7 +42,7 @@ pub struct Pending {
 }
 
 #[derive(Clone, Copy, Debug)]
-pub struct Taken {
+pub(super) struct Taken {
     pub process: Life,
     pub shard: Life,
     pub seq: Seq,
@@ -46,13 +50,13 @@ pub struct Taken {
 
 /// An order that was asked for, whether or not anybody heard of it.
 #[derive(Clone, Debug)]
-pub struct Known {
+pub(super) struct Known {
     pub order: OrderId,
     pub kind: Kind,
 }
 
 #[derive(Debug, Default)]
-pub struct Clients {
+pub(super) struct Clients {
     next: u64,
     pub pending: BTreeMap<u64, Pending>,
     pub known: Vec<Known>,
@@ -64,14 +68,14 @@ pub struct Clients {
 }
 
 impl Clients {
-    pub fn ticket(&mut self, asked: Asked) -> Ticket {
+    pub(super) fn ticket(&mut self, asked: Asked) -> Ticket {
         self.next += 1;
         self.pending.insert(self.next, Pending { asked, taken: None, answered: false, over: false });
         Ticket(self.next)
     }
 
     /// Requests the process has in this life and has not answered.
-    pub fn unanswered(&self, process: Life, shard_life: impl Fn(&Command) -> Life) -> Option<(u64, &Pending)> {
+    pub(super) fn unanswered(&self, process: Life, shard_life: impl Fn(&Command) -> Life) -> Option<(u64, &Pending)> {
         let alive = |taken: &Taken, command: &Command| taken.process == process && taken.shard == shard_life(command);
         self.pending
             .iter()
@@ -81,7 +85,7 @@ impl Clients {
 }
 
 /// The idempotency key of a command with its body, whatever keeps the answer.
-pub fn key_of(command: &Command) -> Option<(KeyHash, Fingerprint)> {
+pub(super) fn key_of(command: &Command) -> Option<(KeyHash, Fingerprint)> {
     match command {
         Command::Place { order, placed } => Some((KeyHash(order.bytes()), placed.fingerprint)),
         _ => command.key().map(|key| (key.hash, key.fingerprint)),

@@ -15,7 +15,7 @@ use holdfast_storage::recovery;
 impl World {
     /// The whole process is gone, with everything that was not on disk or on its way to somebody else.
     pub(super) fn crash(&mut self, whose: &str) {
-        if !self.up || self.calm {
+        if !self.up {
             return;
         }
         self.trace.note(self.now, || format!("CRASH of {whose}"));
@@ -119,7 +119,6 @@ impl World {
         }
         Ok(quick)
     }
-
 
     /// One shard loses its partitions; the process, its log and the other shards go on.
     pub(super) fn shard_panics(&mut self, index: usize) {

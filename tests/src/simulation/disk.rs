@@ -3,37 +3,37 @@
 //! Invariant: a byte that was synced is never lost or changed. Unsynced sectors survive or not, each for itself.
 
 use super::random::Random;
+use holdfast_engine::Causality;
 use holdfast_engine::codec::{self, Batch};
 use holdfast_engine::ids::{PartitionId, Partitions};
 use holdfast_engine::plant::{self, Bug};
-use holdfast_engine::Causality;
 use holdfast_storage::journal::Visit;
 use holdfast_storage::{Error, Journal, LogSeq, Row, Snapshot, Table};
 use std::ops::ControlFlow;
 
 /// One growing file.
 #[derive(Debug)]
-pub struct Disk {
+pub(super) struct Disk {
     bytes: Vec<u8>,
     synced: usize,
     sector: usize,
 }
 
 impl Disk {
-    pub fn new(sector: usize) -> Self {
+    pub(super) fn new(sector: usize) -> Self {
         Self { bytes: Vec::new(), synced: 0, sector }
     }
 
-    pub fn write(&mut self, bytes: &[u8]) {
+    pub(super) fn write(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }
 
-    pub fn sync(&mut self) {
+    pub(super) fn sync(&mut self) {
         self.synced = self.bytes.len();
     }
 
     /// Power is lost, or the process with its unsynced pages. True if something unsynced was there.
-    pub fn crash(&mut self, random: &mut Random) -> bool {
+    pub(super) fn crash(&mut self, random: &mut Random) -> bool {
         let unsynced = self.bytes.len() - self.synced;
         match random.below(5) {
             0 => self.bytes.truncate(self.synced),
@@ -62,7 +62,7 @@ impl Disk {
     }
 
     /// The whole frames from the start; the first that is not whole ends the log and is cut off with all behind it.
-    pub fn cut_torn_tail(&mut self) -> Vec<Vec<u8>> {
+    pub(super) fn cut_torn_tail(&mut self) -> Vec<Vec<u8>> {
         let mut frames = Vec::new();
         let mut from = 0;
         while let Some(frame) = frame_at(&self.bytes[from..]) {
@@ -75,7 +75,7 @@ impl Disk {
     }
 
     /// The first `count` frames, which are durable.
-    pub fn frames(&self, count: usize) -> Vec<Vec<u8>> {
+    pub(super) fn frames(&self, count: usize) -> Vec<Vec<u8>> {
         let mut from = 0;
         let next = |_| {
             let frame = frame_at(&self.bytes[from..])?;
@@ -93,7 +93,7 @@ fn frame_at(bytes: &[u8]) -> Option<&[u8]> {
 }
 
 /// What recovery reads: the durable frames of one log with the snapshots taken of it. Nothing can be written to it.
-pub struct Image {
+pub(super) struct Image {
     pub causality: Causality,
     pub partitions: Partitions,
     pub frames: Vec<Vec<u8>>,

@@ -26,7 +26,9 @@ impl World {
         require(open == 0, ENDS, || self.open_work())?;
         for (sku, book) in &self.ledger.skus {
             let live: Vec<_> = book.holds.iter().filter(|(_, hold)| hold.stage.live()).collect();
-            require(live.is_empty() && book.held() == 0, "I7 no hold outlives its order", || format!("{sku} still has {live:?}"))?;
+            require(live.is_empty() && book.held() == 0, "I7 no hold outlives its order", || {
+                format!("{sku} still has {live:?}")
+            })?;
         }
         for (id, book) in &self.ledger.orders {
             let ended = matches!(book.verdict, Verdict::Sold | Verdict::Over);
@@ -42,7 +44,9 @@ impl World {
             self.shards[self.plan.shard_of(partition)].life
         };
         match self.clients.unanswered(self.life, life_of) {
-            Some((ticket, one)) => require(false, ENDS, || format!("request {ticket} was never answered: {:?}", one.asked.command)),
+            Some((ticket, one)) => {
+                require(false, ENDS, || format!("request {ticket} was never answered: {:?}", one.asked.command))
+            }
             None => Ok(()),
         }
     }
@@ -56,6 +60,8 @@ impl World {
             let right = match remote.truth {
                 Truth::Captured => sold && purse == Some(Purse::Taken),
                 Truth::Refunded => purse == Some(Purse::Refunded),
+                // A buyer could still pay for what is not to be had.
+                Truth::Pending if book.is_some_and(|book| book.closes_attempts()) => false,
                 Truth::Unknown | Truth::Pending | Truth::Declined | Truth::Voided => purse != Some(Purse::Taken),
             };
             require(right, "I9 money without goods is given back", || {

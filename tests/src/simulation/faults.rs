@@ -4,16 +4,20 @@
 
 use super::agenda::Micros;
 use super::random::Random;
-use holdfast_engine::Causality;
 use holdfast_engine::ids::{Location, Partitions, Provider, Sku};
 use holdfast_engine::time::{LatePayment, Policy};
+use holdfast_engine::{Causality, limits};
 
-pub const MILLI: Micros = 1_000;
-pub const SECOND: Micros = 1_000_000;
+pub(super) const MILLI: Micros = 1_000;
+pub(super) const SECOND: Micros = 1_000_000;
+
+/// The longest a message between partitions is on its way: what the transport guarantees, and less than the time a
+/// resolved hold is remembered.
+pub(super) const MESSAGE_LIFE: Micros = (limits::RESOLVED_MS - 5_000) * MILLI;
 
 /// Rates per thousand.
 #[derive(Clone, Debug)]
-pub struct Rates {
+pub(super) struct Rates {
     pub message_lost: u64,
     pub message_doubled: u64,
     /// Comes many seconds after it was sent.
@@ -35,7 +39,7 @@ pub struct Rates {
 }
 
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub(super) struct Plan {
     pub partitions: Partitions,
     pub shards: usize,
     pub causality: Causality,
@@ -58,10 +62,12 @@ pub struct Plan {
     pub snapshots: u64,
     /// Greatest jump of a clock, in milliseconds.
     pub jump_ms: u64,
+    /// The longest a late message is on its way.
+    pub lateness: Micros,
 }
 
 impl Plan {
-    pub fn draw(random: &mut Random) -> Self {
+    pub(super) fn draw(random: &mut Random) -> Self {
         let count = random.between(2, 6) as u16;
         let (Some(partitions), Some(provider)) = (Partitions::new(count), Provider::new("paymaster")) else {
             unreachable!("both are constants in bounds")
@@ -87,23 +93,24 @@ impl Plan {
             panics: random.below(4),
             clock_jumps: random.below(4),
             snapshots: random.below(12),
+            lateness: *random.pick(&[300 * MILLI, 3 * SECOND, MESSAGE_LIFE]),
             jump_ms: *random.pick(&[500, 20_000, 7_200_000]),
         }
     }
 
-    pub fn shard_of(&self, partition: usize) -> usize {
+    pub(super) fn shard_of(&self, partition: usize) -> usize {
         partition % self.shards
     }
 
     /// The log that keeps the records of a partition.
-    pub fn log_of(&self, partition: usize) -> usize {
+    pub(super) fn log_of(&self, partition: usize) -> usize {
         match self.causality {
             Causality::OneLog => 0,
             Causality::PerPartition => partition,
         }
     }
 
-    pub fn logs(&self) -> usize {
+    pub(super) fn logs(&self) -> usize {
         match self.causality {
             Causality::OneLog => 1,
             Causality::PerPartition => usize::from(self.partitions.count()),
@@ -135,7 +142,7 @@ impl Rates {
     }
 
     /// Nothing goes wrong any more.
-    pub fn calm(&mut self) {
+    pub(super) fn calm(&mut self) {
         *self = Self { pays_at_once: self.pays_at_once, ..Self::none() };
     }
 

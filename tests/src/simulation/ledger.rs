@@ -5,8 +5,8 @@
 mod orders;
 mod stock;
 
-pub use orders::{OrderBook, Purse, Verdict};
-pub use stock::{SkuBook, row};
+pub(super) use orders::{OrderBook, Purse, Verdict};
+pub(super) use stock::{SkuBook, row};
 
 use holdfast_engine::event::{ArchiveFact, Event, KeptAnswer, KeyFact, Record, StockFact};
 use holdfast_engine::ids::{Fingerprint, HoldKey, KeyHash, OrderId, Seq, Sku};
@@ -26,16 +26,16 @@ impl Breach {
     }
 }
 
-pub type Checked = Result<(), Breach>;
+pub(super) type Checked = Result<(), Breach>;
 
 /// Fails with the rule unless `holds`.
-pub fn require(holds: bool, rule: &'static str, what: impl FnOnce() -> String) -> Checked {
+pub(super) fn require(holds: bool, rule: &'static str, what: impl FnOnce() -> String) -> Checked {
     if holds { Ok(()) } else { Err(Breach::new(rule, what())) }
 }
 
 /// The answer bound to a key, with the record that binds it.
 #[derive(Clone, Debug)]
-pub struct KeyBook {
+pub(super) struct KeyBook {
     pub fingerprint: Fingerprint,
     pub answer: Arc<KeptAnswer>,
     pub seq: Seq,
@@ -43,7 +43,7 @@ pub struct KeyBook {
 
 /// Books over all partitions.
 #[derive(Clone, Debug, Default)]
-pub struct Ledger {
+pub(super) struct Ledger {
     pub skus: BTreeMap<Sku, SkuBook>,
     pub orders: BTreeMap<OrderId, OrderBook>,
     pub keys: BTreeMap<KeyHash, KeyBook>,
@@ -53,23 +53,23 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    pub fn new(partitions: usize, causal: bool) -> Self {
+    pub(super) fn new(partitions: usize, causal: bool) -> Self {
         Self { seqs: vec![0; partitions], causal, ..Self::default() }
     }
 
     /// From now on records arrive in causal order: the run goes on live after a recovery.
-    pub fn live(&mut self) {
+    pub(super) fn live(&mut self) {
         self.causal = true;
     }
 
-    pub fn add(&mut self, partition: usize, record: &Record) -> Checked {
+    pub(super) fn add(&mut self, partition: usize, record: &Record) -> Checked {
         let last = &mut self.seqs[partition];
         require(record.seq == *last + 1, "I14 dense sequence", || {
             format!("partition {partition} has record {} after {last}", record.seq)
         })?;
         *last = record.seq;
         match &record.event {
-            Event::Stock { sku, fact } => self.add_stock(sku, fact),
+            Event::Stock { sku, fact } => self.add_stock(sku, record.seq, fact),
             Event::Order { order, fact } => {
                 let book = self.orders.entry(*order).or_default();
                 book.add(*order, record.seq, record.at, fact)?;
@@ -88,24 +88,25 @@ impl Ledger {
         }
     }
 
-    fn add_stock(&mut self, sku: &Sku, fact: &StockFact) -> Checked {
+    fn add_stock(&mut self, sku: &Sku, seq: Seq, fact: &StockFact) -> Checked {
         if self.causal {
             self.may_move(sku, fact)?;
         }
-        self.skus.entry(sku.clone()).or_default().add(sku, fact)
+        self.skus.entry(sku.clone()).or_default().add(sku, seq, fact)
     }
 
     /// What a SKU does with a hold must follow from what its order decided before.
     fn may_move(&self, sku: &Sku, fact: &StockFact) -> Checked {
         match fact {
-            StockFact::HoldReleased { hold, .. } | StockFact::HoldForbidden { hold } => {
+            StockFact::HoldReleased { hold, .. } | StockFact::HoldForbidden { hold, .. } => {
                 let freed = !self.counts_on(sku, *hold) || self.resolved_before(sku, *hold);
                 require(freed, "I7 only the order frees", || {
                     format!("{sku} freed the hold of order {} which counts on it ({})", hold.order, self.verdict(*hold))
                 })
             }
             StockFact::HoldCommitted { hold, .. } => {
-                let sold = self.orders.get(&hold.order).is_some_and(|book| book.verdict == Verdict::Sold && book.names(sku, *hold));
+                let sold =
+                    self.orders.get(&hold.order).is_some_and(|book| book.verdict == Verdict::Sold && book.names(sku, *hold));
                 require(sold, "I7 committed means sold", || {
                     format!("{sku} committed units to order {} ({})", hold.order, self.verdict(*hold))
                 })
@@ -115,7 +116,10 @@ impl Ledger {
                     format!("{sku} holds for order {} which is in no journal", hold.order)
                 })
             }
-            StockFact::Set { .. } | StockFact::Adjusted { .. } | StockFact::ThresholdSet { .. } | StockFact::LevelCrossed { .. } => Ok(()),
+            StockFact::Set { .. }
+            | StockFact::Adjusted { .. }
+            | StockFact::ThresholdSet { .. }
+            | StockFact::LevelCrossed { .. } => Ok(()),
         }
     }
 
@@ -136,7 +140,8 @@ impl Ledger {
     /// An order that says units are held, or are sold, names live holds with the same units.
     fn counts_on_live_holds(&self, id: OrderId, fact: &holdfast_engine::event::OrderFact) -> Checked {
         use holdfast_engine::event::OrderFact;
-        let (OrderFact::Held { .. } | OrderFact::Reheld { .. } | OrderFact::Paid { .. } | OrderFact::Confirmed { .. }) = fact else {
+        let (OrderFact::Held { .. } | OrderFact::Reheld { .. } | OrderFact::Paid { .. } | OrderFact::Confirmed { .. }) = fact
+        else {
             return Ok(());
         };
         let Some(book) = self.orders.get(&id) else { return Ok(()) };

@@ -4,7 +4,7 @@
 
 use super::agenda::{Happening, Life, Micros};
 use super::client::{Asked, Source};
-use super::faults::{MILLI, SECOND};
+use super::faults::{MESSAGE_LIFE, MILLI, SECOND};
 use super::ledger::{Checked, require};
 use super::oracle::Leaving;
 use super::provider::Truth;
@@ -15,7 +15,6 @@ use holdfast_engine::codec;
 use holdfast_engine::command::Command;
 use holdfast_engine::effect::{Archive, ProviderCall};
 use holdfast_engine::event::{Event, OrderFact, Record};
-use holdfast_engine::limits::RESOLVED_MS;
 use holdfast_engine::ids::{AttemptId, Fingerprint, PartitionId, Seq, Ticket};
 use holdfast_engine::message::{Body, Message};
 use holdfast_engine::order::Outcome;
@@ -25,6 +24,8 @@ use holdfast_engine::rejection::Rejection;
 impl World {
     pub(super) fn message_leaves(&mut self, message: Message, basis: (PartitionId, Seq)) {
         let Message { to, body } = message;
+        self.trace.mix_number(u64::from(to.0));
+        self.trace.mix(&body.order().bytes());
         self.trace.note(self.now, || format!("  > p{} {body:?}", to.0));
         if self.random.chance(self.plan.rates.message_doubled) {
             self.counts.doubled_messages += 1;
@@ -42,7 +43,7 @@ impl World {
         let mut delay = self.random.latency(low, high);
         if self.random.chance(self.plan.rates.message_late) {
             self.counts.late_messages += 1;
-            delay = self.random.between(delay, MESSAGE_LIFE);
+            delay += self.random.below(self.plan.lateness);
         }
         let delay = delay.min(MESSAGE_LIFE);
         let life = self.life;
@@ -264,12 +265,8 @@ impl World {
             self.post(usize::from(partition.0), Mail::Input(Input::Archived { orders, keys }));
         }
     }
-
 }
 
-/// The longest a message between partitions is on its way: what the transport guarantees, and less than the time a
-/// resolved hold is remembered.
-const MESSAGE_LIFE: Micros = (RESOLVED_MS - 5_000) * MILLI;
 /// How late a webhook may be.
 const LATEST: Micros = 90 * SECOND;
 

@@ -3,8 +3,8 @@
 //! Invariant: acknowledged ⊆ recovered ⊆ attempted. What clients were told is kept here, outside the process that crashes.
 
 use super::client::key_of;
-use super::ledger::{Breach, Checked, Ledger, require};
 use super::ledger::row;
+use super::ledger::{Breach, Checked, Ledger, require};
 use holdfast_engine::answer::{Answer, Reply};
 use holdfast_engine::command::Command;
 use holdfast_engine::event::{KeptAnswer, OrderFact, OrderRecord, Shortage, StockView};
@@ -17,7 +17,7 @@ use std::sync::Arc;
 use super::agenda::Micros;
 
 #[derive(Debug, Default)]
-pub struct Oracle {
+pub(super) struct Oracle {
     /// Bodies that were sent under each key.
     attempted: BTreeMap<KeyHash, BTreeSet<u128>>,
     /// The one answer of each key, with the body it was given to.
@@ -36,7 +36,7 @@ pub struct Oracle {
 }
 
 /// What was durable when an answer left, by partition.
-pub struct Leaving<'a> {
+pub(super) struct Leaving<'a> {
     pub partition: usize,
     pub durable: &'a [Seq],
     /// The state the answer was computed from, at least.
@@ -44,20 +44,20 @@ pub struct Leaving<'a> {
 }
 
 impl Oracle {
-    pub fn attempt(&mut self, command: &Command) {
+    pub(super) fn attempt(&mut self, command: &Command) {
         if let Some((key, body)) = key_of(command) {
             self.attempted.entry(key).or_default().insert(body.0);
         }
     }
 
     /// An answer of a SKU in this state has reached its order.
-    pub fn hear(&mut self, order: OrderId, (from, seq): (PartitionId, Seq)) {
+    pub(super) fn hear(&mut self, order: OrderId, (from, seq): (PartitionId, Seq)) {
         let heard = self.heard.entry(order).or_default().entry(from).or_default();
         *heard = seq.max(*heard);
     }
 
     /// Takes note of a new record: what it was decided from, and whether a refusal in it is just.
-    pub fn recorded(&mut self, now: Micros, order: OrderId, fact: &OrderFact) -> Checked {
+    pub(super) fn recorded(&mut self, now: Micros, order: OrderId, fact: &OrderFact) -> Checked {
         match fact {
             OrderFact::Placed(_) => drop(self.placed.insert(order, now)),
             OrderFact::Held { .. } => drop(self.basis.insert(order, self.heard.get(&order).cloned().unwrap_or_default())),
@@ -80,17 +80,20 @@ impl Oracle {
         let never = seen.first().is_none_or(|(at, _)| *at > since) && claimed.is_none();
         let was = never || seen[first..].iter().any(|(_, available)| *available == claimed);
         require(was, "refusals are just", || {
-            format!("order {order} was told {claimed:?} of {} are available, which was never so since it was placed", shortage.sku)
+            format!(
+                "order {order} was told {claimed:?} of {} are available, which was never so since it was placed",
+                shortage.sku
+            )
         })
     }
 
-    pub fn stocked(&mut self, now: Micros, ledger: &Ledger, sku: &Sku) {
+    pub(super) fn stocked(&mut self, now: Micros, ledger: &Ledger, sku: &Sku) {
         let available = ledger.skus.get(sku).filter(|book| book.version > 0).map(|book| book.available());
         self.available.entry(sku.clone()).or_default().push((now, available));
     }
 
     /// An answer leaves the process.
-    pub fn answered(&mut self, command: &Command, reply: &Reply, ledger: &Ledger, leaving: &Leaving<'_>) -> Checked {
+    pub(super) fn answered(&mut self, command: &Command, reply: &Reply, ledger: &Ledger, leaving: &Leaving<'_>) -> Checked {
         let durable = leaving.durable[leaving.partition];
         require(leaving.read <= durable, "I14 answers wait for the state they were computed from", || {
             format!("{command:?} read record {}, durable is {durable}: {reply:?}", leaving.read)
@@ -116,7 +119,13 @@ impl Oracle {
         require(first == answer, "I13 one key, one answer", || format!("key {key:?} answered {first:?}, then {answer:?}"))
     }
 
-    fn order_shown(&mut self, command: &Command, (id, history): (OrderId, &[OrderRecord]), ledger: &Ledger, leaving: &Leaving<'_>) -> Checked {
+    fn order_shown(
+        &mut self,
+        command: &Command,
+        (id, history): (OrderId, &[OrderRecord]),
+        ledger: &Ledger,
+        leaving: &Leaving<'_>,
+    ) -> Checked {
         let book = ledger.orders.get(&id).map(|book| book.history.as_slice()).unwrap_or_default();
         require(!history.is_empty() && book.starts_with(history), "I14 acknowledged is submitted", || {
             format!("order {id} was shown as {history:?}, the journal has {book:?}")
@@ -156,7 +165,9 @@ impl Oracle {
         };
         let agrees = book.fingerprint == body && book.answer == *answer;
         require(agrees, "I13 one key, one answer", || format!("key {key:?} has {book:?}, the answer was {answer:?}"))?;
-        require(book.seq <= durable, "I14 acknowledged is durable", || format!("key {key:?} was answered before its record was durable"))?;
+        require(book.seq <= durable, "I14 acknowledged is durable", || {
+            format!("key {key:?} was answered before its record was durable")
+        })?;
         self.kept.insert(key, (body, answer.clone()));
         Ok(())
     }
@@ -202,12 +213,15 @@ impl Oracle {
                 let sold = command.order().and_then(|order| ledger.orders.get(&order)).is_some_and(|book| book.sold());
                 require(!sold, "I6 what is sold is not expired", || format!("{command:?}"))
             }
-            Rejection::InvalidTransition { .. } | Rejection::VersionMismatch { .. } | Rejection::Short { .. } | Rejection::TooMany => Ok(()),
+            Rejection::InvalidTransition { .. }
+            | Rejection::VersionMismatch { .. }
+            | Rejection::Short { .. }
+            | Rejection::TooMany => Ok(()),
         }
     }
 
     /// After a crash: everything anybody was told is still so.
-    pub fn recovered(&mut self, now: Micros, ledger: &Ledger) -> Checked {
+    pub(super) fn recovered(&mut self, now: Micros, ledger: &Ledger) -> Checked {
         const KEPT: &str = "I14 acknowledged is recovered";
         for (id, shown) in &self.orders {
             let book = ledger.orders.get(id).map(|book| book.history.as_slice()).unwrap_or_default();

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 /// What became of an attempt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Truth {
+pub(super) enum Truth {
     /// Never heard of.
     #[default]
     Unknown,
@@ -23,7 +23,7 @@ pub enum Truth {
 
 /// One attempt at the provider.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Remote {
+pub(super) struct Remote {
     pub truth: Truth,
     pub opened: bool,
     /// A card was declined, whatever came of the attempt later.
@@ -33,17 +33,17 @@ pub struct Remote {
 }
 
 #[derive(Debug, Default)]
-pub struct RemoteProvider {
+pub(super) struct RemoteProvider {
     pub attempts: BTreeMap<AttemptId, Remote>,
 }
 
 impl RemoteProvider {
-    pub fn truth(&self, attempt: AttemptId) -> Truth {
+    pub(super) fn truth(&self, attempt: AttemptId) -> Truth {
         self.attempts.get(&attempt).map_or(Truth::Unknown, |remote| remote.truth)
     }
 
     /// Carries a call out. True if a buyer now has something to decide.
-    pub fn carry_out(&mut self, attempt: AttemptId, kind: CallKind) -> Result<bool, super::ledger::Breach> {
+    pub(super) fn carry_out(&mut self, attempt: AttemptId, kind: CallKind) -> Result<bool, super::ledger::Breach> {
         let remote = self.attempts.entry(attempt).or_default();
         match (kind, remote.truth) {
             (CallKind::Create, Truth::Unknown) => {
@@ -61,7 +61,7 @@ impl RemoteProvider {
     }
 
     /// The buyer decides, if it is not too late: a declined card may be followed by another one on the same page.
-    pub fn decide(&mut self, attempt: AttemptId, approves: bool) -> Option<Outcome> {
+    pub(super) fn decide(&mut self, attempt: AttemptId, approves: bool) -> Option<Outcome> {
         let remote = self.attempts.get_mut(&attempt)?;
         match (remote.truth, approves) {
             (Truth::Pending | Truth::Declined, true) => {
@@ -76,11 +76,11 @@ impl RemoteProvider {
         }
     }
 
-    pub fn declined(&self, attempt: AttemptId) -> bool {
+    pub(super) fn declined(&self, attempt: AttemptId) -> bool {
         self.attempts.get(&attempt).is_some_and(|remote| remote.declined)
     }
 
-    pub fn answer(&self, attempt: AttemptId, kind: CallKind) -> ProviderResult {
+    pub(super) fn answer(&self, attempt: AttemptId, kind: CallKind) -> ProviderResult {
         let remote = self.attempts.get(&attempt).copied().unwrap_or_default();
         let outcome = match remote.truth {
             Truth::Unknown | Truth::Pending => Outcome::Pending,

@@ -3,9 +3,9 @@
 //! Invariant, as in production: a shard submits the records of a turn before anything else of the turn leaves.
 
 use super::agenda::{Happening, Life};
-use super::faults::MILLI;
 use super::client::Taken;
-use super::ledger::{Breach, Checked};
+use super::faults::MILLI;
+use super::ledger::{Breach, Checked, require};
 use super::world::{Fresh, World};
 use holdfast_engine::codec::{self, Batch};
 use holdfast_engine::command::{Command, Loaded};
@@ -19,14 +19,14 @@ use holdfast_engine::{Causality, invariants};
 use std::collections::VecDeque;
 
 /// What waits in a mailbox.
-pub enum Mail {
+pub(super) enum Mail {
     Input(Input),
     Heard(Body, (PartitionId, Seq)),
     Request(Ticket),
     Resume,
 }
 
-pub struct Shard {
+pub(super) struct Shard {
     pub(super) mailbox: VecDeque<(usize, Mail)>,
     pub(super) turning: bool,
     pub(super) up: bool,
@@ -35,12 +35,12 @@ pub struct Shard {
 }
 
 impl Shard {
-    pub fn new(skew_ms: i64) -> Self {
+    pub(super) fn new(skew_ms: i64) -> Self {
         Self { mailbox: VecDeque::new(), turning: false, up: true, life: 0, skew_ms }
     }
 
     /// Everything volatile is gone.
-    pub fn drop_all(&mut self) {
+    pub(super) fn drop_all(&mut self) {
         self.mailbox.clear();
         (self.turning, self.up) = (false, false);
         self.life += 1;
@@ -129,7 +129,9 @@ impl World {
             Mail::Resume => None,
         };
         self.trace.mix_number((partition as u64) << 48 ^ now.0);
-        self.trace.note(self.now, || format!("p{partition} < {}", input.as_ref().map_or("Resume".to_owned(), |input| format!("{input:?}"))));
+        self.trace.note(self.now, || {
+            format!("p{partition} < {}", input.as_ref().map_or("Resume".to_owned(), |input| format!("{input:?}")))
+        });
         match input {
             Some(input) => self.partitions[partition].step(now, input, &mut fx),
             None => self.partitions[partition].resume(now, &mut fx),
@@ -183,15 +185,36 @@ impl World {
         Ok(())
     }
 
-    /// A SKU that says it holds units does, at the moment it says so.
+    /// A SKU that says it holds units does; a message that had to wait for its cause has waited.
     fn message_is_true(&self, partition: usize, message: &Message) -> Checked {
-        let Body::Held { sku, hold, .. } = &message.body else { return Ok(()) };
-        if self.plan.causality != Causality::OneLog {
-            return Ok(());
+        if self.plan.causality == Causality::PerPartition {
+            return self.cause_is_durable(partition, &message.body);
         }
+        let Body::Held { sku, hold, .. } = &message.body else { return Ok(()) };
         let found = self.partitions[partition].sku(sku).and_then(|stock| stock.holds.get(hold));
-        super::ledger::require(found.is_some_and(Hold::live), "I4 a hold ends once", || {
+        require(found.is_some_and(Hold::live), "I4 a hold ends once", || {
             format!("{sku} told order {} that it holds units, its hold is {found:?}", hold.order)
+        })
+    }
+
+    /// Where logs are separate, nobody may act on a fact that a crash could undo.
+    fn cause_is_durable(&self, partition: usize, body: &Body) -> Checked {
+        let facts = |order, step: u32| {
+            self.ledger.orders.get(order).and_then(|book| book.history.get(step as usize - 1)).map(|fact| fact.seq)
+        };
+        let cause = match body {
+            // Outside any round: an answer to a question about an old hold.
+            Body::Move { step: u32::MAX, .. } => return Ok(()),
+            Body::Reserve { demand, .. } => facts(&demand.hold.order, demand.step),
+            Body::Move { hold, step, .. } => facts(&hold.order, *step),
+            Body::Held { sku, hold, .. } => {
+                self.ledger.skus.get(sku).and_then(|book| book.holds.get(hold)).map(|hold| hold.placed)
+            }
+            Body::Refused { .. } | Body::Moved { .. } | Body::Ask { .. } => return Ok(()),
+        };
+        let durable = self.durable[partition];
+        require(cause.is_some_and(|seq| seq <= durable), "D4 causes are durable", || {
+            format!("partition {partition}, durable up to {durable}, let out {body:?} caused by {cause:?}")
         })
     }
 
@@ -255,7 +278,7 @@ fn records_of(batch: &Batch) -> Result<Vec<Record>, Breach> {
 }
 
 /// Every record of a frame with its partition.
-pub fn decode_frame(frame: &[u8]) -> Result<Vec<Fresh>, Breach> {
+pub(super) fn decode_frame(frame: &[u8]) -> Result<Vec<Fresh>, Breach> {
     let broken = |error: codec::Error| Breach::new("the codec reads what it wrote", error.to_string());
     let entries = codec::read_frame(frame).map_err(broken)?;
     let decode = |entry: Result<codec::Entry<'_>, codec::Error>| {

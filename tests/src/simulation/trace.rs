@@ -5,32 +5,32 @@
 use xxhash_rust::xxh3::Xxh3;
 
 /// Hashes a run and prints it if asked to.
-pub struct Trace {
+pub(super) struct Trace {
     hash: Xxh3,
     printing: bool,
 }
 
 impl Trace {
-    pub fn new(printing: bool) -> Self {
+    pub(super) fn new(printing: bool) -> Self {
         Self { hash: Xxh3::new(), printing }
     }
 
-    pub fn mix(&mut self, bytes: &[u8]) {
+    pub(super) fn mix(&mut self, bytes: &[u8]) {
         self.hash.update(bytes);
     }
 
-    pub fn mix_number(&mut self, number: u64) {
+    pub(super) fn mix_number(&mut self, number: u64) {
         self.hash.update(&number.to_le_bytes());
     }
 
     /// A line for the reader. `line` is only called when somebody reads.
-    pub fn note(&mut self, now: u64, line: impl FnOnce() -> String) {
+    pub(super) fn note(&mut self, now: u64, line: impl FnOnce() -> String) {
         if self.printing {
             println!("{:>12.3} ms  {}", now as f64 / 1000.0, line());
         }
     }
 
-    pub fn hash(&self) -> u64 {
+    pub(super) fn hash(&self) -> u64 {
         self.hash.digest()
     }
 }

@@ -24,13 +24,15 @@ use std::sync::Arc;
 
 /// Where simulated clocks begin.
 const EPOCH_MS: u64 = 1_700_000_000_000;
+/// Most that a jump of one clock takes it away from the others.
+const MOST_SKEW_MS: u64 = 20_000;
 /// A run that has not come to its end after this many happenings never will.
 const MOST_HAPPENINGS: u64 = 400_000;
 /// After the faults have stopped, everything ends within this.
 const LONGEST_CALM: Micros = 48 * 3_600 * SECOND;
 
 /// One log with its commit process.
-pub struct Log {
+pub(super) struct Log {
     pub(super) disk: Disk,
     pub(super) queue: VecDeque<Batch>,
     pub(super) committing: bool,
@@ -42,14 +44,14 @@ pub struct Log {
 
 /// The projections: durable, written late, never lost once written.
 #[derive(Default)]
-pub struct Store {
+pub(super) struct Store {
     pub(super) orders: BTreeMap<OrderId, Vec<u8>>,
     pub(super) keys: BTreeMap<KeyHash, (Fingerprint, Arc<KeptAnswer>)>,
     /// When the last row asked for so far is written.
     pub(super) busy_until: Micros,
 }
 
-pub struct World {
+pub(super) struct World {
     pub(super) plan: Plan,
     pub(super) random: Random,
     pub(super) now: Micros,
@@ -75,17 +77,25 @@ pub struct World {
 }
 
 /// A record with the partition it belongs to, between its step and its submission.
-pub type Fresh = (usize, Record);
+pub(super) type Fresh = (usize, Record);
 
 impl World {
-    pub fn new(seed: u64, printing: bool) -> Self {
+    pub(super) fn new(seed: u64, printing: bool) -> Self {
         let mut random = Random::new(seed);
         let plan = Plan::draw(&mut random);
         let count = usize::from(plan.partitions.count());
         let fresh = |id| Partition::new(id, plan.partitions, plan.causality, plan.policy.clone());
-        let skews = (0..plan.shards).map(|_| random.below(2 * plan.jump_ms) as i64 - plan.jump_ms as i64);
+        // Shards of one process share its clock; what they differ by is the order in which they read it, and some slack.
+        let common = random.below(2 * plan.jump_ms) as i64 - plan.jump_ms as i64;
+        let skews = (0..plan.shards).map(|_| common + random.below(MOST_SKEW_MS) as i64);
         let shards = skews.map(Shard::new).collect();
-        let log = |_| Log { disk: Disk::new(plan.sector), queue: VecDeque::new(), committing: false, attempted: Vec::new(), durable: 0 };
+        let log = |_| Log {
+            disk: Disk::new(plan.sector),
+            queue: VecDeque::new(),
+            committing: false,
+            attempted: Vec::new(),
+            durable: 0,
+        };
         Self {
             now: 0,
             agenda: Agenda::default(),
@@ -112,7 +122,7 @@ impl World {
     }
 
     /// Runs to the end. The first breach ends it.
-    pub fn run(&mut self) -> Checked {
+    pub(super) fn run(&mut self) -> Checked {
         self.trace.note(0, || format!("{:#?}", self.plan));
         self.open_shop();
         self.plan_faults();
@@ -170,6 +180,7 @@ impl World {
             Happening::Tick(partition) => self.tick(usize::from(partition.0)),
             Happening::Synced { log, life } => self.synced(log, life)?,
             Happening::SyncFailed { life } => self.sync_failed(life),
+            Happening::Crash if self.calm => {}
             Happening::Crash => self.crash("the process"),
             Happening::Recover { life } => return self.recover(life),
             Happening::ShardPanics(shard) => self.shard_panics(shard),
@@ -217,6 +228,7 @@ impl World {
         self.counts.clock_jumps += 1;
         let reach = self.plan.jump_ms;
         let one = self.random.below(2 * self.plan.shards as u64) as usize;
+        let reach = if one < self.plan.shards { reach.min(MOST_SKEW_MS) } else { reach };
         let by = self.random.below(2 * reach) as i64 - reach as i64;
         for (index, shard) in self.shards.iter_mut().enumerate() {
             if one >= self.plan.shards || one == index {
@@ -246,7 +258,7 @@ impl World {
     }
 
     /// Hash of everything that happened, and what was counted.
-    pub fn summary(&self) -> (u64, &Counts) {
+    pub(super) fn summary(&self) -> (u64, &Counts) {
         (self.trace.hash(), &self.counts)
     }
 }

@@ -115,7 +115,7 @@ fn stock_facts() -> Vec<StockFact> {
         version: 12,
     };
     let level = |(level, available)| StockFact::LevelCrossed { level, available };
-    let released = |cause| StockFact::HoldReleased { hold: hold(), cause, version: 9 };
+    let released = |cause| StockFact::HoldReleased { hold: hold(), cause, allocations: allocations(), version: 9 };
     let mut facts = vec![
         StockFact::Set {
             location: location("main"),
@@ -133,9 +133,9 @@ fn stock_facts() -> Vec<StockFact> {
             ask_at: Timestamp(1_700_000_900_000),
             version: 4,
         },
-        StockFact::HoldPinned { hold: hold(), step: 3, version: 6 },
-        StockFact::HoldUnpinned { hold: hold(), step: 5, version: 8 },
-        StockFact::HoldCommitted { hold: hold(), version: 10 },
+        StockFact::HoldPinned { hold: hold(), step: 3, allocations: allocations(), version: 6 },
+        StockFact::HoldUnpinned { hold: hold(), step: 5, allocations: allocations(), version: 8 },
+        StockFact::HoldCommitted { hold: hold(), allocations: allocations(), version: 10 },
         StockFact::HoldForbidden { hold: hold() },
     ];
     facts.extend([(Bucket::OnHand, -3), (Bucket::Damaged, 3), (Bucket::QualityControl, 128)].map(adjusted));
@@ -147,10 +147,10 @@ fn stock_facts() -> Vec<StockFact> {
 fn order_facts() -> Vec<OrderFact> {
     let started = OrderFact::PaymentStarted {
         attempt: 1,
-        provider: provider(),
-        return_url: Some(url()),
+        provider: Box::new(provider()),
+        return_url: Some(Box::new(url())),
         pin_until: Timestamp(1_700_001_200_000),
-        key: Some((key_hash(), fingerprint())),
+        key: Some(Box::new((key_hash(), fingerprint()))),
     };
     let refund = |reason| OrderFact::RefundDue { attempt: 1, generation: 2, reason };
     vec![

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 /// What the order has decided.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     #[default]
     Undecided,
     Holding,
@@ -21,7 +21,7 @@ pub enum Verdict {
 
 /// What became of the money of one attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purse {
+pub(crate) enum Purse {
     Asked,
     Ended,
     Taken,
@@ -30,7 +30,7 @@ pub enum Purse {
 }
 
 #[derive(Clone, Debug, Default)]
-pub struct OrderBook {
+pub(crate) struct OrderBook {
     pub history: Vec<OrderRecord>,
     pub verdict: Verdict,
     pub generation: u8,
@@ -56,6 +56,7 @@ impl OrderBook {
             OrderFact::Placed(_) => return Err("I13 placed once"),
             _ if self.history.len() == 1 => return Err("I13 placed first"),
             OrderFact::Held { holds } if self.verdict == Verdict::Undecided => {
+                self.holds_what_was_asked(holds)?;
                 (self.generation, self.holds) = (1, holds.clone());
                 Verdict::Holding
             }
@@ -108,6 +109,25 @@ impl OrderBook {
         if follows { Ok(()) } else { Err("I9 money moves once") }
     }
 
+    /// All units of all lines, or, where the buyer takes less, some and never more.
+    fn holds_what_was_asked(&self, holds: &[SkuHold]) -> Result<(), &'static str> {
+        let Some(OrderFact::Placed(placed)) = self.history.first().map(|record| &*record.fact) else { return Ok(()) };
+        let mut wanted: BTreeMap<&Sku, u64> = BTreeMap::new();
+        placed.lines.iter().for_each(|line| *wanted.entry(&line.sku).or_default() += u64::from(line.quantity.0));
+        let mut held: BTreeMap<&Sku, u64> = BTreeMap::new();
+        for hold in holds {
+            *held.entry(&hold.sku).or_default() += hold.allocations.iter().map(|part| u64::from(part.quantity.0)).sum::<u64>();
+        }
+        let within = held.iter().all(|(sku, units)| wanted.get(sku).is_some_and(|most| (1..=*most).contains(units)));
+        let right = if placed.allow_partial { within && !held.is_empty() } else { held == wanted };
+        if right { Ok(()) } else { Err("I4 an order holds what was asked for") }
+    }
+
+    /// The order ended with open attempts, which are to be closed with the provider.
+    pub(crate) fn closes_attempts(&self) -> bool {
+        self.history.iter().any(|record| matches!(*record.fact, OrderFact::Cancelled { .. } | OrderFact::Paid { .. }))
+    }
+
     /// The hold is one of those the order counts on now, by name.
     pub(super) fn names(&self, sku: &Sku, hold: HoldKey) -> bool {
         hold.generation == self.generation && self.holds.iter().any(|held| held.sku == *sku)
@@ -123,7 +143,7 @@ impl OrderBook {
         }
     }
 
-    pub fn sold(&self) -> bool {
+    pub(crate) fn sold(&self) -> bool {
         self.verdict == Verdict::Sold
     }
 }

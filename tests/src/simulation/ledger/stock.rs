@@ -2,12 +2,12 @@
 
 use super::{Checked, require};
 use holdfast_engine::event::{Allocation, Bucket, StockFact};
-use holdfast_engine::ids::{HoldKey, Location, Sku};
+use holdfast_engine::ids::{HoldKey, Location, Seq, Sku};
 use std::collections::BTreeMap;
 use xxhash_rust::xxh3::xxh3_64;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
+pub(crate) enum Stage {
     Held,
     Pinned,
     Committed,
@@ -15,22 +15,26 @@ pub enum Stage {
 }
 
 impl Stage {
-    pub fn live(self) -> bool {
+    pub(crate) fn live(self) -> bool {
         matches!(self, Stage::Held | Stage::Pinned)
     }
 }
 
 #[derive(Clone, Debug)]
-pub struct HoldBook {
+pub(crate) struct HoldBook {
     pub stage: Stage,
     pub allocations: Vec<Allocation>,
+    /// Highest step of the order seen: an overtaken step moves nothing.
+    pub step: u32,
+    /// The record that placed or forbade it.
+    pub placed: Seq,
     /// It was committed or released before, under the same name.
     pub resolved: bool,
 }
 
 /// Sums of one location. Signed, so that a negative one is seen and not wrapped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Sums {
+pub(crate) struct Sums {
     pub on_hand: i64,
     pub held: i64,
     pub pinned: i64,
@@ -56,7 +60,7 @@ impl Sums {
 }
 
 #[derive(Clone, Debug, Default)]
-pub struct SkuBook {
+pub(crate) struct SkuBook {
     pub version: u64,
     pub places: BTreeMap<Location, Sums>,
     pub holds: BTreeMap<HoldKey, HoldBook>,
@@ -65,18 +69,18 @@ pub struct SkuBook {
 }
 
 impl SkuBook {
-    pub fn available(&self) -> u64 {
+    pub(crate) fn available(&self) -> u64 {
         let of = |sums: &Sums| (sums.free() - sums.safety).max(0).unsigned_abs();
         self.places.values().map(of).sum()
     }
 
     /// Sums over all locations: held, pinned.
-    pub fn held(&self) -> i64 {
+    pub(crate) fn held(&self) -> i64 {
         self.places.values().map(|sums| sums.held + sums.pinned).sum()
     }
 
-    pub(super) fn add(&mut self, sku: &Sku, fact: &StockFact) -> Checked {
-        let movements = self.move_units(sku, fact)?;
+    pub(super) fn add(&mut self, sku: &Sku, seq: Seq, fact: &StockFact) -> Checked {
+        let movements = self.move_units(sku, seq, fact)?;
         if let Some((version, count)) = movements {
             require(version == self.version + count, "I3 movements are numbered", || {
                 format!("{sku} went from movement {} to {version} by {count}", self.version)
@@ -94,7 +98,7 @@ impl SkuBook {
     }
 
     /// Version after the movements of the fact, and how many they are.
-    fn move_units(&mut self, sku: &Sku, fact: &StockFact) -> Result<Option<(u64, u64)>, super::Breach> {
+    fn move_units(&mut self, sku: &Sku, seq: Seq, fact: &StockFact) -> Result<Option<(u64, u64)>, super::Breach> {
         Ok(match fact {
             StockFact::Set { location, on_hand, safety_stock, delta, version, .. } => {
                 let sums = self.places.entry(location.clone()).or_default();
@@ -114,17 +118,24 @@ impl SkuBook {
                 Some((*version, 1))
             }
             StockFact::ThresholdSet { version, .. } => Some((*version, 1)),
-            StockFact::HoldPlaced { hold, allocations, version, .. } => {
-                self.place(sku, *hold, allocations)?;
+            StockFact::HoldPlaced { hold, step, allocations, version, .. } => {
+                self.place(sku, (*hold, seq, *step), allocations)?;
                 Some((*version, allocations.len() as u64))
             }
-            StockFact::HoldPinned { hold, version, .. } => Some((*version, self.turn(sku, *hold, Stage::Pinned)?)),
-            StockFact::HoldUnpinned { hold, version, .. } => Some((*version, self.turn(sku, *hold, Stage::Held)?)),
-            StockFact::HoldCommitted { hold, version } => Some((*version, self.turn(sku, *hold, Stage::Committed)?)),
+            StockFact::HoldPinned { hold, step, version, .. } => {
+                self.in_order(sku, *hold, *step)?;
+                Some((*version, self.turn(sku, *hold, Stage::Pinned)?))
+            }
+            StockFact::HoldUnpinned { hold, step, version, .. } => {
+                self.in_order(sku, *hold, *step)?;
+                Some((*version, self.turn(sku, *hold, Stage::Held)?))
+            }
+            StockFact::HoldCommitted { hold, version, .. } => Some((*version, self.turn(sku, *hold, Stage::Committed)?)),
             StockFact::HoldReleased { hold, version, .. } => Some((*version, self.turn(sku, *hold, Stage::Released)?)),
-            StockFact::HoldForbidden { hold } => {
-                let resolved = self.holds.get(hold).is_some();
-                self.holds.insert(*hold, HoldBook { stage: Stage::Released, allocations: Vec::new(), resolved });
+            StockFact::HoldForbidden { hold, .. } => {
+                let resolved = self.holds.contains_key(hold);
+                self.holds
+                    .insert(*hold, HoldBook { stage: Stage::Released, allocations: Vec::new(), step: 0, placed: seq, resolved });
                 None
             }
             StockFact::LevelCrossed { available, .. } => {
@@ -135,11 +146,11 @@ impl SkuBook {
         })
     }
 
-    fn place(&mut self, sku: &Sku, hold: HoldKey, allocations: &[Allocation]) -> Checked {
+    fn place(&mut self, sku: &Sku, (hold, placed, step): (HoldKey, Seq, u32), allocations: &[Allocation]) -> Checked {
         for allocation in allocations {
             self.places.entry(allocation.location.clone()).or_default().held += i64::from(allocation.quantity.0);
         }
-        let book = HoldBook { stage: Stage::Held, allocations: allocations.to_vec(), resolved: false };
+        let book = HoldBook { stage: Stage::Held, allocations: allocations.to_vec(), step, placed, resolved: false };
         let before = self.holds.insert(hold, book);
         let live = before.as_ref().is_some_and(|hold| hold.stage.live());
         if let (Some(_), Some(book)) = (&before, self.holds.get_mut(&hold)) {
@@ -148,14 +159,29 @@ impl SkuBook {
         require(!live, "I4 held once", || format!("order {} holds {sku} twice", hold.order))
     }
 
+    /// A pin that was overtaken by an unpin, or the other way round, is none.
+    fn in_order(&mut self, sku: &Sku, hold: HoldKey, step: u32) -> Checked {
+        let Some(book) = self.holds.get_mut(&hold) else { return Ok(()) };
+        let last = std::mem::replace(&mut book.step, step);
+        require(last <= step, "I4 an overtaken step moves nothing", || {
+            format!("the hold of order {} on {sku} followed step {step} after {last}", hold.order)
+        })
+    }
+
     fn turn(&mut self, sku: &Sku, hold: HoldKey, next: Stage) -> Result<u64, super::Breach> {
         let Some(book) = self.holds.get_mut(&hold) else {
-            return Err(super::Breach::new("I4 a hold ends once", format!("{sku} moved a hold of {} it never placed", hold.order)));
+            return Err(super::Breach::new(
+                "I4 a hold ends once",
+                format!("{sku} moved a hold of {} it never placed", hold.order),
+            ));
         };
         let stage = std::mem::replace(&mut book.stage, next);
         let committed_again = next == Stage::Committed && book.resolved;
         require(stage.live() && !committed_again, "I4 a hold ends once", || {
-            format!("the hold of order {} on {sku} was {stage:?} (resolved before: {}) and became {next:?}", hold.order, book.resolved)
+            format!(
+                "the hold of order {} on {sku} was {stage:?} (resolved before: {}) and became {next:?}",
+                hold.order, book.resolved
+            )
         })?;
         for Allocation { location, quantity } in &book.allocations {
             let sums = self.places.entry(location.clone()).or_default();
@@ -166,15 +192,16 @@ impl SkuBook {
     }
 
     fn view(&self) -> u64 {
-        let rows = self.places.iter().map(|(place, s)| {
-            row(place, [s.on_hand, s.held, s.pinned, s.committed, s.damaged, s.quality_control, s.safety])
-        });
+        let rows = self
+            .places
+            .iter()
+            .map(|(place, s)| row(place, [s.on_hand, s.held, s.pinned, s.committed, s.damaged, s.quality_control, s.safety]));
         rows.fold(0, u64::wrapping_add)
     }
 }
 
 /// Hash of one location as a reader sees it; rows are added up, so their order does not matter.
-pub fn row(place: &Location, buckets: [i64; 7]) -> u64 {
+pub(crate) fn row(place: &Location, buckets: [i64; 7]) -> u64 {
     let mut bytes = place.as_str().as_bytes().to_vec();
     buckets.iter().for_each(|units| bytes.extend_from_slice(&units.to_le_bytes()));
     xxh3_64(&bytes)

@@ -1,0 +1,216 @@
+//! Kills the real binary under load, again and again, and compares what it says afterwards with a ledger of its own.
+//!
+//! [`load`] sends orders, reservations, payments and adjustments and notes each in the [`ledger`], acknowledged or not;
+//! [`facts`] folds the published events with rules of its own; [`check`] compares the three after every restart.
+//! Invariant of it all: acknowledged ⊆ recovered ⊆ attempted, and no SKU is sold more often than it was stocked.
+
+pub mod check;
+pub mod client;
+pub mod dice;
+pub mod facts;
+pub mod ledger;
+pub mod load;
+
+use crate::server::{Options as ServerOptions, Server};
+use check::Checker;
+use client::Client;
+use dice::Dice;
+use load::Worker;
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// Threads that each send one request after the other.
+const WORKERS: u64 = 12;
+/// How long a recovery may take.
+const RECOVERY: Duration = Duration::from_secs(60);
+/// Kills between two audits of the whole journal by the server itself.
+const AUDIT_EVERY: u64 = 10;
+
+/// What to run.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub kills: u64,
+    pub seed: u64,
+    pub binary: Option<PathBuf>,
+    pub data_dir: PathBuf,
+}
+
+/// What a broken promise is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Something acknowledged is not there, or not as it was acknowledged.
+    Lost,
+    Oversold,
+    /// Recovered but never attempted, an invariant, a server that does not come up.
+    Other,
+}
+
+/// A broken promise.
+#[derive(Clone, Debug)]
+pub struct Breach {
+    pub kind: Kind,
+    pub what: String,
+}
+
+/// What a run came to.
+#[derive(Debug, Default)]
+pub struct Tally {
+    pub kills: u64,
+    pub acknowledged: u64,
+    pub max_restart: Duration,
+    pub breaches: Vec<Breach>,
+}
+
+impl Tally {
+    fn count(&self, kind: Kind) -> usize {
+        self.breaches.iter().filter(|breach| breach.kind == kind).count()
+    }
+
+    /// The one line of the result.
+    pub fn line(&self) -> String {
+        let Self { kills, acknowledged, max_restart, .. } = self;
+        let (lost, oversold) = (self.count(Kind::Lost), self.count(Kind::Oversold));
+        format!("kills={kills} acknowledged={acknowledged} lost={lost} oversold={oversold} max_restart_ms={}", max_restart.as_millis())
+    }
+
+    fn breach(&mut self, kind: Kind, what: impl Into<String>) {
+        self.breaches.push(Breach { kind, what: what.into() });
+    }
+}
+
+/// Runs until the kills are done or a promise is broken.
+pub fn run(options: &Options) -> Tally {
+    let mut run = Run::prepare(options);
+    run.creation();
+    while run.tally.kills < options.kills && run.tally.breaches.is_empty() {
+        run.round();
+        run.show(options.kills);
+    }
+    if run.tally.breaches.is_empty() {
+        run.finish();
+    }
+    run.tally
+}
+
+struct Run {
+    server: Server,
+    dice: Dice,
+    workers: Vec<Worker>,
+    checker: Checker,
+    tally: Tally,
+}
+
+impl Run {
+    fn prepare(options: &Options) -> Self {
+        let mut server = ServerOptions::new().env("HOLDFAST__LOG__LEVEL", "warn").data_dir(&options.data_dir);
+        // Short lives and small snapshots, so that expiry, late money and recovery from snapshots all happen.
+        for (name, value) in [("PAYMENTS__PIN_SECONDS", "2"), ("PAYMENTS__QUERY_AFTER_SECONDS", "1"), ("PAYMENTS__QUERY_MAX_SECONDS", "2")] {
+            server = server.env(format!("HOLDFAST__{name}"), value);
+        }
+        for (name, value) in [("PAYMENTS__UNKNOWN_MAX_SECONDS", "5"), ("PAYMENTS__DECLINE_GRACE_SECONDS", "1"), ("ENGINE__SNAPSHOT_EVENTS", "500")] {
+            server = server.env(format!("HOLDFAST__{name}"), value);
+        }
+        if let Some(binary) = &options.binary {
+            server = server.binary(binary);
+        }
+        let server = Server::prepare(server);
+        let mut dice = Dice::new(options.seed);
+        let workers = (0..WORKERS).map(|number| Worker::new(number, Dice::new(dice.word()))).collect();
+        let checker = Checker::new(Dice::new(dice.word()));
+        Self { server, dice, workers, checker, tally: Tally::default() }
+    }
+
+    /// The directory is made under fire as well: a kill in its creation must leave something that opens.
+    fn creation(&mut self) {
+        for _ in 0..3 {
+            self.server.launch();
+            pause(self.dice.between(0, 40));
+            self.server.kill();
+            self.tally.kills += 1;
+        }
+        self.start();
+        if self.tally.breaches.is_empty() {
+            let stocked = check::stock(&Client::new(&self.server.url()));
+            stocked.unwrap_or_else(|what| self.tally.breach(Kind::Other, what));
+        }
+    }
+
+    /// Load, a kill, now and then another in the recovery, and the comparison.
+    fn round(&mut self) {
+        self.burst();
+        while self.dice.chance(100) {
+            self.server.launch();
+            pause(self.dice.between(0, 60));
+            self.server.kill();
+            self.tally.kills += 1;
+        }
+        self.start();
+        if self.tally.breaches.is_empty() {
+            let audit = self.tally.kills % AUDIT_EVERY == 0;
+            self.compare(|checker, client, workers| checker.after_restart(client, workers, audit));
+        }
+    }
+
+    fn burst(&mut self) {
+        let stop = AtomicBool::new(false);
+        let millis = self.dice.between(100, 500);
+        let (server, workers) = (&mut self.server, &mut self.workers);
+        let url = server.url();
+        std::thread::scope(|scope| {
+            for worker in workers {
+                let (stop, url) = (&stop, &url);
+                scope.spawn(move || worker.work(&Client::new(url), stop));
+            }
+            pause(millis);
+            // Killed first, so that requests are in flight, then no more are sent.
+            server.kill();
+            stop.store(true, Ordering::SeqCst);
+        });
+        self.tally.kills += 1;
+    }
+
+    fn start(&mut self) {
+        let started = Instant::now();
+        self.server.launch();
+        if let Err(reason) = self.server.wait_until_ready(RECOVERY) {
+            let what = format!("{reason}\n{}", self.server.log());
+            self.tally.breach(Kind::Other, what);
+        }
+        eprintln!("DBG {} {:?}", self.tally.kills, started.elapsed());
+        self.tally.max_restart = self.tally.max_restart.max(started.elapsed());
+    }
+
+    fn compare(&mut self, compare: impl FnOnce(&mut Checker, &Client, &mut [Worker]) -> Vec<Breach>) {
+        let client = Client::new(&self.server.url());
+        self.tally.breaches.extend(compare(&mut self.checker, &client, &mut self.workers));
+        self.tally.acknowledged = self.checker.acknowledged();
+    }
+
+    /// Everything once more, with nothing in flight, and offline.
+    fn finish(&mut self) {
+        self.compare(|checker, client, _| checker.at_the_end(client));
+        if !self.server.terminate().success() {
+            let what = format!("it did not stop in order\n{}", self.server.log());
+            self.tally.breach(Kind::Other, what);
+        }
+        let (sound, said) = self.server.verify();
+        if !sound {
+            self.tally.breach(Kind::Other, format!("verify: {said}"));
+        }
+    }
+
+    fn show(&self, kills: u64) {
+        let mut out = std::io::stderr();
+        if out.is_terminal() {
+            let shown = write!(out, "\r{}/{kills} kills, {} acknowledged ", self.tally.kills, self.tally.acknowledged);
+            shown.and_then(|()| out.flush()).unwrap_or_default();
+        }
+    }
+}
+
+/// Lets the server run for a while: what is tested is that the moment does not matter.
+fn pause(millis: u64) {
+    std::thread::sleep(Duration::from_millis(millis));
+}

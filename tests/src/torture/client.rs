@@ -1,0 +1,139 @@
+//! A small blocking HTTP client that never says more than it knows: an answer, or that the outcome is unknown.
+
+use serde_json::Value;
+use std::time::Duration;
+use ureq::Agent;
+use ureq::http;
+
+/// Longer than the server lets anybody wait.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A request that can be sent again exactly as it was.
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub method: &'static str,
+    pub path: String,
+    pub key: Option<String>,
+    pub if_match: Option<String>,
+    /// Empty for none.
+    pub body: String,
+}
+
+impl Request {
+    pub fn get(path: impl Into<String>) -> Self {
+        Self { method: "GET", path: path.into(), key: None, if_match: None, body: String::new() }
+    }
+
+    pub fn delete(path: impl Into<String>) -> Self {
+        Self { method: "DELETE", ..Self::get(path) }
+    }
+
+    /// Without a body.
+    pub fn press(path: impl Into<String>) -> Self {
+        Self { method: "POST", ..Self::get(path) }
+    }
+
+    pub fn post(path: impl Into<String>, body: &Value) -> Self {
+        Self { body: body.to_string(), ..Self::press(path) }
+    }
+
+    /// With an idempotency key.
+    pub fn keyed(path: impl Into<String>, key: impl Into<String>, body: &Value) -> Self {
+        Self { key: Some(key.into()), ..Self::post(path, body) }
+    }
+
+    pub fn put(path: impl Into<String>, version: u64, body: &Value) -> Self {
+        Self { method: "PUT", if_match: Some(format!("\"{version}\"")), ..Self::post(path, body) }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    pub status: u16,
+    /// `Idempotent-Replayed: true`.
+    pub replayed: bool,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+
+    /// The text of a member, empty if it is none.
+    pub fn text(&self, member: &str) -> String {
+        self.json()[member].as_str().unwrap_or_default().to_owned()
+    }
+
+    pub fn shown(&self) -> String {
+        format!("{} {}", self.status, String::from_utf8_lossy(&self.body))
+    }
+}
+
+/// What a caller knows afterwards.
+#[derive(Clone, Debug)]
+pub enum Reached {
+    Answered(Answer),
+    /// 503: the server promises that nothing was executed.
+    Refused(Answer),
+    /// The connection broke, or 202: it may have happened.
+    Unknown,
+}
+
+pub struct Client {
+    agent: Agent,
+    url: String,
+}
+
+impl Client {
+    pub fn new(url: &str) -> Self {
+        let config = Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE)).proxy(None).build();
+        Self { agent: config.into(), url: url.to_owned() }
+    }
+
+    pub fn send(&self, request: &Request) -> Reached {
+        match self.exchange(request) {
+            Err(_) => Reached::Unknown,
+            Ok(answer) if answer.status == 202 => Reached::Unknown,
+            Ok(answer) if answer.status == 503 => Reached::Refused(answer),
+            Ok(answer) => Reached::Answered(answer),
+        }
+    }
+
+    /// The answer of a server that must answer.
+    ///
+    /// # Errors
+    /// Says what came instead.
+    pub fn ask(&self, request: &Request) -> Result<Answer, String> {
+        self.exchange(request).map_err(|error| format!("{} {}: {error}", request.method, request.path))
+    }
+
+    /// The JSON of a 200.
+    ///
+    /// # Errors
+    /// Says what came instead.
+    pub fn json(&self, request: &Request) -> Result<Value, String> {
+        let answer = self.ask(request)?;
+        match answer.status {
+            200 => Ok(answer.json()),
+            _ => Err(format!("{} {}: {}", request.method, request.path, answer.shown())),
+        }
+    }
+
+    fn exchange(&self, request: &Request) -> Result<Answer, ureq::Error> {
+        let mut head = http::Request::builder().method(request.method).uri(format!("{}{}", self.url, request.path));
+        if let Some(key) = &request.key {
+            head = head.header("Idempotency-Key", key);
+        }
+        if let Some(version) = &request.if_match {
+            head = head.header("If-Match", version);
+        }
+        let mut response = match request.body.is_empty() {
+            true if request.method == "POST" => self.agent.run(head.body("")?)?,
+            true => self.agent.run(head.body(())?)?,
+            false => self.agent.run(head.header("Content-Type", "application/json").body(request.body.as_str())?)?,
+        };
+        let replayed = response.headers().get("Idempotent-Replayed").is_some_and(|value| value == "true");
+        Ok(Answer { status: response.status().as_u16(), replayed, body: response.body_mut().read_to_vec()? })
+    }
+}

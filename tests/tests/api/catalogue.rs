@@ -1,0 +1,126 @@
+//! The catalogue of problems: every code is provoked over HTTP, and every code has its page.
+
+use crate::client::{Answer, Api};
+use crate::shop::{PATIENCE, becomes, fresh, id, order, paying, place, post, reservation, stocked, with};
+use holdfast_tests::server::{Options, Server, poll};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+type Provoke = fn(&Api) -> Answer;
+
+/// Code, status, and a request that earns it.
+const TABLE: [(&str, u16, Provoke); 18] = [
+    ("invalid_request", 400, |api| post(api, "/v1/orders", &json!({}))),
+    ("idempotency_key_missing", 400, |api| api.post("/v1/orders", &order("x", 1))),
+    ("unauthorized", 401, |api| api.post("/v1/webhooks/payments/sandbox", &json!({}))),
+    ("not_found", 404, |api| api.get("/v1/orders/ord_00000000000000000000000000")),
+    ("method_not_allowed", 405, |api| api.delete("/v1/orders")),
+    ("out_of_stock", 409, |api| post(api, "/v1/orders", &order(&stocked(api, 1), 2))),
+    ("invalid_transition", 409, |api| {
+        let placed = place(api, &paying(&stocked(api, 1), 1));
+        api.act(&format!("/v1/orders/{}:confirm", id(&placed)))
+    }),
+    ("reservation_expired", 409, expired),
+    ("idempotency_in_progress", 409, in_progress),
+    ("limit_reached", 409, |api| {
+        let path = format!("/v1/inventory/{}/adjustments", stocked(api, 2_000_000_000));
+        post(api, &path, &json!({"location": "berlin", "delta": 1, "reason": "x"}))
+    }),
+    ("precondition_failed", 412, |api| set(api, &[("if-match", "\"9\"")])),
+    ("too_large", 413, |api| post(api, "/v1/orders", &json!("x".repeat(1024 * 1024)))),
+    ("unsupported_media_type", 415, |api| api.send("POST", "/v1/orders", &[("content-type", "text/xml")], Some(b"<order/>"))),
+    ("unknown_sku", 422, |api| post(api, "/v1/orders", &order(&fresh("sku"), 1))),
+    ("totals_mismatch", 422, |api| post(api, "/v1/orders", &with(order("x", 1), json!({"total": 1})))),
+    ("idempotency_key_reused", 422, |api| {
+        let (sku, key) = (stocked(api, 2), fresh("key"));
+        api.keyed("/v1/orders", &key, &order(&sku, 1)).ok(201);
+        api.keyed("/v1/orders", &key, &order(&sku, 2))
+    }),
+    ("precondition_required", 428, |api| set(api, &[])),
+    ("overloaded", 503, overloaded),
+];
+
+/// Not provoked here: `internal` must not happen; `durability_unavailable` needs a broken disk (see the disk suite).
+const ELSEWHERE: [&str; 2] = ["internal", "durability_unavailable"];
+
+fn set(api: &Api, headers: &[(&str, &str)]) -> Answer {
+    api.json("PUT", &format!("/v1/inventory/{}/locations/berlin", fresh("sku")), headers, &json!({"on_hand": 1}))
+}
+
+fn expired(api: &Api) -> Answer {
+    let held = post(api, "/v1/reservations", &with(reservation(&stocked(api, 1), 1), json!({"ttl_seconds": 1}))).ok(201);
+    let path = format!("/v1/reservations/{}", id(&held));
+    becomes(api, &path, "expired");
+    api.act(&format!("{path}:commit"))
+}
+
+/// Sends the same from several threads, again and again, until one of the answers is this problem.
+fn until_seen(api: &Api, code: &str, body: impl Fn() -> (String, Value) + Sync) -> Answer {
+    let seen = poll(PATIENCE, || {
+        let (key, body) = body();
+        let call = |thread: usize| {
+            let key = if code == "overloaded" { format!("{key}-{thread}") } else { key.clone() };
+            api.keyed("/v1/orders", &key, &body)
+        };
+        let answers: Vec<Answer> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..16).map(|thread| scope.spawn(move || call(thread))).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        answers.into_iter().find(|answer| answer.status != 201 && answer.json()["code"] == code)
+    });
+    seen.unwrap_or_else(|| panic!("{code} was never seen"))
+}
+
+/// An order that pays is answered when the provider has opened the attempt: duplicates meanwhile are told to wait.
+fn in_progress(api: &Api) -> Answer {
+    let sku = stocked(api, 100_000);
+    until_seen(api, "idempotency_in_progress", || (fresh("key"), paying(&sku, 1)))
+}
+
+/// One shard that may have one request in hand.
+fn overloaded(_: &Api) -> Answer {
+    let server = Server::start(Options::new().env("HOLDFAST__ENGINE__CREDITS", "1").arg("--shards").arg("1"));
+    let api = Api::of(&server);
+    let sku = stocked(&api, 100_000);
+    let refused = until_seen(&api, "overloaded", || (fresh("key"), order(&sku, 1)));
+    not_executed(&api, &sku);
+    refused
+}
+
+/// After as many 201 as there are held units, nothing refused was executed.
+fn not_executed(api: &Api, sku: &str) {
+    let timeline = api.get("/v1/events?limit=1000").ok(200);
+    let held = timeline["events"].as_array().unwrap().iter().filter(|event| event["type"] == "holdfast.order.held").count();
+    assert_eq!(crate::shop::stock(api, sku)["held"], held);
+}
+
+#[test]
+fn every_code_of_the_catalogue_is_provoked_over_http() {
+    let api = Api::shared();
+    for (code, status, provoke) in TABLE {
+        let problem = provoke(&api).problem(status, code);
+        assert_eq!(problem["type"], format!("/problems/{code}"));
+    }
+}
+
+#[test]
+fn the_table_has_every_code_of_the_description() {
+    let api = Api::shared();
+    let description = api.get("/openapi.json").ok(200);
+    let described = description["components"]["schemas"]["ProblemCode"]["enum"].as_array().unwrap();
+    let described: BTreeSet<&str> = described.iter().map(|code| code.as_str().unwrap()).collect();
+    let tested: BTreeSet<&str> = TABLE.iter().map(|(code, _, _)| *code).chain(ELSEWHERE).collect();
+    assert_eq!(tested, described);
+}
+
+#[test]
+fn every_code_has_a_page_that_says_what_to_do() {
+    let api = Api::shared();
+    for code in TABLE.iter().map(|(code, _, _)| *code).chain(ELSEWHERE) {
+        let page = api.get(&format!("/problems/{code}"));
+        assert_eq!(page.status, 200, "{code}");
+        assert!(page.header("content-type").unwrap().starts_with("text/html"));
+        assert!(page.text().contains(code) && !page.text().contains("http://") && !page.text().contains("https://"));
+    }
+    api.get("/problems/no_such_code").problem(404, "not_found");
+}

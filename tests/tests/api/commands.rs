@@ -1,0 +1,168 @@
+//! The commands beside `serve`: each speaks JSON when asked, and says by its exit status how it went.
+
+use crate::client::Api;
+use crate::shop::{hold, id, order, place, put};
+use holdfast_tests::server::{Options, Server, binary};
+use serde_json::Value;
+use std::process::{Command, Output};
+
+fn run(args: &[&str]) -> Output {
+    Command::new(binary()).args(args).output().unwrap()
+}
+
+#[track_caller]
+fn json(output: &Output) -> Value {
+    let said = String::from_utf8_lossy(&output.stdout);
+    serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said} {}", String::from_utf8_lossy(&output.stderr)))
+}
+
+/// A stopped server with an order of each fate, and their ids.
+fn stopped() -> (Server, String, String) {
+    let mut server = Server::start(Options::new());
+    let api = Api::of(&server);
+    put(&api, "mug", "berlin", 10);
+    let placed = place(&api, &order("mug", 2));
+    api.act(&format!("/v1/orders/{}:confirm", id(&placed))).ok(200);
+    let held = hold(&api, "mug", 3);
+    assert!(server.terminate().success());
+    let ids = (id(&placed).to_owned(), id(&held).to_owned());
+    (server, ids.0, ids.1)
+}
+
+#[test]
+fn verify_checks_the_data_and_says_what_it_saw() {
+    let (server, _, _) = stopped();
+    let dir = server.data_dir().display().to_string();
+    let output = run(&["verify", "--data-dir", &dir, "--json"]);
+    assert!(output.status.success());
+    let report = json(&output);
+    assert_eq!([&report["ok"], &report["violations"]], [&serde_json::json!(true), &serde_json::json!([])]);
+    assert_eq!([&report["orders"], &report["reservations"], &report["skus"]], [1, 1, 1]);
+    assert!(report["events"].as_u64().unwrap() >= 6);
+    let text = run(&["verify", "--data-dir", &dir]);
+    assert!(String::from_utf8_lossy(&text.stdout).contains("every invariant holds"));
+}
+
+#[test]
+fn verify_of_no_data_fails_with_advice() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = run(&["verify", "--json", "--data-dir", &dir.path().display().to_string()]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(json(&output)["ok"], false);
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "verify made something");
+}
+
+#[test]
+fn verify_of_data_in_use_is_refused() {
+    let server = Server::start(Options::new());
+    let (ok, said) = server.verify();
+    assert!(!ok && said.contains("in use"), "{said}");
+}
+
+#[test]
+fn export_writes_every_event_as_a_line() {
+    let mut server = Server::start(Options::new());
+    let api = Api::of(&server);
+    put(&api, "mug", "berlin", 10);
+    place(&api, &order("mug", 2));
+    let over_http = api.get("/v1/events?limit=1000").ok(200)["events"].clone();
+    assert!(server.terminate().success());
+    let output = run(&["export", "--json", "--data-dir", &server.data_dir().display().to_string()]);
+    assert!(output.status.success());
+    let text = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let read = over_http.as_array().unwrap();
+    assert_eq!(lines[..read.len()], read[..]);
+}
+
+#[test]
+fn inspect_shows_journal_partitions_an_order_and_a_sku() {
+    let (server, order, held) = stopped();
+    let dir = server.data_dir().display().to_string();
+    let inspect = |what: &[&str]| json(&run(&[&["inspect"], what, &["--data-dir", &dir, "--json"]].concat()));
+    assert!(inspect(&["journal"])["events"].as_u64().unwrap() >= 6);
+    assert_eq!(inspect(&["partitions"])["partitions"].as_array().unwrap().len(), 64);
+    let shown = inspect(&["order", &order]);
+    assert_eq!([&shown["id"], &shown["facts"][0]["type"]], [&Value::from(order), &Value::from("holdfast.order.placed")]);
+    assert_eq!(inspect(&["order", &held])["id"], held);
+    let sku = inspect(&["sku", "mug"]);
+    assert_eq!([&sku["stock"]["committed"], &sku["stock"]["held"]], [2, 3]);
+    for missing in [["order", "ord_00000000000000000000000000"], ["order", "x"], ["sku", "plate"]] {
+        let output = run(&[&["inspect"], &missing[..], &["--data-dir", &dir]].concat());
+        assert!(!output.status.success() && !output.stderr.is_empty(), "{missing:?}");
+    }
+}
+
+#[test]
+fn config_explain_names_the_origin_of_each_value() {
+    let output =
+        Command::new(binary()).args(["config", "explain", "--json"]).env("HOLDFAST__ENGINE__SHARDS", "3").output().unwrap();
+    let rows = json(&output);
+    let of = |key: &str| rows.as_array().unwrap().iter().find(|row| row["key"] == key).unwrap().clone();
+    assert_eq!([&of("engine.shards")["value"], &of("engine.shards")["origin"]], ["3", "HOLDFAST__ENGINE__SHARDS"]);
+    assert_eq!(of("server.listen")["origin"], "default");
+}
+
+#[test]
+fn config_check_refuses_an_unknown_key_with_file_and_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("holdfast.toml");
+    std::fs::write(&file, "[server]\nlisten = \"127.0.0.1:1\"\n[engine]\nshard = 2\n").unwrap();
+    let file = file.display().to_string();
+    let output = run(&["config", "check", "--config", &file, "--json"]);
+    assert!(!output.status.success());
+    assert!(String::from_utf8_lossy(&output.stderr).contains(&format!("{file}:4")));
+    assert_eq!(json(&run(&["config", "check", "--json"]))["ok"], true);
+}
+
+#[test]
+fn key_new_prints_a_secret_once_and_stores_its_hash() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().display().to_string();
+    let made = json(&run(&["key", "new", "--name", "shop", "--data-dir", &path, "--json"]));
+    assert!(made["key"].as_str().unwrap().starts_with("hf_"));
+    let stored = std::fs::read_to_string(made["stored_in"].as_str().unwrap()).unwrap();
+    assert!(stored.contains(made["hash"].as_str().unwrap()) && !stored.contains(made["key"].as_str().unwrap()));
+    let printed = json(&run(&["key", "new", "--print", "--json"]));
+    assert_eq!(printed["stored_in"], Value::Null);
+}
+
+#[test]
+fn openapi_prints_what_the_server_serves() {
+    assert_eq!(json(&run(&["openapi", "--json"])), Api::shared().get("/openapi.json").ok(200));
+}
+
+#[test]
+fn healthcheck_says_by_its_exit_status_whether_the_server_is_ready() {
+    let api = Api::shared();
+    let output = run(&["healthcheck", "--json", "--address", &api.server().address()]);
+    assert!(output.status.success());
+    assert_eq!(json(&output)["ready"], true);
+    let nobody = Server::prepare(Options::new());
+    let output = run(&["healthcheck", "--json", "--address", &nobody.address()]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(json(&output)["ready"], false);
+}
+
+#[test]
+fn completions_are_made_for_every_shell() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let output = run(&["completions", shell]);
+        assert!(output.status.success());
+        assert!(String::from_utf8_lossy(&output.stdout).contains("healthcheck"), "{shell}");
+    }
+}
+
+#[test]
+fn every_command_has_a_help_with_an_example() {
+    for command in ["serve", "verify", "export", "inspect", "config", "key", "openapi", "healthcheck", "completions"] {
+        let output = run(&[command, "--help"]);
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success() && said.contains("Example"), "{command}: {said}");
+    }
+}
+
+#[test]
+fn a_command_that_does_not_exist_is_refused() {
+    assert_eq!(run(&["sell-everything"]).status.code(), Some(2));
+}

@@ -1,0 +1,7 @@
+//! The real binary on a disk that fills up or fails: nothing false is acknowledged, nothing acknowledged is lost.
+//!
+//! Needs root, tmpfs and strace. What is missing is said loudly, and the test passes without having tested anything.
+
+mod failing;
+mod full;
+mod rig;

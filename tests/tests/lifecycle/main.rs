@@ -1,0 +1,5 @@
+//! The real binary over time: stopping in order, holds that expire, money that comes late.
+
+mod expiry;
+mod late;
+mod stopping;
