@@ -8,7 +8,10 @@ use std::sync::Arc;
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
     /// The order as it stood after these facts.
-    Order { id: OrderId, history: Vec<OrderRecord> },
+    Order {
+        id: OrderId,
+        history: Vec<OrderRecord>,
+    },
     Stock(StockView),
     Kept(Arc<KeptAnswer>),
     /// Available units; `None` for a SKU nobody stocked.

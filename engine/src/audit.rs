@@ -137,7 +137,11 @@ impl Audit {
         for allocation in allocations {
             self.sum(sku, &allocation.location).held += i64::from(allocation.quantity.0);
         }
-        if self.holds.insert((sku.clone(), hold), (Stage::Held, allocations.to_vec())).is_some_and(|(stage, _)| stage != Stage::Released) {
+        if self
+            .holds
+            .insert((sku.clone(), hold), (Stage::Held, allocations.to_vec()))
+            .is_some_and(|(stage, _)| stage != Stage::Released)
+        {
             self.violations.push(format!("I4 order {} holds {sku} twice", hold.order));
         }
     }
@@ -180,7 +184,8 @@ impl Audit {
                     };
                     let summed = self.sums.get(&(sku.clone(), place.name.clone())).copied().unwrap_or_default();
                     if folded != summed {
-                        self.violations.push(format!("I3 {sku} at {}: movements sum to {summed:?}, state says {folded:?}", place.name));
+                        self.violations
+                            .push(format!("I3 {sku} at {}: movements sum to {summed:?}, state says {folded:?}", place.name));
                     }
                 }
             }

@@ -1,7 +1,9 @@
 //! The complete list of what one may ask of a partition.
 
 use crate::event::{Bucket, KeptAnswer, Kind, OrderRecord, Placed};
-use crate::ids::{AttemptId, Fingerprint, KeyHash, Label, Location, OrderId, PartitionId, Partitions, Provider, RequestId, Sku, Url};
+use crate::ids::{
+    AttemptId, Fingerprint, KeyHash, Label, Location, OrderId, PartitionId, Partitions, Provider, RequestId, Sku, Url,
+};
 use crate::order::Outcome;
 use crate::quantity::Quantity;
 use std::sync::Arc;
@@ -9,19 +11,67 @@ use std::sync::Arc;
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
     /// `placed.number` is ignored: the partition numbers its orders.
-    Place { order: OrderId, placed: Box<Placed> },
-    GetOrder { order: OrderId, kind: Option<Kind> },
-    Cancel { order: OrderId, kind: Kind, reason: Option<Label> },
-    Confirm { order: OrderId, kind: Kind, reason: Option<Label> },
-    Extend { order: OrderId, ttl_ms: u64 },
-    StartPayment { order: OrderId, provider: Provider, return_url: Option<Url>, key: CommandKey },
+    Place {
+        order: OrderId,
+        placed: Box<Placed>,
+    },
+    GetOrder {
+        order: OrderId,
+        kind: Option<Kind>,
+    },
+    Cancel {
+        order: OrderId,
+        kind: Kind,
+        reason: Option<Label>,
+    },
+    Confirm {
+        order: OrderId,
+        kind: Kind,
+        reason: Option<Label>,
+    },
+    Extend {
+        order: OrderId,
+        ttl_ms: u64,
+    },
+    StartPayment {
+        order: OrderId,
+        provider: Provider,
+        return_url: Option<Url>,
+        key: CommandKey,
+    },
     /// A provider told the outcome of an attempt.
-    PaymentResult { attempt: AttemptId, outcome: Outcome },
-    SetStock { sku: Sku, location: Location, on_hand: Quantity, safety_stock: Option<Quantity>, priority: Option<u16>, expected: Option<u64> },
-    AdjustStock { sku: Sku, location: Location, bucket: Bucket, delta: i64, reason: Label, reference: Option<Label>, key: CommandKey },
-    SetThreshold { sku: Sku, threshold: Quantity },
-    GetStock { sku: Sku },
-    Availability { partition: PartitionId, skus: Vec<Sku> },
+    PaymentResult {
+        attempt: AttemptId,
+        outcome: Outcome,
+    },
+    SetStock {
+        sku: Sku,
+        location: Location,
+        on_hand: Quantity,
+        safety_stock: Option<Quantity>,
+        priority: Option<u16>,
+        expected: Option<u64>,
+    },
+    AdjustStock {
+        sku: Sku,
+        location: Location,
+        bucket: Bucket,
+        delta: i64,
+        reason: Label,
+        reference: Option<Label>,
+        key: CommandKey,
+    },
+    SetThreshold {
+        sku: Sku,
+        threshold: Quantity,
+    },
+    GetStock {
+        sku: Sku,
+    },
+    Availability {
+        partition: PartitionId,
+        skus: Vec<Sku>,
+    },
 }
 
 /// The idempotency key of a command whose answer no order keeps.
@@ -37,7 +87,9 @@ impl Command {
     pub fn partition(&self, partitions: Partitions) -> PartitionId {
         match self {
             Command::Place { order, .. } | Command::GetOrder { order, .. } | Command::Cancel { order, .. } => order.partition(),
-            Command::Confirm { order, .. } | Command::Extend { order, .. } | Command::StartPayment { order, .. } => order.partition(),
+            Command::Confirm { order, .. } | Command::Extend { order, .. } | Command::StartPayment { order, .. } => {
+                order.partition()
+            }
             Command::PaymentResult { attempt, .. } => attempt.order.partition(),
             Command::SetStock { sku, .. } | Command::AdjustStock { sku, .. } => partitions.of_sku(sku),
             Command::SetThreshold { sku, .. } | Command::GetStock { sku } => partitions.of_sku(sku),

@@ -59,18 +59,65 @@ pub enum Level {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum StockFact {
     /// Absolute count of one location; `delta` is what it changed.
-    Set { location: Location, on_hand: Quantity, safety_stock: Quantity, priority: u16, delta: i64, version: u64 },
-    Adjusted { location: Location, bucket: Bucket, delta: i64, reason: Label, reference: Option<Label>, version: u64 },
-    ThresholdSet { threshold: Quantity, version: u64 },
-    HoldPlaced { hold: HoldKey, step: u32, allocations: Vec<Allocation>, ask_at: Timestamp, version: u64 },
-    HoldPinned { hold: HoldKey, step: u32, allocations: Vec<Allocation>, version: u64 },
-    HoldUnpinned { hold: HoldKey, step: u32, allocations: Vec<Allocation>, version: u64 },
-    HoldCommitted { hold: HoldKey, allocations: Vec<Allocation>, version: u64 },
-    HoldReleased { hold: HoldKey, cause: ReleaseCause, allocations: Vec<Allocation>, version: u64 },
+    Set {
+        location: Location,
+        on_hand: Quantity,
+        safety_stock: Quantity,
+        priority: u16,
+        delta: i64,
+        version: u64,
+    },
+    Adjusted {
+        location: Location,
+        bucket: Bucket,
+        delta: i64,
+        reason: Label,
+        reference: Option<Label>,
+        version: u64,
+    },
+    ThresholdSet {
+        threshold: Quantity,
+        version: u64,
+    },
+    HoldPlaced {
+        hold: HoldKey,
+        step: u32,
+        allocations: Vec<Allocation>,
+        ask_at: Timestamp,
+        version: u64,
+    },
+    HoldPinned {
+        hold: HoldKey,
+        step: u32,
+        allocations: Vec<Allocation>,
+        version: u64,
+    },
+    HoldUnpinned {
+        hold: HoldKey,
+        step: u32,
+        allocations: Vec<Allocation>,
+        version: u64,
+    },
+    HoldCommitted {
+        hold: HoldKey,
+        allocations: Vec<Allocation>,
+        version: u64,
+    },
+    HoldReleased {
+        hold: HoldKey,
+        cause: ReleaseCause,
+        allocations: Vec<Allocation>,
+        version: u64,
+    },
     /// A release came before its hold: the hold, should it still arrive, is refused.
-    HoldForbidden { hold: HoldKey },
+    HoldForbidden {
+        hold: HoldKey,
+    },
     /// Available crossed a threshold. No movement.
-    LevelCrossed { level: Level, available: u64 },
+    LevelCrossed {
+        level: Level,
+        available: u64,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -145,13 +192,23 @@ pub enum RefundReason {
 pub enum OrderFact {
     Placed(Box<Placed>),
     /// All units (or, where partial was allowed, some) are held.
-    Held { holds: Vec<SkuHold> },
-    Rejected { shortages: Vec<Shortage> },
+    Held {
+        holds: Vec<SkuHold>,
+    },
+    Rejected {
+        shortages: Vec<Shortage>,
+    },
     Expired,
-    Cancelled { reason: Option<Label> },
-    Extended { expires_at: Timestamp },
+    Cancelled {
+        reason: Option<Label>,
+    },
+    Extended {
+        expires_at: Timestamp,
+    },
     /// Confirmed without a payment attempt: paid by invoice, or a reservation committed.
-    Confirmed { reason: Option<Label> },
+    Confirmed {
+        reason: Option<Label>,
+    },
     PaymentStarted {
         attempt: u8,
         provider: Box<Provider>,
@@ -159,20 +216,43 @@ pub enum OrderFact {
         pin_until: Timestamp,
         key: Option<Box<(KeyHash, Fingerprint)>>,
     },
-    PaymentOpened { attempt: u8, redirect_url: Url },
-    PaymentUnknown { attempt: u8 },
+    PaymentOpened {
+        attempt: u8,
+        redirect_url: Url,
+    },
+    PaymentUnknown {
+        attempt: u8,
+    },
     /// The buyer may try again until `expires_at`.
-    PaymentDeclined { attempt: u8, expires_at: Timestamp },
-    PaymentVoided { attempt: u8 },
+    PaymentDeclined {
+        attempt: u8,
+        expires_at: Timestamp,
+    },
+    PaymentVoided {
+        attempt: u8,
+    },
     /// The units of this order are sold.
-    Paid { attempt: u8 },
+    Paid {
+        attempt: u8,
+    },
     /// Money came for an order that was over.
-    PaymentLate { attempt: u8 },
+    PaymentLate {
+        attempt: u8,
+    },
     /// All units could be held again for a late payment: a new generation of holds.
-    Reheld { generation: u8, holds: Vec<SkuHold> },
+    Reheld {
+        generation: u8,
+        holds: Vec<SkuHold>,
+    },
     /// `generation` of holds, if any were tried for this payment, is to be released.
-    RefundDue { attempt: u8, generation: u8, reason: RefundReason },
-    Refunded { attempt: u8 },
+    RefundDue {
+        attempt: u8,
+        generation: u8,
+        reason: RefundReason,
+    },
+    Refunded {
+        attempt: u8,
+    },
     /// Every SKU has carried out what the order decided.
     Settled,
 }
@@ -195,11 +275,20 @@ pub enum KeyFact {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum KeptAnswer {
     Adjusted(StockView),
-    AdjustmentRefused { request_id: RequestId, refusal: AdjustmentRefusal },
+    AdjustmentRefused {
+        request_id: RequestId,
+        refusal: AdjustmentRefusal,
+    },
     /// The attempt as it stood when its payment page was open.
-    Payment { attempt: AttemptId, redirect_url: Option<Url> },
+    Payment {
+        attempt: AttemptId,
+        redirect_url: Option<Url>,
+    },
     /// The attempt ended before its page was open.
-    PaymentRefused { request_id: RequestId, state: String },
+    PaymentRefused {
+        request_id: RequestId,
+        state: String,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -244,5 +333,8 @@ pub enum ArchiveFact {
     Orders(Vec<OrderId>),
     Keys(Vec<KeyHash>),
     /// An archived order that has more to decide (late money) is back in memory.
-    Restored { order: OrderId, history: Vec<OrderRecord> },
+    Restored {
+        order: OrderId,
+        history: Vec<OrderRecord>,
+    },
 }

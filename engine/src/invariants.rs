@@ -89,7 +89,8 @@ fn check_order(order: &Order, partitions: &[Partition], violations: &mut Vec<Vio
         let units_agree = hold.is_none_or(|hold| hold.allocations == wanted.allocations);
         let kept = live || (order.status == Status::Confirmed && hold.is_none_or(|hold| hold.state == HoldState::Committed));
         if keeps_units(order) && !(kept && units_agree) {
-            violations.push(format!("I4 order {} ({:?}) counts on {} but its hold is {hold:?}", order.id, order.status, wanted.sku));
+            violations
+                .push(format!("I4 order {} ({:?}) counts on {} but its hold is {hold:?}", order.id, order.status, wanted.sku));
         }
         if order.settled && (order.status.negative() || order.status == Status::Confirmed) && live {
             violations.push(format!("I7 order {} is settled ({:?}) but {} still holds", order.id, order.status, wanted.sku));

@@ -14,16 +14,41 @@ pub struct Message {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Body {
     /// Order to SKU: hold units.
-    Reserve { sku: Sku, demand: Demand },
+    Reserve {
+        sku: Sku,
+        demand: Demand,
+    },
     /// Order to SKU: move the hold on.
-    Move { sku: Sku, hold: HoldKey, step: u32, op: HoldOp },
+    Move {
+        sku: Sku,
+        hold: HoldKey,
+        step: u32,
+        op: HoldOp,
+    },
     /// SKU to order: answer to a reserve.
-    Held { sku: Sku, hold: HoldKey, step: u32, allocations: Vec<Allocation> },
-    Refused { sku: Sku, hold: HoldKey, step: u32, available: Option<u64> },
+    Held {
+        sku: Sku,
+        hold: HoldKey,
+        step: u32,
+        allocations: Vec<Allocation>,
+    },
+    Refused {
+        sku: Sku,
+        hold: HoldKey,
+        step: u32,
+        available: Option<u64>,
+    },
     /// SKU to order: the hold stands as the step wanted.
-    Moved { sku: Sku, hold: HoldKey, step: u32 },
+    Moved {
+        sku: Sku,
+        hold: HoldKey,
+        step: u32,
+    },
     /// SKU to order: this hold is past its time, what of it?
-    Ask { sku: Sku, hold: HoldKey },
+    Ask {
+        sku: Sku,
+        hold: HoldKey,
+    },
 }
 
 impl Body {

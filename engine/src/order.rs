@@ -191,7 +191,9 @@ impl Order {
         let pays = self.placed().payment.is_some();
         let answers = |fact: &OrderFact| match fact {
             OrderFact::Held { .. } => !pays,
-            OrderFact::PaymentOpened { .. } | OrderFact::Rejected { .. } | OrderFact::Expired | OrderFact::Cancelled { .. } => true,
+            OrderFact::PaymentOpened { .. } | OrderFact::Rejected { .. } | OrderFact::Expired | OrderFact::Cancelled { .. } => {
+                true
+            }
             OrderFact::Paid { .. } | OrderFact::PaymentDeclined { .. } | OrderFact::PaymentVoided { .. } => true,
             _ => false,
         };
@@ -255,4 +257,3 @@ fn two_facts(first: OrderRecord) -> Vec<OrderRecord> {
     history.push(first);
     history
 }
-

@@ -41,7 +41,11 @@ pub enum Causality {
 /// Everything that can happen to a partition.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Input {
-    Command { ticket: Ticket, command: Command, loaded: Loaded },
+    Command {
+        ticket: Ticket,
+        command: Command,
+        loaded: Loaded,
+    },
     Message(Body),
     Provider(ProviderResult),
     /// Time has passed.
@@ -49,7 +53,10 @@ pub enum Input {
     /// All records up to this one are durable.
     Durable(Seq),
     /// The projection has these rows: `(order, facts written)` and keys.
-    Archived { orders: Vec<(OrderId, usize)>, keys: Vec<KeyHash> },
+    Archived {
+        orders: Vec<(OrderId, usize)>,
+        keys: Vec<KeyHash>,
+    },
 }
 
 /// What a provider answered to a [`crate::effect::ProviderCall`].
@@ -203,9 +210,8 @@ impl Partition {
             }
             Command::PaymentResult { attempt, outcome } => self.payment_result(now, ticket, attempt, outcome, loaded, fx),
             Command::SetStock { sku, location, on_hand, safety_stock, priority, expected } => {
-                let outcome = self.change_stock(now, &sku, fx, |stock| {
-                    stock.decide_set(location, on_hand, safety_stock, priority, expected)
-                });
+                let outcome = self
+                    .change_stock(now, &sku, fx, |stock| stock.decide_set(location, on_hand, safety_stock, priority, expected));
                 self.reply_stock(ticket, &sku, outcome, fx);
             }
             Command::SetThreshold { sku, threshold } => {
@@ -214,7 +220,9 @@ impl Partition {
             }
             Command::AdjustStock { sku, location, bucket, delta, reason, reference, key } => {
                 if !self.answered_key(ticket, &key, &loaded, fx) {
-                    self.adjust(now, ticket, &sku, key, fx, |stock| stock.decide_adjust(location, bucket, delta, reason, reference));
+                    self.adjust(now, ticket, &sku, key, fx, |stock| {
+                        stock.decide_adjust(location, bucket, delta, reason, reference)
+                    });
                 }
             }
             Command::GetStock { sku } => {
@@ -239,7 +247,14 @@ impl Partition {
         true
     }
 
-    fn answer_key(&mut self, now: Timestamp, key: KeyHash, fingerprint: Fingerprint, answer: KeptAnswer, fx: &mut Effects) -> Arc<KeptAnswer> {
+    fn answer_key(
+        &mut self,
+        now: Timestamp,
+        key: KeyHash,
+        fingerprint: Fingerprint,
+        answer: KeptAnswer,
+        fx: &mut Effects,
+    ) -> Arc<KeptAnswer> {
         let answer = Arc::new(answer);
         self.emit(now, Event::Key(KeyFact::Answered { key, fingerprint, answer: answer.clone() }), fx);
         self.archive_key(key, fx);
@@ -366,4 +381,3 @@ impl Partition {
         }
     }
 }
-

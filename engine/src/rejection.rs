@@ -10,11 +10,19 @@ pub enum Rejection {
     KeyReused,
     /// The first request with this key has not been answered yet.
     KeyInProgress,
-    InvalidTransition { kind: Kind, status: Status },
+    InvalidTransition {
+        kind: Kind,
+        status: Status,
+    },
     ReservationExpired,
-    VersionMismatch { current: u64 },
+    VersionMismatch {
+        current: u64,
+    },
     /// Fewer units are free than the command takes away.
-    Short { requested: u64, free: u64 },
+    Short {
+        requested: u64,
+        free: u64,
+    },
     /// A bucket or a list is at its limit.
     TooMany,
 }

@@ -82,9 +82,14 @@ pub struct SkuStock {
 /// Why a stock command is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StockRefusal {
-    VersionMismatch { current: u64 },
+    VersionMismatch {
+        current: u64,
+    },
     /// Fewer units are free than the command takes.
-    Short { requested: u64, free: u64 },
+    Short {
+        requested: u64,
+        free: u64,
+    },
     UnknownSku,
     /// A bucket or the list of locations is at its limit.
     TooMany,
@@ -105,7 +110,9 @@ pub struct Demand {
 pub enum Verdict {
     /// Units are held now, by this fact or, `None`, by an earlier one.
     Held(Option<StockFact>),
-    Refused { available: Option<u64> },
+    Refused {
+        available: Option<u64>,
+    },
 }
 
 /// What an order wants done with its hold.
@@ -142,7 +149,12 @@ impl SkuStock {
     }
 
     pub fn decide_set(
-        &self, location: Location, on_hand: Quantity, safety: Option<Quantity>, priority: Option<u16>, expected: Option<u64>,
+        &self,
+        location: Location,
+        on_hand: Quantity,
+        safety: Option<Quantity>,
+        priority: Option<u16>,
+        expected: Option<u64>,
     ) -> Result<StockFact, StockRefusal> {
         let place = self.place(&location);
         match expected {
@@ -171,7 +183,12 @@ impl SkuStock {
     }
 
     pub fn decide_adjust(
-        &self, location: Location, bucket: Bucket, delta: i64, reason: crate::ids::Label, reference: Option<crate::ids::Label>,
+        &self,
+        location: Location,
+        bucket: Bucket,
+        delta: i64,
+        reason: crate::ids::Label,
+        reference: Option<crate::ids::Label>,
     ) -> Result<StockFact, StockRefusal> {
         let place = self.place(&location);
         if place.is_none() && !self.known() && delta < 0 {
@@ -239,14 +256,22 @@ impl SkuStock {
         let allocations = found.allocations.clone();
         let overtaken = step < found.step;
         match (op, found.state) {
-            (HoldOp::Pin, HoldState::Held) if !overtaken => OpVerdict::Do(StockFact::HoldPinned { hold, step, allocations, version }),
-            (HoldOp::Unpin, HoldState::Pinned) if !overtaken => OpVerdict::Do(StockFact::HoldUnpinned { hold, step, allocations, version }),
-            (HoldOp::Commit, HoldState::Held | HoldState::Pinned) => OpVerdict::Do(StockFact::HoldCommitted { hold, allocations, version }),
+            (HoldOp::Pin, HoldState::Held) if !overtaken => {
+                OpVerdict::Do(StockFact::HoldPinned { hold, step, allocations, version })
+            }
+            (HoldOp::Unpin, HoldState::Pinned) if !overtaken => {
+                OpVerdict::Do(StockFact::HoldUnpinned { hold, step, allocations, version })
+            }
+            (HoldOp::Commit, HoldState::Held | HoldState::Pinned) => {
+                OpVerdict::Do(StockFact::HoldCommitted { hold, allocations, version })
+            }
             (HoldOp::Commit, HoldState::Released) => OpVerdict::Impossible,
             (HoldOp::Release(cause), HoldState::Held | HoldState::Pinned) => {
                 OpVerdict::Do(StockFact::HoldReleased { hold, cause, allocations, version })
             }
-            (HoldOp::Release(cause), HoldState::Released) if plant::active(Bug::ReleaseTwice) && !found.allocations.is_empty() => {
+            (HoldOp::Release(cause), HoldState::Released)
+                if plant::active(Bug::ReleaseTwice) && !found.allocations.is_empty() =>
+            {
                 OpVerdict::Do(StockFact::HoldReleased { hold, cause, allocations, version })
             }
             (HoldOp::Pin | HoldOp::Unpin | HoldOp::Release(_), _) | (HoldOp::Commit, HoldState::Committed) => OpVerdict::Done,
@@ -304,17 +329,12 @@ impl SkuStock {
             }
             StockFact::LevelCrossed { .. } => {}
         }
-        assert!(
-            plant::any() || self.places.iter().all(|place| place.buckets.balanced()),
-            "stock does not add up after {fact:?}"
-        );
+        assert!(plant::any() || self.places.iter().all(|place| place.buckets.balanced()), "stock does not add up after {fact:?}");
     }
 
     /// Moves the units of a hold from the bucket of its state to that of its next state.
     fn turn(&mut self, key: HoldKey, next: HoldState, step: Option<u32>, version: u64) {
-        let Some(mut hold) = self.holds.remove(&key) else {
-            unreachable!("a fact moves a hold that no fact placed: {key:?}")
-        };
+        let Some(mut hold) = self.holds.remove(&key) else { unreachable!("a fact moves a hold that no fact placed: {key:?}") };
         let from = hold.state;
         self.shift(&hold.allocations, |buckets, q| {
             match from {
@@ -364,12 +384,7 @@ impl SkuStock {
             priority: place.priority,
             buckets: place.buckets,
         });
-        StockView {
-            sku: sku.clone(),
-            version: self.version,
-            low_stock_threshold: self.threshold,
-            locations: locations.collect(),
-        }
+        StockView { sku: sku.clone(), version: self.version, low_stock_threshold: self.threshold, locations: locations.collect() }
     }
 }
 

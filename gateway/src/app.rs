@@ -63,7 +63,9 @@ pub enum Error {
     Keys(#[from] keys::Error),
     #[error("{}", advice(.0))]
     Start(#[from] StartError),
-    #[error("the journal stopped: {0}\n  Nothing acknowledged is lost. Check the disk and its log (dmesg), then start again: the journal is replayed.")]
+    #[error(
+        "the journal stopped: {0}\n  Nothing acknowledged is lost. Check the disk and its log (dmesg), then start again: the journal is replayed."
+    )]
     Journal(String),
     #[error("sandbox: {0}")]
     Sandbox(std::io::Error),
@@ -76,13 +78,16 @@ pub enum Error {
 fn advice(error: &StartError) -> String {
     match error {
         StartError::Storage(StorageError::Locked) => {
-            "the data directory is in use by another process\n  stop that one, or give this one another with --data-dir".to_owned()
+            "the data directory is in use by another process\n  stop that one, or give this one another with --data-dir"
+                .to_owned()
         }
         StartError::Storage(StorageError::Damaged { record, reason }) => format!(
             "the journal is damaged at log record {record}: {reason}\n  Holdfast does not start on half the facts. \
              Restore the data directory from a copy, or keep it and ask for help."
         ),
-        StartError::Storage(StorageError::Full) => "the disk is full\n  make space and start again: nothing acknowledged is lost".to_owned(),
+        StartError::Storage(StorageError::Full) => {
+            "the disk is full\n  make space and start again: nothing acknowledged is lost".to_owned()
+        }
         StartError::Storage(_) | StartError::Thread(_) | StartError::Shard => error.to_string(),
     }
 }
@@ -170,7 +175,9 @@ pub fn cores() -> usize {
 
 async fn wait_for_signal(stop: watch::Sender<bool>) {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else { return };
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        return;
+    };
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
@@ -180,7 +187,11 @@ async fn wait_for_signal(stop: watch::Sender<bool>) {
 }
 
 /// Keeps an engine alive until told to stop. A full disk is waited out; any other failure of the journal ends it.
-async fn supervise(app: &web::Data<App>, mut stopping: watch::Receiver<bool>, http: &actix_web::dev::ServerHandle) -> Result<(), Error> {
+async fn supervise(
+    app: &web::Data<App>,
+    mut stopping: watch::Receiver<bool>,
+    http: &actix_web::dev::ServerHandle,
+) -> Result<(), Error> {
     let ports = Ports::default();
     let mut first = true;
     loop {
@@ -264,7 +275,12 @@ async fn go_live(app: &web::Data<App>, engine: &Engine, first: bool) {
 }
 
 /// After a failed journal: returns when there is space again, or says that this was not about space.
-async fn wait_for_space(app: &web::Data<App>, reason: &str, full: bool, stopping: &mut watch::Receiver<bool>) -> Result<(), Error> {
+async fn wait_for_space(
+    app: &web::Data<App>,
+    reason: &str,
+    full: bool,
+    stopping: &mut watch::Receiver<bool>,
+) -> Result<(), Error> {
     let mut told = full;
     if full {
         tracing::error!("the disk is full: orders get 503 until there is space, then service goes on by itself");

@@ -7,7 +7,10 @@ use std::path::PathBuf;
 ///
 /// Without a command it serves: a durable engine on http://127.0.0.1:8080 with its data in ./data.
 #[derive(Debug, Parser)]
-#[command(version, after_help = "Example:\n  holdfast                     serve on 127.0.0.1:8080, data in ./data\n  holdfast verify --data-dir data\n  holdfast serve --ephemeral --listen 127.0.0.1:9000")]
+#[command(
+    version,
+    after_help = "Example:\n  holdfast                     serve on 127.0.0.1:8080, data in ./data\n  holdfast verify --data-dir data\n  holdfast serve --ephemeral --listen 127.0.0.1:9000"
+)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Option<Command>,
@@ -30,13 +33,17 @@ pub enum Command {
     #[command(after_help = "Example:\n  holdfast export --data-dir data | jq 'select(.type == \"holdfast.order.paid\")'")]
     Export(DataArgs),
     /// Look into a data directory: the journal, its partitions, one order, one SKU.
-    #[command(after_help = "Example:\n  holdfast inspect journal --data-dir data\n  holdfast inspect order ord_… --data-dir data")]
+    #[command(
+        after_help = "Example:\n  holdfast inspect journal --data-dir data\n  holdfast inspect order ord_… --data-dir data"
+    )]
     Inspect {
         #[command(subcommand)]
         what: Inspect,
     },
     /// Check settings, or show each with its origin.
-    #[command(after_help = "Example:\n  holdfast config check --config holdfast.toml\n  HOLDFAST__ENGINE__SHARDS=2 holdfast config explain")]
+    #[command(
+        after_help = "Example:\n  holdfast config check --config holdfast.toml\n  HOLDFAST__ENGINE__SHARDS=2 holdfast config explain"
+    )]
     Config {
         #[command(subcommand)]
         what: ConfigCommand,
@@ -135,7 +142,9 @@ pub enum ConfigCommand {
 #[derive(Debug, Subcommand)]
 pub enum KeyCommand {
     /// Make a key: the secret is shown once, its hash goes into the data directory.
-    #[command(after_help = "Example:\n  holdfast key new --name storefront --data-dir data\n  holdfast key new --name storefront --print")]
+    #[command(
+        after_help = "Example:\n  holdfast key new --name storefront --data-dir data\n  holdfast key new --name storefront --print"
+    )]
     New {
         /// Whose key it is.
         #[arg(long, default_value = "default")]

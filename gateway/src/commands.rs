@@ -44,6 +44,7 @@ fn serve(args: &ServeArgs) -> Outcome {
     apply(args, &mut settings);
     telemetry::start_logs(&settings.log);
     raise_file_limit();
+    use_small_pages();
     actix_web::rt::System::new().block_on(app::serve(settings))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -74,6 +75,14 @@ fn raise_file_limit() {
     }
 }
 
+/// Each order touches new memory, and a huge page is zeroed whole at its first touch. Measured at 256 connections on
+/// virtual hardware: 31.6 µs of CPU an order without huge pages, 35.7 µs with them.
+fn use_small_pages() {
+    if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
+        tracing::debug!(%error, "huge pages stay on");
+    }
+}
+
 fn new_key(KeyCommand::New { name, data, print }: KeyCommand, json: bool) -> Outcome {
     let key = keys::create(&name)?;
     let stored = match print {
@@ -90,7 +99,10 @@ fn new_key(KeyCommand::New { name, data, print }: KeyCommand, json: bool) -> Out
             println!("{}\n\nThis is shown once. Its hash is in {path}; start the server again to use it.", key.secret);
         }
         (false, None) => {
-            println!("{}\n\nThis is shown once. Put this into [auth] keys:\n{{ name = {name:?}, hash = \"{}\" }}", key.secret, key.entry.hash);
+            println!(
+                "{}\n\nThis is shown once. Put this into [auth] keys:\n{{ name = {name:?}, hash = \"{}\" }}",
+                key.secret, key.entry.hash
+            );
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -271,7 +271,8 @@ impl OrderIn {
         if !checker.errors.is_empty() {
             return Err(checker.errors);
         }
-        let meant = (&customer, &currency, &lines, self.total, ttl_ms, self.allow_partial, &shipping_address, &metadata, &payment);
+        let meant =
+            (&customer, &currency, &lines, self.total, ttl_ms, self.allow_partial, &shipping_address, &metadata, &payment);
         let placed = Placed {
             kind: Kind::Order,
             number: 0,
@@ -308,12 +309,15 @@ impl LineIn {
 /// # Errors
 /// Every field that is not as it should be.
 pub fn check_reservation(
-    owner: Option<&str>, lines_in: &[ReservationLineIn], ttl_seconds: Option<u64>, now: Timestamp, request_id: RequestId,
+    owner: Option<&str>,
+    lines_in: &[ReservationLineIn],
+    ttl_seconds: Option<u64>,
+    now: Timestamp,
+    request_id: RequestId,
 ) -> Result<Placed, Errors> {
     let mut checker = Checker::default();
-    let customer = owner.and_then(|owner| {
-        checker.take(CustomerId::new(owner), || "/owner".to_owned(), "must be 1 to 128 printable characters")
-    });
+    let customer = owner
+        .and_then(|owner| checker.take(CustomerId::new(owner), || "/owner".to_owned(), "must be 1 to 128 printable characters"));
     let ttl_ms = checker.ttl_ms(ttl_seconds);
     checker.lines(lines_in.len());
     let mut lines = Vec::with_capacity(lines_in.len().min(limits::MAX_LINES));

@@ -5,8 +5,8 @@
 use crate::view::{Id, Rfc3339};
 use holdfast_engine::codec;
 use holdfast_engine::event::{
-    Allocation, ArchiveFact, Event, KeyFact, Kind, Level, OrderFact, OrderRecord, Record, RefundReason, ReleaseCause, Shortage, SkuHold,
-    StockFact,
+    Allocation, ArchiveFact, Event, KeyFact, Kind, Level, OrderFact, OrderRecord, Record, RefundReason, ReleaseCause, Shortage,
+    SkuHold, StockFact,
 };
 use holdfast_engine::ids::{OrderId, PartitionId};
 use holdfast_storage::{Error, Journal, LogSeq};
@@ -153,7 +153,8 @@ fn holds(holds: &[SkuHold]) -> Value {
 }
 
 fn shortages(shortages: &[Shortage]) -> Value {
-    let line = |s: &Shortage| json!({"line": s.line, "sku": s.sku.as_str(), "requested": s.requested.0, "available": s.available});
+    let line =
+        |s: &Shortage| json!({"line": s.line, "sku": s.sku.as_str(), "requested": s.requested.0, "available": s.available});
     shortages.iter().map(line).collect()
 }
 
@@ -196,7 +197,9 @@ fn order_fact(order: OrderId, kind: Option<Kind>, fact: &OrderFact) -> (&'static
         OrderFact::PaymentVoided { attempt: n } => ("payment.voided", json!({"attempt_id": attempt(n)})),
         OrderFact::Paid { attempt: n } => ("order.paid", json!({"attempt_id": attempt(n)})),
         OrderFact::PaymentLate { attempt: n } => ("payment.late", json!({"attempt_id": attempt(n)})),
-        OrderFact::Reheld { generation, holds: held } => ("order.reheld", json!({"generation": generation, "holds": holds(held)})),
+        OrderFact::Reheld { generation, holds: held } => {
+            ("order.reheld", json!({"generation": generation, "holds": holds(held)}))
+        }
         OrderFact::RefundDue { attempt: n, reason, .. } => {
             let reason = match reason {
                 RefundReason::OrderOver => "order_over",
@@ -244,7 +247,10 @@ fn stock_fact(fact: &StockFact) -> (&'static str, Map<String, Value>) {
                 ReleaseCause::Released => "released",
                 ReleaseCause::Expired => "expired",
             };
-            ("stock.released", json!({"order_id": held(hold), "cause": cause, "allocations": allocations(taken), "version": version}))
+            (
+                "stock.released",
+                json!({"order_id": held(hold), "cause": cause, "allocations": allocations(taken), "version": version}),
+            )
         }
         StockFact::HoldForbidden { hold } => ("stock.hold_forbidden", json!({"order_id": held(hold)})),
         StockFact::LevelCrossed { level, available } => {

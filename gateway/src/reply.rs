@@ -43,15 +43,12 @@ impl Answering<'_> {
 
     /// 202: it may have happened. A retry with the same key tells.
     pub fn unknown(&self) -> HttpResponse {
-        HttpResponse::Accepted()
-            .insert_header((LOCATION, self.location.clone()))
-            .insert_header((RETRY_AFTER, "1"))
-            .json(json!({
-                "status": "unknown",
-                "detail": "the outcome is not known yet: look at `location`, or send the same request with the same key again",
-                "location": self.location,
-                "request_id": self.request_id,
-            }))
+        HttpResponse::Accepted().insert_header((LOCATION, self.location.clone())).insert_header((RETRY_AFTER, "1")).json(json!({
+            "status": "unknown",
+            "detail": "the outcome is not known yet: look at `location`, or send the same request with the same key again",
+            "location": self.location,
+            "request_id": self.request_id,
+        }))
     }
 }
 
@@ -73,7 +70,9 @@ pub fn rejected(rejection: &Rejection) -> Problem {
     match rejection {
         Rejection::NotFound => Problem::new(Code::NotFound, "there is nothing under this id"),
         Rejection::KeyReused => Problem::new(Code::IdempotencyKeyReused, "this key belongs to a request with another body"),
-        Rejection::KeyInProgress => Problem::new(Code::IdempotencyInProgress, "the first request with this key is not answered yet"),
+        Rejection::KeyInProgress => {
+            Problem::new(Code::IdempotencyInProgress, "the first request with this key is not answered yet")
+        }
         Rejection::InvalidTransition { kind, status } => invalid_transition(status.name(*kind), status.allowed(*kind)),
         Rejection::ReservationExpired => expired(),
         Rejection::VersionMismatch { current } => {
@@ -81,10 +80,8 @@ pub fn rejected(rejection: &Rejection) -> Problem {
             problem.with("current_version", *current)
         }
         Rejection::Short { requested, free } => {
-            Problem::new(Code::OutOfStock, format!("{requested} units are needed and {free} are free")).with(
-                "lines",
-                json!([{"requested": requested, "available": free}]),
-            )
+            Problem::new(Code::OutOfStock, format!("{requested} units are needed and {free} are free"))
+                .with("lines", json!([{"requested": requested, "available": free}]))
         }
         Rejection::TooMany => Problem::new(Code::LimitReached, "a bucket or the list of locations is at its limit"),
     }
@@ -160,7 +157,8 @@ pub fn placed(answering: &Answering<'_>, outcome: Outcome) -> HttpResponse {
     json_response(response, body, replayed)
 }
 
-const IDEMPOTENT_REPLAYED: actix_web::http::header::HeaderName = actix_web::http::header::HeaderName::from_static("idempotent-replayed");
+const IDEMPOTENT_REPLAYED: actix_web::http::header::HeaderName =
+    actix_web::http::header::HeaderName::from_static("idempotent-replayed");
 
 /// The order of an answer.
 pub fn order_of(answer: Answer) -> Option<Order> {
@@ -200,7 +198,9 @@ pub fn kept(kept: &KeptAnswer, replayed: bool, base_url: &str) -> HttpResponse {
             });
             json_response(response, body.to_string().into_bytes(), replayed)
         }
-        KeptAnswer::AdjustmentRefused { request_id, refusal } => replay_problem(refused_adjustment(refusal), request_id.as_str(), replayed),
+        KeptAnswer::AdjustmentRefused { request_id, refusal } => {
+            replay_problem(refused_adjustment(refusal), request_id.as_str(), replayed)
+        }
         KeptAnswer::PaymentRefused { request_id, state } => {
             let problem = if state == "expired" { expired() } else { invalid_transition(state, allowed_in(state)) };
             replay_problem(problem, request_id.as_str(), replayed)

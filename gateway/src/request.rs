@@ -111,7 +111,10 @@ pub fn json<T: DeserializeOwned>(request: &HttpRequest, body: Result<Bytes, acti
 ///
 /// # Errors
 /// As [`json`].
-pub fn json_or_default<T: DeserializeOwned + Default>(request: &HttpRequest, body: Result<Bytes, actix_web::Error>) -> Result<T, Problem> {
+pub fn json_or_default<T: DeserializeOwned + Default>(
+    request: &HttpRequest,
+    body: Result<Bytes, actix_web::Error>,
+) -> Result<T, Problem> {
     match body {
         Ok(body) if body.is_empty() => Ok(T::default()),
         body => json(request, body),
@@ -143,7 +146,8 @@ fn explain<T: DeserializeOwned>(body: &[u8]) -> Problem {
     let error = match serde_path_to_error::deserialize::<_, T>(&mut reader) {
         Err(error) => {
             let path = error.path().to_string();
-            let pointer = if path == "." { String::new() } else { format!("/{}", path.replace(['.', '['], "/").replace(']', "")) };
+            let pointer =
+                if path == "." { String::new() } else { format!("/{}", path.replace(['.', '['], "/").replace(']', "")) };
             FieldError::new(pointer, error.inner().to_string())
         }
         Ok(_) => FieldError::new("", "there is more after the JSON value"),

@@ -223,7 +223,8 @@ pub fn load(file: Option<&Path>, variables: impl Iterator<Item = (String, String
         let key = overlay(&mut table, &name, &text)?;
         origins.insert(key, name);
     }
-    let settings = Settings::deserialize(Value::Table(table)).map_err(|error| Error::Value { key: "settings", message: error.message().to_owned() })?;
+    let settings = Settings::deserialize(Value::Table(table))
+        .map_err(|error| Error::Value { key: "settings", message: error.message().to_owned() })?;
     check(&settings)?;
     Ok(Loaded { settings, origins })
 }

@@ -54,7 +54,8 @@ impl Committer {
         let (queue, submitted) = unbounded();
         let spares = Arc::new(ArrayQueue::new(SPARES));
         let kept = spares.clone();
-        let thread = std::thread::Builder::new().name("commit".to_owned()).spawn(move || run(&*journal, &submitted, &watch, &kept))?;
+        let thread =
+            std::thread::Builder::new().name("commit".to_owned()).spawn(move || run(&*journal, &submitted, &watch, &kept))?;
         Ok((Self { queue, ids: Arc::default(), spares }, thread))
     }
 

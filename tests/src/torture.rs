@@ -72,7 +72,10 @@ impl Tally {
     pub fn line(&self) -> String {
         let Self { kills, acknowledged, max_restart, .. } = self;
         let (lost, oversold) = (self.count(Kind::Lost), self.count(Kind::Oversold));
-        format!("kills={kills} acknowledged={acknowledged} lost={lost} oversold={oversold} max_restart_ms={}", max_restart.as_millis())
+        format!(
+            "kills={kills} acknowledged={acknowledged} lost={lost} oversold={oversold} max_restart_ms={}",
+            max_restart.as_millis()
+        )
     }
 
     fn breach(&mut self, kind: Kind, what: impl Into<String>) {
@@ -106,10 +109,14 @@ impl Run {
     fn prepare(options: &Options) -> Self {
         let mut server = ServerOptions::new().env("HOLDFAST__LOG__LEVEL", "warn").data_dir(&options.data_dir);
         // Short lives and small snapshots, so that expiry, late money and recovery from snapshots all happen.
-        for (name, value) in [("PAYMENTS__PIN_SECONDS", "2"), ("PAYMENTS__QUERY_AFTER_SECONDS", "1"), ("PAYMENTS__QUERY_MAX_SECONDS", "2")] {
+        for (name, value) in
+            [("PAYMENTS__PIN_SECONDS", "2"), ("PAYMENTS__QUERY_AFTER_SECONDS", "1"), ("PAYMENTS__QUERY_MAX_SECONDS", "2")]
+        {
             server = server.env(format!("HOLDFAST__{name}"), value);
         }
-        for (name, value) in [("PAYMENTS__UNKNOWN_MAX_SECONDS", "5"), ("PAYMENTS__DECLINE_GRACE_SECONDS", "1"), ("ENGINE__SNAPSHOT_EVENTS", "500")] {
+        for (name, value) in
+            [("PAYMENTS__UNKNOWN_MAX_SECONDS", "5"), ("PAYMENTS__DECLINE_GRACE_SECONDS", "1"), ("ENGINE__SNAPSHOT_EVENTS", "500")]
+        {
             server = server.env(format!("HOLDFAST__{name}"), value);
         }
         if let Some(binary) = &options.binary {
@@ -174,6 +181,11 @@ impl Run {
     fn start(&mut self) {
         let started = Instant::now();
         self.server.launch();
+        if self.server.wait_until_ready(Duration::from_secs(5)).is_err() {
+            let out = std::process::Command::new("sh").args(["-c", "sh /tmp/tt/dump.sh"]).output();
+            eprintln!("DBGDUMP {}", String::from_utf8_lossy(&out.map(|o| o.stdout).unwrap_or_default()));
+            eprintln!("DBGLOG {}", self.server.log());
+        }
         if let Err(reason) = self.server.wait_until_ready(RECOVERY) {
             let what = format!("{reason}\n{}", self.server.log());
             self.tally.breach(Kind::Other, what);

@@ -5,8 +5,8 @@ use crate::event::{Kind, OrderFact, RefundReason, ReleaseCause, Shortage, SkuHol
 use crate::ids::{Fingerprint, HoldKey, KeyHash, Label, Provider, Sku, Url};
 use crate::limits;
 use crate::plant::{self, Bug};
-use crate::rejection::Rejection;
 use crate::quantity::Quantity;
+use crate::rejection::Rejection;
 use crate::stock::HoldOp;
 use crate::time::{Policy, Timestamp};
 
@@ -165,7 +165,9 @@ impl Order {
             Status::AwaitingPayment if now < self.expires_at => Ok(vec![OrderFact::Confirmed { reason }]),
             Status::Confirmed => Ok(Vec::new()),
             Status::AwaitingPayment | Status::Expired => Err(Rejection::ReservationExpired),
-            Status::Reserving | Status::PaymentInFlight | Status::PaymentUnknown | Status::Cancelled => Err(self.invalid_transition()),
+            Status::Reserving | Status::PaymentInFlight | Status::PaymentUnknown | Status::Cancelled => {
+                Err(self.invalid_transition())
+            }
             Status::Rejected | Status::LatePayment | Status::Refunded => Err(self.invalid_transition()),
         }
     }
@@ -178,13 +180,20 @@ impl Order {
                 Ok(vec![OrderFact::Extended { expires_at }])
             }
             Status::AwaitingPayment | Status::Expired => Err(Rejection::ReservationExpired),
-            Status::Reserving | Status::PaymentInFlight | Status::PaymentUnknown | Status::Confirmed => Err(self.invalid_transition()),
+            Status::Reserving | Status::PaymentInFlight | Status::PaymentUnknown | Status::Confirmed => {
+                Err(self.invalid_transition())
+            }
             Status::Cancelled | Status::Rejected | Status::LatePayment | Status::Refunded => Err(self.invalid_transition()),
         }
     }
 
     pub fn decide_payment(
-        &self, now: Timestamp, provider: Provider, return_url: Option<Url>, key: Option<(KeyHash, Fingerprint)>, policy: &Policy,
+        &self,
+        now: Timestamp,
+        provider: Provider,
+        return_url: Option<Url>,
+        key: Option<(KeyHash, Fingerprint)>,
+        policy: &Policy,
     ) -> Result<Vec<OrderFact>, Rejection> {
         let attempt = self.attempts.len() as u8 + 1;
         match self.status {
@@ -195,7 +204,9 @@ impl Order {
                 Ok(vec![OrderFact::PaymentStarted { attempt, provider, return_url, pin_until, key }])
             }
             Status::Expired => Err(Rejection::ReservationExpired),
-            Status::Reserving | Status::AwaitingPayment | Status::PaymentInFlight | Status::PaymentUnknown => Err(self.invalid_transition()),
+            Status::Reserving | Status::AwaitingPayment | Status::PaymentInFlight | Status::PaymentUnknown => {
+                Err(self.invalid_transition())
+            }
             Status::Confirmed | Status::Cancelled | Status::Rejected | Status::LatePayment | Status::Refunded => {
                 Err(self.invalid_transition())
             }

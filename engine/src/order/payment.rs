@@ -91,7 +91,8 @@ impl Order {
     /// The answer to the request that started an attempt: folded from the facts, so it is the same for ever.
     /// `None` while neither its page is open nor its outcome known.
     pub fn attempt_answer(&self, number: u8) -> Option<KeptAnswer> {
-        let started = |record: &OrderRecord| matches!(&*record.fact, OrderFact::PaymentStarted { attempt, .. } if *attempt == number);
+        let started =
+            |record: &OrderRecord| matches!(&*record.fact, OrderFact::PaymentStarted { attempt, .. } if *attempt == number);
         let start = self.history.iter().position(started)?;
         let attempt = AttemptId { order: self.id, number };
         self.history.iter().enumerate().skip(start).find_map(|(index, record)| match &*record.fact {
@@ -99,7 +100,10 @@ impl Order {
                 Some(KeptAnswer::Payment { attempt, redirect_url: Some(redirect_url.clone()) })
             }
             OrderFact::Paid { attempt: n } if *n == number => Some(KeptAnswer::Payment { attempt, redirect_url: None }),
-            OrderFact::PaymentDeclined { .. } | OrderFact::PaymentVoided { .. } | OrderFact::Expired | OrderFact::Cancelled { .. } => {
+            OrderFact::PaymentDeclined { .. }
+            | OrderFact::PaymentVoided { .. }
+            | OrderFact::Expired
+            | OrderFact::Cancelled { .. } => {
                 let then = Order::fold(self.id, &self.history[..=index])?;
                 let request_id = self.placed().request_id.clone();
                 Some(KeptAnswer::PaymentRefused { request_id, state: then.status.name(then.kind()).to_owned() })
@@ -165,7 +169,9 @@ impl Order {
                 facts.extend(self.refund_at_once(number, policy.late_payment == LatePayment::Refund));
                 facts
             }
-            Status::AwaitingPayment | Status::PaymentInFlight | Status::PaymentUnknown => vec![OrderFact::Paid { attempt: number }],
+            Status::AwaitingPayment | Status::PaymentInFlight | Status::PaymentUnknown => {
+                vec![OrderFact::Paid { attempt: number }]
+            }
             Status::Expired | Status::Cancelled => {
                 let refund = self.status == Status::Cancelled || policy.late_payment == LatePayment::Refund;
                 let mut facts = vec![OrderFact::PaymentLate { attempt: number }];

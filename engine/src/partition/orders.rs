@@ -46,7 +46,15 @@ impl OrderActor {
 }
 
 impl Partition {
-    pub(super) fn place(&mut self, now: Timestamp, ticket: Ticket, id: OrderId, mut placed: Box<Placed>, loaded: Loaded, fx: &mut Effects) {
+    pub(super) fn place(
+        &mut self,
+        now: Timestamp,
+        ticket: Ticket,
+        id: OrderId,
+        mut placed: Box<Placed>,
+        loaded: Loaded,
+        fx: &mut Effects,
+    ) {
         let archived = loaded.order.as_deref().and_then(|history| Order::fold(id, history));
         let known = self.orders.get(&id).map(|actor| &actor.order).or(archived.as_ref());
         if let Some(order) = known {
@@ -69,7 +77,11 @@ impl Partition {
 
     /// Lets `decide` speak on an order, in memory or archived, after whatever is due has expired.
     fn decide_on(
-        &mut self, now: Timestamp, id: OrderId, loaded: &Loaded, fx: &mut Effects,
+        &mut self,
+        now: Timestamp,
+        id: OrderId,
+        loaded: &Loaded,
+        fx: &mut Effects,
         decide: impl FnOnce(&Order, &crate::time::Policy) -> Result<Vec<OrderFact>, Rejection>,
     ) -> Result<(), Rejection> {
         self.expire_due(now, id, fx);
@@ -98,7 +110,13 @@ impl Partition {
     /// Commands that move an order on; answered when its SKUs have followed.
     #[expect(clippy::too_many_arguments, reason = "the arguments of one step, passed through once")]
     pub(super) fn steer(
-        &mut self, now: Timestamp, ticket: Ticket, id: OrderId, kind: Option<Kind>, loaded: Loaded, fx: &mut Effects,
+        &mut self,
+        now: Timestamp,
+        ticket: Ticket,
+        id: OrderId,
+        kind: Option<Kind>,
+        loaded: Loaded,
+        fx: &mut Effects,
         decide: impl FnOnce(&Order, &crate::time::Policy) -> Result<Vec<OrderFact>, Rejection>,
     ) {
         let of_kind = |order: &Order| kind.is_none_or(|kind| order.kind() == kind);
@@ -116,8 +134,14 @@ impl Partition {
 
     #[expect(clippy::too_many_arguments, reason = "the arguments of one step, passed through once")]
     pub(super) fn start_payment(
-        &mut self, now: Timestamp, ticket: Ticket, id: OrderId, (provider, return_url): (Provider, Option<Url>), key: CommandKey,
-        loaded: Loaded, fx: &mut Effects,
+        &mut self,
+        now: Timestamp,
+        ticket: Ticket,
+        id: OrderId,
+        (provider, return_url): (Provider, Option<Url>),
+        key: CommandKey,
+        loaded: Loaded,
+        fx: &mut Effects,
     ) {
         if self.answered_key(ticket, &key, &loaded, fx) {
             return;
@@ -126,9 +150,8 @@ impl Partition {
             return self.reply(ticket, outcome, true, fx);
         }
         let bound = Some((key.hash, key.fingerprint));
-        let decided = self.decide_on(now, id, &loaded, fx, |order, policy| {
-            order.decide_payment(now, provider, return_url, bound, policy)
-        });
+        let decided =
+            self.decide_on(now, id, &loaded, fx, |order, policy| order.decide_payment(now, provider, return_url, bound, policy));
         match decided {
             Ok(()) => {
                 let attempt = self.orders.get(&id).map_or(0, |actor| actor.order.attempts.len() as u8);
@@ -158,7 +181,15 @@ impl Partition {
         Some(answer.map(|answer| Answer::Kept(Arc::new(answer))))
     }
 
-    pub(super) fn payment_result(&mut self, now: Timestamp, ticket: Ticket, attempt: AttemptId, outcome: Outcome, loaded: Loaded, fx: &mut Effects) {
+    pub(super) fn payment_result(
+        &mut self,
+        now: Timestamp,
+        ticket: Ticket,
+        attempt: AttemptId,
+        outcome: Outcome,
+        loaded: Loaded,
+        fx: &mut Effects,
+    ) {
         let decided = self.decide_on(now, attempt.order, &loaded, fx, |order, policy| {
             order.attempt(attempt.number).ok_or(Rejection::NotFound)?;
             Ok(order.decide_outcome(now, attempt.number, outcome, policy))
@@ -176,7 +207,8 @@ impl Partition {
         let answered = !matches!(outcome, Outcome::Timeout | Outcome::Pending) || matches!(result, ProviderResult::Opened { .. });
         let saga = actor.saga();
         saga.call = None;
-        saga.call_wait = if answered { 0 } else { (saga.call_wait * 2).clamp(self.policy.resend_ms.max(1), self.policy.query_max_ms) };
+        saga.call_wait =
+            if answered { 0 } else { (saga.call_wait * 2).clamp(self.policy.resend_ms.max(1), self.policy.query_max_ms) };
         saga.call_after = now.plus(saga.call_wait);
         if let ProviderResult::Opened { redirect_url, .. } = result {
             let opening = actor.order.attempt(attempt.number).is_some_and(|attempt| attempt.state == AttemptState::Opening);
@@ -448,7 +480,9 @@ fn replay(order: &Order, placed: &Placed) -> Result<Answer, Rejection> {
 fn refused_state(rejection: &Rejection) -> String {
     match rejection {
         Rejection::InvalidTransition { status, kind } => status.name(*kind).to_owned(),
-        Rejection::ReservationExpired | Rejection::NotFound | Rejection::KeyReused | Rejection::KeyInProgress => "expired".to_owned(),
+        Rejection::ReservationExpired | Rejection::NotFound | Rejection::KeyReused | Rejection::KeyInProgress => {
+            "expired".to_owned()
+        }
         Rejection::VersionMismatch { .. } | Rejection::Short { .. } | Rejection::TooMany => "expired".to_owned(),
     }
 }

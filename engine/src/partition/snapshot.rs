@@ -3,13 +3,13 @@
 //! Invariant: equal states give equal bytes: every map is written in the order of its keys.
 
 use super::{Causality, KeyRecord, OrderActor, Partition};
+use crate::codec;
 use crate::event::{KeptAnswer, OrderRecord};
 use crate::ids::{Fingerprint, HoldKey, KeyHash, OrderId, PartitionId, Partitions, Seq, Sku};
 use crate::order::Order;
 use crate::quantity::Quantity;
 use crate::stock::{Hold, Place, SkuStock};
 use crate::time::{Policy, Timestamp};
-use crate::codec;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -81,7 +81,11 @@ impl Partition {
     /// # Errors
     /// If the bytes are damaged or of another partition.
     pub fn restore(
-        id: PartitionId, partitions: Partitions, causality: Causality, policy: Policy, bytes: &[u8],
+        id: PartitionId,
+        partitions: Partitions,
+        causality: Causality,
+        policy: Policy,
+        bytes: &[u8],
     ) -> Result<Self, SnapshotError> {
         let image: Image = codec::decode(bytes)?;
         if image.id != id || image.partitions != partitions.count() {

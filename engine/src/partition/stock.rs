@@ -17,7 +17,11 @@ use crate::time::Timestamp;
 impl Partition {
     /// Decides on one SKU and journals what follows, crossings of thresholds included.
     pub(super) fn change_stock(
-        &mut self, now: Timestamp, sku: &Sku, fx: &mut Effects, decide: impl FnOnce(&SkuStock) -> Result<StockFact, StockRefusal>,
+        &mut self,
+        now: Timestamp,
+        sku: &Sku,
+        fx: &mut Effects,
+        decide: impl FnOnce(&SkuStock) -> Result<StockFact, StockRefusal>,
     ) -> Result<(), StockRefusal> {
         let fact = match self.skus.get(sku) {
             Some(stock) => decide(stock)?,
@@ -48,7 +52,12 @@ impl Partition {
 
     /// An adjustment binds its key, refused or not, in the same batch as its fact.
     pub(super) fn adjust(
-        &mut self, now: Timestamp, ticket: Ticket, sku: &Sku, key: CommandKey, fx: &mut Effects,
+        &mut self,
+        now: Timestamp,
+        ticket: Ticket,
+        sku: &Sku,
+        key: CommandKey,
+        fx: &mut Effects,
         decide: impl FnOnce(&SkuStock) -> Result<StockFact, StockRefusal>,
     ) {
         let answer = match self.change_stock(now, sku, fx, decide) {
@@ -119,10 +128,11 @@ impl Partition {
             return self.move_hold(now, sku, hold, u32::MAX, HoldOp::Release(ReleaseCause::Expired), fx);
         }
         self.arm_ask(&sku, hold, now.plus(self.policy.ask_every_ms));
-        self.gate.push(self.seq, Gated::Message(crate::message::Message {
-            to: hold.order.partition(),
-            body: Body::Ask { sku, hold },
-        }), fx);
+        self.gate.push(
+            self.seq,
+            Gated::Message(crate::message::Message { to: hold.order.partition(), body: Body::Ask { sku, hold } }),
+            fx,
+        );
     }
 }
 

@@ -15,7 +15,8 @@ pub(super) fn run(what: ConfigCommand, as_json: bool) -> Outcome {
         ConfigCommand::Explain { config } => {
             let rows = explain(&load(config.as_deref(), std::env::vars())?);
             if as_json {
-                let rows: Vec<Value> = rows.iter().map(|(key, value, origin)| json!({"key": key, "value": value, "origin": origin})).collect();
+                let rows: Vec<Value> =
+                    rows.iter().map(|(key, value, origin)| json!({"key": key, "value": value, "origin": origin})).collect();
                 println!("{}", Value::Array(rows));
             } else {
                 let (keys, values) = rows.iter().fold((0, 0), |(k, v), row| (k.max(row.0.len()), v.max(row.1.len())));

@@ -61,7 +61,13 @@ pub fn audit(journal: &dyn Journal, policy: &Policy, progress: &mut dyn FnMut(u6
     violations.extend(missing_archives(journal, &archived)?);
     let (checked, found) = sums.finish(&folded);
     violations.extend(found);
-    Ok(Report { events: checked.events, orders: checked.orders, reservations: checked.reservations, skus: checked.skus, violations })
+    Ok(Report {
+        events: checked.events,
+        orders: checked.orders,
+        reservations: checked.reservations,
+        skus: checked.skus,
+        violations,
+    })
 }
 
 type Taken = (u16, u64, u64);

@@ -54,7 +54,8 @@ pub async fn page(request: HttpRequest, app: Data<App>, after: Result<Query<Afte
 }
 
 async fn read_page(app: &App, after: Result<Query<After>, actix_web::Error>) -> Result<HttpResponse, Problem> {
-    let After { after, limit } = after.map_err(|error| Problem::invalid(vec![FieldError::new("", error.to_string())]))?.into_inner();
+    let After { after, limit } =
+        after.map_err(|error| Problem::invalid(vec![FieldError::new("", error.to_string())]))?.into_inner();
     let after = cursor(&after)?;
     let found = read_blocking(app, after, limit.unwrap_or(100).clamp(1, 1000)).await?;
     let next = found.last().map_or(after, |event| event.cursor).to_string();

@@ -123,7 +123,12 @@ pub fn read_reason(request: &HttpRequest, body: Body) -> Result<Option<holdfast_
     if checker.errors.is_empty() { Ok(reason) } else { Err(Problem::invalid(checker.errors)) }
 }
 
-async fn about(request: &HttpRequest, app: &App, id: &str, command: impl FnOnce(OrderId) -> Result<Command, Problem>) -> HttpResponse {
+async fn about(
+    request: &HttpRequest,
+    app: &App,
+    id: &str,
+    command: impl FnOnce(OrderId) -> Result<Command, Problem>,
+) -> HttpResponse {
     let caller = match Caller::of(request, app) {
         Ok(caller) => caller,
         Err(problem) => return problem.response(),
@@ -134,7 +139,9 @@ async fn about(request: &HttpRequest, app: &App, id: &str, command: impl FnOnce(
         Err(problem) => return answering.problem(problem),
     };
     match answering.answer(execute(app, command).await) {
-        Ok((answer, _)) => reply::order_of(answer).map_or_else(|| answering.unknown(), |order| reply::order_response(&order, Kind::Order)),
+        Ok((answer, _)) => {
+            reply::order_of(answer).map_or_else(|| answering.unknown(), |order| reply::order_response(&order, Kind::Order))
+        }
         Err(response) => response,
     }
 }
@@ -194,4 +201,3 @@ fn payment_command(request: &HttpRequest, app: &App, caller: &Caller, id: &str, 
     let key = CommandKey { hash, fingerprint, request_id: caller.request_id.clone() };
     Ok(Command::StartPayment { order, provider: payment.provider, return_url: payment.return_url, key })
 }
-

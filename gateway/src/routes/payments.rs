@@ -52,7 +52,11 @@ pub async fn webhook(request: HttpRequest, app: Data<App>, body: Result<Bytes, a
     }
 }
 
-fn read_webhook(request: &HttpRequest, app: &App, body: Result<Bytes, actix_web::Error>) -> Result<(Option<AttemptId>, Outcome), Problem> {
+fn read_webhook(
+    request: &HttpRequest,
+    app: &App,
+    body: Result<Bytes, actix_web::Error>,
+) -> Result<(Option<AttemptId>, Outcome), Problem> {
     let unsigned = || Problem::new(Code::Unauthorized, "the webhook is not signed by the sandbox, or too old");
     let sandbox = app.sandbox.as_ref().ok_or_else(unsigned)?;
     let body = body.map_err(|_| Problem::new(Code::TooLarge, "the body is over the limit of this server"))?;
@@ -87,7 +91,9 @@ fn no_attempt(attempt: &str) -> Problem {
 pub async fn show(request: HttpRequest, app: Data<App>, attempt: Path<String>) -> HttpResponse {
     let found = sandbox_of(&app).and_then(|sandbox| sandbox.entry(&attempt).ok_or_else(|| no_attempt(&attempt)));
     match found {
-        Ok(entry) if wants_page(&request) => HttpResponse::Ok().content_type("text/html; charset=utf-8").body(page(&attempt, &entry)),
+        Ok(entry) if wants_page(&request) => {
+            HttpResponse::Ok().content_type("text/html; charset=utf-8").body(page(&attempt, &entry))
+        }
         Ok(entry) => HttpResponse::Ok().json(json!({"attempt_id": *attempt, "payment": entry})),
         Err(problem) => problem.by(request_id(request.headers()).as_str()).response(),
     }
@@ -103,11 +109,17 @@ fn wants_page(request: &HttpRequest) -> bool {
         ("duplicates" = Option<u8>, Query, description = "send the webhook so many times more"),
         ("delay_ms" = Option<u64>, Query, description = "send the webhook so much later")),
     responses((status = 200), (status = 404, body = crate::problem::ProblemDocument)))]
-pub async fn press(request: HttpRequest, app: Data<App>, path: Path<(String, String)>, delivery: Result<Query<Delivery>, actix_web::Error>) -> HttpResponse {
+pub async fn press(
+    request: HttpRequest,
+    app: Data<App>,
+    path: Path<(String, String)>,
+    delivery: Result<Query<Delivery>, actix_web::Error>,
+) -> HttpResponse {
     let (attempt, step) = path.into_inner();
     let pressed = press_button(&app, &attempt, &step, delivery).await;
     let answer = pressed.map(|state| json!({"attempt_id": attempt, "status": state}));
-    let by_form = text(request.headers(), "content-type").is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
+    let by_form =
+        text(request.headers(), "content-type").is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
     match answer {
         Ok(_) if by_form && wants_page(&request) => {
             let entry = app.sandbox.as_ref().and_then(|sandbox| sandbox.entry(&attempt));
@@ -121,7 +133,10 @@ pub async fn press(request: HttpRequest, app: Data<App>, path: Path<(String, Str
 }
 
 async fn press_button(
-    app: &App, attempt: &str, step: &str, delivery: Result<Query<Delivery>, actix_web::Error>,
+    app: &App,
+    attempt: &str,
+    step: &str,
+    delivery: Result<Query<Delivery>, actix_web::Error>,
 ) -> Result<crate::sandbox::State, Problem> {
     let sandbox = sandbox_of(app)?;
     let delivery = delivery.map_err(|error| Problem::invalid(vec![FieldError::new("", error.to_string())]))?.into_inner();

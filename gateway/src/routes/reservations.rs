@@ -43,7 +43,8 @@ pub async fn place(request: HttpRequest, app: Data<App>, body: Body) -> HttpResp
     match command {
         Err(problem) => problem.by(caller.request_id.as_str()).response(),
         Ok((order, command)) => {
-            let answering = Answering { request_id: caller.request_id.as_str(), location: format!("/v1/reservations/res_{order}") };
+            let answering =
+                Answering { request_id: caller.request_id.as_str(), location: format!("/v1/reservations/res_{order}") };
             reply::placed(&answering, execute(&app, command).await)
         }
     }
@@ -163,7 +164,12 @@ pub async fn extend(request: HttpRequest, app: Data<App>, id: Path<String>, body
     about(&request, &app, &id, |order| Ok(Command::Extend { order, ttl_ms: ttl? })).await
 }
 
-async fn about(request: &HttpRequest, app: &App, id: &str, command: impl FnOnce(OrderId) -> Result<Command, Problem>) -> HttpResponse {
+async fn about(
+    request: &HttpRequest,
+    app: &App,
+    id: &str,
+    command: impl FnOnce(OrderId) -> Result<Command, Problem>,
+) -> HttpResponse {
     let caller = match Caller::of(request, app) {
         Ok(caller) => caller,
         Err(problem) => return problem.response(),

@@ -47,7 +47,12 @@ fn stock_response(stock: &holdfast_engine::event::StockView) -> HttpResponse {
     reply::json_response(response, view::stock_json(stock), false)
 }
 
-async fn about_stock(request: &HttpRequest, app: &App, sku: &str, command: impl FnOnce(&Caller) -> Result<Command, Problem>) -> HttpResponse {
+async fn about_stock(
+    request: &HttpRequest,
+    app: &App,
+    sku: &str,
+    command: impl FnOnce(&Caller) -> Result<Command, Problem>,
+) -> HttpResponse {
     let caller = match Caller::of(request, app) {
         Ok(caller) => caller,
         Err(problem) => return problem.response(),
@@ -153,7 +158,12 @@ pub struct Page {
 /// What moved the stock of a SKU, numbered from 1.
 #[utoipa::path(get, path = "/v1/inventory/{sku}/movements", tag = "stock", params(("sku" = String, Path), Page),
     responses((status = 200, description = "{items: [{seq, kind, location, quantity, …}], next}"), (status = 404, body = crate::problem::ProblemDocument)))]
-pub async fn movements(request: HttpRequest, app: Data<App>, sku: Path<String>, page: Result<Query<Page>, actix_web::Error>) -> HttpResponse {
+pub async fn movements(
+    request: HttpRequest,
+    app: Data<App>,
+    sku: Path<String>,
+    page: Result<Query<Page>, actix_web::Error>,
+) -> HttpResponse {
     let caller = match Caller::of(&request, &app) {
         Ok(caller) => caller,
         Err(problem) => return problem.response(),
@@ -246,7 +256,8 @@ async fn query(request: &HttpRequest, app: &App, body: Body) -> Result<HttpRespo
         return Err(Problem::invalid(vec![FieldError::new("/skus", "must have at most 1,000 SKUs")]));
     }
     let mut checker = Checker::default();
-    let asked: Vec<Sku> = skus.iter().enumerate().filter_map(|(index, sku)| checker.sku(sku, || format!("/skus/{index}"))).collect();
+    let asked: Vec<Sku> =
+        skus.iter().enumerate().filter_map(|(index, sku)| checker.sku(sku, || format!("/skus/{index}"))).collect();
     if !checker.errors.is_empty() {
         return Err(Problem::invalid(checker.errors));
     }

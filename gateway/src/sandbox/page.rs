@@ -15,7 +15,9 @@ pub fn page(attempt: &str, entry: &Entry) -> String {
         (State::Refunded, _) => "refunded",
     };
     let button = |step: &str, label: &str, hint: &str| {
-        format!("<form method=post action=\"/sandbox/payments/{attempt}/{step}\"><button class={step}>{label}</button><small>{hint}</small></form>")
+        format!(
+            "<form method=post action=\"/sandbox/payments/{attempt}/{step}\"><button class={step}>{label}</button><small>{hint}</small></form>"
+        )
     };
     let buttons = [
         button("approve", "Approve", "the bank pays; a webhook tells the shop"),

@@ -69,7 +69,8 @@ impl Store {
         };
         std::fs::create_dir_all(dir)?;
         let path = dir.join("attempts.jsonl");
-        let text = std::fs::read_to_string(&path).or_else(|error| if missing(&error) { Ok(String::new()) } else { Err(error) })?;
+        let text =
+            std::fs::read_to_string(&path).or_else(|error| if missing(&error) { Ok(String::new()) } else { Err(error) })?;
         let whole = text.rfind('\n').map_or(0, |end| end + 1);
         let file = OpenOptions::new().create(true).append(true).open(&path)?;
         file.set_len(whole as u64)?;

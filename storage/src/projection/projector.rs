@@ -297,8 +297,7 @@ impl Tail {
         let mut gathered: BTreeMap<Sku, Vec<Movement>> = BTreeMap::new();
         let mut count = 0;
         journal.read(self.position, &mut |log, frame| {
-            count +=
-                gather(frame, &mut gathered).map_err(|error| Error::Damaged { record: log, reason: error.to_string() })?;
+            count += gather(frame, &mut gathered).map_err(|error| Error::Damaged { record: log, reason: error.to_string() })?;
             self.position = log;
             Ok(if count < PIECE { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
         })?;

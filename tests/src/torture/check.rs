@@ -164,7 +164,9 @@ impl Checker {
         let request = &deed.request;
         match client.ask(request) {
             Ok(answer) if deed.sealed == Some(Seal::of(&answer)) && answer.replayed => {}
-            Ok(answer) => self.breach(Kind::Lost, format!("{request:?} was answered {:?}, now {answer:?} {}", deed.sealed, answer.shown())),
+            Ok(answer) => {
+                self.breach(Kind::Lost, format!("{request:?} was answered {:?}, now {answer:?} {}", deed.sealed, answer.shown()))
+            }
             Err(what) => self.breach(Kind::Other, what),
         }
     }

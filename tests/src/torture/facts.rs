@@ -166,7 +166,8 @@ impl Fold {
         match name {
             "holdfast.stock.set" | "holdfast.stock.adjusted" => shelf.on_hand += data["delta"].as_i64().unwrap_or_default(),
             "holdfast.stock.held" => {
-                let units = data["allocations"].as_array().into_iter().flatten().filter_map(|one| one["quantity"].as_i64()).sum::<i64>();
+                let units =
+                    data["allocations"].as_array().into_iter().flatten().filter_map(|one| one["quantity"].as_i64()).sum::<i64>();
                 *shelf.live.entry(order).or_default() += units;
             }
             "holdfast.stock.committed" => shelf.committed += shelf.live.remove(&order).unwrap_or_default(),

@@ -15,7 +15,10 @@ pub enum Purpose {
     /// A payment of the order.
     Pay(String),
     /// Units added to a SKU, or taken away.
-    Adjust { sku: String, delta: i64 },
+    Adjust {
+        sku: String,
+        delta: i64,
+    },
 }
 
 /// The answer that must come back for ever.

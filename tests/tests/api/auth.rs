@@ -32,7 +32,7 @@ fn with_keys_every_call_without_one_is_401_and_changes_nothing() {
         if !path.starts_with("/v1/") && !path.starts_with("/admin/") || path == "/v1/limits" {
             continue;
         }
-        let path = path.replace("{id}", "ord_00000000000000000000000000").replace('{', "").replace('}', "");
+        let path = path.replace("{id}", "ord_00000000000000000000000000").replace(['{', '}'], "");
         for method in operations.as_object().unwrap().keys() {
             let method = method.to_uppercase();
             let body = (method != "GET" && method != "DELETE").then_some(b"{}".as_slice());

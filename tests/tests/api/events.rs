@@ -26,7 +26,7 @@ fn trade(api: &Api, thread: usize) {
     for round in 0..4 {
         let placed = place(api, &if round % 2 == 0 { order(&sku, 2) } else { paying(&sku, 1) });
         let held = hold(api, &sku, 1);
-        if (round + thread) % 3 == 0 {
+        if (round + thread).is_multiple_of(3) {
             api.act(&format!("/v1/orders/{}:cancel", id(&placed))).ok(200);
             api.delete(&format!("/v1/reservations/{}", id(&held)));
         }

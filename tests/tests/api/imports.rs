@@ -144,7 +144,7 @@ fn a_large_catalogue_streams_in_and_survives_kill_9() {
     assert_eq!((refused.len(), last), (0, json!({"imported": rows, "refused": 0})));
     server.kill();
     let restart = server.restart();
-    eprintln!("ready {restart:.1?} after the kill");
+    eprintln!("ready {restart:.1?} after the kill with {} KiB", raw::resident_kib(&server));
     let api = Api::of(&server);
     for index in [0, 1, rows / 2, rows - 1] {
         counts(&stock(&api, &format!("SKU-{index:07}")), &json!({"on_hand": index % 1000}));

@@ -3,28 +3,53 @@
 //! Tests are named as rules. Most share one server and differ by SKU; a test starts a server of its own only where its
 //! settings differ or it kills the process. What the API promises is in `/openapi.json` and the README.
 
+#[cfg(test)]
 mod auth;
+#[cfg(test)]
 mod availability;
+#[cfg(test)]
 mod batch;
+#[cfg(test)]
 mod bounds;
+#[cfg(test)]
 mod catalogue;
+#[cfg(test)]
 mod client;
+#[cfg(test)]
 mod commands;
+#[cfg(test)]
 mod crowd;
+#[cfg(test)]
 mod description;
+#[cfg(test)]
 mod events;
+#[cfg(test)]
 mod health;
+#[cfg(test)]
 mod idempotency;
+#[cfg(test)]
 mod imports;
+#[cfg(test)]
 mod malformed;
+#[cfg(test)]
 mod movements;
+#[cfg(test)]
 mod orders;
+#[cfg(test)]
 mod payments;
+#[cfg(test)]
 mod preconditions;
+#[cfg(test)]
 mod raw;
+#[cfg(test)]
 mod replay;
+#[cfg(test)]
 mod reservations;
+#[cfg(test)]
 mod shop;
+#[cfg(test)]
 mod stock;
+#[cfg(test)]
 mod timeline;
+#[cfg(test)]
 mod webhooks;

@@ -43,7 +43,7 @@ pub(crate) fn seconds(time: &Value) -> u64 {
     let text = time.as_str().unwrap();
     let part = |from: usize, to: usize| text[from..to].parse::<u64>().unwrap();
     let (year, month, day) = (part(0, 4), part(5, 7), part(8, 10));
-    let leap = u64::from(year % 4 == 0 && month > 2);
+    let leap = u64::from(year.is_multiple_of(4) && month > 2);
     let before = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334][month as usize - 1];
     let days = (year - 1970) * 365 + (year - 1969) / 4 + before + leap + day - 1;
     days * 86_400 + part(11, 13) * 3600 + part(14, 16) * 60 + part(17, 19)

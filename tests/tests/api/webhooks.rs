@@ -57,8 +57,8 @@ fn an_unsigned_or_wrongly_signed_webhook_is_401_and_changes_nothing() {
     let body = told(&placed, "payment.captured");
     let secret = secret(&api);
     let other = signature(&secret, now(), &body.replace("captured", "declined"));
-    let fresh = signature(&secret, now(), &body);
-    let shifted = fresh.replace(&format!("t={}", now()), &format!("t={}", now() + 1));
+    let at = now();
+    let shifted = signature(&secret, at, &body).replace(&format!("t={at}"), &format!("t={}", at + 1));
     let bad =
         [signature(b"guess", now(), &body), other, shifted, "v1=00".to_owned(), format!("t={}", now()), "nonsense".to_owned()];
     for signature in &bad {

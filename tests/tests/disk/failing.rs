@@ -31,7 +31,12 @@ fn stops_and_loses_nothing(from: u32) {
     assert_kept(&server.url(), &told.acknowledged);
     assert!(server.terminate().success());
     assert_sound(&server);
-    eprintln!("sync {from} failed: {} acknowledged before, {} unknown, {} refused", told.acknowledged.len(), told.unknown, told.refused);
+    eprintln!(
+        "sync {from} failed: {} acknowledged before, {} unknown, {} refused",
+        told.acknowledged.len(),
+        told.unknown,
+        told.refused
+    );
 }
 
 #[test]

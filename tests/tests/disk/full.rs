@@ -1,6 +1,6 @@
 //! A disk without space: honest refusals, then service again by itself.
 
-use crate::rig::{Told, Tmpfs, Until, assert_kept, assert_sound, buy, remove, skip, stock};
+use crate::rig::{Tmpfs, Told, Until, assert_kept, assert_sound, buy, remove, skip, stock};
 use holdfast_tests::server::{Options, Server, poll};
 use std::time::Duration;
 
@@ -21,8 +21,20 @@ fn until_full(server: &Server, round: &str, bytes: usize) -> Told {
     let until = Until { buyers: 8, patience: Duration::from_secs(90), acknowledged: u64::MAX, others: 50 };
     let told = buy(&server.url(), round, bytes, &until);
     assert_honest(&told);
-    eprintln!("full after {} orders: {} refused, {} unknown, slowest {:?}", told.acknowledged.len(), told.refused, told.unknown, told.slowest);
-    assert!(told.refused > 0, "nobody was refused on a full disk: {} acknowledged, {} unknown\n{}", told.acknowledged.len(), told.unknown, server.log());
+    eprintln!(
+        "full after {} orders: {} refused, {} unknown, slowest {:?}",
+        told.acknowledged.len(),
+        told.refused,
+        told.unknown,
+        told.slowest
+    );
+    assert!(
+        told.refused > 0,
+        "nobody was refused on a full disk: {} acknowledged, {} unknown\n{}",
+        told.acknowledged.len(),
+        told.unknown,
+        server.log()
+    );
     told
 }
 

@@ -80,6 +80,7 @@ impl SkuBook {
     }
 
     pub(super) fn add(&mut self, sku: &Sku, seq: Seq, fact: &StockFact) -> Checked {
+        self.names_its_units(sku, fact)?;
         let movements = self.move_units(sku, seq, fact)?;
         if let Some((version, count)) = movements {
             require(version == self.version + count, "I3 movements are numbered", || {
@@ -157,6 +158,21 @@ impl SkuBook {
             book.resolved = true;
         }
         require(!live, "I4 held once", || format!("order {} holds {sku} twice", hold.order))
+    }
+
+    /// A fact that moves a hold names the units the hold was placed with.
+    fn names_its_units(&self, sku: &Sku, fact: &StockFact) -> Checked {
+        let (StockFact::HoldPinned { hold, allocations, .. }
+        | StockFact::HoldUnpinned { hold, allocations, .. }
+        | StockFact::HoldCommitted { hold, allocations, .. }
+        | StockFact::HoldReleased { hold, allocations, .. }) = fact
+        else {
+            return Ok(());
+        };
+        let placed = self.holds.get(hold).map(|book| book.allocations.as_slice());
+        require(placed == Some(allocations), "I3 movements name their units", || {
+            format!("{sku}: {fact:?} of a hold with {placed:?}")
+        })
     }
 
     /// A pin that was overtaken by an unpin, or the other way round, is none.
