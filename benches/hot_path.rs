@@ -1,7 +1,5 @@
 //! The hot path without HTTP: an order through the partition machine, an event through the codec, a commit to the disk.
 
-#![expect(missing_docs, reason = "criterion_group makes undocumented items")]
-
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use holdfast_engine::codec::Batch;
 use holdfast_engine::command::{Command, Loaded};

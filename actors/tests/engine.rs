@@ -1,5 +1,7 @@
 //! The actors over the memory journal: admission, rebuilding after a panic, many shards.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use actix::Arbiter;
 use holdfast_actors::inbox::Letter;
 use holdfast_actors::provider::{Answer, Answering, PaymentProvider};

@@ -141,9 +141,18 @@ async fn run(app: web::Data<App>, listener: TcpListener) -> Result<(), Error> {
 
 fn listen(address: &str) -> Result<TcpListener, Error> {
     let failed = |reason| Error::Listen { address: address.to_owned(), reason };
-    let listener = TcpListener::bind(address).map_err(failed)?;
-    Ok(listener)
+    for _ in 0..LEAVING_TRIES {
+        match TcpListener::bind(address) {
+            Err(reason) if reason.kind() == std::io::ErrorKind::AddrInUse => std::thread::sleep(LEAVING_WAIT),
+            bound => return bound.map_err(failed),
+        }
+    }
+    TcpListener::bind(address).map_err(failed)
 }
+
+/// A process that was just killed keeps its port and its data directory while the system takes its memory back.
+const LEAVING_TRIES: u32 = 20;
+const LEAVING_WAIT: Duration = Duration::from_millis(100);
 
 fn start_http(app: &web::Data<App>, listener: TcpListener) -> Result<actix_web::dev::Server, Error> {
     let server = &app.settings.server;
@@ -193,10 +202,15 @@ async fn supervise(
     http: &actix_web::dev::ServerHandle,
 ) -> Result<(), Error> {
     let ports = Ports::default();
-    let mut first = true;
+    let (mut first, mut tries) = (true, 0);
     loop {
         let engine = match start_engine(app, &ports, first).await {
             Ok(engine) => engine,
+            Err(StartError::Storage(StorageError::Locked)) if first && tries < LEAVING_TRIES => {
+                tries += 1;
+                tokio::time::sleep(LEAVING_WAIT).await;
+                continue;
+            }
             Err(StartError::Storage(StorageError::Full | StorageError::Locked)) if !first => {
                 tokio::select! {
                     () = tokio::time::sleep(Duration::from_secs(1)) => continue,

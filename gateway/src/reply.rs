@@ -27,6 +27,7 @@ impl Answering<'_> {
     ///
     /// # Errors
     /// The response to send instead.
+    #[expect(clippy::result_large_err, reason = "the response is what the caller sends on: a box would only be opened again")]
     pub fn answer(&self, outcome: Outcome) -> Result<(Answer, bool), HttpResponse> {
         match outcome {
             Ok(Reply { outcome: Ok(answer), replayed, .. }) => Ok((answer, replayed)),

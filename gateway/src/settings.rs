@@ -348,6 +348,6 @@ mod tests {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/holdfast.toml");
         let loaded = load(Some(&path), std::iter::empty()).unwrap();
         let shown = Value::try_from(&loaded.settings).unwrap();
-        assert_eq!(shown, Value::try_from(&Settings::default()).unwrap());
+        assert_eq!(shown, Value::try_from(Settings::default()).unwrap());
     }
 }

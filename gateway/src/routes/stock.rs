@@ -85,7 +85,7 @@ fn set_command(request: &HttpRequest, sku: &str, location: &str, body: Body) -> 
     let wanted: StockIn = json(request, body)?;
     let sku = sku_of(sku)?;
     let mut checker = Checker::default();
-    let location = checker.location(location, || String::new());
+    let location = checker.location(location, String::new);
     let on_hand = checker.units(wanted.on_hand, "/on_hand");
     let safety_stock = wanted.safety_stock.and_then(|units| checker.units(units, "/safety_stock"));
     match (location, on_hand) {

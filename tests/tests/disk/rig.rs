@@ -12,10 +12,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-pub const SKU: &str = "UNIT";
+pub(crate) const SKU: &str = "UNIT";
 
 /// Says that a test did not test anything.
-pub fn skip(missing: &str) {
+pub(crate) fn skip(missing: &str) {
     eprintln!("\n!!! SKIPPED: {missing}. This test has tested NOTHING here. !!!\n");
 }
 
@@ -24,36 +24,36 @@ fn runs(command: &str, args: &[&str]) -> bool {
     run.is_ok_and(|output| output.status.success())
 }
 
-pub fn has_strace() -> bool {
+pub(crate) fn has_strace() -> bool {
     runs("strace", &["-f", "-o", "/dev/null", "true"])
 }
 
 /// A disk of its own size.
-pub struct Tmpfs {
+pub(crate) struct Tmpfs {
     dir: TempDir,
 }
 
 impl Tmpfs {
     /// `None` where this machine does not let us.
-    pub fn mount(mib: u32) -> Option<Self> {
+    pub(crate) fn mount(mib: u32) -> Option<Self> {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().display().to_string();
         let mounted = runs("mount", &["-t", "tmpfs", "-o", &format!("size={mib}m"), "holdfast-test", &path]);
         mounted.then_some(Self { dir })
     }
 
-    pub fn data_dir(&self) -> PathBuf {
+    pub(crate) fn data_dir(&self) -> PathBuf {
         self.dir.path().join("data")
     }
 
     /// Makes the disk larger while it is in use.
-    pub fn grow(&self, mib: u32) {
+    pub(crate) fn grow(&self, mib: u32) {
         let path = self.dir.path().display().to_string();
         assert!(runs("mount", &["-o", &format!("remount,size={mib}m"), &path]), "the disk does not grow");
     }
 
     /// A file that takes all there is.
-    pub fn ballast(&self) -> PathBuf {
+    pub(crate) fn ballast(&self) -> PathBuf {
         let path = self.dir.path().join("ballast");
         let mut file = File::create(&path).unwrap();
         for block in [1 << 20, 4096, 512] {
@@ -72,7 +72,7 @@ impl Drop for Tmpfs {
 
 /// What buyers were told.
 #[derive(Debug, Default)]
-pub struct Told {
+pub(crate) struct Told {
     /// Ids of orders answered with 201.
     pub acknowledged: Vec<String>,
     /// 503 durability_unavailable.
@@ -86,7 +86,7 @@ pub struct Told {
 }
 
 /// When buyers go home.
-pub struct Until {
+pub(crate) struct Until {
     pub buyers: usize,
     pub patience: Duration,
     /// So many orders were acknowledged.
@@ -96,7 +96,7 @@ pub struct Until {
 }
 
 /// Buyers that order one unit each, with so many bytes of metadata, until one of the limits is reached.
-pub fn buy(url: &str, round: &str, bytes: usize, until: &Until) -> Told {
+pub(crate) fn buy(url: &str, round: &str, bytes: usize, until: &Until) -> Told {
     let (told, stop) = (Mutex::new(Told::default()), AtomicBool::new(false));
     let (acknowledged, others) = (AtomicU64::new(0), AtomicU64::new(0));
     let deadline = Instant::now() + until.patience;
@@ -169,14 +169,14 @@ impl Told {
 }
 
 /// More stock than all tests sell.
-pub fn stock(url: &str) {
+pub(crate) fn stock(url: &str) {
     let path = format!("/v1/inventory/{SKU}/locations/main");
     let answer = Client::new(url).ask(&Request::put(path, 0, &json!({"on_hand": 10_000_000}))).unwrap();
     assert_eq!(answer.status, 200, "{}", answer.shown());
 }
 
 /// Everything acknowledged is there, and each order holds its unit.
-pub fn assert_kept(url: &str, acknowledged: &[String]) {
+pub(crate) fn assert_kept(url: &str, acknowledged: &[String]) {
     let client = Client::new(url);
     let gone = |id: &&String| !client.ask(&Request::get(format!("/v1/orders/{id}"))).is_ok_and(|answer| answer.status == 200);
     let lost: Vec<&String> = acknowledged.iter().filter(gone).collect();
@@ -185,11 +185,11 @@ pub fn assert_kept(url: &str, acknowledged: &[String]) {
     assert!(shown["held"].as_u64() >= Some(acknowledged.len() as u64), "{} are held: {shown}", acknowledged.len());
 }
 
-pub fn assert_sound(server: &Server) {
+pub(crate) fn assert_sound(server: &Server) {
     let (sound, said) = server.verify();
     assert!(sound, "verify: {said}");
 }
 
-pub fn remove(path: &Path) {
+pub(crate) fn remove(path: &Path) {
     std::fs::remove_file(path).unwrap();
 }

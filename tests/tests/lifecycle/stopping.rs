@@ -42,8 +42,14 @@ impl Heard {
             match client.send(&order(&format!("{buyer}-{number}"))) {
                 Reached::Answered(answer) if answer.status == 201 => self.acknowledged.lock().unwrap().push(answer.text("id")),
                 Reached::Answered(answer) => panic!("{}", answer.shown()),
-                Reached::Refused(_) => return drop(self.refused.fetch_add(1, Ordering::SeqCst)),
-                Reached::Unknown => return drop(self.unknown.fetch_add(1, Ordering::SeqCst)),
+                Reached::Refused(_) => {
+                    self.refused.fetch_add(1, Ordering::SeqCst);
+                    return;
+                }
+                Reached::Unknown => {
+                    self.unknown.fetch_add(1, Ordering::SeqCst);
+                    return;
+                }
             }
         }
     }
