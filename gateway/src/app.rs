@@ -154,6 +154,9 @@ fn listen(address: &str) -> Result<TcpListener, Error> {
 const LEAVING_TRIES: u32 = 20;
 const LEAVING_WAIT: Duration = Duration::from_millis(100);
 
+/// From the signal to the first connection closed.
+const DRAIN_NOTICE: Duration = Duration::from_millis(300);
+
 fn start_http(app: &web::Data<App>, listener: TcpListener) -> Result<actix_web::dev::Server, Error> {
     let server = &app.settings.server;
     let workers = if server.workers == 0 { cores() } else { server.workers };
@@ -225,6 +228,9 @@ async fn supervise(
         tokio::select! {
             _ = stopping.wait_for(|stop| *stop) => {
                 app.draining.store(true, Ordering::SeqCst);
+                // Idle connections are closed next: a request already on its way is answered first, and balancers see
+                // `/readyz` fail before they are refused.
+                tokio::time::sleep(DRAIN_NOTICE).await;
                 http.stop(true).await;
                 app.live.store(None);
                 engine.stop().await;

@@ -107,7 +107,7 @@ struct Run {
 
 impl Run {
     fn prepare(options: &Options) -> Self {
-        let mut server = ServerOptions::new().env("HOLDFAST__LOG__LEVEL", "info").data_dir(&options.data_dir);
+        let mut server = ServerOptions::new().env("HOLDFAST__LOG__LEVEL", "warn").data_dir(&options.data_dir);
         // Short lives and small snapshots, so that expiry, late money and recovery from snapshots all happen.
         for (name, value) in
             [("PAYMENTS__PIN_SECONDS", "2"), ("PAYMENTS__QUERY_AFTER_SECONDS", "1"), ("PAYMENTS__QUERY_MAX_SECONDS", "2")]
@@ -180,23 +180,10 @@ impl Run {
 
     fn start(&mut self) {
         let started = Instant::now();
-        let mut slow = false;
         self.server.launch();
-        let launched = started.elapsed();
-        if self.server.wait_until_ready(Duration::from_secs(5)).is_err() {
-            let out = std::process::Command::new("sh").args(["-c", "date +%T.%N; cat /proc/loadavg /proc/pressure/io /proc/pressure/cpu; for t in /proc/$(pgrep -f '^/tmp/tt/holdfast serve.*'$0)/task/*; do echo $(cat $t/comm) $(cut -d' ' -f3,14,15,22 $t/stat) $(cat $t/wchan) $(cat $t/stack 2>/dev/null | tr '\\n' ' '); done; cat /proc/uptime", &self.server.address()]).output();
-            eprintln!("DBGDUMP {}", String::from_utf8_lossy(&out.map(|o| o.stdout).unwrap_or_default()));
-            slow = true;
-        }
         if let Err(reason) = self.server.wait_until_ready(RECOVERY) {
             let what = format!("{reason}\n{}", self.server.log());
             self.tally.breach(Kind::Other, what);
-        }
-        eprintln!("DBG {} {:?} launch {launched:?}", self.tally.kills, started.elapsed());
-        if slow {
-            let log = self.server.log();
-            let tail: Vec<&str> = log.lines().rev().take(14).collect();
-            eprintln!("DBGLOG {}", tail.join("\n"));
         }
         self.tally.max_restart = self.tally.max_restart.max(started.elapsed());
     }

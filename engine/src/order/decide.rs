@@ -195,13 +195,10 @@ impl Order {
         key: Option<(KeyHash, Fingerprint)>,
         policy: &Policy,
     ) -> Result<Vec<OrderFact>, Rejection> {
-        if self.kind() != Kind::Order {
-            return Err(Rejection::NotFound);
-        }
         let attempt = self.attempts.len() as u8 + 1;
         match self.status {
             Status::AwaitingPayment if now >= self.expires_at => Err(Rejection::ReservationExpired),
-            Status::AwaitingPayment if attempt <= limits::MAX_ATTEMPTS => {
+            Status::AwaitingPayment if attempt <= limits::MAX_ATTEMPTS && self.kind() == Kind::Order => {
                 let pin_until = now.plus(policy.pin_ms);
                 let (provider, return_url, key) = (Box::new(provider), return_url.map(Box::new), key.map(Box::new));
                 Ok(vec![OrderFact::PaymentStarted { attempt, provider, return_url, pin_until, key }])

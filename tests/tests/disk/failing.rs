@@ -1,6 +1,6 @@
 //! A disk that fails to sync: the server stops, says what to do, and nothing acknowledged before is lost.
 
-use crate::rig::{Until, assert_kept, assert_sound, buy, has_strace, skip, stock};
+use crate::rig::{Until, assert_kept, assert_not_executed, assert_sound, buy, has_strace, skip, stock};
 use holdfast_tests::server::{Options, Server};
 use std::path::Path;
 use std::time::Duration;
@@ -29,13 +29,14 @@ fn stops_and_loses_nothing(from: u32) {
     drop(server);
     let mut server = Server::start(Options::new().data_dir(&data));
     assert_kept(&server.url(), &told.acknowledged);
+    assert_not_executed(&server.url(), &told.refused);
     assert!(server.terminate().success());
     assert_sound(&server);
     eprintln!(
         "sync {from} failed: {} acknowledged before, {} unknown, {} refused",
         told.acknowledged.len(),
         told.unknown,
-        told.refused
+        told.refused.len()
     );
 }
 

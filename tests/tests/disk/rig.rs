@@ -75,8 +75,8 @@ impl Drop for Tmpfs {
 pub(crate) struct Told {
     /// Ids of orders answered with 201.
     pub acknowledged: Vec<String>,
-    /// 503 durability_unavailable.
-    pub refused: u64,
+    /// Requests answered with 503 durability_unavailable, which promises that they were not executed.
+    pub refused: Vec<Request>,
     pub unknown: u64,
     /// Answers that are none of these.
     pub wrong: Vec<String>,
@@ -131,15 +131,16 @@ pub(crate) fn buy(url: &str, round: &str, bytes: usize, until: &Until) -> Told {
 fn order(client: &Client, key: &str, bytes: usize, heard_else: bool) -> Told {
     let body = json!({"customer_id": "ada", "currency": "EUR", "lines": [{"sku": SKU, "quantity": 1, "unit_price": 100}],
         "ttl_seconds": 86_400, "metadata": {"padding": padding(key, bytes)}});
+    let request = Request::keyed("/v1/orders", key, &body);
     let started = Instant::now();
-    let reached = client.send(&Request::keyed("/v1/orders", key, &body));
+    let reached = client.send(&request);
     let mut told = Told { slowest: started.elapsed(), ..Told::default() };
     match reached {
         Reached::Answered(answer) if answer.status == 201 => {
             told.acknowledged.push(answer.text("id"));
             told.revived = u64::from(heard_else);
         }
-        Reached::Refused(answer) if answer.text("code") == "durability_unavailable" => told.refused = 1,
+        Reached::Refused(answer) if answer.text("code") == "durability_unavailable" => told.refused.push(request),
         Reached::Answered(answer) | Reached::Refused(answer) => told.wrong.push(answer.shown()),
         Reached::Unknown => told.unknown = 1,
     }
@@ -158,9 +159,9 @@ fn padding(key: &str, bytes: usize) -> String {
 }
 
 impl Told {
-    fn add(&mut self, other: Told) {
+    pub(crate) fn add(&mut self, other: Told) {
         self.acknowledged.extend(other.acknowledged);
-        self.refused += other.refused;
+        self.refused.extend(other.refused);
         self.unknown += other.unknown;
         self.wrong.extend(other.wrong);
         self.revived += other.revived;
@@ -183,6 +184,15 @@ pub(crate) fn assert_kept(url: &str, acknowledged: &[String]) {
     assert!(lost.is_empty(), "acknowledged and gone: {lost:?}");
     let shown = client.json(&Request::get(format!("/v1/inventory/{SKU}"))).unwrap();
     assert!(shown["held"].as_u64() >= Some(acknowledged.len() as u64), "{} are held: {shown}", acknowledged.len());
+}
+
+/// What was refused as not executed was not: sent again, it is new.
+pub(crate) fn assert_not_executed(url: &str, refused: &[Request]) {
+    let client = Client::new(url);
+    for request in refused {
+        let answer = client.ask(request).unwrap();
+        assert!(answer.status == 201 && !answer.replayed, "{:?}: {}", request.key, answer.shown());
+    }
 }
 
 pub(crate) fn assert_sound(server: &Server) {
