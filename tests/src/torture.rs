@@ -88,7 +88,7 @@ pub fn run(options: &Options) -> Tally {
     let mut run = Run::prepare(options);
     run.creation();
     while run.tally.kills < options.kills && run.tally.breaches.is_empty() {
-        run.round();
+        run.round(options.kills);
         run.show(options.kills);
     }
     if run.tally.breaches.is_empty() {
@@ -145,9 +145,9 @@ impl Run {
     }
 
     /// Load, a kill, now and then another in the recovery, and the comparison.
-    fn round(&mut self) {
+    fn round(&mut self, kills: u64) {
         self.burst();
-        while self.dice.chance(100) {
+        while self.tally.kills < kills && self.dice.chance(100) {
             self.server.launch();
             pause(self.dice.between(0, 60));
             self.server.kill();
