@@ -95,7 +95,7 @@ fn count(response: &HttpResponse) {
 #[utoipa::path(get, path = "/v1/orders/{id}", tag = "orders", params(("id" = String, Path)),
     responses((status = 200, body = crate::view::OrderBody<'static>), (status = 404, body = crate::problem::ProblemDocument)))]
 pub async fn get(request: HttpRequest, app: Data<App>, id: Path<String>) -> HttpResponse {
-    about(&request, &app, &id, |order| Ok(Command::GetOrder { order, kind: Some(Kind::Order) })).await
+    about(&request, &app, Kind::Order, &id, |order| Ok(Command::GetOrder { order, kind: Some(Kind::Order) })).await
 }
 
 /// Give an order up. Holds go back to stock; an open payment is voided. Twice is once.
@@ -103,7 +103,7 @@ pub async fn get(request: HttpRequest, app: Data<App>, id: Path<String>) -> Http
     responses((status = 200, body = crate::view::OrderBody<'static>), (status = 409, body = crate::problem::ProblemDocument)))]
 pub async fn cancel(request: HttpRequest, app: Data<App>, id: Path<String>, body: Body) -> HttpResponse {
     let reason = read_reason(&request, body);
-    about(&request, &app, &id, |order| Ok(Command::Cancel { order, kind: Kind::Order, reason: reason? })).await
+    about(&request, &app, Kind::Order, &id, |order| Ok(Command::Cancel { order, kind: Kind::Order, reason: reason? })).await
 }
 
 /// Confirm an order that is paid by invoice. Twice is once.
@@ -111,7 +111,7 @@ pub async fn cancel(request: HttpRequest, app: Data<App>, id: Path<String>, body
     responses((status = 200, body = crate::view::OrderBody<'static>), (status = 409, body = crate::problem::ProblemDocument)))]
 pub async fn confirm(request: HttpRequest, app: Data<App>, id: Path<String>, body: Body) -> HttpResponse {
     let reason = read_reason(&request, body);
-    about(&request, &app, &id, |order| Ok(Command::Confirm { order, kind: Kind::Order, reason: reason? })).await
+    about(&request, &app, Kind::Order, &id, |order| Ok(Command::Confirm { order, kind: Kind::Order, reason: reason? })).await
 }
 
 /// # Errors
@@ -123,24 +123,30 @@ pub fn read_reason(request: &HttpRequest, body: Body) -> Result<Option<holdfast_
     if checker.errors.is_empty() { Ok(reason) } else { Err(Problem::invalid(checker.errors)) }
 }
 
-async fn about(
+/// Asks the engine about one order or reservation and renders it as the resource of its kind.
+pub async fn about(
     request: &HttpRequest,
     app: &App,
+    kind: Kind,
     id: &str,
     command: impl FnOnce(OrderId) -> Result<Command, Problem>,
 ) -> HttpResponse {
+    let (prefix, path) = match kind {
+        Kind::Order => ("ord_", "orders"),
+        Kind::Reservation => ("res_", "reservations"),
+    };
     let caller = match Caller::of(request, app) {
         Ok(caller) => caller,
         Err(problem) => return problem.response(),
     };
-    let answering = Answering { request_id: caller.request_id.as_str(), location: format!("/v1/orders/{id}") };
-    let command = match parse_id(app, "ord_", id).and_then(command) {
+    let answering = Answering { request_id: caller.request_id.as_str(), location: format!("/v1/{path}/{id}") };
+    let command = match parse_id(app, prefix, id).and_then(command) {
         Ok(command) => command,
         Err(problem) => return answering.problem(problem),
     };
     match answering.answer(execute(app, command).await) {
         Ok((answer, _)) => {
-            reply::order_of(answer).map_or_else(|| answering.unknown(), |order| reply::order_response(&order, Kind::Order))
+            reply::order_of(answer).map_or_else(|| answering.unknown(), |order| reply::order_response(&order, kind))
         }
         Err(response) => response,
     }

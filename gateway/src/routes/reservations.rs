@@ -1,6 +1,6 @@
 //! Reservations: the stock side alone, without payment.
 
-use super::orders::{parse_id, read_reason};
+use super::orders::{about, read_reason};
 use super::{execute, not_allowed, send};
 use crate::app::App;
 use crate::dto::{BatchIn, BatchItemIn, ExtendIn, ReservationIn, check_reservation};
@@ -133,14 +133,17 @@ fn item_result(order: OrderId, caller: &Caller, outcome: reply::Outcome) -> Map<
 #[utoipa::path(get, path = "/v1/reservations/{id}", tag = "reservations", params(("id" = String, Path)),
     responses((status = 200, body = crate::view::ReservationBody<'static>), (status = 404, body = crate::problem::ProblemDocument)))]
 pub async fn get(request: HttpRequest, app: Data<App>, id: Path<String>) -> HttpResponse {
-    about(&request, &app, &id, |order| Ok(Command::GetOrder { order, kind: None })).await
+    about(&request, &app, Kind::Reservation, &id, |order| Ok(Command::GetOrder { order, kind: None })).await
 }
 
 /// Give the units back. Twice is once.
 #[utoipa::path(delete, path = "/v1/reservations/{id}", tag = "reservations", params(("id" = String, Path)),
     responses((status = 204), (status = 409, body = crate::problem::ProblemDocument)))]
 pub async fn release(request: HttpRequest, app: Data<App>, id: Path<String>) -> HttpResponse {
-    let released = about(&request, &app, &id, |order| Ok(Command::Cancel { order, kind: Kind::Reservation, reason: None })).await;
+    let released = about(&request, &app, Kind::Reservation, &id, |order| {
+        Ok(Command::Cancel { order, kind: Kind::Reservation, reason: None })
+    })
+    .await;
     if released.status() == actix_web::http::StatusCode::OK { HttpResponse::NoContent().finish() } else { released }
 }
 
@@ -149,7 +152,10 @@ pub async fn release(request: HttpRequest, app: Data<App>, id: Path<String>) -> 
     responses((status = 200, body = crate::view::ReservationBody<'static>), (status = 409, body = crate::problem::ProblemDocument)))]
 pub async fn commit(request: HttpRequest, app: Data<App>, id: Path<String>, body: Body) -> HttpResponse {
     let reason = read_reason(&request, body);
-    about(&request, &app, &id, |order| Ok(Command::Confirm { order, kind: Kind::Reservation, reason: reason? })).await
+    about(&request, &app, Kind::Reservation, &id, |order| {
+        Ok(Command::Confirm { order, kind: Kind::Reservation, reason: reason? })
+    })
+    .await
 }
 
 /// Hold longer, counted from now. Never shorter.
@@ -161,28 +167,5 @@ pub async fn extend(request: HttpRequest, app: Data<App>, id: Path<String>, body
         let ttl_ms = checker.ttl_ms(ttl_seconds);
         if checker.errors.is_empty() { Ok(ttl_ms) } else { Err(Problem::invalid(checker.errors)) }
     });
-    about(&request, &app, &id, |order| Ok(Command::Extend { order, ttl_ms: ttl? })).await
-}
-
-async fn about(
-    request: &HttpRequest,
-    app: &App,
-    id: &str,
-    command: impl FnOnce(OrderId) -> Result<Command, Problem>,
-) -> HttpResponse {
-    let caller = match Caller::of(request, app) {
-        Ok(caller) => caller,
-        Err(problem) => return problem.response(),
-    };
-    let answering = Answering { request_id: caller.request_id.as_str(), location: format!("/v1/reservations/{id}") };
-    let command = match parse_id(app, "res_", id).and_then(command) {
-        Ok(command) => command,
-        Err(problem) => return answering.problem(problem),
-    };
-    match answering.answer(execute(app, command).await) {
-        Ok((answer, _)) => {
-            reply::order_of(answer).map_or_else(|| answering.unknown(), |order| reply::order_response(&order, Kind::Reservation))
-        }
-        Err(response) => response,
-    }
+    about(&request, &app, Kind::Reservation, &id, |order| Ok(Command::Extend { order, ttl_ms: ttl? })).await
 }
