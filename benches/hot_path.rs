@@ -11,6 +11,7 @@ use holdfast_engine::quantity::{Money, Quantity};
 use holdfast_engine::time::{Policy, Timestamp};
 use holdfast_engine::{Causality, Input, Partition};
 use holdfast_storage::Journal;
+use holdfast_storage::LogId;
 use holdfast_storage::embedded::EmbeddedJournal;
 
 const NOW: Timestamp = Timestamp(1_000_000);
@@ -85,7 +86,7 @@ fn commits(criterion: &mut Criterion) {
         let (mut partition, mut fx) = stocked(partitions);
         run(&mut partition, &mut fx, partitions, 1);
         let batch: Batch = fx.batch.take();
-        bench.iter(|| journal.append(&batch));
+        bench.iter(|| journal.append(LogId(0), &batch));
     });
     group.finish();
 }

@@ -17,7 +17,7 @@ use holdfast_engine::time::{Policy, Timestamp};
 use holdfast_storage::group_commit::{Committer, Notice, Notify};
 use holdfast_storage::projection::{self, Archived, Projector};
 use holdfast_storage::recovery::recover;
-use holdfast_storage::{Error as StorageError, Journal, LogSeq};
+use holdfast_storage::{Error as StorageError, Journal, LogId, LogSeq};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
@@ -65,7 +65,7 @@ pub struct Engine {
     rebuild: Arc<Rebuild>,
     arbiters: Vec<Arbiter>,
     failed: watch::Receiver<Option<String>>,
-    committed: watch::Receiver<LogSeq>,
+    committed: watch::Receiver<u64>,
     projector: Projector,
 }
 
@@ -124,23 +124,28 @@ impl Rebuild {
     /// # Errors
     /// If the journal cannot be read.
     pub fn shard(&self, shard: usize, epoch: u64, links: Links) -> Result<Arc<Inbox>, StartError> {
-        let log = self.settle()?;
+        let commits = self.settle()?;
         let ids: Vec<PartitionId> = self.router.hosted_by(shard);
         let partitions = recover(&*self.journal, &ids, &self.options.policy, &mut |_, _| {})?;
         let inbox = Arc::new(Inbox::new(shard, epoch, self.options.credits));
-        Shard::new(inbox.clone(), links, partitions, log).start();
+        Shard::new(inbox.clone(), links, partitions, commits).start();
         Ok(inbox)
     }
 
-    /// Waits until everything submitted so far is on disk.
-    fn settle(&self) -> Result<LogSeq, StartError> {
-        let (answer, settled) = crossbeam::channel::bounded(1);
-        let notify: Notify = Arc::new(move |notice| answer.send(notice).unwrap_or_default());
-        self.committer.submit(Batch::default(), notify);
-        match settled.recv() {
-            Ok(Notice::Durable { log, .. }) => Ok(log),
+    /// Waits until everything submitted so far is durable, and says up to which commit of each log.
+    fn settle(&self) -> Result<Vec<LogSeq>, StartError> {
+        let barrier = |log: LogId| {
+            let (answer, settled) = crossbeam::channel::bounded(1);
+            let notify: Notify = Arc::new(move |notice| answer.send(notice).unwrap_or_default());
+            self.committer.submit(log, Batch::default(), notify);
+            settled
+        };
+        let barriers: Vec<_> = self.journal.logs().into_iter().map(barrier).collect();
+        let settled = |barrier: crossbeam::channel::Receiver<Notice>| match barrier.recv() {
+            Ok(Notice::Durable { commit, .. }) => Ok(commit),
             Ok(Notice::Failed(_)) | Err(_) => Err(StartError::Shard),
-        }
+        };
+        barriers.into_iter().map(settled).collect()
     }
 }
 
@@ -164,11 +169,11 @@ impl Engine {
         let inboxes = (0..shards).map(|shard| Arc::new(Inbox::new(shard, 0, options.credits))).collect();
         let router = Router::new(partitions, inboxes);
         let (failed_sender, failed) = watch::channel(None);
-        let (commits, committed) = watch::channel(journal.end());
+        let (commits, committed) = watch::channel(0);
         let journal_error = Arc::new(OnceLock::new());
         let projector = start_projector(&journal, &router)?;
         let watcher = watch_commits(commits, projector.clone(), journal_error.clone());
-        let (committer, _) = Committer::start(journal.clone(), watcher)?;
+        let (committer, _) = Committer::start(&journal, &watcher)?;
         let (keeper, _) = Keeper::start(journal.clone())?;
         let desk_arbiter = Arbiter::new();
         let desk = Desk::open(&desk_arbiter, router.clone(), provider, options.provider_patience);
@@ -187,7 +192,7 @@ impl Engine {
         });
         let guardian = Guardian::default().start();
         guardian.try_send(Guard(rebuild.clone())).map_err(|_| StartError::Shard)?;
-        let mut arbiters = start_shards(&rebuild, &guardian, recovered, journal.end());
+        let mut arbiters = start_shards(&rebuild, &guardian, recovered, &ends(&*journal));
         arbiters.push(desk_arbiter);
         let handle = Handle { router, ports };
         Ok(Self { handle, journal, rebuild, arbiters, failed, committed, projector })
@@ -205,8 +210,8 @@ impl Engine {
         self.rebuild.clock
     }
 
-    /// Follows the last durable commit.
-    pub fn committed(&self) -> watch::Receiver<LogSeq> {
+    /// Changes with each commit.
+    pub fn committed(&self) -> watch::Receiver<u64> {
         self.committed.clone()
     }
 
@@ -262,17 +267,22 @@ fn start_projector(journal: &Arc<dyn Journal>, router: &Router) -> Result<Projec
     Ok(projector)
 }
 
-fn watch_commits(commits: watch::Sender<LogSeq>, projector: Projector, failed: Arc<OnceLock<Arc<StorageError>>>) -> Notify {
+fn watch_commits(commits: watch::Sender<u64>, projector: Projector, failed: Arc<OnceLock<Arc<StorageError>>>) -> Notify {
     Arc::new(move |notice| match notice {
-        Notice::Durable { log, .. } => {
-            commits.send_replace(log);
-            projector.committed(log);
+        Notice::Durable { log, commit, .. } => {
+            commits.send_modify(|count| *count += 1);
+            projector.committed(log, commit);
         }
         Notice::Failed(error) => drop(failed.set(error)),
     })
 }
 
-fn start_shards(rebuild: &Arc<Rebuild>, guardian: &Addr<Guardian>, recovered: Vec<Partition>, log: LogSeq) -> Vec<Arbiter> {
+fn start_shards(
+    rebuild: &Arc<Rebuild>,
+    guardian: &Addr<Guardian>,
+    recovered: Vec<Partition>,
+    commits: &[LogSeq],
+) -> Vec<Arbiter> {
     let table = rebuild.router.table();
     let mut dealt: Vec<Vec<Partition>> = table.inboxes.iter().map(|_| Vec::new()).collect();
     for partition in recovered {
@@ -280,14 +290,18 @@ fn start_shards(rebuild: &Arc<Rebuild>, guardian: &Addr<Guardian>, recovered: Ve
     }
     let start = |(inbox, partitions): (&Arc<Inbox>, Vec<Partition>)| {
         let arbiter = Arbiter::new();
-        let (inbox, links) = (inbox.clone(), rebuild.links(guardian.clone()));
+        let (inbox, links, commits) = (inbox.clone(), rebuild.links(guardian.clone()), commits.to_vec());
         arbiter.spawn_fn(move || {
             name_thread(inbox.shard);
-            Shard::new(inbox, links, partitions, log).start();
+            Shard::new(inbox, links, partitions, commits).start();
         });
         arbiter
     };
     table.inboxes.iter().zip(dealt).map(start).collect()
+}
+
+fn ends(journal: &dyn Journal) -> Vec<LogSeq> {
+    journal.logs().into_iter().map(|log| journal.end(log)).collect()
 }
 
 /// So that an operator who looks at the threads sees which is which.

@@ -11,6 +11,8 @@ use crate::provider::Desk;
 use crate::replies::Ports;
 use crate::router::Router;
 use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, SpawnHandle};
+use holdfast_engine::Causality;
+use holdfast_engine::codec::Batch;
 use holdfast_engine::command::{Command, Loaded};
 use holdfast_engine::effect::Effects;
 use holdfast_engine::ids::{PartitionId, Seq, Ticket};
@@ -19,14 +21,14 @@ use holdfast_engine::partition::{Input, Partition};
 use holdfast_engine::time::Timestamp;
 use holdfast_storage::group_commit::{Committer, Notice, Notify};
 use holdfast_storage::projection::{self, Projector};
-use holdfast_storage::{Journal, LogSeq, Snapshot};
-use std::collections::VecDeque;
+use holdfast_storage::{Journal, LogId, LogSeq, Snapshot};
+use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 /// A batch larger than this is submitted before the inbox is read on.
 const MAX_BATCH_BYTES: usize = 1024 * 1024;
-/// Batches on their way to the disk: one is written, one waits. What comes meanwhile gathers here, where it costs less.
+/// Batches on their way to each log: one is written, one waits. What comes meanwhile gathers here, where it costs less.
 const MAX_IN_FLIGHT: usize = 2;
 
 /// Everything a shard reaches outside itself.
@@ -55,7 +57,7 @@ struct Hosted {
     dirty: bool,
 }
 
-/// A batch on its way to the disk, with the sequences it brings.
+/// A batch on its way to its log, with the sequences it brings.
 struct InFlight {
     batch: u64,
     upto: Vec<(usize, Seq)>,
@@ -72,9 +74,12 @@ pub struct Shard {
     dirty: Vec<usize>,
     /// Earliest deadline of the partitions stepped since the timer was armed.
     soonest: Option<Timestamp>,
-    in_flight: VecDeque<InFlight>,
-    /// Last commit known to be durable.
-    log: LogSeq,
+    /// By log.
+    in_flight: BTreeMap<LogId, VecDeque<InFlight>>,
+    /// Batches in flight to all logs.
+    flying: usize,
+    /// Last commit of each log known to be durable.
+    commits: Vec<LogSeq>,
     /// Snapshots whose last record is not durable yet.
     snapshots: Vec<Snapshot>,
     armed: Option<(Timestamp, SpawnHandle)>,
@@ -84,7 +89,8 @@ pub struct Shard {
 }
 
 impl Shard {
-    pub fn new(inbox: Arc<Inbox>, links: Links, partitions: Vec<Partition>, log: LogSeq) -> Self {
+    /// `commits` is the last durable commit of each log of the journal.
+    pub fn new(inbox: Arc<Inbox>, links: Links, partitions: Vec<Partition>, commits: Vec<LogSeq>) -> Self {
         let mut place = vec![None; usize::from(links.router.partitions.count())];
         let hosted: Vec<Hosted> = partitions
             .into_iter()
@@ -110,8 +116,9 @@ impl Shard {
             fx: Effects::default(),
             dirty: Vec::new(),
             soonest: None,
-            in_flight: VecDeque::new(),
-            log,
+            in_flight: BTreeMap::new(),
+            flying: 0,
+            commits,
             snapshots: Vec::new(),
             armed: None,
             notify,
@@ -131,7 +138,7 @@ impl Shard {
                 }
             }
             self.hand_on();
-            if !self.in_flight.is_empty() {
+            if self.flying > 0 {
                 // Under load letters are on their way: letting their senders run is cheaper than being woken by each.
                 std::thread::yield_now();
             }
@@ -223,7 +230,7 @@ impl Shard {
     /// Carries out the effects gathered: the journal first, then everything that may only follow it.
     fn hand_on(&mut self) {
         let urgent = !self.fx.messages.is_empty() || self.fx.batch.entries.len() > MAX_BATCH_BYTES;
-        if urgent || self.in_flight.len() < MAX_IN_FLIGHT {
+        if urgent || self.flying < MAX_IN_FLIGHT * self.commits.len() {
             self.submit();
         }
         self.send_away();
@@ -245,21 +252,33 @@ impl Shard {
         if self.fx.batch.is_empty() {
             return;
         }
-        let mut upto = Vec::with_capacity(self.dirty.len());
+        let mut upto: BTreeMap<LogId, Vec<(usize, Seq)>> = BTreeMap::new();
         for index in self.dirty.drain(..) {
             let hosted = &mut self.hosted[index];
             hosted.dirty = false;
             let seq = hosted.partition.seq();
             if seq > hosted.submitted {
                 hosted.submitted = seq;
-                upto.push((index, seq));
+                upto.entry(self.links.journal.log_of(hosted.partition.id)).or_default().push((index, seq));
             }
         }
         let spare = self.links.committer.spare();
         let batch = std::mem::replace(&mut self.fx.batch, spare);
-        let batch = self.links.committer.submit(batch, self.notify.clone());
-        self.in_flight.push_back(InFlight { batch, upto });
+        match self.links.journal.causality() {
+            Causality::OneLog => self.submit_to(LogId(0), batch, &mut upto),
+            Causality::PerPartition => {
+                let parts = batch.by_partition().into_iter();
+                parts.for_each(|(partition, part)| self.submit_to(LogId(partition.0), part, &mut upto));
+            }
+        }
         self.snapshot_one();
+    }
+
+    fn submit_to(&mut self, log: LogId, batch: Batch, upto: &mut BTreeMap<LogId, Vec<(usize, Seq)>>) {
+        let batch = self.links.committer.submit(log, batch, self.notify.clone());
+        let upto = upto.remove(&log).unwrap_or_default();
+        self.in_flight.entry(log).or_default().push_back(InFlight { batch, upto });
+        self.flying += 1;
     }
 
     fn send_away(&mut self) {
@@ -278,13 +297,13 @@ impl Shard {
     }
 
     fn committed(&mut self, notice: Notice) {
-        let (batch, log) = match notice {
-            Notice::Durable { batch, log } => (batch, log),
+        let (log, batch, commit) = match notice {
+            Notice::Durable { log, batch, commit } => (log, batch, commit),
             Notice::Failed(error) => panic!("the journal failed: {error}"),
         };
-        self.log = self.log.max(log);
-        while self.in_flight.front().is_some_and(|first| first.batch <= batch) {
-            let Some(InFlight { upto, .. }) = self.in_flight.pop_front() else { return };
+        let known = &mut self.commits[usize::from(log.0)];
+        *known = commit.max(*known);
+        while let Some(InFlight { upto, .. }) = self.landed(log, batch) {
             let now = self.links.clock.now();
             for (index, seq) in upto {
                 self.step_hosted(now, index, Input::Durable(seq));
@@ -294,15 +313,23 @@ impl Shard {
         }
     }
 
+    /// The next batch in flight to `log` that is durable with `batch`.
+    fn landed(&mut self, log: LogId, batch: u64) -> Option<InFlight> {
+        let in_flight = self.in_flight.get_mut(&log)?;
+        let landed = in_flight.pop_front_if(|first| first.batch <= batch)?;
+        self.flying -= 1;
+        Some(landed)
+    }
+
     /// Takes a snapshot of the first partition that has grown enough: one at a time keeps the pause short.
     fn snapshot_one(&mut self) {
-        let (least, log) = (self.links.snapshot_events, self.log);
+        let least = self.links.snapshot_events;
         let grown = |hosted: &&mut Hosted| {
             let (orders, skus) = hosted.partition.counts();
             hosted.partition.seq() - hosted.kept > least.max(2 * (orders + skus) as u64)
         };
         if let Some(hosted) = self.hosted.iter_mut().find(grown) {
-            let snapshot = snapshot_of(hosted, log);
+            let snapshot = snapshot_of(hosted, &*self.links.journal, &self.commits);
             self.snapshots.push(snapshot);
         }
     }
@@ -316,10 +343,9 @@ impl Shard {
     }
 
     fn snapshot_all(&mut self) {
-        let log = self.log;
         // Called when nothing is in flight: everything is durable.
         for hosted in self.hosted.iter_mut().filter(|hosted| hosted.partition.seq() > hosted.kept) {
-            self.links.keeper.save(snapshot_of(hosted, log));
+            self.links.keeper.save(snapshot_of(hosted, &*self.links.journal, &self.commits));
         }
     }
 
@@ -391,9 +417,10 @@ impl Shard {
     }
 }
 
-fn snapshot_of(hosted: &mut Hosted, after: LogSeq) -> Snapshot {
+fn snapshot_of(hosted: &mut Hosted, journal: &dyn Journal, commits: &[LogSeq]) -> Snapshot {
     let partition = &hosted.partition;
     hosted.kept = partition.seq();
+    let after = commits[usize::from(journal.log_of(partition.id).0)];
     Snapshot { partition: partition.id, seq: partition.seq(), after, state: partition.snapshot() }
 }
 

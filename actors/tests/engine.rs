@@ -6,6 +6,7 @@ use actix::Arbiter;
 use holdfast_actors::inbox::Letter;
 use holdfast_actors::provider::{Answer, Answering, PaymentProvider};
 use holdfast_actors::{Engine, Options, Ports, Unanswered};
+use holdfast_engine::Causality;
 use holdfast_engine::answer;
 use holdfast_engine::command::Command;
 use holdfast_engine::effect::ProviderCall;
@@ -30,8 +31,11 @@ fn partitions() -> Partitions {
     Partitions::new(8).unwrap()
 }
 
-fn start(options: Options) -> Engine {
-    let journal = Arc::new(MemoryJournal::new(partitions()));
+/// The rules hold whatever the journal is: one log, or a log for each partition.
+const BOTH: [Causality; 2] = [Causality::OneLog, Causality::PerPartition];
+
+fn start(causality: Causality, options: Options) -> Engine {
+    let journal = Arc::new(MemoryJournal::with(causality, partitions()));
     let provider = Box::new(|| Rc::new(Silent) as Rc<dyn PaymentProvider>);
     Engine::start(journal, Ports::default(), provider, options, &mut |_, _| {}).unwrap()
 }
@@ -75,67 +79,73 @@ fn status(reply: &answer::Reply) -> Status {
 
 #[actix::test]
 async fn the_last_unit_is_sold_once_over_several_shards() {
-    let engine = start(Options { shards: 3, ..Options::default() });
-    engine.handle.execute(stock("A", 1)).await.unwrap();
-    let sent: Vec<_> = (0..500).map(|n| engine.handle.send(place(&n.to_string(), "A")).unwrap()).collect();
-    let mut sold = 0;
-    for pending in sent {
-        sold += usize::from(status(&pending.await.unwrap()) == Status::AwaitingPayment);
+    for causality in BOTH {
+        let engine = start(causality, Options { shards: 3, ..Options::default() });
+        engine.handle.execute(stock("A", 1)).await.unwrap();
+        let sent: Vec<_> = (0..500).map(|n| engine.handle.send(place(&n.to_string(), "A")).unwrap()).collect();
+        let mut sold = 0;
+        for pending in sent {
+            sold += usize::from(status(&pending.await.unwrap()) == Status::AwaitingPayment);
+        }
+        assert_eq!(sold, 1);
+        engine.stop().await;
     }
-    assert_eq!(sold, 1);
-    engine.stop().await;
 }
 
 #[actix::test]
 async fn a_request_without_a_credit_is_refused_and_not_executed() {
-    let engine = start(Options { credits: 2, ..Options::default() });
-    engine.handle.execute(stock("A", 10)).await.unwrap();
-    // Nothing is awaited in between, so no credit comes back.
-    let mut sent = Vec::new();
-    let refused = loop {
-        match engine.handle.send(place(&sent.len().to_string(), "A")) {
-            Ok(pending) => sent.push(pending),
-            Err(refused) => break refused,
+    for causality in BOTH {
+        let engine = start(causality, Options { credits: 2, ..Options::default() });
+        engine.handle.execute(stock("A", 10)).await.unwrap();
+        // Nothing is awaited in between, so no credit comes back.
+        let mut sent = Vec::new();
+        let refused = loop {
+            match engine.handle.send(place(&sent.len().to_string(), "A")) {
+                Ok(pending) => sent.push(pending),
+                Err(refused) => break refused,
+            }
+            assert!(sent.len() < 100_000, "credits never ran out");
+        };
+        assert_eq!(refused, Unanswered::Overloaded);
+        let accepted = sent.len();
+        for pending in sent {
+            pending.await.unwrap();
         }
-        assert!(sent.len() < 100_000, "credits never ran out");
-    };
-    assert_eq!(refused, Unanswered::Overloaded);
-    let accepted = sent.len();
-    for pending in sent {
-        pending.await.unwrap();
+        let reply = engine.handle.execute(Command::GetStock { sku: sku("A") }).await.unwrap();
+        let Ok(answer::Answer::Stock(view)) = reply.outcome else { panic!("no stock") };
+        assert_eq!(view.locations[0].buckets.held.0 as usize, accepted.min(10));
+        engine.stop().await;
     }
-    let reply = engine.handle.execute(Command::GetStock { sku: sku("A") }).await.unwrap();
-    let Ok(answer::Answer::Stock(view)) = reply.outcome else { panic!("no stock") };
-    assert_eq!(view.locations[0].buckets.held.0 as usize, accepted.min(10));
-    engine.stop().await;
 }
 
 #[actix::test]
 async fn a_panicked_shard_is_rebuilt_from_the_journal_with_every_acknowledged_fact() {
-    let engine = start(Options { shards: 2, ..Options::default() });
-    engine.handle.execute(stock("A", 100)).await.unwrap();
-    for n in 0..20 {
-        engine.handle.execute(place(&format!("before-{n}"), "A")).await.unwrap();
+    for causality in BOTH {
+        let engine = start(causality, Options { shards: 2, ..Options::default() });
+        engine.handle.execute(stock("A", 100)).await.unwrap();
+        for n in 0..20 {
+            engine.handle.execute(place(&format!("before-{n}"), "A")).await.unwrap();
+        }
+        let table = engine.handle.router().table();
+        let in_hand = engine.handle.send(place("in-hand", "A"));
+        table.inboxes.iter().for_each(|inbox| assert!(inbox.push(Letter::Panic)));
+        if let Ok(pending) = in_hand {
+            // Answered before the panic, or honestly lost: never refused.
+            pending.await.into_iter().for_each(|reply| assert_eq!(status(&reply), Status::AwaitingPayment));
+        }
+        for n in 0..20 {
+            let reply = retried(&engine, place(&format!("before-{n}"), "A")).await;
+            assert!(reply.replayed, "the order was forgotten");
+            assert_eq!(status(&reply), Status::AwaitingPayment);
+        }
+        let again = retried(&engine, place("in-hand", "A")).await;
+        assert_eq!(status(&again), Status::AwaitingPayment);
+        let reply = retried(&engine, Command::GetStock { sku: sku("A") }).await;
+        let Ok(answer::Answer::Stock(view)) = reply.outcome else { panic!("no stock") };
+        assert_eq!(view.locations[0].buckets.held.0, 21);
+        assert!(engine.handle.router().table().inboxes.iter().all(|inbox| inbox.epoch == 1));
+        engine.stop().await;
     }
-    let table = engine.handle.router().table();
-    let in_hand = engine.handle.send(place("in-hand", "A"));
-    table.inboxes.iter().for_each(|inbox| assert!(inbox.push(Letter::Panic)));
-    if let Ok(pending) = in_hand {
-        // Answered before the panic, or honestly lost: never refused.
-        pending.await.into_iter().for_each(|reply| assert_eq!(status(&reply), Status::AwaitingPayment));
-    }
-    for n in 0..20 {
-        let reply = retried(&engine, place(&format!("before-{n}"), "A")).await;
-        assert!(reply.replayed, "the order was forgotten");
-        assert_eq!(status(&reply), Status::AwaitingPayment);
-    }
-    let again = retried(&engine, place("in-hand", "A")).await;
-    assert_eq!(status(&again), Status::AwaitingPayment);
-    let reply = retried(&engine, Command::GetStock { sku: sku("A") }).await;
-    let Ok(answer::Answer::Stock(view)) = reply.outcome else { panic!("no stock") };
-    assert_eq!(view.locations[0].buckets.held.0, 21);
-    assert!(engine.handle.router().table().inboxes.iter().all(|inbox| inbox.epoch == 1));
-    engine.stop().await;
 }
 
 /// What a client does: the same request again until there is an answer.
@@ -150,25 +160,27 @@ async fn retried(engine: &Engine, command: Command) -> answer::Reply {
 
 #[actix::test]
 async fn replies_reach_the_thread_that_asked() {
-    let engine = start(Options::default());
-    engine.handle.execute(stock("A", 1000)).await.unwrap();
-    let (done, finished) = std::sync::mpsc::channel();
-    let arbiters: Vec<Arbiter> = (0..3).map(|_| Arbiter::new()).collect();
-    for (thread, arbiter) in arbiters.iter().enumerate() {
-        let (handle, done) = (engine.handle.clone(), done.clone());
-        arbiter.spawn_fn(move || {
-            actix_rt::spawn(async move {
-                for n in 0..100 {
-                    let reply = handle.execute(place(&format!("{thread}-{n}"), "A")).await.unwrap();
-                    done.send(status(&reply)).unwrap();
-                }
+    for causality in BOTH {
+        let engine = start(causality, Options::default());
+        engine.handle.execute(stock("A", 1000)).await.unwrap();
+        let (done, finished) = std::sync::mpsc::channel();
+        let arbiters: Vec<Arbiter> = (0..3).map(|_| Arbiter::new()).collect();
+        for (thread, arbiter) in arbiters.iter().enumerate() {
+            let (handle, done) = (engine.handle.clone(), done.clone());
+            arbiter.spawn_fn(move || {
+                actix_rt::spawn(async move {
+                    for n in 0..100 {
+                        let reply = handle.execute(place(&format!("{thread}-{n}"), "A")).await.unwrap();
+                        done.send(status(&reply)).unwrap();
+                    }
+                });
             });
-        });
+        }
+        drop(done);
+        let answered = actix_rt::task::spawn_blocking(move || finished.iter().take(300).collect::<Vec<_>>()).await.unwrap();
+        assert!(answered.iter().all(|status| *status == Status::AwaitingPayment));
+        assert_eq!(answered.len(), 300);
+        arbiters.iter().for_each(|arbiter| assert!(arbiter.stop()));
+        engine.stop().await;
     }
-    drop(done);
-    let answered = actix_rt::task::spawn_blocking(move || finished.iter().take(300).collect::<Vec<_>>()).await.unwrap();
-    assert!(answered.iter().all(|status| *status == Status::AwaitingPayment));
-    assert_eq!(answered.len(), 300);
-    arbiters.iter().for_each(|arbiter| assert!(arbiter.stop()));
-    engine.stop().await;
 }

@@ -9,6 +9,7 @@ use crate::ids::{Fingerprint, PartitionId, Seq};
 use crate::limits;
 use crate::plant::{self, Bug};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Version of the record encoding. Older versions stay readable for ever; golden files hold them to it.
@@ -80,6 +81,23 @@ impl Batch {
     pub fn extend(&mut self, other: &Batch) {
         self.entries.extend_from_slice(&other.entries);
         self.events += other.events;
+    }
+
+    /// The entries of each partition as batches of their own, in their order.
+    ///
+    /// # Panics
+    /// If the entries were not written by [`Self::push`].
+    pub fn by_partition(&self) -> BTreeMap<PartitionId, Batch> {
+        let mut parts: BTreeMap<PartitionId, Batch> = BTreeMap::new();
+        let mut frame = Frame { rest: &self.entries };
+        while !frame.rest.is_empty() {
+            let whole = frame.rest;
+            let entry = frame.entry().unwrap_or_else(|error| panic!("a batch is not what was pushed: {error}"));
+            let part = parts.entry(entry.partition).or_default();
+            part.entries.extend_from_slice(&whole[..whole.len() - frame.rest.len()]);
+            part.events += 1;
+        }
+        parts
     }
 
     /// The frame to write: header, checksum, entries.

@@ -15,7 +15,7 @@ use holdfast_engine::ids::Partitions;
 use holdfast_storage::embedded::{EmbeddedJournal, has_room};
 use holdfast_storage::memory::MemoryJournal;
 use holdfast_storage::projection::Projector;
-use holdfast_storage::{Error as StorageError, Journal, LogSeq};
+use holdfast_storage::{Error as StorageError, Journal};
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::net::TcpListener;
 use std::rc::Rc;
@@ -46,7 +46,8 @@ pub struct Live {
     pub handle: Handle,
     pub journal: Arc<dyn Journal>,
     pub projector: Projector,
-    pub committed: watch::Receiver<LogSeq>,
+    /// Changes with each commit.
+    pub committed: watch::Receiver<u64>,
     pub clock: Clock,
 }
 
@@ -275,7 +276,7 @@ fn open_journal(settings: &Settings) -> Result<Arc<dyn Journal>, StorageError> {
 }
 
 async fn go_live(app: &web::Data<App>, engine: &Engine, first: bool) {
-    let fresh = engine.journal().end() == 0;
+    let commits: u64 = engine.journal().logs().into_iter().map(|log| engine.journal().end(log)).sum();
     let live = Live {
         handle: engine.handle.clone(),
         journal: engine.journal().clone(),
@@ -283,7 +284,7 @@ async fn go_live(app: &web::Data<App>, engine: &Engine, first: bool) {
         committed: engine.committed(),
         clock: engine.clock(),
     };
-    if fresh && app.settings.data.demo {
+    if commits == 0 && app.settings.data.demo {
         demo::stock(&live.handle).await;
     }
     app.live.store(Some(Arc::new(live)));
@@ -291,7 +292,7 @@ async fn go_live(app: &web::Data<App>, engine: &Engine, first: bool) {
     if first {
         crate::banner::print(app);
     }
-    tracing::info!(partitions = engine.journal().partitions().count(), log = engine.journal().end(), "ready");
+    tracing::info!(partitions = engine.journal().partitions().count(), commits, "ready");
 }
 
 /// After a failed journal: returns when there is space again, or says that this was not about space.

@@ -1,4 +1,4 @@
-//! Events as the outside sees them: CloudEvents 1.0, a cursor over the log, items of a timeline.
+//! Events as the outside sees them: CloudEvents 1.0, a cursor over the logs, items of a timeline.
 //!
 //! Invariant: every record of the journal is an event, in the dense sequence of its partition: nothing missing, nothing twice.
 
@@ -9,22 +9,47 @@ use holdfast_engine::event::{
     SkuHold, StockFact,
 };
 use holdfast_engine::ids::{OrderId, PartitionId};
-use holdfast_storage::{Error, Journal, LogSeq};
+use holdfast_storage::{Error, Journal, LogId, LogSeq};
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::ControlFlow;
 use std::str::FromStr;
 
-/// How far a reader has read: events of the commit `log` up to and with number `index`.
+/// How far a reader has read one log: events of the commit up to and with number `index`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Cursor {
-    pub log: LogSeq,
+pub struct Position {
+    pub commit: LogSeq,
     pub index: u32,
+}
+
+/// How far a reader has read each log that it has read of.
+///
+/// In text `log.commit-index` of each, joined by `_`; the first log leaves its number out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cursor(BTreeMap<LogId, Position>);
+
+impl Cursor {
+    fn of(&self, log: LogId) -> Position {
+        self.0.get(&log).copied().unwrap_or_default()
+    }
 }
 
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.log, self.index)
+        if self.0.is_empty() {
+            return f.write_str("0");
+        }
+        for (place, (log, Position { commit, index })) in self.0.iter().enumerate() {
+            if place > 0 {
+                f.write_str("_")?;
+            }
+            match log.0 {
+                0 => write!(f, "{commit}-{index}")?,
+                log => write!(f, "{log}.{commit}-{index}")?,
+            }
+        }
+        Ok(())
     }
 }
 
@@ -35,9 +60,14 @@ impl FromStr for Cursor {
         if text.is_empty() || text == "0" {
             return Ok(Self::default());
         }
-        let (log, index) = text.split_once('-').ok_or(())?;
-        Ok(Self { log: log.parse().map_err(|_| ())?, index: index.parse().map_err(|_| ())? })
+        text.split('_').map(position).collect::<Option<_>>().map(Self).ok_or(())
     }
+}
+
+fn position(text: &str) -> Option<(LogId, Position)> {
+    let (log, text) = text.split_once('.').unwrap_or(("0", text));
+    let (commit, index) = text.split_once('-')?;
+    Some((LogId(log.parse().ok()?), Position { commit: commit.parse().ok()?, index: index.parse().ok()? }))
 }
 
 /// One event with the cursor after it.
@@ -47,26 +77,53 @@ pub struct Published {
     pub record: Record,
 }
 
-/// Reads up to `limit` events after `cursor`. Blocks on the disk.
+/// Reads up to `limit` events after `cursor`, of every log its share, so that a busy one never hides the others.
+/// Blocks on the store.
 ///
 /// # Errors
-/// If the log is damaged or cannot be read.
-pub fn read(journal: &dyn Journal, after: Cursor, limit: usize) -> Result<Vec<Published>, Error> {
+/// If a log is damaged or cannot be read.
+pub fn read(journal: &dyn Journal, after: &Cursor, limit: usize) -> Result<Vec<Published>, Error> {
+    let mut cursor = after.clone();
     let mut found = Vec::new();
-    journal.read(after.log.saturating_sub(1), &mut |log, frame| {
-        for (index, entry) in codec::read_frame(frame)?.enumerate() {
-            let cursor = Cursor { log, index: index as u32 + 1 };
-            if log > after.log || cursor.index > after.index {
-                let entry = entry?;
-                found.push(Published { cursor, partition: entry.partition, record: entry.decode()? });
+    let mut news: Vec<LogId> = journal.logs().into_iter().filter(|log| journal.end(*log) >= after.of(*log).commit).collect();
+    while !news.is_empty() && found.len() < limit {
+        let share = (limit - found.len()).div_ceil(news.len());
+        let mut more = Vec::new();
+        for log in news {
+            let most = share.min(limit - found.len());
+            if most > 0 && read_log(journal, log, &mut cursor, most, &mut found)? == most {
+                more.push(log);
             }
-            if found.len() >= limit {
+        }
+        news = more;
+    }
+    Ok(found)
+}
+
+/// Reads on in one log and says how many events it found.
+fn read_log(
+    journal: &dyn Journal,
+    log: LogId,
+    cursor: &mut Cursor,
+    most: usize,
+    found: &mut Vec<Published>,
+) -> Result<usize, Error> {
+    let (after, before) = (cursor.of(log), found.len());
+    journal.read(log, after.commit.saturating_sub(1), &mut |commit, frame| {
+        for (index, entry) in codec::read_frame(frame)?.enumerate() {
+            let position = Position { commit, index: index as u32 + 1 };
+            if commit > after.commit || position.index > after.index {
+                let entry = entry?;
+                cursor.0.insert(log, position);
+                found.push(Published { cursor: cursor.clone(), partition: entry.partition, record: entry.decode()? });
+            }
+            if found.len() - before >= most {
                 return Ok(ControlFlow::Break(()));
             }
         }
         Ok(ControlFlow::Continue(()))
     })?;
-    Ok(found)
+    Ok(found.len() - before)
 }
 
 impl Published {
@@ -281,12 +338,61 @@ fn hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use holdfast_engine::Causality;
+    use holdfast_engine::codec::Batch;
+    use holdfast_engine::ids::{Partitions, Sku};
+    use holdfast_engine::quantity::Quantity;
+    use holdfast_engine::time::Timestamp;
+    use holdfast_storage::memory::MemoryJournal;
 
     #[test]
     fn a_cursor_survives_print_and_parse() {
-        let cursor = Cursor { log: 7, index: 3 };
-        assert_eq!(cursor.to_string().parse(), Ok(cursor));
+        let at = |commit, index| Position { commit, index };
+        let one = Cursor(BTreeMap::from([(LogId(0), at(7, 3))]));
+        assert_eq!(one.to_string(), "7-3");
+        let many = Cursor(BTreeMap::from([(LogId(0), at(7, 3)), (LogId(12), at(1, 200))]));
+        assert_eq!(many.to_string(), "7-3_12.1-200");
+        for cursor in [Cursor::default(), one, many] {
+            assert_eq!(cursor.to_string().parse(), Ok(cursor));
+        }
         assert_eq!("".parse(), Ok(Cursor::default()));
-        assert!("7".parse::<Cursor>().is_err());
+        for wrong in ["7", "7-", "x.7-3", "7-3_", "70000.1-1"] {
+            assert!(wrong.parse::<Cursor>().is_err(), "{wrong}");
+        }
+    }
+
+    /// A busy partition must not hide the events of the others from a reader who asks for short pages.
+    #[test]
+    fn pages_of_any_size_show_every_event_of_every_log_once() {
+        let partitions = Partitions::new(4).unwrap();
+        let journal = MemoryJournal::with(Causality::PerPartition, partitions);
+        let fact = |n| StockFact::ThresholdSet { threshold: Quantity(1), version: n };
+        for (log, commits) in [(0, 200), (1, 3), (3, 1)] {
+            for commit in 0..commits {
+                let mut batch = Batch::default();
+                for seq in [2 * commit + 1, 2 * commit + 2] {
+                    let event = Event::Stock { sku: Sku::new("SKU").unwrap(), fact: fact(seq) };
+                    batch.push(PartitionId(log), &Record { seq, at: Timestamp(1), event });
+                }
+                journal.append(LogId(log), &batch).unwrap();
+            }
+        }
+        for limit in [1, 2, 3, 7, 50, 1000] {
+            let (mut cursor, mut seen, mut pages) = (Cursor::default(), Vec::new(), 0);
+            loop {
+                let page = read(&journal, &cursor, limit).unwrap();
+                let Some(last) = page.last() else { break };
+                cursor = last.cursor.to_string().parse().unwrap();
+                seen.extend(page.iter().map(|event| (event.partition.0, event.record.seq)));
+                pages += 1;
+                if pages == 1 && limit >= 7 {
+                    assert!(seen.iter().any(|(partition, _)| *partition == 3), "limit {limit}");
+                }
+            }
+            seen.sort_unstable();
+            let all: Vec<(u16, u64)> =
+                [(0, 400), (1, 6), (3, 2)].iter().flat_map(|(log, last)| (1..=*last).map(|seq| (*log, seq))).collect();
+            assert_eq!(seen, all, "limit {limit}");
+        }
     }
 }

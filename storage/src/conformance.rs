@@ -9,10 +9,11 @@ mod world;
 pub use faulty::FaultyJournal;
 pub use world::{World, placed};
 
-use crate::journal::{Error, Journal, LogSeq, Row, Snapshot, Table};
+use crate::journal::{Error, Journal, LogId, LogSeq, Row, Snapshot, Table};
 use crate::recovery::recover;
+use holdfast_engine::Causality;
 use holdfast_engine::codec::Batch;
-use holdfast_engine::ids::{PartitionId, Partitions};
+use holdfast_engine::ids::{PartitionId, Partitions, Sku};
 use holdfast_engine::time::Policy;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -64,14 +65,14 @@ fn must<T>(outcome: Result<T, Error>) -> T {
     outcome.unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// Every frame after `after`, with its number.
+/// Every frame of a log after `after`, with its number.
 ///
 /// # Panics
 /// If the log cannot be read.
-pub fn frames(journal: &dyn Journal, after: LogSeq) -> Vec<(LogSeq, Vec<u8>)> {
+pub fn frames(journal: &dyn Journal, log: LogId, after: LogSeq) -> Vec<(LogSeq, Vec<u8>)> {
     let mut frames = Vec::new();
-    must(journal.read(after, &mut |log, frame| {
-        frames.push((log, frame.to_vec()));
+    must(journal.read(log, after, &mut |commit, frame| {
+        frames.push((commit, frame.to_vec()));
         Ok(ControlFlow::Continue(()))
     }));
     frames
@@ -87,23 +88,35 @@ pub fn recovered(journal: &dyn Journal) -> Vec<u64> {
     partitions.iter().map(holdfast_engine::Partition::hash).collect()
 }
 
+/// The log that the rules about one log look at.
+const LOG: LogId = LogId(0);
+
+/// Each batch as one commit of every log that it concerns.
 fn append_all(journal: &dyn Journal, batches: &[Batch]) {
     for batch in batches {
-        must(journal.append(batch));
+        match journal.causality() {
+            Causality::OneLog => drop(must(journal.append(LOG, batch))),
+            Causality::PerPartition => batch.by_partition().into_iter().for_each(|(partition, part)| {
+                must(journal.append(journal.log_of(partition), &part));
+            }),
+        }
     }
 }
 
+/// Batches of the partition whose facts are in [`LOG`] whatever the causality.
 fn batches(count: usize) -> Vec<Batch> {
     let mut world = World::new(partitions());
-    (0..count).map(|n| world.set_stock(&format!("SKU-{n}"), 100)).collect()
+    let names = (0..).map(|n| format!("SKU-{n}"));
+    let here = |name: &String| Sku::new(name).is_some_and(|sku| partitions().of_sku(&sku) == PartitionId(LOG.0));
+    names.filter(here).take(count).map(|name| world.set_stock(&name, 100)).collect()
 }
 
 pub fn commits_are_numbered_from_one_without_a_gap(open: Open<'_>) {
     let journal = open();
-    assert_eq!(journal.end(), 0);
+    assert_eq!(journal.end(LOG), 0);
     for (batch, expected) in batches(3).iter().zip(1..) {
-        assert_eq!(must(journal.append(batch)), expected);
-        assert_eq!(journal.end(), expected);
+        assert_eq!(must(journal.append(LOG, batch)), expected);
+        assert_eq!(journal.end(LOG), expected);
     }
 }
 
@@ -112,31 +125,31 @@ pub fn what_was_acknowledged_is_read_back_byte_for_byte(open: Open<'_>) {
     let journal = open();
     append_all(&*journal, &batches);
     let written: Vec<_> = (1..).zip(batches.iter().map(Batch::frame)).collect();
-    assert_eq!(frames(&*journal, 0), written);
+    assert_eq!(frames(&*journal, LOG, 0), written);
     drop(journal);
-    assert_eq!(frames(&*open(), 0), written);
+    assert_eq!(frames(&*open(), LOG, 0), written);
 }
 
 pub fn the_log_goes_on_where_it_ended(open: Open<'_>) {
     let batches = batches(6);
     for (batch, expected) in batches.iter().zip(1..) {
         let journal = open();
-        assert_eq!(must(journal.append(batch)), expected);
+        assert_eq!(must(journal.append(LOG, batch)), expected);
     }
-    assert_eq!(frames(&*open(), 0).len(), 6);
+    assert_eq!(frames(&*open(), LOG, 0).len(), 6);
 }
 
 pub fn a_read_begins_after_the_given_commit_and_stops_when_told(open: Open<'_>) {
     let journal = open();
     append_all(&*journal, &batches(10));
     let mut seen = Vec::new();
-    must(journal.read(4, &mut |log, _| {
-        seen.push(log);
-        Ok(if log == 7 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    must(journal.read(LOG, 4, &mut |commit, _| {
+        seen.push(commit);
+        Ok(if commit == 7 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     }));
     assert_eq!(seen, [5, 6, 7]);
-    assert_eq!(frames(&*journal, 10), []);
-    assert_eq!(frames(&*journal, 99), []);
+    assert_eq!(frames(&*journal, LOG, 10), []);
+    assert_eq!(frames(&*journal, LOG, 99), []);
 }
 
 pub fn a_read_leaves_out_what_is_committed_after_it_began(open: Open<'_>) {
@@ -144,19 +157,19 @@ pub fn a_read_leaves_out_what_is_committed_after_it_began(open: Open<'_>) {
     let batches = batches(4);
     append_all(&*journal, &batches[..2]);
     let mut seen = Vec::new();
-    must(journal.read(0, &mut |log, _| {
-        seen.push(log);
-        journal.append(&batches[2]).map(|_| ControlFlow::Continue(()))
+    must(journal.read(LOG, 0, &mut |commit, _| {
+        seen.push(commit);
+        journal.append(LOG, &batches[2]).map(|_| ControlFlow::Continue(()))
     }));
     assert_eq!(seen, [1, 2]);
-    assert_eq!(journal.end(), 4);
+    assert_eq!(journal.end(LOG), 4);
 }
 
 pub fn the_error_of_a_visitor_ends_the_read(open: Open<'_>) {
     let journal = open();
     append_all(&*journal, &batches(3));
     let mut visits = 0;
-    let read = journal.read(0, &mut |_, _| {
+    let read = journal.read(LOG, 0, &mut |_, _| {
         visits += 1;
         Err(Error::Failed("enough".to_owned()))
     });
@@ -211,7 +224,7 @@ pub fn snapshots_of_different_partitions_do_not_meet(open: Open<'_>) {
 }
 
 fn row(table: Table, key: &[u8], value: &[u8]) -> Row {
-    Row { table, key: key.to_vec(), value: value.to_vec() }
+    Row { table, key: key.to_vec(), value: value.to_vec(), version: 0 }
 }
 
 pub fn a_row_replaces_the_one_under_its_key(open: Open<'_>) {
@@ -262,7 +275,11 @@ pub fn recovery_from_snapshots_is_the_fold_of_the_whole_log(open: Open<'_>) {
     let mut world = World::new(partitions());
     append_all(&*journal, &world.busy_day());
     // Every second partition: the others begin with the first commit.
-    world.snapshots(journal.end()).iter().step_by(2).for_each(|snapshot| must(journal.save_snapshot(snapshot)));
+    world
+        .snapshots(|partition| journal.end(journal.log_of(partition)))
+        .iter()
+        .step_by(2)
+        .for_each(|snapshot| must(journal.save_snapshot(snapshot)));
     append_all(&*journal, &world.busy_day());
     drop(journal);
     assert_eq!(recovered(&*open()), world.hashes());

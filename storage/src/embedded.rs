@@ -12,7 +12,7 @@ mod space;
 mod wal;
 mod watermark;
 
-use crate::journal::{Error, Journal, LogSeq, Row, Snapshot, Table, Visit};
+use crate::journal::{Error, Journal, LogId, LogSeq, Row, Snapshot, Table, Visit};
 use creation::Layout;
 use failure::{damaged_at, failed, refused};
 use fjall::{Database, Keyspace, PersistMode};
@@ -107,6 +107,10 @@ impl EmbeddedJournal {
         self.database.persist(PersistMode::SyncData).map_err(failed)
     }
 
+    fn last(&self) -> LogSeq {
+        self.end.load(Ordering::Acquire)
+    }
+
     /// Refuses after a failed append. What this instance wrote since is not known to be on disk.
     fn running(&self) -> Result<(), Error> {
         if self.stopped.load(Ordering::Acquire) { Err(Error::Stopped) } else { Ok(()) }
@@ -152,10 +156,10 @@ impl Journal for EmbeddedJournal {
         self.partitions
     }
 
-    fn append(&self, batch: &Batch) -> Result<LogSeq, Error> {
+    fn append(&self, _: LogId, batch: &Batch) -> Result<LogSeq, Error> {
         let mark = self.mark.lock().unwrap_or_else(PoisonError::into_inner);
         self.running()?;
-        let log = self.end() + 1;
+        let log = self.last() + 1;
         match self.write(log, batch.frame(), &mark) {
             Ok(()) => {
                 self.end.store(log, Ordering::Release);
@@ -168,12 +172,12 @@ impl Journal for EmbeddedJournal {
         }
     }
 
-    fn end(&self) -> LogSeq {
-        self.end.load(Ordering::Acquire)
+    fn end(&self, _: LogId) -> LogSeq {
+        self.last()
     }
 
-    fn read(&self, after: LogSeq, visit: &mut Visit<'_>) -> Result<(), Error> {
-        let end = self.end();
+    fn read(&self, _: LogId, after: LogSeq, visit: &mut Visit<'_>) -> Result<(), Error> {
+        let end = self.last();
         if after >= end {
             return Ok(());
         }
@@ -226,7 +230,7 @@ impl Journal for EmbeddedJournal {
         }
         let rows = self.table(table).range(from..to).take(limit);
         let rows = rows.map(|row| row.into_inner().map_err(failed));
-        rows.map(|row| row.map(|(key, value)| Row { table, key: key.to_vec(), value: value.to_vec() })).collect()
+        rows.map(|row| row.map(|(key, value)| Row { table, key: key.to_vec(), value: value.to_vec(), version: 0 })).collect()
     }
 }
 

@@ -1,6 +1,8 @@
 //! The contract every journal backend keeps, whatever it is made of. The conformance suite holds each backend to it.
 //!
-//! - `append` returns when the batch is durable. Log numbers are dense from 1. One caller at a time.
+//! A journal is one log of all partitions, or a log for each of them: [`Causality`] says which.
+//!
+//! - `append` returns when the batch is durable. Commits of a log are numbered densely from 1. One caller a log at a time.
 //! - What `append` acknowledged is read back byte for byte by every later `read`, in order, after any crash.
 //! - What it did not acknowledge is read back whole or not at all.
 //! - A record that is damaged or missing before the end is an [`Error::Damaged`] that names it, never a shorter log.
@@ -12,8 +14,12 @@ use holdfast_engine::ids::{PartitionId, Partitions, Seq};
 use holdfast_engine::{Causality, codec};
 use std::ops::ControlFlow;
 
-/// Number of a commit in the log: 1, 2, 3, …
+/// Number of a commit in its log: 1, 2, 3, …
 pub type LogSeq = u64;
+
+/// Which log of a journal: 0 where there is one, else the number of the partition that it belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LogId(pub u16);
 
 /// The state of one partition at one point of its sequence.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,11 +63,16 @@ pub struct Row {
     pub table: Table,
     pub key: Vec<u8>,
     pub value: Vec<u8>,
+    /// Of two writers the later wins by this, where the backend cannot keep an old one out: the facts behind the row
+    /// only grow. Zero in rows that were read.
+    pub version: u64,
 }
 
 /// A failure of ours, not an answer to a client.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    #[error("another process has taken over with epoch {by}")]
+    Fenced { by: u64 },
     #[error("log record {record} is damaged: {reason}")]
     Damaged { record: LogSeq, reason: String },
     #[error("the disk is full")]
@@ -78,6 +89,9 @@ pub enum Error {
     Codec(#[from] codec::Error),
 }
 
+/// Most bytes of a commit beyond which it gathers no more, where the backend has no limit of its own.
+const COMMIT_BYTES: usize = 8 * 1024 * 1024;
+
 /// Visits commits in order; breaks to stop.
 pub type Visit<'a> = dyn FnMut(LogSeq, &[u8]) -> Result<ControlFlow<()>, Error> + 'a;
 
@@ -88,20 +102,46 @@ pub trait Journal: Send + Sync + 'static {
     /// Fixed when the data was created.
     fn partitions(&self) -> Partitions;
 
-    /// Writes one batch as one commit. Durable on return.
+    /// The log that holds the facts of a partition.
+    fn log_of(&self, partition: PartitionId) -> LogId {
+        match self.causality() {
+            Causality::OneLog => LogId(0),
+            Causality::PerPartition => LogId(partition.0),
+        }
+    }
+
+    /// Every log, in order.
+    fn logs(&self) -> Vec<LogId> {
+        match self.causality() {
+            Causality::OneLog => vec![LogId(0)],
+            Causality::PerPartition => self.partitions().all().map(|partition| LogId(partition.0)).collect(),
+        }
+    }
+
+    /// Bytes beyond which a commit gathers no further batch.
+    fn commit_bytes(&self) -> usize {
+        COMMIT_BYTES
+    }
+
+    /// Whether `get` asks another machine: then nobody who serves others may wait for it.
+    fn remote(&self) -> bool {
+        false
+    }
+
+    /// Writes one batch, of partitions of this log, as one commit. Durable on return.
     ///
     /// # Errors
     /// Any error means the outcome is unknown: the batch is in the log, whole, or it is not.
-    fn append(&self, batch: &Batch) -> Result<LogSeq, Error>;
+    fn append(&self, log: LogId, batch: &Batch) -> Result<LogSeq, Error>;
 
-    /// The last durable commit, 0 for none.
-    fn end(&self) -> LogSeq;
+    /// The last durable commit of a log, 0 for none.
+    fn end(&self, log: LogId) -> LogSeq;
 
-    /// Visits the frame of every commit after `after` that was durable when the call began.
+    /// Visits the frame of every commit of a log after `after` that was durable when the call began.
     ///
     /// # Errors
     /// [`Error::Damaged`] naming the commit, or whatever `visit` returns.
-    fn read(&self, after: LogSeq, visit: &mut Visit<'_>) -> Result<(), Error>;
+    fn read(&self, log: LogId, after: LogSeq, visit: &mut Visit<'_>) -> Result<(), Error>;
 
     /// Keeps a snapshot, and the one before it.
     ///
@@ -115,7 +155,7 @@ pub trait Journal: Send + Sync + 'static {
     /// If the store cannot be read at all.
     fn snapshots(&self, partition: PartitionId) -> Result<Vec<Snapshot>, Error>;
 
-    /// Puts rows, all or none. Durable on return.
+    /// Puts rows in the order given: after a crash the first of them are there, or all. Durable on return.
     ///
     /// # Errors
     /// If they could not be written.

@@ -12,4 +12,4 @@ pub mod memory;
 pub mod projection;
 pub mod recovery;
 
-pub use journal::{Error, Journal, LogSeq, Row, Snapshot, Table};
+pub use journal::{Error, Journal, LogId, LogSeq, Row, Snapshot, Table};

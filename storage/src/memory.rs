@@ -3,7 +3,7 @@
 //! Invariant: it keeps the contract of [`crate::journal`] for as long as the value lives, and nothing longer. "Durable"
 //! here means: as long as the process.
 
-use crate::journal::{Error, Journal, LogSeq, Row, Snapshot, Table, Visit};
+use crate::journal::{Error, Journal, LogId, LogSeq, Row, Snapshot, Table, Visit};
 use holdfast_engine::Causality;
 use holdfast_engine::codec::Batch;
 use holdfast_engine::ids::{PartitionId, Partitions};
@@ -16,6 +16,7 @@ const KEPT: usize = 2;
 /// See the module.
 #[derive(Debug)]
 pub struct MemoryJournal {
+    causality: Causality,
     partitions: Partitions,
     kept: RwLock<Kept>,
 }
@@ -23,7 +24,7 @@ pub struct MemoryJournal {
 #[derive(Debug, Default)]
 struct Kept {
     /// The frame of commit `n` is at `n - 1`.
-    frames: Vec<Arc<[u8]>>,
+    logs: BTreeMap<LogId, Vec<Arc<[u8]>>>,
     /// Newest first.
     snapshots: BTreeMap<PartitionId, Vec<Snapshot>>,
     tables: BTreeMap<Table, BTreeMap<Vec<u8>, Vec<u8>>>,
@@ -31,7 +32,12 @@ struct Kept {
 
 impl MemoryJournal {
     pub fn new(partitions: Partitions) -> Self {
-        Self { partitions, kept: RwLock::default() }
+        Self::with(Causality::OneLog, partitions)
+    }
+
+    /// With one log, or with one for each partition.
+    pub fn with(causality: Causality, partitions: Partitions) -> Self {
+        Self { causality, partitions, kept: RwLock::default() }
     }
 
     // A panic elsewhere cannot leave `Kept` half changed: every change is one call into a collection.
@@ -43,37 +49,38 @@ impl MemoryJournal {
         self.kept.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn frame(&self, log: LogSeq) -> Option<Arc<[u8]>> {
-        let index = usize::try_from(log.checked_sub(1)?).ok()?;
-        self.reading().frames.get(index).cloned()
+    fn frame(&self, log: LogId, commit: LogSeq) -> Option<Arc<[u8]>> {
+        let index = usize::try_from(commit.checked_sub(1)?).ok()?;
+        self.reading().logs.get(&log)?.get(index).cloned()
     }
 }
 
 impl Journal for MemoryJournal {
     fn causality(&self) -> Causality {
-        Causality::OneLog
+        self.causality
     }
 
     fn partitions(&self) -> Partitions {
         self.partitions
     }
 
-    fn append(&self, batch: &Batch) -> Result<LogSeq, Error> {
+    fn append(&self, log: LogId, batch: &Batch) -> Result<LogSeq, Error> {
         let frame = batch.frame();
         let mut kept = self.writing();
-        kept.frames.push(frame.into());
-        Ok(kept.frames.len() as LogSeq)
+        let frames = kept.logs.entry(log).or_default();
+        frames.push(frame.into());
+        Ok(frames.len() as LogSeq)
     }
 
-    fn end(&self) -> LogSeq {
-        self.reading().frames.len() as LogSeq
+    fn end(&self, log: LogId) -> LogSeq {
+        self.reading().logs.get(&log).map_or(0, |frames| frames.len() as LogSeq)
     }
 
-    fn read(&self, after: LogSeq, visit: &mut Visit<'_>) -> Result<(), Error> {
-        for log in after + 1..=self.end() {
+    fn read(&self, log: LogId, after: LogSeq, visit: &mut Visit<'_>) -> Result<(), Error> {
+        for commit in after + 1..=self.end(log) {
             // The lock is not held during the visit: a visitor may write.
-            let Some(frame) = self.frame(log) else { break };
-            if visit(log, &frame)?.is_break() {
+            let Some(frame) = self.frame(log, commit) else { break };
+            if visit(commit, &frame)?.is_break() {
                 break;
             }
         }
@@ -96,7 +103,7 @@ impl Journal for MemoryJournal {
 
     fn project(&self, rows: &[Row]) -> Result<(), Error> {
         let mut kept = self.writing();
-        for Row { table, key, value } in rows {
+        for Row { table, key, value, .. } in rows {
             kept.tables.entry(*table).or_default().insert(key.clone(), value.clone());
         }
         Ok(())
@@ -114,7 +121,7 @@ impl Journal for MemoryJournal {
         let kept = self.reading();
         let rows = kept.tables.get(&table).into_iter();
         let rows = rows.flat_map(|rows| rows.range(from.to_vec()..to.to_vec())).take(limit);
-        Ok(rows.map(|(key, value)| Row { table, key: key.clone(), value: value.clone() }).collect())
+        Ok(rows.map(|(key, value)| Row { table, key: key.clone(), value: value.clone(), version: 0 }).collect())
     }
 }
 
@@ -126,4 +133,14 @@ mod tests {
         let journal: Arc<dyn Journal> = Arc::new(MemoryJournal::new(crate::conformance::partitions()));
         move || journal.clone()
     });
+
+    mod with_a_log_for_each_partition {
+        use super::*;
+
+        crate::conformance!({
+            let partitions = crate::conformance::partitions();
+            let journal: Arc<dyn Journal> = Arc::new(MemoryJournal::with(Causality::PerPartition, partitions));
+            move || journal.clone()
+        });
+    }
 }

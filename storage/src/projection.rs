@@ -1,7 +1,7 @@
 //! What left memory, and who writes it: closed orders, idempotency keys, movements of stock.
 //!
 //! The projector is one thread behind a queue. Invariant: an archive is reported only when it is durable, and the
-//! position in the log moves in the same write as the movements read up to it, so a crash at any moment repeats work and
+//! position in a log is written after the movements read up to it, so a crash at any moment repeats work and
 //! never loses or doubles any. Everything here could be lost and made again from the log, closed orders apart: those it
 //! reports may leave the memory of their partition, with the fact of it in the log.
 

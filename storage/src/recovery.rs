@@ -1,12 +1,13 @@
-//! From a journal back to partitions: newest valid snapshot of each, then the tail of the log.
+//! From a journal back to partitions: newest valid snapshot of each, then the tail of its log.
 //!
 //! Invariant: the result is the fold of the whole journal, however much of it the snapshots stand for.
 
-use crate::journal::{Error, Journal, LogSeq};
+use crate::journal::{Error, Journal, LogId, LogSeq};
 use holdfast_engine::codec;
 use holdfast_engine::ids::{PartitionId, Seq};
 use holdfast_engine::partition::Partition;
 use holdfast_engine::time::Policy;
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 /// A partition with the commit after which its tail begins.
@@ -27,21 +28,29 @@ pub fn recover(
 ) -> Result<Vec<Partition>, Error> {
     let bases: Result<Vec<Base>, Error> = ids.iter().map(|id| base(journal, *id, policy)).collect();
     let bases = bases?;
-    let after = bases.iter().map(|base| base.after).min().unwrap_or(0);
+    let mut after: BTreeMap<LogId, LogSeq> = BTreeMap::new();
+    for base in &bases {
+        let first = after.entry(journal.log_of(base.partition.id)).or_insert(base.after);
+        *first = base.after.min(*first);
+    }
     let mut partitions: Vec<Partition> = bases.into_iter().map(|base| base.partition).collect();
     let mut places = vec![None; usize::from(journal.partitions().count())];
     for (place, partition) in partitions.iter().enumerate() {
         places[usize::from(partition.id.0)] = Some(place);
     }
     let place_of = |id: PartitionId| places.get(usize::from(id.0)).copied().flatten();
-    let end = journal.end();
-    journal.read(after, &mut |log, frame| {
-        replay(log, frame, &mut partitions, place_of)?;
-        if log.is_multiple_of(1024) || log == end {
-            progress(log - after, end - after);
-        }
-        Ok(ControlFlow::Continue(()))
-    })?;
+    let all = after.iter().map(|(log, after)| journal.end(*log).saturating_sub(*after)).sum();
+    let mut done = 0;
+    for (log, after) in after {
+        journal.read(log, after, &mut |commit, frame| {
+            replay(commit, frame, &mut partitions, place_of)?;
+            done += 1;
+            if done % 1024 == 0 || done == all {
+                progress(done, all);
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+    }
     Ok(partitions)
 }
 
@@ -63,12 +72,12 @@ fn base(journal: &dyn Journal, id: PartitionId, policy: &Policy) -> Result<Base,
 /// # Errors
 /// [`Error::Damaged`] naming the commit.
 pub fn replay(
-    log: LogSeq,
+    commit: LogSeq,
     frame: &[u8],
     partitions: &mut [Partition],
     place_of: impl Fn(PartitionId) -> Option<usize>,
 ) -> Result<(), Error> {
-    let damaged = |reason: String| Error::Damaged { record: log, reason };
+    let damaged = |reason: String| Error::Damaged { record: commit, reason };
     for entry in codec::read_frame(frame).map_err(|error| damaged(error.to_string()))? {
         let entry = entry.map_err(|error| damaged(error.to_string()))?;
         let Some(partition) = place_of(entry.partition).and_then(|place| partitions.get_mut(place)) else { continue };

@@ -8,7 +8,7 @@ use holdfast_storage::conformance::{FaultyJournal, World, frames, partitions};
 use holdfast_storage::group_commit::{Committer, Notice, Notify};
 use holdfast_storage::journal::Visit;
 use holdfast_storage::memory::MemoryJournal;
-use holdfast_storage::{Error, Journal, LogSeq, Row, Snapshot, Table};
+use holdfast_storage::{Error, Journal, LogId, LogSeq, Row, Snapshot, Table};
 use std::sync::Arc;
 
 /// Waits in each append until it is let go: what is submitted meanwhile must share the next commit.
@@ -27,18 +27,18 @@ impl Journal for SlowJournal {
         self.inner.partitions()
     }
 
-    fn append(&self, batch: &Batch) -> Result<LogSeq, Error> {
+    fn append(&self, log: LogId, batch: &Batch) -> Result<LogSeq, Error> {
         let told = self.entered.send(());
         assert!(told.is_ok() && self.let_go.recv().is_ok(), "the test is gone");
-        self.inner.append(batch)
+        self.inner.append(log, batch)
     }
 
-    fn end(&self) -> LogSeq {
-        self.inner.end()
+    fn end(&self, log: LogId) -> LogSeq {
+        self.inner.end(log)
     }
 
-    fn read(&self, after: LogSeq, visit: &mut Visit<'_>) -> Result<(), Error> {
-        self.inner.read(after, visit)
+    fn read(&self, log: LogId, after: LogSeq, visit: &mut Visit<'_>) -> Result<(), Error> {
+        self.inner.read(log, after, visit)
     }
 
     fn save_snapshot(&self, snapshot: &Snapshot) -> Result<(), Error> {
@@ -62,6 +62,8 @@ impl Journal for SlowJournal {
     }
 }
 
+const LOG: LogId = LogId(0);
+
 fn notify() -> (Notify, Receiver<Notice>) {
     let (tell, told) = unbounded();
     (Arc::new(move |notice| tell.send(notice).unwrap_or_default()), told)
@@ -76,9 +78,9 @@ fn batches(count: usize) -> Vec<Batch> {
     (0..count).map(|n| world.set_stock(&format!("SKU-{}", n % 7), 10 + n as u32)).collect()
 }
 
-fn log_of(notice: &Notice) -> LogSeq {
+fn commit_of(notice: &Notice) -> LogSeq {
     match notice {
-        Notice::Durable { log, .. } => *log,
+        Notice::Durable { commit, .. } => *commit,
         Notice::Failed(error) => panic!("{error}"),
     }
 }
@@ -86,12 +88,12 @@ fn log_of(notice: &Notice) -> LogSeq {
 #[test]
 fn batches_reach_the_log_in_the_order_of_their_submission() {
     let journal: Arc<dyn Journal> = Arc::new(MemoryJournal::new(partitions()));
-    let (committer, thread) = Committer::start(journal.clone(), nobody()).unwrap();
+    let (committer, threads) = Committer::start(&journal, &nobody()).unwrap();
     let (tell, told) = notify();
     let batches = batches(100);
-    let ids: Vec<u64> = batches.iter().map(|batch| committer.submit(batch.clone(), tell.clone())).collect();
+    let ids: Vec<u64> = batches.iter().map(|batch| committer.submit(LOG, batch.clone(), tell.clone())).collect();
     drop((committer, tell));
-    thread.join().unwrap();
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
 
     let id_of = |notice| match notice {
         Notice::Durable { batch, .. } => batch,
@@ -101,7 +103,7 @@ fn batches_reach_the_log_in_the_order_of_their_submission() {
     let mut submitted = Batch::default();
     batches.iter().for_each(|batch| submitted.extend(batch));
     let mut written = Vec::new();
-    for (_, frame) in frames(&*journal, 0) {
+    for (_, frame) in frames(&*journal, LOG, 0) {
         written.extend(codec::read_frame(&frame).unwrap().map(|entry| entry.unwrap().decode().unwrap()));
     }
     let frame = submitted.frame();
@@ -115,33 +117,33 @@ fn what_arrives_during_a_sync_is_the_next_commit() {
     let (go, let_go) = bounded(0);
     let journal: Arc<dyn Journal> = Arc::new(SlowJournal { inner: MemoryJournal::new(partitions()), entered, let_go });
     let (watch, watched) = notify();
-    let (committer, _) = Committer::start(journal.clone(), watch).unwrap();
+    let (committer, _) = Committer::start(&journal, &watch).unwrap();
     let (tell, told) = notify();
     let batches = batches(10);
-    committer.submit(batches[0].clone(), tell.clone());
+    committer.submit(LOG, batches[0].clone(), tell.clone());
     entries.recv().unwrap();
     for batch in &batches[1..] {
-        committer.submit(batch.clone(), tell.clone());
+        committer.submit(LOG, batch.clone(), tell.clone());
     }
     go.send(()).unwrap();
     entries.recv().unwrap();
     go.send(()).unwrap();
 
-    let logs: Vec<LogSeq> = told.iter().take(10).map(|notice| log_of(&notice)).collect();
+    let logs: Vec<LogSeq> = told.iter().take(10).map(|notice| commit_of(&notice)).collect();
     assert_eq!(logs, [1, 2, 2, 2, 2, 2, 2, 2, 2, 2]);
-    assert_eq!(watched.iter().take(2).map(|notice| log_of(&notice)).collect::<Vec<_>>(), [1, 2]);
-    assert_eq!(journal.end(), 2);
+    assert_eq!(watched.iter().take(2).map(|notice| commit_of(&notice)).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(journal.end(LOG), 2);
 }
 
 #[test]
 fn an_empty_batch_writes_nothing_and_ends_when_everything_before_it_has() {
     let journal: Arc<dyn Journal> = Arc::new(MemoryJournal::new(partitions()));
-    let (committer, _) = Committer::start(journal.clone(), nobody()).unwrap();
+    let (committer, _) = Committer::start(&journal, &nobody()).unwrap();
     let (tell, told) = notify();
-    committer.submit(batches(1).remove(0), tell.clone());
-    committer.submit(Batch::default(), tell);
-    assert_eq!(told.iter().map(|notice| log_of(&notice)).collect::<Vec<_>>(), [1, 1]);
-    assert_eq!(journal.end(), 1);
+    committer.submit(LOG, batches(1).remove(0), tell.clone());
+    committer.submit(LOG, Batch::default(), tell);
+    assert_eq!(told.iter().map(|notice| commit_of(&notice)).collect::<Vec<_>>(), [1, 1]);
+    assert_eq!(journal.end(LOG), 1);
 }
 
 #[test]
@@ -150,19 +152,53 @@ fn after_a_failure_everybody_hears_of_it_and_nothing_is_written() {
     faulty.fill_after_appends(1);
     let journal: Arc<dyn Journal> = faulty.clone();
     let (watch, watched) = notify();
-    let (committer, thread) = Committer::start(journal.clone(), watch).unwrap();
+    let (committer, threads) = Committer::start(&journal, &watch).unwrap();
     let (tell, told) = notify();
     let batches = batches(6);
-    committer.submit(batches[0].clone(), tell.clone());
-    assert_eq!(log_of(&told.recv().unwrap()), 1);
+    committer.submit(LOG, batches[0].clone(), tell.clone());
+    assert_eq!(commit_of(&told.recv().unwrap()), 1);
     faulty.fill_after_appends(0);
     for batch in &batches[1..] {
-        committer.submit(batch.clone(), tell.clone());
+        committer.submit(LOG, batch.clone(), tell.clone());
         assert!(matches!(told.recv().unwrap(), Notice::Failed(error) if matches!(*error, Error::Full)));
     }
     drop((committer, tell));
-    thread.join().unwrap();
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
     assert_eq!(told.try_iter().count(), 0);
-    assert_eq!(journal.end(), 1);
+    assert_eq!(journal.end(LOG), 1);
     assert_eq!(watched.try_iter().filter(|notice| matches!(notice, Notice::Failed(_))).count(), 1);
+}
+
+/// One log must not wait for another: a partition whose replicas are slow would stop them all.
+#[test]
+fn each_log_commits_for_itself() {
+    let (entered, entries) = unbounded();
+    let (go, let_go) = bounded(0);
+    let inner = MemoryJournal::with(Causality::PerPartition, partitions());
+    let journal: Arc<dyn Journal> = Arc::new(SlowJournal { inner, entered, let_go });
+    let (committer, _) = Committer::start(&journal, &nobody()).unwrap();
+    let (tell, told) = notify();
+    let mut world = World::new(partitions());
+    let day = world.busy_day();
+    let mut whole = Batch::default();
+    day.iter().for_each(|batch| whole.extend(batch));
+    let parts = whole.by_partition();
+    assert_eq!(parts.len(), usize::from(partitions().count()));
+    assert_eq!(parts.values().map(|part| part.events).sum::<u32>(), whole.events);
+    for (partition, part) in parts {
+        committer.submit(journal.log_of(partition), part, tell.clone());
+    }
+    // Every log has entered its append before any of them returned.
+    journal.logs().iter().for_each(|_| entries.recv().unwrap());
+    journal.logs().iter().for_each(|_| go.send(()).unwrap());
+    let mut logs: Vec<u16> = told.iter().take(4).map(|notice| log_of(&notice).0).collect();
+    logs.sort_unstable();
+    assert_eq!(logs, [0, 1, 2, 3]);
+}
+
+fn log_of(notice: &Notice) -> LogId {
+    match notice {
+        Notice::Durable { log, .. } => *log,
+        Notice::Failed(error) => panic!("{error}"),
+    }
 }

@@ -14,9 +14,9 @@ pub(super) fn run(dir: &Path) -> Outcome {
     let mut out = BufWriter::new(std::io::stdout().lock());
     let mut after = Cursor::default();
     loop {
-        let events = read(&journal, after, PAGE)?;
+        let events = read(&journal, &after, PAGE)?;
         let Some(last) = events.last() else { break };
-        after = last.cursor;
+        after = last.cursor.clone();
         for event in &events {
             if writeln!(out, "{}", event.cloud_event()).is_err() {
                 // Whoever reads has had enough, as `head` does.

@@ -33,12 +33,14 @@ type Shown = Result<Value, Box<dyn std::error::Error>>;
 fn journal(dir: &Path) -> Shown {
     let journal = verify::open(dir)?;
     let (mut commits, mut events, mut bytes) = (0_u64, 0_u64, 0_u64);
-    journal.read(0, &mut |_, frame| {
-        commits += 1;
-        bytes += frame.len() as u64;
-        events += codec::read_frame(frame)?.count() as u64;
-        Ok(ControlFlow::Continue(()))
-    })?;
+    for log in journal.logs() {
+        journal.read(log, 0, &mut |_, frame| {
+            commits += 1;
+            bytes += frame.len() as u64;
+            events += codec::read_frame(frame)?.count() as u64;
+            Ok(ControlFlow::Continue(()))
+        })?;
+    }
     Ok(json!({"commits": commits, "events": events, "bytes": bytes, "partitions": journal.partitions().count()}))
 }
 

@@ -39,25 +39,29 @@ pub fn audit(journal: &dyn Journal, policy: &Policy, progress: &mut dyn FnMut(u6
     let mut sums = Audit::default();
     let (mut violations, mut archived) = (Vec::new(), BTreeSet::new());
     let mut snapshots = snapshots(journal)?;
-    let end = journal.end();
-    journal.read(0, &mut |log, frame| {
-        for entry in codec::read_frame(frame)? {
-            let entry = entry?;
-            let record = entry.decode()?;
-            sums.add(entry.partition, &record);
-            note_archived(&record, &mut archived);
-        }
-        replay(log, frame, &mut folded, |id| Some(usize::from(id.0)))?;
-        snapshots.retain(|(id, seq, hash)| {
-            let partition = &folded[usize::from(*id)];
-            if partition.seq() == *seq && partition.hash() != *hash {
-                violations.push(format!("I15 the snapshot of partition {id} at {seq} is not the fold of its records"));
+    let logs = journal.logs();
+    let (all, mut done) = (logs.iter().map(|log| journal.end(*log)).sum(), 0);
+    for log in logs {
+        journal.read(log, 0, &mut |commit, frame| {
+            for entry in codec::read_frame(frame)? {
+                let entry = entry?;
+                let record = entry.decode()?;
+                sums.add(entry.partition, &record);
+                note_archived(&record, &mut archived);
             }
-            partition.seq() < *seq
-        });
-        progress(log, end);
-        Ok(ControlFlow::Continue(()))
-    })?;
+            replay(commit, frame, &mut folded, |id| Some(usize::from(id.0)))?;
+            snapshots.retain(|(id, seq, hash)| {
+                let partition = &folded[usize::from(*id)];
+                if partition.seq() == *seq && partition.hash() != *hash {
+                    violations.push(format!("I15 the snapshot of partition {id} at {seq} is not the fold of its records"));
+                }
+                partition.seq() < *seq
+            });
+            done += 1;
+            progress(done, all);
+            Ok(ControlFlow::Continue(()))
+        })?;
+    }
     violations.extend(missing_archives(journal, &archived)?);
     let (checked, found) = sums.finish(&folded);
     violations.extend(found);

@@ -57,15 +57,15 @@ async fn read_page(app: &App, after: Result<Query<After>, actix_web::Error>) -> 
     let After { after, limit } =
         after.map_err(|error| Problem::invalid(vec![FieldError::new("", error.to_string())]))?.into_inner();
     let after = cursor(&after)?;
-    let found = read_blocking(app, after, limit.unwrap_or(100).clamp(1, 1000)).await?;
-    let next = found.last().map_or(after, |event| event.cursor).to_string();
+    let found = read_blocking(app, after.clone(), limit.unwrap_or(100).clamp(1, 1000)).await?;
+    let next = found.last().map_or(&after, |event| &event.cursor).to_string();
     let events: Vec<_> = found.iter().map(Published::cloud_event).collect();
     Ok(json_response(HttpResponse::Ok(), to_json(&json!({"events": events, "next": next})), false))
 }
 
 async fn read_blocking(app: &App, after: Cursor, limit: usize) -> Result<Vec<Published>, Problem> {
     let live = live(app)?;
-    let found = web::block(move || read(&*live.journal, after, limit)).await;
+    let found = web::block(move || read(&*live.journal, &after, limit)).await;
     found.map_err(|error| internal(&error))?.map_err(|error| internal(&error))
 }
 
@@ -94,14 +94,14 @@ pub async fn stream(request: HttpRequest, app: Data<App>, after: Result<Query<Af
 async fn next_chunk(app: &App, after: Cursor) -> Option<(String, Cursor)> {
     let mut committed = app.live.load_full()?.committed.clone();
     committed.mark_unchanged();
-    let found = read_blocking(app, after, PAGE).await.ok()?;
+    let found = read_blocking(app, after.clone(), PAGE).await.ok()?;
     if let Some(last) = found.last() {
         let mut text = String::new();
         for event in &found {
             let json = event.cloud_event();
             write!(text, "id: {}\nevent: {}\ndata: {json}\n\n", event.cursor, json["type"].as_str().unwrap_or_default()).ok()?;
         }
-        return Some((text, last.cursor));
+        return Some((text, last.cursor.clone()));
     }
     if app.draining.load(std::sync::atomic::Ordering::SeqCst) {
         return None;

@@ -3,7 +3,7 @@
 //! Invariant: until it is told to fail it is the journal it wraps, and after a failed append it keeps the contract: it
 //! writes nothing any more.
 
-use crate::journal::{Error, Journal, LogSeq, Row, Snapshot, Table, Visit};
+use crate::journal::{Error, Journal, LogId, LogSeq, Row, Snapshot, Table, Visit};
 use holdfast_engine::Causality;
 use holdfast_engine::codec::Batch;
 use holdfast_engine::ids::{PartitionId, Partitions};
@@ -53,19 +53,19 @@ impl Journal for FaultyJournal {
         self.inner.partitions()
     }
 
-    fn append(&self, batch: &Batch) -> Result<LogSeq, Error> {
+    fn append(&self, log: LogId, batch: &Batch) -> Result<LogSeq, Error> {
         self.running()?;
-        let appended = spend(&self.appends).and_then(|()| self.inner.append(batch));
+        let appended = spend(&self.appends).and_then(|()| self.inner.append(log, batch));
         self.stopped.fetch_or(appended.is_err(), Ordering::SeqCst);
         appended
     }
 
-    fn end(&self) -> LogSeq {
-        self.inner.end()
+    fn end(&self, log: LogId) -> LogSeq {
+        self.inner.end(log)
     }
 
-    fn read(&self, after: LogSeq, visit: &mut Visit<'_>) -> Result<(), Error> {
-        self.inner.read(after, visit)
+    fn read(&self, log: LogId, after: LogSeq, visit: &mut Visit<'_>) -> Result<(), Error> {
+        self.inner.read(log, after, visit)
     }
 
     fn save_snapshot(&self, snapshot: &Snapshot) -> Result<(), Error> {

@@ -8,7 +8,7 @@ use holdfast_engine::codec::Batch;
 use holdfast_engine::command::{Command, Loaded};
 use holdfast_engine::effect::{Archive, Effects};
 use holdfast_engine::event::{Kind, Line, Placed};
-use holdfast_engine::ids::{Fingerprint, KeyHash, Location, OrderId, Partitions, RequestId, Sku, Ticket};
+use holdfast_engine::ids::{Fingerprint, KeyHash, Location, OrderId, PartitionId, Partitions, RequestId, Sku, Ticket};
 use holdfast_engine::partition::{Causality, Input, Partition};
 use holdfast_engine::quantity::{Money, Quantity};
 use holdfast_engine::time::{Policy, Timestamp};
@@ -43,8 +43,10 @@ impl World {
         partition.sku(sku).map_or(0, |stock| stock.version)
     }
 
-    pub fn snapshots(&self, after: LogSeq) -> Vec<Snapshot> {
-        let snapshot = |one: &Partition| Snapshot { partition: one.id, seq: one.seq(), after, state: one.snapshot() };
+    /// Of every partition, with the commit after which its tail begins.
+    pub fn snapshots(&self, after: impl Fn(PartitionId) -> LogSeq) -> Vec<Snapshot> {
+        let snapshot =
+            |one: &Partition| Snapshot { partition: one.id, seq: one.seq(), after: after(one.id), state: one.snapshot() };
         self.hosted.iter().map(snapshot).collect()
     }
 

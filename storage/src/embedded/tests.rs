@@ -17,6 +17,8 @@ mod rules {
     });
 }
 
+const LOG: LogId = LogId(0);
+
 fn open(dir: &Path) -> Result<EmbeddedJournal, Error> {
     EmbeddedJournal::open(dir, partitions())
 }
@@ -37,10 +39,10 @@ impl Written {
         let journal = open(dir.path()).unwrap();
         let mut acknowledged = vec![fs::read(dir.path().join("acknowledged")).unwrap()];
         for n in 0..5 {
-            journal.append(&world.set_stock(&format!("SKU-{n}"), 7)).unwrap();
+            journal.append(LOG, &world.set_stock(&format!("SKU-{n}"), 7)).unwrap();
             acknowledged.push(fs::read(dir.path().join("acknowledged")).unwrap());
         }
-        let frames = frames(&journal, 0);
+        let frames = frames(&journal, LOG, 0);
         drop(journal);
         let mut ahead = fs::read(ahead_of(&dir)).unwrap();
         ahead.truncate(ahead.iter().rposition(|byte| *byte != 0).unwrap() + 1);
@@ -70,7 +72,7 @@ impl Written {
         match open(self.dir.path()) {
             Err(Error::Damaged { record, .. }) => record,
             Err(other) => panic!("{other}"),
-            Ok(journal) => panic!("opened with {} commits", journal.end()),
+            Ok(journal) => panic!("opened with {} commits", journal.end(LOG)),
         }
     }
 }
@@ -113,7 +115,7 @@ fn a_torn_tail_nobody_was_promised_is_cut_to_whole_commits() {
             written.write_ahead(&[&written.ahead[..torn], tail].concat());
             written.acknowledge(4);
             let journal = open(written.dir.path()).unwrap();
-            assert_eq!(frames(&journal, 0), written.frames[..4]);
+            assert_eq!(frames(&journal, LOG, 0), written.frames[..4]);
         }
     }
 }
@@ -129,7 +131,7 @@ fn a_torn_tail_with_a_wrong_checksum_is_cut_to_whole_commits() {
         written.write_ahead(&bytes);
         written.acknowledge(4);
         let journal = open(written.dir.path()).unwrap();
-        assert_eq!(frames(&journal, 0), written.frames[..4]);
+        assert_eq!(frames(&journal, LOG, 0), written.frames[..4]);
     }
 }
 
@@ -139,9 +141,9 @@ fn the_log_goes_on_behind_a_cut_tail() {
     written.write_ahead(&written.ahead[..written.starts()[5] - 3]);
     written.acknowledge(4);
     let batch = World::new(partitions()).set_stock("NEXT", 1);
-    assert_eq!(open(written.dir.path()).unwrap().append(&batch).unwrap(), 5);
+    assert_eq!(open(written.dir.path()).unwrap().append(LOG, &batch).unwrap(), 5);
     let journal = open(written.dir.path()).unwrap();
-    assert_eq!(frames(&journal, 4), [(5, batch.frame())]);
+    assert_eq!(frames(&journal, LOG, 4), [(5, batch.frame())]);
 }
 
 /// A crash between the sync and the answer.
@@ -149,7 +151,7 @@ fn the_log_goes_on_behind_a_cut_tail() {
 fn a_whole_commit_nobody_was_promised_is_kept() {
     let written = Written::new();
     written.acknowledge(4);
-    assert_eq!(frames(&open(written.dir.path()).unwrap(), 0), written.frames);
+    assert_eq!(frames(&open(written.dir.path()).unwrap(), LOG, 0), written.frames);
 }
 
 #[test]
@@ -182,7 +184,7 @@ fn a_flipped_byte_names_its_commit_and_nothing_is_cut() {
         assert_eq!(fs::read(ahead_of(&written.dir)).unwrap(), bytes);
     }
     written.write_ahead(&written.ahead);
-    assert_eq!(frames(&open(written.dir.path()).unwrap(), 0), written.frames);
+    assert_eq!(frames(&open(written.dir.path()).unwrap(), LOG, 0), written.frames);
 }
 
 #[test]
@@ -193,7 +195,7 @@ fn a_flipped_age_loses_no_commit() {
         bytes[start + byte] ^= 0x80;
         written.write_ahead(&bytes);
         match open(written.dir.path()) {
-            Ok(journal) => assert_eq!(frames(&journal, 0), written.frames),
+            Ok(journal) => assert_eq!(frames(&journal, LOG, 0), written.frames),
             Err(Error::Damaged { .. }) => {}
             Err(other) => panic!("{other}"),
         }
@@ -223,17 +225,18 @@ fn damage_in_a_flushed_table_names_a_commit() {
     let mut bytes = whole.clone();
     bytes[100] ^= 1;
     fs::write(&table, bytes).unwrap();
-    let read = open(written.dir.path()).and_then(|journal| journal.read(0, &mut |_, _| Ok(std::ops::ControlFlow::Continue(()))));
+    let read =
+        open(written.dir.path()).and_then(|journal| journal.read(LOG, 0, &mut |_, _| Ok(std::ops::ControlFlow::Continue(()))));
     assert!(matches!(read, Err(Error::Damaged { record: 1..=5, .. })), "{read:?}");
     fs::write(&table, whole).unwrap();
-    assert_eq!(frames(&open(written.dir.path()).unwrap(), 0), written.frames);
+    assert_eq!(frames(&open(written.dir.path()).unwrap(), LOG, 0), written.frames);
 }
 
 #[test]
 fn a_gap_or_a_bad_frame_names_its_commit() {
     let written = Written::new();
     let journal = open(written.dir.path()).unwrap();
-    let read = || journal.read(1, &mut |_, _| Ok(std::ops::ControlFlow::Continue(())));
+    let read = || journal.read(LOG, 1, &mut |_, _| Ok(std::ops::ControlFlow::Continue(())));
     let mut frame = written.frames[2].1.clone();
     *frame.last_mut().unwrap() ^= 1;
     journal.log.insert(3_u64.to_be_bytes(), frame).unwrap();
@@ -249,13 +252,13 @@ fn half_a_snapshot_is_passed_over() {
     let journal = open(dir.path()).unwrap();
     for round in 0..3 {
         for batch in world.busy_day() {
-            journal.append(&batch).unwrap();
+            journal.append(LOG, &batch).unwrap();
         }
         if round < 2 {
-            world.snapshots(journal.end()).iter().for_each(|snapshot| journal.save_snapshot(snapshot).unwrap());
+            world.snapshots(|_| journal.end(LOG)).iter().for_each(|snapshot| journal.save_snapshot(snapshot).unwrap());
         }
     }
-    let halves = world.snapshots(journal.end());
+    let halves = world.snapshots(|_| journal.end(LOG));
     let key = |snapshot: &Snapshot, chunk: u32| {
         [&snapshot.partition.0.to_be_bytes()[..], &snapshot.seq.to_be_bytes(), &chunk.to_be_bytes()].concat()
     };
@@ -280,25 +283,25 @@ fn a_full_disk_stops_everything_that_writes_until_it_is_opened_anew() {
     let dir = tempfile::tempdir().unwrap();
     let mut world = World::new(partitions());
     let first = world.set_stock("SKU", 5);
-    open(dir.path()).unwrap().append(&first).unwrap();
+    open(dir.path()).unwrap().append(LOG, &first).unwrap();
     let acknowledged = dir.path().join("acknowledged");
     fs::remove_file(&acknowledged).unwrap();
     std::os::unix::fs::symlink("/dev/full", &acknowledged).unwrap();
 
     let journal = open(dir.path()).unwrap();
     let second = world.set_stock("SKU", 6);
-    assert!(matches!(journal.append(&second), Err(Error::Full)));
-    assert!(matches!(journal.append(&second), Err(Error::Stopped)));
+    assert!(matches!(journal.append(LOG, &second), Err(Error::Full)));
+    assert!(matches!(journal.append(LOG, &second), Err(Error::Stopped)));
     assert!(matches!(journal.project(&[]), Err(Error::Stopped)));
-    assert!(matches!(journal.save_snapshot(&world.snapshots(1)[0]), Err(Error::Stopped)));
-    assert_eq!(frames(&journal, 0), [(1, first.frame())]);
+    assert!(matches!(journal.save_snapshot(&world.snapshots(|_| 1)[0]), Err(Error::Stopped)));
+    assert_eq!(frames(&journal, LOG, 0), [(1, first.frame())]);
     drop(journal);
 
     fs::remove_file(&acknowledged).unwrap();
     let journal = open(dir.path()).unwrap();
     // The outcome was unknown: here the commit is in the log, whole.
-    assert_eq!(frames(&journal, 1), [(2, second.frame())]);
-    assert_eq!(journal.append(&world.set_stock("SKU", 7)).unwrap(), 3);
+    assert_eq!(frames(&journal, LOG, 1), [(2, second.frame())]);
+    assert_eq!(journal.append(LOG, &world.set_stock("SKU", 7)).unwrap(), 3);
 }
 
 #[test]
@@ -322,6 +325,6 @@ fn a_creation_that_was_cut_short_begins_again() {
     fs::create_dir(&half).unwrap();
     fs::write(half.join("0.jnl"), b"").unwrap();
     fs::write(dir.path().join("holdfast.meta.new"), b"form").unwrap();
-    assert_eq!(open(dir.path()).unwrap().end(), 0);
+    assert_eq!(open(dir.path()).unwrap().end(LOG), 0);
     assert!(!half.exists());
 }

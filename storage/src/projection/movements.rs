@@ -121,6 +121,7 @@ pub(super) fn rows(gathered: &BTreeMap<Sku, Vec<Movement>>) -> Vec<Row> {
         table: Table::Movements,
         key: row_key(sku, chunk.first().map_or(0, |movement| movement.seq)),
         value: codec::encode(&chunk),
+        version: chunk.last().map_or(0, |movement| movement.seq),
     };
     chunks.map(row).collect()
 }

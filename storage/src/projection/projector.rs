@@ -5,7 +5,7 @@
 //! start, and the log is still there.
 
 use super::movements::{self, Movement};
-use crate::journal::{Error, Journal, LogSeq, Row, Table};
+use crate::journal::{Error, Journal, LogId, LogSeq, Row, Table};
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use holdfast_engine::codec;
 use holdfast_engine::effect::Archive;
@@ -18,7 +18,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Row of [`Table::Meta`] that says up to which commit movements are written.
+/// Row of [`Table::Meta`] that says up to which commit of the first log movements are written; those of the other logs
+/// have their number behind it.
 const POSITION: &[u8] = b"movements";
 /// Movements gathered for one write.
 const PIECE: usize = 16 * 1024;
@@ -61,8 +62,8 @@ pub enum Notice {
 /// Called on the projector's thread; must not block.
 pub type Notify = Box<dyn Fn(Notice) + Send>;
 
-/// Called once: with the commit up to which movements are written.
-pub type Flushed = Box<dyn FnOnce(Result<LogSeq, Arc<Error>>) + Send>;
+/// Called once, when it is done.
+pub type Flushed = Box<dyn FnOnce(Result<(), Arc<Error>>) + Send>;
 
 enum Input {
     Archive(Archive),
@@ -72,7 +73,8 @@ enum Input {
 
 #[derive(Debug)]
 struct Progress {
-    committed: AtomicU64,
+    /// Last commit told of each log.
+    committed: Vec<AtomicU64>,
     /// Whether [`Input::Committed`] is on its way: one is enough however many commits there are.
     told: AtomicBool,
 }
@@ -92,7 +94,8 @@ impl Projector {
     pub fn start(journal: Arc<dyn Journal>, options: Options, notify: Notify) -> std::io::Result<(Self, JoinHandle<()>)> {
         // Bounded by the orders in memory: each is in here at most once.
         let (queue, inbox) = unbounded();
-        let progress = Arc::new(Progress { committed: AtomicU64::new(journal.end()), told: AtomicBool::new(true) });
+        let committed = journal.logs().into_iter().map(|log| AtomicU64::new(journal.end(log))).collect();
+        let progress = Arc::new(Progress { committed, told: AtomicBool::new(true) });
         let worker = Worker::new(journal, options, notify, inbox, progress.clone());
         let thread = std::thread::Builder::new().name("projector".to_owned()).spawn(move || worker.run())?;
         Ok((Self { queue, progress }, thread))
@@ -104,9 +107,9 @@ impl Projector {
         self.queue.send(Input::Archive(archive)).unwrap_or_default();
     }
 
-    /// The log is durable up to `log`.
-    pub fn committed(&self, log: LogSeq) {
-        self.progress.committed.fetch_max(log, Ordering::SeqCst);
+    /// The log is durable up to `commit`.
+    pub fn committed(&self, log: LogId, commit: LogSeq) {
+        self.progress.committed[usize::from(log.0)].fetch_max(commit, Ordering::SeqCst);
         if !self.progress.told.swap(true, Ordering::SeqCst) {
             self.queue.send(Input::Committed).unwrap_or_default();
         }
@@ -157,14 +160,16 @@ impl Worker {
 
     fn run(mut self) {
         yield_to_the_hot_path();
-        let worked = Tail::load(&*self.journal).and_then(|mut tail| self.work(&mut tail));
+        let logs = self.journal.logs();
+        let tails: Result<Vec<Tail>, Error> = logs.into_iter().map(|log| Tail::load(&*self.journal, log)).collect();
+        let worked = tails.and_then(|mut tails| self.work(&mut tails));
         if let Err(error) = worked {
             self.fail(error);
         }
     }
 
     /// Returns when nobody can ask for anything any more.
-    fn work(&mut self, tail: &mut Tail) -> Result<(), Error> {
+    fn work(&mut self, tails: &mut [Tail]) -> Result<(), Error> {
         while self.wait() {
             self.take_queued();
             let now = Instant::now();
@@ -175,9 +180,9 @@ impl Worker {
                 self.archives_due = Instant::now() + self.options.archive_interval;
             }
             if flush || (self.behind && now >= self.movements_due) {
-                self.write_movements(tail, flush)?;
+                self.write_movements(tails, flush)?;
             }
-            self.flushes.drain(..).for_each(|flushed| flushed(Ok(tail.position)));
+            self.flushes.drain(..).for_each(|flushed| flushed(Ok(())));
         }
         Ok(())
     }
@@ -222,23 +227,27 @@ impl Worker {
         Ok(())
     }
 
-    /// Writes the next piece of movements, or all of them. After a piece it is the turn of the archives again.
-    fn write_movements(&mut self, tail: &mut Tail, all: bool) -> Result<(), Error> {
-        // Before the target is read: a commit told later is told anew.
+    /// Writes the next piece of movements of each log, or all of them. After a piece it is the turn of the archives again.
+    fn write_movements(&mut self, tails: &mut [Tail], all: bool) -> Result<(), Error> {
+        // Before the targets are read: a commit told later is told anew.
         self.progress.told.store(false, Ordering::SeqCst);
-        let target = self.progress.committed.load(Ordering::SeqCst).max(if all { self.journal.end() } else { 0 });
-        while tail.position < target {
-            self.lag.set((target - tail.position) as f64);
-            let rows = tail.advance(&*self.journal)?;
-            self.journal.project(&rows)?;
-            if !all {
-                break;
+        let mut behind = 0;
+        for tail in tails {
+            let told = self.progress.committed[usize::from(tail.log.0)].load(Ordering::SeqCst);
+            let target = told.max(if all { self.journal.end(tail.log) } else { 0 });
+            while tail.position < target {
+                let rows = tail.advance(&*self.journal)?;
+                self.journal.project(&rows)?;
+                if !all {
+                    break;
+                }
             }
+            behind += target.saturating_sub(tail.position);
         }
-        self.behind = tail.position < target;
+        self.behind = behind > 0;
         let pause = if self.behind { Duration::ZERO } else { self.options.movement_interval };
         self.movements_due = Instant::now() + pause;
-        self.lag.set(target.saturating_sub(tail.position) as f64);
+        self.lag.set(behind as f64);
         Ok(())
     }
 
@@ -258,10 +267,12 @@ impl Worker {
 fn row_of(archive: &Archive) -> Row {
     match archive {
         Archive::Order { order, history, .. } => {
-            Row { table: Table::Orders, key: order.bytes().to_vec(), value: codec::encode_history(history) }
+            let version = history.last().map_or(0, |record| record.seq);
+            Row { table: Table::Orders, key: order.bytes().to_vec(), value: codec::encode_history(history), version }
         }
         Archive::Key { key, fingerprint, answer, .. } => {
-            Row { table: Table::Keys, key: key.0.to_vec(), value: codec::encode_key(*fingerprint, answer) }
+            // A key never changes its answer.
+            Row { table: Table::Keys, key: key.0.to_vec(), value: codec::encode_key(*fingerprint, answer), version: 1 }
         }
     }
 }
@@ -280,30 +291,40 @@ fn by_partition(archives: &[Archive]) -> BTreeMap<PartitionId, Archived> {
     reports
 }
 
-/// Follows the log and makes movements of it.
+/// Follows one log and makes movements of it.
 struct Tail {
+    log: LogId,
     position: LogSeq,
 }
 
 impl Tail {
-    fn load(journal: &dyn Journal) -> Result<Self, Error> {
-        let row = journal.get(Table::Meta, POSITION)?;
+    fn load(journal: &dyn Journal, log: LogId) -> Result<Self, Error> {
+        let row = journal.get(Table::Meta, &position_key(log))?;
         let position = row.map(|row| codec::decode(&row)).transpose()?.unwrap_or(0);
-        Ok(Self { position })
+        Ok(Self { log, position })
     }
 
-    /// Reads some commits on. The rows take the projections there, all of them or none.
+    /// Reads some commits on. The position is the last of the rows: if it is there, so are the movements before it.
     fn advance(&mut self, journal: &dyn Journal) -> Result<Vec<Row>, Error> {
         let mut gathered: BTreeMap<Sku, Vec<Movement>> = BTreeMap::new();
         let mut count = 0;
-        journal.read(self.position, &mut |log, frame| {
-            count += gather(frame, &mut gathered).map_err(|error| Error::Damaged { record: log, reason: error.to_string() })?;
-            self.position = log;
+        journal.read(self.log, self.position, &mut |commit, frame| {
+            let damaged = |error: codec::Error| Error::Damaged { record: commit, reason: error.to_string() };
+            count += gather(frame, &mut gathered).map_err(damaged)?;
+            self.position = commit;
             Ok(if count < PIECE { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
         })?;
         let mut rows = movements::rows(&gathered);
-        rows.push(Row { table: Table::Meta, key: POSITION.to_vec(), value: codec::encode(&self.position) });
+        let (key, value) = (position_key(self.log), codec::encode(&self.position));
+        rows.push(Row { table: Table::Meta, key, value, version: self.position });
         Ok(rows)
+    }
+}
+
+fn position_key(log: LogId) -> Vec<u8> {
+    match log.0 {
+        0 => POSITION.to_vec(),
+        other => [POSITION, &other.to_be_bytes()].concat(),
     }
 }
 

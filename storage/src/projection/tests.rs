@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::conformance::{FaultyJournal, World, partitions};
-use crate::journal::{LogSeq, Row};
+use crate::journal::{LogId, LogSeq, Row};
 use crate::memory::MemoryJournal;
 use crossbeam::channel::{Receiver, unbounded};
 use holdfast_engine::codec::Batch;
@@ -14,6 +14,7 @@ use holdfast_engine::time::Timestamp;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+const LOG: LogId = LogId(0);
 const AT_ONCE: Options = Options { archive_interval: Duration::ZERO, movement_interval: Duration::ZERO, max_archives: 4096 };
 
 /// A projector and what it told. Stopping it is the crash: it writes nothing more.
@@ -35,7 +36,7 @@ impl Running {
         Self { projector, notices, thread }
     }
 
-    fn flush(&self) -> Result<LogSeq, Arc<Error>> {
+    fn flush(&self) -> Result<(), Arc<Error>> {
         let (tell, told) = unbounded();
         self.projector.flush(Box::new(move |outcome| tell.send(outcome).unwrap_or_default()));
         told.recv().unwrap()
@@ -67,10 +68,10 @@ fn memory() -> Arc<dyn Journal> {
 /// A world with one confirmed order, and what closed in it.
 fn closed_order(journal: &dyn Journal) -> (World, OrderId, Vec<Archive>) {
     let mut world = World::new(partitions());
-    journal.append(&world.set_stock("SKU", 10)).unwrap();
+    journal.append(LOG, &world.set_stock("SKU", 10)).unwrap();
     let (order, batch) = world.place(&["SKU"], 12);
-    journal.append(&batch).unwrap();
-    journal.append(&world.confirm(order)).unwrap();
+    journal.append(LOG, &batch).unwrap();
+    journal.append(LOG, &world.confirm(order)).unwrap();
     let archives = world.take_archives();
     (world, order, archives)
 }
@@ -195,7 +196,7 @@ impl Facts {
             let event = Event::Stock { sku: sku(of), fact };
             batch.push(PartitionId(0), &Record { seq: self.seq, at: Timestamp(self.seq), event });
         }
-        self.journal.append(&batch).unwrap()
+        self.journal.append(LOG, &batch).unwrap()
     }
 }
 
@@ -281,7 +282,7 @@ fn the_movements_of_real_events_are_numbered_up_to_the_version_of_their_sku() {
     let journal = memory();
     let mut world = World::new(partitions());
     for batch in world.busy_day() {
-        journal.append(&batch).unwrap();
+        journal.append(LOG, &batch).unwrap();
     }
     Running::over(&journal).flush().unwrap();
     for n in 0..12 {
@@ -333,7 +334,7 @@ fn rows_of_a_replay_that_overlap_give_each_movement_once() {
             reference: None,
         };
         let key = super::movements::row_key(&sku("SKU"), *numbers.start());
-        Row { table: Table::Movements, key, value: codec::encode(&numbers.map(movement).collect::<Vec<_>>()) }
+        Row { table: Table::Movements, key, value: codec::encode(&numbers.map(movement).collect::<Vec<_>>()), version: 0 }
     };
     journal.project(&[row(1..=10), row(5..=7), row(6..=12), row(13..=14)]).unwrap();
     for after in 0..14 {
@@ -351,7 +352,7 @@ fn commits_told_are_projected_without_a_flush() {
     let running = Running::over(&journal);
     running.flush().unwrap();
     let log = Facts::over(&journal).commit("OTHER", vec![set(1, 1)]);
-    running.projector.committed(log);
+    running.projector.committed(LOG, log);
     while movements(&*journal, &sku("OTHER"), 0, 10).unwrap().is_empty() {
         // Each report shows that the thread has been round once more.
         running.projector.archive(archives[0].clone());

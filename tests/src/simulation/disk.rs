@@ -8,7 +8,7 @@ use holdfast_engine::codec::{self, Batch};
 use holdfast_engine::ids::{PartitionId, Partitions};
 use holdfast_engine::plant::{self, Bug};
 use holdfast_storage::journal::Visit;
-use holdfast_storage::{Error, Journal, LogSeq, Row, Snapshot, Table};
+use holdfast_storage::{Error, Journal, LogId, LogSeq, Row, Snapshot, Table};
 use std::ops::ControlFlow;
 
 /// One growing file.
@@ -92,7 +92,7 @@ fn frame_at(bytes: &[u8]) -> Option<&[u8]> {
     Some(frame)
 }
 
-/// What recovery reads: the durable frames of one log with the snapshots taken of it. Nothing can be written to it.
+/// What recovery reads, one log at a time: its durable frames with the snapshots taken of it. Nothing can be written to it.
 pub(super) struct Image {
     pub causality: Causality,
     pub partitions: Partitions,
@@ -110,15 +110,15 @@ impl Journal for Image {
         self.partitions
     }
 
-    fn append(&self, _: &Batch) -> Result<LogSeq, Error> {
+    fn append(&self, _: LogId, _: &Batch) -> Result<LogSeq, Error> {
         Err(Error::Stopped)
     }
 
-    fn end(&self) -> LogSeq {
+    fn end(&self, _: LogId) -> LogSeq {
         self.frames.len() as LogSeq
     }
 
-    fn read(&self, after: LogSeq, visit: &mut Visit<'_>) -> Result<(), Error> {
+    fn read(&self, _: LogId, after: LogSeq, visit: &mut Visit<'_>) -> Result<(), Error> {
         let forgotten = usize::from(plant::active(Bug::ReplayOffByOne) && after > 0);
         let end = self.frames.len().saturating_sub(forgotten);
         for (index, frame) in self.frames[..end].iter().enumerate().skip(after as usize) {
