@@ -5,6 +5,7 @@ use crate::guardian::{Guard, Guardian};
 use crate::handle::Handle;
 use crate::inbox::{Inbox, Letter};
 use crate::keeper::Keeper;
+use crate::lookups::Lookups;
 use crate::provider::{Desk, MakeProvider};
 use crate::replies::Ports;
 use crate::router::Router;
@@ -58,6 +59,9 @@ pub enum StartError {
     Shard,
 }
 
+/// How long a stopping engine waits for the journal.
+const SETTLE_PATIENCE: Duration = Duration::from_secs(20);
+
 /// A running engine.
 pub struct Engine {
     pub handle: Handle,
@@ -76,6 +80,7 @@ pub struct Rebuild {
     committer: Committer,
     projector: Projector,
     keeper: Keeper,
+    lookups: Lookups,
     desk: Desk,
     router: Router,
     ports: Ports,
@@ -92,6 +97,7 @@ impl Rebuild {
             committer: self.committer.clone(),
             projector: self.projector.clone(),
             keeper: self.keeper.clone(),
+            lookups: self.lookups.clone(),
             desk: self.desk.clone(),
             router: self.router.clone(),
             ports: self.ports.clone(),
@@ -175,6 +181,7 @@ impl Engine {
         let watcher = watch_commits(commits, projector.clone(), journal_error.clone());
         let (committer, _) = Committer::start(&journal, &watcher)?;
         let (keeper, _) = Keeper::start(journal.clone())?;
+        let lookups = Lookups::start(&journal)?;
         let desk_arbiter = Arbiter::new();
         let desk = Desk::open(&desk_arbiter, router.clone(), provider, options.provider_patience);
         let rebuild = Arc::new(Rebuild {
@@ -183,6 +190,7 @@ impl Engine {
             committer,
             projector: projector.clone(),
             keeper,
+            lookups,
             desk,
             router: router.clone(),
             ports: ports.clone(),
@@ -227,9 +235,7 @@ impl Engine {
 
     /// Writes snapshots, syncs everything and stops the threads. Call when no request is in hand.
     pub async fn stop(self) {
-        if !self.rebuild.journal_failed() {
-            let rebuild = self.rebuild.clone();
-            self.on_thread(move || rebuild.settle().map(drop).unwrap_or_default()).await;
+        if !self.rebuild.journal_failed() && self.settled().await {
             for inbox in &self.handle.router.table().inboxes {
                 let (done, finished) = oneshot::channel();
                 if inbox.push(Letter::Drain(done)) {
@@ -246,6 +252,21 @@ impl Engine {
         for arbiter in self.arbiters {
             arbiter.stop();
             arbiter.join().unwrap_or_default();
+        }
+    }
+
+    /// Waits a while until everything is durable. A cluster that does not answer is not waited for any longer: what
+    /// nobody was told of may be in the journal or not.
+    async fn settled(&self) -> bool {
+        let rebuild = self.rebuild.clone();
+        let settled = actix_rt::task::spawn_blocking(move || rebuild.settle().is_ok());
+        match tokio::time::timeout(SETTLE_PATIENCE, settled).await {
+            Ok(settled) => settled.unwrap_or(false),
+            Err(_) => {
+                tracing::error!("the journal does not answer: stopping without it");
+                self.journal.give_up();
+                false
+            }
         }
     }
 

@@ -5,7 +5,7 @@
 use crate::admission::Credits;
 use actix::{Message as ActixMessage, Recipient};
 use crossbeam::queue::SegQueue;
-use holdfast_engine::command::Command;
+use holdfast_engine::command::{Command, Loaded};
 use holdfast_engine::ids::{KeyHash, OrderId, PartitionId, Ticket};
 use holdfast_engine::message::Message;
 use holdfast_engine::partition::ProviderResult;
@@ -21,6 +21,14 @@ pub enum Letter {
     Request {
         ticket: Ticket,
         command: Command,
+    },
+    /// A request that needed what left memory, with what the store has of it.
+    Loaded {
+        ticket: Ticket,
+        command: Command,
+        loaded: Loaded,
+        /// Archivings of its partition when it was looked up.
+        archived: u64,
     },
     Peer(Vec<Message>),
     Provider(ProviderResult),

@@ -8,8 +8,10 @@
 //!                                           Guardian: starts shards, rebuilds one from the journal after a panic
 //! ```
 //!
+//! Where the journal is on another machine, what memory no longer has comes through Lookups, and the request with it.
+//!
 //! Who may send to whom: workers to inboxes, with a credit; shards to inboxes of other shards, to the committer, the
-//! provider desk and the projector; those back to inboxes; shards to the guardian. Nobody holds a shard's address but
+//! provider desk, the lookups and the projector; those back to inboxes; shards to the guardian. Nobody holds a shard's address but
 //! its inbox. No file here has an `if` on the state of an order or of stock: that is `holdfast_engine`'s.
 
 pub mod admission;
@@ -19,6 +21,7 @@ pub mod guardian;
 pub mod handle;
 pub mod inbox;
 pub mod keeper;
+pub mod lookups;
 pub mod provider;
 pub mod replies;
 pub mod router;

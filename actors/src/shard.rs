@@ -7,20 +7,21 @@ use crate::clock::Clock;
 use crate::guardian::{Guardian, ShardDown};
 use crate::inbox::{Inbox, Letter, ShardReport, Wake};
 use crate::keeper::Keeper;
+use crate::lookups::{self, Lookups, Question};
 use crate::provider::Desk;
 use crate::replies::Ports;
 use crate::router::Router;
 use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, SpawnHandle};
 use holdfast_engine::Causality;
 use holdfast_engine::codec::Batch;
-use holdfast_engine::command::{Command, Loaded};
+use holdfast_engine::command::{Command, Loaded, Missing};
 use holdfast_engine::effect::Effects;
-use holdfast_engine::ids::{PartitionId, Seq, Ticket};
+use holdfast_engine::ids::{KeyHash, OrderId, PartitionId, Seq, Ticket};
 use holdfast_engine::message::Message;
 use holdfast_engine::partition::{Input, Partition};
 use holdfast_engine::time::Timestamp;
 use holdfast_storage::group_commit::{Committer, Notice, Notify};
-use holdfast_storage::projection::{self, Projector};
+use holdfast_storage::projection::Projector;
 use holdfast_storage::{Journal, LogId, LogSeq, Snapshot};
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -38,6 +39,7 @@ pub struct Links {
     pub committer: Committer,
     pub projector: Projector,
     pub keeper: Keeper,
+    pub lookups: Lookups,
     pub desk: Desk,
     pub router: Router,
     pub ports: Ports,
@@ -55,6 +57,8 @@ struct Hosted {
     kept: Seq,
     /// Listed in `dirty`.
     dirty: bool,
+    /// How often something left memory for the store.
+    archived: u64,
 }
 
 /// A batch on its way to its log, with the sequences it brings.
@@ -98,7 +102,7 @@ impl Shard {
             .map(|(index, partition)| {
                 place[usize::from(partition.id.0)] = Some(index);
                 let seq = partition.seq();
-                Hosted { partition, submitted: seq, kept: seq, dirty: false }
+                Hosted { partition, submitted: seq, kept: seq, dirty: false, archived: 0 }
             })
             .collect();
         let own = inbox.clone();
@@ -159,7 +163,8 @@ impl Shard {
                 };
                 self.step(attempt.order.partition(), Input::Provider(result));
             }
-            Letter::Archived { partition, orders, keys } => self.step(partition, Input::Archived { orders, keys }),
+            Letter::Loaded { ticket, command, loaded, archived } => self.loaded(ticket, command, loaded, archived),
+            Letter::Archived { partition, orders, keys } => self.archived(partition, orders, keys),
             Letter::Committed(notice) => self.committed(notice),
             Letter::Report(answer) => answer.send(self.report()).unwrap_or_default(),
             Letter::Drain(done) => {
@@ -173,20 +178,35 @@ impl Shard {
     fn request(&mut self, ticket: Ticket, command: Command) {
         let id = command.partition(self.links.router.partitions);
         let Some(index) = self.place[usize::from(id.0)] else { return };
-        let loaded = self.load(index, &command);
-        self.step(id, Input::Command { ticket, command, loaded });
+        let hosted = &self.hosted[index];
+        let missing = hosted.partition.missing(&command);
+        let elsewhere = missing != Missing::default();
+        if elsewhere && self.links.journal.remote() {
+            let (archived, inbox) = (hosted.archived, self.inbox.clone());
+            return self.links.lookups.ask(Question { ticket, command, missing, archived, inbox });
+        }
+        let loaded = if elsewhere { lookups::load(&*self.links.journal, &missing) } else { Ok(Loaded::default()) };
+        match loaded {
+            Ok(loaded) => self.step(id, Input::Command { ticket, command, loaded }),
+            Err(error) => panic!("the projections cannot be read: {error}"),
+        }
     }
 
-    /// Looks up what the command needs and memory no longer has, so that the step itself stays pure.
-    fn load(&self, index: usize, command: &Command) -> Loaded {
-        let missing = self.hosted[index].partition.missing(command);
-        let journal = &*self.links.journal;
-        let read =
-            |what: &str, error: holdfast_storage::Error| -> ! { panic!("the projection of {what} cannot be read: {error}") };
-        Loaded {
-            order: missing.order.and_then(|id| projection::order(journal, id).unwrap_or_else(|error| read("orders", error))),
-            key: missing.key.and_then(|key| projection::key(journal, key).unwrap_or_else(|error| read("keys", error))),
+    /// What was looked up is good if nothing left memory meanwhile: it might be the very thing. Else it is asked again.
+    fn loaded(&mut self, ticket: Ticket, command: Command, loaded: Loaded, archived: u64) {
+        let id = command.partition(self.links.router.partitions);
+        let Some(index) = self.place[usize::from(id.0)] else { return };
+        match self.hosted[index].archived == archived {
+            true => self.step(id, Input::Command { ticket, command, loaded }),
+            false => self.request(ticket, command),
         }
+    }
+
+    fn archived(&mut self, id: PartitionId, orders: Vec<(OrderId, usize)>, keys: Vec<KeyHash>) {
+        if let Some(index) = self.place[usize::from(id.0)] {
+            self.hosted[index].archived += 1;
+        }
+        self.step(id, Input::Archived { orders, keys });
     }
 
     fn message(&mut self, message: Message) {

@@ -6,14 +6,12 @@
 use crate::keys::{self, ApiKeys};
 use crate::sandbox::{Sandbox, SandboxProvider};
 use crate::settings::Settings;
-use crate::{demo, routes, telemetry};
+use crate::{backend, demo, routes, telemetry};
 use actix_web::{App as Service, HttpServer, web};
 use arc_swap::ArcSwapOption;
 use holdfast_actors::clock::Clock;
 use holdfast_actors::{Engine, Handle, Options, Ports, StartError};
-use holdfast_engine::ids::Partitions;
-use holdfast_storage::embedded::{EmbeddedJournal, has_room};
-use holdfast_storage::memory::MemoryJournal;
+use holdfast_storage::embedded::has_room;
 use holdfast_storage::projection::Projector;
 use holdfast_storage::{Error as StorageError, Journal};
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -206,7 +204,7 @@ async fn supervise(
     http: &actix_web::dev::ServerHandle,
 ) -> Result<(), Error> {
     let ports = Ports::default();
-    let (mut first, mut tries) = (true, 0);
+    let (mut first, mut tries, mut retry) = (true, 0, Retry::default());
     loop {
         let engine = match start_engine(app, &ports, first).await {
             Ok(engine) => engine,
@@ -215,16 +213,18 @@ async fn supervise(
                 tokio::time::sleep(LEAVING_WAIT).await;
                 continue;
             }
-            Err(StartError::Storage(StorageError::Full | StorageError::Locked)) if !first => {
+            Err(StartError::Storage(error)) if passes(&error, first) => {
+                tracing::error!(%error, "not ready: trying again");
+                app.down.store(Some(Arc::new(error.to_string())));
                 tokio::select! {
-                    () = tokio::time::sleep(Duration::from_secs(1)) => continue,
+                    () = tokio::time::sleep(retry.next_pause()) => continue,
                     _ = stopping.wait_for(|stop| *stop) => return Ok(()),
                 }
             }
             Err(error) => return Err(error.into()),
         };
         go_live(app, &engine, first).await;
-        first = false;
+        (first, retry) = (false, Retry::default());
         let mut failed = engine.failed();
         tokio::select! {
             _ = stopping.wait_for(|stop| *stop) => {
@@ -240,17 +240,52 @@ async fn supervise(
             _ = failed.wait_for(Option::is_some) => {}
         }
         let reason = failed.borrow().clone().unwrap_or_default();
-        let full = engine.journal_error().is_some_and(|error| matches!(*error, StorageError::Full));
+        let error = engine.journal_error();
+        let full = error.as_deref().is_some_and(|error| matches!(error, StorageError::Full));
         app.down.store(Some(Arc::new(reason.clone())));
         app.live.store(None);
         engine.stop().await;
+        if let Some(StorageError::Fenced { by }) = error.as_deref() {
+            return stay_fenced(app, *by, &mut stopping).await;
+        }
         wait_for_space(app, &reason, full, &mut stopping).await?;
     }
 }
 
+/// Pauses between two tries to open the journal: 1 s, then longer up to 10 s.
+#[derive(Default)]
+struct Retry(u64);
+
+impl Retry {
+    fn next_pause(&mut self) -> Duration {
+        self.0 = (self.0 * 2).clamp(1, 10);
+        Duration::from_secs(self.0)
+    }
+}
+
+/// Whether what keeps the journal from opening can end without this process being started anew. At the first start a
+/// disk or a lock is for the operator to see to; a cluster may just not be up yet.
+fn passes(error: &StorageError, first: bool) -> bool {
+    match error {
+        StorageError::Full | StorageError::Locked => !first,
+        StorageError::Unreachable(_) => true,
+        _ => false,
+    }
+}
+
+/// Another process owns the data now. This one says so and does nothing more, so that its callers go to the other.
+async fn stay_fenced(app: &web::Data<App>, by: u64, stopping: &mut watch::Receiver<bool>) -> Result<(), Error> {
+    let reason = format!("fenced: another process took the journal over with epoch {by}; this one can be stopped");
+    tracing::error!("{reason}");
+    app.down.store(Some(Arc::new(reason)));
+    // An error means that nobody can tell any more: the process ends.
+    stopping.wait_for(|stop| *stop).await.map(drop).unwrap_or_default();
+    Ok(())
+}
+
 async fn start_engine(app: &web::Data<App>, ports: &Ports, first: bool) -> Result<Engine, StartError> {
     let settings = app.settings.clone();
-    let journal = web::block(move || open_journal(&settings)).await.map_err(|_| StartError::Shard)??;
+    let journal = web::block(move || backend::open(&settings)).await.map_err(|_| StartError::Shard)??;
     let options = Options {
         shards: shards(&app.settings),
         credits: app.settings.engine.credits,
@@ -264,15 +299,6 @@ async fn start_engine(app: &web::Data<App>, ports: &Ports, first: bool) -> Resul
     let engine = Engine::start(journal, ports.clone(), provider, options, &mut |done, all| bar.at(done, all));
     bar.finish();
     engine
-}
-
-fn open_journal(settings: &Settings) -> Result<Arc<dyn Journal>, StorageError> {
-    let partitions = Partitions::new(settings.data.partitions);
-    let partitions = partitions.ok_or_else(|| StorageError::Incompatible("data.partitions must be 1 to 4096".to_owned()))?;
-    match settings.data.ephemeral {
-        true => Ok(Arc::new(MemoryJournal::new(partitions))),
-        false => Ok(Arc::new(EmbeddedJournal::open_with_reserve(&settings.data.dir, partitions, settings.data.reserve_bytes())?)),
-    }
 }
 
 async fn go_live(app: &web::Data<App>, engine: &Engine, first: bool) {

@@ -1,6 +1,7 @@
 //! What a person sees when the server is up: where it is and an order to paste.
 
 use crate::app::App;
+use crate::settings::{Backend, Settings};
 
 pub fn print(app: &App) {
     let url = &app.base_url;
@@ -9,9 +10,11 @@ pub fn print(app: &App) {
         (None, false) => "no key needed: only this machine can reach it",
         (None, true) => "NO KEY NEEDED and reachable from outside: --insecure was given",
     };
-    let data = match app.settings.data.ephemeral {
-        true => "in memory only: gone at exit".to_owned(),
-        false => format!("{} (survives kill -9)", app.settings.data.dir.display()),
+    let Settings { data, journal, scylla, .. } = &app.settings;
+    let data = match (data.ephemeral, journal.backend) {
+        (true, _) => "in memory only: gone at exit".to_owned(),
+        (false, Backend::Embedded) => format!("{} (survives kill -9)", data.dir.display()),
+        (false, Backend::Scylla) => format!("keyspace {} at {}", scylla.keyspace, scylla.nodes.0.join(", ")),
     };
     let key = if app.keys.is_some() { "  -H 'Authorization: Bearer hf_YOUR_KEY' \\\n" } else { "" };
     println!("\nHoldfast is ready at {url}\n  access  {access}\n  data    {data}\n  docs    {url}/docs\n");

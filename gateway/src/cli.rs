@@ -26,13 +26,16 @@ pub enum Command {
     /// Serve the API (the default command).
     #[command(after_help = "Example:\n  holdfast serve --data-dir /var/lib/holdfast --listen 127.0.0.1:8080 --shards 2")]
     Serve(ServeArgs),
-    /// Replay a data directory offline and check every invariant. Exit code 1 on any violation.
-    #[command(after_help = "Example:\n  holdfast verify --data-dir data --json")]
+    /// Replay the journal and check every invariant. Exit code 1 on any violation.
+    ///
+    /// A data directory must not be in use. On a cluster the server should be stopped too: what it writes meanwhile is
+    /// seen in part.
+    #[command(after_help = "Example:\n  holdfast verify --data-dir data --json\n  holdfast verify --config holdfast.toml")]
     Verify(DataArgs),
-    /// Write every event of a data directory as JSON lines (CloudEvents 1.0).
+    /// Write every event of the journal as JSON lines (CloudEvents 1.0).
     #[command(after_help = "Example:\n  holdfast export --data-dir data | jq 'select(.type == \"holdfast.order.paid\")'")]
     Export(DataArgs),
-    /// Look into a data directory: the journal, its partitions, one order, one SKU.
+    /// Look into the data: the journal, its partitions, one order, one SKU.
     #[command(
         after_help = "Example:\n  holdfast inspect journal --data-dir data\n  holdfast inspect order ord_… --data-dir data"
     )]
@@ -47,6 +50,12 @@ pub enum Command {
     Config {
         #[command(subcommand)]
         what: ConfigCommand,
+    },
+    /// Print what the journal needs of a cluster.
+    #[command(after_help = "Example:\n  holdfast schema cql --config holdfast.toml | cqlsh")]
+    Schema {
+        #[command(subcommand)]
+        what: SchemaCommand,
     },
     /// Make API keys.
     #[command(after_help = "Example:\n  holdfast key new --name storefront --data-dir data")]
@@ -99,9 +108,21 @@ pub struct ServeArgs {
 
 #[derive(Clone, Debug, Args)]
 pub struct DataArgs {
-    /// The data directory of a server that is not running.
-    #[arg(long, value_name = "DIR", default_value = "data")]
-    pub data_dir: PathBuf,
+    /// The data directory of a server that is not running. Default: that of the settings.
+    #[arg(long, value_name = "DIR", conflicts_with = "config")]
+    pub data_dir: Option<PathBuf>,
+    /// Settings that name the journal, on a cluster or embedded.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum SchemaCommand {
+    /// The CQL of keyspace and tables, for whoever may run it.
+    Cql {
+        #[arg(long, value_name = "FILE", env = "HOLDFAST_CONFIG")]
+        config: Option<PathBuf>,
+    },
 }
 
 #[derive(Debug, Subcommand)]

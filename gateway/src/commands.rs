@@ -6,12 +6,14 @@ mod healthcheck;
 mod inspect;
 pub mod verify;
 
-use crate::cli::{Cli, Command, KeyCommand, ServeArgs};
+use crate::cli::{Cli, Command, DataArgs, KeyCommand, SchemaCommand, ServeArgs};
 use crate::settings::{self, Settings};
-use crate::{app, keys, openapi, telemetry};
+use crate::{app, backend, keys, openapi, telemetry};
 use clap::CommandFactory;
+use holdfast_storage::{Journal, cql};
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 pub type Outcome = Result<ExitCode, Box<dyn std::error::Error>>;
 
@@ -22,10 +24,11 @@ pub fn run(cli: Cli) -> Outcome {
     match cli.command {
         None => serve(&cli.serve),
         Some(Command::Serve(args)) => serve(&args),
-        Some(Command::Verify(data)) => verify::run(&data.data_dir, json),
-        Some(Command::Export(data)) => export::run(&data.data_dir),
+        Some(Command::Verify(data)) => verify::run(&data, json),
+        Some(Command::Export(data)) => export::run(&data),
         Some(Command::Inspect { what }) => inspect::run(what, json),
         Some(Command::Config { what }) => config::run(what, json),
+        Some(Command::Schema { what: SchemaCommand::Cql { config } }) => schema(config.as_deref(), json),
         Some(Command::Key { what }) => new_key(what, json),
         Some(Command::Openapi) => {
             println!("{}", openapi::json());
@@ -46,6 +49,31 @@ fn serve(args: &ServeArgs) -> Outcome {
     raise_file_limit();
     use_small_pages();
     actix_web::rt::System::new().block_on(app::serve(settings))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The settings that say where the data is. A directory that is named is one of the embedded journal.
+fn settings_of(data: &DataArgs) -> Result<Settings, settings::Error> {
+    if let Some(dir) = &data.data_dir {
+        let mut settings = Settings::default();
+        settings.data.dir.clone_from(dir);
+        return Ok(settings);
+    }
+    Ok(settings::load(data.config.as_deref(), std::env::vars())?.settings)
+}
+
+/// Opens the data to look at it.
+fn observe(data: &DataArgs) -> Result<Arc<dyn Journal>, Box<dyn std::error::Error>> {
+    Ok(backend::observe(&settings_of(data)?)?)
+}
+
+fn schema(config: Option<&Path>, json: bool) -> Outcome {
+    let settings = settings::load(config, std::env::vars())?.settings;
+    let options = backend::cql(&settings)?;
+    match json {
+        true => println!("{}", serde_json::json!({"statements": cql::schema::statements(&options)})),
+        false => print!("{}", cql::schema::cql(&options)),
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -87,7 +115,7 @@ fn new_key(KeyCommand::New { name, data, print }: KeyCommand, json: bool) -> Out
     let key = keys::create(&name)?;
     let stored = match print {
         true => None,
-        false => Some(keys::store(&data.data_dir, &key.entry)?),
+        false => Some(keys::store(&settings_of(&data)?.data.dir, &key.entry)?),
     };
     let path = stored.as_deref().map(|path: &Path| path.display().to_string());
     match (json, path) {

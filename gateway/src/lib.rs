@@ -3,6 +3,7 @@
 //! [`routes`] parse and render, [`app`] wires journal, engine and server together, [`commands`] are what the binary does.
 
 pub mod app;
+pub mod backend;
 pub mod banner;
 pub mod cli;
 pub mod commands;

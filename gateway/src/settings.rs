@@ -16,6 +16,8 @@ use toml::{Table, Value};
 pub struct Settings {
     pub server: Server,
     pub data: Data,
+    pub journal: Journal,
+    pub scylla: Scylla,
     pub engine: Engine,
     pub payments: Payments,
     pub sandbox: Sandbox,
@@ -42,6 +44,59 @@ pub struct Data {
     pub ephemeral: bool,
     pub demo: bool,
     pub reserve_mb: u64,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Journal {
+    pub backend: Backend,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum Backend {
+    #[default]
+    Embedded,
+    Scylla,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Scylla {
+    pub nodes: Nodes,
+    pub keyspace: String,
+    pub replication: u32,
+    pub local_dc: String,
+    pub keyspace_options: String,
+    pub consistency: Quorum,
+    pub user: String,
+    pub password_file: PathBuf,
+    pub timeout_ms: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum Quorum {
+    #[default]
+    LocalQuorum,
+    Quorum,
+}
+
+/// Addresses: in the environment, and so in the file too, one text with commas between them.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(from = "String", into = "String")]
+pub struct Nodes(pub Vec<String>);
+
+impl From<String> for Nodes {
+    fn from(text: String) -> Self {
+        Self(text.split(',').map(|node| node.trim().to_owned()).filter(|node| !node.is_empty()).collect())
+    }
+}
+
+impl From<Nodes> for String {
+    fn from(Nodes(nodes): Nodes) -> Self {
+        nodes.join(",")
+    }
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -131,6 +186,22 @@ impl Default for Data {
 impl Data {
     pub fn reserve_bytes(&self) -> u64 {
         self.reserve_mb.max(1).saturating_mul(1 << 20)
+    }
+}
+
+impl Default for Scylla {
+    fn default() -> Self {
+        Self {
+            nodes: Nodes(vec!["127.0.0.1:9042".to_owned()]),
+            keyspace: "holdfast".to_owned(),
+            replication: 3,
+            local_dc: String::new(),
+            keyspace_options: String::new(),
+            consistency: Quorum::LocalQuorum,
+            user: String::new(),
+            password_file: PathBuf::new(),
+            timeout_ms: 3_000,
+        }
     }
 }
 
@@ -285,6 +356,17 @@ fn check(settings: &Settings) -> Result<(), Error> {
     }
     if settings.engine.shards > usize::from(settings.data.partitions) {
         return refuse("engine.shards", "must not be more than data.partitions");
+    }
+    let keyspace = &settings.scylla.keyspace;
+    let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
+    if !(1..=48).contains(&keyspace.len()) || !plain(keyspace) || !keyspace.as_bytes()[0].is_ascii_lowercase() {
+        return refuse("scylla.keyspace", "must be 1 to 48 of a-z, 0-9 and _, beginning with a letter");
+    }
+    if settings.scylla.local_dc.contains('\'') {
+        return refuse("scylla.local_dc", "is not the name of a data centre");
+    }
+    if settings.scylla.nodes.0.is_empty() || settings.scylla.replication == 0 {
+        return refuse("scylla", "needs a node and at least one replica");
     }
     if settings.engine.credits == 0 {
         return refuse("engine.credits", "must be at least 1");

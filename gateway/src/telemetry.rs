@@ -11,7 +11,8 @@ const SIZES: &[f64] = &[1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0, 16384.0, 65
 
 /// Logs go to standard error, so that standard output stays for what was asked for.
 pub fn start_logs(log: &Log) {
-    let filter = EnvFilter::try_new(&log.level).unwrap_or_else(|_| EnvFilter::new("info"));
+    // The driver tells of every connection: of interest to whoever asks for it.
+    let filter = EnvFilter::try_new(format!("scylla=warn,{}", log.level)).unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let started = match log.format {
         Format::Human => builder.with_target(false).try_init(),
@@ -36,6 +37,7 @@ fn describe() {
     use metrics::{describe_counter as counter, describe_gauge as gauge, describe_histogram as histogram};
     histogram!("journal_sync_seconds", "One commit of the journal, its sync included");
     histogram!("journal_commit_events", "Events a commit carries");
+    counter!("journal_unknown_outcomes_total", "Statements that a cluster did not answer, each sent again");
     histogram!("shard_mailbox_wait_seconds", "From a wake-up of a shard to its turn");
     histogram!("shard_timer_lag_seconds", "How late deadlines fire");
     gauge!("shard_depth", "Requests a shard has in hand");

@@ -244,21 +244,24 @@ pub fn rows_of_different_tables_do_not_meet(open: Open<'_>) {
     must(journal.project(&rows));
     for table in Table::ALL {
         assert_eq!(must(journal.get(table, b"k")).as_deref(), Some(table.name().as_bytes()));
-        assert_eq!(must(journal.scan(table, b"", b"z", 10)).len(), 1);
+        assert_eq!(must(journal.scan(table, b"k", b"k\0", 10)).len(), 1);
     }
 }
 
 pub fn a_scan_gives_the_rows_from_one_key_to_before_another(open: Open<'_>) {
     let journal = open();
-    let all: Vec<Row> = (0..100_u8).map(|n| row(Table::Movements, &[b'm', n], &[n])).collect();
+    let all: Vec<Row> = (0..100_u8).map(|n| row(Table::Movements, &[b'm', 0, n], &[n])).collect();
     let shuffled: Vec<Row> = all.iter().rev().cloned().collect();
     must(journal.project(&shuffled));
-    let scan = |from: u8, to: u8, limit| must(journal.scan(Table::Movements, &[b'm', from], &[b'm', to], limit));
+    let scan = |from: u8, to: u8, limit| must(journal.scan(Table::Movements, &[b'm', 0, from], &[b'm', 0, to], limit));
     assert_eq!(scan(10, 20, 100), all[10..20]);
     assert_eq!(scan(10, 20, 3), all[10..13]);
     assert_eq!(scan(50, 50, 3), []);
     assert_eq!(scan(60, 50, 3), []);
-    assert_eq!(must(journal.scan(Table::Movements, b"", b"\xff", 1000)), all);
+    assert_eq!(must(journal.scan(Table::Movements, b"m\0", b"m\0\xff", 1000)), all);
+    // Another group in between is not seen.
+    must(journal.project(&[row(Table::Movements, b"m!\0\x01", b"")]));
+    assert_eq!(must(journal.scan(Table::Movements, b"m\0", b"m\0\xff", 1000)), all);
 }
 
 pub fn recovery_is_the_fold_of_the_whole_log(open: Open<'_>) {

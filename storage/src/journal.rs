@@ -68,11 +68,20 @@ pub struct Row {
     pub version: u64,
 }
 
+/// The part of a key up to its first zero byte: rows of one group can be scanned in order.
+pub fn group(key: &[u8]) -> &[u8] {
+    key.split(|byte| *byte == 0).next().unwrap_or(key)
+}
+
 /// A failure of ours, not an answer to a client.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    #[error("{0}")]
+    Unreachable(String),
     #[error("another process has taken over with epoch {by}")]
     Fenced { by: u64 },
+    #[error("the log begins with record {first}: what was before is purged")]
+    Purged { first: LogSeq },
     #[error("log record {record} is damaged: {reason}")]
     Damaged { record: LogSeq, reason: String },
     #[error("the disk is full")]
@@ -161,11 +170,14 @@ pub trait Journal: Send + Sync + 'static {
     /// If they could not be written.
     fn project(&self, rows: &[Row]) -> Result<(), Error>;
 
+    /// Gives up what is still tried, so that the process can end: it fails, its outcome unknown.
+    fn give_up(&self) {}
+
     /// # Errors
     /// If the store cannot be read.
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Error>;
 
-    /// Up to `limit` rows with `from ≤ key < to`, in order of key.
+    /// Up to `limit` rows with `from ≤ key < to`, in order of key. Both are of one [`group`].
     ///
     /// # Errors
     /// If the store cannot be read.

@@ -1,11 +1,15 @@
 //! Where facts survive: the journal contract, its backends, and what is built on it.
 //!
-//! [`journal`] is the contract, [`memory`] and [`embedded`] keep it, [`group_commit`] turns the batches of all shards
+//! [`journal`] is the contract, [`memory`], [`embedded`] and `cql` keep it, [`fencing`] says
+//! who may append where many processes can, [`group_commit`] turns the batches of all shards
 //! into one sync at a time, [`recovery`] folds a journal back into partitions, [`projection`] keeps what left memory.
 
 #[cfg(any(test, feature = "test-util"))]
 pub mod conformance;
+#[cfg(feature = "scylla")]
+pub mod cql;
 pub mod embedded;
+pub mod fencing;
 pub mod group_commit;
 pub mod journal;
 pub mod memory;

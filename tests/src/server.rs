@@ -1,6 +1,7 @@
 //! The real binary as a child process: started on a port of its own, killed, told to stop, started again.
 //!
-//! It knows processes and `/readyz`, nothing of orders. Invariants: a server keeps its port and its data directory over
+//! It runs on whatever journal the environment names (`HOLDFAST__JOURNAL__BACKEND`, `HOLDFAST__SCYLLA__NODES`), with a keyspace
+//! of its own on a cluster. It knows processes and `/readyz`, nothing of orders. Invariants: a server keeps its port and its data directory over
 //! restarts; its process is gone when the value is dropped, and so is a data directory that it made itself.
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -199,10 +200,25 @@ impl Server {
         line.extend(["--listen".into(), self.address().into(), "--data-dir".into(), self.data_dir.clone().into()]);
         line.extend(self.options.args.iter().cloned());
         let mut command = Command::new(&line[0]);
-        command.args(&line[1..]).envs(self.options.env.iter().cloned()).stdin(Stdio::null());
+        command.args(&line[1..]).envs(self.own_names()).envs(self.options.env.iter().cloned()).stdin(Stdio::null());
         let errors = or_panic(log.try_clone(), "the log file");
         command.stdout(log).stderr(errors);
         command
+    }
+
+    /// Arguments that name its data to other commands: none on a cluster, where the environment does.
+    pub fn data_args(&self) -> Vec<OsString> {
+        match on_cluster() {
+            true => Vec::new(),
+            false => vec!["--data-dir".into(), self.data_dir.clone().into()],
+        }
+    }
+
+    /// What is this server's alone where servers share a cluster. Follows from the data directory: a server that is started
+    /// again finds its data again.
+    pub fn own_names(&self) -> Vec<(String, String)> {
+        let name = xxhash_rust::xxh3::xxh3_64(self.data_dir.as_os_str().as_encoded_bytes());
+        vec![("HOLDFAST__SCYLLA__KEYSPACE".to_owned(), format!("hf_{name:016x}"))]
     }
 
     /// Waits until `/readyz` says 200.
@@ -226,7 +242,7 @@ impl Server {
     /// # Panics
     /// If it cannot be run.
     pub fn run(&self, args: &[&str]) -> (ExitStatus, String) {
-        let output = or_panic(Command::new(&self.binary).args(args).output(), "running the binary");
+        let output = or_panic(Command::new(&self.binary).args(args).envs(self.own_names()).output(), "running the binary");
         (output.status, String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
@@ -235,9 +251,9 @@ impl Server {
     /// # Panics
     /// If it cannot be run.
     pub fn verify(&self) -> (bool, String) {
-        let dir = self.data_dir.display().to_string();
-        let (status, said) = self.run(&["verify", "--json", "--data-dir", &dir]);
-        (status.success(), said)
+        let output = Command::new(&self.binary).args(["verify", "--json"]).args(self.data_args()).envs(self.own_names()).output();
+        let output = or_panic(output, "running the binary");
+        (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
     }
 }
 
@@ -245,6 +261,20 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// Partitions of the servers, if the environment says nothing else.
+///
+/// # Panics
+/// If it says what is no number.
+pub fn partitions() -> usize {
+    let told = std::env::var("HOLDFAST__DATA__PARTITIONS").ok();
+    told.map_or(64, |text| text.parse().unwrap_or_else(|error| panic!("HOLDFAST__DATA__PARTITIONS: {error}")))
+}
+
+/// Whether the servers keep their journal on a cluster.
+pub fn on_cluster() -> bool {
+    std::env::var("HOLDFAST__JOURNAL__BACKEND").is_ok_and(|backend| backend == "scylla")
 }
 
 /// Asks until there is an answer or `patience` is over: the one place where tests wait.

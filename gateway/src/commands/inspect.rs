@@ -1,6 +1,6 @@
-//! `holdfast inspect`: what is in a data directory.
+//! `holdfast inspect`: what is in the data.
 
-use super::{Outcome, verify};
+use super::Outcome;
 use crate::cli::Inspect;
 use crate::events::timeline_item;
 use crate::view::stock_json;
@@ -13,15 +13,14 @@ use holdfast_storage::recovery::recover;
 use holdfast_storage::{Journal, projection};
 use serde_json::{Value, json};
 use std::ops::ControlFlow;
-use std::path::Path;
 use std::process::ExitCode;
 
 pub(super) fn run(what: Inspect, as_json: bool) -> Outcome {
     let shown = match what {
-        Inspect::Journal(data) => journal(&data.data_dir)?,
-        Inspect::Partitions(data) => partitions(&data.data_dir)?,
-        Inspect::Order { id, data } => order(&data.data_dir, &id)?,
-        Inspect::Sku { sku, data } => stock(&data.data_dir, &sku)?,
+        Inspect::Journal(data) => journal(&*super::observe(&data)?)?,
+        Inspect::Partitions(data) => partitions(&*super::observe(&data)?)?,
+        Inspect::Order { id, data } => order(&*super::observe(&data)?, &id)?,
+        Inspect::Sku { sku, data } => stock(&*super::observe(&data)?, &sku)?,
     };
     let text = if as_json { shown.to_string() } else { serde_json::to_string_pretty(&shown)? };
     println!("{text}");
@@ -30,8 +29,7 @@ pub(super) fn run(what: Inspect, as_json: bool) -> Outcome {
 
 type Shown = Result<Value, Box<dyn std::error::Error>>;
 
-fn journal(dir: &Path) -> Shown {
-    let journal = verify::open(dir)?;
+fn journal(journal: &dyn Journal) -> Shown {
     let (mut commits, mut events, mut bytes) = (0_u64, 0_u64, 0_u64);
     for log in journal.logs() {
         journal.read(log, 0, &mut |_, frame| {
@@ -49,9 +47,8 @@ fn folded(journal: &dyn Journal) -> Result<Vec<Partition>, holdfast_storage::Err
     recover(journal, &ids, &Policy::default(), &mut |_, _| {})
 }
 
-fn partitions(dir: &Path) -> Shown {
-    let journal = verify::open(dir)?;
-    let rows: Result<Vec<Value>, holdfast_storage::Error> = folded(&journal)?
+fn partitions(journal: &dyn Journal) -> Shown {
+    let rows: Result<Vec<Value>, holdfast_storage::Error> = folded(journal)?
         .iter()
         .map(|partition| {
             let snapshots: Vec<u64> = journal.snapshots(partition.id)?.iter().map(|snapshot| snapshot.seq).collect();
@@ -63,23 +60,21 @@ fn partitions(dir: &Path) -> Shown {
     Ok(json!({"partitions": rows?}))
 }
 
-fn order(dir: &Path, text: &str) -> Shown {
+fn order(journal: &dyn Journal, text: &str) -> Shown {
     let bare = text.strip_prefix("ord_").or_else(|| text.strip_prefix("res_")).unwrap_or(text);
     let id = OrderId::parse(bare).ok_or("an order id looks like ord_ and 26 characters")?;
-    let journal = verify::open(dir)?;
-    let live = folded(&journal)?.iter().find_map(|partition| partition.order(id).map(|order| order.history.clone()));
+    let live = folded(journal)?.iter().find_map(|partition| partition.order(id).map(|order| order.history.clone()));
     let archived = live.is_none();
-    let history = live.map_or_else(|| projection::order(&journal, id), |history| Ok(Some(history)))?;
+    let history = live.map_or_else(|| projection::order(journal, id), |history| Ok(Some(history)))?;
     let history = history.ok_or_else(|| format!("there is no order {text}"))?;
     let facts: Vec<Value> = history.iter().map(|record| timeline_item(id, Kind::Order, record)).collect();
     Ok(json!({"id": text, "partition": id.partition().0, "archived": archived, "facts": facts}))
 }
 
-fn stock(dir: &Path, text: &str) -> Shown {
+fn stock(journal: &dyn Journal, text: &str) -> Shown {
     let sku = Sku::new(text).ok_or("a SKU has 1 to 128 visible characters")?;
-    let journal = verify::open(dir)?;
     let home = journal.partitions().of_sku(&sku);
-    let all = folded(&journal)?;
+    let all = folded(journal)?;
     let stock = all.iter().find(|partition| partition.id == home).and_then(|partition| partition.sku(&sku));
     let stock = stock.ok_or_else(|| format!("there is no SKU {text}"))?;
     let view: Value = serde_json::from_slice(&stock_json(&stock.view(&sku)))?;

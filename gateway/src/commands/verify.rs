@@ -1,21 +1,20 @@
 //! `holdfast verify`: the proof. Replays the whole journal from its first record and checks every invariant.
 
 use super::Outcome;
+use crate::cli::DataArgs;
 use crate::progress;
 use holdfast_engine::audit::Audit;
 use holdfast_engine::codec;
 use holdfast_engine::event::{ArchiveFact, Event, Record};
-use holdfast_engine::ids::{OrderId, Partitions};
+use holdfast_engine::ids::OrderId;
 use holdfast_engine::order::Order;
 use holdfast_engine::partition::Partition;
 use holdfast_engine::time::Policy;
-use holdfast_storage::embedded::EmbeddedJournal;
 use holdfast_storage::projection;
 use holdfast_storage::recovery::replay;
 use holdfast_storage::{Error, Journal};
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
-use std::path::Path;
 use std::process::ExitCode;
 
 /// What was looked at, and what is wrong with it.
@@ -105,37 +104,25 @@ fn note_archived(record: &Record, archived: &mut BTreeSet<OrderId>) {
     }
 }
 
-pub fn run(dir: &Path, json: bool) -> Outcome {
-    let report = match verify(dir) {
+pub(super) fn run(data: &DataArgs, json: bool) -> Outcome {
+    let report = match verify(data) {
         Ok(report) => report,
         Err(error) if json => {
             println!("{}", serde_json::json!({"ok": false, "error": error.to_string(), "violations": []}));
             return Ok(ExitCode::FAILURE);
         }
-        Err(error) => return Err(error.into()),
+        Err(error) => return Err(error),
     };
     print(&report, json);
     Ok(if report.violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn verify(dir: &Path) -> Result<Report, Error> {
-    if !dir.join("holdfast.meta").exists() {
-        return Err(Error::Incompatible(format!("{} holds no Holdfast data: name it with --data-dir", dir.display())));
-    }
-    let journal = open(dir)?;
+fn verify(data: &DataArgs) -> Result<Report, Box<dyn std::error::Error>> {
+    let journal = super::observe(data)?;
     let bar = progress::bar("verifying", true);
-    let report = audit(&journal, &Policy::default(), &mut |done, all| bar.at(done, all));
+    let report = audit(&*journal, &Policy::default(), &mut |done, all| bar.at(done, all));
     bar.finish();
-    report
-}
-
-/// Opens existing data offline.
-///
-/// # Errors
-/// If it is in use, damaged or not there.
-pub fn open(dir: &Path) -> Result<EmbeddedJournal, Error> {
-    let any = Partitions::new(64).ok_or(Error::Stopped)?;
-    EmbeddedJournal::open_with_reserve(dir, any, 0)
+    Ok(report?)
 }
 
 fn print(report: &Report, json: bool) {

@@ -12,11 +12,13 @@ use actix_web::web::{self, Bytes, Data, Path, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use futures_util::future::join_all;
 use holdfast_actors::Unanswered;
+use holdfast_actors::replies::Pending;
 use holdfast_engine::command::Command;
 use holdfast_engine::event::Kind;
 use holdfast_engine::ids::OrderId;
 use holdfast_engine::limits;
 use serde_json::{Map, Value, json};
+use std::collections::HashSet;
 
 type Body = Result<Bytes, actix_web::Error>;
 
@@ -77,19 +79,41 @@ pub async fn batch(request: HttpRequest, app: Data<App>, body: Body) -> HttpResp
         Ok(_) => return answering.problem(Problem::invalid(vec![FieldError::new("/items", "must have 1 to 4,096 items")])),
         Err(problem) => return answering.problem(problem),
     };
-    // All are sent before the first is waited for: that is what makes a batch cheap.
-    let sent: Vec<_> = items.iter().map(|item| send_item(&app, &caller, item)).collect();
-    let results = join_all(sent.into_iter().map(|sent| async {
-        match sent {
-            Ok((order, pending)) => item_result(order, &caller, pending.await.map_err(|_| Unanswered::Lost)),
-            Err(problem) => problem.by(caller.request_id.as_str()).body(),
-        }
-    }));
-    let results: Vec<Value> = results.await.into_iter().map(Value::Object).collect();
+    let commands: Vec<Prepared> = items.iter().map(|item| item_command(&app, &caller, item)).collect();
+    let results: Vec<Value> = send_items(&app, &caller, commands).await.into_iter().map(Value::Object).collect();
     reply::json_response(HttpResponse::Ok(), view::to_json(&json!({"results": results})), false)
 }
 
-fn send_item(app: &App, caller: &Caller, item: &BatchItemIn) -> Result<(OrderId, holdfast_actors::replies::Pending), Problem> {
+type Prepared = Result<(OrderId, Command), Problem>;
+
+/// All are sent before the first is waited for: that is what makes a batch cheap. Only an item whose key was in the batch
+/// before waits for that one's answer, so that it gets the same.
+async fn send_items(app: &App, caller: &Caller, items: Vec<Prepared>) -> Vec<Map<String, Value>> {
+    let mut keys = HashSet::new();
+    let (mut first, mut repeated) = (Vec::new(), Vec::new());
+    for (place, item) in items.into_iter().enumerate() {
+        match &item {
+            Ok((order, _)) if !keys.insert(*order) => repeated.push((place, item)),
+            _ => first.push((place, item)),
+        }
+    }
+    let mut results = send_wave(app, caller, first).await;
+    results.extend(send_wave(app, caller, repeated).await);
+    results.sort_unstable_by_key(|(place, _)| *place);
+    results.into_iter().map(|(_, result)| result).collect()
+}
+
+async fn send_wave(app: &App, caller: &Caller, items: Vec<(usize, Prepared)>) -> Vec<(usize, Map<String, Value>)> {
+    let send = |item: Prepared| item.and_then(|(order, command)| send_item(app, command).map(|pending| (order, pending)));
+    let sent: Vec<_> = items.into_iter().map(|(place, item)| (place, send(item))).collect();
+    let results = sent.into_iter().map(async |(place, sent)| match sent {
+        Ok((order, pending)) => (place, item_result(order, caller, pending.await.map_err(|_| Unanswered::Lost))),
+        Err(problem) => (place, problem.by(caller.request_id.as_str()).body()),
+    });
+    join_all(results).await
+}
+
+fn item_command(app: &App, caller: &Caller, item: &BatchItemIn) -> Prepared {
     let key = caller.bind_key("reservations", &item.key);
     let key = key.ok_or_else(|| Problem::invalid(vec![FieldError::new("/key", "must be 1 to 255 visible ASCII characters")]))?;
     let (now, partitions) = match &*app.live.load() {
@@ -98,9 +122,12 @@ fn send_item(app: &App, caller: &Caller, item: &BatchItemIn) -> Result<(OrderId,
     };
     let placed = check_reservation(item.owner.as_deref(), &item.lines, item.ttl_seconds, now, caller.request_id.clone());
     let order = OrderId::derive(key, partitions);
-    let command = Command::Place { order, placed: Box::new(placed.map_err(Problem::invalid)?) };
+    Ok((order, Command::Place { order, placed: Box::new(placed.map_err(Problem::invalid)?) }))
+}
+
+fn send_item(app: &App, command: Command) -> Result<Pending, Problem> {
     match send(app, command) {
-        Ok(pending) => Ok((order, pending)),
+        Ok(pending) => Ok(pending),
         Err(Unanswered::Overloaded) => Err(Problem::new(Code::Overloaded, "too many requests are in hand")),
         Err(Unanswered::Unavailable | Unanswered::Lost) => Err(reply::unavailable()),
     }

@@ -41,7 +41,7 @@ fn every_partition_is_on_exactly_one_shard() {
         .map(|partition| partition.as_u64().unwrap())
         .collect();
     partitions.sort_unstable();
-    assert_eq!(partitions, (0..64).collect::<Vec<u64>>());
+    assert_eq!(partitions, (0..holdfast_tests::server::partitions() as u64).collect::<Vec<u64>>());
     let sum = |name: &str| shards.iter().map(|shard| shard[name].as_u64().unwrap()).sum::<u64>();
     assert_eq!((sum("orders"), sum("holds"), sum("skus"), sum("depth")), (1, 1, 1, 0));
 }

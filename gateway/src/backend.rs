@@ -1,0 +1,83 @@
+//! From settings to the journal they name.
+
+use crate::settings::{Backend, Quorum, Scylla, Settings};
+use holdfast_engine::ids::Partitions;
+use holdfast_storage::cql::{Consistency, CqlJournal, Credentials, Options};
+use holdfast_storage::embedded::EmbeddedJournal;
+use holdfast_storage::memory::MemoryJournal;
+use holdfast_storage::{Error, Journal};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Opens the journal for writing: on a cluster it is taken over from whoever had it.
+///
+/// # Errors
+/// Whatever keeps it from opening, with what to do about it.
+pub fn open(settings: &Settings) -> Result<Arc<dyn Journal>, Error> {
+    let partitions = Partitions::new(settings.data.partitions);
+    let partitions = partitions.ok_or_else(|| Error::Incompatible("data.partitions must be 1 to 4096".to_owned()))?;
+    if settings.data.ephemeral {
+        return Ok(Arc::new(MemoryJournal::new(partitions)));
+    }
+    Ok(match settings.journal.backend {
+        Backend::Embedded => {
+            Arc::new(EmbeddedJournal::open_with_reserve(&settings.data.dir, partitions, settings.data.reserve_bytes())?)
+        }
+        Backend::Scylla => Arc::new(CqlJournal::open(&cql(settings)?, partitions)?),
+    })
+}
+
+/// Opens the journal to look at it: an embedded one while no server runs on it, one on a cluster at any time.
+///
+/// # Errors
+/// If it is in use, damaged or not there.
+pub fn observe(settings: &Settings) -> Result<Arc<dyn Journal>, Error> {
+    let dir = &settings.data.dir;
+    match settings.journal.backend {
+        Backend::Embedded if !dir.join("holdfast.meta").exists() => {
+            Err(Error::Incompatible(format!("{} holds no Holdfast data: name it with --data-dir", dir.display())))
+        }
+        Backend::Embedded => {
+            let any = Partitions::new(64).ok_or(Error::Stopped)?;
+            Ok(Arc::new(EmbeddedJournal::open_with_reserve(dir, any, 0)?))
+        }
+        Backend::Scylla => Ok(Arc::new(CqlJournal::observe(&cql(settings)?)?)),
+    }
+}
+
+/// What the settings say about the cluster.
+///
+/// # Errors
+/// If the password file cannot be read.
+pub fn cql(settings: &Settings) -> Result<Options, Error> {
+    let Scylla { nodes, keyspace, replication, local_dc, keyspace_options, consistency, user, password_file, timeout_ms } =
+        settings.scylla.clone();
+    let read = |path: &std::path::Path| {
+        let unreadable = |error| Error::Unreachable(format!("[scylla] password_file {}: {error}", path.display()));
+        std::fs::read_to_string(path).map(|text| text.trim_end().to_owned()).map_err(unreadable)
+    };
+    let credentials = match (user.as_str(), password_file.as_os_str().is_empty()) {
+        ("", _) => None,
+        (_, true) => Some(Credentials { user, password: String::new() }),
+        (_, false) => Some(Credentials { user, password: read(&password_file)? }),
+    };
+    let consistency = match consistency {
+        Quorum::LocalQuorum => Consistency::LocalQuorum,
+        Quorum::Quorum => Consistency::Quorum,
+    };
+    let patience = Duration::from_millis(timeout_ms.max(1));
+    let address = settings.server.listen.clone();
+    let nodes = nodes.0;
+    Ok(Options {
+        nodes,
+        keyspace,
+        replication,
+        local_dc,
+        keyspace_options,
+        consistency,
+        credentials,
+        patience,
+        address,
+        ..Options::default()
+    })
+}

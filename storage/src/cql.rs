@@ -1,0 +1,265 @@
+//! The journal on a cluster that speaks CQL: ScyllaDB, or Apache Cassandra.
+//!
+//! Each partition has a log of its own behind a fence ([`crate::fencing`]): whoever opens the keyspace for writing raises
+//! the epoch of every partition, and from then on nothing that an older process sends is applied, however late it arrives.
+//! Invariants: what `append` acknowledged was applied under our epoch; what is not known to be applied is tried again,
+//! the same statement with the same bytes, until it is known.
+//!
+//! The trait is synchronous: each call waits, on its own thread, for a task of the runtime kept here.
+
+mod answer;
+mod cluster;
+mod log;
+mod options;
+mod projections;
+pub mod schema;
+mod snapshots;
+
+pub use options::{Consistency, Credentials, Options};
+
+use crate::fencing::Owner;
+use crate::journal::{Error, Journal, LogId, LogSeq, Row, Snapshot, Table, Visit};
+use answer::Answer;
+use cluster::Cluster;
+use futures_util::stream::{StreamExt, TryStreamExt, iter};
+use holdfast_engine::Causality;
+use holdfast_engine::codec::{self, Batch};
+use holdfast_engine::ids::{PartitionId, Partitions};
+use log::{Body, PartitionLog, failed};
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::runtime::Runtime;
+use uuid::Uuid;
+
+/// Beyond it a commit gathers no more: what a cell holds without a warning, and a cluster replicates in milliseconds.
+const COMMIT_BYTES: usize = 256 * 1024;
+/// Partitions claimed at once: more only wait for each other in the cluster.
+const CLAIMS: usize = 16;
+
+/// See the module. Closing is dropping it.
+pub struct CqlJournal {
+    partitions: Partitions,
+    cluster: Arc<Cluster>,
+    /// By partition.
+    logs: Arc<[PartitionLog]>,
+    stopping: Arc<AtomicBool>,
+    /// None only while it is dropped.
+    runtime: Option<Runtime>,
+}
+
+impl CqlJournal {
+    /// Opens the data in a keyspace, or creates it with `partitions_if_new`, and takes every partition over.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`] with what to do about it, [`Error::Incompatible`] if another version wrote it,
+    /// [`Error::Fenced`] if another process claims at the same time and won, [`Error::Damaged`] if a head cannot be.
+    pub fn open(options: &Options, partitions_if_new: Partitions) -> Result<Self, Error> {
+        let journal = Self::connect(options, partitions_if_new)?;
+        let owner = Owner(Uuid::new_v4().as_u128());
+        journal.each_log(move |logs, index| async move { logs[index].claim(owner).await })?;
+        Ok(journal)
+    }
+
+    /// Opens the data to look at it. Whoever writes it is not disturbed, and what is written meanwhile is not seen.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn observe(options: &Options) -> Result<Self, Error> {
+        let any = Partitions::new(64).ok_or(Error::Stopped)?;
+        let journal = Self::connect(options, any)?;
+        journal.each_log(|logs, index| async move { logs[index].observe().await })?;
+        Ok(journal)
+    }
+
+    /// Makes the keyspace and its tables, and fixes the number of partitions. Claims nothing.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn create(options: &Options, partitions: Partitions) -> Result<(), Error> {
+        Self::connect(options, partitions).map(drop)
+    }
+
+    /// Deletes the batches of a log that are before `floor`, the least number that anything still reads, as far as they
+    /// fill whole segments. Says which is the first then.
+    ///
+    /// # Errors
+    /// If the cluster does not answer, or the partition is another's.
+    pub fn purge(&self, log: LogId, floor: LogSeq) -> Result<LogSeq, Error> {
+        let (logs, index) = (self.logs.clone(), usize::from(log.0));
+        self.wait(async move { logs[index].purge(floor).await })
+    }
+
+    /// Deletes a keyspace with all that is in it.
+    ///
+    /// # Errors
+    /// If the cluster does not answer.
+    #[cfg(any(test, feature = "test-util"))]
+    pub fn drop_keyspace(options: &Options) -> Result<(), Error> {
+        let journal = Self::connect(options, Partitions::new(1).ok_or(Error::Stopped)?)?;
+        let (cluster, statement) = (journal.cluster.clone(), format!("DROP KEYSPACE {}", options.keyspace));
+        journal.wait(async move {
+            let dropped = cluster.bulk.query_unpaged(statement, ()).await;
+            dropped.map(drop).map_err(|error| failed(&error))
+        })
+    }
+
+    fn connect(options: &Options, partitions_if_new: Partitions) -> Result<Self, Error> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("cql").enable_all().build();
+        let runtime = runtime.map_err(|error| Error::Failed(error.to_string()))?;
+        let asked = options.clone();
+        let connected = wait(&runtime, async move {
+            let cluster = Cluster::connect(&asked).await?;
+            let partitions = cluster.layout(partitions_if_new).await?;
+            Ok((Arc::new(cluster), partitions))
+        });
+        let (cluster, partitions) = match connected {
+            Ok(connected) => connected,
+            Err(error) => {
+                runtime.shutdown_background();
+                return Err(error);
+            }
+        };
+        let stopping = Arc::new(AtomicBool::new(false));
+        let log = |id: PartitionId| PartitionLog::new(cluster.clone(), id.0, options, stopping.clone());
+        let logs = partitions.all().map(log).collect();
+        Ok(Self { partitions, cluster, logs, stopping, runtime: Some(runtime) })
+    }
+
+    fn each_log<F, W>(&self, work: W) -> Result<(), Error>
+    where
+        W: Fn(Arc<[PartitionLog]>, usize) -> F + Send + 'static,
+        F: Future<Output = Result<(), Error>> + Send + 'static,
+    {
+        let logs = self.logs.clone();
+        self.wait(async move {
+            let all: Vec<F> = (0..logs.len()).map(|index| work(logs.clone(), index)).collect();
+            iter(all).map(Ok).try_for_each_concurrent(CLAIMS, |one| one).await
+        })
+    }
+
+    fn wait<T: Send + 'static>(&self, work: impl Future<Output = Result<T, Error>> + Send + 'static) -> Result<T, Error> {
+        match &self.runtime {
+            Some(runtime) => wait(runtime, work),
+            None => Err(Error::Stopped),
+        }
+    }
+}
+
+/// Runs a task and waits for it. Works on any thread, those of another runtime included.
+fn wait<T: Send + 'static>(runtime: &Runtime, work: impl Future<Output = Result<T, Error>> + Send + 'static) -> Result<T, Error> {
+    let (tell, told) = crossbeam::channel::bounded(1);
+    runtime.spawn(async move { tell.send(work.await).unwrap_or_default() });
+    told.recv().unwrap_or(Err(Error::Stopped))
+}
+
+impl Drop for CqlJournal {
+    fn drop(&mut self) {
+        self.give_up();
+        if let Some(runtime) = self.runtime.take() {
+            // Dropping it would wait, which the threads of another runtime may not.
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Cluster {
+    /// The number of partitions fixed when the data was created: now, if there is none.
+    async fn layout(&self, if_new: Partitions) -> Result<Partitions, Error> {
+        let read = async || {
+            let read = self.fence.execute_unpaged(&self.read_layout, ()).await;
+            Answer::read(read.map_err(|error| failed(&error))?)
+        };
+        let mut found = read().await?;
+        if found.is_empty() {
+            let values = (schema::VERSION, i32::from(if_new.count()));
+            self.fence.execute_unpaged(&self.create_layout, values).await.map_err(|error| failed(&error))?;
+            found = read().await?;
+        }
+        let version = found.int("version");
+        if version != Some(schema::VERSION) {
+            return Err(Error::Incompatible(format!(
+                "the tables are of version {version:?}, this is version {}",
+                schema::VERSION
+            )));
+        }
+        let partitions = found.int("partitions").and_then(|count| Partitions::new(u16::try_from(count).ok()?));
+        partitions.ok_or_else(|| Error::Incompatible("the number of partitions in the table layout is out of bounds".to_owned()))
+    }
+}
+
+impl Journal for CqlJournal {
+    fn causality(&self) -> Causality {
+        Causality::PerPartition
+    }
+
+    fn partitions(&self) -> Partitions {
+        self.partitions
+    }
+
+    fn commit_bytes(&self) -> usize {
+        COMMIT_BYTES
+    }
+
+    fn remote(&self) -> bool {
+        true
+    }
+
+    fn append(&self, log: LogId, batch: &Batch) -> Result<LogSeq, Error> {
+        let (logs, index) = (self.logs.clone(), usize::from(log.0));
+        let body = Body { events: i32::try_from(batch.events).unwrap_or(i32::MAX), frame: batch.frame() };
+        self.wait(async move { logs[index].append(body).await })
+    }
+
+    fn end(&self, log: LogId) -> LogSeq {
+        self.logs[usize::from(log.0)].end()
+    }
+
+    fn read(&self, log: LogId, after: LogSeq, visit: &mut Visit<'_>) -> Result<(), Error> {
+        let (index, end) = (usize::from(log.0), self.end(log));
+        let mut next = after.saturating_add(1);
+        while next <= end {
+            let logs = self.logs.clone();
+            let page = self.wait(async move { logs[index].page(next).await })?;
+            for (commit, frame) in page.into_iter().take_while(|(commit, _)| *commit <= end) {
+                let damaged = |error: codec::Error| Error::Damaged { record: commit, reason: error.to_string() };
+                codec::read_frame(&frame).map_err(damaged)?;
+                next = commit + 1;
+                if visit(commit, &frame)?.is_break() {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn save_snapshot(&self, snapshot: &Snapshot) -> Result<(), Error> {
+        let (cluster, snapshot) = (self.cluster.clone(), snapshot.clone());
+        let epoch = self.logs[usize::from(snapshot.partition.0)].epoch();
+        self.wait(async move { cluster.save_snapshot(epoch, &snapshot).await })
+    }
+
+    fn snapshots(&self, partition: PartitionId) -> Result<Vec<Snapshot>, Error> {
+        let cluster = self.cluster.clone();
+        self.wait(async move { cluster.snapshots(partition).await })
+    }
+
+    fn project(&self, rows: &[Row]) -> Result<(), Error> {
+        let (cluster, rows) = (self.cluster.clone(), rows.to_vec());
+        self.wait(async move { cluster.project(&rows).await })
+    }
+
+    fn give_up(&self) {
+        self.stopping.store(true, Ordering::Release);
+    }
+
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        let (cluster, key) = (self.cluster.clone(), key.to_vec());
+        self.wait(async move { cluster.get(table, &key).await })
+    }
+
+    fn scan(&self, table: Table, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Row>, Error> {
+        let (cluster, from, to) = (self.cluster.clone(), from.to_vec(), to.to_vec());
+        self.wait(async move { cluster.scan(table, &from, &to, limit).await })
+    }
+}

@@ -1,0 +1,132 @@
+//! Snapshots in pieces, and the pointers to the two newest in the lease.
+//!
+//! Invariant: a pointer is moved only when every piece was read back as written; what no pointer names may be dropped.
+//! Pieces are written once under an id of their own, so two writers never touch the same ones.
+
+use super::answer::{Answer, unexpected};
+use super::cluster::Cluster;
+use super::log::{big, failed};
+use crate::fencing::Epoch;
+use crate::journal::{Error, Snapshot};
+use holdfast_engine::codec;
+use holdfast_engine::ids::PartitionId;
+use uuid::Uuid;
+
+/// Bytes of a piece, and pieces side by side in one CQL partition.
+const PIECE: usize = 256 * 1024;
+const PIECES: usize = 64;
+/// Tries to move the pointers: each may be answered or not.
+const TRIES: u32 = 20;
+
+/// The newest and the one before it.
+type Pointers = (Option<Uuid>, Option<Uuid>);
+
+/// What is written: the snapshot without its partition, behind a checksum.
+type Packed = (u64, u64, Vec<u8>, u32);
+
+impl Cluster {
+    pub(super) async fn save_snapshot(&self, epoch: Epoch, snapshot: &Snapshot) -> Result<(), Error> {
+        let partition = i32::from(snapshot.partition.0);
+        let id = Uuid::new_v4();
+        let packed = pack(snapshot);
+        for (part, pieces) in packed.chunks(PIECE * PIECES).enumerate() {
+            for (n, piece) in pieces.chunks(PIECE).enumerate() {
+                let values = (partition, id, part as i32, n as i32, piece);
+                self.bulk.execute_unpaged(&self.put_chunk, values).await.map_err(|error| failed(&error))?;
+            }
+        }
+        if self.load(partition, id).await? != packed {
+            return Err(Error::Failed("a snapshot was not read back as it was written".to_owned()));
+        }
+        let (newest, before) = self.pointers(partition).await?;
+        // The same state saved again replaces itself: the one before it stays.
+        let same = match newest {
+            Some(newest) => self.snapshot(snapshot.partition, newest).await?.is_some_and(|kept| kept.seq == snapshot.seq),
+            None => false,
+        };
+        let (kept, dropped) = if same { (before, newest) } else { (newest, before) };
+        self.point_to(partition, epoch, newest, (id, kept)).await?;
+        match dropped {
+            Some(dropped) => self.drop_snapshot(partition, dropped).await,
+            None => Ok(()),
+        }
+    }
+
+    pub(super) async fn snapshots(&self, partition: PartitionId) -> Result<Vec<Snapshot>, Error> {
+        let (newest, before) = self.pointers(i32::from(partition.0)).await?;
+        let mut found = Vec::new();
+        for id in [newest, before].into_iter().flatten() {
+            found.extend(self.snapshot(partition, id).await?);
+        }
+        Ok(found)
+    }
+
+    async fn snapshot(&self, partition: PartitionId, id: Uuid) -> Result<Option<Snapshot>, Error> {
+        let packed = self.load(i32::from(partition.0), id).await?;
+        let snapshot = unpack(partition, &packed);
+        if snapshot.is_none() {
+            tracing::warn!(partition = partition.0, %id, "snapshot is not whole: passed over");
+        }
+        Ok(snapshot)
+    }
+
+    async fn pointers(&self, partition: i32) -> Result<Pointers, Error> {
+        let read = self.fence.execute_unpaged(&self.read_lease, (partition,)).await;
+        let lease = Answer::read(read.map_err(|error| failed(&error))?)?;
+        Ok((lease.uuid("snap_id"), lease.uuid("prev_snap_id")))
+    }
+
+    /// Moves the pointers from `seen`. An unknown outcome is resolved by the same statement.
+    async fn point_to(
+        &self,
+        partition: i32,
+        epoch: Epoch,
+        seen: Option<Uuid>,
+        (id, kept): (Uuid, Option<Uuid>),
+    ) -> Result<(), Error> {
+        let mut last = Error::Stopped;
+        for _ in 0..TRIES {
+            let values = (id, kept, partition, big(epoch), seen);
+            let moved = self.fence.execute_unpaged(&self.point, values).await.map_err(|error| failed(&error));
+            match moved.and_then(Answer::read) {
+                Ok(answer) if answer.applied()? || answer.uuid("snap_id") == Some(id) => return Ok(()),
+                Ok(answer) => return Err(Error::Fenced { by: answer.bigint("epoch").unwrap_or(0) }),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    async fn load(&self, partition: i32, id: Uuid) -> Result<Vec<u8>, Error> {
+        let mut bytes = Vec::new();
+        for part in 0.. {
+            let read = self.bulk.execute_unpaged(&self.read_chunks, (partition, id, part)).await;
+            let rows = read.map_err(|error| failed(&error))?.into_rows_result().map_err(|error| unexpected(&error))?;
+            for row in rows.rows::<(i32, Vec<u8>)>().map_err(|error| unexpected(&error))? {
+                bytes.extend(row.map_err(|error| unexpected(&error))?.1);
+            }
+            if rows.rows_num() < PIECES {
+                break;
+            }
+        }
+        Ok(bytes)
+    }
+
+    async fn drop_snapshot(&self, partition: i32, id: Uuid) -> Result<(), Error> {
+        let parts = self.load(partition, id).await?.len() / (PIECE * PIECES);
+        for part in 0..=parts {
+            let values = (partition, id, part as i32);
+            self.bulk.execute_unpaged(&self.drop_chunks, values).await.map_err(|error| failed(&error))?;
+        }
+        Ok(())
+    }
+}
+
+fn pack(snapshot: &Snapshot) -> Vec<u8> {
+    codec::encode(&(snapshot.seq, snapshot.after, &snapshot.state, crc32fast::hash(&snapshot.state)))
+}
+
+fn unpack(partition: PartitionId, packed: &[u8]) -> Option<Snapshot> {
+    let (seq, after, state, checksum): Packed = codec::decode(packed).ok()?;
+    (crc32fast::hash(&state) == checksum).then_some(Snapshot { partition, seq, after, state })
+}

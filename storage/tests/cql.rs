@@ -1,0 +1,208 @@
+//! The journal on a real CQL cluster: the conformance suite, and what only this backend promises.
+//!
+//! `HOLDFAST__SCYLLA__NODES` names the cluster; `tests/servers start cassandra 1` starts one and prints it. Without it the
+//! suite says that it was skipped, or fails where `HOLDFAST_REQUIRE_SERVERS` is set.
+#![cfg(feature = "scylla")]
+
+use holdfast_engine::codec::Batch;
+use holdfast_engine::ids::{PartitionId, Sku};
+use holdfast_storage::conformance::{World, frames, partitions, recovered};
+use holdfast_storage::cql::{CqlJournal, Options};
+use holdfast_storage::{Error, Journal, LogId, Row, Table};
+use std::io::Write;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+const LOG: LogId = LogId(0);
+
+/// A keyspace of its own for each test, made one at a time: a cluster settles one change of its schema after the other.
+struct Keyspace(Options);
+
+static MADE: AtomicU32 = AtomicU32::new(0);
+static MAKING: Mutex<()> = Mutex::new(());
+
+impl Keyspace {
+    /// None, said aloud, if there is no cluster to run on.
+    fn new() -> Option<Self> {
+        let Ok(nodes) = std::env::var("HOLDFAST__SCYLLA__NODES") else {
+            assert!(std::env::var_os("HOLDFAST_REQUIRE_SERVERS").is_none(), "HOLDFAST__SCYLLA__NODES is not set");
+            // Not `eprintln!`: the harness would keep it to itself.
+            let told = b"SKIPPED: no CQL cluster. Start one with `tests/servers start cassandra 1` and export what it prints.\n";
+            return std::io::stderr().write_all(told).map(|()| None).unwrap_or_default();
+        };
+        let nodes: Vec<String> = nodes.split(',').map(|node| node.trim().to_owned()).collect();
+        let replication = if nodes.len() < 3 { 1 } else { 3 };
+        let keyspace = format!("hf_test_{}_{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
+        let options = Options { nodes, keyspace, replication, ..Options::default() };
+        let _one_at_a_time = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
+        CqlJournal::create(&options, partitions()).expect("the cluster answers");
+        Some(Self(options))
+    }
+
+    fn open(&self) -> CqlJournal {
+        CqlJournal::open(&self.0, partitions()).expect("the cluster answers")
+    }
+
+    /// With segments so short that a test fills many.
+    fn with_segments_of(mut self, batches: u64) -> Self {
+        self.0.segment_batches = batches;
+        self
+    }
+}
+
+impl Drop for Keyspace {
+    fn drop(&mut self) {
+        let _one_at_a_time = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
+        CqlJournal::drop_keyspace(&self.0).unwrap_or_else(|error| eprintln!("{error}"));
+    }
+}
+
+macro_rules! keyspace {
+    () => {
+        match Keyspace::new() {
+            Some(keyspace) => keyspace,
+            None => return,
+        }
+    };
+}
+
+mod rules {
+    use super::*;
+
+    holdfast_storage::conformance!({
+        let keyspace = keyspace!();
+        move || -> Arc<dyn Journal> { Arc::new(keyspace.open()) }
+    });
+}
+
+/// Batches of partition 0.
+fn batches(count: usize) -> Vec<Batch> {
+    let mut world = World::new(partitions());
+    let here = |name: &String| partitions().of_sku(&Sku::new(name).expect("a SKU")) == PartitionId(0);
+    (0..).map(|n| format!("SKU-{n}")).filter(here).take(count).map(|name| world.set_stock(&name, 100)).collect()
+}
+
+fn fenced<T>(outcome: Result<T, Error>) -> bool {
+    matches!(outcome, Err(Error::Fenced { by: 2 }))
+}
+
+#[test]
+fn whoever_opens_later_fences_whoever_opened_before() {
+    let keyspace = keyspace!();
+    let batches = batches(3);
+    let old = keyspace.open();
+    old.append(LOG, &batches[0]).unwrap();
+    let new = keyspace.open();
+    assert!(fenced(old.append(LOG, &batches[1])));
+    assert_eq!(new.append(LOG, &batches[2]).unwrap(), 2);
+    let written = [(1, batches[0].frame()), (2, batches[2].frame())];
+    assert_eq!(frames(&new, LOG, 0), written);
+    // Once fenced, always fenced: nothing else reaches the cluster either.
+    assert!(matches!(old.append(LOG, &batches[1]), Err(Error::Stopped)));
+    assert_eq!(frames(&keyspace.open(), LOG, 0), written);
+}
+
+#[test]
+fn a_fenced_process_saves_no_snapshot() {
+    let keyspace = keyspace!();
+    let old = keyspace.open();
+    let new = keyspace.open();
+    let world = World::new(partitions());
+    let snapshot = world.snapshots(|_| 0).remove(0);
+    assert!(fenced(old.save_snapshot(&snapshot)));
+    assert_eq!(new.snapshots(PartitionId(0)).unwrap(), []);
+    new.save_snapshot(&snapshot).unwrap();
+}
+
+/// A process that was fenced and does not know it must not put an older fact over a newer.
+#[test]
+fn the_row_that_knows_more_stays_whoever_writes_last() {
+    let keyspace = keyspace!();
+    let (old, new) = (keyspace.open(), keyspace.open());
+    let row = |version, value: &[u8]| Row { table: Table::Orders, key: b"k".to_vec(), value: value.to_vec(), version };
+    new.project(&[row(9, b"closed again")]).unwrap();
+    old.project(&[row(5, b"closed")]).unwrap();
+    assert_eq!(new.get(Table::Orders, b"k").unwrap().as_deref(), Some(&b"closed again"[..]));
+}
+
+#[test]
+fn a_log_of_many_segments_is_read_from_any_batch() {
+    let keyspace = keyspace!().with_segments_of(3);
+    let batches = batches(20);
+    let written: Vec<_> = (1..).zip(batches.iter().map(Batch::frame)).collect();
+    for part in batches.chunks(7) {
+        let journal = keyspace.open();
+        for batch in part {
+            journal.append(LOG, batch).unwrap();
+        }
+    }
+    let journal = keyspace.open();
+    assert_eq!(journal.end(LOG), 20);
+    for after in [0, 1, 2, 3, 4, 11, 12, 18, 19, 20] {
+        assert_eq!(frames(&journal, LOG, after), written[after as usize..], "after {after}");
+    }
+    assert_eq!(frames(&CqlJournal::observe(&keyspace.0).unwrap(), LOG, 0), written);
+}
+
+#[test]
+fn looking_at_the_data_fences_nobody() {
+    let keyspace = keyspace!();
+    let owner = keyspace.open();
+    let batches = batches(2);
+    owner.append(LOG, &batches[0]).unwrap();
+    let observer = CqlJournal::observe(&keyspace.0).unwrap();
+    assert!(matches!(observer.append(LOG, &batches[1]), Err(Error::Stopped)));
+    owner.append(LOG, &batches[1]).unwrap();
+    assert_eq!(observer.end(LOG), 1);
+    assert_eq!(frames(&observer, LOG, 0).len(), 1);
+}
+
+#[test]
+fn of_many_who_open_at_once_one_can_write() {
+    let keyspace = keyspace!();
+    let opened: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..4).map(|_| scope.spawn(|| CqlJournal::open(&keyspace.0, partitions()))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    let batch = batches(1).remove(0);
+    let written = opened.iter().filter(|journal| journal.as_ref().is_ok_and(|one| one.append(LOG, &batch).is_ok())).count();
+    assert_eq!(written, 1);
+    assert_eq!(frames(&keyspace.open(), LOG, 0).len(), 1);
+}
+
+#[test]
+fn a_purged_log_is_recovered_from_its_snapshots() {
+    let keyspace = keyspace!().with_segments_of(2);
+    let journal = keyspace.open();
+    let mut world = World::new(partitions());
+    let append = |batch: &Batch| {
+        for (partition, part) in batch.by_partition() {
+            journal.append(journal.log_of(partition), &part).unwrap();
+        }
+    };
+    for _ in 0..2 {
+        world.busy_day().iter().for_each(append);
+        world.snapshots(|id| journal.end(journal.log_of(id))).iter().for_each(|one| journal.save_snapshot(one).unwrap());
+    }
+    let floor = journal.snapshots(PartitionId(0)).unwrap()[1].after;
+    let first = journal.purge(LOG, floor).unwrap();
+    assert!(first > 1 && first <= floor + 1, "{first} of {floor}");
+    assert!(
+        matches!(journal.read(LOG, 0, &mut |_, _| Ok(std::ops::ControlFlow::Continue(()))), Err(Error::Purged { first: f }) if f == first)
+    );
+    world.busy_day().iter().for_each(append);
+    assert_eq!(recovered(&journal), world.hashes());
+    drop(journal);
+    assert_eq!(recovered(&keyspace.open()), world.hashes());
+}
+
+#[test]
+fn a_cluster_that_is_not_there_is_named_with_what_to_do() {
+    let nodes = vec!["127.0.0.1:9".to_owned()];
+    let refused = CqlJournal::open(&Options { nodes, ..Options::default() }, partitions());
+    match refused {
+        Err(Error::Unreachable(told)) => assert!(told.contains("127.0.0.1:9") && told.contains("[scylla]"), "{told}"),
+        Err(other) => panic!("{other}"),
+        Ok(_) => panic!("opened"),
+    }
+}
