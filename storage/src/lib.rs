@@ -1,8 +1,10 @@
 //! Where facts survive: the journal contract, its backends, and what is built on it.
 //!
 //! [`journal`] is the contract, [`memory`] and [`embedded`] keep it, [`group_commit`] turns the batches of all shards
-//! into one sync at a time, [`recovery`] folds a journal back into partitions, [`projection`] keeps what left memory.
+//! into one sync at a time, [`recovery`] folds a journal back into partitions, [`projection`] keeps what left memory,
+//! `relay` publishes every fact to Kafka.
 
+mod background;
 #[cfg(any(test, feature = "test-util"))]
 pub mod conformance;
 pub mod embedded;
@@ -11,5 +13,7 @@ pub mod journal;
 pub mod memory;
 pub mod projection;
 pub mod recovery;
+#[cfg(feature = "kafka")]
+pub mod relay;
 
 pub use journal::{Error, Journal, LogId, LogSeq, Row, Snapshot, Table};

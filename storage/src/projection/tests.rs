@@ -313,9 +313,9 @@ fn movements_are_paged_from_inside_a_row_and_over_many() {
         assert_eq!(page(after, limit), (after + 1..=last).collect::<Vec<_>>(), "after {after}");
     }
     assert_eq!(page(0, 5000).len(), 1600);
-    assert_eq!(page(1600, 5), []);
-    assert_eq!(page(u64::MAX, 5), []);
-    assert_eq!(page(0, 0), []);
+    assert!(page(1600, 5).is_empty());
+    assert!(page(u64::MAX, 5).is_empty());
+    assert!(page(0, 0).is_empty());
 }
 
 #[test]
