@@ -124,8 +124,16 @@ impl Reader {
     /// # Errors
     /// If the brokers stay silent.
     pub fn record(&mut self) -> Result<Option<Carried>, Error> {
+        self.record_unless(|| false)
+    }
+
+    /// The same, or nothing once there is a reason to stop.
+    ///
+    /// # Errors
+    /// If the brokers stay silent.
+    pub fn record_unless(&mut self, mut stop: impl FnMut() -> bool) -> Result<Option<Carried>, Error> {
         let deadline = Instant::now() + SILENCE;
-        while self.spans.iter().any(|span| span.next < span.high) {
+        while self.spans.iter().any(|span| span.next < span.high) && !stop() {
             if let Some(carried) = self.follow(POLL) {
                 if self.spans.get(carried.lane as usize).is_some_and(|span| carried.offset < span.high) {
                     return Ok(Some(carried));

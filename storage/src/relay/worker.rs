@@ -39,6 +39,8 @@ pub(super) struct Worker {
     stopping: Receiver<Instant>,
     /// Set once the relay is to stop: what is not published by then waits for the next start.
     deadline: Option<Instant>,
+    /// Each log with the partitions whose facts it holds.
+    logs: Vec<(LogId, Vec<PartitionId>)>,
     published: Published,
     backlog: Backlog,
     gauges: Gauges,
@@ -68,7 +70,8 @@ impl Worker {
             restarts: metrics::counter!("relay_restarts_total"),
         };
         let backlog = Backlog::new(journal.partitions().count());
-        Self { journal, options, encode, stopping, deadline: None, published, backlog, gauges, said: None }
+        let logs = journal.logs().into_iter().map(|log| (log, partitions_of(&*journal, log))).collect();
+        Self { journal, options, encode, stopping, deadline: None, logs, published, backlog, gauges, said: None }
     }
 
     pub(super) fn run(mut self) {
@@ -105,10 +108,7 @@ impl Worker {
             tracing::debug!(%error, "the lag of the relay cannot be counted");
         }
         self.show_waiting();
-        match self.stopping.recv_timeout(pause) {
-            Err(RecvTimeoutError::Timeout) => self.deadline.is_some(),
-            Ok(_) | Err(RecvTimeoutError::Disconnected) => true,
-        }
+        self.deadline.is_some() || !matches!(self.stopping.recv_timeout(pause), Err(RecvTimeoutError::Timeout))
     }
 
     /// The lag while there is no session: measured from what is kept.
@@ -197,10 +197,7 @@ impl Worker {
             session = Session::after(kept, count, self.options.lanes);
             reader = Reader::open(&connection, &topic, |_| Start::At(0))?;
         }
-        while let Some(carried) = reader.record()? {
-            if self.asked_to_stop() {
-                return Ok(None);
-            }
+        while let Some(carried) = reader.record_unless(|| self.asked_to_stop())? {
             let (Some(partition), Some(seq), Some(journal)) = (carried.partition, carried.seq, carried.journal) else { continue };
             if journal != own {
                 return Err(Error::Foreign { topic, found: journal, own: own.to_owned() });
@@ -208,6 +205,9 @@ impl Worker {
             if partition.0 < count {
                 session.read_back(partition, seq);
             }
+        }
+        if self.deadline.is_some() {
+            return Ok(None);
         }
         reader.spans().iter().zip(0..).for_each(|(span, lane)| session.read_through(lane, span.high));
         Ok(Some(session))
@@ -276,7 +276,8 @@ impl Publishing<'_> {
     /// Hands over what became durable. Returns how many events.
     fn read_on(&mut self) -> Result<usize, Error> {
         let mut sent = 0;
-        for log in self.worker.journal.logs() {
+        for index in 0..self.worker.logs.len() {
+            let log = self.worker.logs[index].0;
             if self.room_at.is_none() && self.worker.journal.end(log) > self.session.read(log) {
                 sent += self.read_log(log)?;
             }
@@ -343,17 +344,16 @@ impl Publishing<'_> {
 
     /// P3: writes the position, for the next session and for whoever wants to drop what is published.
     fn keep(&mut self) -> Result<(), Error> {
-        let journal = self.worker.journal.clone();
         let mut rows = Vec::new();
-        for log in journal.logs() {
-            let now = self.session.kept(log, partitions_of(&*journal, log).into_iter());
-            if self.kept.get(&log) != Some(&now) {
-                rows.push(kept_row(log, &now));
-                self.kept.insert(log, now);
+        for (log, partitions) in &self.worker.logs {
+            let now = self.session.kept(*log, partitions.iter().copied());
+            if self.kept.get(log) != Some(&now) {
+                rows.push(kept_row(*log, &now));
+                self.kept.insert(*log, now);
             }
         }
         if !rows.is_empty() {
-            journal.project(&rows)?;
+            self.worker.journal.project(&rows)?;
             self.kept.iter().for_each(|(log, kept)| self.worker.published.reached(*log, kept.commit));
         }
         self.fresh = 0;
@@ -375,8 +375,8 @@ impl Publishing<'_> {
 
     /// Whether everything durable is published, or there is no more time for it.
     fn done(&self) -> bool {
-        let journal = &self.worker.journal;
-        let through = || journal.logs().into_iter().all(|log| self.session.read(log) >= journal.end(log));
+        let Worker { journal, logs, .. } = &*self.worker;
+        let through = || logs.iter().all(|(log, _)| self.session.read(*log) >= journal.end(*log));
         let late = self.worker.deadline.is_some_and(|deadline| Instant::now() >= deadline);
         late || (self.session.on_the_way() == 0 && through())
     }
