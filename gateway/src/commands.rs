@@ -4,6 +4,8 @@ mod config;
 mod export;
 mod healthcheck;
 mod inspect;
+#[cfg(feature = "kafka")]
+mod kafka;
 pub mod verify;
 
 use crate::cli::{Cli, Command, KeyCommand, ServeArgs};
@@ -25,6 +27,8 @@ pub fn run(cli: Cli) -> Outcome {
         Some(Command::Verify(data)) => verify::run(&data.data_dir, json),
         Some(Command::Export(data)) => export::run(&data.data_dir),
         Some(Command::Inspect { what }) => inspect::run(what, json),
+        #[cfg(feature = "kafka")]
+        Some(Command::Kafka { what }) => kafka::run(what, json),
         Some(Command::Config { what }) => config::run(what, json),
         Some(Command::Key { what }) => new_key(what, json),
         Some(Command::Openapi) => {
