@@ -4,6 +4,7 @@
 //! engine down and, once there is space, up again from the journal.
 
 use crate::keys::{self, ApiKeys};
+use crate::publisher::Publisher;
 use crate::sandbox::{Sandbox, SandboxProvider};
 use crate::settings::Settings;
 use crate::{backend, demo, routes, telemetry};
@@ -68,6 +69,8 @@ pub enum Error {
     Journal(String),
     #[error("sandbox: {0}")]
     Sandbox(std::io::Error),
+    #[error("publishing to Kafka: {0}")]
+    Kafka(std::io::Error),
     #[error("metrics: {0}")]
     Metrics(String),
     #[error(transparent)]
@@ -223,6 +226,7 @@ async fn supervise(
             }
             Err(error) => return Err(error.into()),
         };
+        let publisher = Publisher::start(&app.settings.kafka, engine.journal()).map_err(Error::Kafka)?;
         go_live(app, &engine, first).await;
         (first, retry) = (false, Retry::default());
         let mut failed = engine.failed();
@@ -235,6 +239,8 @@ async fn supervise(
                 http.stop(true).await;
                 app.live.store(None);
                 engine.stop().await;
+                // After the engine, so that everything it made durable is published too.
+                publisher.stop(Duration::from_secs(app.settings.kafka.flush_seconds)).await;
                 return Ok(());
             }
             _ = failed.wait_for(Option::is_some) => {}
@@ -245,6 +251,7 @@ async fn supervise(
         app.down.store(Some(Arc::new(reason.clone())));
         app.live.store(None);
         engine.stop().await;
+        publisher.stop(Duration::ZERO).await;
         if let Some(StorageError::Fenced { by }) = error.as_deref() {
             return stay_fenced(app, *by, &mut stopping).await;
         }

@@ -1,13 +1,14 @@
 //! From settings to the journal they name.
 
-use crate::settings::{Backend, Quorum, Scylla, Settings};
+#[cfg(feature = "scylla")]
+pub use cluster::options;
+
+use crate::settings::{Backend, Settings};
 use holdfast_engine::ids::Partitions;
-use holdfast_storage::cql::{Consistency, CqlJournal, Credentials, Options};
 use holdfast_storage::embedded::EmbeddedJournal;
 use holdfast_storage::memory::MemoryJournal;
 use holdfast_storage::{Error, Journal};
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Opens the journal for writing: on a cluster it is taken over from whoever had it.
 ///
@@ -23,7 +24,7 @@ pub fn open(settings: &Settings) -> Result<Arc<dyn Journal>, Error> {
         Backend::Embedded => {
             Arc::new(EmbeddedJournal::open_with_reserve(&settings.data.dir, partitions, settings.data.reserve_bytes())?)
         }
-        Backend::Scylla => Arc::new(CqlJournal::open(&cql(settings)?, partitions)?),
+        Backend::Scylla => cluster::open(settings, partitions)?,
     })
 }
 
@@ -41,43 +42,79 @@ pub fn observe(settings: &Settings) -> Result<Arc<dyn Journal>, Error> {
             let any = Partitions::new(64).ok_or(Error::Stopped)?;
             Ok(Arc::new(EmbeddedJournal::open_with_reserve(dir, any, 0)?))
         }
-        Backend::Scylla => Ok(Arc::new(CqlJournal::observe(&cql(settings)?)?)),
+        Backend::Scylla => cluster::observe(settings),
     }
 }
 
-/// What the settings say about the cluster.
-///
-/// # Errors
-/// If the password file cannot be read.
-pub fn cql(settings: &Settings) -> Result<Options, Error> {
-    let Scylla { nodes, keyspace, replication, local_dc, keyspace_options, consistency, user, password_file, timeout_ms } =
-        settings.scylla.clone();
-    let read = |path: &std::path::Path| {
-        let unreadable = |error| Error::Unreachable(format!("[scylla] password_file {}: {error}", path.display()));
-        std::fs::read_to_string(path).map(|text| text.trim_end().to_owned()).map_err(unreadable)
-    };
-    let credentials = match (user.as_str(), password_file.as_os_str().is_empty()) {
-        ("", _) => None,
-        (_, true) => Some(Credentials { user, password: String::new() }),
-        (_, false) => Some(Credentials { user, password: read(&password_file)? }),
-    };
-    let consistency = match consistency {
-        Quorum::LocalQuorum => Consistency::LocalQuorum,
-        Quorum::Quorum => Consistency::Quorum,
-    };
-    let patience = Duration::from_millis(timeout_ms.max(1));
-    let address = settings.server.listen.clone();
-    let nodes = nodes.0;
-    Ok(Options {
-        nodes,
-        keyspace,
-        replication,
-        local_dc,
-        keyspace_options,
-        consistency,
-        credentials,
-        patience,
-        address,
-        ..Options::default()
-    })
+/// The journal on a cluster.
+#[cfg(feature = "scylla")]
+mod cluster {
+    use crate::settings::{Quorum, Scylla, Settings};
+    use holdfast_engine::ids::Partitions;
+    use holdfast_storage::cql::{Consistency, CqlJournal, Credentials, Options};
+    use holdfast_storage::{Error, Journal};
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    pub(super) fn open(settings: &Settings, partitions: Partitions) -> Result<Arc<dyn Journal>, Error> {
+        Ok(Arc::new(CqlJournal::open(&options(settings)?, partitions)?))
+    }
+
+    pub(super) fn observe(settings: &Settings) -> Result<Arc<dyn Journal>, Error> {
+        Ok(Arc::new(CqlJournal::observe(&options(settings)?)?))
+    }
+
+    /// What the settings say about the cluster.
+    ///
+    /// # Errors
+    /// If the password file cannot be read.
+    pub fn options(settings: &Settings) -> Result<Options, Error> {
+        let Scylla { nodes, keyspace, replication, local_dc, keyspace_options, consistency, user, password_file, timeout_ms } =
+            settings.scylla.clone();
+        let read = |path: &std::path::Path| {
+            let unreadable = |error| Error::Unreachable(format!("[scylla] password_file {}: {error}", path.display()));
+            std::fs::read_to_string(path).map(|text| text.trim_end().to_owned()).map_err(unreadable)
+        };
+        let credentials = match (user.as_str(), password_file.as_os_str().is_empty()) {
+            ("", _) => None,
+            (_, true) => Some(Credentials { user, password: String::new() }),
+            (_, false) => Some(Credentials { user, password: read(&password_file)? }),
+        };
+        let consistency = match consistency {
+            Quorum::LocalQuorum => Consistency::LocalQuorum,
+            Quorum::Quorum => Consistency::Quorum,
+        };
+        let patience = Duration::from_millis(timeout_ms.max(1));
+        let address = settings.server.listen.clone();
+        let nodes = nodes.0;
+        Ok(Options {
+            nodes,
+            keyspace,
+            replication,
+            local_dc,
+            keyspace_options,
+            consistency,
+            credentials,
+            patience,
+            address,
+            ..Options::default()
+        })
+    }
+}
+
+/// A build without it says so.
+#[cfg(not(feature = "scylla"))]
+mod cluster {
+    use crate::settings::Settings;
+    use holdfast_engine::ids::Partitions;
+    use holdfast_storage::{Error, Journal};
+    use std::sync::Arc;
+
+    pub(super) fn open(settings: &Settings, _: Partitions) -> Result<Arc<dyn Journal>, Error> {
+        observe(settings)
+    }
+
+    pub(super) fn observe(_: &Settings) -> Result<Arc<dyn Journal>, Error> {
+        Err(Error::Incompatible("this build has no journal on a cluster: build it with the feature `scylla`".to_owned()))
+    }
 }

@@ -43,6 +43,15 @@ pub enum Command {
         #[command(subcommand)]
         what: Inspect,
     },
+    /// Compare the Kafka topic with the journal, or follow it.
+    #[cfg(feature = "kafka")]
+    #[command(
+        after_help = "Example:\n  holdfast kafka verify --data-dir data\n  HOLDFAST__KAFKA__BROKERS=127.0.0.1:9092 holdfast kafka tail --type order.paid"
+    )]
+    Kafka {
+        #[command(subcommand)]
+        what: KafkaCommand,
+    },
     /// Check settings, or show each with its origin.
     #[command(
         after_help = "Example:\n  holdfast config check --config holdfast.toml\n  HOLDFAST__ENGINE__SHARDS=2 holdfast config explain"
@@ -52,6 +61,7 @@ pub enum Command {
         what: ConfigCommand,
     },
     /// Print what the journal needs of a cluster.
+    #[cfg(feature = "scylla")]
     #[command(after_help = "Example:\n  holdfast schema cql --config holdfast.toml | cqlsh")]
     Schema {
         #[command(subcommand)]
@@ -116,6 +126,7 @@ pub struct DataArgs {
     pub config: Option<PathBuf>,
 }
 
+#[cfg(feature = "scylla")]
 #[derive(Debug, Subcommand)]
 pub enum SchemaCommand {
     /// The CQL of keyspace and tables, for whoever may run it.
@@ -144,6 +155,54 @@ pub enum Inspect {
         #[command(flatten)]
         data: DataArgs,
     },
+}
+
+#[cfg(feature = "kafka")]
+#[derive(Debug, Subcommand)]
+pub enum KafkaCommand {
+    /// Compare every record of the topic with the journal of a server that is not running. Exit code 1 if anything is
+    /// missing, invented or out of order.
+    Verify(KafkaVerifyArgs),
+    /// Print events as they are published.
+    Tail(KafkaTailArgs),
+}
+
+#[cfg(feature = "kafka")]
+#[derive(Clone, Debug, Args)]
+pub struct KafkaVerifyArgs {
+    /// The data directory of a server that is not running; that of the settings if left out.
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Settings file, for [kafka].
+    #[arg(long, value_name = "FILE", env = "HOLDFAST_CONFIG")]
+    pub config: Option<PathBuf>,
+}
+
+#[cfg(feature = "kafka")]
+#[derive(Clone, Debug, Args)]
+pub struct KafkaTailArgs {
+    /// Events of this type only, for example order.paid.
+    #[arg(long = "type", value_name = "TYPE")]
+    pub event_type: Option<String>,
+    /// Events of this order or SKU only.
+    #[arg(long, value_name = "ID")]
+    pub subject: Option<String>,
+    /// Where to begin.
+    #[arg(long, value_enum, default_value = "end")]
+    pub from: From,
+    /// Stop after so many events.
+    #[arg(long, value_name = "N")]
+    pub count: Option<u64>,
+    /// Settings file, for [kafka].
+    #[arg(long, value_name = "FILE", env = "HOLDFAST_CONFIG")]
+    pub config: Option<PathBuf>,
+}
+
+#[cfg(feature = "kafka")]
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub enum From {
+    Beginning,
+    End,
 }
 
 #[derive(Debug, Subcommand)]

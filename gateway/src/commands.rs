@@ -4,13 +4,19 @@ mod config;
 mod export;
 mod healthcheck;
 mod inspect;
+#[cfg(feature = "kafka")]
+mod kafka;
 pub mod verify;
 
-use crate::cli::{Cli, Command, DataArgs, KeyCommand, SchemaCommand, ServeArgs};
+#[cfg(feature = "scylla")]
+use crate::cli::SchemaCommand;
+use crate::cli::{Cli, Command, DataArgs, KeyCommand, ServeArgs};
 use crate::settings::{self, Settings};
 use crate::{app, backend, keys, openapi, telemetry};
 use clap::CommandFactory;
-use holdfast_storage::{Journal, cql};
+use holdfast_storage::Journal;
+#[cfg(feature = "scylla")]
+use holdfast_storage::cql;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -27,7 +33,10 @@ pub fn run(cli: Cli) -> Outcome {
         Some(Command::Verify(data)) => verify::run(&data, json),
         Some(Command::Export(data)) => export::run(&data),
         Some(Command::Inspect { what }) => inspect::run(what, json),
+        #[cfg(feature = "kafka")]
+        Some(Command::Kafka { what }) => kafka::run(what, json),
         Some(Command::Config { what }) => config::run(what, json),
+        #[cfg(feature = "scylla")]
         Some(Command::Schema { what: SchemaCommand::Cql { config } }) => schema(config.as_deref(), json),
         Some(Command::Key { what }) => new_key(what, json),
         Some(Command::Openapi) => {
@@ -67,9 +76,10 @@ fn observe(data: &DataArgs) -> Result<Arc<dyn Journal>, Box<dyn std::error::Erro
     Ok(backend::observe(&settings_of(data)?)?)
 }
 
+#[cfg(feature = "scylla")]
 fn schema(config: Option<&Path>, json: bool) -> Outcome {
     let settings = settings::load(config, std::env::vars())?.settings;
-    let options = backend::cql(&settings)?;
+    let options = backend::options(&settings)?;
     match json {
         true => println!("{}", serde_json::json!({"statements": cql::schema::statements(&options)})),
         false => print!("{}", cql::schema::cql(&options)),

@@ -8,13 +8,17 @@ use holdfast_engine::event::{
     Allocation, ArchiveFact, Event, KeyFact, Kind, Level, OrderFact, OrderRecord, Record, RefundReason, ReleaseCause, Shortage,
     SkuHold, StockFact,
 };
-use holdfast_engine::ids::{OrderId, PartitionId};
+use holdfast_engine::ids::{OrderId, PartitionId, Seq};
 use holdfast_storage::{Error, Journal, LogId, LogSeq};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::ControlFlow;
 use std::str::FromStr;
+
+/// Begins every type of an event.
+pub const TYPE_PREFIX: &str = "holdfast.";
 
 /// How far a reader has read one log: events of the commit up to and with number `index`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -129,19 +133,48 @@ fn read_log(
 impl Published {
     /// The event in the structured JSON form of CloudEvents 1.0.
     pub fn cloud_event(&self) -> Value {
-        let Described { name, subject, data } = describe(&self.record.event);
-        json!({
-            "specversion": "1.0",
-            "id": format!("{}-{}", self.partition.0, self.record.seq),
-            "source": "/holdfast",
-            "type": format!("holdfast.{name}"),
-            "subject": subject,
-            "time": Rfc3339(self.record.at),
-            "datacontenttype": "application/json",
-            "partition": self.partition.0,
-            "sequence": self.record.seq,
-            "data": data,
-        })
+        json!(CloudEvent::of(self.partition, &self.record))
+    }
+}
+
+/// An event in the structured JSON form of CloudEvents 1.0, wherever it is sent.
+#[derive(Clone, Debug, Serialize)]
+pub struct CloudEvent {
+    specversion: &'static str,
+    /// The same in every copy of the event.
+    pub id: String,
+    source: &'static str,
+    #[serde(rename = "type")]
+    pub event_type: String,
+    /// Order id or SKU.
+    pub subject: String,
+    time: Rfc3339,
+    datacontenttype: &'static str,
+    partition: u16,
+    sequence: Seq,
+    data: Map<String, Value>,
+}
+
+impl CloudEvent {
+    pub fn of(partition: PartitionId, record: &Record) -> Self {
+        let Described { name, subject, data } = describe(&record.event);
+        Self {
+            specversion: "1.0",
+            id: format!("{}-{}", partition.0, record.seq),
+            source: "/holdfast",
+            event_type: format!("{TYPE_PREFIX}{name}"),
+            subject,
+            time: Rfc3339(record.at),
+            datacontenttype: "application/json",
+            partition: partition.0,
+            sequence: record.seq,
+            data,
+        }
+    }
+
+    pub fn bytes(&self) -> Vec<u8> {
+        // Strings, numbers and maps of them: there is no way for this to fail.
+        serde_json::to_vec(self).unwrap_or_default()
     }
 }
 

@@ -10,10 +10,13 @@ pub mod commands;
 pub mod demo;
 pub mod dto;
 pub mod events;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 pub mod keys;
 pub mod openapi;
 pub mod problem;
 pub mod progress;
+pub mod publisher;
 pub mod reply;
 pub mod request;
 pub mod routes;

@@ -21,6 +21,7 @@ pub struct Settings {
     pub engine: Engine,
     pub payments: Payments,
     pub sandbox: Sandbox,
+    pub kafka: Kafka,
     pub auth: Auth,
     pub log: Log,
 }
@@ -136,6 +137,43 @@ pub struct Sandbox {
     pub replay_window_seconds: u64,
 }
 
+/// Publishing to Kafka.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Kafka {
+    pub enabled: bool,
+    pub brokers: String,
+    pub topic_prefix: String,
+    pub topic_partitions: u16,
+    pub replication: u16,
+    pub queue_events: u32,
+    pub flush_seconds: u64,
+    pub security: KafkaSecurity,
+}
+
+/// How brokers and server know each other. Empty: not used.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct KafkaSecurity {
+    pub protocol: KafkaProtocol,
+    pub ca_file: String,
+    pub certificate_file: String,
+    pub key_file: String,
+    pub mechanism: String,
+    pub user: String,
+    pub password_file: String,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum KafkaProtocol {
+    #[default]
+    Plaintext,
+    Ssl,
+    SaslPlaintext,
+    SaslSsl,
+}
+
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Auth {
@@ -228,6 +266,21 @@ impl Default for Payments {
 impl Default for Sandbox {
     fn default() -> Self {
         Self { enabled: true, public_url: String::new(), replay_window_seconds: 300 }
+    }
+}
+
+impl Default for Kafka {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            brokers: "127.0.0.1:9092".to_owned(),
+            topic_prefix: "holdfast".to_owned(),
+            topic_partitions: 8,
+            replication: 1,
+            queue_events: 50_000,
+            flush_seconds: 10,
+            security: KafkaSecurity::default(),
+        }
     }
 }
 
@@ -330,23 +383,32 @@ fn line_of(text: &str, offset: usize) -> usize {
 /// Puts one variable into the table. The text is taken as TOML where it is that, else as a string.
 fn overlay(table: &mut Table, name: &str, text: &str) -> Result<String, Error> {
     let path = name[PREFIX.len()..].to_ascii_lowercase();
-    let Some((section, key)) = path.split_once("__") else {
+    let keys: Vec<&str> = path.split("__").collect();
+    if keys.len() < 2 {
         return Err(Error::Variable { name: name.to_owned(), message: "names no key".to_owned() });
-    };
+    }
     let parsed = format!("value = {text}").parse::<Table>().ok().and_then(|mut table| table.remove("value"));
     let value = parsed.unwrap_or_else(|| Value::String(text.to_owned()));
-    let mut alone = Table::new();
-    alone.insert(key.to_owned(), value.clone());
     let mut probe = Table::new();
-    probe.insert(section.to_owned(), Value::Table(alone));
+    put(&mut probe, &keys, value.clone());
     if let Err(error) = Settings::deserialize(Value::Table(probe)) {
         return Err(Error::Variable { name: name.to_owned(), message: error.message().to_owned() });
     }
-    let entry = table.entry(section.to_owned()).or_insert_with(|| Value::Table(Table::new()));
-    if let Value::Table(section) = entry {
-        section.insert(key.to_owned(), value);
+    put(table, &keys, value);
+    Ok(keys.join("."))
+}
+
+/// Sets the value under a path of sections and a key.
+fn put(table: &mut Table, path: &[&str], value: Value) {
+    match path {
+        [] => {}
+        [key] => drop(table.insert((*key).to_owned(), value)),
+        [section, rest @ ..] => {
+            if let Value::Table(section) = table.entry(*section).or_insert_with(|| Value::Table(Table::new())) {
+                put(section, rest, value);
+            }
+        }
     }
-    Ok(format!("{section}.{key}"))
 }
 
 fn check(settings: &Settings) -> Result<(), Error> {
@@ -371,6 +433,7 @@ fn check(settings: &Settings) -> Result<(), Error> {
     if settings.engine.credits == 0 {
         return refuse("engine.credits", "must be at least 1");
     }
+    check_kafka(&settings.kafka)?;
     let seconds = [settings.payments.pin_seconds, settings.payments.unknown_max_seconds, settings.payments.decline_grace_seconds];
     if seconds.iter().any(|seconds| *seconds > 30 * limits::MAX_TTL_MS / 1000) {
         return refuse("payments", "no time may be longer than 30 days");
@@ -378,19 +441,49 @@ fn check(settings: &Settings) -> Result<(), Error> {
     Ok(())
 }
 
+fn check_kafka(kafka: &Kafka) -> Result<(), Error> {
+    let refuse = |key: &'static str, message: &str| Err(Error::Value { key, message: message.to_owned() });
+    let name = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    if !(1..=200).contains(&kafka.topic_prefix.len()) || !kafka.topic_prefix.chars().all(name) {
+        return refuse("kafka.topic_prefix", "must be 1 to 200 letters, digits, dots, underscores or dashes");
+    }
+    if !(1..=4096).contains(&kafka.topic_partitions) {
+        return refuse("kafka.topic_partitions", "must be 1 to 4096");
+    }
+    if !(1..=16).contains(&kafka.replication) {
+        return refuse("kafka.replication", "must be 1 to 16");
+    }
+    if !(1..=10_000_000).contains(&kafka.queue_events) {
+        return refuse("kafka.queue_events", "must be 1 to 10000000");
+    }
+    if kafka.enabled && !cfg!(feature = "kafka") {
+        return refuse("kafka.enabled", "this binary was built without the feature kafka");
+    }
+    if kafka.security.protocol != KafkaProtocol::Plaintext && !cfg!(feature = "kafka-tls") {
+        return refuse("kafka.security.protocol", "this binary was built without the feature kafka-tls");
+    }
+    Ok(())
+}
+
 /// Every key with its value and where it came from, in the order of the sections.
 pub fn explain(loaded: &Loaded) -> Vec<(String, String, String)> {
-    let Ok(Value::Table(sections)) = Value::try_from(&loaded.settings) else { return Vec::new() };
     let mut lines = Vec::new();
-    for (section, keys) in &sections {
-        let Value::Table(keys) = keys else { continue };
-        for (key, value) in keys {
-            let name = format!("{section}.{key}");
-            let origin = loaded.origins.get(&name).cloned().unwrap_or_else(|| "default".to_owned());
-            lines.push((name, value.to_string(), origin));
-        }
+    if let Ok(Value::Table(sections)) = Value::try_from(&loaded.settings) {
+        explain_section("", &sections, loaded, &mut lines);
     }
     lines
+}
+
+fn explain_section(path: &str, keys: &Table, loaded: &Loaded, lines: &mut Vec<(String, String, String)>) {
+    for (key, value) in keys {
+        let name = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+        if let Value::Table(keys) = value {
+            explain_section(&name, keys, loaded, lines);
+            continue;
+        }
+        let origin = loaded.origins.get(&name).cloned().unwrap_or_else(|| "default".to_owned());
+        lines.push((name, value.to_string(), origin));
+    }
 }
 
 #[cfg(test)]
@@ -423,6 +516,21 @@ mod tests {
     fn an_unknown_variable_is_refused_by_name() {
         let error = with("", &[("HOLDFAST__ENGINE__SHARTS", "3")]).unwrap_err().to_string();
         assert!(error.contains("HOLDFAST__ENGINE__SHARTS"), "{error}");
+    }
+
+    #[test]
+    fn a_variable_reaches_a_section_inside_a_section() {
+        let loaded = with("[kafka]\nenabled = false\n", &[("HOLDFAST__KAFKA__SECURITY__USER", "clerk")]).unwrap();
+        assert_eq!(loaded.settings.kafka.security.user, "clerk");
+        let rows = explain(&loaded);
+        let row = rows.iter().find(|row| row.0 == "kafka.security.user").unwrap();
+        assert_eq!(row.2, "HOLDFAST__KAFKA__SECURITY__USER");
+    }
+
+    #[test]
+    fn brokers_in_a_variable_are_a_list_with_commas() {
+        let loaded = with("", &[("HOLDFAST__KAFKA__BROKERS", "127.0.0.1:9092,127.0.0.2:9092")]).unwrap();
+        assert_eq!(loaded.settings.kafka.brokers, "127.0.0.1:9092,127.0.0.2:9092");
     }
 
     #[test]

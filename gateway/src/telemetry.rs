@@ -43,6 +43,10 @@ fn describe() {
     gauge!("shard_depth", "Requests a shard has in hand");
     counter!("shard_rebuilds_total", "Shards rebuilt after a panic");
     counter!("alarms_total", "Things that must be impossible and were seen");
+    gauge!("relay_lag_events", "Durable events that are not published to Kafka yet");
+    gauge!("relay_lag_seconds", "Age of the oldest durable event that is not published to Kafka yet, 0 if there is none");
+    counter!("relay_published_total", "Events that Kafka acknowledged");
+    counter!("relay_restarts_total", "Times publishing to Kafka started over after a failure");
     counter!("orders_total", "Answers to POST /v1/orders by outcome");
     histogram!("http_order_seconds", "POST /v1/orders from its parsed body to its answer");
     counter!("problems_total", "Problem documents sent, by code");

@@ -2,8 +2,10 @@
 //!
 //! [`journal`] is the contract, [`memory`], [`embedded`] and `cql` keep it, [`fencing`] says
 //! who may append where many processes can, [`group_commit`] turns the batches of all shards
-//! into one sync at a time, [`recovery`] folds a journal back into partitions, [`projection`] keeps what left memory.
+//! into one sync at a time, [`recovery`] folds a journal back into partitions, [`projection`] keeps what left memory,
+//! `relay` publishes every fact to Kafka.
 
+mod background;
 #[cfg(any(test, feature = "test-util"))]
 pub mod conformance;
 #[cfg(feature = "scylla")]
@@ -15,5 +17,7 @@ pub mod journal;
 pub mod memory;
 pub mod projection;
 pub mod recovery;
+#[cfg(feature = "kafka")]
+pub mod relay;
 
 pub use journal::{Error, Journal, LogId, LogSeq, Row, Snapshot, Table};

@@ -1,5 +1,8 @@
 //! The suites of Holdfast that need more than one crate. [`simulation`] runs the whole engine in one thread, from a seed.
 
+pub mod brokers;
+pub mod buyers;
+pub mod relay_torture;
 pub mod server;
 pub mod simulation;
 pub mod torture;

@@ -237,12 +237,14 @@ impl Server {
         looked.unwrap_or_else(|| Err(format!("the server is not ready after {patience:?}")))
     }
 
-    /// Runs another command of the binary and returns its exit status and standard output.
+    /// Runs another command of the binary, with the variables of this server, and returns its exit status and standard output.
     ///
     /// # Panics
     /// If it cannot be run.
     pub fn run(&self, args: &[&str]) -> (ExitStatus, String) {
-        let output = or_panic(Command::new(&self.binary).args(args).envs(self.own_names()).output(), "running the binary");
+        let mut command = Command::new(&self.binary);
+        let output = command.args(args).envs(self.own_names()).envs(self.options.env.iter().cloned()).output();
+        let output = or_panic(output, "running the binary");
         (output.status, String::from_utf8_lossy(&output.stdout).into_owned())
     }
 

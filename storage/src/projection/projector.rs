@@ -5,6 +5,7 @@
 //! start, and the log is still there.
 
 use super::movements::{self, Movement};
+use crate::background;
 use crate::journal::{Error, Journal, LogId, LogSeq, Row, Table};
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use holdfast_engine::codec;
@@ -125,15 +126,6 @@ impl Projector {
     }
 }
 
-/// Lowers the priority of this thread: under full load projections fall behind rather than slow orders down, and catch
-/// up when there is time. Without the right to do so it only costs speed.
-fn yield_to_the_hot_path() {
-    let lowered = rustix::process::setpriority_process(Some(rustix::thread::gettid()), 19);
-    if let Err(error) = lowered {
-        tracing::debug!(%error, "the projector keeps its priority");
-    }
-}
-
 struct Worker {
     journal: Arc<dyn Journal>,
     options: Options,
@@ -159,7 +151,7 @@ impl Worker {
     }
 
     fn run(mut self) {
-        yield_to_the_hot_path();
+        background::yield_to_the_hot_path();
         let logs = self.journal.logs();
         let tails: Result<Vec<Tail>, Error> = logs.into_iter().map(|log| Tail::load(&*self.journal, log)).collect();
         let worked = tails.and_then(|mut tails| self.work(&mut tails));

@@ -7,7 +7,7 @@ mod requests;
 use crate::client::Api;
 use crate::raw;
 use crate::shop::{audited, order, place, put};
-use holdfast_tests::server::{Options, Server};
+use holdfast_tests::server::{Options, Server, on_cluster};
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
@@ -80,7 +80,9 @@ fn bombard(server: &Server, numbers: std::ops::Range<u64>) -> Tally {
 
 #[test]
 fn malformed_requests_give_no_5xx_no_hang_and_no_growth() {
-    let count = std::env::var("HOLDFAST_MALFORMED").ok().and_then(|count| count.parse().ok()).unwrap_or(60_000);
+    // On a cluster more threads have an allocator to warm up.
+    let usual = if on_cluster() { 240_000 } else { 60_000 };
+    let count = std::env::var("HOLDFAST_MALFORMED").ok().and_then(|count| count.parse().ok()).unwrap_or(usual);
     let server = Server::start(Options::new());
     // Long enough for the allocator of every thread to have its room: what grows after that grows for ever.
     let warm_up = bombard(&server, 0..count);

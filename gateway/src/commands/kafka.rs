@@ -1,0 +1,85 @@
+//! `holdfast kafka`: compares the topic with the journal, or follows it.
+
+mod compare;
+mod tail;
+
+use super::Outcome;
+use crate::backend;
+use crate::cli::{KafkaCommand, KafkaVerifyArgs};
+use crate::kafka;
+use crate::settings::{self, Backend, Settings};
+use compare::{Comparison, Tally};
+use holdfast_engine::codec;
+use holdfast_storage::relay::reader::{Reader, Start};
+use holdfast_storage::relay::{self, topic_name};
+use holdfast_storage::{Error, Journal};
+use serde_json::json;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::process::ExitCode;
+
+pub(super) fn run(what: KafkaCommand, as_json: bool) -> Outcome {
+    match what {
+        KafkaCommand::Verify(args) => verify_topic(&args, as_json),
+        KafkaCommand::Tail(args) => tail::run(&args, as_json),
+    }
+}
+
+fn load(config: Option<&Path>) -> Result<Settings, settings::Error> {
+    Ok(settings::load(config, std::env::vars())?.settings)
+}
+
+fn verify_topic(args: &KafkaVerifyArgs, as_json: bool) -> Outcome {
+    let mut settings = load(args.config.as_deref())?;
+    if let Some(dir) = &args.data_dir {
+        settings.data.dir.clone_from(dir);
+        settings.journal.backend = Backend::Embedded;
+    }
+    let journal = backend::observe(&settings)?;
+    let mut comparison = facts(&*journal)?;
+    let mut reader =
+        Reader::open(&kafka::connection(&settings.kafka)?, &topic_name(&settings.kafka.topic_prefix), |_| Start::At(0))?;
+    let own = relay::journal_id(&*journal)?;
+    while let Some(carried) = reader.record()? {
+        comparison.see(&carried, own.as_deref());
+    }
+    let positions = relay::positions(&*journal)?;
+    let lanes = reader.spans().len().max(1);
+    let tally = comparison.finish(|partition| {
+        let cut = reader.spans().get(usize::from(partition.0) % lanes).is_some_and(|span| span.low > 0);
+        cut.then(|| positions.get(&partition).copied().unwrap_or(0))
+    });
+    print(&tally, as_json);
+    Ok(if tally.clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What the topic must carry.
+fn facts(journal: &dyn Journal) -> Result<Comparison, Error> {
+    let mut comparison = Comparison::default();
+    for log in journal.logs() {
+        journal.read(log, 0, &mut |_, frame| {
+            for entry in codec::read_frame(frame)? {
+                let entry = entry?;
+                comparison.expect(entry.partition, entry.seq, &kafka::encode(entry.partition, &entry.decode()?));
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+    }
+    Ok(comparison)
+}
+
+fn print(tally: &Tally, as_json: bool) {
+    let Tally { events, records, missing, invented, out_of_order, duplicates, expired, first } = tally;
+    if as_json {
+        let shown = json!({"ok": tally.clean(), "events": events, "records": records, "missing": missing, "invented": invented,
+            "out_of_order": out_of_order, "duplicates": duplicates, "expired": expired, "first": first});
+        return println!("{shown}");
+    }
+    let expired = if *expired == 0 { String::new() } else { format!(" expired={expired}") };
+    println!(
+        "events={events} records={records} missing={missing} invented={invented} out_of_order={out_of_order} duplicates={duplicates}{expired}"
+    );
+    if let Some(first) = first {
+        println!("first: {first}");
+    }
+}

@@ -1,0 +1,229 @@
+//! The relay: publishes every fact of a journal to Kafka, in order, for ever.
+//!
+//! One thread follows all logs of a journal and produces what is durable. Invariants: what it publishes of a partition is
+//! the dense sequence of that partition, so that `sequence <= last → drop` gives every consumer each fact exactly once,
+//! in order; nothing in here can slow an order down or fail it, and with Kafka away facts wait in the journal.
+//!
+//! [`cursor`] is algorithm P without IO, `worker` the thread, `broker` the producer, `topic` creates and checks the topic,
+//! [`reader`] reads it back.
+
+mod backlog;
+mod broker;
+pub mod cursor;
+pub mod reader;
+mod topic;
+mod worker;
+
+use crate::journal::{self, Journal, LogId, LogSeq, Row, Table};
+use crossbeam::channel::{Sender, bounded};
+use cursor::Kept;
+pub use cursor::Lane;
+use holdfast_engine::codec;
+use holdfast_engine::event::Record;
+use holdfast_engine::ids::{PartitionId, Seq};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// Headers of a record.
+pub mod header {
+    /// The format of the value.
+    pub const CONTENT_TYPE: &str = "content-type";
+    /// Partition of Holdfast, in decimal.
+    pub const PARTITION: &str = "hf-partition";
+    /// Sequence in that partition, in decimal: 1, 2, 3, … without a gap.
+    pub const SEQUENCE: &str = "hf-seq";
+    /// Id of the event, the same in every copy of it.
+    pub const ID: &str = "hf-id";
+    /// Which journal the event is of.
+    pub const JOURNAL: &str = "hf-journal";
+    /// Type of the event, so that a consumer can pass over it without parsing.
+    pub const TYPE: &str = "ce-type";
+}
+
+/// What the value of a record is.
+pub const CONTENT_TYPE: &str = "application/cloudevents+json";
+
+/// The topic of all events under a prefix.
+pub fn topic_name(prefix: &str) -> String {
+    format!("{prefix}.events.v1")
+}
+
+/// Where the brokers are and how to talk to them.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    /// `host:port`, separated by commas.
+    pub brokers: String,
+    /// Further properties of the client, security above all.
+    pub properties: Vec<(String, String)>,
+}
+
+/// Knobs of the relay.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub connection: Connection,
+    pub topic: String,
+    /// Partitions of the topic; fixed when it is created.
+    pub lanes: Lane,
+    /// Copies of each partition of the topic. From three on, two must have a record before it counts.
+    pub replication: i32,
+    /// Events handed to the client and not yet acknowledged. More ride out longer pauses, and cost memory.
+    pub queue_events: usize,
+}
+
+/// An event as consumers see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Encoded {
+    pub id: String,
+    /// Order id or SKU.
+    pub key: String,
+    pub event_type: String,
+    pub body: Vec<u8>,
+}
+
+/// How an event is written. Called on the thread of the relay.
+pub type Encode = Arc<dyn Fn(PartitionId, &Record) -> Encoded + Send + Sync>;
+
+/// Why nothing is published. Says what to do where somebody has to do something; the relay itself tries again.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Journal(#[from] journal::Error),
+    #[error("Kafka at {brokers} does not answer: {reason}")]
+    Unreachable { brokers: String, reason: String },
+    #[error("the Kafka client cannot be set up: {0}")]
+    Client(String),
+    #[error("the topic {topic} {problem}")]
+    Topic { topic: String, problem: String },
+    #[error(
+        "the topic {topic} carries events of another journal ({found}, this one is {own}): \
+         set another kafka.topic_prefix, or delete the topic if nobody needs it"
+    )]
+    Foreign { topic: String, found: String, own: String },
+    #[error(
+        "the topic has event {published} of partition {partition}, the journal ends at {journal}: was it restored from an older \
+         copy? Consumers have seen facts that are gone. Publish to a new topic: set another kafka.topic_prefix"
+    )]
+    Ahead { partition: u16, published: Seq, journal: Seq },
+    #[error(
+        "the journal has no event {expected} of partition {partition} any more, it goes on with {found}: the topic cannot be filled"
+    )]
+    Gap { partition: u16, expected: Seq, found: Seq },
+    #[error("publishing failed: {0}")]
+    Produce(String),
+    #[error(transparent)]
+    Unknown(#[from] cursor::Unknown),
+}
+
+/// The running relay.
+pub struct Relay {
+    stop: Sender<Instant>,
+    thread: JoinHandle<()>,
+    published: Published,
+}
+
+impl Relay {
+    /// Starts the thread. Needs no broker to be there.
+    ///
+    /// # Errors
+    /// If the thread cannot be started.
+    pub fn start(journal: Arc<dyn Journal>, options: Options, encode: Encode) -> std::io::Result<Self> {
+        let (stop, stopping) = bounded(1);
+        let published = Published::of(&*journal);
+        let worker = worker::Worker::new(journal, options, encode, stopping, published.clone());
+        let thread = std::thread::Builder::new().name("relay".to_owned()).spawn(move || worker.run())?;
+        Ok(Self { stop, thread, published })
+    }
+
+    /// The commit up to which everything of a log is published, and known to be after any crash: what lies before it is no
+    /// longer needed here.
+    pub fn published(&self, log: LogId) -> LogSeq {
+        self.published.of_log(log)
+    }
+
+    /// Publishes what is durable by now, keeps the position and ends the thread. Gives up on the rest after `patience`: it
+    /// is published after the next start. Blocks.
+    pub fn stop(self, patience: Duration) {
+        // If the thread is gone there is nothing left to stop.
+        self.stop.send(Instant::now() + patience).unwrap_or_default();
+        self.thread.join().unwrap_or_default();
+    }
+}
+
+/// Positions that are safe in the journal.
+#[derive(Clone, Debug)]
+struct Published(Arc<BTreeMap<LogId, AtomicU64>>);
+
+impl Published {
+    fn of(journal: &dyn Journal) -> Self {
+        Self(Arc::new(journal.logs().into_iter().map(|log| (log, AtomicU64::new(0))).collect()))
+    }
+
+    fn of_log(&self, log: LogId) -> LogSeq {
+        self.0.get(&log).map_or(0, |commit| commit.load(Ordering::SeqCst))
+    }
+
+    fn reached(&self, log: LogId, commit: LogSeq) {
+        if let Some(published) = self.0.get(&log) {
+            published.store(commit, Ordering::SeqCst);
+        }
+    }
+}
+
+/// Row of [`Table::Meta`] with the position in a log.
+fn kept_key(log: LogId) -> Vec<u8> {
+    [b"relay-", log.0.to_be_bytes().as_slice()].concat()
+}
+
+/// The last event of each partition that is known to be published.
+///
+/// # Errors
+/// If the journal cannot be read.
+pub fn positions(journal: &dyn Journal) -> Result<BTreeMap<PartitionId, Seq>, journal::Error> {
+    let kept = load_kept(journal)?;
+    Ok(kept.into_values().flat_map(|kept| kept.published).map(|(partition, seq)| (PartitionId(partition), seq)).collect())
+}
+
+/// Row of [`Table::Meta`] with the name of the journal.
+const JOURNAL_ID: &[u8] = b"relay-journal";
+
+fn load_kept(journal: &dyn Journal) -> Result<BTreeMap<LogId, Kept>, journal::Error> {
+    let load = |log| {
+        let row = journal.get(Table::Meta, &kept_key(log))?;
+        let kept = row.map(|row| codec::decode(&row)).transpose()?;
+        Ok((log, kept.unwrap_or_default()))
+    };
+    journal.logs().into_iter().map(load).collect()
+}
+
+fn kept_row(log: LogId, kept: &Kept) -> Row {
+    Row { table: Table::Meta, key: kept_key(log), value: codec::encode(kept), version: kept.version() }
+}
+
+/// The name of this journal in the headers of its events, if anything of it was ever published.
+///
+/// # Errors
+/// If the journal cannot be read.
+pub fn journal_id(journal: &dyn Journal) -> Result<Option<String>, journal::Error> {
+    let row = journal.get(Table::Meta, JOURNAL_ID)?;
+    Ok(row.map(|row| codec::decode(&row)).transpose()?)
+}
+
+/// The same, given now if it has none. Two journals must never share a topic, and this is how that shows.
+fn own_journal_id(journal: &dyn Journal) -> Result<String, journal::Error> {
+    if let Some(id) = journal_id(journal)? {
+        return Ok(id);
+    }
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).map_err(|error| journal::Error::Failed(error.to_string()))?;
+    let id = format!("{:016x}", u64::from_be_bytes(bytes));
+    journal.project(&[Row { table: Table::Meta, key: JOURNAL_ID.to_vec(), value: codec::encode(&id), version: 1 }])?;
+    Ok(id)
+}
+
+/// The partitions whose facts a log holds.
+fn partitions_of(journal: &dyn Journal, log: LogId) -> Vec<PartitionId> {
+    journal.partitions().all().filter(|partition| journal.log_of(*partition) == log).collect()
+}

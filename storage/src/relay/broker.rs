@@ -1,0 +1,183 @@
+//! The client of the brokers: how it is set up, and the producer that says what landed.
+//!
+//! Invariants: the producer is idempotent and never gives a message up by itself, so what it acknowledges of a lane is in
+//! the order it was sent, without a gap; of every message handed over it says exactly once what became of it.
+
+use super::cursor::Lane;
+use super::{CONTENT_TYPE, Connection, Encoded, Error, Options, header};
+use crossbeam::channel::{Receiver, Sender, unbounded};
+use holdfast_engine::ids::{PartitionId, Seq};
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::consumer::ConsumerContext;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Header, Message, OwnedHeaders};
+use rdkafka::producer::{BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer};
+use rdkafka::{ClientContext, producer::NoCustomPartitioner};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Bytes of one message. More than the largest event that was ever seen, less than what a broker chokes on.
+pub(super) const MAX_MESSAGE_BYTES: usize = 8 * 1024 * 1024;
+
+/// What all clients have in common.
+pub(super) fn config(connection: &Connection) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config
+        .set("bootstrap.servers", &connection.brokers)
+        .set("client.id", "holdfast")
+        .set("socket.timeout.ms", "10000")
+        .set("socket.connection.setup.timeout.ms", "5000")
+        // A broker that comes back is found within this.
+        .set("reconnect.backoff.max.ms", "1000");
+    for (name, value) in &connection.properties {
+        config.set(name, value);
+    }
+    config
+}
+
+pub(super) fn client_error(error: &KafkaError) -> Error {
+    Error::Client(error.to_string())
+}
+
+/// The log of the client library tells of every lost connection; what an operator has to know is said once, elsewhere.
+fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
+    match level {
+        RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
+            tracing::warn!(facility, "kafka client: {message}");
+        }
+        RDKafkaLogLevel::Error
+        | RDKafkaLogLevel::Warning
+        | RDKafkaLogLevel::Notice
+        | RDKafkaLogLevel::Info
+        | RDKafkaLogLevel::Debug => tracing::debug!(facility, "kafka client: {message}"),
+    }
+}
+
+/// For clients whose calls say themselves what went wrong.
+pub(super) struct Quiet;
+
+impl ClientContext for Quiet {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(%error, reason, "kafka client");
+    }
+}
+
+impl ConsumerContext for Quiet {}
+
+/// What became of a message: its offset, or why it is not in the topic.
+#[derive(Debug)]
+pub(super) struct Landed {
+    pub(super) lane: Lane,
+    pub(super) number: u64,
+    pub(super) offset: Result<i64, String>,
+}
+
+/// Called by the client on a thread of its own.
+struct Reports {
+    landed: Sender<Landed>,
+    away: AtomicBool,
+}
+
+impl ClientContext for Reports {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(%error, reason, "kafka client");
+        let down = error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown);
+        if down && !self.away.swap(true, Ordering::Relaxed) {
+            tracing::warn!("no Kafka broker can be reached: orders go on, their events wait in the journal");
+        }
+    }
+}
+
+impl ProducerContext for Reports {
+    type DeliveryOpaque = usize;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, number: usize) {
+        let (lane, offset) = match result {
+            Ok(message) => (message.partition(), Ok(message.offset())),
+            Err((error, message)) => (message.partition(), Err(error.to_string())),
+        };
+        if offset.is_ok() && self.away.load(Ordering::Relaxed) && self.away.swap(false, Ordering::Relaxed) {
+            tracing::info!("Kafka answers again: events that waited are published");
+        }
+        // After the end of its session nobody listens.
+        self.landed.send(Landed { lane, number: number as u64, offset }).unwrap_or_default();
+    }
+}
+
+/// A producer for one session. Dropped, it forgets what is not sent.
+pub(super) struct Producer {
+    client: ThreadedProducer<Reports, NoCustomPartitioner>,
+    topic: String,
+    journal: String,
+    pub(super) landed: Receiver<Landed>,
+}
+
+impl Producer {
+    pub(super) fn open(options: &Options, journal: String) -> Result<Self, Error> {
+        // Bounded by the queue of the client.
+        let (sender, landed) = unbounded();
+        let reports = Reports { landed: sender, away: AtomicBool::new(false) };
+        let client = config(&options.connection)
+            .set("enable.idempotence", "true")
+            .set("acks", "all")
+            // Never given up: a message that is given up is a gap.
+            .set("message.timeout.ms", "0")
+            .set("linger.ms", "5")
+            .set("batch.size", "1048576")
+            .set("compression.type", "lz4")
+            .set("message.max.bytes", MAX_MESSAGE_BYTES.to_string())
+            .set("queue.buffering.max.messages", options.queue_events.to_string())
+            .set("queue.buffering.max.kbytes", "262144")
+            .create_with_context(reports)
+            .map_err(|error| client_error(&error))?;
+        Ok(Self { client, topic: options.topic.clone(), journal, landed })
+    }
+
+    /// Hands a message over. False if there is no room for it now.
+    pub(super) fn send(
+        &self,
+        (lane, number): (Lane, u64),
+        (partition, seq): (PartitionId, Seq),
+        event: &Encoded,
+    ) -> Result<bool, Error> {
+        let headers = self.headers(partition, seq, event);
+        let record = BaseRecord::with_opaque_to(&self.topic, number as usize)
+            .partition(lane)
+            .key(event.key.as_str())
+            .payload(&event.body)
+            .headers(headers);
+        match self.client.send(record) {
+            Ok(()) => Ok(true),
+            Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => Ok(false),
+            Err((error, _)) => {
+                Err(Error::Produce(format!("event {} of {} bytes was refused: {error}", event.id, event.body.len())))
+            }
+        }
+    }
+
+    fn headers(&self, partition: PartitionId, seq: Seq, event: &Encoded) -> OwnedHeaders {
+        let (partition, seq) = (partition.0.to_string(), seq.to_string());
+        let pairs = [
+            (header::CONTENT_TYPE, CONTENT_TYPE),
+            (header::TYPE, &event.event_type),
+            (header::PARTITION, &partition),
+            (header::SEQUENCE, &seq),
+            (header::ID, &event.id),
+            (header::JOURNAL, &self.journal),
+        ];
+        let empty = OwnedHeaders::new_with_capacity(pairs.len());
+        pairs.into_iter().fold(empty, |headers, (key, value)| headers.insert(Header { key, value: Some(value) }))
+    }
+
+    /// Why this producer can go on no more, if that is so.
+    pub(super) fn fatal(&self) -> Option<String> {
+        self.client.client().fatal_error().map(|(code, reason)| format!("{code}: {reason}"))
+    }
+}

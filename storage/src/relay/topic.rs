@@ -1,0 +1,183 @@
+//! The topic as it must be: created if it is not there, else checked.
+//!
+//! Invariant: nothing is published to a topic in which a consumer could miss an event or see a partition out of order.
+
+use super::broker::{self, MAX_MESSAGE_BYTES, Quiet};
+use super::cursor::Lane;
+use super::{Error, Options};
+use futures_executor::block_on;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::client::Client;
+use rdkafka::error::RDKafkaErrorCode;
+use std::time::{Duration, Instant};
+
+/// How long one question may take.
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+/// From this many copies on, two must have a record before it counts.
+const SAFE_REPLICATION: i32 = 3;
+
+/// What there is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Shape {
+    lanes: Lane,
+    /// Fewest copies of a partition.
+    replication: i32,
+    /// If the cluster says.
+    min_in_sync: Option<i32>,
+    cleanup: Option<String>,
+}
+
+/// Creates or checks the topic.
+///
+/// # Errors
+/// If no broker answers, or the topic is not as it must be.
+pub(super) fn ensure(options: &Options) -> Result<(), Error> {
+    let admin: AdminClient<Quiet> =
+        broker::config(&options.connection).create_with_context(Quiet).map_err(|error| broker::client_error(&error))?;
+    if lanes(admin.inner(), options)?.is_none() {
+        create(&admin, options)?;
+    }
+    let problem = judge(&shape(&admin, options)?, options);
+    problem.map_or(Ok(()), |problem| Err(Error::Topic { topic: options.topic.clone(), problem }))
+}
+
+fn unreachable(options: &Options, reason: &impl ToString) -> Error {
+    Error::Unreachable { brokers: options.connection.brokers.clone(), reason: reason.to_string() }
+}
+
+/// Copies of each partition, or nothing if there is no such topic. Asks for all topics: asking for one may create it.
+fn lanes(client: &Client<Quiet>, options: &Options) -> Result<Option<Vec<i32>>, Error> {
+    let metadata = client.fetch_metadata(None, PATIENCE).map_err(|error| unreachable(options, &error))?;
+    let found = metadata.topics().iter().find(|topic| topic.name() == options.topic && topic.error().is_none());
+    let copies = found.map(|topic| topic.partitions().iter().map(|partition| partition.replicas().len() as i32).collect());
+    Ok(copies.filter(|copies: &Vec<i32>| !copies.is_empty()))
+}
+
+fn create(admin: &AdminClient<Quiet>, options: &Options) -> Result<(), Error> {
+    let size = MAX_MESSAGE_BYTES.to_string();
+    let mut topic = NewTopic::new(&options.topic, options.lanes, TopicReplication::Fixed(options.replication))
+        .set("cleanup.policy", "delete")
+        .set("unclean.leader.election.enable", "false")
+        .set("max.message.bytes", &size);
+    if options.replication >= SAFE_REPLICATION {
+        topic = topic.set("min.insync.replicas", "2");
+    }
+    let asked = AdminOptions::new().operation_timeout(Some(PATIENCE)).request_timeout(Some(PATIENCE));
+    let created = block_on(admin.create_topics([&topic], &asked)).map_err(|error| unreachable(options, &error))?;
+    for result in created {
+        match result {
+            Ok(_) => tracing::info!(
+                topic = options.topic,
+                partitions = options.lanes,
+                replication = options.replication,
+                "topic created"
+            ),
+            Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+            Err((topic, code)) => return Err(Error::Topic { topic, problem: refused(code, options) }),
+        }
+    }
+    Ok(())
+}
+
+fn refused(code: RDKafkaErrorCode, options: &Options) -> String {
+    match code {
+        RDKafkaErrorCode::InvalidReplicationFactor => {
+            format!(
+                "cannot be created with {} copies: are there that many brokers? Else set kafka.replication",
+                options.replication
+            )
+        }
+        RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::ClusterAuthorizationFailed => {
+            "does not exist and this user may not create it: create it, or allow Create".to_owned()
+        }
+        code => format!("cannot be created: {code}"),
+    }
+}
+
+fn shape(admin: &AdminClient<Quiet>, options: &Options) -> Result<Shape, Error> {
+    let deadline = Instant::now() + PATIENCE;
+    let copies = loop {
+        // A topic that was just created is not known everywhere at once.
+        match lanes(admin.inner(), options)? {
+            Some(copies) => break copies,
+            None if Instant::now() > deadline => return Err(unreachable(options, &"the topic was created and does not show")),
+            None => std::thread::sleep(Duration::from_millis(50)),
+        }
+    };
+    let topic = ResourceSpecifier::Topic(&options.topic);
+    let asked = AdminOptions::new().request_timeout(Some(PATIENCE));
+    let mut described = block_on(admin.describe_configs([&topic], &asked)).map_err(|error| unreachable(options, &error))?;
+    let described = described.pop().and_then(|result| {
+        let unknown =
+            |code| tracing::warn!(topic = options.topic, %code, "the settings of the topic cannot be read and are not checked");
+        result.map_err(unknown).ok()
+    });
+    let setting = |name| described.as_ref().and_then(|described| described.get(name)?.value.clone());
+    Ok(Shape {
+        lanes: copies.len() as Lane,
+        replication: copies.into_iter().min().unwrap_or(0),
+        min_in_sync: setting("min.insync.replicas").and_then(|value| value.parse().ok()),
+        cleanup: setting("cleanup.policy"),
+    })
+}
+
+/// What is wrong with a topic, and what to do.
+fn judge(found: &Shape, wanted: &Options) -> Option<String> {
+    if found.lanes != wanted.lanes {
+        return Some(format!(
+            "has {} partitions, the settings say {}: set kafka.topic_partitions = {}, or use a new topic with another kafka.topic_prefix",
+            found.lanes, wanted.lanes, found.lanes
+        ));
+    }
+    if found.replication < wanted.replication {
+        return Some(format!(
+            "has {} copies, the settings say {}: reassign its partitions, or set kafka.replication = {}",
+            found.replication, wanted.replication, found.replication
+        ));
+    }
+    if wanted.replication >= SAFE_REPLICATION && found.min_in_sync.is_some_and(|copies| copies < 2) {
+        return Some("takes a record that only one broker has: alter the topic to min.insync.replicas=2".to_owned());
+    }
+    if found.cleanup.as_deref().is_some_and(|policy| policy.contains("compact")) {
+        return Some("is compacted, which removes events: alter the topic to cleanup.policy=delete".to_owned());
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::relay::Connection;
+
+    fn wanted(replication: i32) -> Options {
+        let connection = Connection { brokers: String::new(), properties: Vec::new() };
+        Options { connection, topic: "t".to_owned(), lanes: 8, replication, queue_events: 1 }
+    }
+
+    fn found() -> Shape {
+        Shape { lanes: 8, replication: 3, min_in_sync: Some(2), cleanup: Some("delete".to_owned()) }
+    }
+
+    #[test]
+    fn a_topic_as_it_must_be_is_taken() {
+        assert_eq!(judge(&found(), &wanted(3)), None);
+        assert_eq!(judge(&found(), &wanted(1)), None, "more copies do no harm");
+        assert_eq!(
+            judge(&Shape { min_in_sync: None, cleanup: None, ..found() }, &wanted(3)),
+            None,
+            "what nobody says is not held against it"
+        );
+    }
+
+    #[test]
+    fn whatever_could_lose_or_reorder_an_event_is_refused_with_what_to_do() {
+        let refused = |shape: Shape, words: &str| {
+            let problem = judge(&shape, &wanted(3)).unwrap();
+            assert!(problem.contains(words), "{problem}");
+        };
+        refused(Shape { lanes: 6, ..found() }, "kafka.topic_partitions = 6");
+        refused(Shape { replication: 1, ..found() }, "kafka.replication = 1");
+        refused(Shape { min_in_sync: Some(1), ..found() }, "min.insync.replicas=2");
+        refused(Shape { cleanup: Some("compact,delete".to_owned()), ..found() }, "cleanup.policy=delete");
+    }
+}
