@@ -13,6 +13,7 @@ pub mod codec;
 pub mod command;
 pub mod effect;
 pub mod event;
+pub mod filter;
 pub mod ids;
 pub mod invariants;
 pub mod limits;

@@ -16,6 +16,7 @@ use crate::answer::{Answer, Reply};
 use crate::command::{Command, CommandKey, Loaded, Missing};
 use crate::effect::Effects;
 use crate::event::{ArchiveFact, Event, KeptAnswer, KeyFact, OrderFact, OrderRecord, Record, StockFact};
+use crate::filter::Filter;
 use crate::ids::{AttemptId, Fingerprint, HoldKey, KeyHash, OrderId, PartitionId, Partitions, Seq, Sku, Ticket, Url};
 use crate::message::{Body, Message};
 use crate::order::{CallKind, Order, Outcome};
@@ -90,6 +91,8 @@ pub struct Partition {
     keys: Map<KeyHash, KeyRecord>,
     /// Resolved holds in the order they are to be forgotten, with their steady time.
     resolved: VecDeque<(Timestamp, Sku, HoldKey)>,
+    /// Orders and keys that ever left memory for the store. What is not in it need not be looked for there.
+    archived: Filter,
     gate: Gate,
     deadlines: Deadlines,
 }
@@ -108,6 +111,7 @@ impl Partition {
             orders: Map::default(),
             keys: Map::default(),
             resolved: VecDeque::new(),
+            archived: Filter::default(),
             gate: Gate::new(causality),
             deadlines: Deadlines::default(),
         }
@@ -152,11 +156,11 @@ impl Partition {
         self.deadlines.next()
     }
 
-    /// What `command` needs that is not in memory.
+    /// What `command` needs that is not in memory and may be in the store.
     pub fn missing(&self, command: &Command) -> Missing {
-        let order = command.order().filter(|id| !self.orders.contains_key(id));
-        let known = |key: &CommandKey| self.keys.contains_key(&key.hash);
-        let key = command.key().filter(|key| !known(key)).map(|key| key.hash);
+        let order = command.order().filter(|id| !self.orders.contains_key(id) && self.archived.may_have(&id.bytes()));
+        let stored = |key: &CommandKey| !self.keys.contains_key(&key.hash) && self.archived.may_have(&key.hash.0);
+        let key = command.key().filter(|key| stored(key)).map(|key| key.hash);
         Missing { order, key }
     }
 
@@ -336,8 +340,14 @@ impl Partition {
             Event::Key(KeyFact::Answered { key, fingerprint, answer }) => {
                 self.keys.insert(key, KeyRecord { fingerprint, answer });
             }
-            Event::Archive(ArchiveFact::Orders(orders)) => orders.iter().for_each(|id| drop(self.orders.remove(id))),
-            Event::Archive(ArchiveFact::Keys(keys)) => keys.iter().for_each(|key| drop(self.keys.remove(key))),
+            Event::Archive(ArchiveFact::Orders(orders)) => orders.iter().for_each(|id| {
+                self.archived.insert(&id.bytes());
+                self.orders.remove(id);
+            }),
+            Event::Archive(ArchiveFact::Keys(keys)) => keys.iter().for_each(|key| {
+                self.archived.insert(&key.0);
+                self.keys.remove(key);
+            }),
             Event::Archive(ArchiveFact::Restored { order, history }) => {
                 let folded = Order::fold(order, &history);
                 self.orders.extend(folded.map(|folded| (order, Box::new(OrderActor::new(folded)))));

@@ -5,6 +5,7 @@
 use super::{Causality, KeyRecord, OrderActor, Partition};
 use crate::codec;
 use crate::event::{KeptAnswer, OrderRecord};
+use crate::filter::Filter;
 use crate::ids::{Fingerprint, HoldKey, KeyHash, OrderId, PartitionId, Partitions, Seq, Sku};
 use crate::order::Order;
 use crate::quantity::Quantity;
@@ -25,6 +26,7 @@ struct Image {
     orders: Vec<(OrderId, Vec<OrderRecord>)>,
     keys: Vec<(KeyHash, Fingerprint, Arc<KeptAnswer>)>,
     resolved: Vec<(Timestamp, Sku, HoldKey)>,
+    archived: Filter,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -44,6 +46,8 @@ pub enum SnapshotError {
     Foreign { found: u16, partitions: u16, wanted: u16 },
     #[error("the history of order {0} does not begin with its placing")]
     History(OrderId),
+    #[error("the filter of archived ids is of no size it can have")]
+    Filter,
 }
 
 impl Partition {
@@ -68,6 +72,7 @@ impl Partition {
             orders,
             keys,
             resolved: self.resolved.iter().cloned().collect(),
+            archived: self.archived.clone(),
         })
     }
 
@@ -104,6 +109,10 @@ impl Partition {
         let keys = image.keys.into_iter();
         partition.keys = keys.map(|(key, fingerprint, answer)| (key, KeyRecord { fingerprint, answer })).collect();
         partition.resolved = image.resolved.into();
+        if !image.archived.is_whole() {
+            return Err(SnapshotError::Filter);
+        }
+        partition.archived = image.archived;
         Ok(partition)
     }
 }
