@@ -17,7 +17,7 @@ mod snapshots;
 
 pub use options::{Consistency, Credentials, Options};
 
-use crate::fencing::Owner;
+use crate::fencing::{Lease, Owner};
 use crate::journal::{Error, Journal, LogId, LogSeq, Row, Snapshot, Table, Visit};
 use answer::Answer;
 use cluster::Cluster;
@@ -29,6 +29,7 @@ use log::{Body, PartitionLog, failed};
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use tokio::runtime::Runtime;
 use uuid::Uuid;
 
@@ -36,6 +37,8 @@ use uuid::Uuid;
 const COMMIT_BYTES: usize = 256 * 1024;
 /// Partitions claimed at once: more only wait for each other in the cluster.
 const CLAIMS: usize = 16;
+/// How long a journal that is closed tries to give its partitions back.
+const RELEASE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// See the module. Closing is dropping it.
 pub struct CqlJournal {
@@ -90,6 +93,15 @@ impl CqlJournal {
         self.wait(async move { logs[index].purge(floor).await })
     }
 
+    /// Who has a partition, as the cluster knows it now. None: nobody ever had.
+    ///
+    /// # Errors
+    /// If the cluster does not answer.
+    pub fn lease(&self, log: LogId) -> Result<Option<Lease>, Error> {
+        let (logs, index) = (self.logs.clone(), usize::from(log.0));
+        self.wait(async move { logs[index].lease().await })
+    }
+
     /// Deletes a keyspace with all that is in it.
     ///
     /// # Errors
@@ -138,6 +150,22 @@ impl CqlJournal {
         })
     }
 
+    /// So that whoever looks sees that nobody has the partitions. A successor does not depend on it.
+    fn release(&self) {
+        if self.stopping.load(Ordering::Acquire) {
+            return;
+        }
+        let logs = self.logs.clone();
+        let released = self.wait(async move {
+            let all = iter(0..logs.len()).for_each_concurrent(CLAIMS, |index| {
+                let logs = logs.clone();
+                async move { logs[index].release().await.unwrap_or_else(|error| tracing::debug!(%error, "not given back")) }
+            });
+            tokio::time::timeout(RELEASE_PATIENCE, all).await.map_err(|error| Error::Failed(error.to_string()))
+        });
+        released.unwrap_or_else(|error| tracing::debug!(%error, "not given back"));
+    }
+
     fn wait<T: Send + 'static>(&self, work: impl Future<Output = Result<T, Error>> + Send + 'static) -> Result<T, Error> {
         match &self.runtime {
             Some(runtime) => wait(runtime, work),
@@ -155,6 +183,7 @@ fn wait<T: Send + 'static>(runtime: &Runtime, work: impl Future<Output = Result<
 
 impl Drop for CqlJournal {
     fn drop(&mut self) {
+        self.release();
         self.give_up();
         if let Some(runtime) = self.runtime.take() {
             // Dropping it would wait, which the threads of another runtime may not.

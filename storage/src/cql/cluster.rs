@@ -29,6 +29,7 @@ pub(super) struct Cluster {
     pub(super) create_lease: PreparedStatement,
     pub(super) bid: PreparedStatement,
     pub(super) hint: PreparedStatement,
+    pub(super) release: PreparedStatement,
     pub(super) keep: PreparedStatement,
     pub(super) point: PreparedStatement,
     pub(super) read_head: PreparedStatement,
@@ -82,6 +83,7 @@ impl Cluster {
             .await?,
             bid: fenced(format!("UPDATE {lease} SET epoch = ?, owner = ?, addr = ? WHERE partition_id = ? IF epoch = ?")).await?,
             hint: fenced(format!("UPDATE {lease} SET seg_hint = ? WHERE partition_id = ? IF epoch = ?")).await?,
+            release: fenced(format!("UPDATE {lease} SET owner = null, addr = null WHERE partition_id = ? IF epoch = ?")).await?,
             keep: fenced(format!("UPDATE {lease} SET kept_seg = ? WHERE partition_id = ? IF epoch = ?")).await?,
             point: fenced(format!(
                 "UPDATE {lease} SET snap_id = ?, prev_snap_id = ? WHERE partition_id = ? IF epoch = ? AND snap_id = ?"

@@ -6,7 +6,7 @@
 use super::answer::Answer;
 use super::cluster::Cluster;
 use super::options::Options;
-use crate::fencing::{Epoch, Extent, Fence, Head, Next, Outcome, Owner, Segment, SegmentLimits, Statement, purgeable};
+use crate::fencing::{Epoch, Extent, Fence, Head, Lease, Next, Outcome, Owner, Segment, SegmentLimits, Statement, purgeable};
 use crate::journal::{Error, LogSeq};
 use scylla::errors::ExecutionError;
 use scylla::response::query_result::QueryResult;
@@ -106,6 +106,20 @@ impl PartitionLog {
         Ok(written)
     }
 
+    /// Gives the partition back, if it is ours and nothing is in hand.
+    pub(super) async fn release(&self) -> Result<(), Error> {
+        let mut fence = self.fence.lock().await;
+        let Some(fence) = fence.as_mut() else { return Ok(()) };
+        match fence.release() {
+            Some(statement) => self.drive(fence, statement, None).await.map(drop),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) async fn lease(&self) -> Result<Option<Lease>, Error> {
+        Ok(self.lease_row().await?.lease())
+    }
+
     pub(super) fn end(&self) -> LogSeq {
         self.end.load(Ordering::Acquire)
     }
@@ -145,7 +159,7 @@ impl PartitionLog {
                     tokio::time::sleep(self.jittered(pause, tries)).await;
                     pause = (pause * 2).min(LONGEST_PAUSE);
                 }
-                Next::Idle => return Ok(fence.next() - 1),
+                Next::Idle | Next::Released => return Ok(fence.next() - 1),
                 Next::Durable(seq) => return Ok(seq),
                 Next::Fenced { by } => return Err(Error::Fenced { by }),
                 Next::Corrupt(reason) => return Err(Error::Damaged { record: fence.next(), reason }),
@@ -178,11 +192,13 @@ impl PartitionLog {
             Statement::ReadLease => Ok(Outcome::Lease(answer.lease())),
             Statement::ReadHead { .. } => Ok(Outcome::Head(answer.head())),
             _ if answer.applied()? => Ok(Outcome::Applied),
-            Statement::CreateLease { .. } | Statement::Bid { .. } | Statement::Hint { .. } => match answer.lease() {
-                Some(lease) => Ok(Outcome::RefusedLease(Some(lease))),
-                // Cassandra shows only the columns of the condition: what is missing is asked for.
-                None => Ok(Outcome::RefusedLease(self.lease_row().await?.lease())),
-            },
+            Statement::CreateLease { .. } | Statement::Bid { .. } | Statement::Hint { .. } | Statement::Release { .. } => {
+                match answer.lease() {
+                    Some(lease) => Ok(Outcome::RefusedLease(Some(lease))),
+                    // Cassandra shows only the columns of the condition: what is missing is asked for.
+                    None => Ok(Outcome::RefusedLease(self.lease_row().await?.lease())),
+                }
+            }
             Statement::Seize { segment, .. }
             | Statement::Open { segment, .. }
             | Statement::Append { segment, .. }
@@ -194,7 +210,7 @@ impl PartitionLog {
     }
 
     async fn send(&self, statement: Statement, body: Option<&Body>) -> Result<QueryResult, ExecutionError> {
-        let Cluster { fence: session, create_lease, bid, hint, seize, open, append, close, .. } = &*self.cluster;
+        let Cluster { fence: session, create_lease, bid, hint, release, seize, open, append, close, .. } = &*self.cluster;
         let p = self.partition;
         match statement {
             Statement::ReadLease => self.read_lease().await,
@@ -204,6 +220,7 @@ impl PartitionLog {
                 session.execute_unpaged(bid, (big(epoch), uuid(owner), &*self.address, p, big(seen))).await
             }
             Statement::Hint { segment, epoch } => session.execute_unpaged(hint, (small(segment), p, big(epoch))).await,
+            Statement::Release { epoch } => session.execute_unpaged(release, (p, big(epoch))).await,
             Statement::Seize { segment, seen, epoch } => {
                 session.execute_unpaged(seize, (big(epoch), p, small(segment), big(seen))).await
             }
