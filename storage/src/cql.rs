@@ -25,7 +25,7 @@ use futures_util::stream::{StreamExt, TryStreamExt, iter};
 use holdfast_engine::Causality;
 use holdfast_engine::codec::{self, Batch};
 use holdfast_engine::ids::{PartitionId, Partitions};
-use log::{Body, PartitionLog, failed};
+use log::{Body, PartitionLog};
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -109,11 +109,8 @@ impl CqlJournal {
     #[cfg(any(test, feature = "test-util"))]
     pub fn drop_keyspace(options: &Options) -> Result<(), Error> {
         let journal = Self::connect(options, Partitions::new(1).ok_or(Error::Stopped)?)?;
-        let (cluster, statement) = (journal.cluster.clone(), format!("DROP KEYSPACE {}", options.keyspace));
-        journal.wait(async move {
-            let dropped = cluster.bulk.query_unpaged(statement, ()).await;
-            dropped.map(drop).map_err(|error| failed(&error))
-        })
+        let (cluster, keyspace) = (journal.cluster.clone(), options.keyspace.clone());
+        journal.wait(async move { cluster.drop_keyspace(&keyspace).await })
     }
 
     fn connect(options: &Options, partitions_if_new: Partitions) -> Result<Self, Error> {
@@ -195,14 +192,11 @@ impl Drop for CqlJournal {
 impl Cluster {
     /// The number of partitions fixed when the data was created: now, if there is none.
     async fn layout(&self, if_new: Partitions) -> Result<Partitions, Error> {
-        let read = async || {
-            let read = self.fence.execute_unpaged(&self.read_layout, ()).await;
-            Answer::read(read.map_err(|error| failed(&error))?)
-        };
+        let read = async || Answer::read(self.serial(&self.read_layout, ()).await?);
         let mut found = read().await?;
         if found.is_empty() {
             let values = (schema::VERSION, i32::from(if_new.count()));
-            self.fence.execute_unpaged(&self.create_layout, values).await.map_err(|error| failed(&error))?;
+            self.serial(&self.create_layout, values).await?;
             found = read().await?;
         }
         let version = found.int("version");
@@ -274,8 +268,17 @@ impl Journal for CqlJournal {
     }
 
     fn project(&self, rows: &[Row]) -> Result<(), Error> {
-        let (cluster, rows) = (self.cluster.clone(), rows.to_vec());
-        self.wait(async move { cluster.project(&rows).await })
+        let (cluster, rows, stopping) = (self.cluster.clone(), rows.to_vec(), self.stopping.clone());
+        // A cluster that is away comes back, and rows may be written again: nobody has to start anew for it.
+        self.wait(async move {
+            while let Err(error) = cluster.project(&rows).await {
+                if stopping.load(Ordering::Acquire) {
+                    return Err(error);
+                }
+                tracing::warn!(%error, "projections are not written: trying on");
+            }
+            Ok(())
+        })
     }
 
     fn give_up(&self) {
