@@ -2,7 +2,10 @@
 
 pub mod brokers;
 pub mod buyers;
+pub mod cassandra;
+pub mod faults;
 pub mod relay_torture;
 pub mod server;
 pub mod simulation;
+pub mod takeover;
 pub mod torture;
