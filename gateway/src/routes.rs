@@ -79,6 +79,17 @@ pub fn live(app: &App) -> Result<std::sync::Arc<crate::app::Live>, Problem> {
     app.live.load_full().ok_or_else(unavailable)
 }
 
+/// What becomes of a read of the journal or the projections that failed.
+pub fn unread(error: &holdfast_storage::Error) -> Problem {
+    match error {
+        holdfast_storage::Error::Unreachable(_) | holdfast_storage::Error::Stopped => {
+            tracing::warn!(%error, "a read failed");
+            Problem::new(Code::DurabilityUnavailable, "the journal cannot be read now")
+        }
+        error => internal(error),
+    }
+}
+
 /// A failure of ours while reading.
 pub fn internal(error: &impl std::fmt::Display) -> Problem {
     tracing::error!(%error, "a read failed");

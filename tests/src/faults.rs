@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 /// In the reply to every conditional statement, and in no other.
 const CONDITIONAL: &[u8] = b"[applied]";
 /// Delays: one that only slows, one below the patience of the engine with a statement, one beyond it.
-const DELAYS: [Duration; 3] = [Duration::from_millis(300), Duration::from_secs(2), Duration::from_secs(5)];
+const DELAYS: [Duration; 3] = [Duration::from_millis(300), Duration::from_secs(1), Duration::from_secs(3)];
 /// Replies to anything else are hit so much more seldom: preparing alone takes dozens of them.
 const OTHERS: f64 = 0.1;
 

@@ -1,6 +1,6 @@
 //! What operators ask: the shards, and an audit of everything.
 
-use super::{internal, live, not_allowed};
+use super::{internal, live, not_allowed, unread};
 use crate::app::App;
 use crate::commands::verify::{Report, audit};
 use crate::problem::Problem;
@@ -60,5 +60,5 @@ async fn audited(app: &App) -> Result<Report, Problem> {
     let live = live(app)?;
     let policy = app.settings.policy();
     let report = web::block(move || audit(&*live.journal, &policy, &mut |_, _| {})).await;
-    report.map_err(|error| internal(&error))?.map_err(|error| internal(&error))
+    report.map_err(|error| internal(&error))?.map_err(|error| unread(&error))
 }

@@ -1,6 +1,6 @@
 //! Events over HTTP: pages after a cursor, and a stream that follows.
 
-use super::{internal, live, not_allowed};
+use super::{internal, live, not_allowed, unread};
 use crate::app::App;
 use crate::events::{Cursor, Published, read};
 use crate::problem::{FieldError, Problem};
@@ -66,7 +66,7 @@ async fn read_page(app: &App, after: Result<Query<After>, actix_web::Error>) -> 
 async fn read_blocking(app: &App, after: Cursor, limit: usize) -> Result<Vec<Published>, Problem> {
     let live = live(app)?;
     let found = web::block(move || read(&*live.journal, &after, limit)).await;
-    found.map_err(|error| internal(&error))?.map_err(|error| internal(&error))
+    found.map_err(|error| internal(&error))?.map_err(|error| unread(&error))
 }
 
 /// The same as server-sent events. `Last-Event-ID` (or `after`) goes on where a reader left off.

@@ -1,6 +1,6 @@
 //! Stock: counts per location, adjustments, thresholds, movements, availability.
 
-use super::{execute, internal, live, not_allowed, send};
+use super::{execute, internal, live, not_allowed, send, unread};
 use crate::app::App;
 use crate::dto::{AdjustmentIn, AvailabilityIn, Checker, StockIn, ThresholdIn};
 use crate::events::bucket_name;
@@ -191,9 +191,9 @@ async fn read_movements(app: &App, sku: &str, page: &Page) -> Result<HttpRespons
     // What was moved before this request is in the answer: the projection catches up first.
     let (told, flushed) = tokio::sync::oneshot::channel();
     live.projector.flush(Box::new(move |flushed| told.send(flushed).unwrap_or_default()));
-    flushed.await.map_err(|error| internal(&error))?.map_err(|error| internal(&error))?;
+    flushed.await.map_err(|error| internal(&error))?.map_err(|error| unread(&error))?;
     let read = move || projection::movements(&*live.journal, &sku, after, limit);
-    let found = web::block(read).await.map_err(|error| internal(&error))?.map_err(|error| internal(&error))?;
+    let found = web::block(read).await.map_err(|error| internal(&error))?.map_err(|error| unread(&error))?;
     let next = found.last().map_or(after, |movement| movement.seq);
     let items: Vec<Value> = found.iter().map(movement_json).collect();
     Ok(reply::json_response(HttpResponse::Ok(), view::to_json(&json!({"items": items, "next": next})), false))

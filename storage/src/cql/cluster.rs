@@ -7,6 +7,7 @@ use super::log::failed;
 use super::options::Options;
 use super::schema;
 use crate::journal::Error;
+use futures_util::try_join;
 use scylla::client::execution_profile::ExecutionProfile;
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
@@ -85,51 +86,88 @@ impl Cluster {
             statement.set_is_idempotent(true);
             Ok::<_, Error>(statement)
         };
-        Ok(Self {
-            read_lease: serial(format!(
-                "SELECT epoch, owner, seg_hint, kept_seg, snap_id, prev_snap_id FROM {lease} WHERE partition_id = ?"
-            ))
-            .await?,
-            create_lease: fenced(format!(
+        let (
+            read_lease,
+            create_lease,
+            bid,
+            hint,
+            release,
+            keep,
+            point,
+            read_head,
+            seize,
+            open,
+            append,
+            close,
+            read_rows,
+            closed_at,
+            purge,
+            put_chunk,
+            read_chunks,
+            drop_chunks,
+            put_row,
+            get_row,
+            scan_rows,
+            read_layout,
+            create_layout,
+        ) = try_join!(
+            serial(format!("SELECT epoch, owner, seg_hint, kept_seg, snap_id, prev_snap_id FROM {lease} WHERE partition_id = ?")),
+            fenced(format!(
                 "INSERT INTO {lease} (partition_id, epoch, owner, addr, seg_hint) VALUES (?, 1, ?, ?, 0) IF NOT EXISTS"
-            ))
-            .await?,
-            bid: fenced(format!("UPDATE {lease} SET epoch = ?, owner = ?, addr = ? WHERE partition_id = ? IF epoch = ?")).await?,
-            hint: fenced(format!("UPDATE {lease} SET seg_hint = ? WHERE partition_id = ? IF epoch = ?")).await?,
-            release: fenced(format!("UPDATE {lease} SET owner = null, addr = null WHERE partition_id = ? IF epoch = ?")).await?,
-            keep: fenced(format!("UPDATE {lease} SET kept_seg = ? WHERE partition_id = ? IF epoch = ?")).await?,
-            point: fenced(format!(
+            )),
+            fenced(format!("UPDATE {lease} SET epoch = ?, owner = ?, addr = ? WHERE partition_id = ? IF epoch = ?")),
+            fenced(format!("UPDATE {lease} SET seg_hint = ? WHERE partition_id = ? IF epoch = ?")),
+            fenced(format!("UPDATE {lease} SET owner = null, addr = null WHERE partition_id = ? IF epoch = ?")),
+            fenced(format!("UPDATE {lease} SET kept_seg = ? WHERE partition_id = ? IF epoch = ?")),
+            fenced(format!(
                 "UPDATE {lease} SET snap_id = ?, prev_snap_id = ? WHERE partition_id = ? IF epoch = ? AND snap_id = ?"
-            ))
-            .await?,
-            read_head: serial(format!("SELECT epoch, next, closed FROM {journal} {segment} LIMIT 1")).await?,
-            seize: fenced(format!("UPDATE {journal} SET epoch = ? {segment} IF epoch = ?")).await?,
-            open: fenced(format!(
+            )),
+            serial(format!("SELECT epoch, next, closed FROM {journal} {segment} LIMIT 1")),
+            fenced(format!("UPDATE {journal} SET epoch = ? {segment} IF epoch = ?")),
+            fenced(format!(
                 "INSERT INTO {journal} (partition_id, seg, epoch, next, closed) VALUES (?, ?, ?, ?, false) IF NOT EXISTS"
-            ))
-            .await?,
-            append: fenced(format!(
+            )),
+            fenced(format!(
                 "UPDATE {journal} SET next = ?, events = ?, body = ? {segment} AND seq = ? \
                  IF epoch = ? AND next = ? AND closed = false"
-            ))
-            .await?,
-            close: fenced(format!("UPDATE {journal} SET closed = true {segment} IF epoch = ? AND next = ? AND closed = false"))
-                .await?,
-            read_rows: plain(format!("SELECT seq, body FROM {journal} {segment} AND seq >= ? AND seq < ?")).await?,
-            closed_at: plain(format!("SELECT WRITETIME(closed) FROM {journal} {segment} LIMIT 1")).await?,
-            purge: plain(format!("DELETE FROM {journal} USING TIMESTAMP ? {segment} AND seq >= ? AND seq < ?")).await?,
-            put_chunk: plain(format!("INSERT INTO {chunk} (partition_id, snap_id, part, n, body) VALUES (?, ?, ?, ?, ?)"))
-                .await?,
-            read_chunks: plain(format!("SELECT n, body FROM {chunk} WHERE partition_id = ? AND snap_id = ? AND part = ?"))
-                .await?,
-            drop_chunks: plain(format!("DELETE FROM {chunk} WHERE partition_id = ? AND snap_id = ? AND part = ?")).await?,
-            put_row: plain(format!("INSERT INTO {row} (kind, grp, key, value) VALUES (?, ?, ?, ?) USING TIMESTAMP ?")).await?,
-            get_row: plain(format!("SELECT value FROM {row} WHERE kind = ? AND grp = ? AND key = ?")).await?,
-            scan_rows: plain(format!("SELECT key, value FROM {row} WHERE kind = ? AND grp = ? AND key >= ? AND key < ? LIMIT ?"))
-                .await?,
-            read_layout: serial(format!("SELECT version, partitions FROM {layout} WHERE id = 0")).await?,
-            create_layout: fenced(format!("INSERT INTO {layout} (id, version, partitions) VALUES (0, ?, ?) IF NOT EXISTS"))
-                .await?,
+            )),
+            fenced(format!("UPDATE {journal} SET closed = true {segment} IF epoch = ? AND next = ? AND closed = false")),
+            plain(format!("SELECT seq, body FROM {journal} {segment} AND seq >= ? AND seq < ?")),
+            plain(format!("SELECT WRITETIME(closed) FROM {journal} {segment} LIMIT 1")),
+            plain(format!("DELETE FROM {journal} USING TIMESTAMP ? {segment} AND seq >= ? AND seq < ?")),
+            plain(format!("INSERT INTO {chunk} (partition_id, snap_id, part, n, body) VALUES (?, ?, ?, ?, ?)")),
+            plain(format!("SELECT n, body FROM {chunk} WHERE partition_id = ? AND snap_id = ? AND part = ?")),
+            plain(format!("DELETE FROM {chunk} WHERE partition_id = ? AND snap_id = ? AND part = ?")),
+            plain(format!("INSERT INTO {row} (kind, grp, key, value) VALUES (?, ?, ?, ?) USING TIMESTAMP ?")),
+            plain(format!("SELECT value FROM {row} WHERE kind = ? AND grp = ? AND key = ?")),
+            plain(format!("SELECT key, value FROM {row} WHERE kind = ? AND grp = ? AND key >= ? AND key < ? LIMIT ?")),
+            serial(format!("SELECT version, partitions FROM {layout} WHERE id = 0")),
+            fenced(format!("INSERT INTO {layout} (id, version, partitions) VALUES (0, ?, ?) IF NOT EXISTS"))
+        )?;
+        Ok(Self {
+            read_lease,
+            create_lease,
+            bid,
+            hint,
+            release,
+            keep,
+            point,
+            read_head,
+            seize,
+            open,
+            append,
+            close,
+            read_rows,
+            closed_at,
+            purge,
+            put_chunk,
+            read_chunks,
+            drop_chunks,
+            put_row,
+            get_row,
+            scan_rows,
+            read_layout,
+            create_layout,
             fence,
             bulk,
         })
@@ -160,7 +198,10 @@ async fn steady(session: &Session, statement: &PreparedStatement, values: &impl 
     loop {
         match session.execute_unpaged(statement, values).await {
             Ok(result) => return Ok(result),
-            Err(error) if begun.elapsed() >= STEADY || is_final(&error) => return Err(failed(&error)),
+            Err(error) if is_final(&error) => return Err(failed(&error)),
+            Err(error) if begun.elapsed() >= STEADY => {
+                return Err(Error::Unreachable(format!("the cluster does not answer: {error}")));
+            }
             Err(_) => tokio::time::sleep(pause).await,
         }
         pause = (pause * 2).min(LONGEST_PAUSE);
@@ -219,6 +260,9 @@ fn refused(options: &Options, error: &NewSessionError) -> Error {
 }
 
 async fn create_tables(session: &Session, options: &Options) -> Result<(), Error> {
+    if all_tables(session, options).await {
+        return Ok(());
+    }
     for statement in schema::statements(options) {
         let mut tries = 1;
         while let Err(error) = session.query_unpaged(statement.as_str(), ()).await {
@@ -233,6 +277,15 @@ async fn create_tables(session: &Session, options: &Options) -> Result<(), Error
         }
     }
     session.await_schema_agreement().await.map(drop).map_err(|error| Error::Unreachable(error.to_string()))
+}
+
+/// Whether there is nothing to make. A cluster settles even a change that changes nothing, which takes its time.
+async fn all_tables(session: &Session, options: &Options) -> bool {
+    let asked = session.query_unpaged(schema::NAMES, (&options.keyspace,)).await;
+    let Ok(Ok(rows)) = asked.map(QueryResult::into_rows_result) else { return false };
+    let Ok(names) = rows.rows::<(String,)>() else { return false };
+    let names: Vec<String> = names.flatten().map(|(name,)| name).collect();
+    schema::tables().all(|table| names.iter().any(|name| name == table))
 }
 
 /// Whether trying again cannot help.

@@ -9,6 +9,14 @@ use super::options::Options;
 /// Version of the tables. One that is not ours is refused.
 pub(super) const VERSION: i32 = 1;
 
+/// Asks which tables a keyspace has.
+pub(super) const NAMES: &str = "SELECT table_name FROM system_schema.tables WHERE keyspace_name = ?";
+
+/// What the tables are called.
+pub(super) fn tables() -> impl Iterator<Item = &'static str> {
+    TABLES.into_iter().map(|(name, _)| name)
+}
+
 /// The statements that make the keyspace and its tables, in order.
 pub fn statements(options: &Options) -> Vec<String> {
     let Options { keyspace, replication, local_dc, keyspace_options, .. } = options;

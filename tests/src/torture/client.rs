@@ -1,5 +1,6 @@
 //! A small blocking HTTP client that never says more than it knows: an answer, or that the outcome is unknown.
 
+use crate::server::poll;
 use serde_json::Value;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -127,12 +128,23 @@ impl Client {
         }
     }
 
-    /// The answer of a server that must answer.
+    /// The answer of a server that must answer, perhaps after it said "later" for a while.
     ///
     /// # Errors
     /// Says what came instead.
     pub fn ask(&self, request: &Request) -> Result<Answer, String> {
-        self.exchange(request).map_err(|error| format!("{} {}: {error}", request.method, request.path))
+        let mut last = Err(String::new());
+        let answered = poll(PATIENCE, || {
+            last = self.exchange(request).map_err(|error| format!("{} {}: {error}", request.method, request.path));
+            match &last {
+                Ok(answer) if answer.status == 503 => None,
+                _ => Some(()),
+            }
+        });
+        match answered {
+            Some(()) => last,
+            None => Err(format!("{last:?} for {PATIENCE:?}")),
+        }
     }
 
     /// The JSON of a 200.

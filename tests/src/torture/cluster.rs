@@ -60,7 +60,9 @@ impl Cluster {
     /// A server on this cluster.
     pub fn server(&self, options: ServerOptions) -> ServerOptions {
         let keyspace = format!("hf_torture_{}", std::process::id());
-        options.on_cluster(&self.nodes.join(","), usize::from(NODES), &keyspace).env("HOLDFAST__DATA__PARTITIONS", "8")
+        let options = options.on_cluster(&self.nodes.join(","), usize::from(NODES), &keyspace);
+        // Short patience, so that unknown outcomes are many and waiting for them is little.
+        options.env("HOLDFAST__DATA__PARTITIONS", "8").env("HOLDFAST__SCYLLA__TIMEOUT_MS", "1500")
     }
 
     /// The blows begin to fall.
@@ -71,7 +73,7 @@ impl Cluster {
         self.state = State::Beaten(std::thread::spawn(move || {
             for kill in schedule(blows, &mut dice) {
                 let node = dice.between(1, u64::from(NODES)) as u16;
-                pause(dice.between(200, 2000));
+                pause(dice.between(1000, 5000));
                 match kill {
                     true => kill_one(&cassandra, &mut proxies, node, &mut dice, &borne),
                     false => pause_one(&cassandra, node, &mut dice, &borne),
