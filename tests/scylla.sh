@@ -4,18 +4,22 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# The suites, as one command; the words after the nodes are appended.
-suites=(cargo test --package holdfast-storage --features test-util cql -- --nocapture)
+# What is run; the words after the nodes are appended to each.
+suites=(
+  "cargo test --package holdfast-storage --test cql"
+  "cargo test --package holdfast-tests --test api"
+)
 
 if [ $# -eq 0 ] || [ "$1" = --help ] || [ "$1" = -h ]; then
   cat <<TEXT
 tests/scylla.sh HOST:PORT[,HOST:PORT…] [word…]
 
 Runs the CQL suites against the cluster at these nodes:
-  ${suites[*]} [word…]
+$(printf '  %s [word…]\n' "${suites[@]}")
 
-The suites create keyspaces and drop them: give them a cluster whose data you can lose. ScyllaDB up to 2025.3 refuses
-conditional updates on tablets; there, new keyspaces must come without tablets.
+The first is the journal alone, the second the whole server over HTTP. They create keyspaces: give them a cluster whose data
+you can lose. Every [scylla] setting can be given as a variable. ScyllaDB up to 2025.3 refuses conditional updates on tablets:
+  export HOLDFAST__SCYLLA__KEYSPACE_OPTIONS="AND tablets = {'enabled': false}"
 
 Examples:
   tests/scylla.sh 10.0.0.1:9042,10.0.0.2:9042,10.0.0.3:9042
@@ -34,5 +38,12 @@ for node in ${nodes//,/ }; do
     { echo "tests/scylla.sh: nothing listens at $node. Is the node up, and the port open from here?" >&2 && exit 1; }
 done
 
-export HOLDFAST__SCYLLA__NODES=$nodes
-exec "${suites[@]}" "$@"
+export HOLDFAST__SCYLLA__NODES=$nodes HOLDFAST_REQUIRE_SERVERS=1 HOLDFAST__JOURNAL__BACKEND=scylla
+count=$(tr ',' '\n' <<<"$nodes" | wc -l)
+export HOLDFAST__SCYLLA__REPLICATION=${HOLDFAST__SCYLLA__REPLICATION:-$((count < 3 ? 1 : 3))}
+export HOLDFAST__DATA__PARTITIONS=${HOLDFAST__DATA__PARTITIONS:-16}
+cargo build --package holdfast
+for suite in "${suites[@]}"; do
+  # shellcheck disable=SC2086 # a command of words without spaces
+  $suite "$@"
+done

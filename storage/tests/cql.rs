@@ -33,7 +33,8 @@ impl Keyspace {
         let nodes: Vec<String> = nodes.split(',').map(|node| node.trim().to_owned()).collect();
         let replication = if nodes.len() < 3 { 1 } else { 3 };
         let keyspace = format!("hf_test_{}_{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
-        let options = Options { nodes, keyspace, replication, ..Options::default() };
+        let keyspace_options = std::env::var("HOLDFAST__SCYLLA__KEYSPACE_OPTIONS").unwrap_or_default();
+        let options = Options { nodes, keyspace, replication, keyspace_options, ..Options::default() };
         let _one_at_a_time = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
         CqlJournal::create(&options, partitions()).expect("the cluster answers");
         Some(Self(options))
