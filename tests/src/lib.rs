@@ -5,4 +5,5 @@ pub mod buyers;
 pub mod relay_torture;
 pub mod server;
 pub mod simulation;
+pub mod topics;
 pub mod torture;

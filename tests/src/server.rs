@@ -140,6 +140,15 @@ impl Server {
         }
     }
 
+    /// Kills it, to go on with another value of a variable when it is started again.
+    ///
+    /// # Panics
+    /// If the process cannot be waited for.
+    pub fn stop_with(&mut self, name: &str, value: &str) {
+        self.kill();
+        self.options.env.push((name.into(), value.into()));
+    }
+
     /// SIGTERM without waiting.
     pub fn signal_stop(&self) {
         if let Some(pid) = self.child.as_ref().and_then(|child| Pid::from_raw(i32::try_from(child.id()).ok()?)) {
