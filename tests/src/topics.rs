@@ -10,7 +10,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{Header, Headers, Message, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::time::Duration;
 
@@ -93,6 +93,15 @@ impl Topics {
         }
         or_panic(producer.flush(PATIENCE), "what was produced");
         assert_eq!(producer.in_flight_count(), 0, "not everything landed");
+    }
+
+    /// The topics whose names begin like this.
+    ///
+    /// # Panics
+    /// See [`Topics`].
+    pub fn named(&self, prefix: &str) -> BTreeSet<String> {
+        let known = or_panic(self.consumer("nobody").fetch_metadata(None, PATIENCE), "the topics");
+        known.topics().iter().map(|topic| topic.name().to_owned()).filter(|name| name.starts_with(prefix)).collect()
     }
 
     /// Every record the topic has now, nothing for a topic that is not there.
