@@ -2,6 +2,7 @@
 //!
 //! It knows nothing of Holdfast. Invariant: what [`Topics::put`] returned from is in the topic.
 
+use crate::server::poll;
 use futures_executor::block_on;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication};
@@ -53,6 +54,17 @@ impl Topics {
         let new = settings.iter().fold(new, |new, (name, value)| new.set(name, value));
         let created = block_on(self.admin().create_topics([&new], &AdminOptions::new()));
         or_panic(created, topic).into_iter().for_each(|one| drop(or_panic(one, topic)));
+    }
+
+    /// Returns when it is gone.
+    ///
+    /// # Panics
+    /// See [`Topics`].
+    pub fn delete(&self, topic: &str) {
+        let deleted = block_on(self.admin().delete_topics(&[topic], &AdminOptions::new()));
+        or_panic(deleted, topic).into_iter().for_each(|one| drop(or_panic(one, topic)));
+        let gone = poll(PATIENCE, || self.named(topic).is_empty().then_some(()));
+        assert!(gone.is_some(), "{topic} is still there");
     }
 
     /// # Panics
@@ -136,7 +148,9 @@ impl Topics {
         for partition in self.partitions(&consumer, topic) {
             asked.add_partition(topic, partition);
         }
-        let known = or_panic(consumer.committed_offsets(asked, PATIENCE), topic);
+        // The coordinator of a new group is not in office at once.
+        let known = poll(PATIENCE, || consumer.committed_offsets(asked.clone(), PATIENCE).ok());
+        let known = known.unwrap_or_else(|| panic!("the brokers do not say what {group} has committed of {topic}"));
         let offset = |offset| if let Offset::Offset(offset) = offset { Some(offset) } else { None };
         known.elements().iter().filter_map(|one| Some((one.partition(), offset(one.offset())?))).collect()
     }

@@ -260,16 +260,38 @@ fn with_the_broker_away_orders_go_on_and_results_are_taken_when_it_is_back() {
     shop.paid_once(&[before, meanwhile]);
 }
 
-/// Hundreds of results at a server that has room for two requests: none is refused for good because of that.
+/// Hundreds of results at a server that has room for one request: none is refused for good because of that.
 #[test]
 fn results_the_engine_has_no_room_for_now_wait() {
-    let Some(shop) = Shop::open("room", |options| options.env("HOLDFAST__ENGINE__CREDITS", "2")) else { return };
+    let Some(shop) = Shop::open("room", |options| options.env("HOLDFAST__ENGINE__CREDITS", "1")) else { return };
     let orders = shop.orders(100);
     shop.tell(&orders.iter().map(|order| order.result("captured")).collect::<Vec<_>>());
     shop.until_committed(100);
     assert!(shop.metric("inbound_retries_total") > 0.0, "there was room for all of them");
     assert_eq!(shop.letters(), []);
     shop.paid_once(&orders);
+}
+
+/// There is no topic for the dead letter, which has to wait; what comes meanwhile is read later, nothing twice.
+#[test]
+fn a_batch_that_takes_long_keeps_its_place_in_the_group_and_nothing_is_passed_over() {
+    let verbose = |options: Options| options.env("HOLDFAST__LOG__LEVEL", "info,holdfast_storage=debug");
+    let Some(shop) = Shop::open("long", verbose) else { return };
+    let orders = shop.orders(40);
+    let results: Vec<Value> = orders.iter().map(|order| order.result("captured")).collect();
+    shop.tell(&results[..10]);
+    shop.until_committed(10);
+    let letters = format!("{}.payment-results.dlq.v1", shop.name);
+    shop.topics.delete(&letters);
+    shop.put([("b", "nonsense")]);
+    shop.tell(&results[10..20]);
+    let paused = poll(PATIENCE, || shop.server.log().contains("partitions are paused").then_some(()));
+    assert!(paused.is_some(), "{}", shop.server.log());
+    shop.tell(&results[20..]);
+    shop.topics.create(&letters, 1, &[]);
+    shop.until_committed(41);
+    shop.paid_once(&orders);
+    assert_eq!((shop.letters().len(), shop.metric("inbound_handled_total")), (1, 40.0));
 }
 
 #[test]

@@ -100,7 +100,9 @@ impl Member {
     pub(super) fn stay(&mut self) -> Result<(), Error> {
         let lanes = self.consumer.assignment().map_err(|error| client_error(&error))?;
         self.consumer.pause(&lanes).map_err(|error| client_error(&error))?;
-        self.paused = true;
+        if !std::mem::replace(&mut self.paused, true) {
+            tracing::debug!(topic = self.topic, "a batch takes long: its partitions are paused");
+        }
         // Of a partition that just came there may be something.
         while let Some(record) = self.poll(Duration::ZERO)? {
             self.waiting.push_back(record);
