@@ -128,6 +128,10 @@ impl Member {
                 Ok(Some(record(&message)))
             }
             Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => Err(client_error(&error)),
+            Some(Err(error)) if forbidden(&error) => {
+                let problem = format!("cannot be read: {error}. Allow this user Read on the topic and on the group");
+                Err(Error::Topic { topic: self.topic.clone(), problem })
+            }
             Some(Err(error)) => {
                 // The client mends what can be mended.
                 tracing::debug!(%error, "reading the topic");
@@ -165,6 +169,12 @@ impl Member {
         }
         Ok(())
     }
+}
+
+/// Passes only when somebody does something.
+fn forbidden(error: &KafkaError) -> bool {
+    let codes = [RDKafkaErrorCode::TopicAuthorizationFailed, RDKafkaErrorCode::GroupAuthorizationFailed];
+    error.rdkafka_error_code().is_some_and(|code| codes.contains(&code))
 }
 
 fn record(message: &BorrowedMessage<'_>) -> Record {
