@@ -2,7 +2,6 @@
 
 pub mod brokers;
 pub mod buyers;
-pub mod contract;
 pub mod relay_torture;
 pub mod repertoire;
 pub mod server;

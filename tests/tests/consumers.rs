@@ -127,11 +127,11 @@ fn the_consumer_in_rust_counts_each_payment_once_of_records_delivered_three_time
 
 #[test]
 fn the_consumer_in_python_counts_each_payment_once_of_records_delivered_three_times() {
+    let Some(sold) = Sold::shared() else { return };
     let python = match python() {
         Ok(python) => python.display().to_string(),
         Err(reason) => return skip("the reference consumer in Python", &reason),
     };
-    let Some(sold) = Sold::shared() else { return };
     let program = consumers().join("takings.py").display().to_string();
     for topic in [STUTTERED, REWOUND] {
         counts_once(&sold, topic, &[&python, &program]);

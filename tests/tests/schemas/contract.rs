@@ -12,17 +12,14 @@ use std::path::{Path, PathBuf};
 /// Where references between the files are resolved. Nothing is ever fetched from there.
 const BASE: &str = "https://holdfast.invalid/events/";
 
-pub struct Contract {
+pub(crate) struct Contract {
     events: BTreeMap<String, Validator>,
     payment_result: Validator,
 }
 
 impl Contract {
     /// Reads every schema.
-    ///
-    /// # Panics
-    /// If one is not what it must be; with why.
-    pub fn read() -> Self {
+    pub(crate) fn read() -> Self {
         let files = files(&docs().join("events"), "");
         let added =
             files.iter().try_fold(Registry::new(), |registry, (name, schema)| registry.add(format!("{BASE}{name}"), schema));
@@ -42,40 +39,35 @@ impl Contract {
     }
 
     /// Types of which there is a schema.
-    pub fn types(&self) -> BTreeSet<&str> {
+    pub(crate) fn types(&self) -> BTreeSet<&str> {
         self.events.keys().map(String::as_str).collect()
     }
 
     /// # Errors
     /// Says what is wrong with the event.
-    pub fn check(&self, event: &Value) -> Result<(), String> {
+    pub(crate) fn check(&self, event: &Value) -> Result<(), String> {
         let kind = event["type"].as_str().unwrap_or_default();
         let schema = self.events.get(kind).ok_or_else(|| format!("docs/events knows no type {kind:?}: {event}"))?;
         schema.validate(event).map_err(|error| format!("{error} at {:?} of {event}", error.instance_path().to_string()))
     }
 
     /// Whether a record may be put into the topic of payment results.
-    pub fn takes_result(&self, result: &Value) -> bool {
+    pub(crate) fn takes_result(&self, result: &Value) -> bool {
         self.payment_result.is_valid(result)
     }
 }
 
 /// The AsyncAPI document.
-pub struct AsyncApi(Value);
+pub(crate) struct AsyncApi(Value);
 
 impl AsyncApi {
-    /// # Panics
-    /// If it is no YAML.
-    pub fn read() -> Self {
+    pub(crate) fn read() -> Self {
         let text = or_panic(std::fs::read_to_string(docs().join("asyncapi.yaml")), "docs/asyncapi.yaml");
         Self(or_panic(serde_saphyr::from_str(&text), "docs/asyncapi.yaml"))
     }
 
     /// The addresses of its channels, each with the files of its payloads, empty where there is none.
-    ///
-    /// # Panics
-    /// If a reference leads nowhere.
-    pub fn channels(&self) -> BTreeMap<String, BTreeSet<String>> {
+    pub(crate) fn channels(&self) -> BTreeMap<String, BTreeSet<String>> {
         let channels = members(&self.0["channels"]).map(|(_, channel)| {
             let messages = members(&channel["messages"]).map(|(_, message)| self.resolve(message));
             let payloads = messages.map(|message| message["payload"]["schema"]["$ref"].as_str().unwrap_or_default().to_owned());
@@ -85,19 +77,13 @@ impl AsyncApi {
     }
 
     /// The headers that a message of a channel must have.
-    ///
-    /// # Panics
-    /// If a reference leads nowhere.
-    pub fn required_headers(&self, message: &str) -> BTreeSet<String> {
+    pub(crate) fn required_headers(&self, message: &str) -> BTreeSet<String> {
         let headers = self.resolve(&self.0["components"]["messages"][message]["headers"]);
         headers["required"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
     }
 
     /// Follows every reference of the document.
-    ///
-    /// # Panics
-    /// If one leads nowhere.
-    pub fn follow_all(&self) {
+    pub(crate) fn follow_all(&self) {
         self.follow(&self.0);
     }
 

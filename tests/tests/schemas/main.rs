@@ -2,8 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod contract;
+
+use contract::{AsyncApi, Contract};
 use holdfast_tests::brokers::Brokers;
-use holdfast_tests::contract::{AsyncApi, Contract};
 use holdfast_tests::repertoire::Repertoire;
 use holdfast_tests::server::{Options, poll};
 use holdfast_tests::topics::Topics;
@@ -12,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Needs a release that overtakes its hold: a race that no caller can win on purpose.
+/// Needs a release that overtakes its hold: a race that no caller can win on purpose. The gateway compares it by itself.
 const RACES: [&str; 1] = ["holdfast.stock.hold_forbidden"];
 
 #[test]
