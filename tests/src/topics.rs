@@ -8,6 +8,7 @@ use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaResult;
 use rdkafka::message::{Header, Headers, Message, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
@@ -124,7 +125,7 @@ impl Topics {
         let consumer = self.consumer("nobody");
         let (mut assigned, mut missing) = (TopicPartitionList::new(), 0);
         for partition in self.partitions(&consumer, topic) {
-            let (low, high) = or_panic(consumer.fetch_watermarks(topic, partition, PATIENCE), topic);
+            let (low, high) = patiently(topic, || consumer.fetch_watermarks(topic, partition, PATIENCE));
             missing += high - low;
             or_panic(assigned.add_partition_offset(topic, partition, Offset::Offset(low)), topic);
         }
@@ -132,7 +133,9 @@ impl Topics {
         let mut found = Vec::new();
         while missing > 0 {
             let Some(message) = consumer.poll(PATIENCE) else { panic!("{missing} records of {topic} do not come") };
-            found.push(kept(&or_panic(message, topic)));
+            // The client mends lost connections itself.
+            let Ok(message) = message else { continue };
+            found.push(kept(&message));
             missing -= 1;
         }
         found
@@ -148,9 +151,7 @@ impl Topics {
         for partition in self.partitions(&consumer, topic) {
             asked.add_partition(topic, partition);
         }
-        // The coordinator of a new group is not in office at once.
-        let known = poll(PATIENCE, || consumer.committed_offsets(asked.clone(), PATIENCE).ok());
-        let known = known.unwrap_or_else(|| panic!("the brokers do not say what {group} has committed of {topic}"));
+        let known = patiently(topic, || consumer.committed_offsets(asked.clone(), PATIENCE));
         let offset = |offset| if let Offset::Offset(offset) = offset { Some(offset) } else { None };
         known.elements().iter().filter_map(|one| Some((one.partition(), offset(one.offset())?))).collect()
     }
@@ -164,6 +165,13 @@ impl Topics {
         let found = known.topics().iter().find(|found| found.name() == topic);
         0..found.map_or(0, |found| found.partitions().len() as i32)
     }
+}
+
+/// Asks again while there is an error: leaders and coordinators are not in office at once.
+fn patiently<T>(what: &str, mut ask: impl FnMut() -> KafkaResult<T>) -> T {
+    let mut last = None;
+    let answer = poll(PATIENCE, || ask().map_err(|error| last = Some(error)).ok());
+    answer.unwrap_or_else(|| panic!("{what}: {last:?}"))
 }
 
 fn kept(message: &impl Message) -> Kept {
