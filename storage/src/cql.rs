@@ -17,7 +17,7 @@ mod snapshots;
 
 pub use options::{Consistency, Credentials, Options};
 
-use crate::fencing::Owner;
+use crate::fencing::{Lease, Owner};
 use crate::journal::{Error, Journal, LogId, LogSeq, Row, Snapshot, Table, Visit};
 use answer::Answer;
 use cluster::Cluster;
@@ -25,10 +25,11 @@ use futures_util::stream::{StreamExt, TryStreamExt, iter};
 use holdfast_engine::Causality;
 use holdfast_engine::codec::{self, Batch};
 use holdfast_engine::ids::{PartitionId, Partitions};
-use log::{Body, PartitionLog, failed};
+use log::{Body, PartitionLog};
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use tokio::runtime::Runtime;
 use uuid::Uuid;
 
@@ -36,6 +37,8 @@ use uuid::Uuid;
 const COMMIT_BYTES: usize = 256 * 1024;
 /// Partitions claimed at once: more only wait for each other in the cluster.
 const CLAIMS: usize = 16;
+/// How long a journal that is closed tries to give its partitions back.
+const RELEASE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// See the module. Closing is dropping it.
 pub struct CqlJournal {
@@ -90,6 +93,15 @@ impl CqlJournal {
         self.wait(async move { logs[index].purge(floor).await })
     }
 
+    /// Who has a partition, as the cluster knows it now. None: nobody ever had.
+    ///
+    /// # Errors
+    /// If the cluster does not answer.
+    pub fn lease(&self, log: LogId) -> Result<Option<Lease>, Error> {
+        let (logs, index) = (self.logs.clone(), usize::from(log.0));
+        self.wait(async move { logs[index].lease().await })
+    }
+
     /// Deletes a keyspace with all that is in it.
     ///
     /// # Errors
@@ -97,11 +109,8 @@ impl CqlJournal {
     #[cfg(any(test, feature = "test-util"))]
     pub fn drop_keyspace(options: &Options) -> Result<(), Error> {
         let journal = Self::connect(options, Partitions::new(1).ok_or(Error::Stopped)?)?;
-        let (cluster, statement) = (journal.cluster.clone(), format!("DROP KEYSPACE {}", options.keyspace));
-        journal.wait(async move {
-            let dropped = cluster.bulk.query_unpaged(statement, ()).await;
-            dropped.map(drop).map_err(|error| failed(&error))
-        })
+        let (cluster, keyspace) = (journal.cluster.clone(), options.keyspace.clone());
+        journal.wait(async move { cluster.drop_keyspace(&keyspace).await })
     }
 
     fn connect(options: &Options, partitions_if_new: Partitions) -> Result<Self, Error> {
@@ -138,6 +147,22 @@ impl CqlJournal {
         })
     }
 
+    /// So that whoever looks sees that nobody has the partitions. A successor does not depend on it.
+    fn release(&self) {
+        if self.stopping.load(Ordering::Acquire) {
+            return;
+        }
+        let logs = self.logs.clone();
+        let released = self.wait(async move {
+            let all = iter(0..logs.len()).for_each_concurrent(CLAIMS, |index| {
+                let logs = logs.clone();
+                async move { logs[index].release().await.unwrap_or_else(|error| tracing::debug!(%error, "not given back")) }
+            });
+            tokio::time::timeout(RELEASE_PATIENCE, all).await.map_err(|error| Error::Failed(error.to_string()))
+        });
+        released.unwrap_or_else(|error| tracing::debug!(%error, "not given back"));
+    }
+
     fn wait<T: Send + 'static>(&self, work: impl Future<Output = Result<T, Error>> + Send + 'static) -> Result<T, Error> {
         match &self.runtime {
             Some(runtime) => wait(runtime, work),
@@ -155,6 +180,7 @@ fn wait<T: Send + 'static>(runtime: &Runtime, work: impl Future<Output = Result<
 
 impl Drop for CqlJournal {
     fn drop(&mut self) {
+        self.release();
         self.give_up();
         if let Some(runtime) = self.runtime.take() {
             // Dropping it would wait, which the threads of another runtime may not.
@@ -166,14 +192,11 @@ impl Drop for CqlJournal {
 impl Cluster {
     /// The number of partitions fixed when the data was created: now, if there is none.
     async fn layout(&self, if_new: Partitions) -> Result<Partitions, Error> {
-        let read = async || {
-            let read = self.fence.execute_unpaged(&self.read_layout, ()).await;
-            Answer::read(read.map_err(|error| failed(&error))?)
-        };
+        let read = async || Answer::read(self.serial(&self.read_layout, ()).await?);
         let mut found = read().await?;
         if found.is_empty() {
             let values = (schema::VERSION, i32::from(if_new.count()));
-            self.fence.execute_unpaged(&self.create_layout, values).await.map_err(|error| failed(&error))?;
+            self.serial(&self.create_layout, values).await?;
             found = read().await?;
         }
         let version = found.int("version");
@@ -245,8 +268,17 @@ impl Journal for CqlJournal {
     }
 
     fn project(&self, rows: &[Row]) -> Result<(), Error> {
-        let (cluster, rows) = (self.cluster.clone(), rows.to_vec());
-        self.wait(async move { cluster.project(&rows).await })
+        let (cluster, rows, stopping) = (self.cluster.clone(), rows.to_vec(), self.stopping.clone());
+        // A cluster that is away comes back, and rows may be written again: nobody has to start anew for it.
+        self.wait(async move {
+            while let Err(error) = cluster.project(&rows).await {
+                if stopping.load(Ordering::Acquire) {
+                    return Err(error);
+                }
+                tracing::warn!(%error, "projections are not written: trying on");
+            }
+            Ok(())
+        })
     }
 
     fn give_up(&self) {

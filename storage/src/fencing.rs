@@ -17,6 +17,8 @@
 mod append;
 mod claim;
 mod purge;
+#[cfg(test)]
+mod tests;
 
 pub use purge::{Extent, purgeable};
 
@@ -83,6 +85,8 @@ pub enum Statement {
     Close { segment: Segment, epoch: Epoch, next: LogSeq },
     /// `UPDATE` of the lease's hint to `segment` `IF epoch = epoch`.
     Hint { segment: Segment, epoch: Epoch },
+    /// `UPDATE` of the lease to no owner `IF epoch = epoch`.
+    Release { epoch: Epoch },
 }
 
 /// What came back from the statement in hand.
@@ -109,6 +113,8 @@ pub enum Next {
     Retry(Statement),
     /// Claimed, with nothing in hand: may be given an append.
     Idle,
+    /// Given back, as far as known: the end.
+    Released,
     /// The append in hand is durable, and the fence is idle.
     Durable(LogSeq),
     /// Another owner has the partition. What was in hand may or may not be in the log.
@@ -139,6 +145,7 @@ pub struct Fence {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Step {
     Idle,
+    Released,
     Waiting { task: Task, statement: Statement },
     Fenced(Epoch),
     Corrupt(String),
@@ -153,6 +160,8 @@ enum Task {
     Seized,
     /// A batch of so many bytes.
     Append { bytes: u64 },
+    /// Giving the partition back.
+    Release,
 }
 
 impl Fence {
@@ -170,14 +179,19 @@ impl Fence {
         let (task, statement) = match &self.step {
             Step::Waiting { task, statement } => (*task, *statement),
             Step::Idle => return Next::Idle,
+            Step::Released => return Next::Released,
             Step::Fenced(by) => return Next::Fenced { by: *by },
             Step::Corrupt(reason) => return Next::Corrupt(reason.clone()),
         };
         match (task, outcome) {
-            // A hint only shortens a later walk: not worth waiting for, and no harm if it lands late.
-            (_, Outcome::Unknown) if !matches!(statement, Statement::Hint { .. }) => Next::Retry(statement),
+            // Not worth waiting for, and no harm if they land late: a hint only shortens a later walk, and a release only
+            // tells people that nobody has the partition.
+            (_, Outcome::Unknown) if !matches!(statement, Statement::Hint { .. } | Statement::Release { .. }) => {
+                Next::Retry(statement)
+            }
             (Task::Append { bytes }, _) => self.on_append(bytes, statement, outcome),
             (Task::Claim | Task::Seized, _) => self.on_claim(task, statement, outcome),
+            (Task::Release, _) => self.on_release(statement, outcome),
         }
     }
 
@@ -185,6 +199,18 @@ impl Fence {
     pub fn append(&mut self, bytes: usize) -> Option<Statement> {
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
         self.is_idle().then(|| self.start_append(bytes))
+    }
+
+    /// Starts to give the partition back, after which nothing can be appended. None unless idle.
+    ///
+    /// A successor need not wait for it: it outbids whoever the lease names.
+    pub fn release(&mut self) -> Option<Statement> {
+        let statement = Statement::Release { epoch: self.epoch };
+        let idle = self.is_idle();
+        idle.then(|| {
+            self.step = Step::Waiting { task: Task::Release, statement };
+            statement
+        })
     }
 
     /// 0 until the lease is ours.
@@ -227,7 +253,7 @@ impl Fence {
     pub fn in_hand(&self) -> Option<Statement> {
         match self.step {
             Step::Waiting { statement, .. } => Some(statement),
-            Step::Idle | Step::Fenced(_) | Step::Corrupt(_) => None,
+            Step::Idle | Step::Released | Step::Fenced(_) | Step::Corrupt(_) => None,
         }
     }
 
@@ -251,8 +277,18 @@ impl Fence {
         self.execute(task, Statement::Hint { segment: self.segment, epoch: self.epoch })
     }
 
-    /// True to go on. A refusal is the first news of a successor: the lease changes before any head does.
-    fn hinted(&mut self, statement: Statement, outcome: Outcome) -> Result<(), Next> {
+    fn on_release(&mut self, statement: Statement, outcome: Outcome) -> Next {
+        match self.still_leased(statement, outcome) {
+            Ok(()) => {
+                self.step = Step::Released;
+                Next::Released
+            }
+            Err(next) => next,
+        }
+    }
+
+    /// Goes on unless it was refused. A refusal is the first news of a successor: the lease changes before any head does.
+    fn still_leased(&mut self, statement: Statement, outcome: Outcome) -> Result<(), Next> {
         match outcome {
             Outcome::Applied | Outcome::Unknown => Ok(()),
             Outcome::RefusedLease(Some(lease)) if lease.epoch > self.epoch => Err(self.fenced(lease.epoch)),

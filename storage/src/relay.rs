@@ -114,7 +114,7 @@ pub enum Error {
     #[error("publishing failed: {0}")]
     Produce(String),
     #[error(transparent)]
-    Unknown(#[from] cursor::Unknown),
+    Impossible(#[from] cursor::Impossible),
 }
 
 /// The running relay.

@@ -103,6 +103,25 @@ fn whoever_opens_later_fences_whoever_opened_before() {
 }
 
 #[test]
+fn a_journal_that_is_closed_gives_its_partitions_back() {
+    let keyspace = keyspace!();
+    let first = keyspace.open();
+    let second = keyspace.open();
+    let owner = || second.lease(LOG).unwrap().unwrap().owner;
+    let second_owner = owner();
+    assert!(second_owner.is_some());
+    // One that was fenced gives nothing back.
+    drop(first);
+    assert_eq!(owner(), second_owner);
+    drop(second);
+    let looking = CqlJournal::observe(&keyspace.0).unwrap();
+    let lease = looking.lease(LOG).unwrap().unwrap();
+    assert_eq!((lease.epoch, lease.owner), (2, None));
+    drop(looking);
+    assert_eq!(keyspace.open().lease(LOG).unwrap().unwrap().epoch, 3);
+}
+
+#[test]
 fn a_fenced_process_saves_no_snapshot() {
     let keyspace = keyspace!();
     let old = keyspace.open();

@@ -1,7 +1,7 @@
 //! Real Kafka brokers for the suites, started and killed by `tests/servers`.
 //!
 //! Invariants: one cluster runs on this machine at a time, whichever process asks; it is gone with its data when the value
-//! is dropped. A machine without Java skips, and says so where nobody can miss it.
+//! is dropped. A machine without Java, or without the jars and a way to fetch them, skips and says so where nobody can miss it.
 
 use crate::server::Options;
 use std::ffi::OsStr;
@@ -166,7 +166,11 @@ fn can_start() -> Result<(), String> {
     }
     let java = std::env::var_os("JAVA_HOME").map_or_else(|| "java".into(), |home| PathBuf::from(home).join("bin/java"));
     let found = Command::new(java).arg("-version").output().is_ok_and(|output| output.status.success());
-    found.then_some(()).ok_or_else(|| "no Java runs here (JAVA_HOME, or java on the PATH)".to_owned())
+    if !found {
+        return Err("no Java runs here (JAVA_HOME, or java on the PATH)".to_owned());
+    }
+    let fetched = or_panic(Command::new(script()).args(["fetch", "kafka"]).output(), "tests/servers");
+    fetched.status.success().then_some(()).ok_or_else(|| String::from_utf8_lossy(&fetched.stderr).trim().to_owned())
 }
 
 fn or_panic<T>(result: std::io::Result<T>, what: &str) -> T {

@@ -2,9 +2,12 @@
 
 pub mod brokers;
 pub mod buyers;
+pub mod cassandra;
+pub mod faults;
 pub mod relay_torture;
 pub mod repertoire;
 pub mod server;
 pub mod simulation;
+pub mod takeover;
 pub mod topics;
 pub mod torture;

@@ -21,6 +21,9 @@ const START: Duration = Duration::from_secs(60);
 /// How long a server that was told to stop may take.
 const STOP: Duration = Duration::from_secs(60);
 
+/// Names the journal.
+const BACKEND: &str = "HOLDFAST__JOURNAL__BACKEND";
+
 /// What to start, and how. Defaults: the binary of this build, new data that goes away, no demo SKUs.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
@@ -62,6 +65,15 @@ impl Options {
     pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.env.push((name.into(), value.into()));
         self
+    }
+
+    /// Its journal on the cluster at `nodes`, in a keyspace that another server may have too.
+    #[must_use]
+    pub fn on_cluster(self, nodes: &str, replication: usize, keyspace: &str) -> Self {
+        self.env(BACKEND, "scylla")
+            .env("HOLDFAST__SCYLLA__NODES", nodes)
+            .env("HOLDFAST__SCYLLA__REPLICATION", replication.to_string())
+            .env("HOLDFAST__SCYLLA__KEYSPACE", keyspace)
     }
 
     /// A command that runs the server's command line as its own child.
@@ -151,8 +163,22 @@ impl Server {
 
     /// SIGTERM without waiting.
     pub fn signal_stop(&self) {
+        self.signal(Signal::TERM);
+    }
+
+    /// SIGSTOP: it keeps its connections and its memory, and does nothing.
+    pub fn pause(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// It goes on after a pause, and may not know that there was one.
+    pub fn resume(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
         if let Some(pid) = self.child.as_ref().and_then(|child| Pid::from_raw(i32::try_from(child.id()).ok()?)) {
-            kill_process(pid, Signal::TERM).unwrap_or_default();
+            kill_process(pid, signal).unwrap_or_default();
         }
     }
 
@@ -217,7 +243,7 @@ impl Server {
 
     /// Arguments that name its data to other commands: none on a cluster, where the environment does.
     pub fn data_args(&self) -> Vec<OsString> {
-        match on_cluster() {
+        match on_cluster() || self.options.env.iter().any(|(name, value)| name == BACKEND && value == "scylla") {
             true => Vec::new(),
             false => vec!["--data-dir".into(), self.data_dir.clone().into()],
         }
@@ -251,10 +277,15 @@ impl Server {
     /// # Panics
     /// If it cannot be run.
     pub fn run(&self, args: &[&str]) -> (ExitStatus, String) {
-        let mut command = Command::new(&self.binary);
-        let output = command.args(args).envs(self.own_names()).envs(self.options.env.iter().cloned()).output();
-        let output = or_panic(output, "running the binary");
+        let output = or_panic(self.other(args).output(), "running the binary");
         (output.status, String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// Another command, in the environment of the server.
+    fn other(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(&self.binary);
+        command.args(args).envs(self.own_names()).envs(self.options.env.iter().cloned());
+        command
     }
 
     /// `holdfast verify --json` on the data of a server that does not run: whether every invariant holds, and what it said.
@@ -262,8 +293,7 @@ impl Server {
     /// # Panics
     /// If it cannot be run.
     pub fn verify(&self) -> (bool, String) {
-        let output = Command::new(&self.binary).args(["verify", "--json"]).args(self.data_args()).envs(self.own_names()).output();
-        let output = or_panic(output, "running the binary");
+        let output = or_panic(self.other(&["verify", "--json"]).args(self.data_args()).output(), "running the binary");
         (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
     }
 }
@@ -285,7 +315,7 @@ pub fn partitions() -> usize {
 
 /// Whether the servers keep their journal on a cluster.
 pub fn on_cluster() -> bool {
-    std::env::var("HOLDFAST__JOURNAL__BACKEND").is_ok_and(|backend| backend == "scylla")
+    std::env::var(BACKEND).is_ok_and(|backend| backend == "scylla")
 }
 
 /// Asks until there is an answer or `patience` is over: the one place where tests wait.

@@ -6,6 +6,7 @@
 
 pub mod check;
 pub mod client;
+pub mod cluster;
 pub mod dice;
 pub mod facts;
 pub mod ledger;
@@ -14,6 +15,7 @@ pub mod load;
 use crate::server::{Options as ServerOptions, Server};
 use check::Checker;
 use client::Client;
+use cluster::{Blows, Cluster};
 use dice::Dice;
 use load::Worker;
 use std::io::{IsTerminal, Write};
@@ -35,6 +37,8 @@ pub struct Options {
     pub seed: u64,
     pub binary: Option<PathBuf>,
     pub data_dir: PathBuf,
+    /// The journal on a cluster that is beaten too.
+    pub cluster: Option<Blows>,
 }
 
 /// What a broken promise is about.
@@ -60,6 +64,8 @@ pub struct Tally {
     pub kills: u64,
     pub acknowledged: u64,
     pub max_restart: Duration,
+    /// What else was done, if anything.
+    pub beaten: String,
     pub breaches: Vec<Breach>,
 }
 
@@ -70,10 +76,10 @@ impl Tally {
 
     /// The one line of the result.
     pub fn line(&self) -> String {
-        let Self { kills, acknowledged, max_restart, .. } = self;
+        let Self { kills, acknowledged, max_restart, beaten, .. } = self;
         let (lost, oversold) = (self.count(Kind::Lost), self.count(Kind::Oversold));
         format!(
-            "kills={kills} acknowledged={acknowledged} lost={lost} oversold={oversold} max_restart_ms={}",
+            "kills={kills} acknowledged={acknowledged} lost={lost} oversold={oversold} max_restart_ms={}{beaten}",
             max_restart.as_millis()
         )
     }
@@ -87,10 +93,12 @@ impl Tally {
 pub fn run(options: &Options) -> Tally {
     let mut run = Run::prepare(options);
     run.creation();
-    while run.tally.kills < options.kills && run.tally.breaches.is_empty() {
+    run.beat();
+    while run.tally.breaches.is_empty() && (run.tally.kills < options.kills || !run.beaten()) {
         run.round(options.kills);
         run.show(options.kills);
     }
+    run.calm();
     if run.tally.breaches.is_empty() {
         run.finish();
     }
@@ -102,11 +110,14 @@ struct Run {
     dice: Dice,
     workers: Vec<Worker>,
     checker: Checker,
+    /// Dropped after the server: nothing is left that asks it.
+    cluster: Option<Cluster>,
     tally: Tally,
 }
 
 impl Run {
     fn prepare(options: &Options) -> Self {
+        let cluster = options.cluster.map(Cluster::start);
         let mut server = ServerOptions::new().env("HOLDFAST__LOG__LEVEL", "warn").data_dir(&options.data_dir);
         // Short lives and small snapshots, so that expiry, late money and recovery from snapshots all happen.
         for (name, value) in
@@ -122,11 +133,14 @@ impl Run {
         if let Some(binary) = &options.binary {
             server = server.binary(binary);
         }
+        if let Some(cluster) = &cluster {
+            server = cluster.server(server);
+        }
         let server = Server::prepare(server);
         let mut dice = Dice::new(options.seed);
         let workers = (0..WORKERS).map(|number| Worker::new(number, Dice::new(dice.word()))).collect();
         let checker = Checker::new(Dice::new(dice.word()));
-        Self { server, dice, workers, checker, tally: Tally::default() }
+        Self { server, dice, workers, checker, cluster, tally: Tally::default() }
     }
 
     /// The directory is made under fire as well: a kill in its creation must leave something that opens.
@@ -142,6 +156,25 @@ impl Run {
             let stocked = check::stock(&Client::new(&self.server.url()));
             stocked.unwrap_or_else(|what| self.tally.breach(Kind::Other, what));
         }
+    }
+
+    fn beat(&mut self) {
+        let dice = Dice::new(self.dice.word());
+        if let Some(cluster) = &mut self.cluster {
+            cluster.beat(dice);
+        }
+    }
+
+    /// Whether the cluster has borne all it has to.
+    fn beaten(&self) -> bool {
+        self.cluster.as_ref().is_none_or(Cluster::borne_all)
+    }
+
+    fn calm(&mut self) {
+        let Some(cluster) = &mut self.cluster else { return };
+        let calmed = cluster.calm();
+        self.tally.beaten = format!(" {}", cluster.line());
+        calmed.unwrap_or_else(|what| self.tally.breach(Kind::Other, what));
     }
 
     /// Load, a kill, now and then another in the recovery, and the comparison.
@@ -162,7 +195,9 @@ impl Run {
 
     fn burst(&mut self) {
         let stop = AtomicBool::new(false);
-        let millis = self.dice.between(100, 500);
+        // A cluster that is beaten answers slowly: in a short burst nothing would happen.
+        let (least, most) = if self.cluster.is_some() { (500, 4000) } else { (100, 500) };
+        let millis = self.dice.between(least, most);
         let (server, workers) = (&mut self.server, &mut self.workers);
         let url = server.url();
         std::thread::scope(|scope| {
@@ -210,7 +245,8 @@ impl Run {
     fn show(&self, kills: u64) {
         let mut out = std::io::stderr();
         if out.is_terminal() {
-            let shown = write!(out, "\r{}/{kills} kills, {} acknowledged ", self.tally.kills, self.tally.acknowledged);
+            let beaten = self.cluster.as_ref().map(Cluster::line).unwrap_or_default();
+            let shown = write!(out, "\r{}/{kills} kills, {} acknowledged {beaten} ", self.tally.kills, self.tally.acknowledged);
             shown.and_then(|()| out.flush()).unwrap_or_default();
         }
     }

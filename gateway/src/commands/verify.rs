@@ -12,10 +12,16 @@ use holdfast_engine::partition::Partition;
 use holdfast_engine::time::Policy;
 use holdfast_storage::projection;
 use holdfast_storage::recovery::replay;
-use holdfast_storage::{Error, Journal};
+use holdfast_storage::{Error, Journal, LogId, LogSeq};
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+/// Shorter than any append to a journal of several logs.
+const MOMENT: Duration = Duration::from_micros(200);
+/// Tries to look at all logs within a moment.
+const CUTS: u32 = 1000;
 
 /// What was looked at, and what is wrong with it.
 #[derive(Debug, Default)]
@@ -38,10 +44,13 @@ pub fn audit(journal: &dyn Journal, policy: &Policy, progress: &mut dyn FnMut(u6
     let mut sums = Audit::default();
     let (mut violations, mut archived) = (Vec::new(), BTreeSet::new());
     let mut snapshots = snapshots(journal)?;
-    let logs = journal.logs();
-    let (all, mut done) = (logs.iter().map(|log| journal.end(*log)).sum(), 0);
-    for log in logs {
+    let cut = cut(journal);
+    let (all, mut done) = (cut.iter().map(|(_, end)| end).sum(), 0);
+    for (log, end) in cut {
         journal.read(log, 0, &mut |commit, frame| {
+            if commit > end {
+                return Ok(ControlFlow::Break(()));
+            }
             for entry in codec::read_frame(frame)? {
                 let entry = entry?;
                 let record = entry.decode()?;
@@ -71,6 +80,20 @@ pub fn audit(journal: &dyn Journal, policy: &Policy, progress: &mut dyn FnMut(u6
         skus: checked.skus,
         violations,
     })
+}
+
+/// The ends of all logs at one moment, so that no effect is seen without its cause while the journal is written: a fact
+/// reaches another log by an append to its own and one to the other, which take longer than the moment.
+fn cut(journal: &dyn Journal) -> Vec<(LogId, LogSeq)> {
+    let mut tries = 0;
+    loop {
+        let begun = Instant::now();
+        let ends = journal.logs().into_iter().map(|log| (log, journal.end(log))).collect();
+        tries += 1;
+        if begun.elapsed() < MOMENT || tries == CUTS {
+            return ends;
+        }
+    }
 }
 
 type Taken = (u16, u64, u64);
@@ -122,7 +145,11 @@ fn verify(data: &DataArgs) -> Result<Report, Box<dyn std::error::Error>> {
     let bar = progress::bar("verifying", true);
     let report = audit(&*journal, &Policy::default(), &mut |done, all| bar.at(done, all));
     bar.finish();
-    Ok(report?)
+    let report = report?;
+    if journal.remote() && !report.violations.is_empty() {
+        eprintln!("A server that writes meanwhile can look like this: stop it, or ask it with POST /admin/v1/audit.");
+    }
+    Ok(report)
 }
 
 fn print(report: &Report, json: bool) {

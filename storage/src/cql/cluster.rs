@@ -1,8 +1,9 @@
 //! The connections: one session for what must not wait, one for everything else, and the statements prepared on each.
 //!
 //! Invariant: no statement of the fence is ever repeated by the driver. It retries nothing, speculates on nothing and
-//! stamps nothing; an unknown outcome is ours to resolve.
+//! stamps nothing; an unknown outcome is ours to resolve. What gives the same however often it is carried out is repeated.
 
+use super::log::failed;
 use super::options::Options;
 use super::schema;
 use crate::journal::Error;
@@ -11,24 +12,37 @@ use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
 use scylla::errors::{DbError, ExecutionError, MetadataError, NewSessionError, PrepareError, RequestAttemptError};
 use scylla::policies::retry::{DefaultRetryPolicy, FallthroughRetryPolicy};
+use scylla::policies::speculative_execution::SimpleSpeculativeExecutionPolicy;
+use scylla::response::query_result::QueryResult;
+use scylla::serialize::row::SerializeRow;
 use scylla::statement::prepared::PreparedStatement;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Tries to make the tables: while a new cluster settles its schema, statements fail for a moment.
 const SCHEMA_TRIES: u32 = 5;
 const SCHEMA_PAUSE: Duration = Duration::from_millis(500);
+
+/// How long a statement that may be repeated is repeated, and the pauses between.
+const STEADY: Duration = Duration::from_secs(8);
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// After so long without an answer another node is asked as well: one that hangs is noticed only later.
+const SECOND_OPINION: Duration = Duration::from_secs(1);
+/// How often an idle connection is tried, so that a node that hangs is left out before long.
+const KEEPALIVE: Duration = Duration::from_secs(2);
 
 /// See the module.
 pub(super) struct Cluster {
     /// Appends, claims and leases.
     pub(super) fence: Session,
     /// Reads, snapshots and projections: however many, no append waits behind them.
-    pub(super) bulk: Session,
+    bulk: Session,
     pub(super) read_lease: PreparedStatement,
     pub(super) create_lease: PreparedStatement,
     pub(super) bid: PreparedStatement,
     pub(super) hint: PreparedStatement,
+    pub(super) release: PreparedStatement,
     pub(super) keep: PreparedStatement,
     pub(super) point: PreparedStatement,
     pub(super) read_head: PreparedStatement,
@@ -82,6 +96,7 @@ impl Cluster {
             .await?,
             bid: fenced(format!("UPDATE {lease} SET epoch = ?, owner = ?, addr = ? WHERE partition_id = ? IF epoch = ?")).await?,
             hint: fenced(format!("UPDATE {lease} SET seg_hint = ? WHERE partition_id = ? IF epoch = ?")).await?,
+            release: fenced(format!("UPDATE {lease} SET owner = null, addr = null WHERE partition_id = ? IF epoch = ?")).await?,
             keep: fenced(format!("UPDATE {lease} SET kept_seg = ? WHERE partition_id = ? IF epoch = ?")).await?,
             point: fenced(format!(
                 "UPDATE {lease} SET snap_id = ?, prev_snap_id = ? WHERE partition_id = ? IF epoch = ? AND snap_id = ?"
@@ -121,6 +136,37 @@ impl Cluster {
     }
 }
 
+impl Cluster {
+    /// Executes a statement without a condition.
+    pub(super) async fn plain(&self, statement: &PreparedStatement, values: impl SerializeRow) -> Result<QueryResult, Error> {
+        steady(&self.bulk, statement, &values).await
+    }
+
+    /// Executes a serial read, or a conditional update that leaves the same however often it is applied.
+    pub(super) async fn serial(&self, statement: &PreparedStatement, values: impl SerializeRow) -> Result<QueryResult, Error> {
+        steady(&self.fence, statement, &values).await
+    }
+
+    #[cfg(any(test, feature = "test-util"))]
+    pub(super) async fn drop_keyspace(&self, keyspace: &str) -> Result<(), Error> {
+        let dropped = self.fence.query_unpaged(format!("DROP KEYSPACE {keyspace}"), ()).await;
+        dropped.map(drop).map_err(|error| failed(&error))
+    }
+}
+
+/// Tries until there is an answer: a node may be away for a while, or its answer be lost.
+async fn steady(session: &Session, statement: &PreparedStatement, values: &impl SerializeRow) -> Result<QueryResult, Error> {
+    let (begun, mut pause) = (Instant::now(), FIRST_PAUSE);
+    loop {
+        match session.execute_unpaged(statement, values).await {
+            Ok(result) => return Ok(result),
+            Err(error) if begun.elapsed() >= STEADY || is_final(&error) => return Err(failed(&error)),
+            Err(_) => tokio::time::sleep(pause).await,
+        }
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
 fn fence_profile(options: &Options) -> ExecutionProfile {
     ExecutionProfile::builder()
         .consistency(options.consistency.plain())
@@ -131,9 +177,11 @@ fn fence_profile(options: &Options) -> ExecutionProfile {
 }
 
 fn bulk_profile(options: &Options) -> ExecutionProfile {
+    let second_opinion = SimpleSpeculativeExecutionPolicy { max_retry_count: 1, retry_interval: SECOND_OPINION };
     ExecutionProfile::builder()
         .consistency(options.consistency.plain())
         .retry_policy(Arc::new(DefaultRetryPolicy::new()))
+        .speculative_execution_policy(Some(Arc::new(second_opinion)))
         .request_timeout(Some(options.patience))
         .build()
 }
@@ -142,7 +190,9 @@ async fn session(options: &Options, profile: ExecutionProfile) -> Result<Session
     let mut builder = SessionBuilder::new()
         .known_nodes(&options.nodes)
         .default_execution_profile_handle(profile.into_handle())
-        .connection_timeout(options.patience);
+        .connection_timeout(options.patience)
+        .keepalive_interval(KEEPALIVE)
+        .keepalive_timeout(options.patience);
     if !options.local_dc.is_empty() {
         builder = builder.prefer_datacenter(options.local_dc.clone());
     }

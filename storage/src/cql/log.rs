@@ -6,7 +6,7 @@
 use super::answer::Answer;
 use super::cluster::Cluster;
 use super::options::Options;
-use crate::fencing::{Epoch, Extent, Fence, Head, Next, Outcome, Owner, Segment, SegmentLimits, Statement, purgeable};
+use crate::fencing::{Epoch, Extent, Fence, Head, Lease, Next, Outcome, Owner, Segment, SegmentLimits, Statement, purgeable};
 use crate::journal::{Error, LogSeq};
 use scylla::errors::ExecutionError;
 use scylla::response::query_result::QueryResult;
@@ -106,6 +106,20 @@ impl PartitionLog {
         Ok(written)
     }
 
+    /// Gives the partition back, if it is ours and nothing is in hand.
+    pub(super) async fn release(&self) -> Result<(), Error> {
+        let mut fence = self.fence.lock().await;
+        let Some(fence) = fence.as_mut() else { return Ok(()) };
+        match fence.release() {
+            Some(statement) => self.drive(fence, statement, None).await.map(drop),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) async fn lease(&self) -> Result<Option<Lease>, Error> {
+        Ok(self.lease_row().await?.lease())
+    }
+
     pub(super) fn end(&self) -> LogSeq {
         self.end.load(Ordering::Acquire)
     }
@@ -145,7 +159,7 @@ impl PartitionLog {
                     tokio::time::sleep(self.jittered(pause, tries)).await;
                     pause = (pause * 2).min(LONGEST_PAUSE);
                 }
-                Next::Idle => return Ok(fence.next() - 1),
+                Next::Idle | Next::Released => return Ok(fence.next() - 1),
                 Next::Durable(seq) => return Ok(seq),
                 Next::Fenced { by } => return Err(Error::Fenced { by }),
                 Next::Corrupt(reason) => return Err(Error::Damaged { record: fence.next(), reason }),
@@ -178,11 +192,13 @@ impl PartitionLog {
             Statement::ReadLease => Ok(Outcome::Lease(answer.lease())),
             Statement::ReadHead { .. } => Ok(Outcome::Head(answer.head())),
             _ if answer.applied()? => Ok(Outcome::Applied),
-            Statement::CreateLease { .. } | Statement::Bid { .. } | Statement::Hint { .. } => match answer.lease() {
-                Some(lease) => Ok(Outcome::RefusedLease(Some(lease))),
-                // Cassandra shows only the columns of the condition: what is missing is asked for.
-                None => Ok(Outcome::RefusedLease(self.lease_row().await?.lease())),
-            },
+            Statement::CreateLease { .. } | Statement::Bid { .. } | Statement::Hint { .. } | Statement::Release { .. } => {
+                match answer.lease() {
+                    Some(lease) => Ok(Outcome::RefusedLease(Some(lease))),
+                    // Cassandra shows only the columns of the condition: what is missing is asked for.
+                    None => Ok(Outcome::RefusedLease(self.lease_row().await?.lease())),
+                }
+            }
             Statement::Seize { segment, .. }
             | Statement::Open { segment, .. }
             | Statement::Append { segment, .. }
@@ -194,16 +210,18 @@ impl PartitionLog {
     }
 
     async fn send(&self, statement: Statement, body: Option<&Body>) -> Result<QueryResult, ExecutionError> {
-        let Cluster { fence: session, create_lease, bid, hint, seize, open, append, close, .. } = &*self.cluster;
+        let Cluster { fence: session, read_lease, create_lease, bid, hint, release, .. } = &*self.cluster;
+        let Cluster { read_head, seize, open, append, close, .. } = &*self.cluster;
         let p = self.partition;
         match statement {
-            Statement::ReadLease => self.read_lease().await,
-            Statement::ReadHead { segment } => self.read_head(segment).await,
+            Statement::ReadLease => session.execute_unpaged(read_lease, (p,)).await,
+            Statement::ReadHead { segment } => session.execute_unpaged(read_head, (p, small(segment))).await,
             Statement::CreateLease { owner } => session.execute_unpaged(create_lease, (p, uuid(owner), &*self.address)).await,
             Statement::Bid { seen, epoch, owner } => {
                 session.execute_unpaged(bid, (big(epoch), uuid(owner), &*self.address, p, big(seen))).await
             }
             Statement::Hint { segment, epoch } => session.execute_unpaged(hint, (small(segment), p, big(epoch))).await,
+            Statement::Release { epoch } => session.execute_unpaged(release, (p, big(epoch))).await,
             Statement::Seize { segment, seen, epoch } => {
                 session.execute_unpaged(seize, (big(epoch), p, small(segment), big(seen))).await
             }
@@ -221,21 +239,14 @@ impl PartitionLog {
         }
     }
 
-    async fn read_lease(&self) -> Result<QueryResult, ExecutionError> {
-        self.cluster.fence.execute_unpaged(&self.cluster.read_lease, (self.partition,)).await
-    }
-
-    async fn read_head(&self, segment: Segment) -> Result<QueryResult, ExecutionError> {
-        self.cluster.fence.execute_unpaged(&self.cluster.read_head, (self.partition, small(segment))).await
-    }
-
     async fn lease_row(&self) -> Result<Answer, Error> {
-        Answer::read(self.read_lease().await.map_err(|error| failed(&error))?)
+        Answer::read(self.cluster.serial(&self.cluster.read_lease, (self.partition,)).await?)
     }
 
     /// Reads serially, which also finishes what was half decided: rows below `next` are there for every reader after this.
     async fn head(&self, segment: Segment) -> Result<Option<Head>, Error> {
-        Ok(Answer::read(self.read_head(segment).await.map_err(|error| failed(&error))?)?.head())
+        let at = (self.partition, small(segment));
+        Ok(Answer::read(self.cluster.serial(&self.cluster.read_head, at).await?)?.head())
     }
 
     /// Up to a page of batches from `from` on, none beyond the end.
@@ -265,9 +276,8 @@ impl PartitionLog {
 
     async fn rows(&self, segment: Segment, from: LogSeq, to: LogSeq) -> Result<Vec<(LogSeq, Vec<u8>)>, Error> {
         let values = (self.partition, small(segment), big(from), big(to));
-        let result = self.cluster.bulk.execute_unpaged(&self.cluster.read_rows, values).await;
-        let rows =
-            result.map_err(|error| failed(&error))?.into_rows_result().map_err(|error| super::answer::unexpected(&error))?;
+        let result = self.cluster.plain(&self.cluster.read_rows, values).await?;
+        let rows = result.into_rows_result().map_err(|error| super::answer::unexpected(&error))?;
         let rows = rows.rows::<(i64, Option<Vec<u8>>)>().map_err(|error| super::answer::unexpected(&error))?;
         let row = |row: Result<(i64, Option<Vec<u8>>), _>| {
             let (seq, body) = row.map_err(|error| super::answer::unexpected(&error))?;
@@ -326,8 +336,7 @@ impl PartitionLog {
             return Ok(());
         }
         let values = (small(segment), self.partition, big(self.epoch()));
-        let kept = self.cluster.fence.execute_unpaged(&self.cluster.keep, values).await.map_err(|error| failed(&error))?;
-        let answer = Answer::read(kept)?;
+        let answer = Answer::read(self.cluster.serial(&self.cluster.keep, values).await?)?;
         if !answer.applied()? {
             return Err(Error::Fenced { by: answer.bigint("epoch").unwrap_or(0) });
         }
@@ -336,13 +345,13 @@ impl PartitionLog {
     }
 
     async fn delete(&self, extent: Extent) -> Result<(), Error> {
-        let (bulk, at) = (&self.cluster.bulk, (self.partition, small(extent.segment)));
-        let read = bulk.execute_unpaged(&self.cluster.closed_at, at).await.map_err(|error| failed(&error))?;
+        let at = (self.partition, small(extent.segment));
+        let read = self.cluster.plain(&self.cluster.closed_at, at).await?;
         let closed = read.into_rows_result().map_err(|error| super::answer::unexpected(&error))?;
         let closed = closed.maybe_first_row::<(Option<i64>,)>().map_err(|error| super::answer::unexpected(&error))?;
         let Some((Some(closed),)) = closed else { return Ok(()) };
         let values = (closed, at.0, at.1, big(extent.first), big(extent.end));
-        bulk.execute_unpaged(&self.cluster.purge, values).await.map(drop).map_err(|error| failed(&error))
+        self.cluster.plain(&self.cluster.purge, values).await.map(drop)
     }
 
     /// The first batch of a segment that exists.

@@ -3,7 +3,7 @@
 
 use super::answer::unexpected;
 use super::cluster::Cluster;
-use super::log::{big, failed};
+use super::log::big;
 use crate::journal::{Error, Row, Table, group};
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
 
@@ -20,12 +20,12 @@ impl Cluster {
 
     async fn put(&self, row: &Row) -> Result<(), Error> {
         let values = (kind(row.table), group(&row.key), &*row.key, &*row.value, big(row.version));
-        self.bulk.execute_unpaged(&self.put_row, values).await.map(drop).map_err(|error| failed(&error))
+        self.plain(&self.put_row, values).await.map(drop)
     }
 
     pub(super) async fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-        let read = self.bulk.execute_unpaged(&self.get_row, (kind(table), group(key), key)).await;
-        let rows = read.map_err(|error| failed(&error))?.into_rows_result().map_err(|error| unexpected(&error))?;
+        let read = self.plain(&self.get_row, (kind(table), group(key), key)).await?;
+        let rows = read.into_rows_result().map_err(|error| unexpected(&error))?;
         let row = rows.maybe_first_row::<(Vec<u8>,)>().map_err(|error| unexpected(&error))?;
         Ok(row.map(|(value,)| value))
     }
@@ -36,8 +36,8 @@ impl Cluster {
             return Ok(Vec::new());
         }
         let values = (kind(table), group(from), from, to, limit);
-        let read = self.bulk.execute_unpaged(&self.scan_rows, values).await;
-        let rows = read.map_err(|error| failed(&error))?.into_rows_result().map_err(|error| unexpected(&error))?;
+        let read = self.plain(&self.scan_rows, values).await?;
+        let rows = read.into_rows_result().map_err(|error| unexpected(&error))?;
         let rows = rows.rows::<(Vec<u8>, Vec<u8>)>().map_err(|error| unexpected(&error))?;
         let row = |row: Result<(Vec<u8>, Vec<u8>), _>| {
             let (key, value) = row.map_err(|error| unexpected(&error))?;

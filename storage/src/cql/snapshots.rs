@@ -32,7 +32,7 @@ impl Cluster {
         for (part, pieces) in packed.chunks(PIECE * PIECES).enumerate() {
             for (n, piece) in pieces.chunks(PIECE).enumerate() {
                 let values = (partition, id, part as i32, n as i32, piece);
-                self.bulk.execute_unpaged(&self.put_chunk, values).await.map_err(|error| failed(&error))?;
+                self.plain(&self.put_chunk, values).await?;
             }
         }
         if self.load(partition, id).await? != packed {
@@ -71,8 +71,7 @@ impl Cluster {
     }
 
     async fn pointers(&self, partition: i32) -> Result<Pointers, Error> {
-        let read = self.fence.execute_unpaged(&self.read_lease, (partition,)).await;
-        let lease = Answer::read(read.map_err(|error| failed(&error))?)?;
+        let lease = Answer::read(self.serial(&self.read_lease, (partition,)).await?)?;
         Ok((lease.uuid("snap_id"), lease.uuid("prev_snap_id")))
     }
 
@@ -100,8 +99,8 @@ impl Cluster {
     async fn load(&self, partition: i32, id: Uuid) -> Result<Vec<u8>, Error> {
         let mut bytes = Vec::new();
         for part in 0.. {
-            let read = self.bulk.execute_unpaged(&self.read_chunks, (partition, id, part)).await;
-            let rows = read.map_err(|error| failed(&error))?.into_rows_result().map_err(|error| unexpected(&error))?;
+            let read = self.plain(&self.read_chunks, (partition, id, part)).await?;
+            let rows = read.into_rows_result().map_err(|error| unexpected(&error))?;
             for row in rows.rows::<(i32, Vec<u8>)>().map_err(|error| unexpected(&error))? {
                 bytes.extend(row.map_err(|error| unexpected(&error))?.1);
             }
@@ -116,7 +115,7 @@ impl Cluster {
         let parts = self.load(partition, id).await?.len() / (PIECE * PIECES);
         for part in 0..=parts {
             let values = (partition, id, part as i32);
-            self.bulk.execute_unpaged(&self.drop_chunks, values).await.map_err(|error| failed(&error))?;
+            self.plain(&self.drop_chunks, values).await?;
         }
         Ok(())
     }

@@ -47,7 +47,7 @@ impl Fence {
                 }
                 Err(next) => next,
             },
-            Statement::Hint { .. } => match self.hinted(statement, outcome) {
+            Statement::Hint { .. } => match self.still_leased(statement, outcome) {
                 Ok(()) => self.execute(task, self.append_statement()),
                 Err(next) => next,
             },

@@ -25,7 +25,9 @@ impl Fence {
             (Statement::Bid { seen, epoch, .. }, Outcome::RefusedLease(Some(lease))) => {
                 self.bid_refused(seen, epoch, statement, lease)
             }
-            (Statement::ReadHead { segment }, Outcome::Head(None)) => self.end_of_chain(segment, statement),
+            (Statement::ReadHead { segment }, Outcome::Head(None)) if task == Task::Claim => {
+                self.end_of_chain(segment, statement)
+            }
             (Statement::ReadHead { segment }, Outcome::Head(Some(head))) => {
                 let least = if task == Task::Seized { self.epoch } else { 1 };
                 self.follow(segment, head, least, statement)
@@ -35,7 +37,7 @@ impl Fence {
                 self.follow(segment, head, seen + 1, statement)
             }
             (Statement::Open { segment, next, .. }, _) => self.opened(segment, next, statement, outcome),
-            (Statement::Hint { .. }, _) => match self.hinted(statement, outcome) {
+            (Statement::Hint { .. }, _) => match self.still_leased(statement, outcome) {
                 Ok(()) => self.claimed(),
                 Err(next) => next,
             },

@@ -58,12 +58,13 @@ pub struct Sent {
     pub at: Timestamp,
 }
 
-/// An event that landed but was never sent: the session can no longer tell what is published.
+/// A report that cannot be true of this session: it can no longer tell what is published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the broker acknowledged message {number} of topic partition {lane}, which is not on its way")]
-pub struct Unknown {
-    pub lane: Lane,
-    pub number: u64,
+pub enum Impossible {
+    #[error("the broker acknowledged message {number} of topic partition {lane}, which is not on its way")]
+    Unknown { lane: Lane, number: u64 },
+    #[error("topic partition {lane} goes on at offset {offset} instead of {expected}: it was deleted, or lost records")]
+    Backwards { lane: Lane, offset: i64, expected: i64 },
 }
 
 /// One life of the relay, from reading back to the first failure.
@@ -195,12 +196,15 @@ impl Session {
     /// were not before.
     ///
     /// # Errors
-    /// If no such message is on its way.
-    pub fn landed(&mut self, lane: Lane, number: u64, offset: i64) -> Result<u64, Unknown> {
-        let unknown = Unknown { lane, number };
+    /// If no such message is on its way, or it landed before what landed earlier.
+    pub fn landed(&mut self, lane: Lane, number: u64, offset: i64) -> Result<u64, Impossible> {
+        let unknown = Impossible::Unknown { lane, number };
         let on_the_way = usize::try_from(lane).ok().and_then(|lane| self.lanes.get_mut(lane)).ok_or(unknown)?;
         let index = number.checked_sub(on_the_way.first).and_then(|index| usize::try_from(index).ok());
         let (_, landed) = index.and_then(|index| on_the_way.waiting.get_mut(index)).ok_or(unknown)?;
+        if (0..on_the_way.resume).contains(&offset) {
+            return Err(Impossible::Backwards { lane, offset, expected: on_the_way.resume });
+        }
         *landed = Some(offset);
         let mut published = 0;
         while let Some((event, Some(offset))) = on_the_way.waiting.front().copied() {

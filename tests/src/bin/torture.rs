@@ -2,15 +2,30 @@
 //!
 //! Prints one line and exits with 1 if anything acknowledged is lost, anything is sold twice, or any promise is broken.
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
+use holdfast_tests::torture::cluster::Blows;
 use holdfast_tests::torture::{self, Tally};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Kill Holdfast under load, again and again.
 #[derive(Parser)]
-#[command(after_help = "Example:\n  cargo run --release -p holdfast-tests --bin torture -- --kills 200")]
+#[command(after_help = "Examples:\n  cargo run --release -p holdfast-tests --bin torture -- --kills 200\n  \
+    cargo run --release -p holdfast-tests --bin torture -- --backend cql --kills 50\n\n\
+    The second starts three Cassandra nodes of its own.")]
 struct Options {
+    /// Where the journal is.
+    #[arg(long, value_enum, default_value_t = Backend::Embedded)]
+    backend: Backend,
+    /// How often one of three nodes of the cluster is killed.
+    #[arg(long, default_value_t = 20)]
+    node_kills: u64,
+    /// How often one of them is paused for a while.
+    #[arg(long, default_value_t = 20)]
+    node_pauses: u64,
+    /// Share of the replies to conditional updates that are lost, delayed or forged into time-outs.
+    #[arg(long, default_value_t = 0.01)]
+    faults: f64,
     /// How often it is killed.
     #[arg(long, default_value_t = 200)]
     kills: u64,
@@ -25,8 +40,15 @@ struct Options {
     keep: bool,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Backend {
+    Embedded,
+    Cql,
+}
+
 fn main() -> ExitCode {
-    let Options { kills, seed, binary, keep } = Options::parse();
+    let Options { kills, seed, binary, keep, backend, node_kills, node_pauses, faults } = Options::parse();
+    let cluster = (backend == Backend::Cql).then_some(Blows { node_kills, node_pauses, faults });
     let dir = match tempfile::tempdir() {
         Ok(dir) => dir,
         Err(error) => {
@@ -34,7 +56,7 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let tally = torture::run(&torture::Options { kills, seed, binary, data_dir: dir.path().join("data") });
+    let tally = torture::run(&torture::Options { kills, seed, binary, data_dir: dir.path().join("data"), cluster });
     if keep || !tally.breaches.is_empty() {
         eprintln!("\nthe data is kept in {}", dir.keep().display());
     }

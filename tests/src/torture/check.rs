@@ -102,6 +102,19 @@ impl Checker {
         }
     }
 
+    /// Ends the counts whose outcome is not known, on a server that was not killed and may still be at them: repeated
+    /// with the version they were made for, they are done now or were done before.
+    pub fn end_counts(&mut self, client: &Client, workers: &mut [Worker]) {
+        for own in workers.iter_mut().map(|worker| &mut worker.own) {
+            let Some(units) = own.open.take() else { continue };
+            let path = format!("/v1/inventory/{}/locations/{LOCATION}", own.sku);
+            match answer_at_last(client, &Request::put(path, own.version, &json!({"on_hand": units}))) {
+                Some(answer) if matches!(answer.status, 200 | 412) => (own.version, own.on_hand) = (own.version + 1, units),
+                answer => self.breach(Kind::Other, format!("the count of {own:?} to {units} ended as {answer:?}")),
+            }
+        }
+    }
+
     /// The SKU that only one worker counts has the last count acknowledged, or the one whose answer was lost.
     fn own_count(&mut self, client: &Client, own: &mut Own) {
         let open = own.open.take();
@@ -264,7 +277,7 @@ impl Checker {
         let mut again = Fold::default();
         let read = again.read(client).and_then(|()| self.fold.read(client)).and_then(|()| again.read(client));
         self.hear(read);
-        if again.hash != self.fold.hash {
+        if again.history != self.fold.history {
             self.breach(Kind::Lost, "the events are not those that were read before");
         }
         self.audit(client);

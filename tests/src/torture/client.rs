@@ -1,6 +1,8 @@
 //! A small blocking HTTP client that never says more than it knows: an answer, or that the outcome is unknown.
 
 use serde_json::Value;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use ureq::Agent;
 use ureq::http;
@@ -80,23 +82,48 @@ pub enum Reached {
     Unknown,
 }
 
+/// Looks on while somebody else has taken over from a server, and counts what that server says was done.
+#[derive(Debug, Default)]
+pub struct Watch {
+    /// Set before the server goes on.
+    pub over: AtomicBool,
+    /// Answers to requests that were sent before: true only if they were durable before.
+    pub late: AtomicU64,
+    /// Answers to requests that were sent after it.
+    pub wrong: AtomicU64,
+}
+
 pub struct Client {
     agent: Agent,
     url: String,
+    watch: Arc<Watch>,
 }
 
 impl Client {
     pub fn new(url: &str) -> Self {
         let config = Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE)).proxy(None).build();
-        Self { agent: config.into(), url: url.to_owned() }
+        Self { agent: config.into(), url: url.to_owned(), watch: Arc::default() }
+    }
+
+    #[must_use]
+    pub fn watched(mut self, watch: &Arc<Watch>) -> Self {
+        self.watch = watch.clone();
+        self
     }
 
     pub fn send(&self, request: &Request) -> Reached {
+        let over = self.watch.over.load(Ordering::SeqCst);
         match self.exchange(request) {
             Err(_) => Reached::Unknown,
             Ok(answer) if answer.status == 202 => Reached::Unknown,
             Ok(answer) if answer.status == 503 => Reached::Refused(answer),
-            Ok(answer) => Reached::Answered(answer),
+            Ok(answer) => {
+                if (200..300).contains(&answer.status) && self.watch.over.load(Ordering::SeqCst) {
+                    let count = if over { &self.watch.wrong } else { &self.watch.late };
+                    count.fetch_add(1, Ordering::SeqCst);
+                }
+                Reached::Answered(answer)
+            }
         }
     }
 

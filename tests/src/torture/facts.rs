@@ -102,9 +102,17 @@ pub struct Fold {
     pub shelves: BTreeMap<String, Shelf>,
     /// Orders with facts since this was last emptied.
     pub touched: Vec<String>,
-    sequences: HashMap<u64, u64>,
-    /// Chained over the text of every event.
-    pub hash: u64,
+    /// What was read of each partition. Between partitions there is no order.
+    pub history: BTreeMap<u64, History>,
+}
+
+/// The events of one partition, in short.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct History {
+    /// Sequence of the last.
+    last: u64,
+    /// Chained over the text of each.
+    hash: u64,
 }
 
 impl Fold {
@@ -128,12 +136,12 @@ impl Fold {
 
     fn take(&mut self, event: &Value) -> Result<(), String> {
         let number = |member: &str| event[member].as_u64().ok_or_else(|| format!("no {member} in {event}"));
-        let last = self.sequences.entry(number("partition")?).or_default();
+        let History { last, hash } = self.history.entry(number("partition")?).or_default();
         if number("sequence")? != *last + 1 {
             return Err(format!("after sequence {last} of its partition comes {event}"));
         }
         *last += 1;
-        self.hash = xxh3_64(format!("{:x} {event}", self.hash).as_bytes());
+        *hash = xxh3_64(format!("{hash:x} {event}").as_bytes());
         let name = event["type"].as_str().unwrap_or_default();
         match Fact::of(name) {
             Some(fact) => self.order(event, fact),

@@ -8,8 +8,10 @@ use super::client::{Answer, Client, Reached, Request};
 use super::dice::Dice;
 use super::facts::{Fact, bare};
 use super::ledger::{Deed, Notes, Purpose, Seal};
+use crate::server::poll;
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// What everybody wants.
 pub const SKUS: [&str; 8] = ["HOT", "S1", "S2", "S3", "S4", "S5", "S6", "S7"];
@@ -43,6 +45,7 @@ pub struct Worker {
     items: Vec<Item>,
     /// Attempts that are over as far as the worker knows: a bank may still pay them.
     old: Vec<(String, String)>,
+    pays: bool,
     pub own: Own,
     pub notes: Notes,
 }
@@ -50,7 +53,14 @@ pub struct Worker {
 impl Worker {
     pub fn new(number: u64, dice: Dice) -> Self {
         let own = Own { sku: format!("OWN-{number}"), version: 0, on_hand: 0, open: None };
-        Self { number, dice, keys: 0, items: Vec::new(), old: Vec::new(), own, notes: Notes::default() }
+        Self { number, dice, keys: 0, items: Vec::new(), old: Vec::new(), pays: true, own, notes: Notes::default() }
+    }
+
+    /// Never pays: for servers that do not share a sandbox.
+    #[must_use]
+    pub fn without_money(mut self) -> Self {
+        self.pays = false;
+        self
     }
 
     /// Works until told to stop, or until the connection breaks.
@@ -62,7 +72,7 @@ impl Worker {
     fn step(&mut self, client: &Client) -> bool {
         match self.dice.below(100) {
             0..30 => self.place(client, false),
-            30..42 => self.place(client, true),
+            30..42 => self.place(client, self.pays),
             42..54 => self.reserve(client),
             54..60 => self.adjust(client),
             60..64 => self.count(client),
@@ -97,7 +107,8 @@ impl Worker {
         if self.dice.chance(200) { self.dice.between(1, 2) } else { 600 }
     }
 
-    fn place(&mut self, client: &Client, pays: bool) -> bool {
+    /// Places an order. False if its outcome is unknown.
+    pub fn place(&mut self, client: &Client, pays: bool) -> bool {
         let mut body = json!({"customer_id": format!("c{}", self.number), "currency": "EUR", "lines": self.lines(true),
             "ttl_seconds": self.ttl(), "allow_partial": self.dice.chance(100)});
         if pays {
@@ -105,6 +116,23 @@ impl Worker {
         }
         let request = Request::keyed("/v1/orders", self.key(), &body);
         self.do_keyed(client, request, Purpose::Place)
+    }
+
+    /// Places one order until it is answered: what a buyer does who finds nobody there. False if `patience` is over.
+    pub fn insist(&mut self, client: &Client, patience: Duration) -> bool {
+        let body = json!({"customer_id": format!("c{}", self.number), "currency": "EUR", "lines": self.lines(true)});
+        let request = Request::keyed("/v1/orders", self.key(), &body);
+        let deed = Deed { request, purpose: Purpose::Place, sealed: None, refused: false };
+        let answered = poll(patience, || match client.send(&deed.request) {
+            Reached::Answered(answer) => Some(answer),
+            Reached::Refused(_) | Reached::Unknown => None,
+        });
+        let Some(answer) = answered else {
+            self.notes.open.push(deed);
+            return false;
+        };
+        self.learn(deed, &answer);
+        true
     }
 
     fn reserve(&mut self, client: &Client) -> bool {
@@ -240,7 +268,8 @@ impl Worker {
             Item::Order(order) => match choice {
                 0..40 => self.post(client, &format!("/v1/orders/ord_{order}:confirm"), order, Fact::Confirmed),
                 40..60 => self.post(client, &format!("/v1/orders/ord_{order}:cancel"), order, Fact::Cancelled),
-                _ => self.pay(client, order),
+                _ if self.pays => self.pay(client, order),
+                _ => self.post(client, &format!("/v1/orders/ord_{order}:confirm"), order, Fact::Confirmed),
             },
             Item::Paying(order, attempt) => self.end_payment(client, order, attempt, choice),
             Item::Reservation(order) => match choice {

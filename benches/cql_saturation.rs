@@ -1,0 +1,295 @@
+//! How much of what a CQL cluster can do reaches the orders.
+//!
+//! Interleaved in one run: the engine under ever more closed-loop clients, and the same conditional updates by themselves,
+//! as many at once as the journal has logs, with bodies of the size the engine's had. At saturation the engine must make
+//! as many appends a second as the cluster takes. Everything runs in this process and is the real part but HTTP.
+
+use actix_rt::System;
+use clap::Parser;
+use hdrhistogram::Histogram;
+use holdfast_actors::provider::{Answer, PaymentProvider};
+use holdfast_actors::{Engine, Options, Ports};
+use holdfast_engine::Causality;
+use holdfast_engine::codec::Batch;
+use holdfast_engine::command::Command;
+use holdfast_engine::effect::ProviderCall;
+use holdfast_engine::event::{Kind, Line, Placed};
+use holdfast_engine::ids::{Fingerprint, KeyHash, Location, OrderId, PartitionId, Partitions, RequestId, Sku};
+use holdfast_engine::order::Outcome;
+use holdfast_engine::quantity::{Money, Quantity};
+use holdfast_engine::time::Timestamp;
+use holdfast_storage::cql::{self, CqlJournal};
+use holdfast_storage::journal::Visit;
+use holdfast_storage::{Error, Journal, LogId, LogSeq, Row, Snapshot, Table};
+use std::cell::RefCell;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+type Failure = Box<dyn std::error::Error>;
+
+/// Orders a second on a CQL cluster, and the share of its conditional updates that the engine makes use of.
+#[derive(Parser)]
+#[command(after_help = "Example:\n  export $(tests/servers start cassandra 1)\n  \
+    cargo run --release -p holdfast-benches --bin cql_saturation -- --clients 16,256,2048 --seconds 10")]
+struct Args {
+    /// Nodes of the cluster, with commas.
+    #[arg(long, env = "HOLDFAST__SCYLLA__NODES")]
+    nodes: String,
+    #[arg(long, default_value_t = 1)]
+    replication: u32,
+    /// Logs of the journal, and so appends at once.
+    #[arg(long, default_value_t = 32)]
+    partitions: u16,
+    /// Closed-loop clients, one load after the other; the last is called saturation.
+    #[arg(long, value_delimiter = ',', default_value = "16,64,256,1024,4096")]
+    clients: Vec<usize>,
+    #[arg(long, default_value_t = 10)]
+    seconds: u64,
+    /// Times that engine and cluster alone take turns at saturation.
+    #[arg(long, default_value_t = 3)]
+    rounds: u32,
+    #[arg(long, default_value_t = 1000)]
+    skus: u64,
+}
+
+/// A journal that counts what goes through it.
+struct Counted {
+    inner: CqlJournal,
+    appends: AtomicU64,
+    events: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Counted {
+    fn counts(&self) -> [u64; 3] {
+        [&self.appends, &self.events, &self.bytes].map(|count| count.load(Ordering::SeqCst))
+    }
+}
+
+impl Journal for Counted {
+    fn causality(&self) -> Causality {
+        self.inner.causality()
+    }
+
+    fn partitions(&self) -> Partitions {
+        self.inner.partitions()
+    }
+
+    fn commit_bytes(&self) -> usize {
+        self.inner.commit_bytes()
+    }
+
+    fn remote(&self) -> bool {
+        self.inner.remote()
+    }
+
+    fn append(&self, log: LogId, batch: &Batch) -> Result<LogSeq, Error> {
+        let appended = self.inner.append(log, batch)?;
+        self.appends.fetch_add(1, Ordering::SeqCst);
+        self.events.fetch_add(u64::from(batch.events), Ordering::SeqCst);
+        self.bytes.fetch_add(batch.entries.len() as u64, Ordering::SeqCst);
+        Ok(appended)
+    }
+
+    fn end(&self, log: LogId) -> LogSeq {
+        self.inner.end(log)
+    }
+
+    fn read(&self, log: LogId, after: LogSeq, visit: &mut Visit<'_>) -> Result<(), Error> {
+        self.inner.read(log, after, visit)
+    }
+
+    fn save_snapshot(&self, snapshot: &Snapshot) -> Result<(), Error> {
+        self.inner.save_snapshot(snapshot)
+    }
+
+    fn snapshots(&self, partition: PartitionId) -> Result<Vec<Snapshot>, Error> {
+        self.inner.snapshots(partition)
+    }
+
+    fn project(&self, rows: &[Row]) -> Result<(), Error> {
+        self.inner.project(rows)
+    }
+
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        self.inner.get(table, key)
+    }
+
+    fn scan(&self, table: Table, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Row>, Error> {
+        self.inner.scan(table, from, to, limit)
+    }
+}
+
+/// Nobody pays here.
+struct Silent;
+
+impl PaymentProvider for Silent {
+    fn call(&self, _: &ProviderCall) -> Pin<Box<dyn Future<Output = Answer>>> {
+        Box::pin(async { Answer::Told(Outcome::Timeout) })
+    }
+}
+
+/// One load on the engine, as measured.
+struct Load {
+    orders_per_s: f64,
+    appends_per_s: f64,
+    events_per_append: f64,
+    bytes_per_append: f64,
+    events_per_batch: u32,
+    p50_ms: f64,
+    p99_ms: f64,
+}
+
+fn main() -> Result<(), Failure> {
+    let args = Args::parse();
+    System::new().block_on(run(&args))
+}
+
+fn options(args: &Args, name: &str) -> cql::Options {
+    let nodes = args.nodes.split(',').map(|node| node.trim().to_owned()).collect();
+    let keyspace = format!("hf_saturation_{name}_{}", std::process::id());
+    cql::Options { nodes, keyspace, replication: args.replication, ..cql::Options::default() }
+}
+
+async fn run(args: &Args) -> Result<(), Failure> {
+    let partitions = Partitions::new(args.partitions).ok_or("1 to 4096 partitions")?;
+    let inner = CqlJournal::open(&options(args, "engine"), partitions)?;
+    let raw = Arc::new(CqlJournal::open(&options(args, "raw"), partitions)?);
+    let zero = || AtomicU64::new(0);
+    let journal = Arc::new(Counted { inner, appends: zero(), events: zero(), bytes: zero() });
+    let provider = Box::new(|| Rc::new(Silent) as Rc<dyn PaymentProvider>);
+    let engine = Engine::start(journal.clone(), Ports::default(), provider, Options::default(), &mut |_, _| {})?;
+    for n in 0..args.skus {
+        engine.handle.execute(stock(n)?).await?;
+    }
+    println!("clients  orders/s  appends/s  events/append  bytes/append   p50 ms   p99 ms");
+    for clients in &args.clients {
+        let load = load(&engine, &journal, args, *clients).await?;
+        print_load(*clients, &load);
+    }
+    let most = args.clients.last().copied().unwrap_or(1);
+    println!("\nat {most} clients, in turns with the same updates alone:");
+    let mut ratios = Vec::new();
+    for _ in 0..args.rounds {
+        let engine_load = load(&engine, &journal, args, most).await?;
+        let alone = alone(&raw, args, &engine_load)?;
+        let ratio = engine_load.appends_per_s / alone;
+        println!("  engine {:7.0} appends/s   alone {alone:7.0} appends/s   ratio {ratio:.2}", engine_load.appends_per_s);
+        ratios.push(ratio);
+    }
+    ratios.sort_by(f64::total_cmp);
+    println!("median ratio {:.2}", ratios.get(ratios.len() / 2).copied().unwrap_or_default());
+    engine.stop().await;
+    Ok(())
+}
+
+fn print_load(clients: usize, load: &Load) {
+    let Load { orders_per_s, appends_per_s, events_per_append, bytes_per_append, p50_ms, p99_ms, .. } = load;
+    println!(
+        "{clients:7}  {orders_per_s:8.0}  {appends_per_s:9.0}  {events_per_append:13.1}  {bytes_per_append:12.0}  {p50_ms:7.1}  {p99_ms:7.1}"
+    );
+}
+
+async fn load(engine: &Engine, journal: &Counted, args: &Args, clients: usize) -> Result<Load, Failure> {
+    let latencies = Rc::new(RefCell::new(Histogram::<u64>::new(3)?));
+    let (begun, before) = (Instant::now(), journal.counts());
+    let deadline = begun + Duration::from_secs(args.seconds);
+    let skus = args.skus;
+    let one = |client: usize| {
+        let (handle, latencies) = (engine.handle.clone(), latencies.clone());
+        let partitions = handle.router().partitions;
+        async move {
+            let mut orders = 0_u64;
+            while Instant::now() < deadline {
+                let sent = Instant::now();
+                let key = format!("{:?}-{client}-{orders}", begun);
+                let Some(command) = place(&key, (client as u64 * 31 + orders) % skus, partitions) else { return orders };
+                if handle.execute(command).await.is_ok() {
+                    orders += 1;
+                    latencies.borrow_mut().saturating_record(sent.elapsed().as_micros() as u64);
+                }
+            }
+            orders
+        }
+    };
+    let tasks: Vec<_> = (0..clients).map(|client| actix_rt::spawn(one(client))).collect();
+    let mut orders = 0;
+    for task in tasks {
+        orders += task.await?;
+    }
+    let took = begun.elapsed().as_secs_f64();
+    let after = journal.counts();
+    let [appends, events, bytes] = [0, 1, 2].map(|n| (after[n] - before[n]) as f64);
+    let latencies = latencies.borrow();
+    let at = |quantile| latencies.value_at_quantile(quantile) as f64 / 1000.0;
+    Ok(Load {
+        orders_per_s: orders as f64 / took,
+        appends_per_s: appends / took,
+        events_per_append: events / appends,
+        bytes_per_append: bytes / appends,
+        events_per_batch: (events / appends) as u32,
+        p50_ms: at(0.5),
+        p99_ms: at(0.99),
+    })
+}
+
+/// The same statements with bodies of the same size, one in flight in each log.
+fn alone(raw: &Arc<CqlJournal>, args: &Args, like: &Load) -> Result<f64, Failure> {
+    let batch = Batch { entries: vec![7; like.bytes_per_append as usize], events: like.events_per_batch };
+    let begun = Instant::now();
+    let deadline = begun + Duration::from_secs(args.seconds);
+    let appended = std::thread::scope(|scope| {
+        let threads: Vec<_> = raw
+            .logs()
+            .into_iter()
+            .map(|log| {
+                let batch = &batch;
+                scope.spawn(move || -> Result<u64, Error> {
+                    let mut appended = 0;
+                    while Instant::now() < deadline {
+                        raw.append(log, batch)?;
+                        appended += 1;
+                    }
+                    Ok(appended)
+                })
+            })
+            .collect();
+        let joined = threads.into_iter().map(|thread| thread.join().unwrap_or(Err(Error::Stopped)));
+        joined.sum::<Result<u64, Error>>()
+    })?;
+    Ok(appended as f64 / begun.elapsed().as_secs_f64())
+}
+
+fn sku(n: u64) -> Option<Sku> {
+    Sku::new(&format!("SKU-{n}"))
+}
+
+fn stock(n: u64) -> Result<Command, Failure> {
+    let (sku, location) = (sku(n).ok_or("a SKU")?, Location::new("main").ok_or("a location")?);
+    let on_hand = Quantity(2_000_000_000);
+    Ok(Command::SetStock { sku, location, on_hand, safety_stock: None, priority: None, expected: None })
+}
+
+fn place(key: &str, n: u64, partitions: Partitions) -> Option<Command> {
+    let order = OrderId::derive(KeyHash::derive("", "orders", key), partitions);
+    let line = Line { sku: sku(n)?, quantity: Quantity(1), unit_price: Money(1999), seller: None, metadata: None };
+    let placed = Placed {
+        kind: Kind::Order,
+        number: 0,
+        fingerprint: Fingerprint(1),
+        request_id: RequestId::new("req_1")?,
+        customer: None,
+        currency: None,
+        lines: vec![line],
+        allow_partial: false,
+        expires_at: Timestamp(u64::MAX / 2),
+        shipping_address: None,
+        metadata: None,
+        payment: None,
+    };
+    Some(Command::Place { order, placed: Box::new(placed) })
+}
