@@ -7,6 +7,7 @@ use crate::keys::{self, ApiKeys};
 use crate::publisher::Publisher;
 use crate::sandbox::{Sandbox, SandboxProvider};
 use crate::settings::Settings;
+use crate::subscriber::Subscriber;
 use crate::{backend, demo, routes, telemetry};
 use actix_web::{App as Service, HttpServer, web};
 use arc_swap::ArcSwapOption;
@@ -69,7 +70,7 @@ pub enum Error {
     Journal(String),
     #[error("sandbox: {0}")]
     Sandbox(std::io::Error),
-    #[error("publishing to Kafka: {0}")]
+    #[error("Kafka: {0}")]
     Kafka(std::io::Error),
     #[error("metrics: {0}")]
     Metrics(String),
@@ -228,6 +229,7 @@ async fn supervise(
         };
         let publisher = Publisher::start(&app.settings.kafka, engine.journal()).map_err(Error::Kafka)?;
         go_live(app, &engine, first).await;
+        let subscriber = Subscriber::start(app).map_err(Error::Kafka)?;
         (first, retry) = (false, Retry::default());
         let mut failed = engine.failed();
         tokio::select! {
@@ -237,6 +239,8 @@ async fn supervise(
                 // `/readyz` fail before they are refused.
                 tokio::time::sleep(DRAIN_NOTICE).await;
                 http.stop(true).await;
+                // Before the engine, which has to answer what is in hand.
+                subscriber.stop(Duration::from_secs(app.settings.kafka.flush_seconds)).await;
                 app.live.store(None);
                 engine.stop().await;
                 // After the engine, so that everything it made durable is published too.
@@ -250,6 +254,7 @@ async fn supervise(
         let full = error.as_deref().is_some_and(|error| matches!(error, StorageError::Full));
         app.down.store(Some(Arc::new(reason.clone())));
         app.live.store(None);
+        subscriber.stop(Duration::ZERO).await;
         engine.stop().await;
         publisher.stop(Duration::ZERO).await;
         if let Some(StorageError::Fenced { by }) = error.as_deref() {

@@ -4,8 +4,8 @@ use crate::events::CloudEvent;
 use crate::settings::{Kafka, KafkaProtocol, KafkaSecurity};
 use holdfast_engine::event::Record;
 use holdfast_engine::ids::PartitionId;
-use holdfast_storage::Journal;
 use holdfast_storage::relay::{Connection, Encode, Encoded, Lane, Options, Relay, topic_name};
+use holdfast_storage::{Journal, inbound};
 use std::sync::Arc;
 
 /// Starts the relay over a journal. Needs no broker to be there.
@@ -33,6 +33,21 @@ pub fn options(kafka: &Kafka) -> std::io::Result<Options> {
         lanes: Lane::from(kafka.topic_partitions),
         replication: i32::from(kafka.replication),
         queue_events: kafka.queue_events as usize,
+    })
+}
+
+/// Where payment results come from and where dead letters go.
+///
+/// # Errors
+/// If the file with the password cannot be read.
+pub fn payment_results(kafka: &Kafka) -> std::io::Result<inbound::Options> {
+    Ok(inbound::Options {
+        connection: connection(kafka)?,
+        topic: format!("{}.payment-results.v1", kafka.topic_prefix),
+        dead_letters: format!("{}.payment-results.dlq.v1", kafka.topic_prefix),
+        group: kafka.group.clone(),
+        lanes: Lane::from(kafka.topic_partitions),
+        replication: i32::from(kafka.replication),
     })
 }
 

@@ -14,6 +14,8 @@ pub mod events;
 pub mod kafka;
 pub mod keys;
 pub mod openapi;
+#[cfg(feature = "kafka")]
+pub mod payment_results;
 pub mod problem;
 pub mod progress;
 pub mod publisher;
@@ -22,5 +24,6 @@ pub mod request;
 pub mod routes;
 pub mod sandbox;
 pub mod settings;
+pub mod subscriber;
 pub mod telemetry;
 pub mod view;

@@ -148,6 +148,8 @@ pub struct Kafka {
     pub replication: u16,
     pub queue_events: u32,
     pub flush_seconds: u64,
+    pub payment_results: bool,
+    pub group: String,
     pub security: KafkaSecurity,
 }
 
@@ -279,6 +281,8 @@ impl Default for Kafka {
             replication: 1,
             queue_events: 50_000,
             flush_seconds: 10,
+            payment_results: false,
+            group: "holdfast".to_owned(),
             security: KafkaSecurity::default(),
         }
     }
@@ -456,6 +460,12 @@ fn check_kafka(kafka: &Kafka) -> Result<(), Error> {
     if !(1..=10_000_000).contains(&kafka.queue_events) {
         return refuse("kafka.queue_events", "must be 1 to 10000000");
     }
+    if !(1..=200).contains(&kafka.group.len()) {
+        return refuse("kafka.group", "must be 1 to 200 characters");
+    }
+    if kafka.payment_results && !kafka.enabled {
+        return refuse("kafka.payment_results", "needs kafka.enabled = true");
+    }
     if kafka.enabled && !cfg!(feature = "kafka") {
         return refuse("kafka.enabled", "this binary was built without the feature kafka");
     }
@@ -525,6 +535,13 @@ mod tests {
         let rows = explain(&loaded);
         let row = rows.iter().find(|row| row.0 == "kafka.security.user").unwrap();
         assert_eq!(row.2, "HOLDFAST__KAFKA__SECURITY__USER");
+    }
+
+    /// Left out in silence, paid orders would expire.
+    #[test]
+    fn payment_results_from_kafka_need_kafka() {
+        let error = with("[kafka]\npayment_results = true\n", &[]).unwrap_err().to_string();
+        assert!(error.contains("kafka.enabled = true"), "{error}");
     }
 
     #[test]

@@ -47,6 +47,9 @@ fn describe() {
     gauge!("relay_lag_seconds", "Age of the oldest durable event that is not published to Kafka yet, 0 if there is none");
     counter!("relay_published_total", "Events that Kafka acknowledged");
     counter!("relay_restarts_total", "Times publishing to Kafka started over after a failure");
+    counter!("inbound_handled_total", "Records of Kafka topics that were taken, each time they were delivered");
+    counter!("inbound_dead_lettered_total", "Records that went to a topic of dead letters, by reason");
+    counter!("inbound_retries_total", "Times a record of a Kafka topic had to wait for the engine");
     counter!("orders_total", "Answers to POST /v1/orders by outcome");
     histogram!("http_order_seconds", "POST /v1/orders from its parsed body to its answer");
     counter!("problems_total", "Problem documents sent, by code");

@@ -3,7 +3,7 @@
 //! [`journal`] is the contract, [`memory`], [`embedded`] and `cql` keep it, [`fencing`] says
 //! who may append where many processes can, [`group_commit`] turns the batches of all shards
 //! into one sync at a time, [`recovery`] folds a journal back into partitions, [`projection`] keeps what left memory,
-//! `relay` publishes every fact to Kafka.
+//! `relay` publishes every fact to Kafka, `inbound` takes what others put there for us.
 
 mod background;
 #[cfg(any(test, feature = "test-util"))]
@@ -13,6 +13,8 @@ pub mod cql;
 pub mod embedded;
 pub mod fencing;
 pub mod group_commit;
+#[cfg(feature = "kafka")]
+pub mod inbound;
 pub mod journal;
 pub mod memory;
 pub mod projection;

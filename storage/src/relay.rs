@@ -8,10 +8,10 @@
 //! [`reader`] reads it back.
 
 mod backlog;
-mod broker;
+pub(crate) mod broker;
 pub mod cursor;
 pub mod reader;
-mod topic;
+pub(crate) mod topic;
 mod worker;
 
 use crate::journal::{self, Journal, LogId, LogSeq, Row, Table};

@@ -31,9 +31,7 @@ impl Brokers {
     /// If they do not start, or cannot and `HOLDFAST_REQUIRE_SERVERS=1` says that they must.
     pub fn start(count: u16) -> Option<Self> {
         if let Err(reason) = can_start() {
-            assert!(std::env::var_os(REQUIRED).is_none_or(|value| value != "1"), "{REQUIRED}=1, but {reason}");
-            // Past the capture of the test harness: a skipped test must be seen.
-            writeln!(stderr(), "\nSKIPPED: tests against real Kafka brokers: {reason}\n").unwrap_or_default();
+            skip("tests against real Kafka brokers", &reason);
             return None;
         }
         let lock = or_panic(File::create(std::env::temp_dir().join("holdfast-kafka.lock")), "the lock of the brokers");
@@ -140,6 +138,16 @@ impl Drop for Brokers {
     fn drop(&mut self) {
         call(&["wipe", "kafka"], self.dir.path());
     }
+}
+
+/// Says that something is not tested here, where nobody can miss it.
+///
+/// # Panics
+/// If `HOLDFAST_REQUIRE_SERVERS=1` says that nothing may be skipped.
+pub fn skip(what: &str, reason: &str) {
+    assert!(std::env::var_os(REQUIRED).is_none_or(|value| value != "1"), "{REQUIRED}=1, but {reason}");
+    // Past the capture of the test harness: a skipped test must be seen.
+    writeln!(stderr(), "\nSKIPPED: {what}: {reason}\n").unwrap_or_default();
 }
 
 fn call(args: &[&str], dir: &Path) -> Output {

@@ -152,6 +152,15 @@ impl Server {
         }
     }
 
+    /// Kills it, to go on with another value of a variable when it is started again.
+    ///
+    /// # Panics
+    /// If the process cannot be waited for.
+    pub fn stop_with(&mut self, name: &str, value: &str) {
+        self.kill();
+        self.options.env.push((name.into(), value.into()));
+    }
+
     /// SIGTERM without waiting.
     pub fn signal_stop(&self) {
         self.signal(Signal::TERM);

@@ -16,10 +16,10 @@ use rdkafka::{ClientContext, producer::NoCustomPartitioner};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Bytes of one message. More than the largest event that was ever seen, less than what a broker chokes on.
-pub(super) const MAX_MESSAGE_BYTES: usize = 8 * 1024 * 1024;
+pub(crate) const MAX_MESSAGE_BYTES: usize = 8 * 1024 * 1024;
 
 /// What all clients have in common.
-pub(super) fn config(connection: &Connection) -> ClientConfig {
+pub(crate) fn config(connection: &Connection) -> ClientConfig {
     let mut config = ClientConfig::new();
     config
         .set("bootstrap.servers", &connection.brokers)
@@ -34,12 +34,12 @@ pub(super) fn config(connection: &Connection) -> ClientConfig {
     config
 }
 
-pub(super) fn client_error(error: &KafkaError) -> Error {
+pub(crate) fn client_error(error: &KafkaError) -> Error {
     Error::Client(error.to_string())
 }
 
 /// The log of the client library tells of every lost connection; what an operator has to know is said once, elsewhere.
-fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
+pub(crate) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
     match level {
         RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
             tracing::warn!(facility, "kafka client: {message}");

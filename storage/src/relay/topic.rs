@@ -4,7 +4,7 @@
 
 use super::broker::{self, MAX_MESSAGE_BYTES, Quiet};
 use super::cursor::Lane;
-use super::{Error, Options};
+use super::{Connection, Error, Options};
 use futures_executor::block_on;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::Client;
@@ -32,13 +32,31 @@ struct Shape {
 /// # Errors
 /// If no broker answers, or the topic is not as it must be.
 pub(super) fn ensure(options: &Options) -> Result<(), Error> {
+    let admin = ensure_exists(options)?;
+    let problem = judge(&shape(&admin, options)?, options);
+    problem.map_or(Ok(()), |problem| Err(Error::Topic { topic: options.topic.clone(), problem }))
+}
+
+/// Creates the topic if it is not there. One that somebody else made is taken as it is.
+///
+/// # Errors
+/// If no broker answers, or the topic cannot be created.
+fn ensure_exists(options: &Options) -> Result<AdminClient<Quiet>, Error> {
     let admin: AdminClient<Quiet> =
         broker::config(&options.connection).create_with_context(Quiet).map_err(|error| broker::client_error(&error))?;
     if lanes(admin.inner(), options)?.is_none() {
         create(&admin, options)?;
     }
-    let problem = judge(&shape(&admin, options)?, options);
-    problem.map_or(Ok(()), |problem| Err(Error::Topic { topic: options.topic.clone(), problem }))
+    Ok(admin)
+}
+
+/// As [`ensure_exists`], for a topic that is not the relay's.
+///
+/// # Errors
+/// As [`ensure_exists`].
+pub(crate) fn provide(connection: &Connection, topic: &str, lanes: Lane, replication: i32) -> Result<(), Error> {
+    let (connection, topic) = (connection.clone(), topic.to_owned());
+    ensure_exists(&Options { connection, topic, lanes, replication, queue_events: 0 }).map(drop)
 }
 
 fn unreachable(options: &Options, reason: &impl ToString) -> Error {
@@ -147,7 +165,6 @@ fn judge(found: &Shape, wanted: &Options) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::relay::Connection;
 
     fn wanted(replication: i32) -> Options {
         let connection = Connection { brokers: String::new(), properties: Vec::new() };

@@ -1,0 +1,232 @@
+//! Payment results that come over Kafka: read, compared with the order, told to the engine like those of a webhook.
+//!
+//! Invariants: a result is taken only after the engine answered that it is durable; what may pass (no room, no journal, an
+//! unknown outcome) is waited out and never becomes a dead letter; results of one order are told in the order of the topic.
+//! That an event of a provider, told again, changes nothing is the engine's: an attempt is captured once and declined once,
+//! whoever tells it, whatever its event was called.
+
+use crate::app::App;
+use crate::reply::{order_of, rejected};
+use crate::routes;
+use actix_web::web::Data;
+use crossbeam::channel::bounded;
+use futures_util::stream::{self, StreamExt};
+use holdfast_engine::command::Command;
+use holdfast_engine::ids::{AttemptId, OrderId};
+use holdfast_engine::order::{Order, Outcome};
+use holdfast_engine::rejection::Rejection;
+use holdfast_storage::inbound::{Batch, Reason, Record, Settle, Settled};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// Pauses between two tries to tell the engine: the first, doubled up to the last.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LAST_PAUSE: Duration = Duration::from_secs(1);
+/// Orders whose results are told at once: enough to share a sync of the journal, too few to crowd buyers out.
+const SIDE_BY_SIDE: usize = 64;
+
+/// The value of a record.
+#[derive(Debug, Deserialize)]
+struct ResultIn {
+    /// Of the provider's event, the same each time it is told.
+    id: String,
+    provider: String,
+    /// `payment.captured` or `payment.declined`.
+    r#type: String,
+    attempt_id: String,
+    /// In minor units. Compared with what the order costs, if it is there.
+    amount: Option<i64>,
+    currency: Option<String>,
+}
+
+/// A result that can be told.
+struct Told {
+    event: ResultIn,
+    attempt: AttemptId,
+    outcome: Outcome,
+}
+
+/// Why a result is not taken now.
+enum Failure {
+    Dead(Reason),
+    Passing(String),
+}
+
+/// What hands batches over, and the work that settles them, to be run where the engine can be asked.
+pub fn cashier(app: Data<App>) -> (Settle, impl Future<Output = ()>) {
+    // One batch at a time is in hand.
+    let (hand_over, mut batches) = mpsc::unbounded_channel();
+    let settle: Settle = Box::new(move |batch| {
+        let (answer, settled) = bounded(1);
+        // If nobody is there, the end of the channel says so.
+        hand_over.send((batch, answer)).unwrap_or_default();
+        settled
+    });
+    let work = async move {
+        let cashier = Cashier { app, waiting: AtomicBool::new(false) };
+        while let Some((batch, answer)) = batches.recv().await {
+            // Whoever asked may have been stopped.
+            answer.send(cashier.settle(batch).await).unwrap_or_default();
+        }
+    };
+    (settle, work)
+}
+
+struct Cashier {
+    app: Data<App>,
+    /// Something has to be waited out: said once.
+    waiting: AtomicBool,
+}
+
+impl Cashier {
+    /// Orders side by side, the results of each one after the other.
+    async fn settle(&self, batch: Batch) -> Vec<Settled> {
+        let mut settled = vec![Settled::Taken; batch.len()];
+        let mut chains: BTreeMap<OrderId, Vec<(usize, Told)>> = BTreeMap::new();
+        for (index, record) in batch.iter().enumerate() {
+            match read(record) {
+                Ok(told) => chains.entry(told.attempt.order).or_default().push((index, told)),
+                Err(reason) => settled[index] = Settled::Dead(reason),
+            }
+        }
+        let chains = chains.into_values().map(|chain| async move {
+            let mut ended = Vec::with_capacity(chain.len());
+            for (index, told) in chain {
+                ended.push((index, self.tell(&told).await));
+            }
+            ended
+        });
+        let ended: Vec<Vec<(usize, Settled)>> = stream::iter(chains).buffer_unordered(SIDE_BY_SIDE).collect().await;
+        for (index, one) in ended.into_iter().flatten() {
+            settled[index] = one;
+        }
+        if self.waiting.swap(false, Ordering::Relaxed) {
+            tracing::info!("payment results on Kafka go on");
+        }
+        settled
+    }
+
+    /// Tells until the engine has answered.
+    async fn tell(&self, told: &Told) -> Settled {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let why = match self.try_tell(told).await {
+                Ok(()) => return Settled::Taken,
+                Err(Failure::Dead(reason)) => return Settled::Dead(reason),
+                Err(Failure::Passing(why)) => why,
+            };
+            metrics::counter!("inbound_retries_total").increment(1);
+            if !self.waiting.swap(true, Ordering::Relaxed) {
+                tracing::warn!(event = told.event.id, "payment results on Kafka wait: {why}");
+            }
+            tokio::time::sleep(spread(pause)).await;
+            pause = (2 * pause).min(LAST_PAUSE);
+        }
+    }
+
+    async fn try_tell(&self, told: &Told) -> Result<(), Failure> {
+        let partitions = routes::live(&self.app).map_err(|problem| Failure::Passing(problem.detail))?.handle.router().partitions;
+        let (attempt, outcome) = (told.attempt, told.outcome);
+        if attempt.order.partition().0 >= partitions.count() {
+            return Err(unknown(told));
+        }
+        let answer = self.ask(told, Command::GetOrder { order: attempt.order, kind: None }).await?;
+        let order = order_of(answer).ok_or_else(|| unknown(told))?;
+        compare(&told.event, attempt, &order).map_err(Failure::Dead)?;
+        self.ask(told, Command::PaymentResult { attempt, outcome }).await.map(drop)
+    }
+
+    async fn ask(&self, told: &Told, command: Command) -> Result<holdfast_engine::answer::Answer, Failure> {
+        match routes::execute(&self.app, command).await {
+            Ok(reply) => reply.outcome.map_err(|rejection| match rejection {
+                Rejection::NotFound => unknown(told),
+                other => Failure::Dead(dead("refused", rejected(&other).detail)),
+            }),
+            Err(unanswered) => Err(Failure::Passing(unanswered.to_string())),
+        }
+    }
+}
+
+/// Half of a pause to the whole of it, so that those who were turned away together do not come back together.
+fn spread(pause: Duration) -> Duration {
+    let dice = getrandom::u32().unwrap_or_default();
+    pause / 2 + (pause / 2).mul_f64(f64::from(dice) / f64::from(u32::MAX))
+}
+
+fn dead(code: &'static str, detail: impl Into<String>) -> Reason {
+    Reason { code, detail: detail.into() }
+}
+
+fn unknown(told: &Told) -> Failure {
+    Failure::Dead(dead("unknown_attempt", format!("there is no payment attempt {}", told.event.attempt_id)))
+}
+
+fn read(record: &Record) -> Result<Told, Reason> {
+    let value = record.value.as_deref().unwrap_or_default();
+    let event: ResultIn = serde_json::from_slice(value).map_err(|error| dead("malformed", error.to_string()))?;
+    if event.id.is_empty() || event.provider.is_empty() {
+        return Err(dead("malformed", "id and provider must not be empty"));
+    }
+    let outcome = match event.r#type.as_str() {
+        "payment.captured" => Outcome::Captured,
+        "payment.declined" => Outcome::Declined,
+        other => return Err(dead("unknown_type", format!("{other:?} is neither payment.captured nor payment.declined"))),
+    };
+    let Some(attempt) = AttemptId::parse(&event.attempt_id) else {
+        return Err(dead("unknown_attempt", format!("{:?} is no id of a payment attempt", event.attempt_id)));
+    };
+    Ok(Told { event, attempt, outcome })
+}
+
+/// What a result says must be what the order knows, neither of which ever changes.
+fn compare(event: &ResultIn, attempt: AttemptId, order: &Order) -> Result<(), Reason> {
+    let Some(started) = order.attempt(attempt.number) else {
+        return Err(dead("unknown_attempt", format!("there is no payment attempt {attempt}")));
+    };
+    if event.provider != started.provider.as_str() {
+        let detail = format!("the attempt is with {}, the result from {}", started.provider.as_str(), event.provider);
+        return Err(dead("other_provider", detail));
+    }
+    let owed = (order.amount().0, order.placed().currency.as_ref().map_or("", |currency| currency.as_str()));
+    let paid = (event.amount.unwrap_or(owed.0), event.currency.as_deref().unwrap_or(owed.1));
+    if paid != owed {
+        let detail = format!("the order is over {} {}, the result over {} {}", owed.0, owed.1, paid.0, paid.1);
+        return Err(dead("other_amount", detail));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reason(value: &str) -> &'static str {
+        let record = Record { value: Some(value.as_bytes().to_vec()), ..Record::default() };
+        read(&record).err().unwrap().code
+    }
+
+    #[test]
+    fn what_can_never_be_read_says_why() {
+        let with = |id: &str, kind: &str, attempt: &str| {
+            format!(r#"{{"id":"{id}","provider":"sandbox","type":"{kind}","attempt_id":"{attempt}"}}"#)
+        };
+        assert_eq!(reason("nonsense"), "malformed");
+        assert_eq!(reason("{}"), "malformed");
+        assert_eq!(reason(&with("", "payment.captured", "x")), "malformed");
+        assert_eq!(reason(&with("e", "payment.stolen", "x")), "unknown_type");
+        assert_eq!(reason(&with("e", "payment.captured", "x")), "unknown_attempt");
+        assert_eq!(read(&Record::default()).err().unwrap().code, "malformed", "a record without a value");
+    }
+
+    #[test]
+    fn members_of_the_provider_that_nobody_here_knows_are_passed_over() {
+        let value = r#"{"id":"e","provider":"sandbox","type":"payment.declined","attempt_id":"pay_00000000000000000000000000-1",
+            "amount":5,"currency":"EUR","bank":{"code":7}}"#;
+        let told = read(&Record { value: Some(value.as_bytes().to_vec()), ..Record::default() }).ok().unwrap();
+        assert_eq!((told.outcome, told.attempt.number, told.event.amount), (Outcome::Declined, 1, Some(5)));
+    }
+}

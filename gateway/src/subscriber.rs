@@ -1,0 +1,55 @@
+//! What brings payment results from Kafka to a live engine, if anything does.
+//!
+//! Invariant: after [`Subscriber::stop`] returned nothing is sent to the engine from here, and the group may give its
+//! partitions to another server.
+
+use crate::app::App;
+use actix_web::web::Data;
+use std::io;
+use std::time::Duration;
+
+pub struct Subscriber {
+    #[cfg(feature = "kafka")]
+    running: Option<Running>,
+}
+
+#[cfg(feature = "kafka")]
+struct Running {
+    inbound: holdfast_storage::inbound::Inbound,
+    cashier: actix_web::rt::task::JoinHandle<()>,
+}
+
+#[cfg(feature = "kafka")]
+impl Subscriber {
+    /// # Errors
+    /// If the settings name a file that cannot be read, or the thread cannot be started.
+    pub fn start(app: &Data<App>) -> io::Result<Self> {
+        let kafka = &app.settings.kafka;
+        if !(kafka.enabled && kafka.payment_results) {
+            return Ok(Self { running: None });
+        }
+        let (settle, work) = crate::payment_results::cashier(app.clone());
+        let inbound = holdfast_storage::inbound::Inbound::start(crate::kafka::payment_results(kafka)?, settle)?;
+        Ok(Self { running: Some(Running { inbound, cashier: actix_web::rt::spawn(work) }) })
+    }
+
+    /// Settles what is in hand, for at most `patience`.
+    pub async fn stop(self, patience: Duration) {
+        if let Some(Running { inbound, cashier }) = self.running {
+            actix_web::web::block(move || inbound.stop(patience)).await.unwrap_or_default();
+            cashier.abort();
+        }
+    }
+}
+
+/// Without the feature `kafka` settings that turn it on are refused.
+#[cfg(not(feature = "kafka"))]
+impl Subscriber {
+    /// # Errors
+    /// Never.
+    pub fn start(_: &Data<App>) -> io::Result<Self> {
+        Ok(Self {})
+    }
+
+    pub async fn stop(self, _: Duration) {}
+}

@@ -1,0 +1,103 @@
+//! What others put into a topic for Holdfast, brought to whoever knows what it means.
+//!
+//! One thread reads the topic as a member of a consumer group. Invariants: the offset of a record is committed only after
+//! its effect is durable, or after the topic of dead letters has it; in a partition nothing is passed over. A record may
+//! come again after a crash or when members change, so what it does must be something that can be done twice.
+//!
+//! `member` is the place in the group, `letters` the way to the dead letters, `worker` the thread.
+
+mod letters;
+mod member;
+mod worker;
+
+use crate::relay::{Connection, Lane};
+use crossbeam::channel::{Receiver, Sender, bounded};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// Headers of a dead letter, beside those the record had.
+pub mod header {
+    /// Why, for machines.
+    pub const REASON: &str = "hf-dlq-reason";
+    /// Why, for people.
+    pub const DETAIL: &str = "hf-dlq-detail";
+    /// Where the record stands.
+    pub const TOPIC: &str = "hf-dlq-topic";
+    pub const PARTITION: &str = "hf-dlq-partition";
+    pub const OFFSET: &str = "hf-dlq-offset";
+}
+
+/// What to read, and as whom.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub connection: Connection,
+    pub topic: String,
+    /// Where records go that can never be taken.
+    pub dead_letters: String,
+    /// Members of one group share the partitions; the group remembers how far it is.
+    pub group: String,
+    /// Partitions and copies of either topic, should it have to be created.
+    pub lanes: Lane,
+    pub replication: i32,
+}
+
+/// A record as it was found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Record {
+    pub lane: Lane,
+    pub offset: i64,
+    pub key: Option<Vec<u8>>,
+    pub value: Option<Vec<u8>>,
+    pub headers: Vec<(String, Option<Vec<u8>>)>,
+}
+
+/// Some records of the topic, those of a partition in their order.
+pub type Batch = Arc<Vec<Record>>;
+
+/// What became of a record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// What it says is durable, or was before.
+    Taken,
+    /// It can never be taken.
+    Dead(Reason),
+}
+
+/// Why a record is a dead letter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reason {
+    pub code: &'static str,
+    pub detail: String,
+}
+
+/// Takes a batch and answers with what became of each record, as soon as that is known of all of them. Whatever may
+/// pass is waited out there.
+pub type Settle = Box<dyn FnMut(Batch) -> Receiver<Vec<Settled>> + Send>;
+
+/// The running reader.
+pub struct Inbound {
+    stop: Sender<Instant>,
+    thread: JoinHandle<()>,
+}
+
+impl Inbound {
+    /// Starts the thread. Needs no broker to be there.
+    ///
+    /// # Errors
+    /// If the thread cannot be started.
+    pub fn start(options: Options, settle: Settle) -> std::io::Result<Self> {
+        let (stop, stopping) = bounded(1);
+        let worker = worker::Worker::new(options, settle, stopping);
+        let thread = std::thread::Builder::new().name("inbound".to_owned()).spawn(move || worker.run())?;
+        Ok(Self { stop, thread })
+    }
+
+    /// Settles what is in hand, commits it and leaves the group. Gives up after `patience`: what is not committed is read
+    /// again after the next start. Blocks.
+    pub fn stop(self, patience: Duration) {
+        // If the thread is gone there is nothing left to stop.
+        self.stop.send(Instant::now() + patience).unwrap_or_default();
+        self.thread.join().unwrap_or_default();
+    }
+}

@@ -1,0 +1,146 @@
+//! The thread: batch after batch, from joining the group to the first failure, and again.
+//!
+//! Invariant: a batch is committed after each of its records is settled and each dead letter is acknowledged, never before.
+
+use super::letters::Letters;
+use super::member::Member;
+use super::{Batch, Options, Reason, Record, Settle, Settled};
+use crate::background;
+use crate::relay::{Error, topic};
+use crossbeam::channel::{Receiver, RecvTimeoutError, TryRecvError};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Pauses between sessions that fail: the first, doubled up to the last.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LAST_PAUSE: Duration = Duration::from_secs(15);
+/// A session that lived this long was a good one.
+const GOOD_LIFE: Duration = Duration::from_secs(30);
+/// Between two looks at whether it is time to stop.
+const LOOK: Duration = Duration::from_millis(100);
+/// After this a batch is slow, and the group wants to hear from its member.
+const SLOW: Duration = Duration::from_secs(1);
+
+pub(super) struct Worker {
+    options: Options,
+    settle: Settle,
+    stopping: Receiver<Instant>,
+    /// Set once it is to stop: what is not settled by then is left to the next start.
+    deadline: Option<Instant>,
+    /// What was last said to be wrong, so that it is said once.
+    said: Option<String>,
+    handled: metrics::Counter,
+}
+
+impl Worker {
+    pub(super) fn new(options: Options, settle: Settle, stopping: Receiver<Instant>) -> Self {
+        let handled = metrics::counter!("inbound_handled_total");
+        Self { options, settle, stopping, deadline: None, said: None, handled }
+    }
+
+    pub(super) fn run(mut self) {
+        background::yield_to_the_hot_path();
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let began = Instant::now();
+            let Err(error) = self.live() else { return };
+            if began.elapsed() > GOOD_LIFE {
+                pause = FIRST_PAUSE;
+            }
+            self.tell(&error);
+            if self.deadline.is_some() || !matches!(self.stopping.recv_timeout(pause), Err(RecvTimeoutError::Timeout)) {
+                return;
+            }
+            pause = (2 * pause).min(LAST_PAUSE);
+        }
+    }
+
+    fn tell(&mut self, error: &Error) {
+        let text = error.to_string();
+        let topic = &self.options.topic;
+        if self.said.as_ref() == Some(&text) {
+            return tracing::debug!(%error, topic, "still not reading from Kafka");
+        }
+        tracing::error!(topic, "not reading from Kafka: {text}. Nothing there is lost; trying again");
+        self.said = Some(text);
+    }
+
+    fn asked_to_stop(&mut self) -> bool {
+        match self.stopping.try_recv() {
+            Ok(deadline) => self.deadline = Some(deadline),
+            Err(TryRecvError::Disconnected) => self.deadline = self.deadline.or(Some(Instant::now())),
+            Err(TryRecvError::Empty) => {}
+        }
+        self.deadline.is_some()
+    }
+
+    /// One session. Ends well only when it is time to stop.
+    fn live(&mut self) -> Result<(), Error> {
+        let Options { connection, topic, dead_letters, lanes, replication, .. } = &self.options;
+        for topic in [topic, dead_letters] {
+            topic::provide(connection, topic, *lanes, *replication)?;
+        }
+        let letters = Letters::open(&self.options)?;
+        let mut member = Member::join(&self.options)?;
+        tracing::info!(topic = self.options.topic, group = self.options.group, "reading from Kafka");
+        self.said = None;
+        while !self.asked_to_stop() {
+            let batch = Arc::new(member.batch(LOOK)?);
+            if !batch.is_empty() && !self.take(&mut member, &letters, &batch)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// False if there was no time to settle all of it: then nothing of it is committed.
+    fn take(&mut self, member: &mut Member, letters: &Letters, batch: &Batch) -> Result<bool, Error> {
+        let settling = (self.settle)(batch.clone());
+        let Some(settled) = self.wait(member, &settling)? else { return Ok(false) };
+        if settled.len() != batch.len() {
+            return Err(Error::Client(format!("{} answers to {} records", settled.len(), batch.len())));
+        }
+        let dead: Vec<(&Record, &Reason)> = batch.iter().zip(&settled).filter_map(dead_letter).collect();
+        for (record, reason) in &dead {
+            letters.post(record, reason)?;
+        }
+        for _ in &dead {
+            let Some(landed) = self.wait(member, &letters.landed)? else { return Ok(false) };
+            landed.map_err(Error::Produce)?;
+        }
+        member.settled(batch)?;
+        for (Record { lane, offset, .. }, Reason { code, detail }) in &dead {
+            tracing::warn!(topic = self.options.topic, partition = lane, offset, "dead letter, {code}: {detail}");
+            metrics::counter!("inbound_dead_lettered_total", "reason" => *code).increment(1);
+        }
+        self.handled.increment((batch.len() - dead.len()) as u64);
+        Ok(true)
+    }
+
+    /// Waits for something that may take long. Nothing if there is no more time.
+    fn wait<T>(&mut self, member: &mut Member, from: &Receiver<T>) -> Result<Option<T>, Error> {
+        let began = Instant::now();
+        loop {
+            match from.recv_timeout(LOOK) {
+                Ok(answer) => return Ok(Some(answer)),
+                Err(RecvTimeoutError::Disconnected) if self.asked_to_stop() => return Ok(None),
+                Err(RecvTimeoutError::Disconnected) => return Err(Error::Client("nobody takes what is read".to_owned())),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            self.asked_to_stop();
+            if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return Ok(None);
+            }
+            if began.elapsed() > SLOW {
+                member.stay()?;
+            }
+        }
+    }
+}
+
+fn dead_letter<'a>((record, settled): (&'a Record, &'a Settled)) -> Option<(&'a Record, &'a Reason)> {
+    match settled {
+        Settled::Taken => None,
+        Settled::Dead(reason) => Some((record, reason)),
+    }
+}
