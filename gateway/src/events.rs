@@ -20,7 +20,7 @@ use std::str::FromStr;
 /// Begins every type of an event.
 pub const TYPE_PREFIX: &str = "holdfast.";
 
-/// How far a reader has read one log: events of the commit up to and with number `index`.
+/// How far a reader has read one log: all before this commit, and of it the events up to and with number `index`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Position {
     pub commit: LogSeq,
@@ -114,10 +114,13 @@ fn read_log(
 ) -> Result<usize, Error> {
     let (after, before) = (cursor.of(log), found.len());
     journal.read(log, after.commit.saturating_sub(1), &mut |commit, frame| {
-        for (index, entry) in codec::read_frame(frame)?.enumerate() {
-            let position = Position { commit, index: index as u32 + 1 };
-            if commit > after.commit || position.index > after.index {
+        let mut entries = (1..).zip(codec::read_frame(frame)?).peekable();
+        while let Some((index, entry)) = entries.next() {
+            if commit > after.commit || index > after.index {
                 let entry = entry?;
+                // Behind the last event of a commit it stands before the next: who has read all finds that without a read.
+                let last = entries.peek().is_none();
+                let position = if last { Position { commit: commit + 1, index: 0 } } else { Position { commit, index } };
                 cursor.0.insert(log, position);
                 found.push(Published { cursor: cursor.clone(), partition: entry.partition, record: entry.decode()? });
             }

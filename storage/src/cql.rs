@@ -14,6 +14,7 @@ mod options;
 mod projections;
 pub mod schema;
 mod snapshots;
+mod statements;
 
 pub use options::{Consistency, Credentials, Options};
 
@@ -192,11 +193,11 @@ impl Drop for CqlJournal {
 impl Cluster {
     /// The number of partitions fixed when the data was created: now, if there is none.
     async fn layout(&self, if_new: Partitions) -> Result<Partitions, Error> {
-        let read = async || Answer::read(self.serial(&self.read_layout, ()).await?);
+        let read = async || Answer::read(self.serial(&self.tables.read_layout, ()).await?);
         let mut found = read().await?;
         if found.is_empty() {
             let values = (schema::VERSION, i32::from(if_new.count()));
-            self.serial(&self.create_layout, values).await?;
+            self.serial(&self.tables.create_layout, values).await?;
             found = read().await?;
         }
         let version = found.int("version");

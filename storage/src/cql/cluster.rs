@@ -1,4 +1,4 @@
-//! The connections: one session for what must not wait, one for everything else, and the statements prepared on each.
+//! The connections: one session for what must not wait, one for everything else.
 //!
 //! Invariant: no statement of the fence is ever repeated by the driver. It retries nothing, speculates on nothing and
 //! stamps nothing; an unknown outcome is ours to resolve. What gives the same however often it is carried out is repeated.
@@ -6,12 +6,13 @@
 use super::log::failed;
 use super::options::Options;
 use super::schema;
+use super::statements::{Leases, Preparer, Segments, Tables};
 use crate::journal::Error;
 use futures_util::try_join;
 use scylla::client::execution_profile::ExecutionProfile;
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
-use scylla::errors::{DbError, ExecutionError, MetadataError, NewSessionError, PrepareError, RequestAttemptError};
+use scylla::errors::{DbError, ExecutionError, MetadataError, NewSessionError, RequestAttemptError};
 use scylla::policies::retry::{DefaultRetryPolicy, FallthroughRetryPolicy};
 use scylla::policies::speculative_execution::SimpleSpeculativeExecutionPolicy;
 use scylla::response::query_result::QueryResult;
@@ -39,29 +40,9 @@ pub(super) struct Cluster {
     pub(super) fence: Session,
     /// Reads, snapshots and projections: however many, no append waits behind them.
     bulk: Session,
-    pub(super) read_lease: PreparedStatement,
-    pub(super) create_lease: PreparedStatement,
-    pub(super) bid: PreparedStatement,
-    pub(super) hint: PreparedStatement,
-    pub(super) release: PreparedStatement,
-    pub(super) keep: PreparedStatement,
-    pub(super) point: PreparedStatement,
-    pub(super) read_head: PreparedStatement,
-    pub(super) seize: PreparedStatement,
-    pub(super) open: PreparedStatement,
-    pub(super) append: PreparedStatement,
-    pub(super) close: PreparedStatement,
-    pub(super) read_rows: PreparedStatement,
-    pub(super) closed_at: PreparedStatement,
-    pub(super) purge: PreparedStatement,
-    pub(super) put_chunk: PreparedStatement,
-    pub(super) read_chunks: PreparedStatement,
-    pub(super) drop_chunks: PreparedStatement,
-    pub(super) put_row: PreparedStatement,
-    pub(super) get_row: PreparedStatement,
-    pub(super) scan_rows: PreparedStatement,
-    pub(super) read_layout: PreparedStatement,
-    pub(super) create_layout: PreparedStatement,
+    pub(super) leases: Leases,
+    pub(super) segments: Segments,
+    pub(super) tables: Tables,
 }
 
 impl Cluster {
@@ -69,108 +50,9 @@ impl Cluster {
         let fence = session(options, fence_profile(options)).await?;
         create_tables(&fence, options).await?;
         let bulk = session(options, bulk_profile(options)).await?;
-        let keyspace = &options.keyspace;
-        let (lease, journal) = (format!("{keyspace}.partition_lease"), format!("{keyspace}.journal"));
-        let (chunk, row, layout) =
-            (format!("{keyspace}.snap_chunk"), format!("{keyspace}.projection"), format!("{keyspace}.layout"));
-        let segment = "WHERE partition_id = ? AND seg = ?";
-        let fenced = async |cql: String| prepare(&fence, cql).await;
-        let serial = async |cql: String| {
-            let mut statement = prepare(&fence, cql).await?;
-            statement.set_consistency(options.consistency.serial_read());
-            Ok::<_, Error>(statement)
-        };
-        // Every one of these gives the same rows however often it is run.
-        let plain = async |cql: String| {
-            let mut statement = prepare(&bulk, cql).await?;
-            statement.set_is_idempotent(true);
-            Ok::<_, Error>(statement)
-        };
-        let (
-            read_lease,
-            create_lease,
-            bid,
-            hint,
-            release,
-            keep,
-            point,
-            read_head,
-            seize,
-            open,
-            append,
-            close,
-            read_rows,
-            closed_at,
-            purge,
-            put_chunk,
-            read_chunks,
-            drop_chunks,
-            put_row,
-            get_row,
-            scan_rows,
-            read_layout,
-            create_layout,
-        ) = try_join!(
-            serial(format!("SELECT epoch, owner, seg_hint, kept_seg, snap_id, prev_snap_id FROM {lease} WHERE partition_id = ?")),
-            fenced(format!(
-                "INSERT INTO {lease} (partition_id, epoch, owner, addr, seg_hint) VALUES (?, 1, ?, ?, 0) IF NOT EXISTS"
-            )),
-            fenced(format!("UPDATE {lease} SET epoch = ?, owner = ?, addr = ? WHERE partition_id = ? IF epoch = ?")),
-            fenced(format!("UPDATE {lease} SET seg_hint = ? WHERE partition_id = ? IF epoch = ?")),
-            fenced(format!("UPDATE {lease} SET owner = null, addr = null WHERE partition_id = ? IF epoch = ?")),
-            fenced(format!("UPDATE {lease} SET kept_seg = ? WHERE partition_id = ? IF epoch = ?")),
-            fenced(format!(
-                "UPDATE {lease} SET snap_id = ?, prev_snap_id = ? WHERE partition_id = ? IF epoch = ? AND snap_id = ?"
-            )),
-            serial(format!("SELECT epoch, next, closed FROM {journal} {segment} LIMIT 1")),
-            fenced(format!("UPDATE {journal} SET epoch = ? {segment} IF epoch = ?")),
-            fenced(format!(
-                "INSERT INTO {journal} (partition_id, seg, epoch, next, closed) VALUES (?, ?, ?, ?, false) IF NOT EXISTS"
-            )),
-            fenced(format!(
-                "UPDATE {journal} SET next = ?, events = ?, body = ? {segment} AND seq = ? \
-                 IF epoch = ? AND next = ? AND closed = false"
-            )),
-            fenced(format!("UPDATE {journal} SET closed = true {segment} IF epoch = ? AND next = ? AND closed = false")),
-            plain(format!("SELECT seq, body FROM {journal} {segment} AND seq >= ? AND seq < ?")),
-            plain(format!("SELECT WRITETIME(closed) FROM {journal} {segment} LIMIT 1")),
-            plain(format!("DELETE FROM {journal} USING TIMESTAMP ? {segment} AND seq >= ? AND seq < ?")),
-            plain(format!("INSERT INTO {chunk} (partition_id, snap_id, part, n, body) VALUES (?, ?, ?, ?, ?)")),
-            plain(format!("SELECT n, body FROM {chunk} WHERE partition_id = ? AND snap_id = ? AND part = ?")),
-            plain(format!("DELETE FROM {chunk} WHERE partition_id = ? AND snap_id = ? AND part = ?")),
-            plain(format!("INSERT INTO {row} (kind, grp, key, value) VALUES (?, ?, ?, ?) USING TIMESTAMP ?")),
-            plain(format!("SELECT value FROM {row} WHERE kind = ? AND grp = ? AND key = ?")),
-            plain(format!("SELECT key, value FROM {row} WHERE kind = ? AND grp = ? AND key >= ? AND key < ? LIMIT ?")),
-            serial(format!("SELECT version, partitions FROM {layout} WHERE id = 0")),
-            fenced(format!("INSERT INTO {layout} (id, version, partitions) VALUES (0, ?, ?) IF NOT EXISTS"))
-        )?;
-        Ok(Self {
-            read_lease,
-            create_lease,
-            bid,
-            hint,
-            release,
-            keep,
-            point,
-            read_head,
-            seize,
-            open,
-            append,
-            close,
-            read_rows,
-            closed_at,
-            purge,
-            put_chunk,
-            read_chunks,
-            drop_chunks,
-            put_row,
-            get_row,
-            scan_rows,
-            read_layout,
-            create_layout,
-            fence,
-            bulk,
-        })
+        let preparer = Preparer { fence: &fence, bulk: &bulk, options };
+        let (leases, segments, tables) = try_join!(preparer.leases(), preparer.segments(), preparer.tables())?;
+        Ok(Self { leases, segments, tables, fence, bulk })
     }
 }
 
@@ -292,11 +174,4 @@ async fn all_tables(session: &Session, options: &Options) -> bool {
 fn is_final(error: &ExecutionError) -> bool {
     let ExecutionError::LastAttemptError(RequestAttemptError::DbError(error, _)) = error else { return false };
     matches!(error, DbError::Unauthorized | DbError::SyntaxError | DbError::ConfigError | DbError::AuthenticationError)
-}
-
-async fn prepare(session: &Session, cql: String) -> Result<PreparedStatement, Error> {
-    let prepared = session.prepare(cql.as_str()).await;
-    prepared.map_err(|error: PrepareError| {
-        Error::Unreachable(format!("`{cql}` cannot be prepared: {error}; compare the tables with `holdfast schema cql`"))
-    })
 }

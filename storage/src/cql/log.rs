@@ -6,6 +6,7 @@
 use super::answer::Answer;
 use super::cluster::Cluster;
 use super::options::Options;
+use super::statements::{Leases, Segments};
 use crate::fencing::{Epoch, Extent, Fence, Head, Lease, Next, Outcome, Owner, Segment, SegmentLimits, Statement, purgeable};
 use crate::journal::{Error, LogSeq};
 use scylla::errors::ExecutionError;
@@ -210,8 +211,9 @@ impl PartitionLog {
     }
 
     async fn send(&self, statement: Statement, body: Option<&Body>) -> Result<QueryResult, ExecutionError> {
-        let Cluster { fence: session, read_lease, create_lease, bid, hint, release, .. } = &*self.cluster;
-        let Cluster { read_head, seize, open, append, close, .. } = &*self.cluster;
+        let Cluster { fence: session, leases, segments, .. } = &*self.cluster;
+        let Leases { read_lease, create_lease, bid, hint, release, .. } = leases;
+        let Segments { read_head, seize, open, append, close, .. } = segments;
         let p = self.partition;
         match statement {
             Statement::ReadLease => session.execute_unpaged(read_lease, (p,)).await,
@@ -240,13 +242,13 @@ impl PartitionLog {
     }
 
     async fn lease_row(&self) -> Result<Answer, Error> {
-        Answer::read(self.cluster.serial(&self.cluster.read_lease, (self.partition,)).await?)
+        Answer::read(self.cluster.serial(&self.cluster.leases.read_lease, (self.partition,)).await?)
     }
 
     /// Reads serially, which also finishes what was half decided: rows below `next` are there for every reader after this.
     async fn head(&self, segment: Segment) -> Result<Option<Head>, Error> {
         let at = (self.partition, small(segment));
-        Ok(Answer::read(self.cluster.serial(&self.cluster.read_head, at).await?)?.head())
+        Ok(Answer::read(self.cluster.serial(&self.cluster.segments.read_head, at).await?)?.head())
     }
 
     /// Up to a page of batches from `from` on, none beyond the end.
@@ -276,7 +278,7 @@ impl PartitionLog {
 
     async fn rows(&self, segment: Segment, from: LogSeq, to: LogSeq) -> Result<Vec<(LogSeq, Vec<u8>)>, Error> {
         let values = (self.partition, small(segment), big(from), big(to));
-        let result = self.cluster.plain(&self.cluster.read_rows, values).await?;
+        let result = self.cluster.plain(&self.cluster.segments.read_rows, values).await?;
         let rows = result.into_rows_result().map_err(|error| super::answer::unexpected(&error))?;
         let rows = rows.rows::<(i64, Option<Vec<u8>>)>().map_err(|error| super::answer::unexpected(&error))?;
         let row = |row: Result<(i64, Option<Vec<u8>>), _>| {
@@ -336,7 +338,7 @@ impl PartitionLog {
             return Ok(());
         }
         let values = (small(segment), self.partition, big(self.epoch()));
-        let answer = Answer::read(self.cluster.serial(&self.cluster.keep, values).await?)?;
+        let answer = Answer::read(self.cluster.serial(&self.cluster.leases.keep, values).await?)?;
         if !answer.applied()? {
             return Err(Error::Fenced { by: answer.bigint("epoch").unwrap_or(0) });
         }
@@ -346,12 +348,12 @@ impl PartitionLog {
 
     async fn delete(&self, extent: Extent) -> Result<(), Error> {
         let at = (self.partition, small(extent.segment));
-        let read = self.cluster.plain(&self.cluster.closed_at, at).await?;
+        let read = self.cluster.plain(&self.cluster.segments.closed_at, at).await?;
         let closed = read.into_rows_result().map_err(|error| super::answer::unexpected(&error))?;
         let closed = closed.maybe_first_row::<(Option<i64>,)>().map_err(|error| super::answer::unexpected(&error))?;
         let Some((Some(closed),)) = closed else { return Ok(()) };
         let values = (closed, at.0, at.1, big(extent.first), big(extent.end));
-        self.cluster.plain(&self.cluster.purge, values).await.map(drop)
+        self.cluster.plain(&self.cluster.segments.purge, values).await.map(drop)
     }
 
     /// The first batch of a segment that exists.

@@ -20,11 +20,11 @@ impl Cluster {
 
     async fn put(&self, row: &Row) -> Result<(), Error> {
         let values = (kind(row.table), group(&row.key), &*row.key, &*row.value, big(row.version));
-        self.plain(&self.put_row, values).await.map(drop)
+        self.plain(&self.tables.put_row, values).await.map(drop)
     }
 
     pub(super) async fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-        let read = self.plain(&self.get_row, (kind(table), group(key), key)).await?;
+        let read = self.plain(&self.tables.get_row, (kind(table), group(key), key)).await?;
         let rows = read.into_rows_result().map_err(|error| unexpected(&error))?;
         let row = rows.maybe_first_row::<(Vec<u8>,)>().map_err(|error| unexpected(&error))?;
         Ok(row.map(|(value,)| value))
@@ -36,7 +36,7 @@ impl Cluster {
             return Ok(Vec::new());
         }
         let values = (kind(table), group(from), from, to, limit);
-        let read = self.plain(&self.scan_rows, values).await?;
+        let read = self.plain(&self.tables.scan_rows, values).await?;
         let rows = read.into_rows_result().map_err(|error| unexpected(&error))?;
         let rows = rows.rows::<(Vec<u8>, Vec<u8>)>().map_err(|error| unexpected(&error))?;
         let row = |row: Result<(Vec<u8>, Vec<u8>), _>| {

@@ -32,7 +32,7 @@ impl Cluster {
         for (part, pieces) in packed.chunks(PIECE * PIECES).enumerate() {
             for (n, piece) in pieces.chunks(PIECE).enumerate() {
                 let values = (partition, id, part as i32, n as i32, piece);
-                self.plain(&self.put_chunk, values).await?;
+                self.plain(&self.tables.put_chunk, values).await?;
             }
         }
         if self.load(partition, id).await? != packed {
@@ -71,7 +71,7 @@ impl Cluster {
     }
 
     async fn pointers(&self, partition: i32) -> Result<Pointers, Error> {
-        let lease = Answer::read(self.serial(&self.read_lease, (partition,)).await?)?;
+        let lease = Answer::read(self.serial(&self.leases.read_lease, (partition,)).await?)?;
         Ok((lease.uuid("snap_id"), lease.uuid("prev_snap_id")))
     }
 
@@ -86,7 +86,7 @@ impl Cluster {
         let mut last = Error::Stopped;
         for _ in 0..TRIES {
             let values = (id, kept, partition, big(epoch), seen);
-            let moved = self.fence.execute_unpaged(&self.point, values).await.map_err(|error| failed(&error));
+            let moved = self.fence.execute_unpaged(&self.leases.point, values).await.map_err(|error| failed(&error));
             match moved.and_then(Answer::read) {
                 Ok(answer) if answer.applied()? || answer.uuid("snap_id") == Some(id) => return Ok(()),
                 Ok(answer) => return Err(Error::Fenced { by: answer.bigint("epoch").unwrap_or(0) }),
@@ -99,7 +99,7 @@ impl Cluster {
     async fn load(&self, partition: i32, id: Uuid) -> Result<Vec<u8>, Error> {
         let mut bytes = Vec::new();
         for part in 0.. {
-            let read = self.plain(&self.read_chunks, (partition, id, part)).await?;
+            let read = self.plain(&self.tables.read_chunks, (partition, id, part)).await?;
             let rows = read.into_rows_result().map_err(|error| unexpected(&error))?;
             for row in rows.rows::<(i32, Vec<u8>)>().map_err(|error| unexpected(&error))? {
                 bytes.extend(row.map_err(|error| unexpected(&error))?.1);
@@ -115,7 +115,7 @@ impl Cluster {
         let parts = self.load(partition, id).await?.len() / (PIECE * PIECES);
         for part in 0..=parts {
             let values = (partition, id, part as i32);
-            self.plain(&self.drop_chunks, values).await?;
+            self.plain(&self.tables.drop_chunks, values).await?;
         }
         Ok(())
     }
