@@ -58,18 +58,24 @@ pub fn send(app: &App, command: Command) -> Result<Pending, Unanswered> {
     }
 }
 
-/// Sends a command and waits for its reply however long it takes.
+/// Sends a command and waits for its reply: from a journal beside us however long it takes, from one far away, which may
+/// be gone for hours, as [`execute_within`] does.
 pub async fn execute(app: &App, command: Command) -> Outcome {
+    if app.live.load().as_ref().is_some_and(|live| live.journal.remote()) {
+        return execute_within(app, command).await;
+    }
     let sent = send(app, command);
     sent?.await.map_err(|_| Unanswered::Lost)
 }
 
-/// As [`execute`], for commands that wait for a payment provider: after a while the outcome is called unknown.
+/// Sends a command and waits a while for its reply. Then the outcome is called unknown; of a read there is none.
 pub async fn execute_within(app: &App, command: Command) -> Outcome {
     let patience = Duration::from_secs(app.settings.server.answer_wait_seconds.max(1));
+    let reads = matches!(command, Command::GetOrder { .. } | Command::GetStock { .. });
     let sent = send(app, command);
     match tokio::time::timeout(patience, sent?).await {
         Ok(reply) => reply.map_err(|_| Unanswered::Lost),
+        Err(_) if reads => Err(Unanswered::Unavailable),
         Err(_) => Err(Unanswered::Lost),
     }
 }

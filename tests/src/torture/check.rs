@@ -260,7 +260,7 @@ impl Checker {
     }
 
     fn audit(&mut self, client: &Client) {
-        match client.json(&Request::press("/admin/v1/audit")) {
+        match client.patiently().json(&Request::press("/admin/v1/audit")) {
             Ok(report) if report["ok"] == true => {}
             Ok(report) => self.breach(Kind::Other, format!("audit: {report}")),
             Err(what) => self.breach(Kind::Other, what),

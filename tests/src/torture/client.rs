@@ -10,6 +10,8 @@ use ureq::http;
 
 /// Longer than the server lets anybody wait.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// For reading the whole journal, on a cluster through slow proxies.
+const LONG_PATIENCE: Duration = Duration::from_secs(300);
 
 /// A request that can be sent again exactly as it was.
 #[derive(Clone, Debug)]
@@ -102,8 +104,18 @@ pub struct Client {
 
 impl Client {
     pub fn new(url: &str) -> Self {
-        let config = Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE)).proxy(None).build();
+        Self::within(url, PATIENCE)
+    }
+
+    fn within(url: &str, patience: Duration) -> Self {
+        let config = Agent::config_builder().http_status_as_error(false).timeout_global(Some(patience)).proxy(None).build();
         Self { agent: config.into(), url: url.to_owned(), watch: Arc::default() }
+    }
+
+    /// The same for what takes as long as there is data.
+    #[must_use]
+    pub fn patiently(&self) -> Self {
+        Self::within(&self.url, LONG_PATIENCE)
     }
 
     #[must_use]
