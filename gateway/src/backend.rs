@@ -49,9 +49,9 @@ pub fn observe(settings: &Settings) -> Result<Arc<dyn Journal>, Error> {
 /// The journal on a cluster.
 #[cfg(feature = "scylla")]
 mod cluster {
-    use crate::settings::{Quorum, Scylla, Settings};
+    use crate::settings::{Quorum, Scylla, ScyllaTls, Settings};
     use holdfast_engine::ids::Partitions;
-    use holdfast_storage::cql::{Consistency, CqlJournal, Credentials, Options};
+    use holdfast_storage::cql::{Consistency, CqlJournal, Credentials, Options, Tls};
     use holdfast_storage::{Error, Journal};
     use std::sync::Arc;
     use std::time::Duration;
@@ -69,8 +69,18 @@ mod cluster {
     /// # Errors
     /// If the password file cannot be read.
     pub fn options(settings: &Settings) -> Result<Options, Error> {
-        let Scylla { nodes, keyspace, replication, local_dc, keyspace_options, consistency, user, password_file, timeout_ms } =
-            settings.scylla.clone();
+        let Scylla {
+            nodes,
+            keyspace,
+            replication,
+            local_dc,
+            keyspace_options,
+            consistency,
+            user,
+            password_file,
+            timeout_ms,
+            tls,
+        } = settings.scylla.clone();
         let read = |path: &std::path::Path| {
             let unreadable = |error| Error::Unreachable(format!("[scylla] password_file {}: {error}", path.display()));
             std::fs::read_to_string(path).map(|text| text.trim_end().to_owned()).map_err(unreadable)
@@ -85,6 +95,8 @@ mod cluster {
             Quorum::Quorum => Consistency::Quorum,
         };
         let patience = Duration::from_millis(timeout_ms.max(1));
+        let ScyllaTls { enabled, ca_file, certificate_file, key_file } = tls;
+        let tls = enabled.then_some(Tls { ca_file, certificate_file, key_file });
         let address = settings.server.listen.clone();
         let nodes = nodes.0;
         Ok(Options {
@@ -95,6 +107,7 @@ mod cluster {
             keyspace_options,
             consistency,
             credentials,
+            tls,
             patience,
             address,
             ..Options::default()

@@ -73,6 +73,17 @@ pub struct Scylla {
     pub user: String,
     pub password_file: PathBuf,
     pub timeout_ms: u64,
+    pub tls: ScyllaTls,
+}
+
+/// Files in PEM format.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ScyllaTls {
+    pub enabled: bool,
+    pub ca_file: PathBuf,
+    pub certificate_file: PathBuf,
+    pub key_file: PathBuf,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
@@ -241,6 +252,7 @@ impl Default for Scylla {
             user: String::new(),
             password_file: PathBuf::new(),
             timeout_ms: 3_000,
+            tls: ScyllaTls::default(),
         }
     }
 }
@@ -436,6 +448,9 @@ fn check(settings: &Settings) -> Result<(), Error> {
     }
     if settings.engine.credits == 0 {
         return refuse("engine.credits", "must be at least 1");
+    }
+    if settings.scylla.tls.enabled && !cfg!(feature = "scylla-tls") {
+        return refuse("scylla.tls.enabled", "this binary was built without the feature scylla-tls");
     }
     check_kafka(&settings.kafka)?;
     let seconds = [settings.payments.pin_seconds, settings.payments.unknown_max_seconds, settings.payments.decline_grace_seconds];

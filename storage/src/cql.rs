@@ -15,8 +15,10 @@ mod projections;
 pub mod schema;
 mod snapshots;
 mod statements;
+#[cfg(feature = "scylla-tls")]
+mod tls;
 
-pub use options::{Consistency, Credentials, Options};
+pub use options::{Consistency, Credentials, Options, Tls};
 
 use crate::fencing::{Lease, Owner};
 use crate::journal::{Error, Journal, LogId, LogSeq, Row, Snapshot, Table, Visit};
@@ -166,7 +168,11 @@ impl CqlJournal {
 
     fn wait<T: Send + 'static>(&self, work: impl Future<Output = Result<T, Error>> + Send + 'static) -> Result<T, Error> {
         match &self.runtime {
-            Some(runtime) => wait(runtime, work),
+            // Who stops is not told to try again.
+            Some(runtime) => wait(runtime, work).map_err(|error| match error {
+                Error::Unreachable(_) if self.stopping.load(Ordering::Acquire) => Error::Stopped,
+                error => error,
+            }),
             None => Err(Error::Stopped),
         }
     }

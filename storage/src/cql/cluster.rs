@@ -18,6 +18,7 @@ use scylla::policies::speculative_execution::SimpleSpeculativeExecutionPolicy;
 use scylla::response::query_result::QueryResult;
 use scylla::serialize::row::SerializeRow;
 use scylla::statement::prepared::PreparedStatement;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -29,6 +30,8 @@ const SCHEMA_PAUSE: Duration = Duration::from_millis(500);
 const STEADY: Duration = Duration::from_secs(8);
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// How many times as long as a statement the steps of opening may take.
+const OPENING: u32 = 4;
 /// After so long without an answer another node is asked as well: one that hangs is noticed only later.
 const SECOND_OPINION: Duration = Duration::from_secs(1);
 /// How often an idle connection is tried, so that a node that hangs is left out before long.
@@ -122,7 +125,19 @@ async fn session(options: &Options, profile: ExecutionProfile) -> Result<Session
     if let Some(credentials) = &options.credentials {
         builder = builder.user(&credentials.user, &credentials.password);
     }
-    builder.build().await.map_err(|error| refused(options, &error))
+    #[cfg(feature = "scylla-tls")]
+    if let Some(tls) = &options.tls {
+        builder = builder.tls_context(Some(super::tls::context(tls)?));
+    }
+    let built = in_time(options, "the session", builder.build()).await?;
+    built.map_err(|error| refused(options, &error))
+}
+
+/// The driver waits for some answers without a limit: a node that hangs must not make a start hang.
+pub(super) async fn in_time<T>(options: &Options, what: &str, asked: impl Future<Output = T>) -> Result<T, Error> {
+    let patience = options.patience * OPENING;
+    let late = |_| Error::Unreachable(format!("the cluster did not answer within {patience:?}: {what}"));
+    tokio::time::timeout(patience, asked).await.map_err(late)
 }
 
 /// Says what to do about a session that could not be opened.
@@ -158,7 +173,10 @@ async fn create_tables(session: &Session, options: &Options) -> Result<(), Error
             tokio::time::sleep(SCHEMA_PAUSE).await;
         }
     }
-    session.await_schema_agreement().await.map(drop).map_err(|error| Error::Unreachable(error.to_string()))
+    in_time(options, "the tables", session.await_schema_agreement())
+        .await?
+        .map(drop)
+        .map_err(|error| Error::Unreachable(error.to_string()))
 }
 
 /// Whether there is nothing to make. A cluster settles even a change that changes nothing, which takes its time.

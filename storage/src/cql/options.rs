@@ -1,6 +1,7 @@
 //! Where the cluster is and how it is asked.
 
 use scylla::statement::{Consistency as Read, SerialConsistency};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// How many replicas must agree. The same for every process that shares a keyspace: conditional updates that are serial in
@@ -44,6 +45,16 @@ pub struct Credentials {
     pub password: String,
 }
 
+/// Files in PEM format; an empty path means none.
+#[derive(Clone, Debug, Default)]
+pub struct Tls {
+    /// Who signs the certificates of the nodes. Empty: whoever the system trusts.
+    pub ca_file: PathBuf,
+    /// Where nodes ask who is calling.
+    pub certificate_file: PathBuf,
+    pub key_file: PathBuf,
+}
+
 /// See the module.
 #[derive(Clone)]
 pub struct Options {
@@ -58,6 +69,8 @@ pub struct Options {
     pub keyspace_options: String,
     pub consistency: Consistency,
     pub credentials: Option<Credentials>,
+    /// None: in the clear.
+    pub tls: Option<Tls>,
     /// How long a statement may take before its outcome counts as unknown. Above the write time-out of the servers.
     pub patience: Duration,
     /// Batches after which a log goes on in the next segment. A segment is a CQL partition: read, repaired and purged whole.
@@ -76,6 +89,7 @@ impl Default for Options {
             keyspace_options: String::new(),
             consistency: Consistency::default(),
             credentials: None,
+            tls: None,
             patience: Duration::from_secs(3),
             segment_batches: 4096,
             address: String::new(),

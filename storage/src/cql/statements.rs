@@ -3,6 +3,7 @@
 //! Invariant: what belongs to the fence is conditional or a serial read; only what gives the same however often it is
 //! carried out is called idempotent.
 
+use super::cluster::in_time;
 use super::options::Options;
 use crate::journal::Error;
 use futures_util::try_join;
@@ -114,24 +115,24 @@ impl Preparer<'_> {
     }
 
     async fn fenced(&self, cql: String) -> Result<PreparedStatement, Error> {
-        prepare(self.fence, cql).await
+        prepare(self.fence, self.options, cql).await
     }
 
     async fn serial(&self, cql: String) -> Result<PreparedStatement, Error> {
-        let mut statement = prepare(self.fence, cql).await?;
+        let mut statement = prepare(self.fence, self.options, cql).await?;
         statement.set_consistency(self.options.consistency.serial_read());
         Ok(statement)
     }
 
     async fn plain(&self, cql: String) -> Result<PreparedStatement, Error> {
-        let mut statement = prepare(self.bulk, cql).await?;
+        let mut statement = prepare(self.bulk, self.options, cql).await?;
         statement.set_is_idempotent(true);
         Ok(statement)
     }
 }
 
-async fn prepare(session: &Session, cql: String) -> Result<PreparedStatement, Error> {
-    let prepared = session.prepare(cql.as_str()).await;
+async fn prepare(session: &Session, options: &Options, cql: String) -> Result<PreparedStatement, Error> {
+    let prepared = in_time(options, &cql, session.prepare(cql.as_str())).await?;
     prepared.map_err(|error: PrepareError| {
         Error::Unreachable(format!("`{cql}` cannot be prepared: {error}; compare the tables with `holdfast schema cql`"))
     })

@@ -19,6 +19,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+/// Between two tries to read a store that is away.
+const AWAY: Duration = Duration::from_secs(1);
 /// Row of [`Table::Meta`] that says up to which commit of the first log movements are written; those of the other logs
 /// have their number behind it.
 const POSITION: &[u8] = b"movements";
@@ -153,7 +155,8 @@ impl Worker {
     fn run(mut self) {
         background::yield_to_the_hot_path();
         let logs = self.journal.logs();
-        let tails: Result<Vec<Tail>, Error> = logs.into_iter().map(|log| Tail::load(&*self.journal, log)).collect();
+        let journal = &*self.journal;
+        let tails: Result<Vec<Tail>, Error> = logs.into_iter().map(|log| steadily(|| Tail::load(journal, log))).collect();
         let worked = tails.and_then(|mut tails| self.work(&mut tails));
         if let Err(error) = worked {
             self.fail(error);
@@ -228,7 +231,7 @@ impl Worker {
             let told = self.progress.committed[usize::from(tail.log.0)].load(Ordering::SeqCst);
             let target = told.max(if all { self.journal.end(tail.log) } else { 0 });
             while tail.position < target {
-                let rows = tail.advance(&*self.journal)?;
+                let rows = steadily(|| tail.advance(&*self.journal))?;
                 self.journal.project(&rows)?;
                 if !all {
                     break;
@@ -299,17 +302,30 @@ impl Tail {
     /// Reads some commits on. The position is the last of the rows: if it is there, so are the movements before it.
     fn advance(&mut self, journal: &dyn Journal) -> Result<Vec<Row>, Error> {
         let mut gathered: BTreeMap<Sku, Vec<Movement>> = BTreeMap::new();
-        let mut count = 0;
-        journal.read(self.log, self.position, &mut |commit, frame| {
+        let (mut count, mut position) = (0, self.position);
+        journal.read(self.log, position, &mut |commit, frame| {
             let damaged = |error: codec::Error| Error::Damaged { record: commit, reason: error.to_string() };
             count += gather(frame, &mut gathered).map_err(damaged)?;
-            self.position = commit;
+            position = commit;
             Ok(if count < PIECE { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
         })?;
+        // Nothing has changed if the read fails half-way.
+        self.position = position;
         let mut rows = movements::rows(&gathered);
         let (key, value) = (position_key(self.log), codec::encode(&self.position));
         rows.push(Row { table: Table::Meta, key, value, version: self.position });
         Ok(rows)
+    }
+}
+
+/// Reads until a store on another machine answers: nobody should have to start anew because it was away.
+fn steadily<T>(mut read: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
+    loop {
+        match read() {
+            Err(Error::Unreachable(reason)) => tracing::warn!(reason, "projections wait for the store"),
+            read => return read,
+        }
+        std::thread::sleep(AWAY);
     }
 }
 
