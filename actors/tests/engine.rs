@@ -14,6 +14,7 @@ use holdfast_engine::event::{Kind, Line, Placed};
 use holdfast_engine::ids::{Fingerprint, KeyHash, Location, OrderId, Partitions, RequestId, Sku};
 use holdfast_engine::order::{Order, Outcome, Status};
 use holdfast_engine::quantity::{Money, Quantity};
+use holdfast_engine::rejection::Rejection;
 use holdfast_engine::time::Timestamp;
 use holdfast_storage::memory::MemoryJournal;
 use std::rc::Rc;
@@ -148,12 +149,13 @@ async fn a_panicked_shard_is_rebuilt_from_the_journal_with_every_acknowledged_fa
     }
 }
 
-/// What a client does: the same request again until there is an answer.
+/// What a client does: the same request again until there is an answer. An order that was journalled before the panic may
+/// still ask its SKUs.
 async fn retried(engine: &Engine, command: Command) -> answer::Reply {
     loop {
         match engine.handle.execute(command.clone()).await {
+            Ok(answer::Reply { outcome: Err(Rejection::KeyInProgress), .. }) | Err(_) => tokio::task::yield_now().await,
             Ok(reply) => return reply,
-            Err(_) => tokio::task::yield_now().await,
         }
     }
 }
