@@ -8,7 +8,7 @@
 
 use crate::server::{Options as ServerOptions, Server, poll};
 use crate::torture::check::{self, Checker};
-use crate::torture::client::{Client, Request, Watch};
+use crate::torture::client::{Client, Reached, Request, Watch};
 use crate::torture::dice::Dice;
 use crate::torture::load::Worker;
 use crate::torture::{Breach, Kind};
@@ -244,7 +244,7 @@ fn come_late(worker: &mut Worker, client: &Client, stop: &AtomicBool) {
 fn wait_until_fenced(client: &Client) -> Result<(), String> {
     let mut last = String::new();
     let fenced = poll(NOTICE, || {
-        let answer = client.ask(&Request::get("/readyz")).ok()?;
+        let (Reached::Answered(answer) | Reached::Refused(answer)) = client.send(&Request::get("/readyz")) else { return None };
         last = answer.shown();
         (answer.status == 503 && last.contains("fenced")).then_some(())
     });
