@@ -11,7 +11,7 @@ use crate::torture::check::{self, Checker};
 use crate::torture::client::{Client, Reached, Request, Watch};
 use crate::torture::dice::Dice;
 use crate::torture::load::Worker;
-use crate::torture::{Breach, Kind};
+use crate::torture::{self, Breach, Kind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -221,14 +221,7 @@ impl Run {
     /// Everything once more, with nothing in flight, and offline.
     fn finish(&mut self) {
         self.compare(|checker, client, _| checker.at_the_end(client));
-        if !self.server.terminate().success() {
-            let what = format!("it did not stop in order\n{}", self.server.log());
-            self.tally.breach(Kind::Other, what);
-        }
-        let (sound, said) = self.server.verify();
-        if !sound {
-            self.tally.breach(Kind::Other, format!("verify: {said}"));
-        }
+        self.tally.breaches.extend(torture::end(&mut self.server));
     }
 }
 

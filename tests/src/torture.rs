@@ -232,14 +232,7 @@ impl Run {
     /// Everything once more, with nothing in flight, and offline.
     fn finish(&mut self) {
         self.compare(|checker, client, _| checker.at_the_end(client));
-        if !self.server.terminate().success() {
-            let what = format!("it did not stop in order\n{}", self.server.log());
-            self.tally.breach(Kind::Other, what);
-        }
-        let (sound, said) = self.server.verify();
-        if !sound {
-            self.tally.breach(Kind::Other, format!("verify: {said}"));
-        }
+        self.tally.breaches.extend(end(&mut self.server));
     }
 
     fn show(&self, kills: u64) {
@@ -250,6 +243,20 @@ impl Run {
             shown.and_then(|()| out.flush()).unwrap_or_default();
         }
     }
+}
+
+/// Stops a server in order and has its data added up offline.
+pub(crate) fn end(server: &mut Server) -> Vec<Breach> {
+    let mut breaches = Vec::new();
+    let mut breach = |what| breaches.push(Breach { kind: Kind::Other, what });
+    if !server.terminate().success() {
+        breach(format!("it did not stop in order\n{}", server.log()));
+    }
+    let (sound, said) = server.verify();
+    if !sound {
+        breach(format!("verify: {said}"));
+    }
+    breaches
 }
 
 /// Lets the server run for a while: what is tested is that the moment does not matter.
