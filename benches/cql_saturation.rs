@@ -1,8 +1,9 @@
 //! How much of what a CQL cluster can do reaches the orders.
 //!
-//! Interleaved in one run: the engine under ever more closed-loop clients, and the same conditional updates by themselves,
-//! as many at once as the journal has logs, with bodies of the size the engine's had. At saturation the engine must make
-//! as many appends a second as the cluster takes. Everything runs in this process and is the real part but HTTP.
+//! Under ever more closed-loop clients, the engine takes turns with the same conditional updates by themselves: as many at
+//! once as the journal has logs, with bodies of the size the engine's had. At saturation the engine must make as many
+//! appends a second as the cluster takes. Everything runs in this process and is the real part but HTTP. Where cluster and
+//! engine share a machine, give them cores of their own (`taskset`), or the ratio tells who got the processor.
 
 use actix_rt::System;
 use clap::Parser;
@@ -29,12 +30,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+/// The server's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 type Failure = Box<dyn std::error::Error>;
 
 /// Orders a second on a CQL cluster, and the share of its conditional updates that the engine makes use of.
 #[derive(Parser)]
 #[command(after_help = "Example:\n  export $(tests/servers start cassandra 1)\n  \
-    cargo run --release -p holdfast-benches --bin cql_saturation -- --clients 16,256,2048 --seconds 10")]
+    cargo run --release -p holdfast-benches --bin cql_saturation -- --clients 16,256,2048 --rounds 3")]
 struct Args {
     /// Nodes of the cluster, with commas.
     #[arg(long, env = "HOLDFAST__SCYLLA__NODES")]
@@ -44,14 +49,15 @@ struct Args {
     /// Logs of the journal, and so appends at once.
     #[arg(long, default_value_t = 32)]
     partitions: u16,
-    /// Closed-loop clients, one load after the other; the last is called saturation.
+    /// Closed-loop clients, one load after the other.
     #[arg(long, value_delimiter = ',', default_value = "16,64,256,1024,4096")]
     clients: Vec<usize>,
-    #[arg(long, default_value_t = 10)]
+    /// Of a turn.
+    #[arg(long, default_value_t = 5)]
     seconds: u64,
-    /// Times that engine and cluster alone take turns at saturation.
-    #[arg(long, default_value_t = 3)]
-    rounds: u32,
+    /// Turns of the engine and of the updates alone at each load, of which the medians are shown.
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
     #[arg(long, default_value_t = 1000)]
     skus: u64,
 }
@@ -139,7 +145,6 @@ struct Load {
     appends_per_s: f64,
     events_per_append: f64,
     bytes_per_append: f64,
-    events_per_batch: u32,
     p50_ms: f64,
     p99_ms: f64,
 }
@@ -166,36 +171,41 @@ async fn run(args: &Args) -> Result<(), Failure> {
     for n in 0..args.skus {
         engine.handle.execute(stock(n)?).await?;
     }
-    println!("clients  orders/s  appends/s  events/append  bytes/append   p50 ms   p99 ms");
+    println!("clients  orders/s  events/append  bytes/append   p50 ms   p99 ms  appends/s   alone  ratio");
     for clients in &args.clients {
-        let load = load(&engine, &journal, args, *clients).await?;
-        print_load(*clients, &load);
+        let mut turns = Vec::new();
+        for _ in 0..args.rounds {
+            let load = load(&engine, &journal, args, *clients).await?;
+            let alone = alone(&raw, args, &load)?;
+            turns.push((load, alone));
+        }
+        print_turns(*clients, &turns);
     }
-    let most = args.clients.last().copied().unwrap_or(1);
-    println!("\nat {most} clients, in turns with the same updates alone:");
-    let mut ratios = Vec::new();
-    for _ in 0..args.rounds {
-        let engine_load = load(&engine, &journal, args, most).await?;
-        let alone = alone(&raw, args, &engine_load)?;
-        let ratio = engine_load.appends_per_s / alone;
-        println!("  engine {:7.0} appends/s   alone {alone:7.0} appends/s   ratio {ratio:.2}", engine_load.appends_per_s);
-        ratios.push(ratio);
-    }
-    ratios.sort_by(f64::total_cmp);
-    println!("median ratio {:.2}", ratios.get(ratios.len() / 2).copied().unwrap_or_default());
     engine.stop().await;
     Ok(())
 }
 
-fn print_load(clients: usize, load: &Load) {
-    let Load { orders_per_s, appends_per_s, events_per_append, bytes_per_append, p50_ms, p99_ms, .. } = load;
+fn print_turns(clients: usize, turns: &[(Load, f64)]) {
+    let median = |of: &dyn Fn(&Load, f64) -> f64| {
+        let mut values: Vec<f64> = turns.iter().map(|(load, alone)| of(load, *alone)).collect();
+        values.sort_by(f64::total_cmp);
+        values.get(values.len() / 2).copied().unwrap_or_default()
+    };
     println!(
-        "{clients:7}  {orders_per_s:8.0}  {appends_per_s:9.0}  {events_per_append:13.1}  {bytes_per_append:12.0}  {p50_ms:7.1}  {p99_ms:7.1}"
+        "{clients:7}  {:8.0}  {:13.1}  {:12.0}  {:7.1}  {:7.1}  {:9.0} {:7.0}  {:5.2}",
+        median(&|load, _| load.orders_per_s),
+        median(&|load, _| load.events_per_append),
+        median(&|load, _| load.bytes_per_append),
+        median(&|load, _| load.p50_ms),
+        median(&|load, _| load.p99_ms),
+        median(&|load, _| load.appends_per_s),
+        median(&|_, alone| alone),
+        median(&|load, alone| load.appends_per_s / alone),
     );
 }
 
 async fn load(engine: &Engine, journal: &Counted, args: &Args, clients: usize) -> Result<Load, Failure> {
-    let latencies = Rc::new(RefCell::new(Histogram::<u64>::new(3)?));
+    let latencies = Rc::new(RefCell::new(Histogram::<u64>::new_with_bounds(1, 120_000_000, 3)?));
     let (begun, before) = (Instant::now(), journal.counts());
     let deadline = begun + Duration::from_secs(args.seconds);
     let skus = args.skus;
@@ -231,7 +241,6 @@ async fn load(engine: &Engine, journal: &Counted, args: &Args, clients: usize) -
         appends_per_s: appends / took,
         events_per_append: events / appends,
         bytes_per_append: bytes / appends,
-        events_per_batch: (events / appends) as u32,
         p50_ms: at(0.5),
         p99_ms: at(0.99),
     })
@@ -239,7 +248,7 @@ async fn load(engine: &Engine, journal: &Counted, args: &Args, clients: usize) -
 
 /// The same statements with bodies of the same size, one in flight in each log.
 fn alone(raw: &Arc<CqlJournal>, args: &Args, like: &Load) -> Result<f64, Failure> {
-    let batch = Batch { entries: vec![7; like.bytes_per_append as usize], events: like.events_per_batch };
+    let batch = Batch { entries: vec![7; like.bytes_per_append as usize], events: like.events_per_append as u32 };
     let begun = Instant::now();
     let deadline = begun + Duration::from_secs(args.seconds);
     let appended = std::thread::scope(|scope| {

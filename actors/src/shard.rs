@@ -32,6 +32,10 @@ const MAX_BATCH_BYTES: usize = 1024 * 1024;
 /// Batches on their way to each log: one is written, one waits. What comes meanwhile gathers here, where it costs less.
 const MAX_IN_FLIGHT: usize = 2;
 
+/// Events between two snapshots of a partition, at least, for each order and SKU in it: what a snapshot costs grows with
+/// what is in memory, so it stays a share of what the log costs. A start then replays no more than this many.
+const EVENTS_PER_OBJECT: u64 = 4;
+
 /// Everything a shard reaches outside itself.
 #[derive(Clone)]
 pub struct Links {
@@ -346,7 +350,7 @@ impl Shard {
         let least = self.links.snapshot_events;
         let grown = |hosted: &&mut Hosted| {
             let (orders, skus) = hosted.partition.counts();
-            hosted.partition.seq() - hosted.kept > least.max(2 * (orders + skus) as u64)
+            hosted.partition.seq() - hosted.kept > least.max(EVENTS_PER_OBJECT * (orders + skus) as u64)
         };
         if let Some(hosted) = self.hosted.iter_mut().find(grown) {
             let snapshot = snapshot_of(hosted, &*self.links.journal, &self.commits);

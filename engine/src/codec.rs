@@ -220,16 +220,25 @@ pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
 
 /// The inverse of [`encode`]. Refuses unknown versions, lengths over the limit and bytes left over.
 pub fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Error> {
+    match decode_first(bytes)? {
+        (value, []) => Ok(value),
+        (_, rest) => Err(Error::LeftOver(rest.len())),
+    }
+}
+
+/// The value that `bytes` begin with, and what follows it.
+///
+/// # Errors
+/// As [`decode`], but for what is left over.
+pub fn decode_first<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<(T, &'a [u8]), Error> {
     let (version, body) = bytes.split_first().ok_or(Error::Short)?;
     if *version != VERSION {
         return Err(Error::Version(*version));
     }
-    match postcard::take_from_bytes(body) {
-        Ok((value, [])) => Ok(value),
-        Ok((_, rest)) => Err(Error::LeftOver(rest.len())),
-        Err(postcard::Error::DeserializeUnexpectedEnd) => Err(Error::Short),
-        Err(error) => Err(Error::Malformed(error.to_string())),
-    }
+    postcard::take_from_bytes(body).map_err(|error| match error {
+        postcard::Error::DeserializeUnexpectedEnd => Error::Short,
+        error => Error::Malformed(error.to_string()),
+    })
 }
 
 /// Row of a closed order in the projection.

@@ -5,7 +5,7 @@
 
 use super::answer::{Answer, unexpected};
 use super::cluster::Cluster;
-use super::log::{big, failed};
+use super::log::big;
 use crate::fencing::Epoch;
 use crate::journal::{Error, Snapshot};
 use holdfast_engine::codec;
@@ -15,8 +15,6 @@ use uuid::Uuid;
 /// Bytes of a piece, and pieces side by side in one CQL partition.
 const PIECE: usize = 256 * 1024;
 const PIECES: usize = 64;
-/// Tries to move the pointers: each may be answered or not.
-const TRIES: u32 = 20;
 
 /// The newest and the one before it.
 type Pointers = (Option<Uuid>, Option<Uuid>);
@@ -41,7 +39,9 @@ impl Cluster {
         let (newest, before) = self.pointers(partition).await?;
         // The same state saved again replaces itself: the one before it stays.
         let same = match newest {
-            Some(newest) => self.snapshot(snapshot.partition, newest).await?.is_some_and(|kept| kept.seq == snapshot.seq),
+            Some(newest) => {
+                self.first_piece(partition, newest, 0).await?.is_some_and(|piece| seq_of(&piece) == Some(snapshot.seq))
+            }
             None => false,
         };
         let (kept, dropped) = if same { (before, newest) } else { (newest, before) };
@@ -75,7 +75,7 @@ impl Cluster {
         Ok((lease.uuid("snap_id"), lease.uuid("prev_snap_id")))
     }
 
-    /// Moves the pointers from `seen`. An unknown outcome is resolved by the same statement.
+    /// Moves the pointers from `seen`. An unknown outcome is resolved by the same statement, which then finds our id there.
     async fn point_to(
         &self,
         partition: i32,
@@ -83,17 +83,11 @@ impl Cluster {
         seen: Option<Uuid>,
         (id, kept): (Uuid, Option<Uuid>),
     ) -> Result<(), Error> {
-        let mut last = Error::Stopped;
-        for _ in 0..TRIES {
-            let values = (id, kept, partition, big(epoch), seen);
-            let moved = self.fence.execute_unpaged(&self.leases.point, values).await.map_err(|error| failed(&error));
-            match moved.and_then(Answer::read) {
-                Ok(answer) if answer.applied()? || answer.uuid("snap_id") == Some(id) => return Ok(()),
-                Ok(answer) => return Err(Error::Fenced { by: answer.bigint("epoch").unwrap_or(0) }),
-                Err(error) => last = error,
-            }
+        let moved = self.serial(&self.leases.point, (id, kept, partition, big(epoch), seen)).await?;
+        match Answer::read(moved)? {
+            answer if answer.applied()? || answer.uuid("snap_id") == Some(id) => Ok(()),
+            answer => Err(Error::Fenced { by: answer.bigint("epoch").unwrap_or(0) }),
         }
-        Err(last)
     }
 
     async fn load(&self, partition: i32, id: Uuid) -> Result<Vec<u8>, Error> {
@@ -111,11 +105,20 @@ impl Cluster {
         Ok(bytes)
     }
 
+    /// The first piece of a part, if there is such a part.
+    async fn first_piece(&self, partition: i32, id: Uuid, part: i32) -> Result<Option<Vec<u8>>, Error> {
+        let read = self.plain(&self.tables.read_chunk, (partition, id, part)).await?;
+        let rows = read.into_rows_result().map_err(|error| unexpected(&error))?;
+        let row = rows.maybe_first_row::<(Vec<u8>,)>().map_err(|error| unexpected(&error))?;
+        Ok(row.map(|(piece,)| piece))
+    }
+
     async fn drop_snapshot(&self, partition: i32, id: Uuid) -> Result<(), Error> {
-        let parts = self.load(partition, id).await?.len() / (PIECE * PIECES);
-        for part in 0..=parts {
-            let values = (partition, id, part as i32);
-            self.plain(&self.tables.drop_chunks, values).await?;
+        for part in 0.. {
+            if self.first_piece(partition, id, part).await?.is_none() {
+                break;
+            }
+            self.plain(&self.tables.drop_chunks, (partition, id, part)).await?;
         }
         Ok(())
     }
@@ -123,6 +126,11 @@ impl Cluster {
 
 fn pack(snapshot: &Snapshot) -> Vec<u8> {
     codec::encode(&(snapshot.seq, snapshot.after, &snapshot.state, crc32fast::hash(&snapshot.state)))
+}
+
+/// The sequence a packed snapshot begins with.
+fn seq_of(packed: &[u8]) -> Option<u64> {
+    codec::decode_first(packed).ok().map(|(seq, _)| seq)
 }
 
 fn unpack(partition: PartitionId, packed: &[u8]) -> Option<Snapshot> {

@@ -38,6 +38,7 @@ pub(super) struct Segments {
 pub(super) struct Tables {
     pub(super) put_chunk: PreparedStatement,
     pub(super) read_chunks: PreparedStatement,
+    pub(super) read_chunk: PreparedStatement,
     pub(super) drop_chunks: PreparedStatement,
     pub(super) put_row: PreparedStatement,
     pub(super) get_row: PreparedStatement,
@@ -101,9 +102,10 @@ impl Preparer<'_> {
         let keyspace = &self.options.keyspace;
         let (chunk, row, layout) =
             (format!("{keyspace}.snap_chunk"), format!("{keyspace}.projection"), format!("{keyspace}.layout"));
-        let (put_chunk, read_chunks, drop_chunks, put_row, get_row, scan_rows, read_layout, create_layout) = try_join!(
+        let (put_chunk, read_chunks, read_chunk, drop_chunks, put_row, get_row, scan_rows, read_layout, create_layout) = try_join!(
             self.plain(format!("INSERT INTO {chunk} (partition_id, snap_id, part, n, body) VALUES (?, ?, ?, ?, ?)")),
             self.plain(format!("SELECT n, body FROM {chunk} WHERE partition_id = ? AND snap_id = ? AND part = ?")),
+            self.plain(format!("SELECT body FROM {chunk} WHERE partition_id = ? AND snap_id = ? AND part = ? AND n = 0")),
             self.plain(format!("DELETE FROM {chunk} WHERE partition_id = ? AND snap_id = ? AND part = ?")),
             self.plain(format!("INSERT INTO {row} (kind, grp, key, value) VALUES (?, ?, ?, ?) USING TIMESTAMP ?")),
             self.plain(format!("SELECT value FROM {row} WHERE kind = ? AND grp = ? AND key = ?")),
@@ -111,7 +113,7 @@ impl Preparer<'_> {
             self.serial(format!("SELECT version, partitions FROM {layout} WHERE id = 0")),
             self.fenced(format!("INSERT INTO {layout} (id, version, partitions) VALUES (0, ?, ?) IF NOT EXISTS"))
         )?;
-        Ok(Tables { put_chunk, read_chunks, drop_chunks, put_row, get_row, scan_rows, read_layout, create_layout })
+        Ok(Tables { put_chunk, read_chunks, read_chunk, drop_chunks, put_row, get_row, scan_rows, read_layout, create_layout })
     }
 
     async fn fenced(&self, cql: String) -> Result<PreparedStatement, Error> {
