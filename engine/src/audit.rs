@@ -2,10 +2,11 @@
 //!
 //! Shares the event types with the engine and nothing else: buckets are summed from facts, decisions counted per order.
 
-use crate::event::{Allocation, ArchiveFact, Bucket, Event, OrderFact, Record, StockFact};
+use crate::event::{Allocation, ArchiveFact, Bucket, Buckets, Event, Kind, OrderFact, Record, StockFact};
 use crate::ids::{HoldKey, Location, OrderId, PartitionId, Seq, Sku};
 use crate::invariants::{self, Violation};
 use crate::partition::Partition;
+use crate::stock::{Hold, HoldState};
 use std::collections::BTreeMap;
 
 /// Sums of one SKU at one location.
@@ -50,6 +51,22 @@ pub struct Checked {
 }
 
 impl Audit {
+    /// Goes on from the state of a partition, where the records that led to it are gone.
+    pub fn take_up(&mut self, partition: &Partition) {
+        self.seqs.insert(partition.id, partition.seq());
+        for order in partition.orders() {
+            self.reservations += u64::from(order.kind() == Kind::Reservation);
+            self.orders.insert(order.id, order.history.iter().any(|record| sells(&record.fact)));
+        }
+        for (sku, stock) in partition.skus() {
+            self.versions.insert(sku.clone(), stock.version);
+            let sums = stock.places.iter().map(|place| ((sku.clone(), place.name.clone()), Sums::of(&place.buckets)));
+            self.sums.extend(sums);
+            let holds = stock.holds.iter().map(|(key, hold)| ((sku.clone(), *key), Stage::of(hold)));
+            self.holds.extend(holds);
+        }
+    }
+
     pub fn add(&mut self, partition: PartitionId, record: &Record) {
         self.events += 1;
         let last = self.seqs.entry(partition).or_default();
@@ -62,19 +79,23 @@ impl Audit {
             Event::Stock { sku, fact } => self.add_stock(sku, fact),
             Event::Order { order, fact } => self.add_order(*order, fact),
             Event::Archive(ArchiveFact::Orders(orders)) => orders.iter().for_each(|id| self.archived(*id)),
-            Event::Archive(ArchiveFact::Keys(_) | ArchiveFact::Restored { .. }) | Event::Key(_) => {}
+            Event::Archive(ArchiveFact::Restored { order, history }) => {
+                // Where the log is purged it may have been placed before its first record.
+                self.orders.entry(*order).or_insert_with(|| history.iter().any(|record| sells(&record.fact)));
+            }
+            Event::Archive(ArchiveFact::Keys(_)) | Event::Key(_) => {}
         }
     }
 
     fn add_order(&mut self, order: OrderId, fact: &OrderFact) {
         match fact {
             OrderFact::Placed(placed) => {
-                self.reservations += u64::from(placed.kind == crate::event::Kind::Reservation);
+                self.reservations += u64::from(placed.kind == Kind::Reservation);
                 if self.orders.insert(order, false).is_some() {
                     self.violations.push(format!("I13 order {order} was placed twice"));
                 }
             }
-            OrderFact::Paid { .. } | OrderFact::Confirmed { .. } => {
+            fact if sells(fact) => {
                 let sold = self.orders.insert(order, true);
                 if sold == Some(true) {
                     self.violations.push(format!("I6 order {order} was sold twice"));
@@ -173,15 +194,7 @@ impl Audit {
         for partition in partitions {
             for (sku, stock) in partition.skus() {
                 for place in &stock.places {
-                    let buckets = &place.buckets;
-                    let folded = Sums {
-                        on_hand: i64::from(buckets.on_hand.0),
-                        held: i64::from(buckets.held.0),
-                        pinned: i64::from(buckets.pinned.0),
-                        committed: i64::from(buckets.committed.0),
-                        damaged: i64::from(buckets.damaged.0),
-                        quality_control: i64::from(buckets.quality_control.0),
-                    };
+                    let folded = Sums::of(&place.buckets);
                     let summed = self.sums.get(&(sku.clone(), place.name.clone())).copied().unwrap_or_default();
                     if folded != summed {
                         self.violations
@@ -201,7 +214,34 @@ impl Audit {
     }
 }
 
+fn sells(fact: &OrderFact) -> bool {
+    matches!(fact, OrderFact::Paid { .. } | OrderFact::Confirmed { .. })
+}
+
+impl Stage {
+    /// Of a hold in a state that was kept, with what it still holds.
+    fn of(hold: &Hold) -> (Self, Vec<Allocation>) {
+        match hold.state {
+            HoldState::Held => (Stage::Held, hold.allocations.clone()),
+            HoldState::Pinned => (Stage::Pinned, hold.allocations.clone()),
+            HoldState::Committed => (Stage::Committed, Vec::new()),
+            HoldState::Released => (Stage::Released, Vec::new()),
+        }
+    }
+}
+
 impl Sums {
+    fn of(buckets: &Buckets) -> Self {
+        Self {
+            on_hand: i64::from(buckets.on_hand.0),
+            held: i64::from(buckets.held.0),
+            pinned: i64::from(buckets.pinned.0),
+            committed: i64::from(buckets.committed.0),
+            damaged: i64::from(buckets.damaged.0),
+            quality_control: i64::from(buckets.quality_control.0),
+        }
+    }
+
     fn add(&mut self, stage: Stage, units: i64) {
         match stage {
             Stage::Held => self.held += units,

@@ -15,6 +15,7 @@ use holdfast_actors::clock::Clock;
 use holdfast_actors::{Engine, Handle, Options, Ports, StartError};
 use holdfast_storage::embedded::has_room;
 use holdfast_storage::projection::Projector;
+use holdfast_storage::retention::{self, Retention};
 use holdfast_storage::{Error as StorageError, Journal};
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::net::TcpListener;
@@ -228,6 +229,7 @@ async fn supervise(
             Err(error) => return Err(error.into()),
         };
         let publisher = Publisher::start(&app.settings.kafka, engine.journal()).map_err(Error::Kafka)?;
+        let retention = start_retention(&app.settings, engine.journal())?;
         go_live(app, &engine, first).await;
         let subscriber = Subscriber::start(app).map_err(Error::Kafka)?;
         (first, retry) = (false, Retry::default());
@@ -245,6 +247,7 @@ async fn supervise(
                 engine.stop().await;
                 // After the engine, so that everything it made durable is published too.
                 publisher.stop(Duration::from_secs(app.settings.kafka.flush_seconds)).await;
+                stop_retention(retention).await;
                 return Ok(());
             }
             _ = failed.wait_for(Option::is_some) => {}
@@ -257,6 +260,7 @@ async fn supervise(
         subscriber.stop(Duration::ZERO).await;
         engine.stop().await;
         publisher.stop(Duration::ZERO).await;
+        stop_retention(retention).await;
         if let Some(StorageError::Fenced { by }) = error.as_deref() {
             return stay_fenced(app, *by, &mut stopping).await;
         }
@@ -311,6 +315,19 @@ async fn start_engine(app: &web::Data<App>, ports: &Ports, first: bool) -> Resul
     let engine = Engine::start(journal, ports.clone(), provider, options, &mut |done, all| bar.at(done, all));
     bar.finish();
     engine
+}
+
+/// Where the settings say that the journal is not kept for ever.
+fn start_retention(settings: &Settings, journal: &Arc<dyn Journal>) -> std::io::Result<Option<Retention>> {
+    let keep = Duration::from_secs(86_400 * u64::from(settings.journal.keep_days));
+    let options = retention::Options { keep, publishes: settings.kafka.enabled };
+    (!keep.is_zero()).then(|| Retention::start(journal.clone(), options)).transpose()
+}
+
+async fn stop_retention(retention: Option<Retention>) {
+    if let Some(retention) = retention {
+        web::block(|| retention.stop()).await.unwrap_or_default();
+    }
 }
 
 async fn go_live(app: &web::Data<App>, engine: &Engine, first: bool) {

@@ -88,6 +88,10 @@ pub struct Published {
 /// If a log is damaged or cannot be read.
 pub fn read(journal: &dyn Journal, after: &Cursor, limit: usize) -> Result<Vec<Published>, Error> {
     let mut cursor = after.clone();
+    if after.0.is_empty() {
+        begin(journal, &mut cursor)?;
+    }
+    let after = &cursor.clone();
     let mut found = Vec::new();
     let mut news: Vec<LogId> = journal.logs().into_iter().filter(|log| journal.end(*log) >= after.of(*log).commit).collect();
     while !news.is_empty() && found.len() < limit {
@@ -102,6 +106,18 @@ pub fn read(journal: &dyn Journal, after: &Cursor, limit: usize) -> Result<Vec<P
         news = more;
     }
     Ok(found)
+}
+
+/// The beginning of everything that is kept. A reader that has seen something stands where it stands, and hears of it when
+/// what comes next for it is purged.
+fn begin(journal: &dyn Journal, cursor: &mut Cursor) -> Result<(), Error> {
+    for log in journal.logs() {
+        let first = journal.first(log)?;
+        if first > 1 {
+            cursor.0.insert(log, Position { commit: first, index: 0 });
+        }
+    }
+    Ok(())
 }
 
 /// Reads on in one log and says how many events it found.

@@ -66,6 +66,8 @@ codes! {
         "Wait for Retry-After and send the same request again: it will be answered like the first.";
     LimitReached "limit_reached" 409 false "A limit of the data is reached"
         "See /v1/limits for the limits of this server.";
+    CursorExpired "cursor_expired" 410 false "Events after the cursor are no longer kept"
+        "Read from the beginning, without a cursor: what is in between is gone. `journal.keep_days` says how long events are kept.";
     PreconditionFailed "precondition_failed" 412 false "The stock has changed since it was read"
         "Read it again: `current_version` is the version to send in If-Match.";
     TooLarge "too_large" 413 false "The body is too large"

@@ -92,6 +92,9 @@ pub fn unread(error: &holdfast_storage::Error) -> Problem {
             tracing::warn!(%error, "a read failed");
             Problem::new(Code::DurabilityUnavailable, "the journal cannot be read now")
         }
+        holdfast_storage::Error::Purged { .. } => {
+            Problem::new(Code::CursorExpired, "events after this cursor are older than what the journal keeps")
+        }
         error => internal(error),
     }
 }

@@ -86,16 +86,6 @@ impl CqlJournal {
         Self::connect(options, partitions).map(drop)
     }
 
-    /// Deletes the batches of a log that are before `floor`, the least number that anything still reads, as far as they
-    /// fill whole segments. Says which is the first then.
-    ///
-    /// # Errors
-    /// If the cluster does not answer, or the partition is another's.
-    pub fn purge(&self, log: LogId, floor: LogSeq) -> Result<LogSeq, Error> {
-        let (logs, index) = (self.logs.clone(), usize::from(log.0));
-        self.wait(async move { logs[index].purge(floor).await })
-    }
-
     /// Who has a partition, as the cluster knows it now. None: nobody ever had.
     ///
     /// # Errors
@@ -263,6 +253,17 @@ impl Journal for CqlJournal {
         Ok(())
     }
 
+    fn first(&self, log: LogId) -> Result<LogSeq, Error> {
+        let (logs, index) = (self.logs.clone(), usize::from(log.0));
+        self.wait(async move { logs[index].first().await })
+    }
+
+    /// Whole segments go: what is left of one that holds a later commit stays.
+    fn purge(&self, log: LogId, floor: LogSeq, age: Duration) -> Result<LogSeq, Error> {
+        let (logs, index) = (self.logs.clone(), usize::from(log.0));
+        self.wait(async move { logs[index].purge(floor, age).await })
+    }
+
     fn save_snapshot(&self, snapshot: &Snapshot) -> Result<(), Error> {
         let (cluster, snapshot) = (self.cluster.clone(), snapshot.clone());
         let epoch = self.logs[usize::from(snapshot.partition.0)].epoch();
@@ -275,17 +276,8 @@ impl Journal for CqlJournal {
     }
 
     fn project(&self, rows: &[Row]) -> Result<(), Error> {
-        let (cluster, rows, stopping) = (self.cluster.clone(), rows.to_vec(), self.stopping.clone());
-        // A cluster that is away comes back, and rows may be written again: nobody has to start anew for it.
-        self.wait(async move {
-            while let Err(error) = cluster.project(&rows).await {
-                if stopping.load(Ordering::Acquire) {
-                    return Err(error);
-                }
-                tracing::warn!(%error, "projections are not written: trying on");
-            }
-            Ok(())
-        })
+        let (cluster, rows) = (self.cluster.clone(), rows.to_vec());
+        self.wait(async move { cluster.project(&rows).await })
     }
 
     fn give_up(&self) {

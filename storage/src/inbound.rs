@@ -11,6 +11,7 @@ mod member;
 mod worker;
 
 use crate::relay::{Connection, Lane};
+use crate::sessions::Stop;
 use crossbeam::channel::{Receiver, Sender, bounded};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -88,7 +89,7 @@ impl Inbound {
     /// If the thread cannot be started.
     pub fn start(options: Options, settle: Settle) -> std::io::Result<Self> {
         let (stop, stopping) = bounded(1);
-        let worker = worker::Worker::new(options, settle, stopping);
+        let worker = worker::Worker::new(options, settle, Stop::new(stopping));
         let thread = std::thread::Builder::new().name("inbound".to_owned()).spawn(move || worker.run())?;
         Ok(Self { stop, thread })
     }

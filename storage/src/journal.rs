@@ -7,12 +7,14 @@
 //! - What it did not acknowledge is read back whole or not at all.
 //! - A record that is damaged or missing before the end is an [`Error::Damaged`] that names it, never a shorter log.
 //! - After a failed `append` the backend refuses everything that writes until it is opened anew: fail-stop.
+//! - What is purged is refused to readers as [`Error::Purged`], never left out in silence.
 //! - Snapshots and projections can be lost without losing a fact: both follow again from the log.
 
 use holdfast_engine::codec::Batch;
 use holdfast_engine::ids::{PartitionId, Partitions, Seq};
 use holdfast_engine::{Causality, codec};
 use std::ops::ControlFlow;
+use std::time::Duration;
 
 /// Number of a commit in its log: 1, 2, 3, …
 pub type LogSeq = u64;
@@ -151,6 +153,23 @@ pub trait Journal: Send + Sync + 'static {
     /// # Errors
     /// [`Error::Damaged`] naming the commit, or whatever `visit` returns.
     fn read(&self, log: LogId, after: LogSeq, visit: &mut Visit<'_>) -> Result<(), Error>;
+
+    /// The first commit of a log that is kept: 1 until something is purged.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    fn first(&self, _log: LogId) -> Result<LogSeq, Error> {
+        Ok(1)
+    }
+
+    /// Deletes commits before `floor`, the first that anything still reads, that are older than `age`: as many of them
+    /// as the backend can, which is none where it keeps everything. Says which is the first then.
+    ///
+    /// # Errors
+    /// If the store does not answer, or the log is another's.
+    fn purge(&self, log: LogId, _floor: LogSeq, _age: Duration) -> Result<LogSeq, Error> {
+        self.first(log)
+    }
 
     /// Keeps a snapshot, and the one before it.
     ///

@@ -3,7 +3,8 @@
 //! [`journal`] is the contract, [`memory`], [`embedded`] and `cql` keep it, [`fencing`] says
 //! who may append where many processes can, [`group_commit`] turns the batches of all shards
 //! into one sync at a time, [`recovery`] folds a journal back into partitions, [`projection`] keeps what left memory,
-//! `relay` publishes every fact to Kafka, `inbound` takes what others put there for us.
+//! [`retention`] deletes what
+//! nothing reads any more, `relay` publishes every fact to Kafka, `inbound` takes what others put there for us.
 
 mod background;
 #[cfg(any(test, feature = "test-util"))]
@@ -21,5 +22,8 @@ pub mod projection;
 pub mod recovery;
 #[cfg(feature = "kafka")]
 pub mod relay;
+pub mod retention;
+#[cfg(feature = "kafka")]
+mod sessions;
 
 pub use journal::{Error, Journal, LogId, LogSeq, Row, Snapshot, Table};

@@ -9,7 +9,7 @@ mod movements;
 mod projector;
 
 pub use movements::{Movement, MovementKind};
-pub use projector::{Archived, Flushed, Notice, Notify, Options, Projector};
+pub use projector::{Archived, Flushed, Notice, Notify, Options, Projector, position};
 
 use crate::journal::{Error, Journal, Table};
 use holdfast_engine::codec;

@@ -15,6 +15,7 @@ pub(crate) mod topic;
 mod worker;
 
 use crate::journal::{self, Journal, LogId, LogSeq, Row, Table};
+use crate::sessions::Stop;
 use crossbeam::channel::{Sender, bounded};
 use cursor::Kept;
 pub use cursor::Lane;
@@ -132,7 +133,7 @@ impl Relay {
     pub fn start(journal: Arc<dyn Journal>, options: Options, encode: Encode) -> std::io::Result<Self> {
         let (stop, stopping) = bounded(1);
         let published = Published::of(&*journal);
-        let worker = worker::Worker::new(journal, options, encode, stopping, published.clone());
+        let worker = worker::Worker::new(journal, options, encode, Stop::new(stopping), published.clone());
         let thread = std::thread::Builder::new().name("relay".to_owned()).spawn(move || worker.run())?;
         Ok(Self { stop, thread, published })
     }
@@ -186,16 +187,25 @@ pub fn positions(journal: &dyn Journal) -> Result<BTreeMap<PartitionId, Seq>, jo
     Ok(kept.into_values().flat_map(|kept| kept.published).map(|(partition, seq)| (PartitionId(partition), seq)).collect())
 }
 
+/// The commit of a log up to which everything is published. None: nothing ever was.
+///
+/// # Errors
+/// If the journal cannot be read.
+pub fn position(journal: &dyn Journal, log: LogId) -> Result<Option<LogSeq>, journal::Error> {
+    Ok(load_kept_of(journal, log)?.map(|kept| kept.commit))
+}
+
 /// Row of [`Table::Meta`] with the name of the journal.
 const JOURNAL_ID: &[u8] = b"relay-journal";
 
 fn load_kept(journal: &dyn Journal) -> Result<BTreeMap<LogId, Kept>, journal::Error> {
-    let load = |log| {
-        let row = journal.get(Table::Meta, &kept_key(log))?;
-        let kept = row.map(|row| codec::decode(&row)).transpose()?;
-        Ok((log, kept.unwrap_or_default()))
-    };
+    let load = |log| Ok((log, load_kept_of(journal, log)?.unwrap_or_default()));
     journal.logs().into_iter().map(load).collect()
+}
+
+fn load_kept_of(journal: &dyn Journal, log: LogId) -> Result<Option<Kept>, journal::Error> {
+    let row = journal.get(Table::Meta, &kept_key(log))?;
+    Ok(row.map(|row| codec::decode(&row)).transpose()?)
 }
 
 fn kept_row(log: LogId, kept: &Kept) -> Row {

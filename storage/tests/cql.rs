@@ -12,6 +12,7 @@ use holdfast_storage::{Error, Journal, LogId, Row, Table};
 use std::io::Write;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 const LOG: LogId = LogId(0);
 
@@ -205,7 +206,7 @@ fn a_purged_log_is_recovered_from_its_snapshots() {
         world.snapshots(|id| journal.end(journal.log_of(id))).iter().for_each(|one| journal.save_snapshot(one).unwrap());
     }
     let floor = journal.snapshots(PartitionId(0)).unwrap()[1].after;
-    let first = journal.purge(LOG, floor).unwrap();
+    let first = journal.purge(LOG, floor, Duration::ZERO).unwrap();
     assert!(first > 1 && first <= floor + 1, "{first} of {floor}");
     assert!(
         matches!(journal.read(LOG, 0, &mut |_, _| Ok(std::ops::ControlFlow::Continue(()))), Err(Error::Purged { first: f }) if f == first)

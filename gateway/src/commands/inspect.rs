@@ -32,7 +32,7 @@ type Shown = Result<Value, Box<dyn std::error::Error>>;
 fn journal(journal: &dyn Journal) -> Shown {
     let (mut commits, mut events, mut bytes) = (0_u64, 0_u64, 0_u64);
     for log in journal.logs() {
-        journal.read(log, 0, &mut |_, frame| {
+        journal.read(log, journal.first(log)? - 1, &mut |_, frame| {
             commits += 1;
             bytes += frame.len() as u64;
             events += codec::read_frame(frame)?.count() as u64;

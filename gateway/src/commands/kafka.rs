@@ -12,7 +12,7 @@ use compare::{Comparison, Tally};
 use holdfast_engine::codec;
 use holdfast_storage::relay::reader::{Reader, Start};
 use holdfast_storage::relay::{self, topic_name};
-use holdfast_storage::{Error, Journal};
+use holdfast_storage::{Error, Journal, LogId};
 use serde_json::json;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -57,7 +57,11 @@ fn verify_topic(args: &KafkaVerifyArgs, as_json: bool) -> Outcome {
 fn facts(journal: &dyn Journal) -> Result<Comparison, Error> {
     let mut comparison = Comparison::default();
     for log in journal.logs() {
-        journal.read(log, 0, &mut |_, frame| {
+        let first = journal.first(log)?;
+        if first > 1 {
+            purged(journal, log, &mut comparison)?;
+        }
+        journal.read(log, first - 1, &mut |_, frame| {
             for entry in codec::read_frame(frame)? {
                 let entry = entry?;
                 comparison.expect(entry.partition, entry.seq, &kafka::encode(entry.partition, &entry.decode()?));
@@ -68,16 +72,26 @@ fn facts(journal: &dyn Journal) -> Result<Comparison, Error> {
     Ok(comparison)
 }
 
+/// Of what is no longer in the log nothing can be said but that it was there.
+fn purged(journal: &dyn Journal, log: LogId, comparison: &mut Comparison) -> Result<(), Error> {
+    for partition in journal.partitions().all().filter(|partition| journal.log_of(*partition) == log) {
+        let oldest = journal.snapshots(partition)?.pop();
+        comparison.forget(partition, oldest.map_or(0, |snapshot| snapshot.seq));
+    }
+    Ok(())
+}
+
 fn print(tally: &Tally, as_json: bool) {
-    let Tally { events, records, missing, invented, out_of_order, duplicates, expired, first } = tally;
+    let Tally { events, records, missing, invented, out_of_order, duplicates, expired, purged, first } = tally;
     if as_json {
         let shown = json!({"ok": tally.clean(), "events": events, "records": records, "missing": missing, "invented": invented,
-            "out_of_order": out_of_order, "duplicates": duplicates, "expired": expired, "first": first});
+            "out_of_order": out_of_order, "duplicates": duplicates, "expired": expired, "purged": purged, "first": first});
         return println!("{shown}");
     }
-    let expired = if *expired == 0 { String::new() } else { format!(" expired={expired}") };
+    let gone = [("expired", *expired), ("purged", *purged)].into_iter().filter(|(_, count)| *count > 0);
+    let gone: String = gone.map(|(name, count)| format!(" {name}={count}")).collect();
     println!(
-        "events={events} records={records} missing={missing} invented={invented} out_of_order={out_of_order} duplicates={duplicates}{expired}"
+        "events={events} records={records} missing={missing} invented={invented} out_of_order={out_of_order} duplicates={duplicates}{gone}"
     );
     if let Some(first) = first {
         println!("first: {first}");

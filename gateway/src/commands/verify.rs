@@ -1,4 +1,5 @@
-//! `holdfast verify`: the proof. Replays the whole journal from its first record and checks every invariant.
+//! `holdfast verify`: the proof. Replays the journal from its first record and checks every invariant; a log whose beginning
+//! is purged from the oldest snapshot that is kept.
 
 use super::Outcome;
 use crate::cli::DataArgs;
@@ -13,7 +14,7 @@ use holdfast_engine::time::Policy;
 use holdfast_storage::projection;
 use holdfast_storage::recovery::replay;
 use holdfast_storage::{Error, Journal, LogId, LogSeq};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -40,21 +41,30 @@ pub struct Report {
 /// # Errors
 /// If the journal is damaged or cannot be read.
 pub fn audit(journal: &dyn Journal, policy: &Policy, progress: &mut dyn FnMut(u64, u64)) -> Result<Report, Error> {
-    let partitions = journal.partitions();
-    let fresh = |id| Partition::new(id, partitions, journal.causality(), policy.clone());
-    let mut folded: Vec<Partition> = partitions.all().map(fresh).collect();
+    let bases = bases(journal, policy)?;
     let mut sums = Audit::default();
+    bases.iter().for_each(|base| sums.take_up(&base.partition));
+    let mut begin: BTreeMap<LogId, LogSeq> = BTreeMap::new();
+    for Base { partition, after } in &bases {
+        let first = begin.entry(journal.log_of(partition.id)).or_insert(*after);
+        *first = (*first).min(*after);
+    }
+    let mut folded: Vec<Partition> = bases.into_iter().map(|base| base.partition).collect();
     let (mut violations, mut archived) = (Vec::new(), BTreeSet::new());
     let mut snapshots = snapshots(journal)?;
     let cut = cut(journal);
-    let (all, mut done) = (cut.iter().map(|(_, end)| end).sum(), 0);
+    let after = |log: LogId| begin.get(&log).copied().unwrap_or_default();
+    let (all, mut done) = (cut.iter().map(|(log, end)| end.saturating_sub(after(*log))).sum(), 0);
     for (log, end) in cut {
-        journal.read(log, 0, &mut |commit, frame| {
+        journal.read(log, after(log), &mut |commit, frame| {
             if commit > end {
                 return Ok(ControlFlow::Break(()));
             }
             for entry in codec::read_frame(frame)? {
                 let entry = entry?;
+                if entry.seq <= folded[usize::from(entry.partition.0)].seq() {
+                    continue;
+                }
                 let record = entry.decode()?;
                 sums.add(entry.partition, &record);
                 note_archived(&record, &mut archived);
@@ -96,6 +106,28 @@ fn cut(journal: &dyn Journal) -> Vec<(LogId, LogSeq)> {
             return ends;
         }
     }
+}
+
+/// Where the replay of a partition begins.
+struct Base {
+    partition: Partition,
+    after: LogSeq,
+}
+
+fn bases(journal: &dyn Journal, policy: &Policy) -> Result<Vec<Base>, Error> {
+    let (partitions, causality) = (journal.partitions(), journal.causality());
+    let base = |id| {
+        let first = journal.first(journal.log_of(id))?;
+        if first == 1 {
+            return Ok(Base { partition: Partition::new(id, partitions, causality, policy.clone()), after: 0 });
+        }
+        let oldest = journal.snapshots(id)?.pop().ok_or(Error::Purged { first })?;
+        let restored = Partition::restore(id, partitions, causality, policy.clone(), &oldest.state);
+        let damaged = |error| Error::Failed(format!("the snapshot of partition {} at {}: {error}", id.0, oldest.seq));
+        let partition = restored.map_err(damaged)?;
+        Ok(Base { partition, after: oldest.after })
+    };
+    partitions.all().map(base).collect()
 }
 
 type Taken = (u16, u64, u64);

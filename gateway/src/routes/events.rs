@@ -79,15 +79,22 @@ pub async fn stream(request: HttpRequest, app: Data<App>, after: Result<Query<Af
     };
     let asked = after.map(|after| after.into_inner().after).unwrap_or_default();
     let last = text(request.headers(), "last-event-id").map_or(asked, str::to_owned);
-    let start = match (cursor(&last), live(&app)) {
-        (Ok(start), Ok(_)) => start,
-        (Err(problem), _) | (_, Err(problem)) => return problem.by(caller.request_id.as_str()).response(),
+    let start = match readable(&app, &last).await {
+        Ok(start) => start,
+        Err(problem) => return problem.by(caller.request_id.as_str()).response(),
     };
     let body = futures_util::stream::unfold((app, start), |(app, after)| async move {
         let (text, after) = next_chunk(&app, after).await?;
         Some((Ok::<_, actix_web::Error>(Bytes::from(text)), (app, after)))
     });
     HttpResponse::Ok().content_type("text/event-stream").insert_header(("Cache-Control", "no-store")).streaming(body)
+}
+
+/// The cursor, if there is no problem with reading on from it: once a stream has begun it can only end.
+async fn readable(app: &App, text: &str) -> Result<Cursor, Problem> {
+    let start = cursor(text)?;
+    read_blocking(app, start.clone(), 1).await?;
+    Ok(start)
 }
 
 /// The next events, or a heartbeat. `None` ends the stream: the reader comes back with its cursor.

@@ -14,7 +14,7 @@ use scylla::response::query_result::QueryResult;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use uuid::Uuid;
 
 /// Bytes after which a log goes on in the next segment.
@@ -312,12 +312,14 @@ impl PartitionLog {
 }
 
 impl PartitionLog {
-    /// Deletes whole segments whose batches are all before `floor`, the least number that anything still reads. Says which
-    /// batch is the first then.
+    /// Deletes whole segments whose batches are all before `floor`, the least number that anything still reads, and that
+    /// were closed longer than `age` ago. Says which batch is the first then.
     ///
     /// A plain delete is enough: no conditional write touches the rows of a closed segment any more, and its time is that
     /// of the closing, which was later than all of them. The head stays, so that what comes late is still refused.
-    pub(super) async fn purge(&self, floor: LogSeq) -> Result<LogSeq, Error> {
+    pub(super) async fn purge(&self, floor: LogSeq, age: Duration) -> Result<LogSeq, Error> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let latest = now.saturating_sub(age).as_micros();
         // One that was marked and perhaps not deleted when a process ended is deleted again.
         let mut segment = self.kept.load(Ordering::Acquire).saturating_sub(1);
         loop {
@@ -326,10 +328,19 @@ impl PartitionLog {
             if purgeable(&[extent], floor).next().is_none() {
                 break;
             }
+            let Some(closed) = self.closed_at(segment).await?.filter(|closed| u128::from(closed.unsigned_abs()) <= latest) else {
+                break;
+            };
             self.keep_from(segment + 1).await?;
-            self.delete(extent).await?;
+            let values = (closed, self.partition, small(segment), big(extent.first), big(extent.end));
+            self.cluster.plain(&self.cluster.segments.purge, values).await?;
             segment += 1;
         }
+        self.first().await
+    }
+
+    /// The first batch that is kept.
+    pub(super) async fn first(&self) -> Result<LogSeq, Error> {
         self.first_of(self.kept.load(Ordering::Acquire)).await
     }
 
@@ -346,14 +357,12 @@ impl PartitionLog {
         Ok(())
     }
 
-    async fn delete(&self, extent: Extent) -> Result<(), Error> {
-        let at = (self.partition, small(extent.segment));
-        let read = self.cluster.plain(&self.cluster.segments.closed_at, at).await?;
+    /// When a segment was closed, in microseconds since 1970.
+    async fn closed_at(&self, segment: Segment) -> Result<Option<i64>, Error> {
+        let read = self.cluster.plain(&self.cluster.segments.closed_at, (self.partition, small(segment))).await?;
         let closed = read.into_rows_result().map_err(|error| super::answer::unexpected(&error))?;
         let closed = closed.maybe_first_row::<(Option<i64>,)>().map_err(|error| super::answer::unexpected(&error))?;
-        let Some((Some(closed),)) = closed else { return Ok(()) };
-        let values = (closed, at.0, at.1, big(extent.first), big(extent.end));
-        self.cluster.plain(&self.cluster.segments.purge, values).await.map(drop)
+        Ok(closed.and_then(|(closed,)| closed))
     }
 
     /// The first batch of a segment that exists.

@@ -7,15 +7,11 @@ use super::member::Member;
 use super::{Batch, Options, Reason, Record, Settle, Settled};
 use crate::background;
 use crate::relay::{Error, topic};
-use crossbeam::channel::{Receiver, RecvTimeoutError, TryRecvError};
+use crate::sessions::{Pauses, Stop};
+use crossbeam::channel::{Receiver, RecvTimeoutError};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Pauses between sessions that fail: the first, doubled up to the last.
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
-const LAST_PAUSE: Duration = Duration::from_secs(15);
-/// A session that lived this long was a good one.
-const GOOD_LIFE: Duration = Duration::from_secs(30);
 /// Between two looks at whether it is time to stop.
 const LOOK: Duration = Duration::from_millis(100);
 /// After this a batch is slow, and the group wants to hear from its member.
@@ -24,34 +20,29 @@ const SLOW: Duration = Duration::from_secs(1);
 pub(super) struct Worker {
     options: Options,
     settle: Settle,
-    stopping: Receiver<Instant>,
-    /// Set once it is to stop: what is not settled by then is left to the next start.
-    deadline: Option<Instant>,
+    /// What is not settled by its deadline is left to the next start.
+    stop: Stop,
     /// What was last said to be wrong, so that it is said once.
     said: Option<String>,
     handled: metrics::Counter,
 }
 
 impl Worker {
-    pub(super) fn new(options: Options, settle: Settle, stopping: Receiver<Instant>) -> Self {
+    pub(super) fn new(options: Options, settle: Settle, stop: Stop) -> Self {
         let handled = metrics::counter!("inbound_handled_total");
-        Self { options, settle, stopping, deadline: None, said: None, handled }
+        Self { options, settle, stop, said: None, handled }
     }
 
     pub(super) fn run(mut self) {
         background::yield_to_the_hot_path();
-        let mut pause = FIRST_PAUSE;
+        let mut pauses = Pauses::new();
         loop {
             let began = Instant::now();
             let Err(error) = self.live() else { return };
-            if began.elapsed() > GOOD_LIFE {
-                pause = FIRST_PAUSE;
-            }
             self.tell(&error);
-            if self.deadline.is_some() || !matches!(self.stopping.recv_timeout(pause), Err(RecvTimeoutError::Timeout)) {
+            if self.stop.rest(pauses.after(began.elapsed())) {
                 return;
             }
-            pause = (2 * pause).min(LAST_PAUSE);
         }
     }
 
@@ -65,15 +56,6 @@ impl Worker {
         self.said = Some(text);
     }
 
-    fn asked_to_stop(&mut self) -> bool {
-        match self.stopping.try_recv() {
-            Ok(deadline) => self.deadline = Some(deadline),
-            Err(TryRecvError::Disconnected) => self.deadline = self.deadline.or(Some(Instant::now())),
-            Err(TryRecvError::Empty) => {}
-        }
-        self.deadline.is_some()
-    }
-
     /// One session. Ends well only when it is time to stop.
     fn live(&mut self) -> Result<(), Error> {
         let Options { connection, topic, dead_letters, lanes, replication, .. } = &self.options;
@@ -84,7 +66,7 @@ impl Worker {
         let mut member = Member::join(&self.options)?;
         tracing::info!(topic = self.options.topic, group = self.options.group, "reading from Kafka");
         self.said = None;
-        while !self.asked_to_stop() {
+        while !self.stop.asked() {
             let batch = Arc::new(member.batch(LOOK)?);
             if !batch.is_empty() && !self.take(&mut member, &letters, &batch)? {
                 break;
@@ -123,12 +105,12 @@ impl Worker {
         loop {
             match from.recv_timeout(LOOK) {
                 Ok(answer) => return Ok(Some(answer)),
-                Err(RecvTimeoutError::Disconnected) if self.asked_to_stop() => return Ok(None),
+                Err(RecvTimeoutError::Disconnected) if self.stop.asked() => return Ok(None),
                 Err(RecvTimeoutError::Disconnected) => return Err(Error::Client("nobody takes what is read".to_owned())),
                 Err(RecvTimeoutError::Timeout) => {}
             }
-            self.asked_to_stop();
-            if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            self.stop.asked();
+            if self.stop.late() {
                 return Ok(None);
             }
             if began.elapsed() > SLOW {

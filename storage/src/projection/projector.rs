@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Between two tries to read a store that is away.
+/// Between two tries to reach a store that is away.
 const AWAY: Duration = Duration::from_secs(1);
 /// Row of [`Table::Meta`] that says up to which commit of the first log movements are written; those of the other logs
 /// have their number behind it.
@@ -216,7 +216,7 @@ impl Worker {
     fn write_archives(&mut self) -> Result<(), Error> {
         let archives = std::mem::take(&mut self.archives);
         let rows: Vec<Row> = archives.iter().map(row_of).collect();
-        self.journal.project(&rows)?;
+        steadily(|| self.journal.project(&rows))?;
         metrics::counter!("archived_total").increment(archives.len() as u64);
         by_partition(&archives).into_values().for_each(|archived| (self.notify)(Notice::Archived(archived)));
         Ok(())
@@ -232,7 +232,7 @@ impl Worker {
             let target = told.max(if all { self.journal.end(tail.log) } else { 0 });
             while tail.position < target {
                 let rows = steadily(|| tail.advance(&*self.journal))?;
-                self.journal.project(&rows)?;
+                steadily(|| self.journal.project(&rows))?;
                 if !all {
                     break;
                 }
@@ -294,9 +294,7 @@ struct Tail {
 
 impl Tail {
     fn load(journal: &dyn Journal, log: LogId) -> Result<Self, Error> {
-        let row = journal.get(Table::Meta, &position_key(log))?;
-        let position = row.map(|row| codec::decode(&row)).transpose()?.unwrap_or(0);
-        Ok(Self { log, position })
+        Ok(Self { log, position: position(journal, log)? })
     }
 
     /// Reads some commits on. The position is the last of the rows: if it is there, so are the movements before it.
@@ -318,12 +316,21 @@ impl Tail {
     }
 }
 
-/// Reads until a store on another machine answers: nobody should have to start anew because it was away.
-fn steadily<T>(mut read: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
+/// The commit of a log up to which movements are projected.
+///
+/// # Errors
+/// If the store cannot be read.
+pub fn position(journal: &dyn Journal, log: LogId) -> Result<LogSeq, Error> {
+    let row = journal.get(Table::Meta, &position_key(log))?;
+    Ok(row.map(|row| codec::decode(&row)).transpose()?.unwrap_or(0))
+}
+
+/// Tries until a store on another machine answers: nobody should have to start anew because it was away.
+fn steadily<T>(mut attempt: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
     loop {
-        match read() {
+        match attempt() {
             Err(Error::Unreachable(reason)) => tracing::warn!(reason, "projections wait for the store"),
-            read => return read,
+            done => return done,
         }
         std::thread::sleep(AWAY);
     }

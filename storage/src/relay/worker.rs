@@ -10,7 +10,7 @@ use super::reader::{Reader, Start};
 use super::{Encode, Error, Options, Published, kept_row, load_kept, own_journal_id, partitions_of, topic};
 use crate::background;
 use crate::journal::{self, Journal, LogId, LogSeq};
-use crossbeam::channel::{Receiver, RecvTimeoutError, TryRecvError};
+use crate::sessions::{Pauses, Stop};
 use holdfast_engine::codec::{self, Entry};
 use holdfast_engine::ids::PartitionId;
 use holdfast_engine::time::Timestamp;
@@ -19,11 +19,6 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Pauses between sessions that fail: the first, doubled up to the last.
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
-const LAST_PAUSE: Duration = Duration::from_secs(15);
-/// A session that lived this long was a good one.
-const GOOD_LIFE: Duration = Duration::from_secs(30);
 /// Between two looks for something to do.
 const IDLE: Duration = Duration::from_millis(10);
 /// The position is kept this often, or after this many events.
@@ -36,9 +31,8 @@ pub(super) struct Worker {
     journal: Arc<dyn Journal>,
     options: Options,
     encode: Encode,
-    stopping: Receiver<Instant>,
-    /// Set once the relay is to stop: what is not published by then waits for the next start.
-    deadline: Option<Instant>,
+    /// What is not published by its deadline waits for the next start.
+    stop: Stop,
     /// Each log with the partitions whose facts it holds.
     logs: Vec<(LogId, Vec<PartitionId>)>,
     published: Published,
@@ -56,13 +50,7 @@ struct Gauges {
 }
 
 impl Worker {
-    pub(super) fn new(
-        journal: Arc<dyn Journal>,
-        options: Options,
-        encode: Encode,
-        stopping: Receiver<Instant>,
-        published: Published,
-    ) -> Self {
+    pub(super) fn new(journal: Arc<dyn Journal>, options: Options, encode: Encode, stop: Stop, published: Published) -> Self {
         let gauges = Gauges {
             lag_events: metrics::gauge!("relay_lag_events"),
             lag_seconds: metrics::gauge!("relay_lag_seconds"),
@@ -71,24 +59,21 @@ impl Worker {
         };
         let backlog = Backlog::new(journal.partitions().count());
         let logs = journal.logs().into_iter().map(|log| (log, partitions_of(&*journal, log))).collect();
-        Self { journal, options, encode, stopping, deadline: None, logs, published, backlog, gauges, said: None }
+        Self { journal, options, encode, stop, logs, published, backlog, gauges, said: None }
     }
 
     pub(super) fn run(mut self) {
         background::yield_to_the_hot_path();
-        let mut pause = FIRST_PAUSE;
+        let mut pauses = Pauses::new();
         loop {
             let began = Instant::now();
             let Err(error) = self.live() else { return };
-            if began.elapsed() > GOOD_LIFE {
-                pause = FIRST_PAUSE;
-            }
             self.tell(&error);
             self.gauges.restarts.increment(1);
-            if self.rest(pause) {
+            self.show_waiting();
+            if self.stop.rest(pauses.after(began.elapsed())) {
                 return;
             }
-            pause = (2 * pause).min(LAST_PAUSE);
         }
     }
 
@@ -101,18 +86,12 @@ impl Worker {
         self.said = Some(text);
     }
 
-    /// Waits, and counts what gathers meanwhile. True if it is time to stop.
-    fn rest(&mut self, pause: Duration) -> bool {
+    /// The lag while there is no session: measured from what is kept.
+    fn show_waiting(&mut self) {
         let counted = self.backlog.count(&*self.journal);
         if let Err(error) = counted {
             tracing::debug!(%error, "the lag of the relay cannot be counted");
         }
-        self.show_waiting();
-        self.deadline.is_some() || !matches!(self.stopping.recv_timeout(pause), Err(RecvTimeoutError::Timeout))
-    }
-
-    /// The lag while there is no session: measured from what is kept.
-    fn show_waiting(&self) {
         let kept = load_kept(&*self.journal).unwrap_or_default();
         let published = |partition: PartitionId| {
             let log = self.journal.log_of(partition);
@@ -123,22 +102,13 @@ impl Worker {
         self.gauges.lag_seconds.set(if events == 0 { 0.0 } else { age(self.backlog.oldest()) });
     }
 
-    fn asked_to_stop(&mut self) -> bool {
-        match self.stopping.try_recv() {
-            Ok(deadline) => self.deadline = Some(deadline),
-            Err(TryRecvError::Disconnected) => self.deadline = self.deadline.or(Some(Instant::now())),
-            Err(TryRecvError::Empty) => {}
-        }
-        self.deadline.is_some()
-    }
-
     /// One session. Ends well only when it is time to stop.
     fn live(&mut self) -> Result<(), Error> {
         let mut kept = load_kept(&*self.journal)?;
         self.take_up(&kept);
         let own = own_journal_id(&*self.journal)?;
         self.rest_of_the_journal()?;
-        if self.asked_to_stop() {
+        if self.stop.asked() {
             return Ok(());
         }
         topic::ensure(&self.options)?;
@@ -197,7 +167,7 @@ impl Worker {
             session = Session::after(kept, count, self.options.lanes);
             reader = Reader::open(&connection, &topic, |_| Start::At(0))?;
         }
-        while let Some(carried) = reader.record_unless(|| self.asked_to_stop())? {
+        while let Some(carried) = reader.record_unless(|| self.stop.asked())? {
             let (Some(partition), Some(seq), Some(journal)) = (carried.partition, carried.seq, carried.journal) else { continue };
             if journal != own {
                 return Err(Error::Foreign { topic, found: journal, own: own.to_owned() });
@@ -206,7 +176,7 @@ impl Worker {
                 session.read_back(partition, seq);
             }
         }
-        if self.deadline.is_some() {
+        if self.stop.asked() {
             return Ok(None);
         }
         reader.spans().iter().zip(0..).for_each(|(span, lane)| session.read_through(lane, span.high));
@@ -266,7 +236,7 @@ impl Publishing<'_> {
                 self.show()?;
                 self.keep_at = now + KEEP_INTERVAL;
             }
-            if self.worker.asked_to_stop() && self.done() {
+            if self.worker.stop.asked() && self.done() {
                 self.keep()?;
                 return self.show();
             }
@@ -377,7 +347,7 @@ impl Publishing<'_> {
     fn done(&self) -> bool {
         let Worker { journal, logs, .. } = &*self.worker;
         let through = || logs.iter().all(|(log, _)| self.session.read(*log) >= journal.end(*log));
-        let late = self.worker.deadline.is_some_and(|deadline| Instant::now() >= deadline);
+        let late = self.worker.stop.late();
         late || (self.session.on_the_way() == 0 && through())
     }
 }

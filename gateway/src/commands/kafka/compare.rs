@@ -26,6 +26,8 @@ pub(super) struct Tally {
     pub(super) duplicates: u64,
     /// Events that were published and are older than what the topic keeps.
     pub(super) expired: u64,
+    /// Records of events that the journal no longer keeps: there is nothing to compare them with.
+    pub(super) purged: u64,
     /// The first thing that is wrong, in words.
     pub(super) first: Option<String>,
 }
@@ -46,6 +48,8 @@ struct Track {
     prints: Vec<u64>,
     seen: Vec<bool>,
     first_seen: Option<Seq>,
+    /// Up to here nothing is compared.
+    forgotten: Seq,
     /// The last event of which a first record was seen.
     furthest: Seq,
 }
@@ -57,9 +61,17 @@ pub(super) struct Comparison {
 }
 
 impl Comparison {
+    /// Before any event: those up to `upto` may be gone from the journal.
+    pub(super) fn forget(&mut self, partition: PartitionId, upto: Seq) {
+        self.tracks.entry(partition).or_default().forgotten = upto;
+    }
+
     /// An event of the journal. They come in the order of their partition.
     pub(super) fn expect(&mut self, partition: PartitionId, seq: Seq, event: &Encoded) {
         let track = self.tracks.entry(partition).or_default();
+        if seq <= track.forgotten {
+            return;
+        }
         let body = serde_json::from_slice(&event.body).unwrap_or(Value::Null);
         track.prints.resize(seq.saturating_sub(1) as usize, 0);
         track.prints.push(fingerprint([&event.id, &event.key, &event.event_type], &body));
@@ -70,6 +82,10 @@ impl Comparison {
     /// A record of the topic. `own` is the name of the journal.
     pub(super) fn see(&mut self, record: &Carried, own: Option<&str>) {
         self.tally.records += 1;
+        if self.forgotten(record, own) {
+            self.tally.purged += 1;
+            return;
+        }
         let Some((partition, seq)) = self.identify(record, own) else {
             self.tally.invented += 1;
             return self.tally.wrong(|| format!("the record at {}:{} is no event of this journal", record.lane, record.offset));
@@ -85,6 +101,11 @@ impl Comparison {
         } else {
             track.furthest = seq;
         }
+    }
+
+    fn forgotten(&self, record: &Carried, own: Option<&str>) -> bool {
+        let (Some(partition), Some(seq)) = (record.partition, record.seq) else { return false };
+        record.journal.as_deref() == own && self.tracks.get(&partition).is_some_and(|track| seq <= track.forgotten)
     }
 
     fn identify(&self, record: &Carried, own: Option<&str>) -> Option<(PartitionId, Seq)> {
@@ -103,7 +124,7 @@ impl Comparison {
     pub(super) fn finish(mut self, cut: impl Fn(PartitionId) -> Option<Seq>) -> Tally {
         for (partition, track) in &self.tracks {
             let expired = cut(*partition).map_or(0, |published| track.first_seen.map_or(published, |first| first - 1));
-            for (seq, seen) in (1..).zip(&track.seen) {
+            for (seq, seen) in (1..).zip(&track.seen).filter(|(seq, _)| *seq > track.forgotten) {
                 match seen {
                     true => {}
                     false if seq <= expired => self.tally.expired += 1,
@@ -171,6 +192,16 @@ mod tests {
         let tally = compare(3, &records(&[1, 2, 1, 2, 3]));
         assert!(tally.clean());
         assert_eq!((tally.events, tally.records, tally.duplicates), (3, 5, 2));
+    }
+
+    #[test]
+    fn events_that_the_journal_no_longer_keeps_are_not_held_against_the_topic() {
+        let mut comparison = Comparison::default();
+        comparison.forget(PartitionId(3), 2);
+        (2..=4).for_each(|seq| comparison.expect(PartitionId(3), seq, &encoded(seq)));
+        records(&[1, 2, 4]).iter().for_each(|record| comparison.see(record, OWN));
+        let tally = comparison.finish(|_| None);
+        assert_eq!((tally.purged, tally.invented, tally.missing, tally.events), (2, 0, 1, 2));
     }
 
     #[test]

@@ -1,0 +1,322 @@
+//! The sections of the settings, with their defaults.
+//!
+//! Invariant: what a key means and what it is by default is said in `config/holdfast.toml`; a test holds the two together.
+
+use holdfast_engine::time::{LatePayment, Policy};
+use holdfast_storage::embedded::RESERVE;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    pub server: Server,
+    pub data: Data,
+    pub journal: Journal,
+    pub scylla: Scylla,
+    pub engine: Engine,
+    pub payments: Payments,
+    pub sandbox: Sandbox,
+    pub kafka: Kafka,
+    pub auth: Auth,
+    pub log: Log,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Server {
+    pub listen: String,
+    pub workers: usize,
+    pub max_connections: usize,
+    pub drain_seconds: u64,
+    pub answer_wait_seconds: u64,
+    pub insecure: bool,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Data {
+    pub dir: PathBuf,
+    pub partitions: u16,
+    pub ephemeral: bool,
+    pub demo: bool,
+    pub reserve_mb: u64,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Journal {
+    pub backend: Backend,
+    pub keep_days: u32,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum Backend {
+    #[default]
+    Embedded,
+    Scylla,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Scylla {
+    pub nodes: Nodes,
+    pub keyspace: String,
+    pub replication: u32,
+    pub local_dc: String,
+    pub keyspace_options: String,
+    pub consistency: Quorum,
+    pub user: String,
+    pub password_file: PathBuf,
+    pub timeout_ms: u64,
+    pub tls: ScyllaTls,
+}
+
+/// Files in PEM format.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ScyllaTls {
+    pub enabled: bool,
+    pub ca_file: PathBuf,
+    pub certificate_file: PathBuf,
+    pub key_file: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum Quorum {
+    #[default]
+    LocalQuorum,
+    Quorum,
+}
+
+/// Addresses: in the environment, and so in the file too, one text with commas between them.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(from = "String", into = "String")]
+pub struct Nodes(pub Vec<String>);
+
+impl From<String> for Nodes {
+    fn from(text: String) -> Self {
+        Self(text.split(',').map(|node| node.trim().to_owned()).filter(|node| !node.is_empty()).collect())
+    }
+}
+
+impl From<Nodes> for String {
+    fn from(Nodes(nodes): Nodes) -> Self {
+        nodes.join(",")
+    }
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Engine {
+    pub shards: usize,
+    pub credits: usize,
+    pub snapshot_events: u64,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Payments {
+    pub pin_seconds: u64,
+    pub query_after_seconds: u64,
+    pub query_max_seconds: u64,
+    pub unknown_max_seconds: u64,
+    pub decline_grace_seconds: u64,
+    pub call_timeout_seconds: u64,
+    /// `rehold` or `refund`.
+    pub late_payment: Late,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum Late {
+    Rehold,
+    Refund,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Sandbox {
+    pub enabled: bool,
+    /// Base of the URLs the sandbox calls and redirects to; empty for the server's own address.
+    pub public_url: String,
+    pub replay_window_seconds: u64,
+}
+
+/// Publishing to Kafka.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Kafka {
+    pub enabled: bool,
+    pub brokers: String,
+    pub topic_prefix: String,
+    pub topic_partitions: u16,
+    pub replication: u16,
+    pub queue_events: u32,
+    pub flush_seconds: u64,
+    pub payment_results: bool,
+    pub group: String,
+    pub security: KafkaSecurity,
+}
+
+/// How brokers and server know each other. Empty: not used.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct KafkaSecurity {
+    pub protocol: KafkaProtocol,
+    pub ca_file: String,
+    pub certificate_file: String,
+    pub key_file: String,
+    pub mechanism: String,
+    pub user: String,
+    pub password_file: String,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum KafkaProtocol {
+    #[default]
+    Plaintext,
+    Ssl,
+    SaslPlaintext,
+    SaslSsl,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Auth {
+    pub keys: Vec<KeyEntry>,
+}
+
+/// An API key, stored as its hash.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyEntry {
+    pub name: String,
+    pub hash: String,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    pub format: Format,
+    pub level: String,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    Human,
+    Json,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:8080".to_owned(),
+            workers: 0,
+            max_connections: 50_000,
+            drain_seconds: 30,
+            answer_wait_seconds: 10,
+            insecure: false,
+        }
+    }
+}
+
+impl Default for Data {
+    fn default() -> Self {
+        Self { dir: PathBuf::from("data"), partitions: 64, ephemeral: false, demo: true, reserve_mb: RESERVE >> 20 }
+    }
+}
+
+impl Data {
+    pub fn reserve_bytes(&self) -> u64 {
+        self.reserve_mb.max(1).saturating_mul(1 << 20)
+    }
+}
+
+impl Default for Scylla {
+    fn default() -> Self {
+        Self {
+            nodes: Nodes(vec!["127.0.0.1:9042".to_owned()]),
+            keyspace: "holdfast".to_owned(),
+            replication: 3,
+            local_dc: String::new(),
+            keyspace_options: String::new(),
+            consistency: Quorum::LocalQuorum,
+            user: String::new(),
+            password_file: PathBuf::new(),
+            timeout_ms: 3_000,
+            tls: ScyllaTls::default(),
+        }
+    }
+}
+
+impl Default for Engine {
+    fn default() -> Self {
+        Self { shards: 0, credits: 32_768, snapshot_events: 100_000 }
+    }
+}
+
+impl Default for Payments {
+    fn default() -> Self {
+        Self {
+            pin_seconds: 1_200,
+            query_after_seconds: 10,
+            query_max_seconds: 60,
+            unknown_max_seconds: 86_400,
+            decline_grace_seconds: 60,
+            call_timeout_seconds: 5,
+            late_payment: Late::Rehold,
+        }
+    }
+}
+
+impl Default for Sandbox {
+    fn default() -> Self {
+        Self { enabled: true, public_url: String::new(), replay_window_seconds: 300 }
+    }
+}
+
+impl Default for Kafka {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            brokers: "127.0.0.1:9092".to_owned(),
+            topic_prefix: "holdfast".to_owned(),
+            topic_partitions: 8,
+            replication: 1,
+            queue_events: 50_000,
+            flush_seconds: 10,
+            payment_results: false,
+            group: "holdfast".to_owned(),
+            security: KafkaSecurity::default(),
+        }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { format: Format::Human, level: "info".to_owned() }
+    }
+}
+
+impl Settings {
+    pub fn policy(&self) -> Policy {
+        let payments = &self.payments;
+        Policy {
+            pin_ms: payments.pin_seconds * 1000,
+            query_after_ms: payments.query_after_seconds * 1000,
+            query_max_ms: payments.query_max_seconds.max(1) * 1000,
+            unknown_max_ms: payments.unknown_max_seconds * 1000,
+            decline_grace_ms: payments.decline_grace_seconds * 1000,
+            late_payment: match payments.late_payment {
+                Late::Rehold => LatePayment::Rehold,
+                Late::Refund => LatePayment::Refund,
+            },
+            ..Policy::default()
+        }
+    }
+}
