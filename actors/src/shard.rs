@@ -32,9 +32,9 @@ const MAX_BATCH_BYTES: usize = 1024 * 1024;
 /// Batches on their way to each log: one is written, one waits. What comes meanwhile gathers here, where it costs less.
 const MAX_IN_FLIGHT: usize = 2;
 
-/// Events between two snapshots of a partition, at least, for each order and SKU in it: what a snapshot costs grows with
-/// what is in memory, so it stays a share of what the log costs. A start then replays no more than this many.
-const EVENTS_PER_OBJECT: u64 = 4;
+/// Events between two snapshots of a partition, at least, for each order, SKU and hold that the earlier one has: what the
+/// later one costs is then a share of what made it necessary, however large the partition has grown.
+const EVENTS_PER_OBJECT: u64 = 2;
 
 /// Everything a shard reaches outside itself.
 #[derive(Clone)]
@@ -59,6 +59,8 @@ struct Hosted {
     submitted: Seq,
     /// Sequence of the newest snapshot.
     kept: Seq,
+    /// Events that must follow on it before the next is worth its cost.
+    pause: u64,
     /// Listed in `dirty`.
     dirty: bool,
     /// How often something left memory for the store.
@@ -106,7 +108,8 @@ impl Shard {
             .map(|(index, partition)| {
                 place[usize::from(partition.id.0)] = Some(index);
                 let seq = partition.seq();
-                Hosted { partition, submitted: seq, kept: seq, dirty: false, archived: 0 }
+                let pause = pause_after(&partition, links.snapshot_events);
+                Hosted { partition, submitted: seq, kept: seq, pause, dirty: false, archived: 0 }
             })
             .collect();
         let own = inbox.clone();
@@ -347,12 +350,9 @@ impl Shard {
 
     /// Takes a snapshot of the first partition that has grown enough: one at a time keeps the pause short.
     fn snapshot_one(&mut self) {
-        let least = self.links.snapshot_events;
-        let grown = |hosted: &&mut Hosted| {
-            let (orders, skus) = hosted.partition.counts();
-            hosted.partition.seq() - hosted.kept > least.max(EVENTS_PER_OBJECT * (orders + skus) as u64)
-        };
+        let grown = |hosted: &&mut Hosted| hosted.partition.seq() - hosted.kept > hosted.pause;
         if let Some(hosted) = self.hosted.iter_mut().find(grown) {
+            hosted.pause = pause_after(&hosted.partition, self.links.snapshot_events);
             let snapshot = snapshot_of(hosted, &*self.links.journal, &self.commits);
             self.snapshots.push(snapshot);
         }
@@ -439,6 +439,10 @@ impl Shard {
             }
         }
     }
+}
+
+fn pause_after(partition: &Partition, least: u64) -> u64 {
+    least.max(EVENTS_PER_OBJECT * partition.objects() as u64)
 }
 
 fn snapshot_of(hosted: &mut Hosted, journal: &dyn Journal, commits: &[LogSeq]) -> Snapshot {

@@ -151,6 +151,11 @@ impl Partition {
         self.skus.values().map(|stock| stock.holds.values().filter(|hold| hold.live()).count()).sum()
     }
 
+    /// What a snapshot grows with: orders, SKUs and holds in memory. Cost: one look at every SKU.
+    pub fn objects(&self) -> usize {
+        self.orders.len() + self.skus.len() + self.skus.values().map(|stock| stock.holds.len()).sum::<usize>()
+    }
+
     /// When the next [`Input::Tick`] has something to do.
     pub fn next_deadline(&self) -> Option<Timestamp> {
         self.deadlines.next()

@@ -1,6 +1,7 @@
 //! Wire types: what the API takes. Engine types never go over the wire, and unknown fields are refused.
 
 use crate::problem::FieldError;
+use compact_str::CompactString;
 use holdfast_engine::event::{Bucket, Kind, Line, PaymentRequest, Placed};
 use holdfast_engine::ids::{CustomerId, Fingerprint, Label, Location, Provider, RequestId, Sku, Url};
 use holdfast_engine::limits;
@@ -16,7 +17,8 @@ type Errors = Vec<FieldError>;
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LineIn {
-    pub sku: String,
+    #[schema(value_type = String)]
+    pub sku: CompactString,
     /// 1 to 1,000,000 units.
     pub quantity: u64,
     /// Minor units of the order's currency.
@@ -38,9 +40,11 @@ pub struct PaymentIn {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OrderIn {
-    pub customer_id: String,
+    #[schema(value_type = String)]
+    pub customer_id: CompactString,
     /// ISO 4217.
-    pub currency: String,
+    #[schema(value_type = String)]
+    pub currency: CompactString,
     pub lines: Vec<LineIn>,
     /// Sum of quantity × unit_price in minor units; checked if given.
     pub total: Option<i64>,

@@ -4,7 +4,7 @@
 
 use crate::problem::{Code, Problem};
 use crate::view::{self, Id};
-use actix_web::http::header::{CONTENT_TYPE, ETAG, LOCATION, RETRY_AFTER};
+use actix_web::http::header::{CONTENT_TYPE, ETAG, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use holdfast_actors::Unanswered;
 use holdfast_engine::answer::{Answer, Reply};
@@ -59,9 +59,9 @@ pub fn unavailable() -> Problem {
 
 /// A response with a JSON body.
 pub fn json_response(mut response: HttpResponseBuilder, body: Vec<u8>, replayed: bool) -> HttpResponse {
-    response.insert_header((CONTENT_TYPE, "application/json"));
+    response.insert_header((CONTENT_TYPE, APPLICATION_JSON));
     if replayed {
-        response.insert_header(("Idempotent-Replayed", "true"));
+        response.insert_header((IDEMPOTENT_REPLAYED, "true"));
     }
     response.body(body)
 }
@@ -144,7 +144,7 @@ pub fn placed(answering: &Answering<'_>, outcome: Outcome) -> HttpResponse {
         let mut response = problem.response();
         if replayed {
             let headers = response.headers_mut();
-            headers.insert(IDEMPOTENT_REPLAYED, actix_web::http::header::HeaderValue::from_static("true"));
+            headers.insert(IDEMPOTENT_REPLAYED, HeaderValue::from_static("true"));
         }
         return response;
     }
@@ -158,8 +158,8 @@ pub fn placed(answering: &Answering<'_>, outcome: Outcome) -> HttpResponse {
     json_response(response, body, replayed)
 }
 
-const IDEMPOTENT_REPLAYED: actix_web::http::header::HeaderName =
-    actix_web::http::header::HeaderName::from_static("idempotent-replayed");
+const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+const APPLICATION_JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// The order of an answer.
 pub fn order_of(answer: Answer) -> Option<Order> {
@@ -226,7 +226,7 @@ fn refused_adjustment(refusal: &AdjustmentRefusal) -> Problem {
 fn replay_problem(problem: Problem, request_id: &str, replayed: bool) -> HttpResponse {
     let mut response = problem.by(request_id).response();
     if replayed {
-        let yes = actix_web::http::header::HeaderValue::from_static("true");
+        let yes = HeaderValue::from_static("true");
         response.headers_mut().insert(IDEMPOTENT_REPLAYED, yes);
     }
     response

@@ -3,13 +3,16 @@
 use crate::app::App;
 use crate::problem::{Code, FieldError, Problem};
 use actix_web::HttpRequest;
-use actix_web::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, IF_MATCH};
+use actix_web::http::header::{AUTHORIZATION, AsHeaderName, CONTENT_TYPE, HeaderMap, HeaderName, IF_MATCH};
 use actix_web::web::Bytes;
 use compact_str::CompactString;
 use holdfast_engine::ids::{KeyHash, RequestId};
 use serde::de::DeserializeOwned;
 use std::cell::Cell;
 use std::fmt::Write;
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Who sends a request, and its id.
 pub struct Caller {
@@ -25,7 +28,7 @@ impl Caller {
         let client = match &app.keys {
             None => CompactString::const_new(""),
             Some(keys) => {
-                let bearer = text(request.headers(), AUTHORIZATION.as_str()).and_then(|value| value.strip_prefix("Bearer "));
+                let bearer = text(request.headers(), &AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer "));
                 let client = bearer.and_then(|key| keys.client(key));
                 let missing = || Problem::new(Code::Unauthorized, "a valid API key is required").by(request_id.as_str());
                 client.ok_or_else(missing)?
@@ -39,7 +42,7 @@ impl Caller {
     /// # Errors
     /// `idempotency_key_missing` or `invalid_request`.
     pub fn key(&self, request: &HttpRequest, route: &str) -> Result<KeyHash, Problem> {
-        let Some(header) = request.headers().get("idempotency-key") else {
+        let Some(header) = request.headers().get(&IDEMPOTENCY_KEY) else {
             let detail = "this request creates something: it needs an Idempotency-Key";
             return Err(Problem::new(Code::IdempotencyKeyMissing, detail).by(self.request_id.as_str()));
         };
@@ -58,13 +61,13 @@ impl Caller {
     }
 }
 
-pub fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+pub fn text(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&str> {
     headers.get(name)?.to_str().ok()
 }
 
 /// The caller's `X-Request-Id` if it can be used, else a new one.
 pub fn request_id(headers: &HeaderMap) -> RequestId {
-    text(headers, "x-request-id").and_then(RequestId::new).unwrap_or_else(new_request_id)
+    text(headers, &X_REQUEST_ID).and_then(RequestId::new).unwrap_or_else(new_request_id)
 }
 
 /// Unique in this process by a counter, between processes by a random start.
@@ -87,7 +90,7 @@ fn new_request_id() -> RequestId {
 /// # Errors
 /// `precondition_required` without one, `invalid_request` for one that is no version.
 pub fn if_match(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
-    let Some(condition) = text(headers, IF_MATCH.as_str()) else {
+    let Some(condition) = text(headers, &IF_MATCH) else {
         return Err(Problem::new(Code::PreconditionRequired, "send If-Match: \"<version>\", \"0\" for a new location, or *"));
     };
     if condition.trim() == "*" {
@@ -124,7 +127,7 @@ pub fn json_or_default<T: DeserializeOwned + Default>(
 /// # Errors
 /// `unsupported_media_type` if the request names another type.
 pub fn content_type(request: &HttpRequest, accepted: &[&str]) -> Result<(), Problem> {
-    let named = text(request.headers(), CONTENT_TYPE.as_str()).unwrap_or_default();
+    let named = text(request.headers(), &CONTENT_TYPE).unwrap_or_default();
     let essence = named.split(';').next().unwrap_or_default().trim();
     if accepted.iter().any(|accepted| essence.eq_ignore_ascii_case(accepted)) {
         return Ok(());

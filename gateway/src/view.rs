@@ -10,6 +10,7 @@ use holdfast_engine::time::Timestamp;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 use std::cell::RefCell;
+use std::fmt::Write;
 use utoipa::ToSchema;
 
 /// A time as RFC 3339 in UTC with milliseconds.
@@ -53,7 +54,11 @@ pub struct Id<T>(pub &'static str, pub T);
 
 impl<T: std::fmt::Display> Serialize for Id<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&format_args!("{}{}", self.0, self.1))
+        let mut text = ShortText::default();
+        match write!(text, "{}{}", self.0, self.1) {
+            Ok(()) => serializer.serialize_str(text.as_str()),
+            Err(_) => serializer.collect_str(self),
+        }
     }
 }
 
@@ -63,14 +68,45 @@ impl<T: std::fmt::Display> std::fmt::Display for Id<T> {
     }
 }
 
+/// Text that is put together before it is checked for characters to escape: once, not piece by piece.
+struct ShortText {
+    bytes: [u8; 48],
+    len: usize,
+}
+
+impl Default for ShortText {
+    fn default() -> Self {
+        Self { bytes: [0; 48], len: 0 }
+    }
+}
+
+impl ShortText {
+    fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.bytes[..self.len]).unwrap_or_default()
+    }
+}
+
+impl Write for ShortText {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        let end = self.len + text.len();
+        self.bytes.get_mut(self.len..end).ok_or(std::fmt::Error)?.copy_from_slice(text.as_bytes());
+        self.len = end;
+        Ok(())
+    }
+}
+
 #[derive(Serialize, ToSchema)]
 pub struct AllocationBody<'a> {
     location: &'a str,
     quantity: u32,
 }
 
-fn allocations(allocations: &[Allocation]) -> Vec<AllocationBody<'_>> {
-    allocations.iter().map(|one| AllocationBody { location: one.location.as_str(), quantity: one.quantity.0 }).collect()
+fn serialize_allocations<S: Serializer>(allocations: &&[Allocation], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(allocations.iter().map(allocation_body))
+}
+
+fn allocation_body(one: &Allocation) -> AllocationBody<'_> {
+    AllocationBody { location: one.location.as_str(), quantity: one.quantity.0 }
 }
 
 #[derive(Serialize, ToSchema)]
@@ -88,7 +124,9 @@ pub struct LineBody<'a> {
     reservation_id: Option<Id<ReservationId>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     seller_id: Option<&'a str>,
-    allocations: Vec<AllocationBody<'a>>,
+    #[serde(serialize_with = "serialize_allocations")]
+    #[schema(value_type = Vec<AllocationBody<'a>>)]
+    allocations: &'a [Allocation],
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     metadata: Option<&'a RawValue>,
@@ -190,7 +228,7 @@ fn line_body<'a>(order: &'a Order, index: usize, view: &'a holdfast_engine::orde
         committed: at(Stage::Committed),
         reservation_id: of_order.then_some(Id("res_", ReservationId { order: order.id, generation: order.generation })),
         seller_id: line.seller.as_ref().map(|seller| seller.as_str()),
-        allocations: allocations(&view.allocations),
+        allocations: &view.allocations,
         metadata: raw(line.metadata.as_deref()),
     }
 }

@@ -12,9 +12,11 @@ use crate::quantity::Quantity;
 use crate::stock::{Hold, Place, SkuStock};
 use crate::time::{Policy, Timestamp};
 use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
-#[derive(Serialize, Deserialize)]
+/// What a snapshot is read into. [`View`] is the same to write: the two agree field by field.
+#[derive(Deserialize)]
 struct Image {
     id: PartitionId,
     partitions: u16,
@@ -29,12 +31,36 @@ struct Image {
     archived: Filter,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 struct SkuImage {
     version: u64,
     threshold: Quantity,
     places: Vec<Place>,
     holds: Vec<(HoldKey, Hold)>,
+}
+
+/// What a snapshot is written from: nothing of it is copied but the keys that have to be sorted.
+#[derive(Serialize)]
+struct View<'a> {
+    id: PartitionId,
+    partitions: u16,
+    seq: Seq,
+    at: Timestamp,
+    steady: Timestamp,
+    placed: u64,
+    skus: Vec<(&'a Sku, SkuView<'a>)>,
+    orders: Vec<(OrderId, &'a [OrderRecord])>,
+    keys: Vec<(KeyHash, &'a Fingerprint, &'a KeptAnswer)>,
+    resolved: &'a VecDeque<(Timestamp, Sku, HoldKey)>,
+    archived: &'a Filter,
+}
+
+#[derive(Serialize)]
+struct SkuView<'a> {
+    version: u64,
+    threshold: Quantity,
+    places: &'a [Place],
+    holds: Vec<(HoldKey, &'a Hold)>,
 }
 
 /// Why the bytes of a snapshot are not believed.
@@ -51,17 +77,17 @@ pub enum SnapshotError {
 }
 
 impl Partition {
-    /// The whole state as bytes. Cost: about 200 bytes and 0.3 µs an open order.
+    /// The whole state as bytes.
     pub fn snapshot(&self) -> Vec<u8> {
-        let mut skus: Vec<(Sku, SkuImage)> = self.skus.iter().map(|(sku, stock)| (sku.clone(), image_of(stock))).collect();
-        skus.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-        let orders = self.orders.iter().map(|(id, actor)| (*id, actor.order.history.clone()));
+        let mut skus: Vec<(&Sku, SkuView<'_>)> = self.skus.iter().map(|(sku, stock)| (sku, view_of(stock))).collect();
+        skus.sort_unstable_by_key(|(sku, _)| *sku);
+        let orders = self.orders.iter().map(|(id, actor)| (*id, actor.order.history.as_slice()));
         let mut orders: Vec<_> = orders.collect();
         orders.sort_unstable_by_key(|(id, _)| *id);
-        let keys = self.keys.iter().map(|(key, record)| (*key, record.fingerprint, record.answer.clone()));
+        let keys = self.keys.iter().map(|(key, record)| (*key, &record.fingerprint, &*record.answer));
         let mut keys: Vec<_> = keys.collect();
         keys.sort_unstable_by_key(|(key, _, _)| *key);
-        codec::encode(&Image {
+        codec::encode(&View {
             id: self.id,
             partitions: self.partitions.count(),
             seq: self.seq,
@@ -71,8 +97,8 @@ impl Partition {
             skus,
             orders,
             keys,
-            resolved: self.resolved.iter().cloned().collect(),
-            archived: self.archived.clone(),
+            resolved: &self.resolved,
+            archived: &self.archived,
         })
     }
 
@@ -117,10 +143,10 @@ impl Partition {
     }
 }
 
-fn image_of(stock: &SkuStock) -> SkuImage {
-    let mut holds: Vec<(HoldKey, Hold)> = stock.holds.iter().map(|(key, hold)| (*key, hold.clone())).collect();
+fn view_of(stock: &SkuStock) -> SkuView<'_> {
+    let mut holds: Vec<(HoldKey, &Hold)> = stock.holds.iter().map(|(key, hold)| (*key, hold)).collect();
     holds.sort_unstable_by_key(|(key, _)| *key);
-    SkuImage { version: stock.version, threshold: stock.threshold, places: stock.places.clone(), holds }
+    SkuView { version: stock.version, threshold: stock.threshold, places: &stock.places, holds }
 }
 
 fn stock_of(image: SkuImage) -> SkuStock {
