@@ -6,6 +6,7 @@ use crate::router::Router;
 use futures_util::future::join_all;
 use holdfast_engine::answer::Reply;
 use holdfast_engine::command::Command;
+use std::cell::Cell;
 use std::future::Future;
 use tokio::sync::oneshot;
 
@@ -21,6 +22,22 @@ pub enum Unanswered {
     /// Possibly executed: the shard was rebuilt while it had the request in hand.
     #[error("the shard was rebuilt before it answered")]
     Lost,
+}
+
+/// Requests that a thread sends before it lets others have the processor.
+const TURN: u32 = 16;
+
+/// Where threads outnumber cores, one that reads a hundred requests in a row leaves the shard with all of them at once, and
+/// then the disk with all of them at once while nobody has anything to do. With a core to itself it costs nothing.
+fn give_way() {
+    thread_local! {
+        static SENT: Cell<u32> = const { Cell::new(0) };
+    }
+    let sent = SENT.get() + 1;
+    SENT.set(sent % TURN);
+    if sent == TURN {
+        std::thread::yield_now();
+    }
 }
 
 /// Cheap to clone.
@@ -52,6 +69,7 @@ impl Handle {
         if !inbox.push(Letter::Request { ticket, command }) {
             return Err(Unanswered::Unavailable);
         }
+        give_way();
         Ok(pending)
     }
 

@@ -7,8 +7,12 @@ rounds=${1:-3} seconds=${2:-8} connections=${CONNECTIONS:-256} skus=10000
 cargo build --release -q -p holdfast
 work=$(mktemp -d)
 export HOLDFAST_SERVERS="$work/servers"
-trap 'kill $(jobs -p) 2>/dev/null || true; tests/servers wipe all >/dev/null 2>&1; rm -rf "$work"' EXIT
-brokers=$(tests/servers start kafka 1)
+[ ! -d /dev/shm ] || HOLDFAST_SERVERS=$(mktemp -d /dev/shm/relay.XXXXXX)
+trap 'kill $(jobs -p) 2>/dev/null || true; tests/servers wipe all >/dev/null 2>&1; rm -rf "$work" "$HOLDFAST_SERVERS"' EXIT
+# In earnest the broker has a machine of its own. Here it gets what the others leave of the processors, and no part in the
+# disk that orders wait for.
+brokers=$(chrt --idle 0 tests/servers start kafka 1)
+for pid in $(pgrep -f "$HOLDFAST_SERVERS"); do echo 19 >"/proc/$pid/autogroup" || true; done
 
 wait_for() { for _ in $(seq 300); do curl -sf "$1" >/dev/null && return; sleep 0.1; done; echo "no answer from $1" >&2; exit 1; }
 

@@ -7,6 +7,7 @@
 
 mod creation;
 mod failure;
+mod rows;
 mod snapshots;
 mod space;
 mod wal;
@@ -19,6 +20,7 @@ use fjall::{Database, Keyspace, PersistMode};
 use holdfast_engine::Causality;
 use holdfast_engine::codec::{self, Batch};
 use holdfast_engine::ids::{PartitionId, Partitions};
+use rows::Rows;
 use space::Space;
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -39,6 +41,7 @@ pub struct EmbeddedJournal {
     log: Keyspace,
     snapshots: Keyspace,
     tables: [Keyspace; Table::ALL.len()],
+    rows: Rows,
     database: Database,
     space: Space,
     /// Released last, when the database is closed.
@@ -85,6 +88,7 @@ impl EmbeddedJournal {
             log: keyspaces.log,
             snapshots: keyspaces.snapshots,
             tables: keyspaces.tables,
+            rows: Rows::start()?,
             database,
             space,
             _lock: lock,
@@ -216,7 +220,7 @@ impl Journal for EmbeddedJournal {
         for ((table, key), value) in last {
             batch.insert(self.table(table), key, value);
         }
-        batch.commit().map_err(failed)
+        self.rows.commit(batch)
     }
 
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {

@@ -9,6 +9,7 @@
 
 mod backlog;
 pub(crate) mod broker;
+mod courtesy;
 pub mod cursor;
 pub mod reader;
 pub(crate) mod topic;

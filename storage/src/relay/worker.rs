@@ -5,6 +5,7 @@
 
 use super::backlog::Backlog;
 use super::broker::Producer;
+use super::courtesy::Courtesy;
 use super::cursor::{Kept, Lane, Offer, Sent, Session};
 use super::reader::{Reader, Start};
 use super::{Encode, Error, Options, Published, kept_row, load_kept, own_journal_id, partitions_of, topic};
@@ -120,8 +121,21 @@ impl Worker {
         let producer = Producer::open(&self.options, own)?;
         tracing::info!(topic = self.options.topic, waiting = self.lag(&session), "publishing to Kafka");
         self.said = None;
-        Publishing { worker: self, session, producer, kept, fresh: 0, keep_at: Instant::now() + KEEP_INTERVAL, room_at: None }
-            .run()
+        let now = Instant::now();
+        let courtesy = Courtesy::default();
+        Publishing {
+            worker: self,
+            session,
+            producer,
+            kept,
+            fresh: 0,
+            keep_at: now + KEEP_INTERVAL,
+            room_at: None,
+            courtesy,
+            reached: None,
+            rest_until: now,
+        }
+        .run()
     }
 
     fn take_up(&mut self, kept: &BTreeMap<LogId, Kept>) {
@@ -220,12 +234,21 @@ struct Publishing<'a> {
     keep_at: Instant,
     /// Set while the producer is full: it is full until no more than this many events are on their way.
     room_at: Option<usize>,
+    courtesy: Courtesy,
+    /// When the last event that was handed over happened: those that wait are later.
+    reached: Option<Timestamp>,
+    /// Nothing is read for publishing before.
+    rest_until: Instant,
 }
 
 impl Publishing<'_> {
     fn run(mut self) -> Result<(), Error> {
         loop {
-            let sent = if self.room_at.is_none() { self.read_on()? } else { 0 };
+            let rests = Instant::now() < self.rest_until && !self.worker.stop.asked();
+            let sent = if self.room_at.is_none() && !rests { self.read_on()? } else { 0 };
+            if sent > 0 {
+                self.rest_until = Instant::now() + self.courtesy.owed();
+            }
             self.take_reports(if sent > 0 { Duration::ZERO } else { IDLE })?;
             if let Some(reason) = self.producer.fatal() {
                 return Err(Error::Produce(reason));
@@ -292,6 +315,7 @@ impl Publishing<'_> {
             return Ok(false);
         }
         self.session.sent(sent);
+        self.reached = Some(record.at);
         Ok(true)
     }
 
@@ -331,14 +355,15 @@ impl Publishing<'_> {
     }
 
     fn show(&mut self) -> Result<(), Error> {
-        if self.room_at.is_some() {
+        if self.room_at.is_some() || Instant::now() < self.rest_until {
             // Nothing is read for publishing: what gathers has to be counted by itself.
             let journal = self.worker.journal.clone();
             self.worker.backlog.count(&*journal)?;
         }
-        let oldest = self.session.oldest();
+        let waiting = self.worker.lag(&self.session);
+        let oldest = self.session.oldest().or(self.reached.filter(|_| waiting > 0));
         self.worker.backlog.oldest_is(oldest);
-        self.worker.gauges.lag_events.set(self.worker.lag(&self.session) as f64);
+        self.worker.gauges.lag_events.set(waiting as f64);
         self.worker.gauges.lag_seconds.set(age(oldest));
         Ok(())
     }
