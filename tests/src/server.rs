@@ -1,7 +1,7 @@
 //! The real binary as a child process: started on a port of its own, killed, told to stop, started again.
 //!
 //! It runs on whatever journal the environment names (`HOLDFAST__JOURNAL__BACKEND`, `HOLDFAST__SCYLLA__NODES`), with a keyspace
-//! of its own on a cluster. It knows processes and `/readyz`, nothing of orders. Invariants: a server keeps its port and its data directory over
+//! and a topic of its own. It knows processes and `/readyz`, nothing of orders. Invariants: a server keeps its port and its data directory over
 //! restarts; its process is gone when the value is dropped, and so is a data directory that it made itself.
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -249,11 +249,12 @@ impl Server {
         }
     }
 
-    /// What is this server's alone where servers share a cluster. Follows from the data directory: a server that is started
+    /// What is this server's alone where servers share a cluster, or brokers. Follows from the data directory: a server that is started
     /// again finds its data again.
     pub fn own_names(&self) -> Vec<(String, String)> {
         let name = xxhash_rust::xxh3::xxh3_64(self.data_dir.as_os_str().as_encoded_bytes());
-        vec![("HOLDFAST__SCYLLA__KEYSPACE".to_owned(), format!("hf_{name:016x}"))]
+        let names = ["HOLDFAST__SCYLLA__KEYSPACE", "HOLDFAST__KAFKA__TOPIC_PREFIX"];
+        names.map(|variable| (variable.to_owned(), format!("hf_{name:016x}"))).into()
     }
 
     /// Waits until `/readyz` says 200.

@@ -40,8 +40,9 @@ const TABLE: [(&str, u16, Provoke); 18] = [
     ("overloaded", 503, overloaded),
 ];
 
-/// Not provoked here: `internal` must not happen; `durability_unavailable` needs a broken disk (see the disk suite).
-const ELSEWHERE: [&str; 2] = ["internal", "durability_unavailable"];
+/// Not provoked here: `internal` must not happen; `durability_unavailable` needs a broken disk (see the disk suite);
+/// `cursor_expired` needs a purged journal (see the retention suite).
+const ELSEWHERE: [&str; 3] = ["internal", "durability_unavailable", "cursor_expired"];
 
 fn set(api: &Api, headers: &[(&str, &str)]) -> Answer {
     api.json("PUT", &format!("/v1/inventory/{}/locations/berlin", fresh("sku")), headers, &json!({"on_hand": 1}))
