@@ -227,27 +227,37 @@ impl Partition {
 
     pub(super) fn sku_answered(&mut self, now: Timestamp, body: Body, fx: &mut Effects) {
         let id = body.order();
+        let holds = matches!(body, Body::Held { .. });
         let (sku, hold, step, answer) = match body {
             Body::Held { sku, hold, step, allocations } => (sku, hold, step, Answered::Held(allocations)),
             Body::Refused { sku, hold, step, available } => (sku, hold, step, Answered::Refused { available }),
             Body::Moved { sku, hold, step } => (sku, hold, step, Answered::Held(Vec::new())),
             Body::Reserve { .. } | Body::Move { .. } | Body::Ask { .. } => return,
         };
-        let Some(saga) = self.orders.get_mut(&id).and_then(|actor| actor.saga.as_mut()) else { return };
-        let current = saga.round.as_ref().is_some_and(|round| round.hold == hold && round.step == step);
-        let target = saga.targets.iter_mut().find(|target| current && target.sku == sku && target.answer.is_none());
-        if let Some(target) = target {
-            target.answer = Some(answer);
+        let saga = self.orders.get_mut(&id).and_then(|actor| actor.saga.as_mut());
+        if let Some((index, saga)) = saga.and_then(|saga| Some((saga.awaited(&sku, hold, step)?, saga))) {
+            saga.targets[index].answer = Some(answer);
             if saga.idle() {
                 self.advance(now, id, fx);
             }
+            return;
+        }
+        // A reserve that came twice may be refused first and met later, when the order no longer counts on it. One of an
+        // order that was never heard of may be lost with a shard, and come again under its key: its hold waits for it.
+        let known = self.orders.contains_key(&id) || self.archived.may_have(&id.bytes());
+        if holds && known {
+            self.asked(sku, hold, fx);
         }
     }
 
-    /// A SKU asks about a hold past its time. Silence means wait.
+    /// A SKU asks about a hold past its time, or tells of one that nobody waits for. Silence means wait.
     pub(super) fn asked(&mut self, sku: Sku, hold: HoldKey, fx: &mut Effects) {
         let orphan = self.orders.get(&hold.order).is_none_or(|actor| {
             let order = &actor.order;
+            let short = order.generation == hold.generation && order.shortages().iter().any(|shortage| shortage.sku == sku);
+            if short || actor.saga.as_ref().is_some_and(|saga| saga.was_refused(&sku, hold)) {
+                return true;
+            }
             let over = order.settled && (order.status.negative() || order.status == Status::Confirmed);
             let held_elsewhere = !order.holds().is_empty() && order.holds().iter().all(|held| held.sku != sku);
             let reholding = matches!(order.want(), Some((Want::Reserve, next)) if next == hold);

@@ -59,6 +59,19 @@ impl Saga {
         self.targets.iter().all(|target| target.answer.is_some())
     }
 
+    /// Index of the target whose answer to this step is still out.
+    pub(super) fn awaited(&self, sku: &Sku, hold: HoldKey, step: u32) -> Option<usize> {
+        self.round.as_ref().filter(|round| round.hold == hold && round.step == step)?;
+        self.targets.iter().position(|target| target.sku == *sku && target.answer.is_none())
+    }
+
+    /// The SKU has answered the running round that it has no units.
+    pub(super) fn was_refused(&self, sku: &Sku, hold: HoldKey) -> bool {
+        let running = self.round.as_ref().is_some_and(|round| round.hold == hold);
+        let refused = |target: &Target| target.sku == *sku && matches!(target.answer, Some(Answered::Refused { .. }));
+        running && self.targets.iter().any(refused)
+    }
+
     pub(super) fn take_answers(&mut self) -> Vec<(Sku, Answered)> {
         let targets = std::mem::take(&mut self.targets).into_iter();
         targets.filter_map(|target| target.answer.map(|answer| (target.sku, answer))).collect()

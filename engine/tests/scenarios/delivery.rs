@@ -243,30 +243,48 @@ fn an_order_nobody_knows_gives_its_hold_back_when_asked() {
     assert_eq!(world.available("A"), 5);
 }
 
+/// Seen on three nodes slower than the first resend: the demand came twice, was refused and then met, and the units stayed
+/// held for a rejected order until the time of the order had passed.
 #[test]
-fn a_hold_placed_for_an_order_that_was_rejected_meanwhile_is_given_back_when_asked() {
+fn a_hold_placed_for_an_order_that_was_rejected_meanwhile_is_given_back_at_once() {
     let mut world = World::stocked(&[("A", 0)]);
     let id = world.place(&order("k").line("A", 5));
     assert_eq!(world.status(id), Status::Rejected);
     // After a delivery of goods a duplicate of the demand arrives.
     world.stock("A", "main", 5);
-    let (home, input) = reserve(&world, id, 1, 5, world.now.plus(1_000));
+    let (home, input) = reserve(&world, id, 1, 5, world.now.plus(900_000));
     world.step(home, input);
     assert_eq!(world.available("A"), 0);
     world.settle();
-    world.pass(2_000);
     assert_eq!((world.status(id), world.available("A")), (Status::Rejected, 5));
 }
 
 #[test]
-fn a_hold_on_a_sku_that_a_partial_order_did_without_is_given_back_when_asked() {
+fn a_sku_that_refused_and_then_held_is_let_go_before_the_order_has_all_its_answers() {
+    let mut world = World::stocked(&[("A", 0), ("B", 5)]);
+    world.post = false;
+    let (id, _) = world.send_order(&order("k").line("A", 1).line("B", 1));
+    let to_b = world.mail.pop_back().unwrap();
+    world.post = true;
+    world.settle();
+    world.stock("A", "main", 5);
+    let (home, input) = reserve(&world, id, 1, 1, world.now.plus(900_000));
+    world.step(home, input);
+    world.settle();
+    assert_eq!((world.status(id), world.available("A")), (Status::Reserving, 5));
+    world.step(to_b.to, Input::Message(to_b.body));
+    world.settle();
+    assert_eq!((world.status(id), world.available("A"), world.available("B")), (Status::Rejected, 5, 5));
+}
+
+#[test]
+fn a_hold_on_a_sku_that_a_partial_order_did_without_is_given_back_at_once() {
     let mut world = World::stocked(&[("A", 0), ("B", 1)]);
     let id = world.place(&order("k").line("A", 1).line("B", 1).partial());
     world.stock("A", "main", 5);
-    let (home, input) = reserve(&world, id, 1, 1, world.now.plus(1_000));
+    let (home, input) = reserve(&world, id, 1, 1, world.now.plus(900_000));
     world.step(home, input);
     world.settle();
-    world.pass(2_000);
     assert_eq!((world.units("A"), world.units("B")), ((0, 0, 0, 5), (1, 0, 0, 0)));
 }
 
