@@ -8,7 +8,7 @@ use crate::journal::{Error, Journal, LogId, LogSeq};
 use crate::projection;
 #[cfg(feature = "kafka")]
 use crate::relay;
-use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -52,7 +52,7 @@ fn run(journal: &dyn Journal, options: Options, stopped: &Receiver<()>) {
     background::yield_to_the_hot_path();
     let mut pause = FIRST;
     while stopped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
-        let ended = || !stopped.is_empty() || stopped.try_recv().is_err_and(|error| error.is_disconnected());
+        let ended = || stopped.try_recv() == Err(TryRecvError::Disconnected);
         match purge(journal, options, ended) {
             Ok(0) => {}
             Ok(commits) => tracing::info!(commits, "deleted from the journal: older than journal.keep_days and read by all"),

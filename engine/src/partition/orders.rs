@@ -235,7 +235,7 @@ impl Partition {
             Body::Reserve { .. } | Body::Move { .. } | Body::Ask { .. } => return,
         };
         let saga = self.orders.get_mut(&id).and_then(|actor| actor.saga.as_mut());
-        if let Some((index, saga)) = saga.and_then(|saga| Some((saga.awaited(&sku, hold, step)?, saga))) {
+        if let Some((index, saga)) = saga.and_then(|saga| Some((saga.news(&sku, hold, step, &answer)?, saga))) {
             saga.targets[index].answer = Some(answer);
             if saga.idle() {
                 self.advance(now, id, fx);
@@ -254,14 +254,11 @@ impl Partition {
     pub(super) fn asked(&mut self, sku: Sku, hold: HoldKey, fx: &mut Effects) {
         let orphan = self.orders.get(&hold.order).is_none_or(|actor| {
             let order = &actor.order;
-            let short = order.generation == hold.generation && order.shortages().iter().any(|shortage| shortage.sku == sku);
-            if short || actor.saga.as_ref().is_some_and(|saga| saga.was_refused(&sku, hold)) {
-                return true;
-            }
             let over = order.settled && (order.status.negative() || order.status == Status::Confirmed);
+            let short = order.generation == hold.generation && order.shortages().iter().any(|shortage| shortage.sku == sku);
             let held_elsewhere = !order.holds().is_empty() && order.holds().iter().all(|held| held.sku != sku);
             let reholding = matches!(order.want(), Some((Want::Reserve, next)) if next == hold);
-            !reholding && (hold.generation < order.generation || over || held_elsewhere)
+            !reholding && (hold.generation < order.generation || over || short || held_elsewhere)
         });
         if orphan {
             let op = HoldOp::Release(ReleaseCause::Expired);

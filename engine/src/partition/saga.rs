@@ -59,17 +59,15 @@ impl Saga {
         self.targets.iter().all(|target| target.answer.is_some())
     }
 
-    /// Index of the target whose answer to this step is still out.
-    pub(super) fn awaited(&self, sku: &Sku, hold: HoldKey, step: u32) -> Option<usize> {
+    /// Index of the target that this answer to the running round is news of: the first, or a hold after a refusal, of a
+    /// reserve that came twice. A refusal after a hold was overtaken by it.
+    pub(super) fn news(&self, sku: &Sku, hold: HoldKey, step: u32, answer: &Answered) -> Option<usize> {
         self.round.as_ref().filter(|round| round.hold == hold && round.step == step)?;
-        self.targets.iter().position(|target| target.sku == *sku && target.answer.is_none())
-    }
-
-    /// The SKU has answered the running round that it has no units.
-    pub(super) fn was_refused(&self, sku: &Sku, hold: HoldKey) -> bool {
-        let running = self.round.as_ref().is_some_and(|round| round.hold == hold);
-        let refused = |target: &Target| target.sku == *sku && matches!(target.answer, Some(Answered::Refused { .. }));
-        running && self.targets.iter().any(refused)
+        let index = self.targets.iter().position(|target| target.sku == *sku)?;
+        match (&self.targets[index].answer, answer) {
+            (None, _) | (Some(Answered::Refused { .. }), Answered::Held(_)) => Some(index),
+            (Some(_), _) => None,
+        }
     }
 
     pub(super) fn take_answers(&mut self) -> Vec<(Sku, Answered)> {

@@ -260,21 +260,24 @@ fn a_hold_placed_for_an_order_that_was_rejected_meanwhile_is_given_back_at_once(
 }
 
 #[test]
-fn a_sku_that_refused_and_then_held_is_let_go_before_the_order_has_all_its_answers() {
-    let mut world = World::stocked(&[("A", 0), ("B", 5)]);
-    world.post = false;
-    let (id, _) = world.send_order(&order("k").line("A", 1).line("B", 1));
-    let to_b = world.mail.pop_back().unwrap();
-    world.post = true;
-    world.settle();
-    world.stock("A", "main", 5);
-    let (home, input) = reserve(&world, id, 1, 1, world.now.plus(900_000));
-    world.step(home, input);
-    world.settle();
-    assert_eq!((world.status(id), world.available("A")), (Status::Reserving, 5));
-    world.step(to_b.to, Input::Message(to_b.body));
-    world.settle();
-    assert_eq!((world.status(id), world.available("A"), world.available("B")), (Status::Rejected, 5, 5));
+fn a_sku_that_refused_and_then_held_counts_while_the_order_is_undecided() {
+    for (units_of_b, then) in [(5, Status::AwaitingPayment), (0, Status::Rejected)] {
+        let mut world = World::stocked(&[("A", 0), ("B", units_of_b)]);
+        world.post = false;
+        let (id, _) = world.send_order(&order("k").line("A", 1).line("B", 1));
+        let to_b = world.mail.pop_back().unwrap();
+        world.post = true;
+        world.settle();
+        world.stock("A", "main", 5);
+        let (home, input) = reserve(&world, id, 1, 1, world.now.plus(900_000));
+        world.step(home, input);
+        world.settle();
+        assert_eq!((world.status(id), world.available("A")), (Status::Reserving, 4));
+        world.step(to_b.to, Input::Message(to_b.body));
+        world.settle();
+        let held = u64::from(then == Status::AwaitingPayment);
+        assert_eq!((world.status(id), world.available("A")), (then, 5 - held));
+    }
 }
 
 #[test]
