@@ -1,11 +1,11 @@
 //! How hard the relay may work while orders come in.
 //!
-//! Invariant: with a processor to spare it never rests; without one it still works a twentieth of the time.
+//! Invariant: with a processor to spare it never rests; without one it still works a tenth of the time.
 
 use std::time::Duration;
 
 /// Of the time that a thread worked, how much it rests where it had to wait for a processor even longer.
-const REST: u32 = 19;
+const REST: u32 = 9;
 /// So that it looks again soon.
 const LONGEST_REST: Duration = Duration::from_millis(250);
 
