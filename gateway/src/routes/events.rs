@@ -41,7 +41,10 @@ fn cursor(text: &str) -> Result<Cursor, Problem> {
 
 /// Everything that happened, in order, from any cursor on.
 #[utoipa::path(get, path = "/v1/events", tag = "events", params(After),
-    responses((status = 200, description = "{events: [CloudEvents 1.0 with partition and sequence], next}")))]
+    responses(
+        (status = 200, description = "{events: [CloudEvents 1.0 with partition and sequence], next}"),
+        (status = 410, description = "cursor_expired", body = crate::problem::ProblemDocument),
+    ))]
 pub async fn page(request: HttpRequest, app: Data<App>, after: Result<Query<After>, actix_web::Error>) -> HttpResponse {
     let caller = match Caller::of(&request, &app) {
         Ok(caller) => caller,
@@ -71,7 +74,10 @@ async fn read_blocking(app: &App, after: Cursor, limit: usize) -> Result<Vec<Pub
 
 /// The same as server-sent events. `Last-Event-ID` (or `after`) goes on where a reader left off.
 #[utoipa::path(get, path = "/v1/events/stream", tag = "events", params(After),
-    responses((status = 200, content_type = "text/event-stream")))]
+    responses(
+        (status = 200, content_type = "text/event-stream"),
+        (status = 410, description = "cursor_expired", body = crate::problem::ProblemDocument),
+    ))]
 pub async fn stream(request: HttpRequest, app: Data<App>, after: Result<Query<After>, actix_web::Error>) -> HttpResponse {
     let caller = match Caller::of(&request, &app) {
         Ok(caller) => caller,
