@@ -10,7 +10,6 @@ use holdfast_engine::time::Timestamp;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 use std::cell::RefCell;
-use std::fmt::Write;
 use utoipa::ToSchema;
 
 /// A time as RFC 3339 in UTC with milliseconds.
@@ -54,44 +53,13 @@ pub struct Id<T>(pub &'static str, pub T);
 
 impl<T: std::fmt::Display> Serialize for Id<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut text = ShortText::default();
-        match write!(text, "{}{}", self.0, self.1) {
-            Ok(()) => serializer.serialize_str(text.as_str()),
-            Err(_) => serializer.collect_str(self),
-        }
+        serializer.collect_str(self)
     }
 }
 
 impl<T: std::fmt::Display> std::fmt::Display for Id<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}{}", self.0, self.1)
-    }
-}
-
-/// Text that is put together before it is checked for characters to escape: once, not piece by piece.
-struct ShortText {
-    bytes: [u8; 48],
-    len: usize,
-}
-
-impl Default for ShortText {
-    fn default() -> Self {
-        Self { bytes: [0; 48], len: 0 }
-    }
-}
-
-impl ShortText {
-    fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.bytes[..self.len]).unwrap_or_default()
-    }
-}
-
-impl Write for ShortText {
-    fn write_str(&mut self, text: &str) -> std::fmt::Result {
-        let end = self.len + text.len();
-        self.bytes.get_mut(self.len..end).ok_or(std::fmt::Error)?.copy_from_slice(text.as_bytes());
-        self.len = end;
-        Ok(())
     }
 }
 
