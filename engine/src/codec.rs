@@ -17,7 +17,8 @@ pub const VERSION: u8 = 1;
 const MAGIC: [u8; 4] = *b"HFJ1";
 /// Position of `Event::Stock`, frozen like all of them.
 const STOCK_TAG: u8 = 0;
-const HEADER: usize = 12;
+/// Bytes before the entries of a frame.
+pub const HEADER: usize = 12;
 const ENTRY: usize = 14;
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,26 +1,26 @@
-//! The default journal: one `fjall` database in the data directory.
+//! The default journal: a log in files of our own, and a `fjall` database for what follows from it, in the data directory.
 //!
-//! A commit is one frame under the next log number, written to the write-ahead file of the database and synced; nothing
-//! else is in that sync. Invariants: no acknowledged commit is ever silently left out (see [`wal`] and [`watermark`]:
-//! the database alone would shorten the log at the first bytes it cannot parse); after a failed append nothing is
-//! written until the directory is opened anew; one process at a time.
+//! A commit is one frame under the next log number, written to the newest file of the log and synced; nothing else is in
+//! that sync. Invariants: no acknowledged commit is ever silently left out (see [`log`] and [`watermark`]); after a failed
+//! append nothing is written until the directory is opened anew; one process at a time.
 
 mod creation;
 mod failure;
-mod rows;
+mod log;
 mod snapshots;
 mod space;
+mod upgrade;
 mod wal;
 mod watermark;
 
 use crate::journal::{Error, Journal, LogId, LogSeq, Row, Snapshot, Table, Visit};
-use creation::Layout;
+use creation::{FORMAT, Layout};
 use failure::{damaged_at, failed, refused};
 use fjall::{Database, Keyspace, PersistMode};
 use holdfast_engine::Causality;
-use holdfast_engine::codec::{self, Batch};
+use holdfast_engine::codec::Batch;
 use holdfast_engine::ids::{PartitionId, Partitions};
-use rows::Rows;
+use log::Log;
 use space::Space;
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -38,10 +38,9 @@ pub struct EmbeddedJournal {
     stopped: AtomicBool,
     /// Serialises appends, which the contract asks of the caller: numbers stay dense even if two call at once.
     mark: Mutex<Watermark>,
-    log: Keyspace,
+    log: Log,
     snapshots: Keyspace,
     tables: [Keyspace; Table::ALL.len()],
-    rows: Rows,
     database: Database,
     space: Space,
     /// Released last, when the database is closed.
@@ -65,41 +64,48 @@ impl EmbeddedJournal {
     pub fn open_with_reserve(dir: &Path, partitions_if_new: Partitions, reserve: u64) -> Result<Self, Error> {
         let layout = Layout::at(dir);
         let lock = layout.lock()?;
-        let partitions = layout.partitions(partitions_if_new)?;
+        let (format, partitions) = layout.described(partitions_if_new)?;
         let (mark, acknowledged) = Watermark::open(&layout.acknowledged)?;
+        if format < FORMAT {
+            layout.rename_database()?;
+        }
         if layout.exists()? {
             wal::check(&layout.database, acknowledged)?;
         } else if acknowledged > 0 {
             return Err(damaged_at(1, "the journal is gone"));
         } else {
+            Log::create(&layout.log)?;
             layout.create()?;
         }
         let refuse = |error| refused(error, acknowledged);
         let database = layout.open(&layout.database).map_err(refuse)?;
-        let keyspaces = creation::Keyspaces::open(&database).map_err(refuse)?;
-        let end = checked_end(&keyspaces.log, acknowledged)?;
         let space = Space { dir: dir.to_owned(), reserve };
         space.check(database.write_buffer_size())?;
+        if format < FORMAT {
+            upgrade::copy_log(&database, &layout, acknowledged, &space)?;
+            layout.describe(partitions)?;
+        }
+        upgrade::drop_log(&database).map_err(refuse)?;
+        let keyspaces = creation::Keyspaces::open(&database).map_err(refuse)?;
+        let (log, end) = Log::open(&layout.log, acknowledged, space.clone())?;
         Ok(Self {
             partitions,
             end: AtomicU64::new(end),
             stopped: AtomicBool::new(false),
             mark: Mutex::new(mark),
-            log: keyspaces.log,
+            log,
             snapshots: keyspaces.snapshots,
             tables: keyspaces.tables,
-            rows: Rows::start()?,
             database,
             space,
             _lock: lock,
         })
     }
 
-    fn write(&self, log: LogSeq, frame: Vec<u8>, mark: &Watermark) -> Result<(), Error> {
-        // What is in memory only has yet to be written to tables, this commit included.
-        self.space.check(self.database.write_buffer_size().saturating_add(2 * frame.len() as u64))?;
-        self.log.insert(log.to_be_bytes(), frame).map_err(failed)?;
-        self.persist()?;
+    fn write(&self, log: LogSeq, batch: &Batch, mark: &Watermark) -> Result<(), Error> {
+        // What is in memory only has yet to be written to tables.
+        self.space.check(self.database.write_buffer_size().saturating_add(batch.entries.len() as u64))?;
+        self.log.append(log, &batch.frame())?;
         mark.set(log)
     }
 
@@ -131,26 +137,6 @@ impl EmbeddedJournal {
     }
 }
 
-/// The last number of the log, if the log begins with 1 and reaches what was acknowledged.
-fn checked_end(log: &Keyspace, acknowledged: LogSeq) -> Result<LogSeq, Error> {
-    let refuse = |error| refused(error, acknowledged);
-    let first = log.first_key_value().map(fjall::Guard::key).transpose().map_err(refuse)?;
-    let last = log.last_key_value().map(fjall::Guard::key).transpose().map_err(refuse)?;
-    let end = last.as_deref().map_or(Ok(0), log_of)?;
-    match first.as_deref().map(log_of).transpose()? {
-        Some(first) if first != 1 => Err(damaged_at(1, &format!("the log begins with {first}"))),
-        Some(_) | None if end < acknowledged => {
-            Err(damaged_at(end + 1, &format!("the log ends before it, and {acknowledged} was acknowledged")))
-        }
-        Some(_) | None => Ok(end),
-    }
-}
-
-fn log_of(key: &[u8]) -> Result<LogSeq, Error> {
-    let bytes = key.try_into().map_err(|_| Error::Failed("a key of the log is not a number".to_owned()))?;
-    Ok(LogSeq::from_be_bytes(bytes))
-}
-
 impl Journal for EmbeddedJournal {
     fn causality(&self) -> Causality {
         Causality::OneLog
@@ -164,7 +150,7 @@ impl Journal for EmbeddedJournal {
         let mark = self.mark.lock().unwrap_or_else(PoisonError::into_inner);
         self.running()?;
         let log = self.last() + 1;
-        match self.write(log, batch.frame(), &mark) {
+        match self.write(log, batch, &mark) {
             Ok(()) => {
                 self.end.store(log, Ordering::Release);
                 Ok(log)
@@ -181,26 +167,7 @@ impl Journal for EmbeddedJournal {
     }
 
     fn read(&self, _: LogId, after: LogSeq, visit: &mut Visit<'_>) -> Result<(), Error> {
-        let end = self.last();
-        if after >= end {
-            return Ok(());
-        }
-        let mut log = after;
-        for row in self.log.range((after + 1).to_be_bytes()..=end.to_be_bytes()) {
-            log += 1;
-            let (key, frame) = row.into_inner().map_err(|error| refused(error, log))?;
-            if log_of(&key)? != log {
-                return Err(damaged_at(log, "it is missing"));
-            }
-            codec::read_frame(&frame).map_err(|error| damaged_at(log, &error.to_string()))?;
-            if visit(log, &frame)?.is_break() {
-                return Ok(());
-            }
-        }
-        if log < end {
-            return Err(damaged_at(log + 1, "it is missing"));
-        }
-        Ok(())
+        self.log.read(after, self.last(), visit)
     }
 
     fn save_snapshot(&self, snapshot: &Snapshot) -> Result<(), Error> {
@@ -220,7 +187,7 @@ impl Journal for EmbeddedJournal {
         for ((table, key), value) in last {
             batch.insert(self.table(table), key, value);
         }
-        self.rows.commit(batch)
+        batch.commit().map_err(failed)
     }
 
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {

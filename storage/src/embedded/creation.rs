@@ -5,17 +5,17 @@
 
 use super::failure::{failed, file_failed};
 use crate::journal::{Error, Table};
-use fjall::config::{BlockSizePolicy, BloomConstructionPolicy, FilterPolicy, FilterPolicyEntry, PinningPolicy};
+use fjall::config::{BloomConstructionPolicy, FilterPolicy, FilterPolicyEntry, PinningPolicy};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 use holdfast_engine::ids::Partitions;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// Version of everything below the directory that the database does not version itself.
-const FORMAT: u32 = 1;
-/// The log is the first keyspace of the database, and keyspaces are numbered from 1.
-pub(super) const LOG_ID: u64 = 1;
+/// Version of everything below the directory that the database does not version itself. Format 1 had its log in the
+/// database; it is upgraded when it is opened.
+pub(super) const FORMAT: u32 = 2;
+const OLDEST: u32 = 1;
 
 const MIB: u64 = 1024 * 1024;
 
@@ -24,6 +24,7 @@ pub(super) struct Layout {
     dir: PathBuf,
     description: PathBuf,
     pub(super) acknowledged: PathBuf,
+    pub(super) log: PathBuf,
     pub(super) database: PathBuf,
 }
 
@@ -33,7 +34,8 @@ impl Layout {
             dir: dir.to_owned(),
             description: dir.join("holdfast.meta"),
             acknowledged: dir.join("acknowledged"),
-            database: dir.join("journal"),
+            log: dir.join("log"),
+            database: dir.join("tables"),
         }
     }
 
@@ -49,14 +51,13 @@ impl Layout {
         }
     }
 
-    /// The number of partitions the data was created with; describes it if it is new.
-    pub(super) fn partitions(&self, if_new: Partitions) -> Result<Partitions, Error> {
+    /// The format and the number of partitions the data was created with; describes it if it is new.
+    pub(super) fn described(&self, if_new: Partitions) -> Result<(u32, Partitions), Error> {
         match fs::read_to_string(&self.description) {
             Ok(text) => parse(&text),
             Err(error) if error.kind() == io::ErrorKind::NotFound && !self.exists()? => {
-                let text = format!("format {FORMAT}\npartitions {}\n", if_new.count());
-                self.describe(&text).map_err(|error| file_failed("the description", &error))?;
-                Ok(if_new)
+                self.describe(if_new)?;
+                Ok((FORMAT, if_new))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 Err(Error::Incompatible("holdfast.meta is missing beside the journal".to_owned()))
@@ -65,13 +66,27 @@ impl Layout {
         }
     }
 
-    fn describe(&self, text: &str) -> io::Result<()> {
+    /// Says that the data is of this format.
+    pub(super) fn describe(&self, partitions: Partitions) -> Result<(), Error> {
+        let text = format!("format {FORMAT}\npartitions {}\n", partitions.count());
+        self.write_description(&text).map_err(|error| file_failed("the description", &error))
+    }
+
+    fn write_description(&self, text: &str) -> io::Result<()> {
         let new = self.dir.join("holdfast.meta.new");
         let mut file = File::create(&new)?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
         fs::rename(&new, &self.description)?;
         self.sync()
+    }
+
+    /// The database of format 1 had another name.
+    pub(super) fn rename_database(&self) -> Result<(), Error> {
+        match fs::rename(self.dir.join("journal"), &self.database) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(file_failed("the journal", &error)),
+            Ok(()) | Err(_) => self.sync().map_err(|error| file_failed("the journal", &error)),
+        }
     }
 
     fn sync(&self) -> io::Result<()> {
@@ -85,7 +100,7 @@ impl Layout {
     /// Makes an empty database. Half of one, left by a crash, does not open: it is thrown away.
     pub(super) fn create(&self) -> Result<(), Error> {
         let failed_at = |error: io::Error| file_failed("the journal", &error);
-        let new = self.dir.join("journal.new");
+        let new = self.dir.join("tables.new");
         match fs::remove_dir_all(&new) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed_at(error)),
             Ok(()) | Err(_) => {}
@@ -103,27 +118,27 @@ impl Layout {
             .manual_journal_persist(true)
             // Bounds what an open has to replay; beyond it the idle keyspaces are flushed too.
             .max_journaling_size(256 * MIB)
-            // One flushes while the other compacts: a long compaction must not hold back a flush, which holds back appends.
+            // One flushes while the other compacts: a long compaction must not hold back a flush, which holds back rows.
             .worker_threads(2)
             .cache_size(64 * MIB)
             .open()
     }
 }
 
-fn parse(text: &str) -> Result<Partitions, Error> {
+fn parse(text: &str) -> Result<(u32, Partitions), Error> {
     let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    match field("format").and_then(|format| format.parse::<u32>().ok()) {
-        Some(FORMAT) => {}
+    let format = match field("format").and_then(|format| format.parse::<u32>().ok()) {
+        Some(format @ OLDEST..=FORMAT) => format,
         Some(other) => return Err(Error::Incompatible(format!("the data is of format {other}, this version reads {FORMAT}"))),
         None => return Err(Error::Incompatible("holdfast.meta names no format".to_owned())),
-    }
+    };
     let partitions = field("partitions").and_then(|count| count.parse().ok()).and_then(Partitions::new);
-    partitions.ok_or_else(|| Error::Incompatible("holdfast.meta names no number of partitions".to_owned()))
+    let named = partitions.map(|partitions| (format, partitions));
+    named.ok_or_else(|| Error::Incompatible("holdfast.meta names no number of partitions".to_owned()))
 }
 
 /// The parts of the database.
 pub(super) struct Keyspaces {
-    pub(super) log: Keyspace,
     pub(super) snapshots: Keyspace,
     /// In the order of [`Table::ALL`].
     pub(super) tables: [Keyspace; Table::ALL.len()],
@@ -132,21 +147,11 @@ pub(super) struct Keyspaces {
 impl Keyspaces {
     /// Opens all, making those that are missing. The options of one count when it is made.
     pub(super) fn open(database: &Database) -> fjall::Result<Self> {
-        let log = database.keyspace("log", log_options)?;
         let snapshots = database.keyspace("snapshots", snapshot_options)?;
         let table = |table: Table| database.keyspace(table.name(), table_options);
         let [orders, keys, movements, meta] = Table::ALL;
-        Ok(Self { log, snapshots, tables: [table(orders)?, table(keys)?, table(movements)?, table(meta)?] })
+        Ok(Self { snapshots, tables: [table(orders)?, table(keys)?, table(movements)?, table(meta)?] })
     }
-}
-
-/// Keys only ever grow, so a flushed table is moved down as it is and never rewritten; nobody asks for an absent key.
-fn log_options() -> KeyspaceCreateOptions {
-    KeyspaceCreateOptions::default()
-        .manual_journal_persist(true)
-        .max_memtable_size(64 * MIB)
-        .data_block_size_policy(BlockSizePolicy::all(64 * 1024))
-        .filter_policy(FilterPolicy::disabled())
 }
 
 fn snapshot_options() -> KeyspaceCreateOptions {

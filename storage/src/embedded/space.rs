@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 /// Kept free for merging and for whatever else writes beside us.
 pub const RESERVE: u64 = 64 * 1024 * 1024;
 
+#[derive(Clone)]
 pub(super) struct Space {
     pub(super) dir: PathBuf,
     /// Zero for a reader that must open whatever the disk looks like.

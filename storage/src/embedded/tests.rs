@@ -28,8 +28,8 @@ struct Written {
     dir: TempDir,
     frames: Vec<(LogSeq, Vec<u8>)>,
     acknowledged: Vec<Vec<u8>>,
-    /// The write-ahead file without the zeros behind it.
-    ahead: Vec<u8>,
+    /// The file of the log without the zeros behind its last commit.
+    log: Vec<u8>,
 }
 
 impl Written {
@@ -44,9 +44,9 @@ impl Written {
         }
         let frames = frames(&journal, LOG, 0);
         drop(journal);
-        let mut ahead = fs::read(ahead_of(&dir)).unwrap();
-        ahead.truncate(ahead.iter().rposition(|byte| *byte != 0).unwrap() + 1);
-        Self { dir, frames, acknowledged, ahead }
+        let mut log = fs::read(log_of(&dir)).unwrap();
+        log.truncate(log.iter().rposition(|byte| *byte != 0).unwrap() + 1);
+        Self { dir, frames, acknowledged, log }
     }
 
     /// As if the last acknowledged commit had been `log`.
@@ -54,15 +54,14 @@ impl Written {
         fs::write(self.dir.path().join("acknowledged"), &self.acknowledged[log]).unwrap();
     }
 
-    fn write_ahead(&self, bytes: &[u8]) {
-        fs::write(ahead_of(&self.dir), bytes).unwrap();
+    fn write_log(&self, bytes: &[u8]) {
+        fs::write(log_of(&self.dir), bytes).unwrap();
     }
 
-    /// Where the batch of each commit begins, and where the last ends.
+    /// Where each commit begins, and where the last ends.
     fn starts(&self) -> Vec<usize> {
-        let around = 13 + 21 + 8 + 13;
         let ends = self.frames.iter().scan(0, |end, (_, frame)| {
-            *end += around + frame.len();
+            *end += 12 + frame.len();
             Some(*end)
         });
         std::iter::once(0).chain(ends).collect()
@@ -77,8 +76,12 @@ impl Written {
     }
 }
 
+fn log_of(dir: &TempDir) -> PathBuf {
+    dir.path().join("log/00000000000000000001.log")
+}
+
 fn ahead_of(dir: &TempDir) -> PathBuf {
-    dir.path().join("journal/0.jnl")
+    dir.path().join("tables/0.jnl")
 }
 
 #[test]
@@ -98,11 +101,10 @@ fn the_number_of_partitions_is_that_of_the_creation() {
     assert_eq!(journal.partitions(), partitions());
 }
 
-/// The layout the check of the write-ahead files is written for.
 #[test]
-fn the_write_ahead_file_is_laid_out_as_expected() {
+fn the_log_is_laid_out_as_expected() {
     let written = Written::new();
-    assert_eq!(written.ahead.len(), *written.starts().last().unwrap());
+    assert_eq!(written.log.len(), *written.starts().last().unwrap());
 }
 
 #[test]
@@ -112,7 +114,7 @@ fn a_torn_tail_nobody_was_promised_is_cut_to_whole_commits() {
     for torn in (starts[4] + 1..starts[5]).step_by(11) {
         let zeros = vec![0; starts[5] - torn];
         for tail in [&[][..], &zeros] {
-            written.write_ahead(&[&written.ahead[..torn], tail].concat());
+            written.write_log(&[&written.log[..torn], tail].concat());
             written.acknowledge(4);
             let journal = open(written.dir.path()).unwrap();
             assert_eq!(frames(&journal, LOG, 0), written.frames[..4]);
@@ -120,15 +122,15 @@ fn a_torn_tail_nobody_was_promised_is_cut_to_whole_commits() {
     }
 }
 
-/// A power failure may leave any blocks of the last write. The database would never open again by itself.
+/// A power failure may leave any blocks of the last write.
 #[test]
 fn a_torn_tail_with_a_wrong_checksum_is_cut_to_whole_commits() {
     let written = Written::new();
     let starts = written.starts();
     for hole in (starts[4] + 60..starts[5] - 40).step_by(17) {
-        let mut bytes = written.ahead.clone();
+        let mut bytes = written.log.clone();
         bytes[hole..hole + 20].fill(0);
-        written.write_ahead(&bytes);
+        written.write_log(&bytes);
         written.acknowledge(4);
         let journal = open(written.dir.path()).unwrap();
         assert_eq!(frames(&journal, LOG, 0), written.frames[..4]);
@@ -138,7 +140,7 @@ fn a_torn_tail_with_a_wrong_checksum_is_cut_to_whole_commits() {
 #[test]
 fn the_log_goes_on_behind_a_cut_tail() {
     let written = Written::new();
-    written.write_ahead(&written.ahead[..written.starts()[5] - 3]);
+    written.write_log(&written.log[..written.starts()[5] - 3]);
     written.acknowledge(4);
     let batch = World::new(partitions()).set_stock("NEXT", 1);
     assert_eq!(open(written.dir.path()).unwrap().append(LOG, &batch).unwrap(), 5);
@@ -159,55 +161,37 @@ fn a_log_that_ends_before_what_was_acknowledged_names_the_first_missing_commit()
     let written = Written::new();
     let starts = written.starts();
     for (cut, missing) in [(starts[5] - 1, 5), (starts[4], 5), (starts[2] + 5, 3), (starts[1], 2), (0, 1)] {
-        written.write_ahead(&written.ahead[..cut]);
+        written.write_log(&written.log[..cut]);
         assert_eq!(written.damaged(), missing);
     }
-    fs::remove_dir_all(written.dir.path().join("journal")).unwrap();
+    fs::remove_file(log_of(&written.dir)).unwrap();
+    assert_eq!(written.damaged(), 1);
+    fs::remove_dir_all(written.dir.path().join("tables")).unwrap();
     assert_eq!(written.damaged(), 1);
 }
 
-/// The database would cut the file at the damage and lose every commit behind it. Bytes 5 to 12 of a batch are its age,
-/// which no checksum covers and no answer depends on.
 #[test]
 fn a_flipped_byte_names_its_commit_and_nothing_is_cut() {
     let written = Written::new();
     let starts = written.starts();
-    let age = |at: usize| starts.iter().any(|start| (start + 5..start + 13).contains(&at));
-    for at in (0..written.ahead.len()).step_by(23).filter(|at| !age(*at)) {
-        let mut bytes = written.ahead.clone();
+    for at in (0..written.log.len()).step_by(7) {
+        let mut bytes = written.log.clone();
         bytes[at] ^= 0x10;
-        written.write_ahead(&bytes);
+        written.write_log(&bytes);
         let record = starts.iter().filter(|start| **start <= at).count() as LogSeq;
-        let named = written.damaged();
-        // Where the very first number is what is damaged, only the next commit tells.
-        assert!(named == record || record == 1, "byte {at}: {named} for {record}");
-        assert_eq!(fs::read(ahead_of(&written.dir)).unwrap(), bytes);
+        assert_eq!(written.damaged(), record, "byte {at}");
+        assert_eq!(fs::read(log_of(&written.dir)).unwrap(), bytes);
     }
-    written.write_ahead(&written.ahead);
+    written.write_log(&written.log);
     assert_eq!(frames(&open(written.dir.path()).unwrap(), LOG, 0), written.frames);
-}
-
-#[test]
-fn a_flipped_age_loses_no_commit() {
-    let written = Written::new();
-    for (start, byte) in written.starts().into_iter().take(5).zip([5, 8, 9, 11, 12]) {
-        let mut bytes = written.ahead.clone();
-        bytes[start + byte] ^= 0x80;
-        written.write_ahead(&bytes);
-        match open(written.dir.path()) {
-            Ok(journal) => assert_eq!(frames(&journal, LOG, 0), written.frames),
-            Err(Error::Damaged { .. }) => {}
-            Err(other) => panic!("{other}"),
-        }
-    }
 }
 
 #[test]
 fn damage_before_a_later_commit_is_refused_whatever_was_acknowledged() {
     let written = Written::new();
-    let mut bytes = written.ahead.clone();
+    let mut bytes = written.log.clone();
     bytes[written.starts()[2] + 70] ^= 1;
-    written.write_ahead(&bytes);
+    written.write_log(&bytes);
     // A power failure may leave an old number here, or none.
     for acknowledged in [2, 0] {
         written.acknowledge(acknowledged);
@@ -216,33 +200,54 @@ fn damage_before_a_later_commit_is_refused_whatever_was_acknowledged() {
 }
 
 #[test]
-fn damage_in_a_flushed_table_names_a_commit() {
-    let written = Written::new();
-    open(written.dir.path()).unwrap().log.rotate_memtable_and_wait().unwrap();
-    let tables = written.dir.path().join("journal/keyspaces/1/tables");
-    let table = fs::read_dir(tables).unwrap().next().unwrap().unwrap().path();
-    let whole = fs::read(&table).unwrap();
-    let mut bytes = whole.clone();
-    bytes[100] ^= 1;
-    fs::write(&table, bytes).unwrap();
-    let read =
-        open(written.dir.path()).and_then(|journal| journal.read(LOG, 0, &mut |_, _| Ok(std::ops::ControlFlow::Continue(()))));
-    assert!(matches!(read, Err(Error::Damaged { record: 1..=5, .. })), "{read:?}");
-    fs::write(&table, whole).unwrap();
-    assert_eq!(frames(&open(written.dir.path()).unwrap(), LOG, 0), written.frames);
-}
-
-#[test]
-fn a_gap_or_a_bad_frame_names_its_commit() {
+fn damage_while_it_is_open_names_its_commit_to_readers() {
     let written = Written::new();
     let journal = open(written.dir.path()).unwrap();
     let read = || journal.read(LOG, 1, &mut |_, _| Ok(std::ops::ControlFlow::Continue(())));
-    let mut frame = written.frames[2].1.clone();
-    *frame.last_mut().unwrap() ^= 1;
-    journal.log.insert(3_u64.to_be_bytes(), frame).unwrap();
-    assert!(matches!(read(), Err(Error::Damaged { record: 3, .. })));
-    journal.log.remove(3_u64.to_be_bytes()).unwrap();
-    assert!(matches!(read(), Err(Error::Damaged { record: 3, .. })));
+    for (at, record) in [(written.starts()[3] - 1, 3), (written.starts()[3], 4)] {
+        let mut bytes = written.log.clone();
+        bytes[at] ^= 1;
+        written.write_log(&bytes);
+        assert!(matches!(read(), Err(Error::Damaged { record: named, .. }) if named == record));
+    }
+}
+
+/// Two batches of rows, and the write-ahead file of the tables without the zeros behind them.
+fn projected() -> (TempDir, Vec<u8>) {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = open(dir.path()).unwrap();
+    for key in ["first", "second"] {
+        let row = Row { table: Table::Orders, key: key.into(), value: vec![7; 300], version: 0 };
+        journal.project(&[row]).unwrap();
+    }
+    drop(journal);
+    let mut ahead = fs::read(ahead_of(&dir)).unwrap();
+    ahead.truncate(ahead.iter().rposition(|byte| *byte != 0).unwrap() + 1);
+    (dir, ahead)
+}
+
+/// The database would never open again by itself where the checksum is wrong.
+#[test]
+fn a_torn_write_to_the_tables_is_cut() {
+    let (dir, ahead) = projected();
+    let mut hole = ahead.clone();
+    hole[ahead.len() - 100..ahead.len() - 50].fill(0);
+    for torn in [&ahead[..ahead.len() - 1], &ahead[..ahead.len() - 200], &hole] {
+        fs::write(ahead_of(&dir), torn).unwrap();
+        let journal = open(dir.path()).unwrap();
+        assert!(journal.get(Table::Orders, b"first").unwrap().is_some());
+        assert!(journal.get(Table::Orders, b"second").unwrap().is_none());
+    }
+}
+
+/// The database would cut the file there, with every row behind it.
+#[test]
+fn damage_in_the_middle_of_the_tables_is_refused() {
+    let (dir, mut ahead) = projected();
+    ahead[200] ^= 1;
+    fs::write(ahead_of(&dir), &ahead).unwrap();
+    assert!(matches!(open(dir.path()), Err(Error::Damaged { reason, .. }) if reason.contains("tables")));
+    assert_eq!(fs::read(ahead_of(&dir)).unwrap(), ahead);
 }
 
 #[test]
@@ -309,7 +314,7 @@ fn data_of_another_format_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     drop(open(dir.path()).unwrap());
     let description = dir.path().join("holdfast.meta");
-    for text in ["format 2\npartitions 4\n", "", "format 1\n", "format 1\npartitions 0\n"] {
+    for text in ["format 3\npartitions 4\n", "format 0\npartitions 4\n", "", "format 2\n", "format 2\npartitions 0\n"] {
         fs::write(&description, text).unwrap();
         assert!(matches!(open(dir.path()), Err(Error::Incompatible(_))), "{text:?}");
     }
@@ -321,10 +326,63 @@ fn data_of_another_format_is_refused() {
 #[test]
 fn a_creation_that_was_cut_short_begins_again() {
     let dir = tempfile::tempdir().unwrap();
-    let half = dir.path().join("journal.new");
+    let half = dir.path().join("tables.new");
     fs::create_dir(&half).unwrap();
     fs::write(half.join("0.jnl"), b"").unwrap();
     fs::write(dir.path().join("holdfast.meta.new"), b"form").unwrap();
     assert_eq!(open(dir.path()).unwrap().end(LOG), 0);
     assert!(!half.exists());
+}
+
+/// The data directory of [`Written`] as format 1 had it.
+fn of_format_1(written: &Written) -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let database = Layout::at(dir.path()).open(&dir.path().join("journal")).unwrap();
+    let log = database.keyspace("log", fjall::KeyspaceCreateOptions::default).unwrap();
+    for (commit, frame) in &written.frames {
+        log.insert(commit.to_be_bytes(), frame.as_slice()).unwrap();
+    }
+    let orders = database.keyspace("orders", fjall::KeyspaceCreateOptions::default).unwrap();
+    orders.insert(b"key", b"row").unwrap();
+    database.persist(PersistMode::SyncAll).unwrap();
+    fs::write(dir.path().join("holdfast.meta"), "format 1\npartitions 4\n").unwrap();
+    fs::write(dir.path().join("acknowledged"), written.acknowledged.last().unwrap()).unwrap();
+    dir
+}
+
+#[test]
+fn data_of_format_1_is_upgraded_with_all_it_has() {
+    let written = Written::new();
+    let dir = of_format_1(&written);
+    for _ in 0..2 {
+        let journal = open(dir.path()).unwrap();
+        assert_eq!(frames(&journal, LOG, 0), written.frames);
+        assert_eq!(journal.get(Table::Orders, b"key").unwrap().as_deref(), Some(&b"row"[..]));
+        assert!(!journal.database.keyspace_exists("log"));
+    }
+    assert_eq!(fs::read_to_string(dir.path().join("holdfast.meta")).unwrap(), "format 2\npartitions 4\n");
+}
+
+#[test]
+fn an_upgrade_that_was_cut_short_begins_again() {
+    let written = Written::new();
+    let dir = of_format_1(&written);
+    fs::rename(dir.path().join("journal"), dir.path().join("tables")).unwrap();
+    fs::create_dir(dir.path().join("log")).unwrap();
+    fs::write(log_of(&dir), &written.log[..written.starts()[3]]).unwrap();
+    assert_eq!(frames(&open(dir.path()).unwrap(), LOG, 0), written.frames);
+}
+
+#[test]
+fn an_upgrade_names_the_commit_that_the_old_log_lacks() {
+    let written = Written::new();
+    for (missing, named) in [(1_u64, 1), (3, 3), (5, 5)] {
+        let dir = of_format_1(&written);
+        let database = Layout::at(dir.path()).open(&dir.path().join("journal")).unwrap();
+        let log = database.keyspace("log", fjall::KeyspaceCreateOptions::default).unwrap();
+        log.remove(missing.to_be_bytes()).unwrap();
+        database.persist(PersistMode::SyncAll).unwrap();
+        drop((log, database));
+        assert!(matches!(open(dir.path()), Err(Error::Damaged { record, .. }) if record == named));
+    }
 }

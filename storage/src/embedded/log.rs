@@ -1,0 +1,201 @@
+//! The log: commits in files of our own, one behind the other.
+//!
+//! A file is full of zeros before it is used. A commit then changes neither its length nor where it lies on the disk, and
+//! `fdatasync` writes the data and nothing else (docs/adr/0008). Invariants: commits are dense from 1; a file is begun
+//! when every commit before it is on disk, so only the newest can be torn; after a failed append there is no other.
+
+mod ahead;
+mod opening;
+mod record;
+mod segment;
+
+use super::failure::{damaged_at, file_failed};
+use super::space::Space;
+use crate::journal::{Error, LogSeq, Visit};
+use ahead::Ahead;
+use holdfast_engine::codec;
+use segment::Segment;
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+/// Bytes of the first file. Each is twice as large as the one before it, so that a small shop has small files.
+const FIRST: u64 = 1024 * 1024;
+/// Bytes of every file of a large log.
+const LARGEST: u64 = 64 * 1024 * 1024;
+
+/// What a disk and its cache take at once. A commit is written up to the end of its last one: the zeros are there already,
+/// and a page that is written whole need not be read first.
+const PAGE: usize = 4096;
+
+/// See the module. One thread appends at a time, any number read.
+pub(super) struct Log {
+    dir: PathBuf,
+    /// By the first commit of each.
+    segments: RwLock<BTreeMap<LogSeq, Arc<Segment>>>,
+    tail: Mutex<Tail>,
+    ahead: Ahead,
+}
+
+/// Where the next commit goes.
+struct Tail {
+    segment: Arc<Segment>,
+    /// Bytes that were made of zeros, or would have been. A commit that does not fit begins the next file.
+    size: u64,
+    /// The bytes of a commit, kept for their room.
+    record: Vec<u8>,
+}
+
+impl Log {
+    /// Makes an empty log, or goes on with one that a crash left half made.
+    ///
+    /// # Errors
+    /// If a file cannot be written.
+    pub(super) fn create(dir: &Path) -> Result<(), Error> {
+        let make = || {
+            fs::create_dir_all(dir)?;
+            ahead::zeros(&path_of(dir, 1), FIRST, &mut || false)?;
+            File::open(dir)?.sync_all()
+        };
+        make().map_err(|error| failed(&error))
+    }
+
+    /// Opens the log and returns its last commit.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] naming the first commit that is not as it was acknowledged.
+    pub(super) fn open(dir: &Path, acknowledged: LogSeq, space: Space) -> Result<(Self, LogSeq), Error> {
+        let found = opening::open(dir, acknowledged)?;
+        let newest = found.segments.last_key_value().map(|(_, newest)| newest.clone());
+        let segment = newest.ok_or_else(|| damaged_at(1, "the log is gone"))?;
+        let size = segment.file_len().map_err(|error| failed(&error))?;
+        let ahead = Ahead::start(dir.join(ahead::NAME), space)?;
+        let tail = Mutex::new(Tail { segment, size, record: Vec::new() });
+        let log = Self { dir: dir.to_owned(), segments: RwLock::new(found.segments), tail, ahead };
+        Ok((log, found.end))
+    }
+
+    /// Writes a commit and waits for the disk.
+    ///
+    /// # Errors
+    /// If it may not be on disk. Then the log must be opened anew before anything else is appended.
+    pub(super) fn append(&self, commit: LogSeq, frame: &[u8]) -> Result<(), Error> {
+        self.add(commit, frame)?;
+        self.sync()
+    }
+
+    /// As [`Self::append`], without waiting: [`Self::sync`] does. Until then nobody may read it.
+    ///
+    /// # Errors
+    /// As [`Self::append`].
+    pub(super) fn add(&self, commit: LogSeq, frame: &[u8]) -> Result<(), Error> {
+        let mut tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
+        record::encode(commit, frame, &mut tail.record);
+        if tail.is_full() {
+            self.begin(&mut tail, commit).map_err(|error| failed(&error))?;
+        }
+        tail.write(commit).map_err(|error| failed(&error))?;
+        if tail.segment.end() > tail.size / 2 {
+            self.ahead.prepare(next_size(tail.size));
+        }
+        Ok(())
+    }
+
+    /// Waits until everything added is on disk.
+    ///
+    /// # Errors
+    /// As [`Self::append`].
+    pub(super) fn sync(&self) -> Result<(), Error> {
+        let tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
+        tail.segment.file().sync_data().map_err(|error| failed(&error))
+    }
+
+    /// Begins the next file with `first`, with one that is ready or else with an empty one: it only syncs more slowly.
+    fn begin(&self, tail: &mut Tail, first: LogSeq) -> io::Result<()> {
+        tail.segment.file().sync_data()?;
+        let path = path_of(&self.dir, first);
+        let (file, size) = match self.ahead.take() {
+            Some((file, size)) => {
+                fs::rename(self.dir.join(ahead::NAME), &path)?;
+                (file, size)
+            }
+            None => (File::options().read(true).write(true).create_new(true).open(&path)?, next_size(tail.size)),
+        };
+        File::open(&self.dir)?.sync_all()?;
+        let segment = Arc::new(Segment::new(first, file));
+        self.segments.write().unwrap_or_else(PoisonError::into_inner).insert(first, segment.clone());
+        (tail.segment, tail.size) = (segment, size);
+        Ok(())
+    }
+
+    /// Visits the commits after `after` up to `end`, which must be on disk.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] naming the commit, or whatever `visit` returns.
+    pub(super) fn read(&self, after: LogSeq, end: LogSeq, visit: &mut Visit<'_>) -> Result<(), Error> {
+        let mut next = after + 1;
+        while next <= end {
+            let (segment, last) = self.holding(next).ok_or_else(|| damaged_at(next, "it is missing"))?;
+            let last = last.min(end);
+            let mut reader = segment.reader(next).map_err(|error| failed(&error))?;
+            while next <= last {
+                let record = reader.next().map_err(|error| failed(&error))?;
+                let record = record.filter(|record| record.commit <= next);
+                let record = record.ok_or_else(|| damaged_at(next, "it is missing"))?;
+                if record.commit < next {
+                    continue;
+                }
+                codec::read_frame(record.frame).map_err(|error| damaged_at(next, &error.to_string()))?;
+                next += 1;
+                if visit(record.commit, record.frame)?.is_break() {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The file that should have a commit, and the last commit that should be in it.
+    fn holding(&self, commit: LogSeq) -> Option<(Arc<Segment>, LogSeq)> {
+        let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
+        let (_, segment) = segments.range(..=commit).next_back()?;
+        let later = segments.range(commit + 1..).next();
+        Some((segment.clone(), later.map_or(LogSeq::MAX, |(first, _)| first - 1)))
+    }
+}
+
+impl Tail {
+    fn is_full(&self) -> bool {
+        self.segment.end() > 0 && self.segment.end() + self.record.len() as u64 > self.size
+    }
+
+    fn write(&mut self, commit: LogSeq) -> io::Result<()> {
+        let (at, length) = (self.segment.end(), self.record.len());
+        let behind = (at + length as u64) % PAGE as u64;
+        self.record.resize(length + (PAGE - behind as usize) % PAGE, 0);
+        self.segment.file().write_all_at(&self.record, at)?;
+        self.segment.grown(commit, at, length as u64);
+        if self.record.capacity() as u64 > FIRST {
+            self.record = Vec::new();
+        }
+        Ok(())
+    }
+}
+
+fn next_size(size: u64) -> u64 {
+    size.saturating_mul(2).clamp(FIRST, LARGEST)
+}
+
+fn path_of(dir: &Path, first: LogSeq) -> PathBuf {
+    dir.join(format!("{first:020}.log"))
+}
+
+fn failed(error: &io::Error) -> Error {
+    file_failed("the log", error)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,130 @@
+//! The next file of the log, made of zeros on a thread of its own before it is needed.
+//!
+//! Invariant: a file is handed out once it is whole and on disk. That there is none ready, for lack of space or of time,
+//! is no failure.
+
+use super::super::space::Space;
+use super::{PAGE, failed};
+use crate::journal::Error;
+use crossbeam::channel::{Sender, bounded};
+use rustix::fs::OFlags;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+/// Its name until it is used.
+pub(super) const NAME: &str = "next";
+/// Bytes written and synced at once: what a commit at the same time may have to wait for.
+const PIECE: usize = 512 * 1024;
+
+#[derive(Default)]
+enum State {
+    #[default]
+    Idle,
+    Making,
+    Ready(File, u64),
+    /// Not tried again before this one was asked for.
+    Failed,
+}
+
+/// Ends, with its thread, when it is dropped.
+pub(super) struct Ahead {
+    state: Arc<Mutex<State>>,
+    orders: Option<Sender<u64>>,
+    thread: Option<JoinHandle<()>>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Ahead {
+    /// What an earlier process left at `path` is thrown away: nobody knows whether it is whole.
+    pub(super) fn start(path: PathBuf, space: Space) -> Result<Self, Error> {
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(&error)),
+            Ok(()) | Err(_) => {}
+        }
+        let (state, stop) = (Arc::<Mutex<State>>::default(), Arc::<AtomicBool>::default());
+        let (orders, ordered) = bounded(1);
+        let (made, stopped) = (state.clone(), stop.clone());
+        let work = move || {
+            for size in ordered {
+                let file = make(&path, size, &space, &stopped);
+                let state = file.map_or(State::Failed, |file| State::Ready(file, size));
+                *made.lock().unwrap_or_else(PoisonError::into_inner) = state;
+            }
+        };
+        let thread = std::thread::Builder::new().name("next file".to_owned()).spawn(work).map_err(|error| failed(&error))?;
+        Ok(Self { state, orders: Some(orders), thread: Some(thread), stop })
+    }
+
+    /// Has a file of `size` bytes made, unless one is ready or being made.
+    pub(super) fn prepare(&self, size: u64) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let (State::Idle, Some(orders)) = (&*state, &self.orders) {
+            *state = State::Making;
+            orders.try_send(size).unwrap_or_default();
+        }
+    }
+
+    /// The file that is ready and its size. The next can be ordered then.
+    pub(super) fn take(&self) -> Option<(File, u64)> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches!(*state, State::Making) {
+            return None;
+        }
+        match std::mem::take(&mut *state) {
+            State::Ready(file, size) => Some((file, size)),
+            State::Idle | State::Making | State::Failed => None,
+        }
+    }
+}
+
+impl Drop for Ahead {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.orders = None;
+        if let Some(thread) = self.thread.take() {
+            thread.join().unwrap_or_default();
+        }
+    }
+}
+
+fn make(path: &Path, size: u64, space: &Space, stop: &AtomicBool) -> Option<File> {
+    let made = space.check(size).and_then(|()| {
+        let made = zeros(path, size, &mut || stop.load(Ordering::Relaxed));
+        made.map_err(|error| failed(&error))
+    });
+    match made {
+        Ok(file) => file,
+        Err(error) => {
+            tracing::debug!(%error, "no file for the log is made ahead");
+            None
+        }
+    }
+}
+
+/// Makes a file of zeros that is on disk, but for the entry in its directory; `None` if told to stop.
+pub(super) fn zeros(path: &Path, size: u64, stop: &mut dyn FnMut() -> bool) -> io::Result<Option<File>> {
+    let file = File::options().read(true).write(true).create(true).truncate(true).open(path)?;
+    // Past the page cache: pages of zeros would cost more than the commits that are to save by them.
+    let direct = File::options().write(true).custom_flags(OFlags::DIRECT.bits().cast_signed()).open(path);
+    let room = vec![0; PIECE + PAGE];
+    let aligned = room.as_ptr().align_offset(PAGE).min(PAGE);
+    let piece = &room[aligned..aligned + PIECE];
+    let mut at = 0;
+    while at < size && !stop() {
+        if !direct.as_ref().is_ok_and(|direct| direct.write_all_at(piece, at).is_ok()) {
+            file.write_all_at(piece, at)?;
+        }
+        file.sync_data()?;
+        at += PIECE as u64;
+    }
+    let whole = at >= size;
+    if whole {
+        file.sync_all()?;
+    }
+    Ok(whole.then_some(file))
+}

@@ -1,0 +1,103 @@
+//! Opening the log: which files there are, and where the newest ends.
+//!
+//! Invariant: what may have been acknowledged is never cut. Only the newest file can be torn, only behind its last whole
+//! commit, and only where no later commit follows and nothing acknowledged is missing.
+
+use super::super::failure::damaged_at;
+use super::segment::{Place, Segment, remember};
+use super::{failed, path_of, record};
+use crate::journal::{Error, LogSeq};
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
+
+pub(super) struct Found {
+    pub(super) segments: BTreeMap<LogSeq, Arc<Segment>>,
+    pub(super) end: LogSeq,
+}
+
+pub(super) fn open(dir: &Path, acknowledged: LogSeq) -> Result<Found, Error> {
+    let firsts = firsts(dir).map_err(|error| failed(&error))?;
+    match firsts.first() {
+        Some(1) => {}
+        Some(first) => return Err(damaged_at(1, &format!("the log begins with {first}"))),
+        None => return Err(damaged_at(1, "the log is gone")),
+    }
+    let mut segments = BTreeMap::new();
+    let mut end = 0;
+    for (index, first) in firsts.iter().enumerate() {
+        let path = path_of(dir, *first);
+        let file = File::options().read(true).write(true).open(&path).map_err(|error| failed(&error))?;
+        let segment = if index + 1 < firsts.len() {
+            Segment::sealed(*first, file).map_err(|error| failed(&error))?
+        } else {
+            let bytes = fs::read(&path).map_err(|error| failed(&error))?;
+            let walk = Walk::over(&bytes, *first)?;
+            walk.refuse_damage(&bytes, acknowledged)?;
+            walk.cut(&bytes, &file).map_err(|error| failed(&error))?;
+            end = walk.next - 1;
+            Segment::walked(*first, file, walk.at as u64, walk.places)
+        };
+        segments.insert(*first, Arc::new(segment));
+    }
+    if end < acknowledged {
+        return Err(damaged_at(end + 1, &format!("the log ends before it, and {acknowledged} was acknowledged")));
+    }
+    Ok(Found { segments, end })
+}
+
+/// The first commit of every file, in order.
+fn firsts(dir: &Path) -> io::Result<Vec<LogSeq>> {
+    let mut firsts = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let name = entry?.file_name();
+        firsts.extend(name.to_str().and_then(|name| name.strip_suffix(".log")?.parse::<LogSeq>().ok()));
+    }
+    firsts.sort_unstable();
+    Ok(firsts)
+}
+
+/// How far the commits of a file follow on each other.
+struct Walk {
+    next: LogSeq,
+    at: usize,
+    places: Vec<Place>,
+}
+
+impl Walk {
+    fn over(bytes: &[u8], first: LogSeq) -> Result<Self, Error> {
+        let mut walk = Self { next: first, at: 0, places: Vec::new() };
+        while let Some((commit, length)) = record::whole(&bytes[walk.at..]) {
+            if commit != walk.next {
+                return Err(damaged_at(walk.next, &format!("the log goes on with {commit}")));
+            }
+            remember(&mut walk.places, Place { commit, at: walk.at as u64 });
+            walk.at += length;
+            walk.next += 1;
+        }
+        Ok(walk)
+    }
+
+    /// Bytes that are no commit must be the torn last write of somebody who was promised nothing.
+    fn refuse_damage(&self, bytes: &[u8], acknowledged: LogSeq) -> Result<(), Error> {
+        let rest = &bytes[self.at..];
+        let torn = rest.iter().any(|byte| *byte != 0);
+        let beyond = || (1..rest.len()).any(|at| record::whole(&rest[at..]).is_some());
+        if torn && (self.next <= acknowledged || beyond()) {
+            return Err(damaged_at(self.next, &format!("its file cannot be read from byte {}", self.at)));
+        }
+        Ok(())
+    }
+
+    /// Puts zeros behind the last commit.
+    fn cut(&self, bytes: &[u8], file: &File) -> io::Result<()> {
+        let rest = &bytes[self.at..];
+        let Some(last) = rest.iter().rposition(|byte| *byte != 0) else { return Ok(()) };
+        tracing::warn!(commit = self.next, "the last write was torn and never acknowledged: cut");
+        file.write_all_at(&vec![0; last + 1], self.at as u64)?;
+        file.sync_data()
+    }
+}

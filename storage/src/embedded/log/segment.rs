@@ -1,0 +1,166 @@
+//! One file of the log, and how it is read.
+//!
+//! Invariant: readers go no further than [`Segment::end`], behind which a commit may be half written, and ask for none that
+//! is not on disk yet.
+
+use super::record;
+use crate::journal::LogSeq;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// Bytes between two places that are remembered: what a reader passes over at most before it is where it wants to be.
+const STRIDE: u64 = 64 * 1024;
+/// Bytes read at once.
+const CHUNK: usize = 64 * 1024;
+
+/// Where a commit begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) commit: LogSeq,
+    pub(super) at: u64,
+}
+
+/// See the module.
+pub(super) struct Segment {
+    file: File,
+    end: AtomicU64,
+    /// One commit in each stride, in order; `None` until somebody reads a file of an earlier process.
+    places: Mutex<Option<Vec<Place>>>,
+    first: LogSeq,
+}
+
+impl Segment {
+    /// An empty one.
+    pub(super) fn new(first: LogSeq, file: File) -> Self {
+        Self::walked(first, file, 0, Vec::new())
+    }
+
+    /// One whose commits up to the byte `end` are known.
+    pub(super) fn walked(first: LogSeq, file: File, end: u64, places: Vec<Place>) -> Self {
+        Self { file, end: AtomicU64::new(end), places: Mutex::new(Some(places)), first }
+    }
+
+    /// One that is full, with zeros behind its last commit or not.
+    pub(super) fn sealed(first: LogSeq, file: File) -> io::Result<Self> {
+        let end = AtomicU64::new(file.metadata()?.len());
+        Ok(Self { file, end, places: Mutex::new(None), first })
+    }
+
+    pub(super) fn file(&self) -> &File {
+        &self.file
+    }
+
+    pub(super) fn file_len(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+
+    /// Bytes of whole commits.
+    pub(super) fn end(&self) -> u64 {
+        self.end.load(Ordering::Acquire)
+    }
+
+    /// A commit of `length` bytes is written.
+    pub(super) fn grown(&self, commit: LogSeq, at: u64, length: u64) {
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        remember(places.get_or_insert_default(), Place { commit, at });
+        self.end.store(at + length, Ordering::Release);
+    }
+
+    /// Reads from `commit` on, or from at most a stride before it.
+    pub(super) fn reader(&self, commit: LogSeq) -> io::Result<Reader<'_>> {
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        let places = match &mut *places {
+            Some(places) => places,
+            unknown => unknown.insert(self.walk()?),
+        };
+        let after = places.partition_point(|place| place.commit <= commit);
+        let at = after.checked_sub(1).map_or(0, |index| places[index].at);
+        Ok(Reader::new(&self.file, at, self.end()))
+    }
+
+    fn walk(&self) -> io::Result<Vec<Place>> {
+        let mut places = Vec::new();
+        let mut reader = Reader::new(&self.file, 0, self.end());
+        let mut expected = self.first;
+        while let Some(record) = reader.next()?.filter(|record| record.commit == expected) {
+            remember(&mut places, Place { commit: record.commit, at: record.at });
+            expected += 1;
+        }
+        Ok(places)
+    }
+}
+
+/// Keeps a place that is a stride behind the one before it.
+pub(super) fn remember(places: &mut Vec<Place>, place: Place) {
+    if places.last().is_none_or(|last| place.at >= last.at + STRIDE) {
+        places.push(place);
+    }
+}
+
+/// A commit as it lies in the file; its checksum is not looked at yet.
+pub(super) struct Record<'a> {
+    pub(super) commit: LogSeq,
+    pub(super) at: u64,
+    pub(super) frame: &'a [u8],
+}
+
+/// Reads commits one behind the other.
+pub(super) struct Reader<'a> {
+    file: &'a File,
+    /// Where in the file the buffer begins.
+    at: u64,
+    end: u64,
+    buffer: Vec<u8>,
+    /// Bytes of the buffer that were read already.
+    read: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn new(file: &'a File, at: u64, end: u64) -> Self {
+        Self { file, at, end, buffer: Vec::new(), read: 0 }
+    }
+
+    /// The next commit, if there is a whole one.
+    pub(super) fn next(&mut self) -> io::Result<Option<Record<'_>>> {
+        if !self.fill(record::HEAD)? {
+            return Ok(None);
+        }
+        let Some((commit, length)) = record::head(&self.buffer[self.read..]) else { return Ok(None) };
+        if !self.fill(length)? {
+            return Ok(None);
+        }
+        let start = self.read;
+        self.read += length;
+        let frame = record::frame(&self.buffer[start..self.read]);
+        Ok(Some(Record { commit, at: self.at + start as u64, frame }))
+    }
+
+    /// Has `wanted` bytes behind those that were read, if the file has them.
+    fn fill(&mut self, wanted: usize) -> io::Result<bool> {
+        if self.buffer.len() - self.read >= wanted {
+            return Ok(true);
+        }
+        self.buffer.drain(..self.read);
+        self.at += self.read as u64;
+        self.read = 0;
+        let there = usize::try_from(self.end.saturating_sub(self.at)).unwrap_or(usize::MAX);
+        let length = wanted.max(CHUNK).min(there);
+        if length < wanted {
+            return Ok(false);
+        }
+        let have = self.buffer.len();
+        self.buffer.resize(length, 0);
+        match self.file.read_exact_at(&mut self.buffer[have..], self.at + have as u64) {
+            Ok(()) => Ok(true),
+            // Somebody cut the file.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                self.buffer.truncate(have);
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! From format 1, which had its log in the database, to a log in files of its own.
+//!
+//! Invariant: the old log is dropped when the new one is whole and the description says so. A crash before that begins
+//! again from the old one.
+
+use super::creation::Layout;
+use super::failure::{damaged_at, file_failed, refused};
+use super::log::Log;
+use super::space::Space;
+use crate::journal::{Error, LogSeq};
+use fjall::{Database, KeyspaceCreateOptions};
+use holdfast_engine::codec;
+use std::fs;
+use std::io;
+
+/// The keyspace of the old log: commit number, big-endian → frame.
+const LOG: &str = "log";
+
+/// Copies the log of the database.
+///
+/// # Errors
+/// [`Error::Damaged`] naming the first commit that is not as it was acknowledged, [`Error::Full`] without room for both.
+pub(super) fn copy_log(database: &Database, layout: &Layout, acknowledged: LogSeq, space: &Space) -> Result<(), Error> {
+    let refuse = |error| refused(error, acknowledged);
+    match fs::remove_dir_all(&layout.log) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(file_failed("the log", &error)),
+        Ok(()) | Err(_) => {}
+    }
+    Log::create(&layout.log)?;
+    let (log, mut end) = Log::open(&layout.log, 0, space.clone())?;
+    let old = database.keyspace(LOG, KeyspaceCreateOptions::default).map_err(refuse)?;
+    tracing::info!("the data is of an older format: its log is copied, once");
+    for row in old.iter() {
+        let (key, frame) = row.into_inner().map_err(|error| refused(error, end + 1))?;
+        if *key != (end + 1).to_be_bytes() {
+            return Err(damaged_at(end + 1, "it is missing"));
+        }
+        codec::read_frame(&frame).map_err(|error| damaged_at(end + 1, &error.to_string()))?;
+        space.check(2 * frame.len() as u64)?;
+        end += 1;
+        log.add(end, &frame)?;
+    }
+    if end < acknowledged {
+        return Err(damaged_at(end + 1, &format!("the log ends before it, and {acknowledged} was acknowledged")));
+    }
+    log.sync()
+}
+
+/// Drops the log of the database, if it still has one.
+pub(super) fn drop_log(database: &Database) -> fjall::Result<()> {
+    if !database.keyspace_exists(LOG) {
+        return Ok(());
+    }
+    let old = database.keyspace(LOG, KeyspaceCreateOptions::default)?;
+    database.delete_keyspace(old)
+}
