@@ -80,6 +80,8 @@ pub struct Shard {
     /// Index in `hosted` by partition number.
     place: Vec<Option<usize>>,
     fx: Effects,
+    /// Empty between turns, kept for its room.
+    mail: Vec<Message>,
     /// Hosted partitions stepped since the last submission.
     dirty: Vec<usize>,
     /// Earliest deadline of the partitions stepped since the timer was armed.
@@ -125,6 +127,7 @@ impl Shard {
             hosted,
             place,
             fx: Effects::default(),
+            mail: Vec::new(),
             dirty: Vec::new(),
             soonest: None,
             in_flight: BTreeMap::new(),
@@ -242,16 +245,18 @@ impl Shard {
 
     /// Delivers messages between partitions of this shard until only those to other shards are left.
     fn deliver_here(&mut self, now: Timestamp) {
-        let mut away = Vec::new();
+        let (mut away, mut mail) = (Vec::new(), std::mem::take(&mut self.mail));
         while !self.fx.messages.is_empty() {
-            for message in std::mem::take(&mut self.fx.messages) {
+            std::mem::swap(&mut mail, &mut self.fx.messages);
+            for message in mail.drain(..) {
                 match self.place[usize::from(message.to.0)] {
                     Some(index) => self.step_hosted(now, index, Input::Message(message.body)),
                     None => away.push(message),
                 }
             }
         }
-        self.fx.messages = away;
+        self.fx.messages.append(&mut away);
+        self.mail = mail;
     }
 
     /// Carries out the effects gathered: the journal first, then everything that may only follow it.

@@ -39,6 +39,13 @@ impl Deadlines {
         self.slots.entry(slot).or_default().orders.push(order);
     }
 
+    /// Takes back what was armed last for a slot, if it is this. An order that is answered in the turn in which it asked
+    /// then has no timer for an answer that is there.
+    pub(super) fn take_back(&mut self, slot: Slot, order: OrderId) -> bool {
+        let due = self.slots.get_mut(&slot);
+        due.and_then(|due| due.orders.pop_if(|last| *last == order)).is_some()
+    }
+
     pub(super) fn arm_ask(&mut self, slot: Slot, sku: Sku, hold: HoldKey) {
         self.slots.entry(slot).or_default().asks.push((sku, hold));
     }
@@ -69,5 +76,16 @@ mod tests {
             let fires = (0..).find(|now| deadlines.due(Timestamp(*now)).is_some()).unwrap();
             assert!((at..at + SLOT_MS).contains(&fires), "{at} fired at {fires}");
         }
+    }
+
+    #[test]
+    fn only_the_timer_armed_last_is_taken_back() {
+        let ids = [1, 2].map(|byte| OrderId::derive(KeyHash([byte; 16]), Partitions::new(1).unwrap()));
+        let (mut deadlines, slot) = (Deadlines::default(), Slot::after(Timestamp(100)));
+        ids.iter().for_each(|id| deadlines.arm_order(slot, *id));
+        assert!(!deadlines.take_back(slot, ids[0]));
+        assert!(deadlines.take_back(slot, ids[1]));
+        assert!(!deadlines.take_back(slot, ids[1]));
+        assert_eq!(deadlines.due(Timestamp(1000)).unwrap().1.orders, [ids[0]]);
     }
 }

@@ -6,7 +6,7 @@
 use super::deadlines::Slot;
 use super::saga::{CallInFlight, Round, Saga, Target, Wait};
 use super::{Gated, Partition, ProviderResult};
-use crate::answer::Answer;
+use crate::answer::{Answer, Reply};
 use crate::command::{CommandKey, Loaded};
 use crate::effect::{Archive, Effects, ProviderCall};
 use crate::event::{ArchiveFact, Event, KeptAnswer, Kind, OrderFact, Placed, ReleaseCause};
@@ -415,6 +415,7 @@ impl Partition {
     }
 
     fn answer_waiters(&mut self, id: OrderId, fx: &mut Effects) {
+        let (gate, seq) = (&mut self.gate, self.seq);
         let Some(actor) = self.orders.get_mut(&id) else { return };
         let idle = actor.idle();
         let Some(saga) = actor.saga.as_mut().filter(|saga| !saga.waiters.is_empty()) else { return };
@@ -431,17 +432,11 @@ impl Partition {
             }
             Wait::Moved => idle.then(|| Answer::Order { id, history: order.history.clone() }),
         };
-        let mut answers = Vec::new();
-        saga.waiters.retain(|(ticket, wait)| match answer_of(wait) {
-            Some(answer) => {
-                answers.push((*ticket, answer));
-                false
-            }
-            None => true,
+        saga.waiters.retain(|(ticket, wait)| {
+            let Some(answer) = answer_of(wait) else { return true };
+            gate.push(seq, Gated::Reply(Reply { ticket: *ticket, outcome: Ok(answer), replayed: false }), fx);
+            false
         });
-        for (ticket, answer) in answers {
-            self.reply(ticket, Ok(answer), false, fx);
-        }
     }
 
     /// One timer per order, for the first thing it has to do.
@@ -458,7 +453,7 @@ impl Partition {
         });
         let first = [actor.order.expiry(policy), resend, call].into_iter().flatten().min();
         let Some(slot) = first.map(Slot::after) else { return };
-        if slot < actor.armed {
+        if slot < actor.armed || (slot > actor.armed && self.deadlines.take_back(actor.armed, id)) {
             actor.armed = slot;
             self.deadlines.arm_order(slot, id);
         }
