@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 rounds=${1:-3} seconds=${2:-8} connections=${CONNECTIONS:-256}
-cargo build --release -q -p holdfast -p holdfast-loadtest
+cargo build --profile dist -q -p holdfast -p holdfast-loadtest
 work=$(mktemp -d)
 trap 'kill $(jobs -p) 2>/dev/null || true; rm -rf "$work"' EXIT
 
@@ -22,12 +22,12 @@ wait_for() { for _ in $(seq 300); do curl -sf "$1" >/dev/null && return; sleep 0
 
 for round in $(seq "$rounds"); do
   for skus in 1 10000; do
-    target/release/bare --listen 127.0.0.1:8090 & bare=$!
+    target/dist/bare --listen 127.0.0.1:8090 & bare=$!
     sleep 0.5
     load bare http://127.0.0.1:8090 "$skus"
     kill $bare; wait $bare 2>/dev/null || true
 
-    target/release/holdfast serve --data-dir "$work/data" --listen 127.0.0.1:8091 --no-demo ${HOLDFAST_ARGS:-} >"$work/log" 2>&1 & server=$!
+    target/dist/holdfast serve --data-dir "$work/data" --listen 127.0.0.1:8091 --no-demo ${HOLDFAST_ARGS:-} >"$work/log" 2>&1 & server=$!
     wait_for http://127.0.0.1:8091/readyz
     python3 -c "
 for n in range(1, $skus + 1): print('{\"sku\":\"SKU-%d\",\"location\":\"main\",\"on_hand\":2000000000}' % n)" |

@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 rounds=${1:-3} seconds=${2:-8} connections=${CONNECTIONS:-256} skus=10000
-cargo build --release -q -p holdfast
+cargo build --profile dist -q -p holdfast
 work=$(mktemp -d)
 export HOLDFAST_SERVERS="$work/servers"
 [ ! -d /dev/shm ] || HOLDFAST_SERVERS=$(mktemp -d /dev/shm/relay.XXXXXX)
@@ -20,7 +20,7 @@ load() { # on|off, round
   local enabled=false
   [ "$1" = on ] && enabled=true
   env "$brokers" HOLDFAST__KAFKA__ENABLED=$enabled HOLDFAST__KAFKA__TOPIC_PREFIX="round$2" \
-    target/release/holdfast serve --data-dir "$work/data" --listen 127.0.0.1:8091 --no-demo >"$work/log" 2>&1 & server=$!
+    target/dist/holdfast serve --data-dir "$work/data" --listen 127.0.0.1:8091 --no-demo >"$work/log" 2>&1 & server=$!
   wait_for http://127.0.0.1:8091/readyz
   python3 -c "
 for n in range(1, $skus + 1): print('{\"sku\":\"SKU-%d\",\"location\":\"main\",\"on_hand\":2000000000}' % n)" |

@@ -23,16 +23,16 @@ impl Partition {
         fx: &mut Effects,
         decide: impl FnOnce(&SkuStock) -> Result<StockFact, StockRefusal>,
     ) -> Result<(), StockRefusal> {
-        let fact = match self.skus.get(sku) {
-            Some(stock) => decide(stock)?,
-            None => decide(&SkuStock::default())?,
+        let (fact, before) = match self.skus.get(sku) {
+            Some(stock) => (decide(stock)?, stock.available()),
+            None => (decide(&SkuStock::default())?, 0),
         };
-        self.emit_stock(now, sku, fact, fx);
+        self.emit_stock(now, sku, fact, before, fx);
         Ok(())
     }
 
-    fn emit_stock(&mut self, now: Timestamp, sku: &Sku, fact: StockFact, fx: &mut Effects) {
-        let before = self.skus.get(sku).map_or(0, SkuStock::available);
+    /// `before` units were available.
+    fn emit_stock(&mut self, now: Timestamp, sku: &Sku, fact: StockFact, before: u64, fx: &mut Effects) {
         self.emit(now, Event::Stock { sku: sku.clone(), fact }, fx);
         if let Some(fact) = self.skus.get(sku).and_then(|stock| stock.crossing(before)) {
             self.emit(now, Event::Stock { sku: sku.clone(), fact }, fx);
@@ -70,18 +70,21 @@ impl Partition {
 
     pub(super) fn reserve(&mut self, now: Timestamp, sku: Sku, demand: Demand, fx: &mut Effects) {
         let (hold, step) = (demand.hold, demand.step);
-        let verdict = match self.skus.get(&sku) {
-            Some(stock) => stock.decide_demand(&demand),
-            None => Verdict::Refused { available: None },
+        let (verdict, before) = match self.skus.get(&sku) {
+            Some(stock) => (stock.decide_demand(&demand), stock.available()),
+            None => (Verdict::Refused { available: None }, 0),
         };
         let answer = match verdict {
             Verdict::Refused { available } => Body::Refused { sku, hold, step, available },
             Verdict::Held(fact) => {
+                let allocations = match &fact {
+                    Some(StockFact::HoldPlaced { allocations, .. }) => allocations.clone(),
+                    Some(_) | None => self.skus[&sku].holds[&hold].allocations.clone(),
+                };
                 if let Some(fact) = fact {
-                    self.emit_stock(now, &sku, fact, fx);
+                    self.emit_stock(now, &sku, fact, before, fx);
                     self.arm_ask(&sku, hold, demand.ask_at);
                 }
-                let allocations = self.skus[&sku].holds[&hold].allocations.clone();
                 Body::Held { sku, hold, step, allocations }
             }
         };
@@ -89,12 +92,12 @@ impl Partition {
     }
 
     pub(super) fn move_hold(&mut self, now: Timestamp, sku: Sku, hold: HoldKey, step: u32, op: HoldOp, fx: &mut Effects) {
-        let verdict = match self.skus.get(&sku) {
-            Some(stock) => stock.decide_op(hold, step, op),
-            None => OpVerdict::Done,
+        let (verdict, before) = match self.skus.get(&sku) {
+            Some(stock) => (stock.decide_op(hold, step, op), stock.available()),
+            None => (OpVerdict::Done, 0),
         };
         match verdict {
-            OpVerdict::Do(fact) => self.emit_stock(now, &sku, fact, fx),
+            OpVerdict::Do(fact) => self.emit_stock(now, &sku, fact, before, fx),
             OpVerdict::Done => {}
             OpVerdict::Impossible => fx.alarms.push(format!("{op:?} of {sku} found no live hold of order {}", hold.order)),
         }

@@ -8,7 +8,8 @@
 use super::failure::file_failed;
 use crate::journal::{Error, LogSeq};
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 /// Number and checksum.
@@ -36,12 +37,7 @@ impl Watermark {
     }
 
     pub(super) fn set(&self, log: LogSeq) -> Result<(), Error> {
-        let write = || {
-            let mut file = &self.file;
-            file.seek(SeekFrom::Start(0))?;
-            file.write_all(&encode(log))
-        };
-        write().map_err(|error| failed(&error))
+        self.file.write_all_at(&encode(log), 0).map_err(|error| failed(&error))
     }
 }
 
