@@ -38,6 +38,8 @@ pub struct EmbeddedJournal {
     stopped: AtomicBool,
     /// Serialises appends, which the contract asks of the caller: numbers stay dense even if two call at once.
     mark: Mutex<Watermark>,
+    /// The number of the last rows, in the tables under [`LAST_ROWS`] and beside them: what left memory is in rows only.
+    projected: Mutex<(Watermark, u64)>,
     log: Log,
     snapshots: Keyspace,
     tables: [Keyspace; Table::ALL.len()],
@@ -66,13 +68,14 @@ impl EmbeddedJournal {
         let lock = layout.lock()?;
         let (format, partitions) = layout.described(partitions_if_new)?;
         let (mark, acknowledged) = Watermark::open(&layout.acknowledged)?;
+        let (projected, told) = Watermark::open(&layout.projected)?;
         if format < FORMAT {
             layout.rename_database()?;
         }
-        if layout.exists()? {
-            wal::check(&layout.database, acknowledged)?;
+        if layout.has_tables()? {
+            wal::check(&layout.database, acknowledged, format == FORMAT)?;
         } else if acknowledged > 0 {
-            return Err(damaged_at(1, "the journal is gone"));
+            return Err(damaged_at(1, "the tables beside the log are gone"));
         } else {
             Log::create(&layout.log)?;
             layout.create()?;
@@ -80,6 +83,7 @@ impl EmbeddedJournal {
         let refuse = |error| refused(error, acknowledged);
         let database = layout.open(&layout.database).map_err(refuse)?;
         let space = Space { dir: dir.to_owned(), reserve };
+        Log::forget_next(&layout.log)?;
         space.check(database.write_buffer_size())?;
         if format < FORMAT {
             upgrade::copy_log(&database, &layout, acknowledged, &space)?;
@@ -88,11 +92,16 @@ impl EmbeddedJournal {
         upgrade::drop_log(&database).map_err(refuse)?;
         let keyspaces = creation::Keyspaces::open(&database).map_err(refuse)?;
         let (log, end) = Log::open(&layout.log, acknowledged, space.clone())?;
+        let rows = last_rows(&keyspaces)?;
+        if rows < told {
+            return Err(damaged_at(end.max(1), &format!("the tables end with rows {rows}, and {told} were reported")));
+        }
         Ok(Self {
             partitions,
             end: AtomicU64::new(end),
             stopped: AtomicBool::new(false),
             mark: Mutex::new(mark),
+            projected: Mutex::new((projected, rows)),
             log,
             snapshots: keyspaces.snapshots,
             tables: keyspaces.tables,
@@ -135,6 +144,15 @@ impl EmbeddedJournal {
             Table::Meta => meta,
         }
     }
+}
+
+/// Key of [`Table::Meta`].
+const LAST_ROWS: &[u8] = b"last rows";
+
+fn last_rows(keyspaces: &creation::Keyspaces) -> Result<u64, Error> {
+    let [_, _, _, meta] = &keyspaces.tables;
+    let number = meta.get(LAST_ROWS).map_err(failed)?;
+    Ok(number.and_then(|number| (*number).try_into().ok()).map_or(0, u64::from_be_bytes))
 }
 
 impl Journal for EmbeddedJournal {
@@ -187,7 +205,12 @@ impl Journal for EmbeddedJournal {
         for ((table, key), value) in last {
             batch.insert(self.table(table), key, value);
         }
-        batch.commit().map_err(failed)
+        let mut projected = self.projected.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = projected.1 + 1;
+        batch.insert(self.table(Table::Meta), LAST_ROWS, number.to_be_bytes());
+        batch.commit().map_err(failed)?;
+        projected.1 = number;
+        projected.0.set(number)
     }
 
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {

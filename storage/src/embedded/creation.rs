@@ -24,6 +24,8 @@ pub(super) struct Layout {
     dir: PathBuf,
     description: PathBuf,
     pub(super) acknowledged: PathBuf,
+    /// Number of the last rows that somebody was told of.
+    pub(super) projected: PathBuf,
     pub(super) log: PathBuf,
     pub(super) database: PathBuf,
 }
@@ -34,6 +36,7 @@ impl Layout {
             dir: dir.to_owned(),
             description: dir.join("holdfast.meta"),
             acknowledged: dir.join("acknowledged"),
+            projected: dir.join("projected"),
             log: dir.join("log"),
             database: dir.join("tables"),
         }
@@ -93,7 +96,12 @@ impl Layout {
         File::open(&self.dir)?.sync_all()
     }
 
+    /// Whether anything was kept here before.
     pub(super) fn exists(&self) -> Result<bool, Error> {
+        Ok(self.has_tables()? || self.log.try_exists().map_err(|error| file_failed("the log", &error))?)
+    }
+
+    pub(super) fn has_tables(&self) -> Result<bool, Error> {
         self.database.try_exists().map_err(|error| file_failed("the journal", &error))
     }
 

@@ -50,17 +50,41 @@ struct Tail {
 }
 
 impl Log {
-    /// Makes an empty log, or goes on with one that a crash left half made.
+    /// Makes an empty log, also where a crash left half of one.
     ///
     /// # Errors
-    /// If a file cannot be written.
+    /// [`Error::Damaged`] if there is a log with commits already, or if a file cannot be written.
     pub(super) fn create(dir: &Path) -> Result<(), Error> {
         let make = || {
             fs::create_dir_all(dir)?;
+            if !opening::is_blank(dir)? {
+                return Ok(false);
+            }
             ahead::zeros(&path_of(dir, 1), FIRST, &mut || false)?;
-            File::open(dir)?.sync_all()
+            File::open(dir)?.sync_all().map(|()| true)
         };
-        make().map_err(|error| failed(&error))
+        match make() {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(damaged_at(1, "there is a log, but the tables beside it are gone")),
+            Err(error) => Err(failed(&error)),
+        }
+    }
+
+    /// Gives back the space of a file that was made ahead by an earlier process.
+    ///
+    /// # Errors
+    /// If it cannot be removed.
+    pub(super) fn forget_next(dir: &Path) -> Result<(), Error> {
+        ahead::forget(&dir.join(ahead::NAME)).map_err(|error| failed(&error))
+    }
+
+    /// Whether no commit was ever written.
+    ///
+    /// # Errors
+    /// If a file cannot be read.
+    pub(super) fn is_blank(dir: &Path) -> Result<bool, Error> {
+        let blank = if dir.try_exists().map_err(|error| failed(&error))? { opening::is_blank(dir) } else { Ok(true) };
+        blank.map_err(|error| failed(&error))
     }
 
     /// Opens the log and returns its last commit.
@@ -142,9 +166,9 @@ impl Log {
             let last = last.min(end);
             let mut reader = segment.reader(next).map_err(|error| failed(&error))?;
             while next <= last {
+                let expected = reader.expected;
                 let record = reader.next().map_err(|error| failed(&error))?;
-                let record = record.filter(|record| record.commit <= next);
-                let record = record.ok_or_else(|| damaged_at(next, "it is missing"))?;
+                let record = record.ok_or_else(|| damaged_at(expected, "it is missing"))?;
                 if record.commit < next {
                     continue;
                 }

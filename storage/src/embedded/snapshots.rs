@@ -31,13 +31,17 @@ pub(super) fn save(rows: &Keyspace, snapshot: &Snapshot, persist: impl Fn() -> R
     let same = load(rows, id)?.is_some_and(|saved| saved.state == *state);
     if !same {
         rows.remove(id.key(0)).map_err(failed)?;
+        persist()?;
         for (chunk, bytes) in (1..).zip(state.chunks(CHUNK)) {
             rows.insert(id.key(chunk), bytes).map_err(failed)?;
+            // One at a time: of several unsynced writes a power failure may tear one and keep the next, which looks like
+            // damage in the middle.
+            persist()?;
         }
     }
     rows.insert(id.key(0), Head::of(id, *after, state).encode()).map_err(failed)?;
     persist()?;
-    prune(rows, id)
+    prune(rows, id, persist)
 }
 
 /// Whole snapshots, newest first.
@@ -131,7 +135,7 @@ fn load(rows: &Keyspace, id: Id) -> Result<Option<Snapshot>, Error> {
 }
 
 /// Removes what is older than the snapshot before `newest`, and what is not whole.
-fn prune(rows: &Keyspace, newest: Id) -> Result<(), Error> {
+fn prune(rows: &Keyspace, newest: Id, persist: impl Fn() -> Result<(), Error>) -> Result<(), Error> {
     let mut kept = 0;
     for id in ids(rows, newest.partition)? {
         let headed = rows.get(id.key(0)).map_err(failed)?.is_some();
@@ -142,6 +146,7 @@ fn prune(rows: &Keyspace, newest: Id) -> Result<(), Error> {
         let keys: Result<Vec<_>, fjall::Error> = rows.range(id.key(0)..=id.key(u32::MAX)).map(fjall::Guard::key).collect();
         for key in keys.map_err(failed)? {
             rows.remove(key).map_err(failed)?;
+            persist()?;
         }
     }
     Ok(())

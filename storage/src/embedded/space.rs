@@ -1,7 +1,7 @@
 //! Room on the disk: a commit is refused while there is still room for what the database has yet to write behind it.
 //!
-//! A worker of the database that meets a full disk dies, and an append that waits for its flush waits for ever. So the
-//! log ends first. Invariant: when an append begins, the disk has room for all that is only in memory, and the reserve.
+//! A worker of the database that meets a full disk dies, and rows that wait for its flush wait for ever. So the log ends
+//! first. Invariant: when an append begins, the disk has room for all that is only in memory, and the reserve.
 
 use crate::journal::Error;
 use std::path::{Path, PathBuf};

@@ -232,12 +232,17 @@ fn a_torn_write_to_the_tables_is_cut() {
     let (dir, ahead) = projected();
     let mut hole = ahead.clone();
     hole[ahead.len() - 100..ahead.len() - 50].fill(0);
+    let told = fs::read(dir.path().join("projected")).unwrap();
     for torn in [&ahead[..ahead.len() - 1], &ahead[..ahead.len() - 200], &hole] {
         fs::write(ahead_of(&dir), torn).unwrap();
+        fs::remove_file(dir.path().join("projected")).unwrap();
         let journal = open(dir.path()).unwrap();
         assert!(journal.get(Table::Orders, b"first").unwrap().is_some());
         assert!(journal.get(Table::Orders, b"second").unwrap().is_none());
     }
+    // Orders have left memory for rows that were reported.
+    fs::write(dir.path().join("projected"), told).unwrap();
+    assert!(matches!(open(dir.path()), Err(Error::Damaged { reason, .. }) if reason.contains("tables")));
 }
 
 /// The database would cut the file there, with every row behind it.
@@ -332,6 +337,18 @@ fn a_creation_that_was_cut_short_begins_again() {
     fs::write(dir.path().join("holdfast.meta.new"), b"form").unwrap();
     assert_eq!(open(dir.path()).unwrap().end(LOG), 0);
     assert!(!half.exists());
+}
+
+/// Even where nobody remembers what was acknowledged, a log is never made anew over one with commits.
+#[test]
+fn a_log_without_its_tables_is_refused_and_kept() {
+    let written = Written::new();
+    fs::remove_dir_all(written.dir.path().join("tables")).unwrap();
+    fs::remove_file(written.dir.path().join("acknowledged")).unwrap();
+    assert_eq!(written.damaged(), 1);
+    fs::remove_file(written.dir.path().join("holdfast.meta")).unwrap();
+    assert!(matches!(open(written.dir.path()), Err(Error::Incompatible(_))));
+    assert!(fs::read(log_of(&written.dir)).unwrap().starts_with(&written.log));
 }
 
 /// The data directory of [`Written`] as format 1 had it.

@@ -22,6 +22,9 @@ const LOG: &str = "log";
 /// [`Error::Damaged`] naming the first commit that is not as it was acknowledged, [`Error::Full`] without room for both.
 pub(super) fn copy_log(database: &Database, layout: &Layout, acknowledged: LogSeq, space: &Space) -> Result<(), Error> {
     let refuse = |error| refused(error, acknowledged);
+    if !database.keyspace_exists(LOG) && !Log::is_blank(&layout.log)? {
+        return Err(Error::Incompatible("holdfast.meta says format 1, but the log is in files of its own".to_owned()));
+    }
     match fs::remove_dir_all(&layout.log) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(file_failed("the log", &error)),
         Ok(()) | Err(_) => {}

@@ -2,7 +2,8 @@
 //!
 //! The database cuts its newest file at the first bytes it cannot parse and goes on: damage in the middle would erase rows
 //! that orders have left memory for, and a torn last write with a wrong checksum would keep it shut for ever. So the files
-//! are checked first. Invariant: only a torn tail is cut, which nobody was told of.
+//! are checked first. Invariant: only a torn tail is cut. Whether somebody was told of it shows in the number of the last
+//! rows (see [`super::EmbeddedJournal`]).
 //!
 //! A file is a row of batches: `1 | items u32 | seqno u64`, the items, `3 | xxh3 of the items u64 | "FJL\x03"`. An item is
 //! `2 | type | compression | keyspace u64 | key length u16 | length u32 | stored length u32 | key | value`, or
@@ -23,8 +24,8 @@ const ITEM: u8 = 2;
 const END: u8 = 3;
 const CLEAR: u8 = 4;
 
-/// Refuses damage in the middle and cuts a torn tail.
-pub(super) fn check(database: &Path, acknowledged: LogSeq) -> Result<(), Error> {
+/// Refuses damage in the middle and cuts a torn tail, if it may: in format 1 commits of the log were in there too.
+pub(super) fn check(database: &Path, acknowledged: LogSeq, may_cut: bool) -> Result<(), Error> {
     let failed = |error: io::Error| file_failed("the write-ahead files", &error);
     let version = fs::read(database.join("version")).map_err(failed)?;
     if version != VERSION {
@@ -44,7 +45,11 @@ pub(super) fn check(database: &Path, acknowledged: LogSeq) -> Result<(), Error> 
             let reason = format!("the write-ahead file {} of the tables cannot be read from byte {end}", path.display());
             return Err(damaged_at(acknowledged.max(1), &reason));
         }
-        tracing::warn!(file = %path.display(), at = end, "the last write to the tables was torn and nobody waited for it: cut");
+        if !may_cut {
+            let reason = "the data is of format 1 and its last write is torn: open it once with the version that wrote it";
+            return Err(Error::Incompatible(reason.to_owned()));
+        }
+        tracing::warn!(file = %path.display(), at = end, "the last write to the tables was torn: cut");
         cut(path, end as u64).map_err(failed)?;
     }
     Ok(())

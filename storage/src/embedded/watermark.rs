@@ -1,8 +1,8 @@
-//! The number of the last acknowledged commit, beside the database.
+//! A number beside the log or the tables: of the last acknowledged commit, or of the last rows that were reported.
 //!
-//! The database ends its log at the first bytes it cannot parse, as if the rest had never been written. This file tells
-//! the difference between a tail nobody was promised and a record that is gone. Invariant: it is never ahead of the
-//! log, because it is written after the sync. It is not synced itself: it outlives the process, and after a power
+//! Log and tables end at the first bytes that cannot be read, as if the rest had never been written. This file tells
+//! the difference between a tail nobody was promised and a record that is gone. Invariant: it is never ahead of what it
+//! counts, because it is written after the sync. It is not synced itself: it outlives the process, and after a power
 //! failure an older number only makes the check weaker.
 
 use super::failure::file_failed;

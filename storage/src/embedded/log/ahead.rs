@@ -20,6 +20,8 @@ use std::thread::JoinHandle;
 pub(super) const NAME: &str = "next";
 /// Bytes written and synced at once: what a commit at the same time may have to wait for.
 const PIECE: usize = 512 * 1024;
+/// What the tables may have to write yet: their memory, see `creation`.
+const TABLES: u64 = 64 * 1024 * 1024;
 
 #[derive(Default)]
 enum State {
@@ -40,12 +42,7 @@ pub(super) struct Ahead {
 }
 
 impl Ahead {
-    /// What an earlier process left at `path` is thrown away: nobody knows whether it is whole.
     pub(super) fn start(path: PathBuf, space: Space) -> Result<Self, Error> {
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(&error)),
-            Ok(()) | Err(_) => {}
-        }
         let (state, stop) = (Arc::<Mutex<State>>::default(), Arc::<AtomicBool>::default());
         let (orders, ordered) = bounded(1);
         let (made, stopped) = (state.clone(), stop.clone());
@@ -93,7 +90,8 @@ impl Drop for Ahead {
 }
 
 fn make(path: &Path, size: u64, space: &Space, stop: &AtomicBool) -> Option<File> {
-    let made = space.check(size).and_then(|()| {
+    // What commits need comes first: they are refused where the tables have no room.
+    let made = space.check(size + TABLES).and_then(|()| {
         let made = zeros(path, size, &mut || stop.load(Ordering::Relaxed));
         made.map_err(|error| failed(&error))
     });
@@ -101,8 +99,17 @@ fn make(path: &Path, size: u64, space: &Space, stop: &AtomicBool) -> Option<File
         Ok(file) => file,
         Err(error) => {
             tracing::debug!(%error, "no file for the log is made ahead");
+            forget(path).unwrap_or_default();
             None
         }
+    }
+}
+
+/// Throws away what an earlier process left: nobody knows whether it is whole.
+pub(super) fn forget(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
     }
 }
 

@@ -1,7 +1,8 @@
 //! Opening the log: which files there are, and where the newest ends.
 //!
-//! Invariant: what may have been acknowledged is never cut. Only the newest file can be torn, only behind its last whole
-//! commit, and only where no later commit follows and nothing acknowledged is missing.
+//! Invariant: no commit that is known to be acknowledged is cut, and none that another follows. Only the newest file can be
+//! torn, only behind its last whole commit. What is found is on disk before anybody builds on it: the process that wrote it
+//! may have ended between the write and the sync.
 
 use super::super::failure::damaged_at;
 use super::segment::{Place, Segment, remember};
@@ -37,7 +38,7 @@ pub(super) fn open(dir: &Path, acknowledged: LogSeq) -> Result<Found, Error> {
             let bytes = fs::read(&path).map_err(|error| failed(&error))?;
             let walk = Walk::over(&bytes, *first)?;
             walk.refuse_damage(&bytes, acknowledged)?;
-            walk.cut(&bytes, &file).map_err(|error| failed(&error))?;
+            walk.cut(&bytes, &file).and_then(|()| walk.write_last_again(&bytes, &file)).map_err(|error| failed(&error))?;
             end = walk.next - 1;
             Segment::walked(*first, file, walk.at as u64, walk.places)
         };
@@ -46,7 +47,19 @@ pub(super) fn open(dir: &Path, acknowledged: LogSeq) -> Result<Found, Error> {
     if end < acknowledged {
         return Err(damaged_at(end + 1, &format!("the log ends before it, and {acknowledged} was acknowledged")));
     }
+    // Its name may not be on disk yet either.
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(|error| failed(&error))?;
     Ok(Found { segments, end })
+}
+
+/// Whether there is nothing in any file: what a crash leaves of a log that was being made.
+pub(super) fn is_blank(dir: &Path) -> io::Result<bool> {
+    for first in firsts(dir)? {
+        if fs::read(path_of(dir, first))?.iter().any(|byte| *byte != 0) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// The first commit of every file, in order.
@@ -64,17 +77,20 @@ fn firsts(dir: &Path) -> io::Result<Vec<LogSeq>> {
 struct Walk {
     next: LogSeq,
     at: usize,
+    /// Where the last commit begins.
+    last: usize,
     places: Vec<Place>,
 }
 
 impl Walk {
     fn over(bytes: &[u8], first: LogSeq) -> Result<Self, Error> {
-        let mut walk = Self { next: first, at: 0, places: Vec::new() };
+        let mut walk = Self { next: first, at: 0, last: 0, places: Vec::new() };
         while let Some((commit, length)) = record::whole(&bytes[walk.at..]) {
             if commit != walk.next {
                 return Err(damaged_at(walk.next, &format!("the log goes on with {commit}")));
             }
             remember(&mut walk.places, Place { commit, at: walk.at as u64 });
+            walk.last = walk.at;
             walk.at += length;
             walk.next += 1;
         }
@@ -90,6 +106,13 @@ impl Walk {
             return Err(damaged_at(self.next, &format!("its file cannot be read from byte {}", self.at)));
         }
         Ok(())
+    }
+
+    /// Only the last commit can be one whose sync failed or never began. After a failed one the system holds its pages for
+    /// written, and a sync alone would not write them again.
+    fn write_last_again(&self, bytes: &[u8], file: &File) -> io::Result<()> {
+        file.write_all_at(&bytes[self.last..self.at], self.last as u64)?;
+        file.sync_data()
     }
 
     /// Puts zeros behind the last commit.

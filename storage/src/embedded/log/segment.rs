@@ -64,8 +64,10 @@ impl Segment {
 
     /// A commit of `length` bytes is written.
     pub(super) fn grown(&self, commit: LogSeq, at: u64, length: u64) {
-        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-        remember(places.get_or_insert_default(), Place { commit, at });
+        // A reader may hold it that has no processor: a place less only makes the next reader's way longer.
+        if let Ok(mut places) = self.places.try_lock() {
+            remember(places.get_or_insert_default(), Place { commit, at });
+        }
         self.end.store(at + length, Ordering::Release);
     }
 
@@ -77,17 +79,16 @@ impl Segment {
             unknown => unknown.insert(self.walk()?),
         };
         let after = places.partition_point(|place| place.commit <= commit);
-        let at = after.checked_sub(1).map_or(0, |index| places[index].at);
-        Ok(Reader::new(&self.file, at, self.end()))
+        let first = Place { commit: self.first, at: 0 };
+        let from = after.checked_sub(1).map_or(first, |index| places[index]);
+        Ok(Reader::new(&self.file, from, self.end()))
     }
 
     fn walk(&self) -> io::Result<Vec<Place>> {
         let mut places = Vec::new();
-        let mut reader = Reader::new(&self.file, 0, self.end());
-        let mut expected = self.first;
-        while let Some(record) = reader.next()?.filter(|record| record.commit == expected) {
+        let mut reader = Reader::new(&self.file, Place { commit: self.first, at: 0 }, self.end());
+        while let Some(record) = reader.next()? {
             remember(&mut places, Place { commit: record.commit, at: record.at });
-            expected += 1;
         }
         Ok(places)
     }
@@ -113,25 +114,28 @@ pub(super) struct Reader<'a> {
     /// Where in the file the buffer begins.
     at: u64,
     end: u64,
+    /// The commit that comes next.
+    pub(super) expected: LogSeq,
     buffer: Vec<u8>,
     /// Bytes of the buffer that were read already.
     read: usize,
 }
 
 impl<'a> Reader<'a> {
-    fn new(file: &'a File, at: u64, end: u64) -> Self {
-        Self { file, at, end, buffer: Vec::new(), read: 0 }
+    fn new(file: &'a File, from: Place, end: u64) -> Self {
+        Self { file, at: from.at, end, expected: from.commit, buffer: Vec::new(), read: 0 }
     }
 
-    /// The next commit, if there is a whole one.
+    /// The next commit, if it is there and whole.
     pub(super) fn next(&mut self) -> io::Result<Option<Record<'_>>> {
         if !self.fill(record::HEAD)? {
             return Ok(None);
         }
         let Some((commit, length)) = record::head(&self.buffer[self.read..]) else { return Ok(None) };
-        if !self.fill(length)? {
+        if commit != self.expected || !self.fill(length)? {
             return Ok(None);
         }
+        self.expected += 1;
         let start = self.read;
         self.read += length;
         let frame = record::frame(&self.buffer[start..self.read]);
