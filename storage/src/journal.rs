@@ -8,7 +8,8 @@
 //! - A record that is damaged or missing before the end is an [`Error::Damaged`] that names it, never a shorter log.
 //! - After a failed `append` the backend refuses everything that writes until it is opened anew: fail-stop.
 //! - What is purged is refused to readers as [`Error::Purged`], never left out in silence.
-//! - Snapshots and projections can be lost without losing a fact: both follow again from the log.
+//! - Snapshots can be lost without losing a fact: they follow again from the log. Rows that `project` reported are kept like
+//!   commits, since closed orders leave memory for them; the facts behind them are still in the log.
 
 use holdfast_engine::codec::Batch;
 use holdfast_engine::ids::{PartitionId, Partitions, Seq};
