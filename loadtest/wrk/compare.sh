@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Orders per second of Holdfast against the bare handler, interleaved in one run: hot SKU and 10,000 SKUs, fsync on.
+# Both are built as a release is (profile `dist`).
 # Usage: loadtest/wrk/compare.sh [rounds] [seconds]     needs wrk, curl, python3
 set -euo pipefail
 cd "$(dirname "$0")/../.."

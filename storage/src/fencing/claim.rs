@@ -4,7 +4,8 @@
 //! seized: until then its owner may have appended to it or closed it. A refusal shows the head at the decision, so a
 //! seizure refused under our epoch needs no second look.
 //!
-//! A claimant that is outbid stops: the one who outbid it will serve.
+//! A claimant that is outbid stops: the one who outbid it will serve, unless somebody outbids that one elsewhere. Bids for
+//! different partitions know nothing of each other, so of those who start at once all may stop.
 
 use super::{Epoch, Fence, Head, Lease, Next, Outcome, Segment, Statement, Step, Task};
 use crate::journal::LogSeq;
