@@ -20,7 +20,7 @@ mod tls;
 
 pub use options::{Consistency, Credentials, Options, Tls};
 
-use crate::fencing::{Lease, Owner};
+use crate::fencing::{Lease, Owner, ticket};
 use crate::journal::{Error, Journal, LogId, LogSeq, Row, Snapshot, Table, Visit};
 use answer::Answer;
 use cluster::Cluster;
@@ -62,8 +62,7 @@ impl CqlJournal {
     /// [`Error::Fenced`] if another process claims at the same time and won, [`Error::Damaged`] if a head cannot be.
     pub fn open(options: &Options, partitions_if_new: Partitions) -> Result<Self, Error> {
         let journal = Self::connect(options, partitions_if_new)?;
-        let owner = Owner(Uuid::new_v4().as_u128());
-        journal.each_log(move |logs, index| async move { logs[index].claim(owner).await })?;
+        journal.take_over()?;
         Ok(journal)
     }
 
@@ -126,6 +125,24 @@ impl CqlJournal {
         let log = |id: PartitionId| PartitionLog::new(cluster.clone(), id.0, options, stopping.clone());
         let logs = partitions.all().map(log).collect();
         Ok(Self { partitions, cluster, logs, stopping, runtime: Some(runtime) })
+    }
+
+    /// Under one epoch for all partitions, won on the first: of those who start at once the last to win there gets them all.
+    fn take_over(&self) -> Result<(), Error> {
+        let (owner, logs) = (Owner(Uuid::new_v4().as_u128()), self.logs.clone());
+        let ticket = self.wait(async move {
+            let leases: Vec<_> = iter(&*logs).map(PartitionLog::lease).buffered(CLAIMS).try_collect().await?;
+            let used_up = || Error::Damaged { record: 0, reason: "the leases show an epoch that cannot be".to_owned() };
+            let ticket = ticket(leases).ok_or_else(used_up)?;
+            logs[0].claim(owner, ticket).await?;
+            Ok(ticket)
+        })?;
+        self.each_log(move |logs, index| async move {
+            match index {
+                0 => Ok(()),
+                _ => logs[index].claim(owner, ticket).await,
+            }
+        })
     }
 
     fn each_log<F, W>(&self, work: W) -> Result<(), Error>

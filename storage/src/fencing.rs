@@ -20,11 +20,12 @@ mod purge;
 #[cfg(test)]
 mod tests;
 
+pub use claim::ticket;
 pub use purge::{Extent, purgeable};
 
 use crate::journal::LogSeq;
 
-/// Number of an ownership of a partition: 1, 2, 3, …; a CQL `bigint`.
+/// Number of an ownership of a partition, each greater than the one before; a CQL `bigint`.
 pub type Epoch = u64;
 
 /// Number of a segment of a partition's log: 0, 1, 2, …; a CQL `int`.
@@ -69,8 +70,8 @@ pub struct SegmentLimits {
 pub enum Statement {
     /// Serial read of the lease.
     ReadLease,
-    /// `INSERT` of epoch 1, this owner and hint 0 `IF NOT EXISTS`.
-    CreateLease { owner: Owner },
+    /// `INSERT` of the epoch, this owner and hint 0 `IF NOT EXISTS`.
+    CreateLease { epoch: Epoch, owner: Owner },
     /// `UPDATE` of the lease to `epoch` and `owner` `IF epoch = seen`.
     Bid { seen: Epoch, epoch: Epoch, owner: Owner },
     /// Serial read of a head.
@@ -130,6 +131,8 @@ pub enum Next {
 pub struct Fence {
     owner: Owner,
     limits: SegmentLimits,
+    /// The epoch it bids.
+    ticket: Epoch,
     /// 0 until the lease is ours.
     epoch: Epoch,
     segment: Segment,
@@ -165,12 +168,13 @@ enum Task {
 }
 
 impl Fence {
-    /// Starts a takeover. The driver replays the log when it is [`Next::Idle`], and serves after a first append of its own.
+    /// Starts a takeover under the epoch `ticket`, see [`ticket`]. The driver replays the log when it is [`Next::Idle`], and
+    /// serves after a first append of its own.
     #[must_use]
-    pub fn claim(owner: Owner, limits: SegmentLimits) -> (Self, Statement) {
+    pub fn claim(owner: Owner, ticket: Epoch, limits: SegmentLimits) -> (Self, Statement) {
         let statement = Statement::ReadLease;
         let step = Step::Waiting { task: Task::Claim, statement };
-        let fence = Self { owner, limits, epoch: 0, segment: 0, first: 1, next: 1, bytes: 0, hint: 0, step };
+        let fence = Self { owner, limits, ticket, epoch: 0, segment: 0, first: 1, next: 1, bytes: 0, hint: 0, step };
         (fence, statement)
     }
 

@@ -67,9 +67,9 @@ impl PartitionLog {
         }
     }
 
-    /// Takes the partition over from whoever has it.
-    pub(super) async fn claim(&self, owner: Owner) -> Result<(), Error> {
-        let (mut fence, first) = Fence::claim(owner, self.limits);
+    /// Takes the partition over from whoever has it under a lower epoch.
+    pub(super) async fn claim(&self, owner: Owner, ticket: Epoch) -> Result<(), Error> {
+        let (mut fence, first) = Fence::claim(owner, ticket, self.limits);
         self.drive(&mut fence, first, None).await?;
         self.epoch.store(fence.epoch(), Ordering::Release);
         self.learn(&fence);
@@ -218,7 +218,9 @@ impl PartitionLog {
         match statement {
             Statement::ReadLease => session.execute_unpaged(read_lease, (p,)).await,
             Statement::ReadHead { segment } => session.execute_unpaged(read_head, (p, small(segment))).await,
-            Statement::CreateLease { owner } => session.execute_unpaged(create_lease, (p, uuid(owner), &*self.address)).await,
+            Statement::CreateLease { epoch, owner } => {
+                session.execute_unpaged(create_lease, (p, big(epoch), uuid(owner), &*self.address)).await
+            }
             Statement::Bid { seen, epoch, owner } => {
                 session.execute_unpaged(bid, (big(epoch), uuid(owner), &*self.address, p, big(seen))).await
             }

@@ -63,7 +63,7 @@ impl Preparer<'_> {
                 "SELECT epoch, owner, seg_hint, kept_seg, snap_id, prev_snap_id FROM {lease} WHERE partition_id = ?"
             )),
             self.fenced(format!(
-                "INSERT INTO {lease} (partition_id, epoch, owner, addr, seg_hint) VALUES (?, 1, ?, ?, 0) IF NOT EXISTS"
+                "INSERT INTO {lease} (partition_id, epoch, owner, addr, seg_hint) VALUES (?, ?, ?, ?, 0) IF NOT EXISTS"
             )),
             self.fenced(format!("UPDATE {lease} SET epoch = ?, owner = ?, addr = ? WHERE partition_id = ? IF epoch = ?")),
             self.fenced(format!("UPDATE {lease} SET seg_hint = ? WHERE partition_id = ? IF epoch = ?")),

@@ -4,8 +4,9 @@
 //! seized: until then its owner may have appended to it or closed it. A refusal shows the head at the decision, so a
 //! seizure refused under our epoch needs no second look.
 //!
-//! A claimant that is outbid stops: the one who outbid it will serve, unless somebody outbids that one elsewhere. Bids for
-//! different partitions know nothing of each other, so of those who start at once all may stop.
+//! Who opens a log of many partitions bids one [`ticket`] for all of them: above every epoch there is, first on one
+//! partition, where only one owner can win it, then on the others. A claimant that meets its ticket or a higher one stops;
+//! one that meets a lower one bids again. So of those who start at once the highest ticket gets every partition.
 
 use super::{Epoch, Fence, Head, Lease, Next, Outcome, Segment, Statement, Step, Task};
 use crate::journal::LogSeq;
@@ -16,16 +17,19 @@ const GREATEST: u64 = i64::MAX as u64 - 1;
 /// The same for segments, which are a CQL `int`.
 const LAST_SEGMENT: Segment = i32::MAX as Segment;
 
+/// The epoch to bid for every partition of a log: above all that their leases show. None: no number is left.
+pub fn ticket(leases: impl IntoIterator<Item = Option<Lease>>) -> Option<Epoch> {
+    let highest = leases.into_iter().flatten().map(|lease| lease.epoch).max();
+    highest.unwrap_or(0).checked_add(1).filter(|ticket| *ticket <= GREATEST)
+}
+
 impl Fence {
     pub(super) fn on_claim(&mut self, task: Task, statement: Statement, outcome: Outcome) -> Next {
         match (statement, outcome) {
             (Statement::ReadLease, Outcome::Lease(lease)) => self.bid(lease),
-            (Statement::CreateLease { .. }, Outcome::Applied) => self.won(1, 0),
-            (Statement::CreateLease { .. }, Outcome::RefusedLease(Some(lease))) => self.bid_refused(0, 1, statement, lease),
-            (Statement::Bid { epoch, .. }, Outcome::Applied) => self.won(epoch, self.hint),
-            (Statement::Bid { seen, epoch, .. }, Outcome::RefusedLease(Some(lease))) => {
-                self.bid_refused(seen, epoch, statement, lease)
-            }
+            (Statement::CreateLease { .. } | Statement::Bid { .. }, Outcome::Applied) => self.won(self.hint),
+            (Statement::CreateLease { .. }, Outcome::RefusedLease(Some(lease))) => self.bid_refused(0, statement, lease),
+            (Statement::Bid { seen, .. }, Outcome::RefusedLease(Some(lease))) => self.bid_refused(seen, statement, lease),
             (Statement::ReadHead { segment }, Outcome::Head(None)) if task == Task::Claim => {
                 self.end_of_chain(segment, statement)
             }
@@ -47,29 +51,32 @@ impl Fence {
     }
 
     fn bid(&mut self, lease: Option<Lease>) -> Next {
-        let owner = self.owner;
-        let Some(lease) = lease else { return self.execute(Task::Claim, Statement::CreateLease { owner }) };
+        let (owner, epoch) = (self.owner, self.ticket);
+        let Some(lease) = lease else { return self.execute(Task::Claim, Statement::CreateLease { epoch, owner }) };
         if !(1..GREATEST).contains(&lease.epoch) {
             return self.corrupt(Statement::ReadLease, lease);
         }
+        if lease.epoch >= epoch {
+            return self.fenced(lease.epoch);
+        }
         self.hint = lease.segment_hint;
-        self.execute(Task::Claim, Statement::Bid { seen: lease.epoch, epoch: lease.epoch + 1, owner })
+        self.execute(Task::Claim, Statement::Bid { seen: lease.epoch, epoch, owner })
     }
 
-    /// An owner bids for an epoch once, so the lease shows it with our name only if our bid was applied.
-    fn bid_refused(&mut self, seen: Epoch, epoch: Epoch, statement: Statement, lease: Lease) -> Next {
+    /// All bids of an owner are for its ticket, so the lease shows it with our name only if one of them was applied.
+    fn bid_refused(&mut self, seen: Epoch, statement: Statement, lease: Lease) -> Next {
         if lease.epoch <= seen {
             return self.corrupt(statement, lease);
         }
-        if lease.epoch == epoch && lease.owner == Some(self.owner) {
-            return self.won(epoch, lease.segment_hint);
+        if lease.epoch == self.ticket && lease.owner == Some(self.owner) {
+            return self.won(lease.segment_hint);
         }
-        self.fenced(lease.epoch)
+        self.bid(Some(lease))
     }
 
     /// Starts one segment before the hint: where that one ends, the hinted one begins.
-    fn won(&mut self, epoch: Epoch, hint: Segment) -> Next {
-        (self.epoch, self.hint) = (epoch, hint);
+    fn won(&mut self, hint: Segment) -> Next {
+        (self.epoch, self.hint) = (self.ticket, hint);
         if hint >= LAST_SEGMENT {
             return self.corrupt(Statement::ReadLease, hint);
         }

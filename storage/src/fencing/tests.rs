@@ -5,7 +5,7 @@ use super::*;
 const ME: Owner = Owner(1);
 const OTHER: Owner = Owner(2);
 const LIMITS: SegmentLimits = SegmentLimits { batches: 3, bytes: 100 };
-/// The epoch [`taken`] wins.
+/// The ticket of every claim here.
 const MINE: Epoch = 5;
 
 fn lease(epoch: Epoch, owner: Owner, segment_hint: Segment) -> Lease {
@@ -41,7 +41,7 @@ fn told(fence: &mut Fence, outcome: Outcome) -> Next {
 }
 
 fn after(outcomes: &[Outcome]) -> Fence {
-    let (mut fence, _) = Fence::claim(ME, LIMITS);
+    let (mut fence, _) = Fence::claim(ME, MINE, LIMITS);
     for outcome in outcomes {
         fence.on(*outcome);
     }
@@ -67,14 +67,26 @@ fn table(fence: &Fence, rows: &[(Outcome, Next)]) {
 }
 
 #[test]
+fn a_ticket_is_above_every_epoch_there_is() {
+    let leases = |epochs: &[Epoch]| epochs.iter().map(|epoch| Some(lease(*epoch, OTHER, 0))).collect::<Vec<_>>();
+    assert_eq!(ticket([]), Some(1));
+    assert_eq!(ticket([None, None]), Some(1));
+    assert_eq!(ticket([leases(&[2, 9, 4]), vec![None]].concat()), Some(10));
+    assert_eq!(ticket(leases(&[i64::MAX as u64 - 1])), None);
+    assert_eq!(ticket(leases(&[u64::MAX])), None);
+}
+
+#[test]
 fn a_claim_outbids_the_lease_it_read() {
     let bid = Statement::Bid { seen: 4, epoch: 5, owner: ME };
     table(
         &after(&[]),
         &[
-            (Outcome::Lease(None), Next::Execute(Statement::CreateLease { owner: ME })),
+            (Outcome::Lease(None), Next::Execute(Statement::CreateLease { epoch: MINE, owner: ME })),
             (Outcome::Lease(Some(lease(4, OTHER, 7))), Next::Execute(bid)),
             (Outcome::Lease(Some(Lease { epoch: 4, owner: None, segment_hint: 7 })), Next::Execute(bid)),
+            (Outcome::Lease(Some(lease(5, OTHER, 7))), Next::Fenced { by: 5 }),
+            (Outcome::Lease(Some(lease(6, ME, 7))), Next::Fenced { by: 6 }),
             (Outcome::Lease(Some(lease(0, OTHER, 0))), corrupt()),
             (Outcome::Lease(Some(lease(u64::MAX, OTHER, 0))), corrupt()),
             (Outcome::Unknown, Next::Retry(Statement::ReadLease)),
@@ -84,16 +96,17 @@ fn a_claim_outbids_the_lease_it_read() {
 }
 
 #[test]
-fn a_claimant_that_is_outbid_stops() {
-    let bid = Statement::Bid { seen: 4, epoch: 5, owner: ME };
+fn a_claimant_outbids_again_and_stops_where_it_is_outbid() {
+    let bid = Statement::Bid { seen: 3, epoch: 5, owner: ME };
     table(
-        &after(&[Outcome::Lease(Some(lease(4, OTHER, 7)))]),
+        &after(&[Outcome::Lease(Some(lease(3, OTHER, 7)))]),
         &[
             (Outcome::Applied, Next::Execute(Statement::ReadHead { segment: 6 })),
             (Outcome::RefusedLease(Some(lease(5, ME, 9))), Next::Execute(Statement::ReadHead { segment: 8 })),
             (Outcome::RefusedLease(Some(lease(5, OTHER, 7))), Next::Fenced { by: 5 }),
             (Outcome::RefusedLease(Some(lease(6, ME, 7))), Next::Fenced { by: 6 }),
-            (Outcome::RefusedLease(Some(lease(4, OTHER, 7))), corrupt()),
+            (Outcome::RefusedLease(Some(lease(4, OTHER, 7))), Next::Execute(Statement::Bid { seen: 4, epoch: 5, owner: ME })),
+            (Outcome::RefusedLease(Some(lease(3, OTHER, 7))), corrupt()),
             (Outcome::RefusedLease(Some(lease(5, ME, u32::MAX))), corrupt()),
             (Outcome::RefusedLease(None), corrupt()),
             (Outcome::Unknown, Next::Retry(bid)),
@@ -107,11 +120,12 @@ fn the_first_owner_creates_the_lease() {
         &after(&[Outcome::Lease(None)]),
         &[
             (Outcome::Applied, Next::Execute(Statement::ReadHead { segment: 0 })),
-            (Outcome::RefusedLease(Some(lease(1, ME, 0))), Next::Execute(Statement::ReadHead { segment: 0 })),
-            (Outcome::RefusedLease(Some(lease(1, OTHER, 0))), Next::Fenced { by: 1 }),
-            (Outcome::RefusedLease(Some(lease(2, ME, 0))), Next::Fenced { by: 2 }),
+            (Outcome::RefusedLease(Some(lease(5, ME, 0))), Next::Execute(Statement::ReadHead { segment: 0 })),
+            (Outcome::RefusedLease(Some(lease(5, OTHER, 0))), Next::Fenced { by: 5 }),
+            (Outcome::RefusedLease(Some(lease(6, ME, 0))), Next::Fenced { by: 6 }),
+            (Outcome::RefusedLease(Some(lease(1, OTHER, 0))), Next::Execute(Statement::Bid { seen: 1, epoch: 5, owner: ME })),
             (Outcome::RefusedLease(Some(lease(0, ME, 0))), corrupt()),
-            (Outcome::Unknown, Next::Retry(Statement::CreateLease { owner: ME })),
+            (Outcome::Unknown, Next::Retry(Statement::CreateLease { epoch: MINE, owner: ME })),
         ],
     );
 }
@@ -328,7 +342,7 @@ fn a_new_segment_is_counted_from_its_own_first_batch() {
 
 #[test]
 fn one_append_is_in_hand_at_a_time() {
-    let (mut claiming, _) = Fence::claim(ME, LIMITS);
+    let (mut claiming, _) = Fence::claim(ME, MINE, LIMITS);
     assert_eq!(claiming.append(1), None);
     let mut fence = taken(1);
     assert!(fence.append(1).is_some());

@@ -4,18 +4,23 @@
 //! The same checker has to find a violation in every variant that is known to be wrong.
 
 mod mistakes;
+mod openers;
 mod store;
 mod world;
 
 use mistakes::Mistake;
+use openers::{Bids, ONE_OPENS, Openers};
 use stateright::{Checker, HasDiscoveries, Model};
 use std::collections::BTreeSet;
+use std::fmt::Debug;
+use std::hash::Hash;
 use store::Rules;
 use world::{Action, DURABLE, FAILED, FENCED, NO_ALARM, ONE_HISTORY, ONE_OWNER, REPLAYED, World};
 
 /// Three owners fill three segments.
 const FULL: World = World {
     claims: 3,
+    leaps: 0,
     one_process: false,
     releases: false,
     segment_batches: 2,
@@ -28,8 +33,12 @@ const FULL: World = World {
 /// Two owners and one roll: enough for most mistakes.
 const SMALL: World = World { claims: 2, last: 3, ..FULL };
 
-fn holds(world: World) {
-    let checker = world.checker().finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
+fn holds<M: Model + Clone + Debug + Send + Sync + 'static>(world: M)
+where
+    M::State: Clone + Debug + Hash + PartialEq + Send + Sync,
+    M::Action: Clone + Debug + PartialEq + Send + Sync,
+{
+    let checker = world.clone().checker().finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
     println!("{} states, depth {}: {world:?}", checker.unique_state_count(), checker.max_depth());
     checker.assert_properties();
 }
@@ -49,8 +58,26 @@ fn three_owners_keep_one_history() {
 }
 
 #[test]
+fn owners_of_unequal_tickets_keep_one_history() {
+    holds(World { leaps: 1, last: 3, ..FULL });
+}
+
+#[test]
+fn of_those_who_open_at_once_one_gets_every_partition() {
+    holds(Openers { openers: 2, partitions: 3, bids: Bids::OneTicket });
+    holds(Openers { openers: 3, partitions: 2, bids: Bids::OneTicket });
+}
+
+#[test]
+fn bids_for_one_partition_at_a_time_may_fence_all_who_open() {
+    let world = Openers { openers: 2, partitions: 2, bids: Bids::EachAlone };
+    let checker = world.checker().finish_when(HasDiscoveries::AnyOf(BTreeSet::from([ONE_OPENS]))).spawn_bfs().join();
+    assert!(checker.discovery(ONE_OPENS).is_some(), "the model finds no violation");
+}
+
+#[test]
 fn one_process_that_claims_again_and_again_keeps_one_history() {
-    holds(World { one_process: true, ..FULL });
+    holds(World { one_process: true, leaps: 1, ..FULL });
 }
 
 #[test]

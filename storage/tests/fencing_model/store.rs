@@ -48,8 +48,8 @@ impl Store {
     pub(crate) fn execute(&mut self, rules: Rules, statement: Statement, body: Body) -> Outcome {
         match statement {
             Statement::ReadLease => Outcome::Lease(self.lease),
-            Statement::CreateLease { owner } => {
-                self.lease_if(|lease| lease.is_none(), Lease { epoch: 1, owner: Some(owner), segment_hint: 0 })
+            Statement::CreateLease { epoch, owner } => {
+                self.lease_if(|lease| lease.is_none(), Lease { epoch, owner: Some(owner), segment_hint: 0 })
             }
             Statement::Bid { seen, epoch, owner } => {
                 let segment_hint = self.lease.map_or(0, |lease| lease.segment_hint);
@@ -75,6 +75,15 @@ impl Store {
             Statement::Append { segment, epoch, seq } if rules == Rules::RowOnly => self.insert(segment, epoch, seq, body),
             Statement::Append { segment, epoch, seq } => self.append(segment, epoch, seq, body),
         }
+    }
+
+    pub(crate) fn lease(&self) -> Option<Lease> {
+        self.lease
+    }
+
+    /// 0: there is no lease.
+    pub(crate) fn epoch(&self) -> Epoch {
+        self.lease.map_or(0, |lease| lease.epoch)
     }
 
     pub(crate) fn head(&self, segment: Segment) -> Option<Head> {
@@ -136,7 +145,7 @@ impl Store {
     /// Whether a write can never again change anything. True for [`Rules::Fenced`] only: there no lease and no head is
     /// ever deleted, reopened or given a lower number.
     pub(crate) fn refuses_for_ever(&self, statement: Statement) -> bool {
-        let lease = self.lease.map_or(0, |lease| lease.epoch);
+        let lease = self.epoch();
         let passed = |segment, condition: &dyn Fn(Head) -> bool| self.head(segment).is_some_and(condition);
         match statement {
             Statement::ReadLease | Statement::ReadHead { .. } => true,

@@ -34,6 +34,8 @@ pub(crate) const ONE_OWNER: &str = "an epoch has one owner";
 pub(crate) struct World {
     /// Claims that may start.
     pub claims: u8,
+    /// How many epochs a claim may leave out.
+    pub leaps: Epoch,
     /// All claims are made by one process, which drops a claim when it starts the next.
     pub one_process: bool,
     /// An idle owner may give the partition back.
@@ -69,7 +71,10 @@ pub(crate) struct State {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
-    Claim,
+    /// Whoever has another partition may know of a higher epoch than the lease of this one shows.
+    Claim {
+        ticket: Epoch,
+    },
     Append {
         claimant: usize,
     },
@@ -104,7 +109,8 @@ impl Model for World {
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
         if state.started < self.claims {
-            actions.push(Action::Claim);
+            let next = state.store.epoch() + 1;
+            actions.extend((next..=next + self.leaps).map(|ticket| Action::Claim { ticket }));
         }
         for (claimant, it) in state.claimants.iter().enumerate() {
             if it.fence.is_idle() && it.fence.next() <= self.last {
@@ -124,7 +130,7 @@ impl Model for World {
     fn next_state(&self, last: &State, action: Action) -> Option<State> {
         let mut state = last.clone();
         match action {
-            Action::Claim => self.claim(&mut state),
+            Action::Claim { ticket } => self.claim(&mut state, ticket),
             Action::Append { claimant } => {
                 let statement = state.claimants[claimant].fence.append(0)?;
                 self.issue(&mut state, claimant, statement);
@@ -158,20 +164,20 @@ impl Model for World {
                 state.store.history.len() as LogSeq == world.last
             }),
             Property::sometimes("every claim gets its turn", |world: &World, state: &State| {
-                state.successor == Epoch::from(world.claims)
+                state.successor >= Epoch::from(world.claims)
             }),
         ]
     }
 }
 
 impl World {
-    fn claim(&self, state: &mut State) {
+    fn claim(&self, state: &mut State, ticket: Epoch) {
         if self.one_process {
             state.claimants.clear();
         }
         let owner = if self.one_process { 0 } else { state.started };
         let limits = SegmentLimits { batches: self.segment_batches, bytes: u64::MAX };
-        let (fence, read) = Fence::claim(Owner(owner.into()), limits);
+        let (fence, read) = Fence::claim(Owner(owner.into()), ticket, limits);
         state.started += 1;
         state.claimants.push(Claimant { fence, seen: None, attempt: 0 });
         let outcome = state.store.execute(self.rules, read, Body { epoch: 0, attempt: 0 });
