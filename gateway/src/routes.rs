@@ -14,6 +14,7 @@ use crate::app::App;
 use crate::problem::{Code, Problem};
 use crate::reply::{Outcome, unavailable};
 use crate::request::request_id;
+use actix_web::dev::fn_service;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use holdfast_actors::Unanswered;
@@ -26,7 +27,7 @@ use std::time::Duration;
 pub fn configure(service: &mut ServiceConfig) {
     service
         .app_data(web::PayloadConfig::new(limits::MAX_BODY_BYTES))
-        .service(web::resource("/v1/orders").route(web::post().to(orders::place)).default_service(web::to(not_allowed)))
+        .service(web::resource("/v1/orders").route(web::post().service(fn_service(orders::place))).default_service(web::to(not_allowed)))
         .configure(orders::configure)
         .configure(reservations::configure)
         .configure(stock::configure)
@@ -58,26 +59,50 @@ pub fn send(app: &App, command: Command) -> Result<Pending, Unanswered> {
     }
 }
 
-/// Sends a command and waits for its reply: from a journal beside us however long it takes, from one far away, which may
-/// be gone for hours, as [`execute_within`] does.
-pub async fn execute(app: &App, command: Command) -> Outcome {
-    if app.live.load().as_ref().is_some_and(|live| live.journal.remote()) {
-        return execute_within(app, command).await;
-    }
-    let sent = send(app, command);
-    sent?.await.map_err(|_| Unanswered::Lost)
+/// A command that was sent, or refused.
+pub struct Sent {
+    pending: Result<Pending, Unanswered>,
+    /// How long its reply is waited for. None: however long it takes.
+    patience: Option<Duration>,
+    /// What there is to say after that: of a mutation that its outcome is unknown, of a read that there is none.
+    late: Unanswered,
 }
 
-/// Sends a command and waits a while for its reply. Then the outcome is called unknown; of a read there is none.
-pub async fn execute_within(app: &App, command: Command) -> Outcome {
-    let patience = Duration::from_secs(app.settings.server.answer_wait_seconds.max(1));
-    let reads = matches!(command, Command::GetOrder { .. } | Command::GetStock { .. });
-    let sent = send(app, command);
-    match tokio::time::timeout(patience, sent?).await {
-        Ok(reply) => reply.map_err(|_| Unanswered::Lost),
-        Err(_) if reads => Err(Unanswered::Unavailable),
-        Err(_) => Err(Unanswered::Lost),
+impl Sent {
+    /// Sends a command whose reply from a journal beside us is waited for however long it takes, and from one far away,
+    /// which may be gone for hours, as by [`Self::within`].
+    pub fn new(app: &App, command: Command) -> Self {
+        let far = app.live.load().as_ref().is_some_and(|live| live.journal.remote());
+        let sent = Self::within(app, command);
+        if far { sent } else { Self { patience: None, ..sent } }
     }
+
+    /// Sends a command whose reply is waited for a while.
+    pub fn within(app: &App, command: Command) -> Self {
+        let patience = Duration::from_secs(app.settings.server.answer_wait_seconds.max(1));
+        let reads = matches!(command, Command::GetOrder { .. } | Command::GetStock { .. });
+        let late = if reads { Unanswered::Unavailable } else { Unanswered::Lost };
+        Self { pending: send(app, command), patience: Some(patience), late }
+    }
+
+    pub async fn outcome(self) -> Outcome {
+        let pending = self.pending?;
+        let reply = match self.patience {
+            None => pending.await,
+            Some(patience) => tokio::time::timeout(patience, pending).await.map_err(|_| self.late)?,
+        };
+        reply.map_err(|_| Unanswered::Lost)
+    }
+}
+
+/// Sends a command and waits for its reply as [`Sent::new`] says.
+pub async fn execute(app: &App, command: Command) -> Outcome {
+    Sent::new(app, command).outcome().await
+}
+
+/// Sends a command and waits for its reply as [`Sent::within`] says.
+pub async fn execute_within(app: &App, command: Command) -> Outcome {
+    Sent::within(app, command).outcome().await
 }
 
 /// What routes that read the journal need: the engine's parts, or 503.

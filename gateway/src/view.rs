@@ -177,10 +177,6 @@ fn raw(json: Option<&str>) -> Option<&RawValue> {
     json.and_then(|json| serde_json::from_str(json).ok())
 }
 
-fn lines(order: &Order) -> Vec<(usize, holdfast_engine::order::LineView)> {
-    order.lines().into_iter().enumerate().collect()
-}
-
 fn line_body<'a>(order: &'a Order, index: usize, view: &'a holdfast_engine::order::LineView) -> LineBody<'a> {
     let placed = order.placed();
     let line = &placed.lines[index];
@@ -203,7 +199,7 @@ fn line_body<'a>(order: &'a Order, index: usize, view: &'a holdfast_engine::orde
 
 /// The JSON of an order.
 pub fn order_json(order: &Order) -> Vec<u8> {
-    let views = lines(order);
+    let views = order.lines();
     let placed = order.placed();
     let payment = order.shown_attempt().map(|attempt| PaymentBody {
         attempt_id: Id("", order.attempt_id(attempt)),
@@ -220,7 +216,7 @@ pub fn order_json(order: &Order) -> Vec<u8> {
         customer_id: placed.customer.as_ref().map(|customer| customer.as_str()),
         currency: placed.currency.as_ref().map(|currency| currency.as_str()),
         total: order.amount().0,
-        lines: views.iter().map(|(index, view)| line_body(order, *index, view)).collect(),
+        lines: views.iter().enumerate().map(|(index, view)| line_body(order, index, view)).collect(),
         expires_at: Rfc3339(order.expires_at),
         payment,
         shipping_address: raw(placed.shipping_address.as_deref()),
@@ -243,13 +239,13 @@ fn rejection_reason(order: &Order) -> Option<&'static str> {
 
 /// The JSON of a reservation; of an order it shows the stock side.
 pub fn reservation_json(order: &Order) -> Vec<u8> {
-    let views = lines(order);
+    let views = order.lines();
     let placed = order.placed();
     to_json(&ReservationBody {
         id: Id("res_", order.id),
         status: order.status.name(Kind::Reservation),
         owner: placed.customer.as_ref().map(|customer| customer.as_str()),
-        lines: views.iter().map(|(index, view)| line_body(order, *index, view)).collect(),
+        lines: views.iter().enumerate().map(|(index, view)| line_body(order, index, view)).collect(),
         expires_at: Rfc3339(order.expires_at),
         version: order.version(),
         created_at: Rfc3339(order.created_at()),

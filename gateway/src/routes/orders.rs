@@ -1,6 +1,6 @@
 //! Orders: place, read, timeline, cancel, confirm, pay.
 
-use super::{execute, execute_within, not_allowed};
+use super::{Sent, execute, execute_within, not_allowed};
 use crate::app::App;
 use crate::dto::{Checker, OrderIn, PaymentIn, ReasonIn};
 use crate::events::timeline_item;
@@ -8,12 +8,13 @@ use crate::problem::{Code, Problem};
 use crate::reply::{self, Answering};
 use crate::request::{Caller, json, json_or_default};
 use crate::view::to_json;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::web::{self, Bytes, Data, Path, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use holdfast_engine::answer::Answer;
 use holdfast_engine::command::{Command, CommandKey};
 use holdfast_engine::event::Kind;
-use holdfast_engine::ids::{Fingerprint, OrderId};
+use holdfast_engine::ids::{Fingerprint, OrderId, RequestId};
 use serde_json::json;
 
 type Body = Result<Bytes, actix_web::Error>;
@@ -49,37 +50,59 @@ pub fn parse_id(app: &App, prefix: &str, id: &str) -> Result<OrderId, Problem> {
         (status = 409, description = "out_of_stock: kept as rejected", body = crate::problem::ProblemDocument),
         (status = 422, description = "unknown_sku, totals_mismatch, idempotency_key_reused", body = crate::problem::ProblemDocument),
     ))]
-pub async fn place(request: HttpRequest, app: Data<App>, body: Body) -> HttpResponse {
-    let caller = match Caller::of(&request, &app) {
-        Ok(caller) => caller,
-        Err(problem) => return problem.response(),
+pub async fn place(mut request: ServiceRequest) -> Result<ServiceResponse, actix_web::Error> {
+    let body = request.extract::<Bytes>().await;
+    let begun = Begun::of(request.request(), body);
+    // It grows cold while the order waits for the disk: what is not needed any more goes now.
+    request.headers_mut().clear();
+    let response = match begun {
+        Ok(begun) => begun.end().await,
+        Err(problem) => problem.response(),
     };
-    match place_checked(&request, &app, &caller, body).await {
-        Ok(response) => response,
-        Err(problem) => problem.by(caller.request_id.as_str()).response(),
-    }
+    Ok(request.into_response(response))
 }
 
-async fn place_checked(request: &HttpRequest, app: &App, caller: &Caller, body: Body) -> Result<HttpResponse, Problem> {
-    let wanted: OrderIn = json(request, body)?;
-    let key = caller.key(request, "orders")?;
-    let (now, partitions) = match &*app.live.load() {
-        Some(live) => (live.clock.now(), live.handle.router().partitions),
-        None => return Err(reply::unavailable()),
-    };
-    let checked = wanted.check(now, caller.request_id.clone()).map_err(Problem::invalid)?;
-    if checked.total.is_some_and(|total| total != checked.sum) {
-        let detail = format!("the lines sum to {}, the total says {}", checked.sum.0, wanted.total.unwrap_or_default());
-        return Err(Problem::new(Code::TotalsMismatch, detail).with("expected", checked.sum.0));
+/// An order on its way through the engine.
+struct Begun {
+    id: OrderId,
+    request_id: RequestId,
+    sent: Sent,
+}
+
+impl Begun {
+    fn of(request: &HttpRequest, body: Body) -> Result<Self, Problem> {
+        let app = request.app_data::<Data<App>>().ok_or_else(reply::unavailable)?;
+        let caller = Caller::of(request, app)?;
+        let begun = Self::checked(request, app, &caller, body);
+        begun.map_err(|problem| problem.by(caller.request_id.as_str()))
     }
-    let order = OrderId::derive(key, partitions);
-    let pays = checked.placed.payment.is_some();
-    let command = Command::Place { order, placed: Box::new(checked.placed) };
-    let outcome = if pays { execute_within(app, command).await } else { execute(app, command).await };
-    let answering = Answering { request_id: caller.request_id.as_str(), location: format!("/v1/orders/ord_{order}") };
-    let response = reply::placed(&answering, outcome);
-    count(&response);
-    Ok(response)
+
+    fn checked(request: &HttpRequest, app: &App, caller: &Caller, body: Body) -> Result<Self, Problem> {
+        let wanted: OrderIn = json(request, body)?;
+        let key = caller.key(request, "orders")?;
+        let (now, partitions) = match &*app.live.load() {
+            Some(live) => (live.clock.now(), live.handle.router().partitions),
+            None => return Err(reply::unavailable()),
+        };
+        let checked = wanted.check(now, caller.request_id.clone()).map_err(Problem::invalid)?;
+        if checked.total.is_some_and(|total| total != checked.sum) {
+            let detail = format!("the lines sum to {}, the total says {}", checked.sum.0, wanted.total.unwrap_or_default());
+            return Err(Problem::new(Code::TotalsMismatch, detail).with("expected", checked.sum.0));
+        }
+        let order = OrderId::derive(key, partitions);
+        let pays = checked.placed.payment.is_some();
+        let command = Command::Place { order, placed: Box::new(checked.placed) };
+        let sent = if pays { Sent::within(app, command) } else { Sent::new(app, command) };
+        Ok(Self { id: order, request_id: caller.request_id.clone(), sent })
+    }
+
+    async fn end(self) -> HttpResponse {
+        let outcome = self.sent.outcome().await;
+        let answering = Answering { request_id: self.request_id.as_str(), location: format!("/v1/orders/ord_{}", self.id) };
+        let response = reply::placed(&answering, outcome);
+        count(&response);
+        response
+    }
 }
 
 fn count(response: &HttpResponse) {
