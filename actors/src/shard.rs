@@ -3,6 +3,8 @@
 //! Invariants: events are submitted to the journal before the messages they cause leave the shard; replies leave only
 //! through the partitions' gates. After a panic or a failed commit the shard does nothing more: the guardian rebuilds it.
 
+mod prefetch;
+
 use crate::clock::Clock;
 use crate::guardian::{Guardian, ShardDown};
 use crate::inbox::{Inbox, Letter, ShardReport, Wake};
@@ -75,6 +77,8 @@ struct InFlight {
 
 pub struct Shard {
     inbox: Arc<Inbox>,
+    /// Taken out of the inbox and not read yet.
+    opened: VecDeque<Letter>,
     links: Links,
     hosted: Vec<Hosted>,
     /// Index in `hosted` by partition number.
@@ -123,6 +127,7 @@ impl Shard {
             wait: metrics::histogram!("shard_mailbox_wait_seconds", &labels),
             timer_lag: metrics::histogram!("shard_timer_lag_seconds", &labels),
             inbox,
+            opened: VecDeque::new(),
             links,
             hosted,
             place,
@@ -145,7 +150,7 @@ impl Shard {
             self.wait.record(waited.as_secs_f64());
         }
         loop {
-            while let Some(letter) = self.inbox.pop() {
+            while let Some(letter) = self.next_letter() {
                 self.read(letter);
                 if self.fx.batch.entries.len() > MAX_BATCH_BYTES {
                     self.hand_on();

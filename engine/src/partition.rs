@@ -6,6 +6,7 @@
 mod deadlines;
 mod gate;
 mod orders;
+mod prefetch;
 mod saga;
 mod snapshot;
 mod stock;

@@ -134,7 +134,7 @@ fn shortage_json(shortage: &Shortage) -> Value {
 }
 
 /// An answer to a POST that placed an order or reservation.
-pub fn placed(answering: &Answering<'_>, outcome: Outcome) -> HttpResponse {
+pub fn placed(answering: Answering<'_>, outcome: Outcome) -> HttpResponse {
     let (answer, replayed) = match answering.answer(outcome) {
         Ok(answer) => answer,
         Err(response) => return response,
@@ -149,7 +149,7 @@ pub fn placed(answering: &Answering<'_>, outcome: Outcome) -> HttpResponse {
         return response;
     }
     let mut response = HttpResponse::Created();
-    response.insert_header((LOCATION, answering.location.as_str()));
+    response.insert_header((LOCATION, answering.location));
     response.insert_header((ETAG, format!("\"{}\"", order.version())));
     let body = match order.kind() {
         Kind::Order => view::order_json(&order),

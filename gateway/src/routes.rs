@@ -27,7 +27,11 @@ use std::time::Duration;
 pub fn configure(service: &mut ServiceConfig) {
     service
         .app_data(web::PayloadConfig::new(limits::MAX_BODY_BYTES))
-        .service(web::resource("/v1/orders").route(web::post().service(fn_service(orders::place))).default_service(web::to(not_allowed)))
+        .service(
+            web::resource("/v1/orders")
+                .route(web::post().service(fn_service(orders::place)))
+                .default_service(web::to(not_allowed)),
+        )
         .configure(orders::configure)
         .configure(reservations::configure)
         .configure(stock::configure)

@@ -99,7 +99,7 @@ impl Begun {
     async fn end(self) -> HttpResponse {
         let outcome = self.sent.outcome().await;
         let answering = Answering { request_id: self.request_id.as_str(), location: format!("/v1/orders/ord_{}", self.id) };
-        let response = reply::placed(&answering, outcome);
+        let response = reply::placed(answering, outcome);
         count(&response);
         response
     }

@@ -47,7 +47,7 @@ pub async fn place(request: HttpRequest, app: Data<App>, body: Body) -> HttpResp
         Ok((order, command)) => {
             let answering =
                 Answering { request_id: caller.request_id.as_str(), location: format!("/v1/reservations/res_{order}") };
-            reply::placed(&answering, execute(&app, command).await)
+            reply::placed(answering, execute(&app, command).await)
         }
     }
 }
