@@ -20,7 +20,7 @@ mod tls;
 
 pub use options::{Consistency, Credentials, Options, Tls};
 
-use crate::fencing::{Lease, Owner, ticket};
+use crate::fencing::{Lease, Owner, bid_above};
 use crate::journal::{Error, Journal, LogId, LogSeq, Row, Snapshot, Table, Visit};
 use answer::Answer;
 use cluster::Cluster;
@@ -130,17 +130,17 @@ impl CqlJournal {
     /// Under one epoch for all partitions, won on the first: of those who start at once the last to win there gets them all.
     fn take_over(&self) -> Result<(), Error> {
         let (owner, logs) = (Owner(Uuid::new_v4().as_u128()), self.logs.clone());
-        let ticket = self.wait(async move {
+        let bid = self.wait(async move {
             let leases: Vec<_> = iter(&*logs).map(PartitionLog::lease).buffered(CLAIMS).try_collect().await?;
             let used_up = || Error::Damaged { record: 0, reason: "the leases show an epoch that cannot be".to_owned() };
-            let ticket = ticket(leases).ok_or_else(used_up)?;
-            logs[0].claim(owner, ticket).await?;
-            Ok(ticket)
+            let bid = bid_above(leases).ok_or_else(used_up)?;
+            logs[0].claim(owner, bid).await?;
+            Ok(bid)
         })?;
         self.each_log(move |logs, index| async move {
             match index {
                 0 => Ok(()),
-                _ => logs[index].claim(owner, ticket).await,
+                _ => logs[index].claim(owner, bid).await,
             }
         })
     }

@@ -20,7 +20,7 @@ mod purge;
 #[cfg(test)]
 mod tests;
 
-pub use claim::ticket;
+pub use claim::bid_above;
 pub use purge::{Extent, purgeable};
 
 use crate::journal::LogSeq;
@@ -131,8 +131,8 @@ pub enum Next {
 pub struct Fence {
     owner: Owner,
     limits: SegmentLimits,
-    /// The epoch it bids.
-    ticket: Epoch,
+    /// The epoch it wants.
+    bid: Epoch,
     /// 0 until the lease is ours.
     epoch: Epoch,
     segment: Segment,
@@ -168,13 +168,13 @@ enum Task {
 }
 
 impl Fence {
-    /// Starts a takeover under the epoch `ticket`, see [`ticket`]. The driver replays the log when it is [`Next::Idle`], and
+    /// Starts a takeover under the epoch `bid`, see [`bid_above`]. The driver replays the log when it is [`Next::Idle`], and
     /// serves after a first append of its own.
     #[must_use]
-    pub fn claim(owner: Owner, ticket: Epoch, limits: SegmentLimits) -> (Self, Statement) {
+    pub fn claim(owner: Owner, bid: Epoch, limits: SegmentLimits) -> (Self, Statement) {
         let statement = Statement::ReadLease;
         let step = Step::Waiting { task: Task::Claim, statement };
-        let fence = Self { owner, limits, ticket, epoch: 0, segment: 0, first: 1, next: 1, bytes: 0, hint: 0, step };
+        let fence = Self { owner, limits, bid, epoch: 0, segment: 0, first: 1, next: 1, bytes: 0, hint: 0, step };
         (fence, statement)
     }
 

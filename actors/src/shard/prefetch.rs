@@ -7,8 +7,8 @@ use crate::inbox::Letter;
 use holdfast_engine::command::Command;
 use holdfast_engine::ids::PartitionId;
 
-/// Letters opened at once, and lines of each that are looked at: as many as a processor can wait for together. Measured with
-/// two servers side by side under the same load, 10,000 SKUs: 0.98 to 0.99 of the CPU of an order without it.
+/// Letters opened at once, and lines of each that are looked at. Measured with two servers side by side under the same load,
+/// 10,000 SKUs: the CPU of an order was 0.97 to 1.02 of that without, mostly 0.98; with 16 letters 1.00.
 const OPENED: usize = 8;
 
 impl Shard {

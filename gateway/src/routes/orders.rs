@@ -13,7 +13,7 @@ use actix_web::web::{self, Bytes, Data, Path, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use holdfast_engine::answer::Answer;
 use holdfast_engine::command::{Command, CommandKey};
-use holdfast_engine::event::Kind;
+use holdfast_engine::event::{Kind, Placed};
 use holdfast_engine::ids::{Fingerprint, OrderId, RequestId};
 use serde_json::json;
 
@@ -52,29 +52,34 @@ pub fn parse_id(app: &App, prefix: &str, id: &str) -> Result<OrderId, Problem> {
     ))]
 pub async fn place(mut request: ServiceRequest) -> Result<ServiceResponse, actix_web::Error> {
     let body = request.extract::<Bytes>().await;
-    let begun = Begun::of(request.request(), body);
-    // It grows cold while the order waits for the disk: what is not needed any more goes now.
+    let wanted = Wanted::of(request.request(), body);
+    // It grows cold while the order waits for the disk: what is not needed any more goes now. Before the order is sent, as
+    // this panics if anything should ever keep a clone of the request.
     request.headers_mut().clear();
-    let response = match begun {
-        Ok(begun) => begun.end().await,
+    let response = match wanted.and_then(|wanted| wanted.send(request.request())) {
+        Ok(sent) => sent.end().await,
         Err(problem) => problem.response(),
     };
     Ok(request.into_response(response))
 }
 
-/// An order on its way through the engine.
-struct Begun {
-    id: OrderId,
-    request_id: RequestId,
-    sent: Sent,
+fn app(request: &HttpRequest) -> Result<&Data<App>, Problem> {
+    request.app_data::<Data<App>>().ok_or_else(reply::unavailable)
 }
 
-impl Begun {
+/// An order that can be sent.
+struct Wanted {
+    id: OrderId,
+    request_id: RequestId,
+    placed: Box<Placed>,
+}
+
+impl Wanted {
     fn of(request: &HttpRequest, body: Body) -> Result<Self, Problem> {
-        let app = request.app_data::<Data<App>>().ok_or_else(reply::unavailable)?;
+        let app = app(request)?;
         let caller = Caller::of(request, app)?;
-        let begun = Self::checked(request, app, &caller, body);
-        begun.map_err(|problem| problem.by(caller.request_id.as_str()))
+        let wanted = Self::checked(request, app, &caller, body);
+        wanted.map_err(|problem| problem.by(caller.request_id.as_str()))
     }
 
     fn checked(request: &HttpRequest, app: &App, caller: &Caller, body: Body) -> Result<Self, Problem> {
@@ -89,13 +94,28 @@ impl Begun {
             let detail = format!("the lines sum to {}, the total says {}", checked.sum.0, wanted.total.unwrap_or_default());
             return Err(Problem::new(Code::TotalsMismatch, detail).with("expected", checked.sum.0));
         }
-        let order = OrderId::derive(key, partitions);
-        let pays = checked.placed.payment.is_some();
-        let command = Command::Place { order, placed: Box::new(checked.placed) };
-        let sent = if pays { Sent::within(app, command) } else { Sent::new(app, command) };
-        Ok(Self { id: order, request_id: caller.request_id.clone(), sent })
+        let id = OrderId::derive(key, partitions);
+        Ok(Self { id, request_id: caller.request_id.clone(), placed: Box::new(checked.placed) })
     }
 
+    fn send(self, request: &HttpRequest) -> Result<Begun, Problem> {
+        let app = app(request)?;
+        let Self { id, request_id, placed } = self;
+        let pays = placed.payment.is_some();
+        let command = Command::Place { order: id, placed };
+        let sent = if pays { Sent::within(app, command) } else { Sent::new(app, command) };
+        Ok(Begun { id, request_id, sent })
+    }
+}
+
+/// An order on its way through the engine.
+struct Begun {
+    id: OrderId,
+    request_id: RequestId,
+    sent: Sent,
+}
+
+impl Begun {
     async fn end(self) -> HttpResponse {
         let outcome = self.sent.outcome().await;
         let answering = Answering { request_id: self.request_id.as_str(), location: format!("/v1/orders/ord_{}", self.id) };

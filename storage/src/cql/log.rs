@@ -68,8 +68,8 @@ impl PartitionLog {
     }
 
     /// Takes the partition over from whoever has it under a lower epoch.
-    pub(super) async fn claim(&self, owner: Owner, ticket: Epoch) -> Result<(), Error> {
-        let (mut fence, first) = Fence::claim(owner, ticket, self.limits);
+    pub(super) async fn claim(&self, owner: Owner, bid: Epoch) -> Result<(), Error> {
+        let (mut fence, first) = Fence::claim(owner, bid, self.limits);
         self.drive(&mut fence, first, None).await?;
         self.epoch.store(fence.epoch(), Ordering::Release);
         self.learn(&fence);

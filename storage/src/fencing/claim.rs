@@ -4,9 +4,9 @@
 //! seized: until then its owner may have appended to it or closed it. A refusal shows the head at the decision, so a
 //! seizure refused under our epoch needs no second look.
 //!
-//! Who opens a log of many partitions bids one [`ticket`] for all of them: above every epoch there is, first on one
-//! partition, where only one owner can win it, then on the others. A claimant that meets its ticket or a higher one stops;
-//! one that meets a lower one bids again. So of those who start at once the highest ticket gets every partition.
+//! Who opens a log of many partitions bids one epoch for all of them ([`bid_above`]): higher than every one there is, first
+//! on one partition, where only one owner can win it, then on the others. A claimant that meets its bid or a higher one
+//! stops; one that meets a lower one bids again. So of those who start at once the highest bid gets every partition.
 
 use super::{Epoch, Fence, Head, Lease, Next, Outcome, Segment, Statement, Step, Task};
 use crate::journal::LogSeq;
@@ -18,15 +18,15 @@ const GREATEST: u64 = i64::MAX as u64 - 1;
 const LAST_SEGMENT: Segment = i32::MAX as Segment;
 
 /// The epoch to bid for every partition of a log: above all that their leases show. None: no number is left.
-pub fn ticket(leases: impl IntoIterator<Item = Option<Lease>>) -> Option<Epoch> {
+pub fn bid_above(leases: impl IntoIterator<Item = Option<Lease>>) -> Option<Epoch> {
     let highest = leases.into_iter().flatten().map(|lease| lease.epoch).max();
-    highest.unwrap_or(0).checked_add(1).filter(|ticket| *ticket <= GREATEST)
+    highest.unwrap_or(0).checked_add(1).filter(|bid| *bid < GREATEST)
 }
 
 impl Fence {
     pub(super) fn on_claim(&mut self, task: Task, statement: Statement, outcome: Outcome) -> Next {
         match (statement, outcome) {
-            (Statement::ReadLease, Outcome::Lease(lease)) => self.bid(lease),
+            (Statement::ReadLease, Outcome::Lease(lease)) => self.outbid(lease, statement),
             (Statement::CreateLease { .. } | Statement::Bid { .. }, Outcome::Applied) => self.won(self.hint),
             (Statement::CreateLease { .. }, Outcome::RefusedLease(Some(lease))) => self.bid_refused(0, statement, lease),
             (Statement::Bid { seen, .. }, Outcome::RefusedLease(Some(lease))) => self.bid_refused(seen, statement, lease),
@@ -50,11 +50,12 @@ impl Fence {
         }
     }
 
-    fn bid(&mut self, lease: Option<Lease>) -> Next {
-        let (owner, epoch) = (self.owner, self.ticket);
+    /// `statement` showed the lease.
+    fn outbid(&mut self, lease: Option<Lease>, statement: Statement) -> Next {
+        let (owner, epoch) = (self.owner, self.bid);
         let Some(lease) = lease else { return self.execute(Task::Claim, Statement::CreateLease { epoch, owner }) };
         if !(1..GREATEST).contains(&lease.epoch) {
-            return self.corrupt(Statement::ReadLease, lease);
+            return self.corrupt(statement, lease);
         }
         if lease.epoch >= epoch {
             return self.fenced(lease.epoch);
@@ -63,20 +64,20 @@ impl Fence {
         self.execute(Task::Claim, Statement::Bid { seen: lease.epoch, epoch, owner })
     }
 
-    /// All bids of an owner are for its ticket, so the lease shows it with our name only if one of them was applied.
+    /// An owner bids for one epoch, so the lease shows it with our name only if one of them was applied.
     fn bid_refused(&mut self, seen: Epoch, statement: Statement, lease: Lease) -> Next {
         if lease.epoch <= seen {
             return self.corrupt(statement, lease);
         }
-        if lease.epoch == self.ticket && lease.owner == Some(self.owner) {
+        if lease.epoch == self.bid && lease.owner == Some(self.owner) {
             return self.won(lease.segment_hint);
         }
-        self.bid(Some(lease))
+        self.outbid(Some(lease), statement)
     }
 
     /// Starts one segment before the hint: where that one ends, the hinted one begins.
     fn won(&mut self, hint: Segment) -> Next {
-        (self.epoch, self.hint) = (self.ticket, hint);
+        (self.epoch, self.hint) = (self.bid, hint);
         if hint >= LAST_SEGMENT {
             return self.corrupt(Statement::ReadLease, hint);
         }

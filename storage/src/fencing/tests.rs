@@ -5,7 +5,7 @@ use super::*;
 const ME: Owner = Owner(1);
 const OTHER: Owner = Owner(2);
 const LIMITS: SegmentLimits = SegmentLimits { batches: 3, bytes: 100 };
-/// The ticket of every claim here.
+/// The bid of every claim here.
 const MINE: Epoch = 5;
 
 fn lease(epoch: Epoch, owner: Owner, segment_hint: Segment) -> Lease {
@@ -67,13 +67,14 @@ fn table(fence: &Fence, rows: &[(Outcome, Next)]) {
 }
 
 #[test]
-fn a_ticket_is_above_every_epoch_there_is() {
+fn a_bid_is_above_every_epoch_there_is() {
     let leases = |epochs: &[Epoch]| epochs.iter().map(|epoch| Some(lease(*epoch, OTHER, 0))).collect::<Vec<_>>();
-    assert_eq!(ticket([]), Some(1));
-    assert_eq!(ticket([None, None]), Some(1));
-    assert_eq!(ticket([leases(&[2, 9, 4]), vec![None]].concat()), Some(10));
-    assert_eq!(ticket(leases(&[i64::MAX as u64 - 1])), None);
-    assert_eq!(ticket(leases(&[u64::MAX])), None);
+    assert_eq!(bid_above([]), Some(1));
+    assert_eq!(bid_above([None, None]), Some(1));
+    assert_eq!(bid_above([leases(&[2, 9, 4]), vec![None]].concat()), Some(10));
+    assert_eq!(bid_above(leases(&[i64::MAX as u64 - 3])), Some(i64::MAX as u64 - 2));
+    assert_eq!(bid_above(leases(&[i64::MAX as u64 - 2])), None);
+    assert_eq!(bid_above(leases(&[u64::MAX])), None);
 }
 
 #[test]

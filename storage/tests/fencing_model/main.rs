@@ -58,14 +58,14 @@ fn three_owners_keep_one_history() {
 }
 
 #[test]
-fn owners_of_unequal_tickets_keep_one_history() {
+fn owners_whose_epochs_leap_keep_one_history() {
     holds(World { leaps: 1, last: 3, ..FULL });
 }
 
 #[test]
 fn of_those_who_open_at_once_one_gets_every_partition() {
-    holds(Openers { openers: 2, partitions: 3, bids: Bids::OneTicket });
-    holds(Openers { openers: 3, partitions: 2, bids: Bids::OneTicket });
+    holds(Openers { openers: 2, partitions: 3, bids: Bids::OneForAll });
+    holds(Openers { openers: 3, partitions: 2, bids: Bids::OneForAll });
 }
 
 #[test]

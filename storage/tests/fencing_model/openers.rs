@@ -4,17 +4,19 @@
 //! land once before it is answered, which a driver meets as a refusal by its own bid.
 
 use crate::store::{Body, Rules, Store};
-use holdfast_storage::fencing::{Epoch, Fence, Lease, Next, Owner, SegmentLimits, Statement, ticket};
+use holdfast_storage::fencing::{Epoch, Fence, Lease, Next, Owner, SegmentLimits, Statement, bid_above};
 use stateright::{Model, Property};
 
 /// Who ends with every partition is one, and the others are fenced.
 pub(crate) const ONE_OPENS: &str = "one of those who open at once gets every partition";
+/// Nobody tries for ever.
+pub(crate) const ALL_END: &str = "all who open come to an end";
 
 /// How an opener finds its epochs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Bids {
     /// One for all partitions, above every lease, on the first partition first.
-    OneTicket,
+    OneForAll,
     /// One above the lease of each partition, on all at once: those who outbid each other here and there all stop.
     EachAlone,
 }
@@ -90,6 +92,7 @@ impl Model for Openers {
     fn properties(&self) -> Vec<Property<Self>> {
         vec![
             Property::always(ONE_OPENS, |_, state: &State| !state.ended() || state.opened() == 1),
+            Property::eventually(ALL_END, |_, state: &State| state.ended()),
             Property::sometimes("an opener is outbid after it won the first partition", |_, state: &State| {
                 let first = state.stores[0].epoch();
                 state.openers.iter().any(|it| matches!(it, Opener::Claims(epoch, fences) if *epoch < first && idle(&fences[0])))
@@ -105,9 +108,9 @@ impl Openers {
         if leases.len() < self.partitions {
             return;
         }
-        let bid = ticket(leases.iter().copied()).expect("small numbers");
+        let bid = bid_above(leases.iter().copied()).expect("small numbers");
         let claim = |partition: usize| {
-            let epoch = if self.bids == Bids::OneTicket { bid } else { state.stores[partition].epoch() + 1 };
+            let epoch = if self.bids == Bids::OneForAll { bid } else { state.stores[partition].epoch() + 1 };
             let begun = partition == 0 || self.bids == Bids::EachAlone;
             begun.then(|| claimed(opener, epoch))
         };
@@ -138,18 +141,18 @@ fn idle(fence: &Option<Fence>) -> bool {
     fence.as_ref().is_some_and(Fence::is_idle)
 }
 
-fn claimed(opener: usize, ticket: Epoch) -> Fence {
+fn claimed(opener: usize, bid: Epoch) -> Fence {
     let limits = SegmentLimits { batches: 2, bytes: u64::MAX };
-    Fence::claim(Owner(opener as u128), ticket, limits).0
+    Fence::claim(Owner(opener as u128), bid, limits).0
 }
 
 fn answer(state: &mut State, opener: usize, partition: usize) {
-    let Opener::Claims(ticket, fences) = &mut state.openers[opener] else { return };
+    let Opener::Claims(bid, fences) = &mut state.openers[opener] else { return };
     let Some(fence) = &mut fences[partition] else { return };
     let outcome = execute(&mut state.stores[partition], fence);
     match fence.on(outcome) {
         Next::Fenced { .. } => state.openers[opener] = Opener::Fenced,
-        Next::Idle => fences.iter_mut().for_each(|fence| _ = fence.get_or_insert_with(|| claimed(opener, *ticket))),
+        Next::Idle => fences.iter_mut().for_each(|fence| _ = fence.get_or_insert_with(|| claimed(opener, *bid))),
         Next::Execute(_) => {}
         other => panic!("{other:?}"),
     }

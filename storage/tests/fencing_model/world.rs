@@ -73,7 +73,7 @@ pub(crate) struct State {
 pub(crate) enum Action {
     /// Whoever has another partition may know of a higher epoch than the lease of this one shows.
     Claim {
-        ticket: Epoch,
+        bid: Epoch,
     },
     Append {
         claimant: usize,
@@ -110,7 +110,7 @@ impl Model for World {
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
         if state.started < self.claims {
             let next = state.store.epoch() + 1;
-            actions.extend((next..=next + self.leaps).map(|ticket| Action::Claim { ticket }));
+            actions.extend((next..=next + self.leaps).map(|bid| Action::Claim { bid }));
         }
         for (claimant, it) in state.claimants.iter().enumerate() {
             if it.fence.is_idle() && it.fence.next() <= self.last {
@@ -130,7 +130,7 @@ impl Model for World {
     fn next_state(&self, last: &State, action: Action) -> Option<State> {
         let mut state = last.clone();
         match action {
-            Action::Claim { ticket } => self.claim(&mut state, ticket),
+            Action::Claim { bid } => self.claim(&mut state, bid),
             Action::Append { claimant } => {
                 let statement = state.claimants[claimant].fence.append(0)?;
                 self.issue(&mut state, claimant, statement);
@@ -164,20 +164,20 @@ impl Model for World {
                 state.store.history.len() as LogSeq == world.last
             }),
             Property::sometimes("every claim gets its turn", |world: &World, state: &State| {
-                state.successor >= Epoch::from(world.claims)
+                state.won.len() == usize::from(world.claims) && state.won.last() == Some(&state.successor)
             }),
         ]
     }
 }
 
 impl World {
-    fn claim(&self, state: &mut State, ticket: Epoch) {
+    fn claim(&self, state: &mut State, bid: Epoch) {
         if self.one_process {
             state.claimants.clear();
         }
         let owner = if self.one_process { 0 } else { state.started };
         let limits = SegmentLimits { batches: self.segment_batches, bytes: u64::MAX };
-        let (fence, read) = Fence::claim(Owner(owner.into()), ticket, limits);
+        let (fence, read) = Fence::claim(Owner(owner.into()), bid, limits);
         state.started += 1;
         state.claimants.push(Claimant { fence, seen: None, attempt: 0 });
         let outcome = state.store.execute(self.rules, read, Body { epoch: 0, attempt: 0 });
