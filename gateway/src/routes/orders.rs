@@ -57,7 +57,7 @@ pub async fn place(mut request: ServiceRequest) -> Result<ServiceResponse, actix
     // this panics if anything should ever keep a clone of the request.
     request.headers_mut().clear();
     let response = match wanted.and_then(|wanted| wanted.send(request.request())) {
-        Ok(sent) => sent.end().await,
+        Ok(begun) => begun.end().await,
         Err(problem) => problem.response(),
     };
     Ok(request.into_response(response))
