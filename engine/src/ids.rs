@@ -154,6 +154,9 @@ impl Fingerprint {
 pub struct OrderId([u8; 16]);
 
 impl OrderId {
+    /// Characters of a printed id, without its prefix.
+    pub const TEXT: usize = 26;
+
     pub fn derive(key: KeyHash, partitions: Partitions) -> Self {
         let mut bytes = key.0;
         let partition = u16::from_be_bytes([bytes[0], bytes[1]]) % partitions.count();
@@ -173,7 +176,14 @@ impl OrderId {
         Self(bytes)
     }
 
-    /// The 26 characters after the prefix of a printed id.
+    /// The characters after the prefix of a printed id.
+    pub fn text(self) -> [u8; Self::TEXT] {
+        let mut text = [0; Self::TEXT];
+        BASE32.encode_mut(&self.0, &mut text);
+        text
+    }
+
+    /// The inverse of [`Self::text`].
     pub fn parse(text: &str) -> Option<Self> {
         let bytes = BASE32.decode(text.as_bytes()).ok()?;
         Some(Self(bytes.try_into().ok()?))
@@ -182,9 +192,7 @@ impl OrderId {
 
 impl fmt::Display for OrderId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut out = [0; 26];
-        BASE32.encode_mut(&self.0, &mut out);
-        f.write_str(std::str::from_utf8(&out).unwrap_or_default())
+        f.write_str(std::str::from_utf8(&self.text()).unwrap_or_default())
     }
 }
 

@@ -219,7 +219,7 @@ fn describe(event: &Event) -> Described {
         Event::Order { order, fact } => {
             let kind = if let OrderFact::Placed(placed) = &**fact { Some(placed.kind) } else { None };
             let (name, data) = order_fact(*order, kind, fact);
-            Described { name: name.to_owned(), subject: Id("ord_", order).to_string(), data }
+            Described { name: name.to_owned(), subject: Id::order(*order).to_string(), data }
         }
         Event::Stock { sku, fact } => {
             let (name, mut data) = stock_fact(fact);
@@ -237,11 +237,11 @@ fn describe(event: &Event) -> Described {
 fn archive_fact(fact: &ArchiveFact) -> Described {
     let (name, data) = match fact {
         ArchiveFact::Orders(orders) => {
-            let orders: Vec<String> = orders.iter().map(|id| Id("ord_", id).to_string()).collect();
+            let orders: Vec<String> = orders.iter().map(|id| Id::order(*id).to_string()).collect();
             ("archive.orders", json!({"order_ids": orders}))
         }
         ArchiveFact::Keys(keys) => ("archive.keys", json!({"keys": keys.len()})),
-        ArchiveFact::Restored { order, .. } => ("archive.restored", json!({"order_id": Id("ord_", order)})),
+        ArchiveFact::Restored { order, .. } => ("archive.restored", json!({"order_id": Id::order(*order)})),
     };
     Described { name: name.to_owned(), subject: "archive".to_owned(), data: members(data) }
 }
@@ -320,12 +320,13 @@ fn order_fact(order: OrderId, kind: Option<Kind>, fact: &OrderFact) -> (&'static
         OrderFact::Settled => ("order.settled", json!({})),
     };
     let mut data = members(data);
-    data.insert("order_id".to_owned(), Id(if reserved { "res_" } else { "ord_" }, order).to_string().into());
+    let id = if reserved { Id::reservation(order) } else { Id::order(order) };
+    data.insert("order_id".to_owned(), id.as_str().into());
     (name, data)
 }
 
 fn stock_fact(fact: &StockFact) -> (&'static str, Map<String, Value>) {
-    let held = |hold: &holdfast_engine::ids::HoldKey| Id("ord_", hold.order);
+    let held = |hold: &holdfast_engine::ids::HoldKey| Id::order(hold.order);
     let (name, data) = match fact {
         StockFact::Set { location, on_hand, safety_stock, delta, version, .. } => (
             "stock.set",

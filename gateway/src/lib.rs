@@ -10,6 +10,7 @@ pub mod commands;
 pub mod demo;
 pub mod dto;
 pub mod events;
+pub mod json;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 pub mod keys;

@@ -66,6 +66,11 @@ pub fn json_response(mut response: HttpResponseBuilder, body: Vec<u8>, replayed:
     response.body(body)
 }
 
+/// The `ETag` of a version.
+pub fn etag(version: impl ToString) -> String {
+    ["\"", &version.to_string(), "\""].concat()
+}
+
 /// The table of rejections.
 pub fn rejected(rejection: &Rejection) -> Problem {
     match rejection {
@@ -107,11 +112,11 @@ pub fn refused_order(order: &Order) -> Option<Problem> {
         Status::Reserving | Status::AwaitingPayment | Status::PaymentInFlight | Status::PaymentUnknown => return None,
         Status::Confirmed | Status::LatePayment | Status::Refunded => return None,
     };
-    let (name, prefix) = match placed.kind {
-        Kind::Order => ("order_id", "ord_"),
-        Kind::Reservation => ("reservation_id", "res_"),
+    let (name, id) = match placed.kind {
+        Kind::Order => ("order_id", Id::order(order.id)),
+        Kind::Reservation => ("reservation_id", Id::reservation(order.id)),
     };
-    Some(problem.with(name, Id(prefix, order.id).to_string()).by(placed.request_id.as_str()))
+    Some(problem.with(name, id.as_str()).by(placed.request_id.as_str()))
 }
 
 fn short(shortages: &[Shortage]) -> Problem {
@@ -150,7 +155,7 @@ pub fn placed(answering: Answering<'_>, outcome: Outcome) -> HttpResponse {
     }
     let mut response = HttpResponse::Created();
     response.insert_header((LOCATION, answering.location));
-    response.insert_header((ETAG, format!("\"{}\"", order.version())));
+    response.insert_header((ETAG, etag(order.version())));
     let body = match order.kind() {
         Kind::Order => view::order_json(&order),
         Kind::Reservation => view::reservation_json(&order),
@@ -172,7 +177,7 @@ pub fn order_of(answer: Answer) -> Option<Order> {
 /// 200 with an order or reservation and its ETag.
 pub fn order_response(order: &Order, kind: Kind) -> HttpResponse {
     let mut response = HttpResponse::Ok();
-    response.insert_header((ETAG, format!("\"{}\"", order.version())));
+    response.insert_header((ETAG, etag(order.version())));
     let body = match kind {
         Kind::Order => view::order_json(order),
         Kind::Reservation => view::reservation_json(order),
@@ -185,7 +190,7 @@ pub fn kept(kept: &KeptAnswer, replayed: bool, base_url: &str) -> HttpResponse {
     match kept {
         KeptAnswer::Adjusted(stock) => {
             let mut response = HttpResponse::Created();
-            response.insert_header((ETAG, format!("\"{}\"", stock.version)));
+            response.insert_header((ETAG, etag(stock.version)));
             json_response(response, view::stock_json(stock), replayed)
         }
         KeptAnswer::Payment { attempt, redirect_url } => {

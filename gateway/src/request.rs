@@ -6,10 +6,10 @@ use actix_web::HttpRequest;
 use actix_web::http::header::{AUTHORIZATION, AsHeaderName, CONTENT_TYPE, HeaderMap, HeaderName, IF_MATCH};
 use actix_web::web::Bytes;
 use compact_str::CompactString;
+use data_encoding::HEXLOWER;
 use holdfast_engine::ids::{KeyHash, RequestId};
 use serde::de::DeserializeOwned;
 use std::cell::Cell;
-use std::fmt::Write;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -77,8 +77,10 @@ fn new_request_id() -> RequestId {
     }
     let next = NEXT.get().wrapping_add(1);
     NEXT.set(next);
+    let mut digits = [0; 16];
+    HEXLOWER.encode_mut(&next.to_be_bytes(), &mut digits);
     let mut id = CompactString::const_new("req_");
-    write!(id, "{next:016x}").unwrap_or_default();
+    id.push_str(std::str::from_utf8(&digits).unwrap_or_default());
     match RequestId::try_from(id) {
         Ok(id) => id,
         Err(reason) => unreachable!("{reason}"),
@@ -107,7 +109,9 @@ pub fn if_match(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
 pub fn json<T: DeserializeOwned>(request: &HttpRequest, body: Result<Bytes, actix_web::Error>) -> Result<T, Problem> {
     content_type(request, &["application/json"])?;
     let body = whole(body)?;
-    serde_json::from_slice(&body).map_err(|_| explain::<T>(&body))
+    // All of it is checked to be UTF-8 at once, rather than each string in it.
+    let parsed = std::str::from_utf8(&body).ok().and_then(|text| serde_json::from_str(text).ok());
+    parsed.ok_or_else(|| explain::<T>(&body))
 }
 
 /// As [`json`], for a body that may be left out.
@@ -128,6 +132,9 @@ pub fn json_or_default<T: DeserializeOwned + Default>(
 /// `unsupported_media_type` if the request names another type.
 pub fn content_type(request: &HttpRequest, accepted: &[&str]) -> Result<(), Problem> {
     let named = text(request.headers(), &CONTENT_TYPE).unwrap_or_default();
+    if accepted.contains(&named) {
+        return Ok(());
+    }
     let essence = named.split(';').next().unwrap_or_default().trim();
     if accepted.iter().any(|accepted| essence.eq_ignore_ascii_case(accepted)) {
         return Ok(());

@@ -1,14 +1,13 @@
 //! Wire types: what the API answers. One way to render an order, whatever asked for it: as the fold of its facts.
 
-use compact_str::CompactString;
+use crate::json::{Json, Value};
 use holdfast_engine::event::{Allocation, Buckets, Kind, LocationView, StockView};
-use holdfast_engine::ids::Sku;
+use holdfast_engine::ids::{AttemptId, OrderId, Sku};
 use holdfast_engine::limits;
 use holdfast_engine::order::{Order, Stage};
 use holdfast_engine::quantity::Quantity;
 use holdfast_engine::time::Timestamp;
 use serde::{Serialize, Serializer};
-use serde_json::value::RawValue;
 use std::cell::RefCell;
 use utoipa::ToSchema;
 
@@ -17,22 +16,29 @@ use utoipa::ToSchema;
 pub struct Rfc3339(pub Timestamp);
 
 impl Rfc3339 {
-    /// The text, with the calendar worked out once a second: most times of a busy server share theirs.
-    fn text(self) -> Option<CompactString> {
+    const TEXT: usize = "YYYY-MM-DDThh:mm:ss.000Z".len();
+    const SECOND: usize = "YYYY-MM-DDThh:mm:ss".len();
+
+    /// The text, with the calendar worked out once a second: most times of a busy server share theirs. None beyond the year
+    /// 9999.
+    fn text(self) -> Option<[u8; Self::TEXT]> {
+        /// Shares no factor with the round times to live, which would put creation and expiry into one place.
+        const KEPT: usize = 11;
         thread_local! {
-            static SECONDS: RefCell<[(u64, CompactString); 4]> = RefCell::default();
+            static SECONDS: RefCell<[(u64, [u8; Rfc3339::TEXT]); KEPT]> =
+                const { RefCell::new([(u64::MAX, *b"YYYY-MM-DDThh:mm:ss.000Z"); KEPT]) };
         }
         let (second, millis) = (self.0.0 / 1000, self.0.0 % 1000);
         SECONDS.with_borrow_mut(|seconds| {
-            let known = &mut seconds[(second % 4) as usize];
-            if known.0 != second || known.1.is_empty() {
-                let at = jiff::Timestamp::from_second(i64::try_from(second).ok()?).ok()?;
-                // Without the zone, which follows the milliseconds.
-                *known = (second, CompactString::new(at.to_string().trim_end_matches('Z')));
+            let known = &mut seconds[(second % KEPT as u64) as usize];
+            if known.0 != second {
+                let at = jiff::Timestamp::from_second(i64::try_from(second).ok()?).ok()?.to_string();
+                known.1[..Self::SECOND].copy_from_slice(at.as_bytes().get(..Self::SECOND)?);
+                known.0 = second;
             }
-            let digit = |place: u64| char::from(b'0' + (millis / place % 10) as u8);
-            let mut text = known.1.clone();
-            ['.', digit(100), digit(10), digit(1), 'Z'].into_iter().for_each(|character| text.push(character));
+            let mut text = known.1;
+            let digits = [millis / 100, millis / 10 % 10, millis % 10];
+            text[Self::SECOND + 1..][..3].copy_from_slice(&digits.map(|digit| b'0' + digit as u8));
             Some(text)
         })
     }
@@ -41,114 +47,215 @@ impl Rfc3339 {
 impl Serialize for Rfc3339 {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.text() {
-            Some(text) => serializer.serialize_str(&text),
+            Some(text) => serializer.serialize_str(std::str::from_utf8(&text).unwrap_or_default()),
             None => serializer.serialize_none(),
         }
     }
 }
 
-/// An id with its prefix.
+impl Value for Rfc3339 {
+    fn write(&self, json: &mut Json) {
+        match self.text() {
+            Some(text) => json.plain(&text),
+            None => json.raw("null"),
+        }
+    }
+}
+
+/// The id of an order or of its stock side, with its prefix.
 #[derive(Clone, Copy, Debug)]
-pub struct Id<T>(pub &'static str, pub T);
+pub struct Id([u8; Id::PREFIX + OrderId::TEXT]);
 
-impl<T: std::fmt::Display> Serialize for Id<T> {
+impl Id {
+    const PREFIX: usize = 4;
+
+    pub fn order(id: OrderId) -> Self {
+        Self::with(b"ord_", id)
+    }
+
+    pub fn reservation(id: OrderId) -> Self {
+        Self::with(b"res_", id)
+    }
+
+    /// The id of the stock side of this order.
+    fn as_reservation(mut self) -> Self {
+        self.0[..Self::PREFIX].copy_from_slice(b"res_");
+        self
+    }
+
+    fn with(prefix: &[u8; Self::PREFIX], id: OrderId) -> Self {
+        let mut text = [0; Self::PREFIX + OrderId::TEXT];
+        text[..Self::PREFIX].copy_from_slice(prefix);
+        text[Self::PREFIX..].copy_from_slice(&id.text());
+        Self(text)
+    }
+
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl Serialize for Id {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(self.as_str())
     }
 }
 
-impl<T: std::fmt::Display> std::fmt::Display for Id<T> {
+impl Value for Id {
+    fn write(&self, json: &mut Json) {
+        json.plain(&self.0);
+    }
+}
+
+impl std::fmt::Display for Id {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}{}", self.0, self.1)
+        f.write_str(self.as_str())
     }
 }
 
-#[derive(Serialize, ToSchema)]
+/// A word of our own: nothing in it is to be escaped.
+struct Name(&'static str);
+
+impl Value for Name {
+    fn write(&self, json: &mut Json) {
+        json.plain(self.0.as_bytes());
+    }
+}
+
+struct Names(&'static [&'static str]);
+
+impl Value for Names {
+    fn write(&self, json: &mut Json) {
+        json.list(self.0.iter().map(|name| Name(name)));
+    }
+}
+
+#[derive(ToSchema)]
 pub struct AllocationBody<'a> {
     location: &'a str,
     quantity: u32,
 }
 
-fn serialize_allocations<S: Serializer>(allocations: &&[Allocation], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(allocations.iter().map(allocation_body))
+impl Value for AllocationBody<'_> {
+    fn write(&self, json: &mut Json) {
+        json.member(r#"{"location":"#, self.location);
+        json.member(r#","quantity":"#, &self.quantity);
+        json.raw("}");
+    }
 }
 
-fn allocation_body(one: &Allocation) -> AllocationBody<'_> {
-    AllocationBody { location: one.location.as_str(), quantity: one.quantity.0 }
+/// What a line has of which location.
+struct Allocations<'a>(&'a [Allocation]);
+
+impl Value for Allocations<'_> {
+    fn write(&self, json: &mut Json) {
+        json.list(self.0.iter().map(|one| AllocationBody { location: one.location.as_str(), quantity: one.quantity.0 }));
+    }
 }
 
-#[derive(Serialize, ToSchema)]
+/// JSON that somebody gave us, checked when it came.
+struct Given<'a>(&'a str);
+
+impl Value for Given<'_> {
+    fn write(&self, json: &mut Json) {
+        json.raw(self.0);
+    }
+}
+
+#[derive(ToSchema)]
 pub struct LineBody<'a> {
     line: usize,
     sku: &'a str,
     quantity: u32,
-    #[serde(skip_serializing_if = "Option::is_none")]
     unit_price: Option<i64>,
     held: u32,
     pinned: u32,
     committed: u32,
-    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
-    reservation_id: Option<Id<ReservationId>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    reservation_id: Option<ReservationId>,
     seller_id: Option<&'a str>,
-    #[serde(serialize_with = "serialize_allocations")]
     #[schema(value_type = Vec<AllocationBody<'a>>)]
-    allocations: &'a [Allocation],
-    #[serde(skip_serializing_if = "Option::is_none")]
+    allocations: Allocations<'a>,
     #[schema(value_type = Option<Object>)]
-    metadata: Option<&'a RawValue>,
+    metadata: Option<Given<'a>>,
+}
+
+impl Value for LineBody<'_> {
+    fn write(&self, json: &mut Json) {
+        json.member(r#"{"line":"#, &self.line);
+        json.member(r#","sku":"#, self.sku);
+        json.member(r#","quantity":"#, &self.quantity);
+        json.optional(r#","unit_price":"#, &self.unit_price);
+        json.member(r#","held":"#, &self.held);
+        json.member(r#","pinned":"#, &self.pinned);
+        json.member(r#","committed":"#, &self.committed);
+        json.optional(r#","reservation_id":"#, &self.reservation_id);
+        json.optional(r#","seller_id":"#, &self.seller_id);
+        json.member(r#","allocations":"#, &self.allocations);
+        json.optional(r#","metadata":"#, &self.metadata);
+        json.raw("}");
+    }
 }
 
 /// The stock side of an order under its own id. Late money makes a new one.
-#[derive(Clone, Copy)]
-pub struct ReservationId {
-    order: holdfast_engine::ids::OrderId,
+struct ReservationId {
+    id: Id,
     generation: u8,
 }
 
-impl std::fmt::Display for ReservationId {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl Value for ReservationId {
+    fn write(&self, json: &mut Json) {
         match self.generation {
-            1 => write!(f, "{}", self.order),
-            generation => write!(f, "{}-{generation}", self.order),
+            1 => self.id.write(json),
+            generation => json.plain(format!("{}-{generation}", self.id).as_bytes()),
         }
     }
 }
 
-#[derive(Serialize, ToSchema)]
+#[derive(ToSchema)]
 pub struct PaymentBody<'a> {
     #[schema(value_type = String)]
-    attempt_id: Id<holdfast_engine::ids::AttemptId>,
+    attempt_id: AttemptId,
     provider: &'a str,
-    status: &'static str,
+    #[schema(value_type = String)]
+    status: Name,
     redirect_url: Option<&'a str>,
 }
 
-#[derive(Serialize, ToSchema)]
+impl Value for PaymentBody<'_> {
+    fn write(&self, json: &mut Json) {
+        json.member(r#"{"attempt_id":"#, self.attempt_id.to_string().as_str());
+        json.member(r#","provider":"#, self.provider);
+        json.member(r#","status":"#, &self.status);
+        json.member(r#","redirect_url":"#, &self.redirect_url);
+        json.raw("}");
+    }
+}
+
+#[derive(ToSchema)]
 pub struct OrderBody<'a> {
     #[schema(value_type = String)]
-    id: Id<holdfast_engine::ids::OrderId>,
+    id: Id,
     number: u64,
-    status: &'static str,
-    payment_status: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'static str>,
+    #[schema(value_type = String)]
+    status: Name,
+    #[schema(value_type = String)]
+    payment_status: Name,
+    #[schema(value_type = Option<String>)]
+    reason: Option<Name>,
     customer_id: Option<&'a str>,
     currency: Option<&'a str>,
     total: i64,
     lines: Vec<LineBody<'a>>,
     #[schema(value_type = String)]
     expires_at: Rfc3339,
-    #[serde(skip_serializing_if = "Option::is_none")]
     payment: Option<PaymentBody<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
-    shipping_address: Option<&'a RawValue>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    shipping_address: Option<Given<'a>>,
     #[schema(value_type = Option<Object>)]
-    metadata: Option<&'a RawValue>,
-    allowed_transitions: &'static [&'static str],
+    metadata: Option<Given<'a>>,
+    #[schema(value_type = Vec<String>)]
+    allowed_transitions: Names,
     version: u32,
     #[schema(value_type = String)]
     created_at: Rfc3339,
@@ -156,12 +263,35 @@ pub struct OrderBody<'a> {
     updated_at: Rfc3339,
 }
 
-#[derive(Serialize, ToSchema)]
+impl Value for OrderBody<'_> {
+    fn write(&self, json: &mut Json) {
+        json.member(r#"{"id":"#, &self.id);
+        json.member(r#","number":"#, &self.number);
+        json.member(r#","status":"#, &self.status);
+        json.member(r#","payment_status":"#, &self.payment_status);
+        json.optional(r#","reason":"#, &self.reason);
+        json.member(r#","customer_id":"#, &self.customer_id);
+        json.member(r#","currency":"#, &self.currency);
+        json.member(r#","total":"#, &self.total);
+        json.member(r#","lines":"#, self.lines.as_slice());
+        json.member(r#","expires_at":"#, &self.expires_at);
+        json.optional(r#","payment":"#, &self.payment);
+        json.optional(r#","shipping_address":"#, &self.shipping_address);
+        json.optional(r#","metadata":"#, &self.metadata);
+        json.member(r#","allowed_transitions":"#, &self.allowed_transitions);
+        json.member(r#","version":"#, &self.version);
+        json.member(r#","created_at":"#, &self.created_at);
+        json.member(r#","updated_at":"#, &self.updated_at);
+        json.raw("}");
+    }
+}
+
+#[derive(ToSchema)]
 pub struct ReservationBody<'a> {
     #[schema(value_type = String)]
-    id: Id<holdfast_engine::ids::OrderId>,
-    status: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Id,
+    #[schema(value_type = String)]
+    status: Name,
     owner: Option<&'a str>,
     lines: Vec<LineBody<'a>>,
     #[schema(value_type = String)]
@@ -173,11 +303,21 @@ pub struct ReservationBody<'a> {
     updated_at: Rfc3339,
 }
 
-fn raw(json: Option<&str>) -> Option<&RawValue> {
-    json.and_then(|json| serde_json::from_str(json).ok())
+impl Value for ReservationBody<'_> {
+    fn write(&self, json: &mut Json) {
+        json.member(r#"{"id":"#, &self.id);
+        json.member(r#","status":"#, &self.status);
+        json.optional(r#","owner":"#, &self.owner);
+        json.member(r#","lines":"#, self.lines.as_slice());
+        json.member(r#","expires_at":"#, &self.expires_at);
+        json.member(r#","version":"#, &self.version);
+        json.member(r#","created_at":"#, &self.created_at);
+        json.member(r#","updated_at":"#, &self.updated_at);
+        json.raw("}");
+    }
 }
 
-fn line_body<'a>(order: &'a Order, index: usize, view: &'a holdfast_engine::order::LineView) -> LineBody<'a> {
+fn line_body<'a>(order: &'a Order, id: Id, index: usize, view: &'a holdfast_engine::order::LineView) -> LineBody<'a> {
     let placed = order.placed();
     let line = &placed.lines[index];
     let at = |stage: Stage| if order.stage() == stage { view.units.0 } else { 0 };
@@ -190,10 +330,10 @@ fn line_body<'a>(order: &'a Order, index: usize, view: &'a holdfast_engine::orde
         held: at(Stage::Held),
         pinned: at(Stage::Pinned),
         committed: at(Stage::Committed),
-        reservation_id: of_order.then_some(Id("res_", ReservationId { order: order.id, generation: order.generation })),
+        reservation_id: of_order.then_some(ReservationId { id, generation: order.generation }),
         seller_id: line.seller.as_ref().map(|seller| seller.as_str()),
-        allocations: &view.allocations,
-        metadata: raw(line.metadata.as_deref()),
+        allocations: Allocations(&view.allocations),
+        metadata: line.metadata.as_deref().map(Given),
     }
 }
 
@@ -202,26 +342,28 @@ pub fn order_json(order: &Order) -> Vec<u8> {
     let views = order.lines();
     let placed = order.placed();
     let payment = order.shown_attempt().map(|attempt| PaymentBody {
-        attempt_id: Id("", order.attempt_id(attempt)),
+        attempt_id: order.attempt_id(attempt),
         provider: attempt.provider.as_str(),
-        status: attempt.state.name(),
+        status: Name(attempt.state.name()),
         redirect_url: attempt.redirect_url.as_ref().map(|url| url.as_str()),
     });
-    to_json(&OrderBody {
-        id: Id("ord_", order.id),
+    let id = Id::order(order.id);
+    let reservation = id.as_reservation();
+    Json::of(&OrderBody {
+        id,
         number: placed.number,
-        status: order.status.name(Kind::Order),
-        payment_status: order.payment_status(),
-        reason: rejection_reason(order),
+        status: Name(order.status.name(Kind::Order)),
+        payment_status: Name(order.payment_status()),
+        reason: rejection_reason(order).map(Name),
         customer_id: placed.customer.as_ref().map(|customer| customer.as_str()),
         currency: placed.currency.as_ref().map(|currency| currency.as_str()),
         total: order.amount().0,
-        lines: views.iter().enumerate().map(|(index, view)| line_body(order, index, view)).collect(),
+        lines: views.iter().enumerate().map(|(index, view)| line_body(order, reservation, index, view)).collect(),
         expires_at: Rfc3339(order.expires_at),
         payment,
-        shipping_address: raw(placed.shipping_address.as_deref()),
-        metadata: raw(placed.metadata.as_deref()),
-        allowed_transitions: order.status.allowed(Kind::Order),
+        shipping_address: placed.shipping_address.as_deref().map(Given),
+        metadata: placed.metadata.as_deref().map(Given),
+        allowed_transitions: Names(order.status.allowed(Kind::Order)),
         version: order.version(),
         created_at: Rfc3339(order.created_at()),
         updated_at: Rfc3339(order.updated_at()),
@@ -241,11 +383,12 @@ fn rejection_reason(order: &Order) -> Option<&'static str> {
 pub fn reservation_json(order: &Order) -> Vec<u8> {
     let views = order.lines();
     let placed = order.placed();
-    to_json(&ReservationBody {
-        id: Id("res_", order.id),
-        status: order.status.name(Kind::Reservation),
+    let reservation = Id::reservation(order.id);
+    Json::of(&ReservationBody {
+        id: reservation,
+        status: Name(order.status.name(Kind::Reservation)),
         owner: placed.customer.as_ref().map(|customer| customer.as_str()),
-        lines: views.iter().enumerate().map(|(index, view)| line_body(order, index, view)).collect(),
+        lines: views.iter().enumerate().map(|(index, view)| line_body(order, reservation, index, view)).collect(),
         expires_at: Rfc3339(order.expires_at),
         version: order.version(),
         created_at: Rfc3339(order.created_at()),

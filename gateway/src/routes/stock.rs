@@ -43,7 +43,7 @@ fn sku_of(text: &str) -> Result<Sku, Problem> {
 
 fn stock_response(stock: &holdfast_engine::event::StockView) -> HttpResponse {
     let mut response = HttpResponse::Ok();
-    response.insert_header((ETAG, format!("\"{}\"", stock.version)));
+    response.insert_header((ETAG, reply::etag(stock.version)));
     reply::json_response(response, view::stock_json(stock), false)
 }
 
