@@ -8,6 +8,7 @@ use crate::event::{KeptAnswer, OrderRecord, Record};
 use crate::ids::{Fingerprint, PartitionId, Seq};
 use crate::limits;
 use crate::plant::{self, Bug};
+use postcard::ser_flavors::Flavor;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -206,8 +207,29 @@ fn read_u32(bytes: &[u8]) -> u32 {
     u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
 }
 
+/// Where the encoding of a value goes. The one that comes with postcard hands over byte after byte.
+struct Appending(Vec<u8>);
+
+impl Flavor for Appending {
+    type Output = Vec<u8>;
+
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.0.push(byte);
+        Ok(())
+    }
+
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<Vec<u8>> {
+        Ok(self.0)
+    }
+}
+
 fn append<T: Serialize>(value: &T, buffer: Vec<u8>) -> Vec<u8> {
-    match postcard::to_extend(value, buffer) {
+    match postcard::serialize_with_flavor(value, Appending(buffer)) {
         Ok(buffer) => buffer,
         // Our own types into memory: there is no way for this to fail.
         Err(error) => unreachable!("encoding failed: {error}"),

@@ -3,6 +3,7 @@
 //! Invariants: state is the fold of the partition's records; a reply, a provider call or an archive order leaves only
 //! when every record before it is durable; one command id has one effect. The shell feeds inputs and carries out effects.
 
+mod actor;
 mod deadlines;
 mod gate;
 mod orders;
@@ -25,9 +26,9 @@ use crate::rejection::Rejection;
 use crate::stock::SkuStock;
 use crate::time::{Policy, Timestamp};
 use crate::{Map, limits};
+use actor::OrderActor;
 use deadlines::Deadlines;
 use gate::{Gate, Gated};
-use orders::OrderActor;
 use std::collections::VecDeque;
 use std::sync::Arc;
 

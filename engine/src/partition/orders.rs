@@ -4,46 +4,20 @@
 //! live and after a crash alike.
 
 use super::deadlines::Slot;
-use super::saga::{CallInFlight, Round, Saga, Target, Wait};
+use super::saga::Wait;
 use super::{Gated, Partition, ProviderResult};
-use crate::answer::{Answer, Reply};
+use crate::answer::Answer;
 use crate::command::{CommandKey, Loaded};
-use crate::effect::{Archive, Effects, ProviderCall};
+use crate::effect::{Archive, Effects};
 use crate::event::{ArchiveFact, Event, KeptAnswer, Kind, OrderFact, Placed, ReleaseCause};
 use crate::ids::{AttemptId, HoldKey, OrderId, Provider, Sku, Ticket, Url};
-use crate::message::Body;
+use crate::message::{Body, Message};
 use crate::order::{Answered, AttemptState, Order, Outcome, Status, Want};
 use crate::plant::{self, Bug};
 use crate::rejection::Rejection;
-use crate::stock::{Demand, HoldOp};
+use crate::stock::HoldOp;
 use crate::time::Timestamp;
 use std::sync::Arc;
-
-/// A provider call unanswered for this long is made again.
-const CALL_LOST_MS: u64 = 60_000;
-
-#[derive(Debug)]
-pub(super) struct OrderActor {
-    pub(super) order: Order,
-    saga: Option<Box<Saga>>,
-    armed: Slot,
-    /// On its way to the projection.
-    pub(super) archiving: bool,
-}
-
-impl OrderActor {
-    pub(super) fn new(order: Order) -> Self {
-        Self { order, saga: None, armed: Slot::NEVER, archiving: false }
-    }
-
-    fn saga(&mut self) -> &mut Saga {
-        self.saga.get_or_insert_default()
-    }
-
-    fn idle(&self) -> bool {
-        self.saga.as_ref().is_none_or(|saga| saga.idle())
-    }
-}
 
 impl Partition {
     pub(super) fn place(
@@ -283,8 +257,16 @@ impl Partition {
     /// Derives everything that follows from the state of an order, until nothing more follows.
     pub(super) fn advance(&mut self, now: Timestamp, id: OrderId, fx: &mut Effects) {
         loop {
-            self.send_round(now, id, fx);
-            let facts = self.follow(now, id);
+            let Some(actor) = self.orders.get_mut(&id) else { return };
+            let (home, seq, partitions, gate) = (self.id, self.seq, self.partitions, &mut self.gate);
+            actor.send_round(now, &self.policy, |body| {
+                let to = match &body {
+                    Body::Reserve { sku, .. } | Body::Move { sku, .. } => partitions.of_sku(sku),
+                    Body::Held { .. } | Body::Refused { .. } | Body::Moved { .. } | Body::Ask { .. } => home,
+                };
+                gate.push(seq, Gated::Message(Message { to, body }), fx);
+            });
+            let facts = actor.follow(now, &self.policy);
             if facts.is_empty() {
                 break;
             }
@@ -292,181 +274,28 @@ impl Partition {
                 self.emit_order(now, id, fact, fx);
             }
         }
-        if !self.orders.contains_key(&id) {
-            return;
-        }
-        self.call_provider(now, id, fx);
-        self.answer_waiters(id, fx);
-        self.arm_order(id);
-        self.archive_closed(id, fx);
-        let actor = self.orders.get_mut(&id);
-        actor.into_iter().filter(|actor| actor.saga.as_ref().is_some_and(|saga| saga.over())).for_each(|actor| actor.saga = None);
+        self.hand_out(now, id, fx);
     }
 
-    /// Facts that follow once all SKUs have answered, and the payment an order asked for when it was placed.
-    fn follow(&mut self, now: Timestamp, id: OrderId) -> Vec<OrderFact> {
-        let Some(actor) = self.orders.get_mut(&id) else { return Vec::new() };
-        let wants = actor.order.want();
-        if let (Some((want, _)), true) = (wants, actor.idle()) {
-            match want {
-                Want::Reserve => {
-                    let saga = actor.saga();
-                    saga.round = None;
-                    let answers = saga.take_answers();
-                    return actor.order.decide_answers(answers);
-                }
-                Want::Op(HoldOp::Commit | HoldOp::Release(_)) => return actor.order.decide_done(),
-                Want::Op(HoldOp::Pin | HoldOp::Unpin) => {}
-            }
-        }
-        let order = &actor.order;
-        match &order.placed().payment {
-            Some(asked) if order.status == Status::AwaitingPayment && order.attempts.is_empty() => {
-                let (provider, return_url) = (asked.provider.clone(), asked.return_url.clone());
-                order.decide_payment(now, provider, return_url, None, &self.policy).unwrap_or_default()
-            }
-            Some(_) | None => Vec::new(),
-        }
-    }
-
-    /// Starts the round the order wants, or sends an unanswered one again.
-    fn send_round(&mut self, now: Timestamp, id: OrderId, fx: &mut Effects) {
-        let policy = (self.policy.resend_ms, self.policy.resend_max_ms);
+    /// What an order that has decided all it can owes to its provider, its callers, the clock and the store.
+    fn hand_out(&mut self, now: Timestamp, id: OrderId, fx: &mut Effects) {
         let Some(actor) = self.orders.get_mut(&id) else { return };
-        let Some((want, hold)) = actor.order.want() else {
-            if let Some(saga) = &mut actor.saga {
-                saga.round = None;
-                saga.targets.clear();
-            }
-            return;
-        };
-        let step = actor.order.version();
-        let running = |round: &Round| round.want == want && round.hold == hold;
-        let fresh = !actor.saga.as_ref().and_then(|saga| saga.round.as_ref()).is_some_and(running);
-        if fresh {
-            let targets = actor.order.wanted_of().into_iter();
-            let targets = targets.map(|(sku, quantity)| Target { sku, quantity, answer: None }).collect();
-            let saga = actor.saga();
-            (saga.round, saga.targets) = (Some(Round { want, hold, step }), targets);
-            saga.resend_wait = policy.0;
-        } else if actor.idle() || now < actor.saga().resend_at {
-            return;
-        } else {
-            let saga = actor.saga();
-            saga.resend_wait = (saga.resend_wait * 2).min(policy.1);
+        if let Some(call) = actor.call_provider(now, &self.policy) {
+            self.gate.push(self.seq, Gated::Call(call), fx);
         }
-        let saga = actor.saga();
-        saga.resend_at = now.plus(saga.resend_wait);
-        if fresh || !plant::active(Bug::LostResend) {
-            self.send_unanswered(id, fx);
-        }
-    }
-
-    fn send_unanswered(&mut self, id: OrderId, fx: &mut Effects) {
-        let Some(actor) = self.orders.get(&id) else { return };
-        let Some((saga, round)) = actor.saga.as_ref().and_then(|saga| Some((saga, saga.round.as_ref()?))) else { return };
-        let (hold, step) = (round.hold, round.step);
-        let partial = actor.order.placed().allow_partial && actor.order.status == Status::Reserving;
-        let ask_at = actor.order.expires_at.plus(self.policy.ask_grace_ms);
-        let unanswered = saga.targets.iter().filter(|target| target.answer.is_none());
-        let bodies: Vec<Body> = unanswered
-            .map(|Target { sku, quantity, .. }| match round.want {
-                Want::Reserve => {
-                    let demand = Demand { hold, step, quantity: *quantity, partial, ask_at };
-                    Body::Reserve { sku: sku.clone(), demand }
-                }
-                Want::Op(op) => Body::Move { sku: sku.clone(), hold, step, op },
-            })
-            .collect();
-        for body in bodies {
-            let to = match &body {
-                Body::Reserve { sku, .. } | Body::Move { sku, .. } => self.partitions.of_sku(sku),
-                Body::Held { .. } | Body::Refused { .. } | Body::Moved { .. } | Body::Ask { .. } => self.id,
-            };
-            self.send(to, body, fx);
-        }
-    }
-
-    fn call_provider(&mut self, now: Timestamp, id: OrderId, fx: &mut Effects) {
-        let Some(actor) = self.orders.get_mut(&id) else { return };
-        let Some((number, kind, due)) = actor.order.next_call(now, &self.policy) else {
-            if let Some(saga) = &mut actor.saga {
-                (saga.call, saga.call_after) = (None, Timestamp(0));
-            }
-            return;
-        };
-        let saga = actor.saga();
-        let running = |call: &CallInFlight| call.attempt == number && call.kind == kind && now.since(call.since) < CALL_LOST_MS;
-        if saga.call.as_ref().is_some_and(running) || now < due.max(saga.call_after) {
-            return;
-        }
-        saga.call = Some(CallInFlight { attempt: number, kind, since: now });
-        let order = &actor.order;
-        let Some(attempt) = order.attempt(number) else { return };
-        let call = ProviderCall {
-            attempt: order.attempt_id(attempt),
-            provider: attempt.provider.clone(),
-            kind,
-            amount: order.amount(),
-            currency: order.placed().currency,
-            return_url: attempt.return_url.clone(),
-        };
-        self.gate.push(self.seq, Gated::Call(call), fx);
-    }
-
-    fn answer_waiters(&mut self, id: OrderId, fx: &mut Effects) {
-        let (gate, seq) = (&mut self.gate, self.seq);
-        let Some(actor) = self.orders.get_mut(&id) else { return };
-        let idle = actor.idle();
-        let Some(saga) = actor.saga.as_mut().filter(|saga| !saga.waiters.is_empty()) else { return };
-        let order = &actor.order;
-        let answer_of = |wait: &Wait| match wait {
-            Wait::Placed => {
-                let pins = order.placed().payment.is_none() || idle;
-                let len = order.answer_len().filter(|_| pins)?;
-                Some(Answer::Order { id, history: order.history[..len].to_vec() })
-            }
-            Wait::Payment(number) => {
-                let answer = order.attempt_answer(*number).filter(|_| idle)?;
-                Some(Answer::Kept(Arc::new(answer)))
-            }
-            Wait::Moved => idle.then(|| Answer::Order { id, history: order.history.clone() }),
-        };
-        saga.waiters.retain(|(ticket, wait)| {
-            let Some(answer) = answer_of(wait) else { return true };
-            gate.push(seq, Gated::Reply(Reply { ticket: *ticket, outcome: Ok(answer), replayed: false }), fx);
-            false
-        });
-    }
-
-    /// One timer per order, for the first thing it has to do.
-    fn arm_order(&mut self, id: OrderId) {
-        let policy = &self.policy;
-        let Some(actor) = self.orders.get_mut(&id) else { return };
-        let saga = actor.saga.as_ref();
-        let resend = saga.filter(|saga| !saga.idle()).map(|saga| saga.resend_at);
-        let call_after = saga.map_or(Timestamp(0), |saga| saga.call_after);
-        let running = saga.and_then(|saga| saga.call.as_ref());
-        let call = actor.order.next_call(call_after, policy).map(|(_, _, due)| match running {
-            Some(running) => running.since.plus(CALL_LOST_MS),
-            None => due.max(call_after),
-        });
-        let first = [actor.order.expiry(policy), resend, call].into_iter().flatten().min();
-        let Some(slot) = first.map(Slot::after) else { return };
-        if slot < actor.armed || (slot > actor.armed && self.deadlines.take_back(actor.armed, id)) {
+        actor.answer_waiters(|reply| self.gate.push(self.seq, Gated::Reply(reply), fx));
+        // One timer per order, for the first thing it has to do.
+        if let Some(slot) = actor.first_deadline(&self.policy)
+            && (slot < actor.armed || (slot > actor.armed && self.deadlines.take_back(actor.armed, id)))
+        {
             actor.armed = slot;
             self.deadlines.arm_order(slot, id);
         }
-    }
-
-    fn archive_closed(&mut self, id: OrderId, fx: &mut Effects) {
-        let Some(actor) = self.orders.get_mut(&id) else { return };
-        if actor.order.closed() && !actor.archiving {
-            actor.archiving = true;
-            let history = actor.order.history.clone();
+        if let Some(history) = actor.closing() {
             let archive = Archive::Order { partition: self.id, order: id, history };
             self.gate.push(self.seq, Gated::Archive(archive), fx);
         }
+        actor.forget_round();
     }
 }
 

@@ -1,0 +1,192 @@
+//! One order actor: the order, and what is under way for it.
+//!
+//! Invariant: everything beside the order follows from it again after a crash, so each method here derives and none
+//! decides. What they derive is sent by [`super::orders`].
+
+use super::deadlines::Slot;
+use super::saga::{CallInFlight, Round, Saga, Target, Wait};
+use crate::answer::{Answer, Reply};
+use crate::effect::ProviderCall;
+use crate::event::{OrderFact, OrderRecord};
+use crate::message::Body;
+use crate::order::{Order, Status, Want};
+use crate::plant::{self, Bug};
+use crate::stock::{Demand, HoldOp};
+use crate::time::{Policy, Timestamp};
+use std::sync::Arc;
+
+/// A provider call unanswered for this long is made again.
+const CALL_LOST_MS: u64 = 60_000;
+
+#[derive(Debug)]
+pub(super) struct OrderActor {
+    pub(super) order: Order,
+    pub(super) saga: Option<Box<Saga>>,
+    pub(super) armed: Slot,
+    /// On its way to the projection.
+    pub(super) archiving: bool,
+}
+
+impl OrderActor {
+    pub(super) fn new(order: Order) -> Self {
+        Self { order, saga: None, armed: Slot::NEVER, archiving: false }
+    }
+
+    pub(super) fn saga(&mut self) -> &mut Saga {
+        self.saga.get_or_insert_default()
+    }
+
+    fn idle(&self) -> bool {
+        self.saga.as_ref().is_none_or(|saga| saga.idle())
+    }
+
+    /// Starts the round the order wants, or sends an unanswered one again.
+    pub(super) fn send_round(&mut self, now: Timestamp, policy: &Policy, send: impl FnMut(Body)) {
+        let Some((want, hold)) = self.order.want() else {
+            if let Some(saga) = &mut self.saga {
+                saga.round = None;
+                saga.targets.clear();
+            }
+            return;
+        };
+        let step = self.order.version();
+        let running = |round: &Round| round.want == want && round.hold == hold;
+        let fresh = !self.saga.as_ref().and_then(|saga| saga.round.as_ref()).is_some_and(running);
+        if fresh {
+            let targets = self.order.wanted_of().into_iter();
+            let targets = targets.map(|(sku, quantity)| Target { sku, quantity, answer: None }).collect();
+            let saga = self.saga();
+            (saga.round, saga.targets) = (Some(Round { want, hold, step }), targets);
+            saga.resend_wait = policy.resend_ms;
+        } else if self.idle() || now < self.saga().resend_at {
+            return;
+        } else {
+            let saga = self.saga();
+            saga.resend_wait = (saga.resend_wait * 2).min(policy.resend_max_ms);
+        }
+        let saga = self.saga();
+        saga.resend_at = now.plus(saga.resend_wait);
+        if fresh || !plant::active(Bug::LostResend) {
+            self.send_unanswered(policy, send);
+        }
+    }
+
+    fn send_unanswered(&self, policy: &Policy, send: impl FnMut(Body)) {
+        let Some((saga, round)) = self.saga.as_ref().and_then(|saga| Some((saga, saga.round.as_ref()?))) else { return };
+        let (hold, step) = (round.hold, round.step);
+        let partial = self.order.placed().allow_partial && self.order.status == Status::Reserving;
+        let ask_at = self.order.expires_at.plus(policy.ask_grace_ms);
+        let unanswered = saga.targets.iter().filter(|target| target.answer.is_none());
+        let bodies = unanswered.map(|Target { sku, quantity, .. }| match round.want {
+            Want::Reserve => {
+                let demand = Demand { hold, step, quantity: *quantity, partial, ask_at };
+                Body::Reserve { sku: sku.clone(), demand }
+            }
+            Want::Op(op) => Body::Move { sku: sku.clone(), hold, step, op },
+        });
+        bodies.for_each(send);
+    }
+
+    /// Facts that follow once all SKUs have answered, and the payment an order asked for when it was placed.
+    pub(super) fn follow(&mut self, now: Timestamp, policy: &Policy) -> Vec<OrderFact> {
+        if let (Some((want, _)), true) = (self.order.want(), self.idle()) {
+            match want {
+                Want::Reserve => {
+                    let saga = self.saga();
+                    saga.round = None;
+                    let answers = saga.take_answers();
+                    return self.order.decide_answers(answers);
+                }
+                Want::Op(HoldOp::Commit | HoldOp::Release(_)) => return self.order.decide_done(),
+                Want::Op(HoldOp::Pin | HoldOp::Unpin) => {}
+            }
+        }
+        let order = &self.order;
+        match &order.placed().payment {
+            Some(asked) if order.status == Status::AwaitingPayment && order.attempts.is_empty() => {
+                let (provider, return_url) = (asked.provider.clone(), asked.return_url.clone());
+                order.decide_payment(now, provider, return_url, None, policy).unwrap_or_default()
+            }
+            Some(_) | None => Vec::new(),
+        }
+    }
+
+    /// The call that is due to the provider and not under way.
+    pub(super) fn call_provider(&mut self, now: Timestamp, policy: &Policy) -> Option<ProviderCall> {
+        let Some((number, kind, due)) = self.order.next_call(now, policy) else {
+            if let Some(saga) = &mut self.saga {
+                (saga.call, saga.call_after) = (None, Timestamp(0));
+            }
+            return None;
+        };
+        let saga = self.saga();
+        let running = |call: &CallInFlight| call.attempt == number && call.kind == kind && now.since(call.since) < CALL_LOST_MS;
+        if saga.call.as_ref().is_some_and(running) || now < due.max(saga.call_after) {
+            return None;
+        }
+        saga.call = Some(CallInFlight { attempt: number, kind, since: now });
+        let order = &self.order;
+        let attempt = order.attempt(number)?;
+        Some(ProviderCall {
+            attempt: order.attempt_id(attempt),
+            provider: attempt.provider.clone(),
+            kind,
+            amount: order.amount(),
+            currency: order.placed().currency,
+            return_url: attempt.return_url.clone(),
+        })
+    }
+
+    /// Answers those who waited for what has come about.
+    pub(super) fn answer_waiters(&mut self, mut reply: impl FnMut(Reply)) {
+        let idle = self.idle();
+        let order = &self.order;
+        let Some(saga) = self.saga.as_mut().filter(|saga| !saga.waiters.is_empty()) else { return };
+        let answer_of = |wait: &Wait| match wait {
+            Wait::Placed => {
+                let pins = order.placed().payment.is_none() || idle;
+                let len = order.answer_len().filter(|_| pins)?;
+                Some(Answer::Order { id: order.id, history: order.history[..len].to_vec() })
+            }
+            Wait::Payment(number) => {
+                let answer = order.attempt_answer(*number).filter(|_| idle)?;
+                Some(Answer::Kept(Arc::new(answer)))
+            }
+            Wait::Moved => idle.then(|| Answer::Order { id: order.id, history: order.history.clone() }),
+        };
+        saga.waiters.retain(|(ticket, wait)| {
+            let Some(answer) = answer_of(wait) else { return true };
+            reply(Reply { ticket: *ticket, outcome: Ok(answer), replayed: false });
+            false
+        });
+    }
+
+    /// When the order has to do something next.
+    pub(super) fn first_deadline(&self, policy: &Policy) -> Option<Slot> {
+        let saga = self.saga.as_ref();
+        let resend = saga.filter(|saga| !saga.idle()).map(|saga| saga.resend_at);
+        let call_after = saga.map_or(Timestamp(0), |saga| saga.call_after);
+        let running = saga.and_then(|saga| saga.call.as_ref());
+        let call = self.order.next_call(call_after, policy).map(|(_, _, due)| match running {
+            Some(running) => running.since.plus(CALL_LOST_MS),
+            None => due.max(call_after),
+        });
+        [self.order.expiry(policy), resend, call].into_iter().flatten().min().map(Slot::after)
+    }
+
+    /// The history of an order that is closed and not on its way to the projection. It is from now on.
+    pub(super) fn closing(&mut self) -> Option<Vec<OrderRecord>> {
+        if self.archiving || !self.order.closed() {
+            return None;
+        }
+        self.archiving = true;
+        Some(self.order.history.clone())
+    }
+
+    /// Drops what nothing is under way of.
+    pub(super) fn forget_round(&mut self) {
+        if self.saga.as_ref().is_some_and(|saga| saga.over()) {
+            self.saga = None;
+        }
+    }
+}
