@@ -1,9 +1,21 @@
-//! Writes snapshots in the background, so that no shard waits for one.
+//! Encodes and writes snapshots in the background, so that no shard waits for one.
 
 use crossbeam::channel::{Sender, unbounded};
-use holdfast_storage::{Journal, Snapshot};
+use holdfast_engine::ids::{PartitionId, Seq};
+use holdfast_engine::partition::Image;
+use holdfast_storage::{Journal, LogSeq, Snapshot};
 use std::sync::Arc;
 use std::thread::JoinHandle;
+
+/// A snapshot that is not written down yet.
+#[derive(Debug)]
+pub struct Taken {
+    pub partition: PartitionId,
+    pub seq: Seq,
+    /// See [`Snapshot::after`].
+    pub after: LogSeq,
+    pub image: Image,
+}
 
 /// Hands snapshots to the keeper thread. The thread ends when the last clone is gone.
 #[derive(Clone)]
@@ -12,7 +24,7 @@ pub struct Keeper {
 }
 
 enum Job {
-    Save(Snapshot),
+    Save(Box<Taken>),
     Barrier(Sender<()>),
 }
 
@@ -24,7 +36,7 @@ impl Keeper {
         let thread = std::thread::Builder::new().name("snapshots".to_owned()).spawn(move || {
             while let Ok(job) = jobs.recv() {
                 match job {
-                    Job::Save(snapshot) => save(&*journal, &snapshot),
+                    Job::Save(taken) => save(&*journal, *taken),
                     Job::Barrier(done) => done.send(()).unwrap_or_default(),
                 }
             }
@@ -32,9 +44,9 @@ impl Keeper {
         Ok((Self { queue }, thread))
     }
 
-    pub fn save(&self, snapshot: Snapshot) {
+    pub fn save(&self, taken: Taken) {
         // A keeper that is gone means a process that ends: the log has everything.
-        self.queue.send(Job::Save(snapshot)).unwrap_or_default();
+        self.queue.send(Job::Save(Box::new(taken))).unwrap_or_default();
     }
 
     /// Waits until everything handed over before is written.
@@ -47,8 +59,10 @@ impl Keeper {
 }
 
 /// A snapshot that cannot be written costs time at the next start and nothing else.
-fn save(journal: &dyn Journal, snapshot: &Snapshot) {
-    if let Err(error) = journal.save_snapshot(snapshot) {
+fn save(journal: &dyn Journal, taken: Taken) {
+    let Taken { partition, seq, after, image } = taken;
+    let snapshot = Snapshot { partition, seq, after, state: image.encode() };
+    if let Err(error) = journal.save_snapshot(&snapshot) {
         tracing::warn!(partition = snapshot.partition.0, %error, "snapshot not written");
     }
 }

@@ -8,7 +8,7 @@ mod prefetch;
 use crate::clock::Clock;
 use crate::guardian::{Guardian, ShardDown};
 use crate::inbox::{Inbox, Letter, ShardReport, Wake};
-use crate::keeper::Keeper;
+use crate::keeper::{Keeper, Taken};
 use crate::lookups::{self, Lookups, Question};
 use crate::provider::Desk;
 use crate::replies::Ports;
@@ -24,7 +24,7 @@ use holdfast_engine::partition::{Input, Partition};
 use holdfast_engine::time::Timestamp;
 use holdfast_storage::group_commit::{Committer, Notice, Notify};
 use holdfast_storage::projection::Projector;
-use holdfast_storage::{Journal, LogId, LogSeq, Snapshot};
+use holdfast_storage::{Journal, LogId, LogSeq};
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -97,7 +97,7 @@ pub struct Shard {
     /// Last commit of each log known to be durable.
     commits: Vec<LogSeq>,
     /// Snapshots whose last record is not durable yet.
-    snapshots: Vec<Snapshot>,
+    snapshots: Vec<Taken>,
     armed: Option<(Timestamp, SpawnHandle)>,
     notify: Notify,
     wait: metrics::Histogram,
@@ -372,7 +372,7 @@ impl Shard {
     fn keep_durable(&mut self, index: usize, durable: Seq) {
         let id = self.hosted[index].partition.id;
         let keeper = self.links.keeper.clone();
-        let ready = |snapshot: &mut Snapshot| snapshot.partition == id && snapshot.seq <= durable;
+        let ready = |snapshot: &mut Taken| snapshot.partition == id && snapshot.seq <= durable;
         self.snapshots.extract_if(.., ready).for_each(|snapshot| keeper.save(snapshot));
     }
 
@@ -455,11 +455,11 @@ fn pause_after(partition: &Partition, least: u64) -> u64 {
     least.max(EVENTS_PER_OBJECT * partition.objects() as u64)
 }
 
-fn snapshot_of(hosted: &mut Hosted, journal: &dyn Journal, commits: &[LogSeq]) -> Snapshot {
-    let partition = &hosted.partition;
+fn snapshot_of(hosted: &mut Hosted, journal: &dyn Journal, commits: &[LogSeq]) -> Taken {
+    let partition = &mut hosted.partition;
     hosted.kept = partition.seq();
     let after = commits[usize::from(journal.log_of(partition.id).0)];
-    Snapshot { partition: partition.id, seq: partition.seq(), after, state: partition.snapshot() }
+    Taken { partition: partition.id, seq: partition.seq(), after, image: partition.image() }
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {

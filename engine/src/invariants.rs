@@ -18,7 +18,7 @@ pub fn check(partitions: &[Partition]) -> Vec<Violation> {
     for partition in partitions {
         for (sku, stock) in partition.skus() {
             check_stock(sku, stock, &mut violations);
-            for (key, hold) in &stock.holds {
+            for (key, hold) in stock.holds.iter() {
                 let order = partitions.get(usize::from(key.order.partition().0)).and_then(|home| home.order(key.order));
                 violations.extend(check_hold(sku, *key, hold, order));
             }

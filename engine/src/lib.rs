@@ -14,6 +14,7 @@ pub mod command;
 pub mod effect;
 pub mod event;
 pub mod filter;
+pub mod holds;
 pub mod ids;
 pub mod invariants;
 pub mod limits;

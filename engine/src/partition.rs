@@ -12,7 +12,7 @@ mod saga;
 mod snapshot;
 mod stock;
 
-pub use snapshot::SnapshotError;
+pub use snapshot::{Image, SnapshotError};
 
 use crate::answer::{Answer, Reply};
 use crate::command::{Command, CommandKey, Loaded, Missing};

@@ -4,20 +4,20 @@
 //! never negative; held and pinned are the sums of the live holds; each hold is resolved once. `decide_*` reads and
 //! refuses, [`SkuStock::evolve`] changes and cannot fail. No hold ends by a timer here: the order decides (see `order`).
 
+use crate::allocation;
 use crate::event::{Allocation, Bucket, Buckets, Level, LocationView, ReleaseCause, StockFact, StockView};
+use crate::holds::Holds;
 use crate::ids::{HoldKey, Location, Sku};
 use crate::limits;
 use crate::plant::{self, Bug};
 use crate::quantity::Quantity;
 use crate::time::Timestamp;
-use crate::{Map, allocation};
 use serde::{Deserialize, Serialize};
 
 impl Buckets {
     /// Units that no hold, sale or check has taken.
     pub fn free(&self) -> Quantity {
-        let taken = [self.held, self.pinned, self.committed, self.damaged, self.quality_control];
-        Quantity(taken.iter().fold(self.on_hand.0, |left, bucket| left.saturating_sub(bucket.0)))
+        Quantity(u64::from(self.on_hand.0).saturating_sub(self.taken()) as u32)
     }
 
     /// What is kept back now: the target, or all that is free where that is less.
@@ -32,8 +32,12 @@ impl Buckets {
 
     /// Whether the counters add up (invariant I1).
     pub fn balanced(&self) -> bool {
+        self.taken() <= u64::from(self.on_hand.0)
+    }
+
+    fn taken(&self) -> u64 {
         let taken = [self.held, self.pinned, self.committed, self.damaged, self.quality_control];
-        taken.iter().map(|bucket| u64::from(bucket.0)).sum::<u64>() <= u64::from(self.on_hand.0)
+        taken.map(|bucket| u64::from(bucket.0)).into_iter().sum()
     }
 }
 
@@ -70,13 +74,13 @@ impl Hold {
     }
 }
 
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SkuStock {
     pub version: u64,
     pub threshold: Quantity,
     /// Sorted by priority, then name: the order of allocation.
     pub places: Vec<Place>,
-    pub holds: Map<HoldKey, Hold>,
+    pub holds: Holds,
 }
 
 /// Why a stock command is refused.

@@ -8,59 +8,37 @@ use crate::event::{KeptAnswer, OrderRecord};
 use crate::filter::Filter;
 use crate::ids::{Fingerprint, HoldKey, KeyHash, OrderId, PartitionId, Partitions, Seq, Sku};
 use crate::order::Order;
-use crate::quantity::Quantity;
-use crate::stock::{Hold, Place, SkuStock};
+use crate::stock::SkuStock;
 use crate::time::{Policy, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// What a snapshot is read into. [`View`] is the same to write: the two agree field by field.
-#[derive(Deserialize)]
-struct Image {
+/// The state of a partition as it was when this was taken. It shares its holds, histories' facts and answers with the
+/// partition, which goes on: what is large about it is encoded elsewhere.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Image {
     id: PartitionId,
     partitions: u16,
     seq: Seq,
     at: Timestamp,
     steady: Timestamp,
     placed: u64,
-    skus: Vec<(Sku, SkuImage)>,
+    skus: Vec<(Sku, SkuStock)>,
     orders: Vec<(OrderId, Vec<OrderRecord>)>,
     keys: Vec<(KeyHash, Fingerprint, Arc<KeptAnswer>)>,
-    resolved: Vec<(Timestamp, Sku, HoldKey)>,
+    resolved: VecDeque<(Timestamp, Sku, HoldKey)>,
     archived: Filter,
 }
 
-#[derive(Deserialize)]
-struct SkuImage {
-    version: u64,
-    threshold: Quantity,
-    places: Vec<Place>,
-    holds: Vec<(HoldKey, Hold)>,
-}
-
-/// What a snapshot is written from: nothing of it is copied but the keys that have to be sorted.
-#[derive(Serialize)]
-struct View<'a> {
-    id: PartitionId,
-    partitions: u16,
-    seq: Seq,
-    at: Timestamp,
-    steady: Timestamp,
-    placed: u64,
-    skus: Vec<(&'a Sku, SkuView<'a>)>,
-    orders: Vec<(OrderId, &'a [OrderRecord])>,
-    keys: Vec<(KeyHash, &'a Fingerprint, &'a KeptAnswer)>,
-    resolved: &'a VecDeque<(Timestamp, Sku, HoldKey)>,
-    archived: &'a Filter,
-}
-
-#[derive(Serialize)]
-struct SkuView<'a> {
-    version: u64,
-    threshold: Quantity,
-    places: &'a [Place],
-    holds: Vec<(HoldKey, &'a Hold)>,
+impl Image {
+    /// The bytes that [`Partition::restore`] reads. Cost: a visit of every order, SKU and hold.
+    pub fn encode(mut self) -> Vec<u8> {
+        self.skus.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        self.orders.sort_unstable_by_key(|(id, _)| *id);
+        self.keys.sort_unstable_by_key(|(key, _, _)| *key);
+        codec::encode(&self)
+    }
 }
 
 /// Why the bytes of a snapshot are not believed.
@@ -77,29 +55,32 @@ pub enum SnapshotError {
 }
 
 impl Partition {
-    /// The whole state as bytes.
-    pub fn snapshot(&self) -> Vec<u8> {
-        let mut skus: Vec<(&Sku, SkuView<'_>)> = self.skus.iter().map(|(sku, stock)| (sku, view_of(stock))).collect();
-        skus.sort_unstable_by_key(|(sku, _)| *sku);
-        let orders = self.orders.iter().map(|(id, actor)| (*id, actor.order.history.as_slice()));
-        let mut orders: Vec<_> = orders.collect();
-        orders.sort_unstable_by_key(|(id, _)| *id);
-        let keys = self.keys.iter().map(|(key, record)| (*key, &record.fingerprint, &*record.answer));
-        let mut keys: Vec<_> = keys.collect();
-        keys.sort_unstable_by_key(|(key, _, _)| *key);
-        codec::encode(&View {
+    /// The whole state as it is now. Cost: a visit of every order and SKU, but not of their holds, which are shared.
+    pub fn image(&mut self) -> Image {
+        self.skus.values_mut().for_each(|stock| stock.holds.share());
+        self.copy()
+    }
+
+    fn copy(&self) -> Image {
+        let keys = self.keys.iter().map(|(key, record)| (*key, record.fingerprint, record.answer.clone()));
+        Image {
             id: self.id,
             partitions: self.partitions.count(),
             seq: self.seq,
             at: self.at,
             steady: self.steady,
             placed: self.placed,
-            skus,
-            orders,
-            keys,
-            resolved: &self.resolved,
-            archived: &self.archived,
-        })
+            skus: self.skus.iter().map(|(sku, stock)| (sku.clone(), stock.clone())).collect(),
+            orders: self.orders.iter().map(|(id, actor)| (*id, actor.order.history.clone())).collect(),
+            keys: keys.collect(),
+            resolved: self.resolved.clone(),
+            archived: self.archived.clone(),
+        }
+    }
+
+    /// The whole state as bytes. Cost: a visit and a copy of every order, SKU and hold.
+    pub fn snapshot(&self) -> Vec<u8> {
+        self.copy().encode()
     }
 
     /// Hash of the state: `fold(journal)` and the live actor must agree on it.
@@ -127,29 +108,18 @@ impl Partition {
         partition.at = image.at;
         partition.steady = image.steady;
         partition.placed = image.placed;
-        partition.skus = image.skus.into_iter().map(|(sku, image)| (sku, stock_of(image))).collect();
+        partition.skus = image.skus.into_iter().collect();
         for (id, history) in image.orders {
             let order = Order::fold(id, &history).ok_or(SnapshotError::History(id))?;
             partition.orders.insert(id, Box::new(OrderActor::new(order)));
         }
         let keys = image.keys.into_iter();
         partition.keys = keys.map(|(key, fingerprint, answer)| (key, KeyRecord { fingerprint, answer })).collect();
-        partition.resolved = image.resolved.into();
+        partition.resolved = image.resolved;
         if !image.archived.is_whole() {
             return Err(SnapshotError::Filter);
         }
         partition.archived = image.archived;
         Ok(partition)
     }
-}
-
-fn view_of(stock: &SkuStock) -> SkuView<'_> {
-    let mut holds: Vec<(HoldKey, &Hold)> = stock.holds.iter().map(|(key, hold)| (*key, hold)).collect();
-    holds.sort_unstable_by_key(|(key, _)| *key);
-    SkuView { version: stock.version, threshold: stock.threshold, places: &stock.places, holds }
-}
-
-fn stock_of(image: SkuImage) -> SkuStock {
-    let SkuImage { version, threshold, places, holds } = image;
-    SkuStock { version, threshold, places, holds: holds.into_iter().collect() }
 }

@@ -1,13 +1,13 @@
 //! What is going to happen: a heap of moments with the tie between equal ones drawn from the seed.
 
 use super::client::Asked;
+use super::commit::Taken;
 use holdfast_engine::answer::Reply;
 use holdfast_engine::effect::{Archive, ProviderCall};
 use holdfast_engine::ids::{AttemptId, PartitionId, Seq, Ticket};
 use holdfast_engine::message::Body;
 use holdfast_engine::order::Outcome;
 use holdfast_engine::partition::ProviderResult;
-use holdfast_storage::Snapshot;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
@@ -58,8 +58,7 @@ pub(super) enum Happening {
     TakeSnapshot,
     SaveSnapshot {
         life: Life,
-        log: usize,
-        snapshot: Box<Snapshot>,
+        taken: Box<Taken>,
     },
     ClockJump,
     CallArrives(Box<ProviderCall>),

@@ -8,9 +8,19 @@ use super::ledger::Breach;
 use super::shard::{Mail, decode_frame};
 use super::world::World;
 use holdfast_engine::codec::Batch;
-use holdfast_engine::partition::Input;
+use holdfast_engine::ids::{PartitionId, Seq};
+use holdfast_engine::partition::{Image, Input};
 use holdfast_storage::Snapshot;
 use std::collections::BTreeMap;
+
+/// A snapshot that is encoded when it is saved, however far its partition has gone on.
+#[derive(Debug)]
+pub(super) struct Taken {
+    partition: PartitionId,
+    seq: Seq,
+    after: u64,
+    image: Image,
+}
 
 impl World {
     /// Starts the next commit unless one is running.
@@ -83,25 +93,26 @@ impl World {
         if self.calm || !self.up || !self.shards[self.plan.shard_of(partition)].up {
             return;
         }
-        let log = self.plan.log_of(partition);
-        let state = &self.partitions[partition];
-        let after = self.logs[log].durable as u64;
-        let snapshot = Snapshot { partition: state.id, seq: state.seq(), after, state: state.snapshot() };
+        let after = self.logs[self.plan.log_of(partition)].durable as u64;
+        let state = &mut self.partitions[partition];
+        let taken = Taken { partition: state.id, seq: state.seq(), after, image: state.image() };
         let delay = self.random.latency(MILLI, SECOND);
         let life = self.life;
-        self.after(delay, Happening::SaveSnapshot { life, log, snapshot: Box::new(snapshot) });
+        self.after(delay, Happening::SaveSnapshot { life, taken: Box::new(taken) });
     }
 
     /// A snapshot of records that are not durable would know of things that a crash undoes: it waits.
-    pub(super) fn save_snapshot(&mut self, life: Life, log: usize, snapshot: Snapshot) {
-        let partition = usize::from(snapshot.partition.0);
+    pub(super) fn save_snapshot(&mut self, life: Life, taken: Taken) {
+        let partition = usize::from(taken.partition.0);
         if life != self.life {
             return;
         }
-        if self.durable[partition] < snapshot.seq {
-            return self.after(10 * MILLI, Happening::SaveSnapshot { life, log, snapshot: Box::new(snapshot) });
+        if self.durable[partition] < taken.seq {
+            return self.after(10 * MILLI, Happening::SaveSnapshot { life, taken: Box::new(taken) });
         }
         self.counts.snapshots += 1;
+        let Taken { partition: id, seq, after, image } = taken;
+        let snapshot = Snapshot { partition: id, seq, after, state: image.encode() };
         let kept = &mut self.snapshots[partition];
         kept.insert(0, snapshot);
         kept.sort_by_key(|snapshot| std::cmp::Reverse(snapshot.seq));

@@ -186,7 +186,7 @@ impl World {
             Happening::ShardPanics(shard) => self.shard_panics(shard),
             Happening::ShardRebuilt { shard, life } => return self.shard_rebuilt(shard, life),
             Happening::TakeSnapshot => self.take_snapshot(),
-            Happening::SaveSnapshot { life, log, snapshot } => self.save_snapshot(life, log, *snapshot),
+            Happening::SaveSnapshot { life, taken } => self.save_snapshot(life, *taken),
             Happening::ClockJump => self.clock_jump(),
             Happening::CallArrives(call) => return self.call_arrives(*call),
             Happening::CallAnswered { life, result } => self.call_answered(life, *result),
