@@ -66,7 +66,11 @@ impl Handle {
         }
         let pending = self.ports.register(inbox.shard, inbox.epoch);
         let ticket = pending.ticket();
-        if !inbox.push(Letter::Request { ticket, command }) {
+        let letter = match command {
+            Command::Place { order, placed } => Letter::Place { ticket, order, placed },
+            command => Letter::Request { ticket, command: Box::new(command) },
+        };
+        if !inbox.push(letter) {
             return Err(Unanswered::Unavailable);
         }
         give_way();

@@ -6,6 +6,7 @@ use crate::admission::Credits;
 use actix::{Message as ActixMessage, Recipient};
 use crossbeam::queue::SegQueue;
 use holdfast_engine::command::{Command, Loaded};
+use holdfast_engine::event::Placed;
 use holdfast_engine::ids::{KeyHash, OrderId, PartitionId, Ticket};
 use holdfast_engine::message::Message;
 use holdfast_engine::partition::ProviderResult;
@@ -18,15 +19,22 @@ use tokio::sync::oneshot;
 /// Everything a shard can be sent.
 #[derive(Debug)]
 pub enum Letter {
+    /// [`Command::Place`], which most letters are. Letters are as large as the largest of them, so the others are boxed: a
+    /// letter is copied into memory that another thread used last.
+    Place {
+        ticket: Ticket,
+        order: OrderId,
+        placed: Box<Placed>,
+    },
     Request {
         ticket: Ticket,
-        command: Command,
+        command: Box<Command>,
     },
     /// A request that needed what left memory, with what the store has of it.
     Loaded {
         ticket: Ticket,
-        command: Command,
-        loaded: Loaded,
+        command: Box<Command>,
+        loaded: Box<Loaded>,
         /// Archivings of its partition when it was looked up.
         archived: u64,
     },

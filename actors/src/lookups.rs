@@ -55,6 +55,7 @@ impl Lookups {
 fn run(journal: &dyn Journal, asked: &Receiver<Question>) {
     while let Ok(Question { ticket, command, missing, archived, inbox }) = asked.recv() {
         if let Some(loaded) = find(journal, &missing, &inbox) {
+            let (command, loaded) = (Box::new(command), Box::new(loaded));
             inbox.push(Letter::Loaded { ticket, command, loaded, archived });
         }
     }

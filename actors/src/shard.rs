@@ -169,7 +169,8 @@ impl Shard {
 
     fn read(&mut self, letter: Letter) {
         match letter {
-            Letter::Request { ticket, command } => self.request(ticket, command),
+            Letter::Place { ticket, order, placed } => self.request(ticket, Command::Place { order, placed }),
+            Letter::Request { ticket, command } => self.request(ticket, *command),
             Letter::Peer(messages) => messages.into_iter().for_each(|message| self.message(message)),
             Letter::Provider(result) => {
                 let attempt = match &result {
@@ -178,7 +179,7 @@ impl Shard {
                 };
                 self.step(attempt.order.partition(), Input::Provider(result));
             }
-            Letter::Loaded { ticket, command, loaded, archived } => self.loaded(ticket, command, loaded, archived),
+            Letter::Loaded { ticket, command, loaded, archived } => self.loaded(ticket, *command, *loaded, archived),
             Letter::Archived { partition, orders, keys } => self.archived(partition, orders, keys),
             Letter::Committed(notice) => self.committed(notice),
             Letter::Report(answer) => answer.send(self.report()).unwrap_or_default(),

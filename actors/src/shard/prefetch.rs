@@ -4,7 +4,6 @@
 
 use super::Shard;
 use crate::inbox::Letter;
-use holdfast_engine::command::Command;
 use holdfast_engine::ids::PartitionId;
 
 /// Letters opened at once, and lines of each that are looked at. Measured with two servers side by side under the same load,
@@ -21,7 +20,7 @@ impl Shard {
     }
 
     fn prefetch(&self, letter: &Letter) {
-        let Letter::Request { command: Command::Place { order, placed }, .. } = letter else { return };
+        let Letter::Place { order, placed, .. } = letter else { return };
         let here = |id: PartitionId| self.place[usize::from(id.0)].map(|index| &self.hosted[index].partition);
         if let Some(home) = here(order.partition()) {
             home.prefetch_order(*order);
