@@ -89,7 +89,7 @@ impl Sandbox {
             tokio::time::sleep(Duration::from_millis(delivery.delay_ms)).await;
             let told = webhook::deliver(&sandbox.base_url, &sandbox.secret, &attempt, step, delivery.duplicates).await;
             if told {
-                sandbox.locked(|store| store.told(&attempt)).unwrap_or_default();
+                sandbox.locked(|store| store.told(&attempt, step)).unwrap_or_default();
             }
         });
     }

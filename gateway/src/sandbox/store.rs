@@ -28,7 +28,7 @@ pub enum Step {
     Silenced,
     Voided,
     Refunded,
-    /// The webhook of the last step was taken.
+    /// The webhook of a step was taken.
     Told,
 }
 
@@ -54,6 +54,15 @@ struct Line {
     currency: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     return_url: Option<String>,
+    /// Which step was told. None in records of old: the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    of: Option<Step>,
+}
+
+impl Line {
+    fn new(attempt: &str, step: Step) -> Self {
+        Self { attempt: attempt.to_owned(), step, amount: None, currency: None, return_url: None, of: None }
+    }
 }
 
 pub(super) struct Store {
@@ -96,7 +105,7 @@ impl Store {
             return Ok(());
         }
         let (amount, currency) = amount;
-        self.write(&Line { attempt: attempt.to_owned(), step: Step::Created, amount: Some(amount), currency, return_url })
+        self.write(&Line { amount: Some(amount), currency, return_url, ..Line::new(attempt, Step::Created) })
     }
 
     /// Takes a step if the attempt's state allows it. Says the state after it and whether it changed.
@@ -112,13 +121,14 @@ impl Store {
             Step::Created | Step::Told => false,
         };
         if allowed {
-            self.write(&Line { attempt: attempt.to_owned(), step, amount: None, currency: None, return_url: None })?;
+            self.write(&Line::new(attempt, step))?;
         }
         Ok(self.entries.get(attempt).map(|entry| (entry.state, allowed)))
     }
 
-    pub(super) fn told(&mut self, attempt: &str) -> io::Result<()> {
-        self.write(&Line { attempt: attempt.to_owned(), step: Step::Told, amount: None, currency: None, return_url: None })
+    /// The webhook of a step was taken. Another step may have followed it meanwhile, which is still to be told.
+    pub(super) fn told(&mut self, attempt: &str, step: Step) -> io::Result<()> {
+        self.write(&Line { of: Some(step), ..Line::new(attempt, Step::Told) })
     }
 
     fn write(&mut self, line: &Line) -> io::Result<()> {
@@ -149,8 +159,11 @@ impl Store {
             self.entries.insert(line.attempt.clone(), entry);
         }
         let Some(entry) = self.entries.get_mut(&line.attempt) else { return };
-        let told_later = matches!(line.step, Step::Approved | Step::Declined);
-        entry.untold = if told_later { Some(line.step) } else { entry.untold.filter(|_| line.step != Step::Told) };
+        match line.step {
+            Step::Approved | Step::Declined => entry.untold = Some(line.step),
+            Step::Told if line.of.is_none() || line.of == entry.untold => entry.untold = None,
+            Step::Told | Step::Created | Step::Silenced | Step::Voided | Step::Refunded => {}
+        }
         match line.step {
             Step::Approved => (entry.state, entry.silent) = (State::Captured, false),
             Step::Declined => (entry.state, entry.silent) = (State::Declined, false),
@@ -206,6 +219,23 @@ mod tests {
         assert_eq!(secret, again);
         assert_eq!(store.entry("pay_a").unwrap().state, State::Captured);
         assert_eq!(store.untold(), [("pay_a".to_owned(), Step::Approved)]);
+    }
+
+    /// A decline was told while the buyer pressed approve; the process died before the approval was, and money was captured
+    /// that nobody ever heard of.
+    #[test]
+    fn an_approval_is_still_to_be_told_when_the_decline_before_it_was() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut store, _) = Store::open(Some(dir.path())).unwrap();
+        store.create("pay_a", (5, None), None).unwrap();
+        store.record("pay_a", Step::Declined).unwrap();
+        store.record("pay_a", Step::Approved).unwrap();
+        store.told("pay_a", Step::Declined).unwrap();
+        drop(store);
+        let (mut store, _) = Store::open(Some(dir.path())).unwrap();
+        assert_eq!(store.untold(), [("pay_a".to_owned(), Step::Approved)]);
+        store.told("pay_a", Step::Approved).unwrap();
+        assert_eq!(store.untold(), []);
     }
 
     #[test]
