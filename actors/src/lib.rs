@@ -14,6 +14,8 @@
 //! provider desk, the lookups and the projector; those back to inboxes; shards to the guardian. Nobody holds a shard's address but
 //! its inbox. No file here has an `if` on the state of an order or of stock: that is `holdfast_engine`'s.
 
+#![forbid(unsafe_code)]
+
 pub mod admission;
 pub mod clock;
 pub mod engine;

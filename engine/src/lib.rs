@@ -4,6 +4,7 @@
 //! Read in this order: [`event`] (what can happen), [`stock`] and [`order`] (the rules: `decide` refuses, `evolve`
 //! cannot fail), [`partition`] (the machine that hosts them), [`audit`] (a second opinion on the result).
 
+#![forbid(unsafe_code)]
 #![deny(clippy::float_arithmetic, clippy::match_wildcard_for_single_variants)]
 
 pub mod allocation;

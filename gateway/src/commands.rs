@@ -12,7 +12,7 @@ pub mod verify;
 use crate::cli::SchemaCommand;
 use crate::cli::{Cli, Command, DataArgs, KeyCommand, ServeArgs};
 use crate::settings::{self, Settings};
-use crate::{app, backend, keys, openapi, telemetry};
+use crate::{app, backend, keys, memory, openapi, telemetry};
 use clap::CommandFactory;
 use holdfast_storage::Journal;
 #[cfg(feature = "scylla")]
@@ -20,6 +20,7 @@ use holdfast_storage::cql;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Instant;
 
 pub type Outcome = Result<ExitCode, Box<dyn std::error::Error>>;
 
@@ -54,7 +55,10 @@ pub fn run(cli: Cli) -> Outcome {
 fn serve(args: &ServeArgs) -> Outcome {
     let mut settings = settings::load(args.config.as_deref(), std::env::vars())?.settings;
     apply(args, &mut settings);
+    let taking = Instant::now();
+    let memory_mib = memory::take_ahead(settings.engine.memory_ahead_mb);
     telemetry::start_logs(&settings.log);
+    tracing::info!(mib = memory_mib, seconds = taking.elapsed().as_secs_f32(), "memory taken ahead");
     raise_file_limit();
     use_small_pages();
     actix_web::rt::System::new().block_on(app::serve(settings))?;

@@ -14,6 +14,7 @@ pub mod json;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 pub mod keys;
+mod memory;
 pub mod openapi;
 #[cfg(feature = "kafka")]
 pub mod payment_results;

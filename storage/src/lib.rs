@@ -6,6 +6,8 @@
 //! [`retention`] deletes what
 //! nothing reads any more, `relay` publishes every fact to Kafka, `inbound` takes what others put there for us.
 
+#![forbid(unsafe_code)]
+
 mod background;
 #[cfg(any(test, feature = "test-util"))]
 pub mod conformance;

@@ -114,6 +114,7 @@ pub struct Engine {
     pub shards: usize,
     pub credits: usize,
     pub snapshot_events: u64,
+    pub memory_ahead_mb: u64,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -256,7 +257,7 @@ impl Default for Scylla {
 
 impl Default for Engine {
     fn default() -> Self {
-        Self { shards: 0, credits: 32_768, snapshot_events: 100_000 }
+        Self { shards: 0, credits: 32_768, snapshot_events: 100_000, memory_ahead_mb: 512 }
     }
 }
 

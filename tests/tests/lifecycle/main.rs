@@ -4,4 +4,5 @@
 
 mod expiry;
 mod late;
+mod memory;
 mod stopping;
