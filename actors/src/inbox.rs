@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 /// Everything a shard can be sent.
 #[derive(Debug)]
 pub enum Letter {
-    /// [`Command::Place`], which most letters are. Letters are as large as the largest of them, so the others are boxed: a
+    /// [`Command::Place`], which most letters are. Letters are as large as the largest of them, so other commands are boxed: a
     /// letter is copied into memory that another thread used last.
     Place {
         ticket: Ticket,

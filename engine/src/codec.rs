@@ -228,7 +228,8 @@ impl Flavor for Appending {
     }
 }
 
-fn append<T: Serialize>(value: &T, buffer: Vec<u8>) -> Vec<u8> {
+/// The buffer with the bytes of a value behind what is in it.
+pub(crate) fn append<T: Serialize>(value: &T, buffer: Vec<u8>) -> Vec<u8> {
     match postcard::serialize_with_flavor(value, Appending(buffer)) {
         Ok(buffer) => buffer,
         // Our own types into memory: there is no way for this to fail.

@@ -54,6 +54,8 @@ impl Holds {
     pub fn remove(&mut self, key: &HoldKey) -> Option<Hold> {
         match self.reclaimed() {
             State::Own(holds) => holds.remove(key),
+            // What came and went since leaves no trace: images that follow on each other must not gather every hold there was.
+            State::Shared { base, since } if !base.contains_key(key) => since.remove(key).flatten(),
             State::Shared { base, since } => match since.insert(*key, None) {
                 Some(changed) => changed,
                 None => base.get(key).cloned(),
@@ -61,9 +63,11 @@ impl Holds {
         }
     }
 
-    /// From now on a clone costs the changes since.
+    /// From now on a clone costs the changes since. Without holds there is nothing to share.
     pub fn share(&mut self) {
-        if let State::Own(holds) = self.reclaimed() {
+        if let State::Own(holds) = self.reclaimed()
+            && !holds.is_empty()
+        {
             let base = Arc::new(std::mem::take(holds));
             self.0 = State::Shared { base, since: Map::default() };
         }
@@ -203,27 +207,39 @@ mod tests {
     }
 
     proptest! {
-            #[test]
-            fn holds_and_their_copies_are_what_a_plain_map_would_be(acts in acts()) {
-                let (mut holds, mut model) = (Holds::default(), BTreeMap::new());
-                let mut copies: Vec<(Holds, BTreeMap<HoldKey, Hold>)> = Vec::new();
-                for act in acts {
-                    match act {
-                        Act::Insert(number, step) => {
-                            holds.insert(key(number), hold(step));
-                            model.insert(key(number), hold(step));
-                        }
-                        Act::Remove(number) => prop_assert_eq!(holds.remove(&key(number)), model.remove(&key(number))),
-                        Act::Share => holds.share(),
-                    Act::Copy => copies.push((holds.clone(), model.clone())),
-                        Act::DropCopy => drop(copies.pop()),
+        #[test]
+        fn holds_and_their_copies_are_what_a_plain_map_would_be(acts in acts()) {
+            let (mut holds, mut model) = (Holds::default(), BTreeMap::new());
+            let mut copies: Vec<(Holds, BTreeMap<HoldKey, Hold>)> = Vec::new();
+            for act in acts {
+                match act {
+                    Act::Insert(number, step) => {
+                        holds.insert(key(number), hold(step));
+                        model.insert(key(number), hold(step));
                     }
-                    agree(&holds, &model);
-                    copies.iter().for_each(|(copy, model)| agree(copy, model));
+                    Act::Remove(number) => prop_assert_eq!(holds.remove(&key(number)), model.remove(&key(number))),
+                    Act::Share => holds.share(),
+                    Act::Copy => copies.push((holds.clone(), model.clone())),
+                    Act::DropCopy => drop(copies.pop()),
                 }
-    copies.clear();
-                holds.insert(key(0), hold(0));
-                prop_assert!(matches!(holds.0, State::Own(_)), "changes move in when nobody shares the map");
+                agree(&holds, &model);
+                copies.iter().for_each(|(copy, model)| agree(copy, model));
             }
+            copies.clear();
+            holds.insert(key(0), hold(0));
+            prop_assert!(matches!(holds.0, State::Own(_)), "changes move in when nobody shares the map");
         }
+    }
+
+    #[test]
+    fn holds_that_came_and_went_while_they_were_shared_leave_no_trace() {
+        let mut holds = Holds::from_iter([(key(0), hold(0))]);
+        holds.share();
+        let _image = holds.clone();
+        for number in 1..=100 {
+            holds.insert(key(number), hold(1));
+            assert_eq!(holds.remove(&key(number)), Some(hold(1)));
+        }
+        assert!(matches!(&holds.0, State::Shared { since, .. } if since.is_empty()));
+    }
 }

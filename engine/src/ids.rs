@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::LazyLock;
 
-use crate::limits;
+use crate::{codec, limits};
 
 /// Number of a partition: the unit of order, durability and ownership. Never larger than the count fixed at creation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -141,7 +141,7 @@ impl Fingerprint {
         }
         SCRATCH.with_borrow_mut(|scratch| {
             scratch.clear();
-            let bytes = postcard::to_extend(value, std::mem::take(scratch)).unwrap_or_default();
+            let bytes = codec::append(value, std::mem::take(scratch));
             let hash = xxhash_rust::xxh3::xxh3_128(&bytes);
             *scratch = bytes;
             Self(hash)

@@ -74,6 +74,7 @@ impl Hold {
     }
 }
 
+/// Written to snapshots: the order of its fields is frozen.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SkuStock {
     pub version: u64,

@@ -15,7 +15,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// The state of a partition as it was when this was taken. It shares its holds, histories' facts and answers with the
-/// partition, which goes on: what is large about it is encoded elsewhere.
+/// partition, which goes on: what is large about it is encoded elsewhere. Fields, here and in [`SkuStock`], are encoded in their order:
+/// it is frozen, as a golden file holds.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Image {
     id: PartitionId,

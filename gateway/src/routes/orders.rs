@@ -67,7 +67,8 @@ pub async fn place(mut request: ServiceRequest) -> Result<ServiceResponse, actix
 }
 
 /// Reads the body without asking to be woken: whoever feeds it over HTTP/1, the only HTTP spoken here, runs in this very task
-/// and polls it again when it has. A wake-up would poll the whole connection once more for nothing.
+/// and polls it again when it has. A wake-up would poll the whole connection once more for nothing. Not so with HTTP/2, with
+/// bodies that are decompressed elsewhere, or behind middleware that polls by a waker of its own: none of them is here.
 async fn body(request: &mut ServiceRequest) -> Body {
     let mut reading = pin!(request.extract::<Bytes>());
     poll_fn(|_| reading.as_mut().poll(&mut Context::from_waker(Waker::noop()))).await

@@ -130,7 +130,7 @@ fn a_line_without_an_end_is_refused_without_keeping_it() {
 fn a_large_catalogue_streams_in_and_survives_kill_9() {
     let rows = std::env::var("HOLDFAST_IMPORT_ROWS").ok().and_then(|rows| rows.parse().ok()).unwrap_or(120_000);
     let mut server = Server::start(Options::new());
-    let before = raw::resident_kib(&server);
+    let before = server.resident() >> 10;
     let started = std::time::Instant::now();
     let answer = Api::of(&server).upload(PATH, NDJSON, Rows::new(rows));
     let (refused, last) = lines(&answer);
@@ -139,12 +139,12 @@ fn a_large_catalogue_streams_in_and_survives_kill_9() {
         "{rows} rows in {took:.1?}, {:.0} a second, {} -> {} KiB",
         rows as f64 / took.as_secs_f64(),
         before,
-        raw::resident_kib(&server)
+        (server.resident() >> 10)
     );
     assert_eq!((refused.len(), last), (0, json!({"imported": rows, "refused": 0})));
     server.kill();
     let restart = server.restart();
-    eprintln!("ready {restart:.1?} after the kill with {} KiB", raw::resident_kib(&server));
+    eprintln!("ready {restart:.1?} after the kill with {} KiB", (server.resident() >> 10));
     let api = Api::of(&server);
     for index in [0, 1, rows / 2, rows - 1] {
         counts(&stock(&api, &format!("SKU-{index:07}")), &json!({"on_hand": index % 1000}));

@@ -90,7 +90,7 @@ fn bombard_until_memory_is_level(server: &Server, count: u64) -> Tally {
         for (fate, count) in bombard(server, round * count..(round + 1) * count) {
             *total.entry(fate).or_default() += count;
         }
-        let resident = raw::resident_kib(server);
+        let resident = server.resident() >> 10;
         eprintln!("round {round}: {resident} KiB");
         level = if resident <= highest + highest / 50 { level + 1 } else { 0 };
         highest = highest.max(resident);

@@ -1,8 +1,11 @@
 //! Orders: what a placed order answers, and its life without payment.
 
 use crate::client::Api;
+use crate::raw;
 use crate::shop::{counts, fresh, id, order, order_becomes, order_now, order_of, paying, place, post, put, stock, stocked, with};
 use serde_json::{Value, json};
+use std::io::{Read, Write};
+use std::time::Duration;
 
 #[test]
 fn an_order_holds_its_stock_and_answers_every_field_of_the_contract() {
@@ -26,6 +29,24 @@ fn an_order_holds_its_stock_and_answers_every_field_of_the_contract() {
     let read = api.get(&format!("/v1/orders/{}", id(&body)));
     assert_eq!(read.header("etag"), answer.header("etag"));
     assert_eq!(read.ok(200), body);
+}
+
+#[test]
+fn a_body_that_comes_in_pieces_is_read_whole() {
+    let api = Api::shared();
+    let order = order(&stocked(&api, 1), 1).to_string();
+    // More than is buffered at once, and each piece alone on its way.
+    let body = " ".repeat(150_000) + &order;
+    let mut socket = raw::connect(api.server());
+    let head = format!("Content-Type: application/json\r\nIdempotency-Key: {}\r\nContent-Length: {}", fresh("key"), body.len());
+    write!(socket, "POST /v1/orders HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{head}\r\n\r\n").unwrap();
+    for piece in body.as_bytes().chunks(30_000) {
+        socket.write_all(piece).unwrap();
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 201 Created"), "{answer}");
 }
 
 #[test]
