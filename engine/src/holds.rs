@@ -6,6 +6,7 @@
 
 use crate::Map;
 use crate::ids::HoldKey;
+use crate::plant::{self, Bug};
 use crate::stock::Hold;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::ops::Index;
@@ -108,7 +109,8 @@ impl Holds {
             && let Some(base) = Arc::get_mut(base)
         {
             let mut holds = std::mem::take(base);
-            for (key, hold) in std::mem::take(since) {
+            let since = std::mem::take(since).into_iter().filter(|_| !plant::active(Bug::SharedChangesLost));
+            for (key, hold) in since {
                 match hold {
                     Some(hold) => holds.insert(key, hold),
                     None => holds.remove(&key),

@@ -31,10 +31,12 @@ pub enum Bug {
     TimeoutIsFailure,
     /// A batch whose checksum is wrong is replayed.
     TornTailAccepted,
+    /// What changed while a snapshot shared the holds of a SKU is forgotten when it is done.
+    SharedChangesLost,
 }
 
 impl Bug {
-    pub const ALL: [Bug; 13] = [
+    pub const ALL: [Bug; 14] = [
         Bug::AckBeforeSync,
         Bug::RefuseBeforeSync,
         Bug::ReleaseTwice,
@@ -48,6 +50,7 @@ impl Bug {
         Bug::LateMoneyKept,
         Bug::TimeoutIsFailure,
         Bug::TornTailAccepted,
+        Bug::SharedChangesLost,
     ];
 }
 
