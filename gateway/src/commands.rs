@@ -58,7 +58,9 @@ fn serve(args: &ServeArgs) -> Outcome {
     let taking = Instant::now();
     let memory_mib = memory::take_ahead(settings.engine.memory_ahead_mb);
     telemetry::start_logs(&settings.log);
-    tracing::info!(mib = memory_mib, seconds = taking.elapsed().as_secs_f32(), "memory taken ahead");
+    if memory_mib > 0 {
+        tracing::info!(mib = memory_mib, seconds = taking.elapsed().as_secs_f32(), "memory taken ahead");
+    }
     raise_file_limit();
     use_small_pages();
     actix_web::rt::System::new().block_on(app::serve(settings))?;

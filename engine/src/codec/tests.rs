@@ -54,8 +54,7 @@ fn every_event_is_written_and_read_as_it_always_was() {
 #[test]
 fn a_snapshot_is_written_and_read_as_it_always_was() {
     let partitions = Partitions::new(8).unwrap();
-    let partition = || Partition::new(PartitionId(3), partitions, Causality::OneLog, Policy::default());
-    let mut folded = partition();
+    let mut folded = Partition::new(PartitionId(3), partitions, Causality::OneLog, Policy::default());
     let wanted = ["stock.set", "order.placed-order", "stock.hold_placed", "order.held", "key.answered-adjusted", "archive.keys"];
     for (name, seq) in wanted.into_iter().zip(1..) {
         let event = examples::all().into_iter().find(|event| examples::name(event) == name).unwrap();

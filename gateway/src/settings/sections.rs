@@ -257,7 +257,7 @@ impl Default for Scylla {
 
 impl Default for Engine {
     fn default() -> Self {
-        Self { shards: 0, credits: 32_768, snapshot_events: 100_000, memory_ahead_mb: 512 }
+        Self { shards: 0, credits: 32_768, snapshot_events: 100_000, memory_ahead_mb: 1024 }
     }
 }
 
