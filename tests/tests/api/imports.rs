@@ -139,12 +139,12 @@ fn a_large_catalogue_streams_in_and_survives_kill_9() {
         "{rows} rows in {took:.1?}, {:.0} a second, {} -> {} KiB",
         rows as f64 / took.as_secs_f64(),
         before,
-        (server.resident() >> 10)
+        server.resident() >> 10
     );
     assert_eq!((refused.len(), last), (0, json!({"imported": rows, "refused": 0})));
     server.kill();
     let restart = server.restart();
-    eprintln!("ready {restart:.1?} after the kill with {} KiB", (server.resident() >> 10));
+    eprintln!("ready {restart:.1?} after the kill with {} KiB", server.resident() >> 10);
     let api = Api::of(&server);
     for index in [0, 1, rows / 2, rows - 1] {
         counts(&stock(&api, &format!("SKU-{index:07}")), &json!({"on_hand": index % 1000}));

@@ -4,8 +4,7 @@ use holdfast_tests::server::{Options, Server};
 use holdfast_tests::torture::client::{Client, Request};
 use serde_json::json;
 
-/// Memory of a server that was told to take so much ahead, once it has done something: an allocator gives back what it was not asked
-/// for while it works.
+/// Memory of a server that was told to take so much ahead, once it has done something.
 fn resident_with(ahead_mb: u64) -> u64 {
     let server = Server::start(Options::default().env("HOLDFAST__ENGINE__MEMORY_AHEAD_MB", ahead_mb.to_string()));
     let client = Client::new(&server.url());
@@ -16,7 +15,7 @@ fn resident_with(ahead_mb: u64) -> u64 {
 }
 
 #[test]
-fn memory_taken_ahead_is_there_and_stays() {
+fn memory_taken_ahead_is_there_when_orders_come() {
     let (without, with) = (resident_with(0), resident_with(128));
     assert!((120 << 20..160 << 20).contains(&(with - without)), "{with} against {without}");
 }
