@@ -145,6 +145,14 @@ pub fn frame_len(bytes: &[u8]) -> Result<usize, Error> {
     Ok(HEADER + read_u32(&header[8..]) as usize)
 }
 
+/// The check value in the header of a frame that was read: the same for the same facts in the same places.
+///
+/// # Errors
+/// If there is no header.
+pub fn frame_check(frame: &[u8]) -> Result<u32, Error> {
+    frame_len(frame).map(|_| read_u32(&frame[4..]))
+}
+
 /// Checks a frame and walks its entries.
 pub fn read_frame(frame: &[u8]) -> Result<Frame<'_>, Error> {
     let length = frame_len(frame)?;

@@ -2,7 +2,7 @@
 //!
 //! [`journal`] is the contract, [`memory`], [`embedded`] and `cql` keep it, [`fencing`] says
 //! who may append where many processes can, [`group_commit`] turns the batches of all shards
-//! into one sync at a time, [`recovery`] folds a journal back into partitions, [`projection`] keeps what left memory,
+//! into one sync at a time, [`history`] tells copies of a journal apart, [`recovery`] folds a journal back into partitions, [`projection`] keeps what left memory,
 //! [`retention`] deletes what
 //! nothing reads any more, `relay` publishes every fact to Kafka, `inbound` takes what others put there for us.
 
@@ -16,6 +16,7 @@ pub mod cql;
 pub mod embedded;
 pub mod fencing;
 pub mod group_commit;
+pub mod history;
 #[cfg(feature = "kafka")]
 pub mod inbound;
 pub mod journal;

@@ -196,9 +196,6 @@ pub fn position(journal: &dyn Journal, log: LogId) -> Result<Option<LogSeq>, jou
     Ok(load_kept_of(journal, log)?.map(|kept| kept.commit))
 }
 
-/// Row of [`Table::Meta`] with the name of the journal.
-const JOURNAL_ID: &[u8] = b"relay-journal";
-
 fn load_kept(journal: &dyn Journal) -> Result<BTreeMap<LogId, Kept>, journal::Error> {
     let load = |log| Ok((log, load_kept_of(journal, log)?.unwrap_or_default()));
     journal.logs().into_iter().map(load).collect()
@@ -211,27 +208,6 @@ fn load_kept_of(journal: &dyn Journal, log: LogId) -> Result<Option<Kept>, journ
 
 fn kept_row(log: LogId, kept: &Kept) -> Row {
     Row { table: Table::Meta, key: kept_key(log), value: codec::encode(kept), version: kept.version() }
-}
-
-/// The name of this journal in the headers of its events, if anything of it was ever published.
-///
-/// # Errors
-/// If the journal cannot be read.
-pub fn journal_id(journal: &dyn Journal) -> Result<Option<String>, journal::Error> {
-    let row = journal.get(Table::Meta, JOURNAL_ID)?;
-    Ok(row.map(|row| codec::decode(&row)).transpose()?)
-}
-
-/// The same, given now if it has none. Two journals must never share a topic, and this is how that shows.
-fn own_journal_id(journal: &dyn Journal) -> Result<String, journal::Error> {
-    if let Some(id) = journal_id(journal)? {
-        return Ok(id);
-    }
-    let mut bytes = [0; 8];
-    getrandom::fill(&mut bytes).map_err(|error| journal::Error::Failed(error.to_string()))?;
-    let id = format!("{:016x}", u64::from_be_bytes(bytes));
-    journal.project(&[Row { table: Table::Meta, key: JOURNAL_ID.to_vec(), value: codec::encode(&id), version: 1 }])?;
-    Ok(id)
 }
 
 /// The partitions whose facts a log holds.

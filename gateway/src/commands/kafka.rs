@@ -12,7 +12,7 @@ use compare::{Comparison, Tally};
 use holdfast_engine::codec;
 use holdfast_storage::relay::reader::{Reader, Start};
 use holdfast_storage::relay::{self, topic_name};
-use holdfast_storage::{Error, Journal, LogId};
+use holdfast_storage::{Error, Journal, LogId, history};
 use serde_json::json;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -39,7 +39,7 @@ fn verify_topic(args: &KafkaVerifyArgs, as_json: bool) -> Outcome {
     let mut comparison = facts(&*journal)?;
     let mut reader =
         Reader::open(&kafka::connection(&settings.kafka)?, &topic_name(&settings.kafka.topic_prefix), |_| Start::At(0))?;
-    let own = relay::journal_id(&*journal)?;
+    let own = history::name(&*journal)?;
     while let Some(carried) = reader.record()? {
         comparison.see(&carried, own.as_deref());
     }

@@ -8,8 +8,9 @@ use super::broker::Producer;
 use super::courtesy::Courtesy;
 use super::cursor::{Kept, Lane, Offer, Sent, Session};
 use super::reader::{Reader, Start};
-use super::{Encode, Error, Options, Published, kept_row, load_kept, own_journal_id, partitions_of, topic};
+use super::{Encode, Error, Options, Published, kept_row, load_kept, partitions_of, topic};
 use crate::background;
+use crate::history;
 use crate::journal::{self, Journal, LogId, LogSeq};
 use crate::sessions::{Pauses, Stop};
 use holdfast_engine::codec::{self, Entry};
@@ -107,7 +108,7 @@ impl Worker {
     fn live(&mut self) -> Result<(), Error> {
         let mut kept = load_kept(&*self.journal)?;
         self.take_up(&kept);
-        let own = own_journal_id(&*self.journal)?;
+        let own = history::ensure_name(&*self.journal)?;
         self.rest_of_the_journal()?;
         if self.stop.asked() {
             return Ok(());

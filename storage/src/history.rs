@@ -1,0 +1,136 @@
+//! Which history a journal has: its name, and whether a commit that somebody remembers is still the one that lies there.
+//!
+//! Two copies of one journal share its name until they part, and then the same number means different facts. So whoever
+//! remembers a place in a log (a cursor of a reader, the tables beside the log, the position of the relay) remembers the
+//! check value of the commit there too. Invariant: a place is believed only where number and check value are those of the log.
+
+use crate::journal::{Error, Journal, LogId, LogSeq, Row, Table};
+use holdfast_engine::codec;
+use serde::{Deserialize, Serialize};
+use std::ops::ControlFlow;
+
+/// A commit of a log and the check value of its frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommitCheck {
+    pub commit: LogSeq,
+    pub check: u32,
+}
+
+/// What a log says of a commit that somebody remembers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// It is there, as it is remembered.
+    Ours,
+    /// Another commit has its number, or the log ends before it: an older copy, or one that went on by itself.
+    Other,
+    /// It was deleted by retention: nobody can tell any more.
+    Purged,
+}
+
+/// Row of [`Table::Meta`] with the name of the journal. The relay named it first, and topics carry it.
+const NAME: &[u8] = b"relay-journal";
+
+/// The name of a journal, 16 hexadecimal digits. None: it was never given one.
+///
+/// # Errors
+/// If the journal cannot be read.
+pub fn name(journal: &dyn Journal) -> Result<Option<String>, Error> {
+    let row = journal.get(Table::Meta, NAME)?;
+    Ok(row.map(|row| codec::decode(&row)).transpose()?)
+}
+
+/// The name of a journal, given now if it has none. Copies of a journal keep it, new journals get another.
+///
+/// # Errors
+/// If the journal cannot be read or written.
+pub fn ensure_name(journal: &dyn Journal) -> Result<String, Error> {
+    if let Some(name) = name(journal)? {
+        return Ok(name);
+    }
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).map_err(|error| Error::Failed(error.to_string()))?;
+    let name = format!("{:016x}", u64::from_be_bytes(bytes));
+    journal.project(&[Row { table: Table::Meta, key: NAME.to_vec(), value: codec::encode(&name), version: 1 }])?;
+    Ok(name)
+}
+
+/// The check value of a commit. None for 0 and for what is behind the end. Cost: one read of the log.
+///
+/// # Errors
+/// [`Error::Purged`] for what is no longer kept, or if the journal cannot be read.
+pub fn check_of(journal: &dyn Journal, log: LogId, commit: LogSeq) -> Result<Option<u32>, Error> {
+    if commit == 0 || commit > journal.end(log) {
+        return Ok(None);
+    }
+    let mut check = None;
+    journal.read(log, commit - 1, &mut |found, frame| {
+        check = (found == commit).then(|| codec::frame_check(frame)).transpose()?;
+        Ok(ControlFlow::Break(()))
+    })?;
+    Ok(check)
+}
+
+/// Whether a commit is the one that is remembered. Nothing read, commit 0, is part of every history.
+///
+/// # Errors
+/// If the journal cannot be read.
+pub fn compare(journal: &dyn Journal, log: LogId, remembered: CommitCheck) -> Result<Finding, Error> {
+    if remembered.commit == 0 {
+        return Ok(Finding::Ours);
+    }
+    match check_of(journal, log, remembered.commit) {
+        Ok(Some(check)) if check == remembered.check => Ok(Finding::Ours),
+        Ok(_) => Ok(Finding::Other),
+        Err(Error::Purged { .. }) => Ok(Finding::Purged),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::MemoryJournal;
+    use holdfast_engine::codec::Batch;
+    use holdfast_engine::event::{Event, Record, StockFact};
+    use holdfast_engine::ids::{PartitionId, Partitions, Sku};
+    use holdfast_engine::quantity::Quantity;
+    use holdfast_engine::time::Timestamp;
+
+    const LOG: LogId = LogId(0);
+
+    fn journal(at: &[u64]) -> MemoryJournal {
+        let journal = MemoryJournal::new(Partitions::new(1).unwrap());
+        for (seq, at) in (1..).zip(at) {
+            let fact = StockFact::ThresholdSet { threshold: Quantity(1), version: seq };
+            let event = Event::Stock { sku: Sku::new("MUG").unwrap(), fact };
+            let mut batch = Batch::default();
+            batch.push(PartitionId(0), &Record { seq, at: Timestamp(*at), event });
+            journal.append(LOG, &batch).unwrap();
+        }
+        journal
+    }
+
+    #[test]
+    fn a_copy_that_went_on_by_itself_is_told_apart_at_the_first_commit_of_its_own() {
+        let (own, copy, older) = (journal(&[1, 2, 3]), journal(&[1, 2, 4]), journal(&[1, 2]));
+        for (commit, of_copy, of_older) in
+            [(0, Finding::Ours, Finding::Ours), (2, Finding::Ours, Finding::Ours), (3, Finding::Other, Finding::Other)]
+        {
+            let check = check_of(&own, LOG, commit).unwrap().unwrap_or_default();
+            let remembered = CommitCheck { commit, check };
+            assert_eq!(compare(&own, LOG, remembered).unwrap(), Finding::Ours);
+            assert_eq!(compare(&copy, LOG, remembered).unwrap(), of_copy, "commit {commit}");
+            assert_eq!(compare(&older, LOG, remembered).unwrap(), of_older, "commit {commit}");
+        }
+    }
+
+    #[test]
+    fn a_journal_keeps_the_name_it_was_given() {
+        let journal = journal(&[]);
+        assert_eq!(name(&journal).unwrap(), None);
+        let given = ensure_name(&journal).unwrap();
+        assert_eq!(given.len(), 16);
+        assert_eq!(name(&journal).unwrap(), Some(given.clone()));
+        assert_eq!(ensure_name(&journal).unwrap(), given);
+    }
+}
