@@ -16,12 +16,18 @@ pub fn print(app: &App) {
         (false, Backend::Embedded) => format!("{} (survives kill -9)", data.dir.display()),
         (false, Backend::Scylla) => format!("keyspace {} at {}", scylla.keyspace, scylla.nodes.0.join(", ")),
     };
-    let key = if app.keys.is_some() { "  -H 'Authorization: Bearer hf_YOUR_KEY' \\\n" } else { "" };
     println!("\nHoldfast is ready at {url}\n  access  {access}\n  data    {data}\n  docs    {url}/docs\n");
     if app.settings.data.demo {
-        println!(
-            "Place an order:\n\ncurl -s {url}/v1/orders \\\n  -H 'Content-Type: application/json' \\\n{key}  -H \"Idempotency-Key: first-$(date +%s)\" \\\n  \
-             -d '{{\"customer_id\":\"ada\",\"currency\":\"EUR\",\"lines\":[{{\"sku\":\"DEMO-SHIRT\",\"quantity\":2,\"unit_price\":1999}}],\"payment\":{{\"provider\":\"sandbox\"}}}}'\n"
-        );
+        println!("Place an order:\n\n{}\n", order(app));
     }
+}
+
+/// A command that places an order of a demo SKU.
+pub fn order(app: &App) -> String {
+    let url = &app.base_url;
+    let key = if app.keys.is_some() { "  -H 'Authorization: Bearer hf_YOUR_KEY' \\\n" } else { "" };
+    format!(
+        "curl -s {url}/v1/orders \\\n  -H 'Content-Type: application/json' \\\n{key}  -H \"Idempotency-Key: first-$(date +%s)\" \\\n  \
+         -d '{{\"customer_id\":\"ada\",\"currency\":\"EUR\",\"lines\":[{{\"sku\":\"DEMO-SHIRT\",\"quantity\":2,\"unit_price\":1999}}],\"payment\":{{\"provider\":\"sandbox\"}}}}'"
+    )
 }

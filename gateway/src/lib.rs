@@ -16,6 +16,7 @@ pub mod kafka;
 pub mod keys;
 mod memory;
 pub mod openapi;
+pub mod page;
 #[cfg(feature = "kafka")]
 pub mod payment_results;
 pub mod problem;

@@ -8,6 +8,7 @@ pub mod imports;
 pub mod orders;
 pub mod payments;
 pub mod reservations;
+pub mod start;
 pub mod stock;
 
 use crate::app::App;
@@ -40,6 +41,7 @@ pub fn configure(service: &mut ServiceConfig) {
         .configure(admin::configure)
         .configure(health::configure)
         .configure(docs::configure)
+        .configure(start::configure)
         .default_service(web::to(not_found));
 }
 
