@@ -109,6 +109,58 @@ fn the_last_row_of_a_sku_wins() {
     counts(&stock(&api, &sku), &json!({"on_hand": 49}));
 }
 
+/// Rows that a busy shard turned away were sent again beside the rows that came after them, and overtaken.
+#[test]
+fn no_row_of_a_sku_overtakes_another_however_busy_the_shard_is() {
+    let server = Server::start(Options::new().env("HOLDFAST__ENGINE__CREDITS", "8").env("HOLDFAST__ENGINE__SHARDS", "1"));
+    let api = Api::of(&server);
+    let rows: String = (1..=3000).map(|units| row("ONE", units) + &row(&format!("OTHER-{}", units % 40), units)).collect();
+    let (refused, last) = lines(&import(&api, &rows));
+    assert_eq!((refused.len(), last), (0, json!({"imported": 6000, "refused": 0})));
+    let one = stock(&api, "ONE");
+    counts(&one, &json!({"on_hand": 3000}));
+    assert_eq!(one["version"], 3000, "each row was taken once");
+    for other in 0..40 {
+        let units = (2961..=3000).find(|units| units % 40 == other).unwrap();
+        counts(&stock(&api, &format!("OTHER-{other}")), &json!({"on_hand": units}));
+    }
+}
+
+#[test]
+fn the_counts_of_two_locations_of_a_sku_are_both_taken() {
+    let api = Api::shared();
+    let sku = fresh("sku");
+    let lyon = |units: u64| format!("{}\n", json!({"sku": sku, "location": "lyon", "on_hand": units}));
+    let rows: String = (1..=50).map(|units| row(&sku, units) + &lyon(units * 2)).collect();
+    assert_eq!(lines(&import(&api, &rows)).1, json!({"imported": 100, "refused": 0}));
+    counts(&stock(&api, &sku), &json!({"on_hand": 150}));
+}
+
+/// Rows in hand were dropped when the caller could not be told of a refusal any more.
+#[test]
+fn a_caller_that_leaves_loses_no_row_that_came_whole() {
+    let api = Api::shared();
+    let sku = fresh("sku");
+    let mut socket = raw::connect(api.server());
+    write!(socket, "POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: {NDJSON}\r\nTransfer-Encoding: chunked\r\n\r\n").unwrap();
+    let rows: String = (1..=400).map(|units| row(&sku, units)).collect();
+    // The refusal says that all lines before it were read. The last line has no end: it did not come whole.
+    let rows = format!("{rows}nonsense\n{}", row(&sku, 401).trim_end());
+    write!(socket, "{:x}\r\n{rows}\r\n", rows.len()).unwrap();
+    let (mut seen, mut buffer) = (String::new(), [0; 4096]);
+    while !seen.contains("\"line\":401") {
+        let read = socket.read(&mut buffer).unwrap();
+        assert!(read > 0, "closed after {seen}");
+        seen.push_str(&String::from_utf8_lossy(&buffer[..read]));
+    }
+    drop(socket);
+    let all = holdfast_tests::server::poll(crate::shop::PATIENCE, || {
+        let shown = api.get(&format!("/v1/inventory/{sku}"));
+        (shown.status == 200 && shown.json()["on_hand"] == 400).then_some(())
+    });
+    assert!(all.is_some(), "rows are lost: {}", api.get(&format!("/v1/inventory/{sku}")).text());
+}
+
 #[test]
 fn an_import_is_ndjson() {
     let api = Api::shared();

@@ -6,4 +6,5 @@
 
 mod failing;
 mod full;
+mod imports;
 mod rig;

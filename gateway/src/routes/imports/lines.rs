@@ -1,0 +1,109 @@
+//! The lines of a body that comes in pieces, and the row in each.
+//!
+//! Invariant: a line counts once it is whole, the last one also without its end; a broken connection ends no line.
+
+use crate::dto::{Checker, ImportRow};
+use crate::problem::{Code, Problem};
+use actix_web::error::PayloadError;
+use actix_web::web::{Bytes, BytesMut};
+use holdfast_engine::command::Command;
+use holdfast_engine::ids::{Location, Sku};
+use holdfast_engine::quantity::Quantity;
+
+/// Bytes of one line.
+const MAX_LINE: usize = 64 * 1024;
+
+/// Why a row is not taken.
+pub(super) struct Refusal {
+    pub line: u64,
+    pub code: Code,
+    pub detail: String,
+}
+
+impl Refusal {
+    pub(super) fn new(line: u64, problem: Problem) -> Self {
+        Self { line, code: problem.code, detail: problem.detail }
+    }
+}
+
+#[derive(Default)]
+pub(super) struct Lines {
+    buffer: BytesMut,
+    line: u64,
+    pub ended: bool,
+    /// It ended because the connection broke: what came whole counts, a half line does not.
+    pub broken: bool,
+}
+
+impl Lines {
+    pub(super) fn take(&mut self, chunk: Option<Result<Bytes, PayloadError>>) {
+        match chunk {
+            Some(Ok(chunk)) => self.buffer.extend_from_slice(&chunk),
+            Some(Err(_)) => self.break_off(),
+            None => {
+                self.ended = true;
+                self.buffer.extend_from_slice(b"\n");
+            }
+        }
+    }
+
+    pub(super) fn break_off(&mut self) {
+        (self.ended, self.broken) = (true, true);
+    }
+
+    /// The next line that is not blank, with its number. Blank lines are counted.
+    pub(super) fn next(&mut self) -> Option<(u64, Bytes)> {
+        loop {
+            let end = self.buffer.iter().position(|byte| *byte == b'\n')?;
+            let row = self.buffer.split_to(end + 1).freeze();
+            self.line += 1;
+            if !row.iter().all(u8::is_ascii_whitespace) {
+                return Some((self.line, row));
+            }
+        }
+    }
+
+    /// Gives up on a line that does not end.
+    pub(super) fn overlong(&mut self) -> Option<Refusal> {
+        let overlong = self.buffer.len() > MAX_LINE;
+        self.ended |= overlong;
+        let problem = || Problem::new(Code::TooLarge, "a line is over 64 KiB: the rest is not read");
+        overlong.then(|| Refusal::new(self.line + 1, problem()))
+    }
+}
+
+/// A count of one SKU at one location, as a row of the body says it.
+pub(super) struct Row {
+    pub line: u64,
+    /// What it is a count of.
+    pub key: (Sku, Location),
+    on_hand: Quantity,
+    safety_stock: Option<Quantity>,
+}
+
+impl Row {
+    pub(super) fn parse(line: u64, text: &[u8]) -> Result<Self, Refusal> {
+        read(line, text).map_err(|problem| Refusal::new(line, problem))
+    }
+
+    pub(super) fn command(&self) -> Command {
+        let (sku, location) = self.key.clone();
+        let Self { on_hand, safety_stock, .. } = *self;
+        Command::SetStock { sku, location, on_hand, safety_stock, priority: None, expected: None }
+    }
+}
+
+fn read(line: u64, text: &[u8]) -> Result<Row, Problem> {
+    let row: ImportRow = serde_json::from_slice(text).map_err(|error| Problem::new(Code::InvalidRequest, error.to_string()))?;
+    let mut checker = Checker::default();
+    let sku = checker.sku(&row.sku, || "/sku".to_owned());
+    let location = checker.location(&row.location, || "/location".to_owned());
+    let on_hand = checker.units(row.on_hand, "/on_hand");
+    let safety_stock = row.safety_stock.and_then(|units| checker.units(units, "/safety_stock"));
+    match (sku, location, on_hand) {
+        (Some(sku), Some(location), Some(on_hand)) if checker.errors.is_empty() => {
+            Ok(Row { line, key: (sku, location), on_hand, safety_stock })
+        }
+        _ => Err(Problem::invalid(checker.errors)),
+    }
+}

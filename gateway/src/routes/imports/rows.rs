@@ -1,0 +1,129 @@
+//! The rows of an import that are in hand: each is with the engine, or waits for an earlier row of its SKU and location.
+//!
+//! Invariants: the engine has one row of a SKU and location at a time, in the order of their lines, and gets it again until
+//! it has answered; so a row whose outcome is unknown comes before any later one. Every line before [`Rows::first_unsettled`]
+//! is settled.
+
+use super::lines::{Refusal, Row};
+use crate::app::App;
+use crate::reply::rejected;
+use crate::routes::send;
+use actix_web::web::Data;
+use futures_util::StreamExt;
+use futures_util::future::LocalBoxFuture;
+use futures_util::stream::FuturesUnordered;
+use holdfast_actors::Unanswered;
+use holdfast_engine::ids::{Location, Sku};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::time::Duration;
+use tokio::time::{Instant, sleep, sleep_until};
+
+/// Most rows in hand.
+const MAX_ROWS: usize = 2048;
+/// From a refused admission to the next try.
+const BUSY_PAUSE: Duration = Duration::from_millis(5);
+/// From an engine that is away to the next try.
+const AWAY_PAUSE: Duration = Duration::from_millis(200);
+
+/// What became of a row.
+pub(super) type Settled = Result<(), Refusal>;
+
+/// The engine has answered no row for as long as answers are waited for.
+pub(super) struct Stalled;
+
+pub(super) struct Rows {
+    app: Data<App>,
+    sent: FuturesUnordered<LocalBoxFuture<'static, (Row, Settled)>>,
+    /// An entry for each row that is sent, with the later ones of its SKU and location.
+    waiting: HashMap<(Sku, Location), VecDeque<Row>>,
+    unsettled: BTreeSet<u64>,
+    give_up_at: Instant,
+}
+
+impl Rows {
+    pub(super) fn new(app: Data<App>) -> Self {
+        let (waiting, unsettled) = (HashMap::new(), BTreeSet::new());
+        Self { app, sent: FuturesUnordered::new(), waiting, unsettled, give_up_at: Instant::now() }
+    }
+
+    pub(super) fn patience(&self) -> Duration {
+        Duration::from_secs(self.app.settings.server.answer_wait_seconds.max(1))
+    }
+
+    /// The engine is waited for from now on, as long as it may take.
+    pub(super) fn restart_wait(&mut self) {
+        self.give_up_at = Instant::now() + self.patience();
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.unsettled.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.unsettled.is_empty()
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.len() >= MAX_ROWS
+    }
+
+    pub(super) fn first_unsettled(&self) -> Option<u64> {
+        self.unsettled.first().copied()
+    }
+
+    pub(super) fn add(&mut self, row: Row) {
+        if self.is_empty() {
+            self.restart_wait();
+        }
+        self.unsettled.insert(row.line);
+        match self.waiting.entry(row.key.clone()) {
+            Entry::Occupied(mut waiting) => waiting.get_mut().push_back(row),
+            Entry::Vacant(free) => {
+                free.insert(VecDeque::new());
+                self.sent.push(Box::pin(settle(self.app.clone(), row)));
+            }
+        }
+    }
+
+    /// The next row that the engine has answered. There must be one in hand.
+    pub(super) async fn next(&mut self) -> Result<Settled, Stalled> {
+        let done = tokio::select! {
+            biased;
+            done = self.sent.next() => done,
+            () = sleep_until(self.give_up_at) => None,
+        };
+        let (row, settled) = done.ok_or(Stalled)?;
+        self.restart_wait();
+        self.unsettled.remove(&row.line);
+        self.send_next(&row.key);
+        Ok(settled)
+    }
+
+    fn send_next(&mut self, key: &(Sku, Location)) {
+        match self.waiting.get_mut(key).and_then(VecDeque::pop_front) {
+            Some(row) => self.sent.push(Box::pin(settle(self.app.clone(), row))),
+            None => drop(self.waiting.remove(key)),
+        }
+    }
+}
+
+/// Sends a row until the engine has answered it. Setting a count again changes nothing: what may have been executed is safe
+/// to repeat.
+async fn settle(app: Data<App>, row: Row) -> (Row, Settled) {
+    loop {
+        let pause = match send(&app, row.command()) {
+            Ok(pending) => match pending.await {
+                Ok(reply) => {
+                    let refuse = |rejection| Refusal::new(row.line, rejected(&rejection));
+                    let settled = reply.outcome.map(drop).map_err(refuse);
+                    return (row, settled);
+                }
+                Err(_) => AWAY_PAUSE,
+            },
+            Err(Unanswered::Overloaded) => BUSY_PAUSE,
+            Err(Unanswered::Unavailable | Unanswered::Lost) => AWAY_PAUSE,
+        };
+        sleep(pause).await;
+    }
+}
