@@ -50,8 +50,11 @@ pub enum ReleaseCause {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Level {
+    /// Nothing is available.
     Depleted,
+    /// One unit to as many as the threshold.
     Low,
+    /// More than the threshold.
     Restored,
 }
 
@@ -113,7 +116,7 @@ pub enum StockFact {
     HoldForbidden {
         hold: HoldKey,
     },
-    /// Available crossed a threshold. No movement.
+    /// The SKU came to another level. No movement.
     LevelCrossed {
         level: Level,
         available: u64,

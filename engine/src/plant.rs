@@ -33,10 +33,12 @@ pub enum Bug {
     TornTailAccepted,
     /// What changed while a snapshot shared the holds of a SKU is forgotten when it is done.
     SharedChangesLost,
+    /// A new threshold makes a SKU low, or no longer low, and no event says so.
+    ThresholdTellsNothing,
 }
 
 impl Bug {
-    pub const ALL: [Bug; 14] = [
+    pub const ALL: [Bug; 15] = [
         Bug::AckBeforeSync,
         Bug::RefuseBeforeSync,
         Bug::ReleaseTwice,
@@ -51,6 +53,7 @@ impl Bug {
         Bug::TimeoutIsFailure,
         Bug::TornTailAccepted,
         Bug::SharedChangesLost,
+        Bug::ThresholdTellsNothing,
     ];
 }
 

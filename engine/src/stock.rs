@@ -41,6 +41,17 @@ impl Buckets {
     }
 }
 
+impl Level {
+    /// The level of a SKU with so many units available.
+    pub fn of(available: u64, threshold: Quantity) -> Self {
+        match available {
+            0 => Self::Depleted,
+            units if units <= u64::from(threshold.0) => Self::Low,
+            _ => Self::Restored,
+        }
+    }
+}
+
 /// One place that has units of the SKU.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Place {
@@ -283,17 +294,17 @@ impl SkuStock {
         }
     }
 
-    /// The fact that available crossed a threshold between `before` and now, if it did.
-    pub fn crossing(&self, before: u64) -> Option<StockFact> {
+    /// `None` as long as nobody stocked it.
+    pub fn level(&self) -> Option<Level> {
+        self.known().then(|| Level::of(self.available(), self.threshold))
+    }
+
+    /// The fact that the level is another one than `before`, whatever moved it: units or the threshold. Whoever follows the
+    /// facts learns the level of a new SKU from its first fact.
+    pub fn crossing(&self, before: Option<Level>) -> Option<StockFact> {
         let available = self.available();
-        let low = u64::from(self.threshold.0);
-        let level = match () {
-            () if before > 0 && available == 0 => Level::Depleted,
-            () if before > low && available <= low && available > 0 => Level::Low,
-            () if available > before && available > low && before <= low => Level::Restored,
-            () => return None,
-        };
-        Some(StockFact::LevelCrossed { level, available })
+        let level = Level::of(available, self.threshold);
+        (before? != level).then_some(StockFact::LevelCrossed { level, available })
     }
 
     pub fn evolve(&mut self, fact: &StockFact) {

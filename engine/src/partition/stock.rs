@@ -4,7 +4,7 @@ use super::{Gated, Partition};
 use crate::answer::Answer;
 use crate::command::CommandKey;
 use crate::effect::Effects;
-use crate::event::{AdjustmentRefusal, Event, KeptAnswer, ReleaseCause, Shortage, StockFact};
+use crate::event::{AdjustmentRefusal, Event, KeptAnswer, Level, ReleaseCause, Shortage, StockFact};
 use crate::ids::{HoldKey, RequestId, Sku, Ticket};
 use crate::message::Body;
 use crate::partition::deadlines::Slot;
@@ -15,7 +15,7 @@ use crate::stock::{Demand, HoldOp, OpVerdict, SkuStock, StockRefusal, Verdict};
 use crate::time::Timestamp;
 
 impl Partition {
-    /// Decides on one SKU and journals what follows, crossings of thresholds included.
+    /// Decides on one SKU and journals what follows, another level included.
     pub(super) fn change_stock(
         &mut self,
         now: Timestamp,
@@ -24,15 +24,17 @@ impl Partition {
         decide: impl FnOnce(&SkuStock) -> Result<StockFact, StockRefusal>,
     ) -> Result<(), StockRefusal> {
         let (fact, before) = match self.skus.get(sku) {
-            Some(stock) => (decide(stock)?, stock.available()),
-            None => (decide(&SkuStock::default())?, 0),
+            Some(stock) => (decide(stock)?, stock.level()),
+            None => (decide(&SkuStock::default())?, None),
         };
         self.emit_stock(now, sku, fact, before, fx);
         Ok(())
     }
 
-    /// `before` units were available.
-    fn emit_stock(&mut self, now: Timestamp, sku: &Sku, fact: StockFact, before: u64, fx: &mut Effects) {
+    /// The level was `before`. Every fact that can change it goes through here.
+    fn emit_stock(&mut self, now: Timestamp, sku: &Sku, fact: StockFact, before: Option<Level>, fx: &mut Effects) {
+        let forgotten = plant::active(Bug::ThresholdTellsNothing) && matches!(fact, StockFact::ThresholdSet { .. });
+        let before = before.filter(|_| !forgotten);
         self.emit(now, Event::Stock { sku: sku.clone(), fact }, fx);
         if let Some(fact) = self.skus.get(sku).and_then(|stock| stock.crossing(before)) {
             self.emit(now, Event::Stock { sku: sku.clone(), fact }, fx);
@@ -71,8 +73,8 @@ impl Partition {
     pub(super) fn reserve(&mut self, now: Timestamp, sku: Sku, demand: Demand, fx: &mut Effects) {
         let (hold, step) = (demand.hold, demand.step);
         let (verdict, before) = match self.skus.get(&sku) {
-            Some(stock) => (stock.decide_demand(&demand), stock.available()),
-            None => (Verdict::Refused { available: None }, 0),
+            Some(stock) => (stock.decide_demand(&demand), stock.level()),
+            None => (Verdict::Refused { available: None }, None),
         };
         let answer = match verdict {
             Verdict::Refused { available } => Body::Refused { sku, hold, step, available },
@@ -93,8 +95,8 @@ impl Partition {
 
     pub(super) fn move_hold(&mut self, now: Timestamp, sku: Sku, hold: HoldKey, step: u32, op: HoldOp, fx: &mut Effects) {
         let (verdict, before) = match self.skus.get(&sku) {
-            Some(stock) => (stock.decide_op(hold, step, op), stock.available()),
-            None => (OpVerdict::Done, 0),
+            Some(stock) => (stock.decide_op(hold, step, op), stock.level()),
+            None => (OpVerdict::Done, None),
         };
         match verdict {
             OpVerdict::Do(fact) => self.emit_stock(now, &sku, fact, before, fx),

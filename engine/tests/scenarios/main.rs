@@ -25,6 +25,8 @@ mod reservation_scenarios;
 #[cfg(test)]
 mod stock_holds;
 #[cfg(test)]
+mod stock_levels;
+#[cfg(test)]
 mod stock_scenarios;
 #[cfg(test)]
 mod world;

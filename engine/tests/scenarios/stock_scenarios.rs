@@ -4,7 +4,7 @@ use crate::draft::{command_key, label, location, order, sku};
 use crate::world::World;
 use holdfast_engine::answer::Answer;
 use holdfast_engine::command::Command;
-use holdfast_engine::event::{AdjustmentRefusal, Bucket, Event, KeptAnswer, Level, StockFact, StockView};
+use holdfast_engine::event::{AdjustmentRefusal, Bucket, KeptAnswer, StockView};
 use holdfast_engine::quantity::Quantity;
 use holdfast_engine::rejection::Rejection;
 
@@ -54,14 +54,6 @@ fn adjust(world: &mut World, bucket: Bucket, delta: i64) -> Result<u64, String> 
         KeptAnswer::AdjustmentRefused { refusal, .. } => Err(format!("{refusal:?}")),
         other => panic!("not the answer of an adjustment: {other:?}"),
     }
-}
-
-fn levels(world: &World) -> Vec<(Level, u64)> {
-    let level = |event: &Event| match event {
-        Event::Stock { fact: StockFact::LevelCrossed { level, available }, .. } => Some((*level, *available)),
-        _ => None,
-    };
-    world.records().iter().filter_map(|(_, record)| level(&record.event)).collect()
 }
 
 #[test]
@@ -237,39 +229,6 @@ fn a_count_without_a_safety_stock_keeps_the_one_there_was() {
     let view = view(world.ask(command(12, None, None)).unwrap());
     assert_eq!(world.available("A"), 9);
     assert_eq!(view.locations[0].priority, 7);
-}
-
-#[test]
-fn each_crossing_of_a_threshold_is_told_once() {
-    let mut world = World::stocked(&[("A", 10)]);
-    world.ask(Command::SetThreshold { sku: sku("A"), threshold: Quantity(3) }).unwrap();
-    let told = levels(&world).len();
-    let steps: [(i64, Option<(Level, u64)>); 9] = [
-        (-6, None),
-        (-1, Some((Level::Low, 3))),
-        (-1, None),
-        (-2, Some((Level::Depleted, 0))),
-        (2, None),
-        (-2, Some((Level::Depleted, 0))),
-        (4, Some((Level::Restored, 4))),
-        (1, None),
-        (-5, Some((Level::Depleted, 0))),
-    ];
-    let mut expected: Vec<(Level, u64)> = Vec::new();
-    for (delta, fact) in steps {
-        adjust(&mut world, Bucket::OnHand, delta).unwrap();
-        expected.extend(fact);
-        assert_eq!(levels(&world)[told..], expected, "after {delta}");
-    }
-}
-
-#[test]
-fn holds_and_releases_cross_thresholds_too() {
-    let mut world = World::stocked(&[("A", 5)]);
-    let told = levels(&world).len();
-    let id = world.place(&order("all").line("A", 5));
-    world.cancel(id).unwrap();
-    assert_eq!(levels(&world)[told..], [(Level::Depleted, 0), (Level::Restored, 5)]);
 }
 
 #[test]

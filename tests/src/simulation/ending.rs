@@ -25,6 +25,7 @@ impl World {
         let open = self.partitions.iter().flat_map(Partition::orders).count();
         require(open == 0, ENDS, || self.open_work())?;
         for (sku, book) in &self.ledger.skus {
+            book.level_is_known(sku)?;
             let live: Vec<_> = book.holds.iter().filter(|(_, hold)| hold.stage.live()).collect();
             require(live.is_empty() && book.held() == 0, "I7 no hold outlives its order", || {
                 format!("{sku} still has {live:?}")

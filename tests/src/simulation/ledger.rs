@@ -2,9 +2,11 @@
 //!
 //! Invariant: it shares the types of events with the engine and no rule. What a record may not do is a [`Breach`].
 
+mod levels;
 mod orders;
 mod stock;
 
+pub(super) use levels::Shown;
 pub(super) use orders::{OrderBook, Purse, Verdict};
 pub(super) use stock::{SkuBook, row};
 

@@ -4,7 +4,7 @@
 
 use super::client::key_of;
 use super::ledger::row;
-use super::ledger::{Breach, Checked, Ledger, require};
+use super::ledger::{Breach, Checked, Ledger, Shown, require};
 use holdfast_engine::answer::{Answer, Reply};
 use holdfast_engine::command::Command;
 use holdfast_engine::event::{KeptAnswer, OrderFact, OrderRecord, Shortage, StockView};
@@ -181,6 +181,10 @@ impl Oracle {
         let shown = rows.fold(0, u64::wrapping_add);
         let book = ledger.skus.get(&view.sku).and_then(|book| book.views.get(&view.version));
         require(book == Some(&shown), "I3 stock is the sum of its movements", || format!("a reader was shown {view:?}"))?;
+        let followed = ledger.skus.get(&view.sku).and_then(|book| book.followed.get(&view.version)).copied();
+        require(followed == Some(Shown::of(view)), "I3 events tell each level once", || {
+            format!("a reader was shown {view:?}, its events tell {followed:?}")
+        })?;
         let version = self.versions.entry(view.sku.clone()).or_default();
         *version = view.version.max(*version);
         Ok(())

@@ -1,5 +1,6 @@
 //! The book of one SKU: buckets summed from movements, and the stage of every hold there ever was.
 
+use super::levels::{self, Follower, Shown};
 use super::{Checked, require};
 use holdfast_engine::event::{Allocation, Bucket, StockFact};
 use holdfast_engine::ids::{HoldKey, Location, Seq, Sku};
@@ -66,6 +67,10 @@ pub(crate) struct SkuBook {
     pub holds: BTreeMap<HoldKey, HoldBook>,
     /// What a reader of each version must be shown, as a hash.
     pub views: BTreeMap<u64, u64>,
+    /// What whoever follows the events knows at each version.
+    pub followed: BTreeMap<u64, Shown>,
+    follower: Follower,
+    threshold: u64,
 }
 
 impl SkuBook {
@@ -80,6 +85,9 @@ impl SkuBook {
     }
 
     pub(super) fn add(&mut self, sku: &Sku, seq: Seq, fact: &StockFact) -> Checked {
+        if !matches!(fact, StockFact::LevelCrossed { .. }) {
+            self.level_is_known(sku)?;
+        }
         self.names_its_units(sku, fact)?;
         let movements = self.move_units(sku, seq, fact)?;
         if let Some((version, count)) = movements {
@@ -89,6 +97,8 @@ impl SkuBook {
             self.version = version;
             self.views.insert(version, self.view());
         }
+        self.follower.hear(sku, fact)?;
+        self.followed.extend(self.follower.known().map(|known| (self.version, known)));
         for (place, sums) in &self.places {
             let all = [sums.on_hand, sums.held, sums.pinned, sums.committed, sums.damaged, sums.quality_control, sums.free()];
             require(all.iter().all(|units| *units >= 0), "I1 no unit is sold twice", || {
@@ -96,6 +106,14 @@ impl SkuBook {
             })?;
         }
         Ok(())
+    }
+
+    /// The events up to here tell whether the SKU is in stock and whether it is low.
+    pub(crate) fn level_is_known(&self, sku: &Sku) -> Checked {
+        let (known, is) = (self.follower.known(), Shown::new(self.available(), self.threshold));
+        require(self.version == 0 || known == Some(is), levels::RULE, || {
+            format!("{sku} is {is:?} at version {}, its events tell {known:?}", self.version)
+        })
     }
 
     /// Version after the movements of the fact, and how many they are.
@@ -118,7 +136,10 @@ impl SkuBook {
                 }
                 Some((*version, 1))
             }
-            StockFact::ThresholdSet { version, .. } => Some((*version, 1)),
+            StockFact::ThresholdSet { threshold, version } => {
+                self.threshold = u64::from(threshold.0);
+                Some((*version, 1))
+            }
             StockFact::HoldPlaced { hold, step, allocations, version, .. } => {
                 self.place(sku, (*hold, seq, *step), allocations)?;
                 Some((*version, allocations.len() as u64))
