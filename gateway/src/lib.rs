@@ -15,6 +15,7 @@ pub mod json;
 pub mod kafka;
 pub mod keys;
 mod memory;
+mod money;
 pub mod openapi;
 pub mod page;
 #[cfg(feature = "kafka")]

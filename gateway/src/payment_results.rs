@@ -6,6 +6,7 @@
 //! whoever tells it, whatever its event was called.
 
 use crate::app::App;
+use crate::money;
 use crate::reply::{order_of, rejected};
 use crate::routes;
 use actix_web::web::Data;
@@ -194,7 +195,8 @@ fn compare(event: &ResultIn, attempt: AttemptId, order: &Order) -> Result<(), Re
     let owed = (order.amount().0, order.placed().currency.as_ref().map_or("", |currency| currency.as_str()));
     let paid = (event.amount.unwrap_or(owed.0), event.currency.as_deref().unwrap_or(owed.1));
     if paid != owed {
-        let detail = format!("the order is over {} {}, the result over {} {}", owed.0, owed.1, paid.0, paid.1);
+        let shown = |(amount, currency): (i64, &str)| money::shown(amount, Some(currency).filter(|code| !code.is_empty()));
+        let detail = format!("the order is over {}, the result over {}", shown(owed), shown(paid));
         return Err(dead("other_amount", detail));
     }
     Ok(())

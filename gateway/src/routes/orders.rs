@@ -102,7 +102,8 @@ impl Wanted {
         };
         let checked = wanted.check(now, caller.request_id.clone()).map_err(Problem::invalid)?;
         if checked.total.is_some_and(|total| total != checked.sum) {
-            let detail = format!("the lines sum to {}, the total says {}", checked.sum.0, wanted.total.unwrap_or_default());
+            let detail =
+                format!("the lines sum to {} minor units, the total says {}", checked.sum.0, wanted.total.unwrap_or_default());
             return Err(Problem::new(Code::TotalsMismatch, detail).with("expected", checked.sum.0));
         }
         let id = OrderId::derive(key, partitions);

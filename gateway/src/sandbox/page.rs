@@ -1,11 +1,11 @@
 //! The hosted payment page of the sandbox.
 
 use super::{Entry, State};
+use crate::money;
 
 /// The page as HTML. Works without scripts and without the network.
 pub fn page(attempt: &str, entry: &Entry) -> String {
-    let currency = entry.currency.as_deref().unwrap_or("");
-    let amount = format!("{}.{:02} {currency}", entry.amount / 100, entry.amount % 100);
+    let amount = money::shown(entry.amount, entry.currency.as_deref());
     let state = match (entry.state, entry.silent) {
         (State::Pending, true) => "silent: the provider answers nobody",
         (State::Pending, false) => "waiting for you",

@@ -68,6 +68,16 @@ fn the_redirect_url_is_a_page_with_three_buttons() {
 }
 
 #[test]
+fn the_page_shows_an_amount_with_the_digits_of_its_currency() {
+    let api = patient();
+    for (currency, amount) in [("JPY", "500 JPY"), ("EUR", "5.00 EUR"), ("KWD", "0.500 KWD")] {
+        let placed = place(&api, &with(paying(&stocked(&api, 5), 2), json!({"currency": currency})));
+        let page = api.get(&format!("/sandbox/payments/{}", placed["payment"]["attempt_id"].as_str().unwrap())).text();
+        assert!(page.contains(&format!("<p class=amount>{amount}</p>")), "{amount}: {page}");
+    }
+}
+
+#[test]
 fn a_payment_started_later_answers_its_attempt() {
     let api = patient();
     let sku = stocked(&api, 5);
