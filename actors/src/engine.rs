@@ -1,6 +1,6 @@
 //! Puts journal, threads and shards together, and takes them down in order.
 
-use crate::clock::Clock;
+use crate::clock::{self, Clock};
 use crate::guardian::{Guard, Guardian};
 use crate::handle::Handle;
 use crate::inbox::{Inbox, Letter};
@@ -35,6 +35,8 @@ pub struct Options {
     /// How long a provider call may take before its outcome is unknown.
     pub provider_patience: Duration,
     pub policy: Policy,
+    /// The clock of an earlier engine of this process, to be carried on.
+    pub clock: Option<Clock>,
 }
 
 impl Default for Options {
@@ -45,6 +47,7 @@ impl Default for Options {
             snapshot_events: 100_000,
             provider_patience: Duration::from_secs(5),
             policy: Policy::default(),
+            clock: None,
         }
     }
 }
@@ -57,6 +60,8 @@ pub enum StartError {
     Thread(#[from] std::io::Error),
     #[error("a shard did not start")]
     Shard,
+    #[error(transparent)]
+    Clock(#[from] clock::Implausible),
 }
 
 /// How long a stopping engine waits for the journal.
@@ -170,7 +175,8 @@ impl Engine {
         let partitions = journal.partitions();
         let ids: Vec<PartitionId> = partitions.all().collect();
         let recovered = recover(&*journal, &ids, &options.policy, progress)?;
-        let clock = Clock::start(recovered.iter().map(Partition::at).max().unwrap_or(Timestamp(0)));
+        let last = recovered.iter().map(Partition::at).max().unwrap_or(Timestamp(0));
+        let clock = options.clock.map_or_else(|| Clock::start(clock::wall(), last), |clock| clock.not_before(last));
         let shards = options.shards.clamp(1, usize::from(partitions.count()));
         let inboxes = (0..shards).map(|shard| Arc::new(Inbox::new(shard, 0, options.credits))).collect();
         let router = Router::new(partitions, inboxes);

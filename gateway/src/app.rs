@@ -8,7 +8,7 @@ use crate::publisher::Publisher;
 use crate::sandbox::{Sandbox, SandboxProvider};
 use crate::settings::Settings;
 use crate::subscriber::Subscriber;
-use crate::{backend, demo, routes, telemetry};
+use crate::{backend, clock, demo, routes, telemetry};
 use actix_web::{App as Service, HttpServer, web};
 use arc_swap::ArcSwapOption;
 use holdfast_actors::clock::Clock;
@@ -32,6 +32,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// What routes need.
 pub struct App {
     pub settings: Settings,
+    /// Start although wall clock and journal are far apart.
+    pub accept_clock: bool,
     pub keys: Option<ApiKeys>,
     pub live: ArcSwapOption<Live>,
     /// Why there is no live engine, for `/readyz`.
@@ -92,15 +94,16 @@ fn advice(error: &StartError) -> String {
         StartError::Storage(StorageError::Full) => {
             "the disk is full\n  make space and start again: nothing acknowledged is lost".to_owned()
         }
+        StartError::Clock(error) => clock::advice(*error),
         StartError::Storage(_) | StartError::Thread(_) | StartError::Shard => error.to_string(),
     }
 }
 
-/// Serves until told to stop.
+/// Serves until told to stop. With `accept_clock` whatever the wall clock says at the start.
 ///
 /// # Errors
 /// If it cannot start, or the journal fails in a way that only an operator can mend.
-pub async fn serve(settings: Settings) -> Result<(), Error> {
+pub async fn serve(settings: Settings, accept_clock: bool) -> Result<(), Error> {
     let listener = listen(&settings.server.listen)?;
     let local = listener.local_addr()?;
     let data_dir = (!settings.data.ephemeral).then(|| settings.data.dir.clone());
@@ -126,6 +129,7 @@ pub async fn serve(settings: Settings) -> Result<(), Error> {
         sandbox,
         base_url,
         metrics,
+        accept_clock,
         settings,
     });
     run(app, listener).await
@@ -137,6 +141,7 @@ async fn run(app: web::Data<App>, listener: TcpListener) -> Result<(), Error> {
     let serving = actix_web::rt::spawn(server);
     let (stop, stopping) = watch::channel(false);
     actix_web::rt::spawn(wait_for_signal(stop));
+    actix_web::rt::spawn(clock::watch(app.clone()));
     let ended = supervise(&app, stopping.clone(), &http).await;
     http.stop(ended.is_ok()).await;
     serving.await.map_err(std::io::Error::other)??;
@@ -209,9 +214,10 @@ async fn supervise(
     http: &actix_web::dev::ServerHandle,
 ) -> Result<(), Error> {
     let ports = Ports::default();
-    let (mut first, mut tries, mut retry) = (true, 0, Retry::default());
+    let (mut running, mut tries, mut retry) = (None, 0, Retry::default());
     loop {
-        let engine = match start_engine(app, &ports, first).await {
+        let first = running.is_none();
+        let engine = match start_engine(app, &ports, running).await {
             Ok(engine) => engine,
             Err(StartError::Storage(StorageError::Locked)) if first && tries < LEAVING_TRIES => {
                 tries += 1;
@@ -232,7 +238,7 @@ async fn supervise(
         let retention = start_retention(&app.settings, engine.journal())?;
         go_live(app, &engine, first).await;
         let subscriber = Subscriber::start(app).map_err(Error::Kafka)?;
-        (first, retry) = (false, Retry::default());
+        (running, retry) = (Some(engine.clock()), Retry::default());
         let mut failed = engine.failed();
         tokio::select! {
             _ = stopping.wait_for(|stop| *stop) => {
@@ -299,19 +305,22 @@ async fn stay_fenced(app: &web::Data<App>, by: u64, stopping: &mut watch::Receiv
     Ok(())
 }
 
-async fn start_engine(app: &web::Data<App>, ports: &Ports, first: bool) -> Result<Engine, StartError> {
-    let settings = app.settings.clone();
-    let journal = web::block(move || backend::open(&settings)).await.map_err(|_| StartError::Shard)??;
+/// The first engine takes the time from the wall clock, each later one from the engine before it.
+async fn start_engine(app: &web::Data<App>, ports: &Ports, running: Option<Clock>) -> Result<Engine, StartError> {
+    let (settings, accepted) = (app.settings.clone(), app.accept_clock);
+    let check = move |journal: &dyn Journal| if running.is_none() { clock::check(journal, accepted) } else { Ok(()) };
+    let journal = web::block(move || backend::open(&settings, check)).await.map_err(|_| StartError::Shard)??;
     let options = Options {
         shards: shards(&app.settings),
         credits: app.settings.engine.credits,
         snapshot_events: app.settings.engine.snapshot_events,
         provider_patience: Duration::from_secs(app.settings.payments.call_timeout_seconds.max(1)),
         policy: app.settings.policy(),
+        clock: running,
     };
     let sandbox = app.sandbox.clone();
     let provider = Box::new(move || Rc::new(SandboxProvider::new(sandbox)) as Rc<_>);
-    let bar = crate::progress::bar("recovering", first);
+    let bar = crate::progress::bar("recovering", running.is_none());
     let engine = Engine::start(journal, ports.clone(), provider, options, &mut |done, all| bar.at(done, all));
     bar.finish();
     engine

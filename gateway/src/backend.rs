@@ -10,22 +10,28 @@ use holdfast_storage::memory::MemoryJournal;
 use holdfast_storage::{Error, Journal};
 use std::sync::Arc;
 
-/// Opens the journal for writing: on a cluster it is taken over from whoever had it.
+/// Opens the journal for writing, if `check` has nothing against what is in it: on a cluster it is then taken over from
+/// whoever had it.
 ///
 /// # Errors
-/// Whatever keeps it from opening, with what to do about it.
-pub fn open(settings: &Settings) -> Result<Arc<dyn Journal>, Error> {
+/// Whatever keeps it from opening, with what to do about it, or what `check` has against it.
+pub fn open<E: From<Error>>(
+    settings: &Settings,
+    check: impl FnOnce(&dyn Journal) -> Result<(), E>,
+) -> Result<Arc<dyn Journal>, E> {
     let partitions = Partitions::new(settings.data.partitions);
     let partitions = partitions.ok_or_else(|| Error::Incompatible("data.partitions must be 1 to 4096".to_owned()))?;
     if settings.data.ephemeral {
         return Ok(Arc::new(MemoryJournal::new(partitions)));
     }
-    Ok(match settings.journal.backend {
+    match settings.journal.backend {
         Backend::Embedded => {
-            Arc::new(EmbeddedJournal::open_with_reserve(&settings.data.dir, partitions, settings.data.reserve_bytes())?)
+            let journal = EmbeddedJournal::open_with_reserve(&settings.data.dir, partitions, settings.data.reserve_bytes())?;
+            check(&journal)?;
+            Ok(Arc::new(journal))
         }
-        Backend::Scylla => cluster::open(settings, partitions)?,
-    })
+        Backend::Scylla => cluster::open(settings, partitions, check),
+    }
 }
 
 /// Opens the journal to look at it: an embedded one while no server runs on it, one on a cluster at any time.
@@ -56,8 +62,13 @@ mod cluster {
     use std::sync::Arc;
     use std::time::Duration;
 
-    pub(super) fn open(settings: &Settings, partitions: Partitions) -> Result<Arc<dyn Journal>, Error> {
-        Ok(Arc::new(CqlJournal::open(&options(settings)?, partitions)?))
+    pub(super) fn open<E: From<Error>>(
+        settings: &Settings,
+        partitions: Partitions,
+        check: impl FnOnce(&dyn Journal) -> Result<(), E>,
+    ) -> Result<Arc<dyn Journal>, E> {
+        let open = CqlJournal::open_if(&options(settings)?, partitions, |journal| check(journal))?;
+        Ok(Arc::new(open))
     }
 
     pub(super) fn observe(settings: &Settings) -> Result<Arc<dyn Journal>, Error> {
@@ -123,8 +134,12 @@ mod cluster {
     use holdfast_storage::{Error, Journal};
     use std::sync::Arc;
 
-    pub(super) fn open(settings: &Settings, _: Partitions) -> Result<Arc<dyn Journal>, Error> {
-        observe(settings)
+    pub(super) fn open<E: From<Error>>(
+        settings: &Settings,
+        _: Partitions,
+        _: impl FnOnce(&dyn Journal) -> Result<(), E>,
+    ) -> Result<Arc<dyn Journal>, E> {
+        Ok(observe(settings)?)
     }
 
     pub(super) fn observe(_: &Settings) -> Result<Arc<dyn Journal>, Error> {

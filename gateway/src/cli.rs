@@ -114,6 +114,9 @@ pub struct ServeArgs {
     /// Listen beyond this machine without API keys.
     #[arg(long)]
     pub insecure: bool,
+    /// Start although the wall clock and the last record of the journal are far apart.
+    #[arg(long)]
+    pub accept_clock: bool,
 }
 
 #[derive(Clone, Debug, Args)]

@@ -63,7 +63,7 @@ fn serve(args: &ServeArgs) -> Outcome {
     }
     raise_file_limit();
     use_small_pages();
-    actix_web::rt::System::new().block_on(app::serve(settings))?;
+    actix_web::rt::System::new().block_on(app::serve(settings, args.accept_clock))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -6,6 +6,7 @@ pub mod app;
 pub mod backend;
 pub mod banner;
 pub mod cli;
+pub mod clock;
 pub mod commands;
 pub mod demo;
 pub mod dto;

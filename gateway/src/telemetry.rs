@@ -40,6 +40,7 @@ fn describe() {
     counter!("journal_unknown_outcomes_total", "Statements that a cluster did not answer, each sent again");
     histogram!("shard_mailbox_wait_seconds", "From a wake-up of a shard to its turn");
     histogram!("shard_timer_lag_seconds", "How late deadlines fire");
+    gauge!("clock_difference_seconds", "Wall clock less the server's clock: above 0 the wall clock is ahead");
     gauge!("shard_depth", "Requests a shard has in hand");
     counter!("shard_rebuilds_total", "Shards rebuilt after a panic");
     counter!("alarms_total", "Things that must be impossible and were seen");

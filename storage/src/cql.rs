@@ -61,7 +61,21 @@ impl CqlJournal {
     /// [`Error::Unreachable`] with what to do about it, [`Error::Incompatible`] if another version wrote it,
     /// [`Error::Fenced`] if another process claims at the same time and won, [`Error::Damaged`] if a head cannot be.
     pub fn open(options: &Options, partitions_if_new: Partitions) -> Result<Self, Error> {
+        Self::open_if(options, partitions_if_new, |_| Ok(()))
+    }
+
+    /// As [`Self::open`], if `check` has nothing against the data: it is asked before anything is taken over.
+    ///
+    /// # Errors
+    /// As [`Self::open`], or what `check` has against it.
+    pub fn open_if<E: From<Error>>(
+        options: &Options,
+        partitions_if_new: Partitions,
+        check: impl FnOnce(&Self) -> Result<(), E>,
+    ) -> Result<Self, E> {
         let journal = Self::connect(options, partitions_if_new)?;
+        journal.find_ends()?;
+        check(&journal)?;
         journal.take_over()?;
         Ok(journal)
     }
@@ -73,8 +87,13 @@ impl CqlJournal {
     pub fn observe(options: &Options) -> Result<Self, Error> {
         let any = Partitions::new(64).ok_or(Error::Stopped)?;
         let journal = Self::connect(options, any)?;
-        journal.each_log(|logs, index| async move { logs[index].observe().await })?;
+        journal.find_ends()?;
         Ok(journal)
+    }
+
+    /// Finds the end of each log without claiming any.
+    fn find_ends(&self) -> Result<(), Error> {
+        self.each_log(|logs, index| async move { logs[index].observe().await })
     }
 
     /// Makes the keyspace and its tables, and fixes the number of partitions. Claims nothing.

@@ -6,7 +6,7 @@ use crate::journal::{Error, Journal, LogId, LogSeq};
 use holdfast_engine::codec;
 use holdfast_engine::ids::{PartitionId, Seq};
 use holdfast_engine::partition::Partition;
-use holdfast_engine::time::Policy;
+use holdfast_engine::time::{Policy, Timestamp};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
@@ -52,6 +52,24 @@ pub fn recover(
         })?;
     }
     Ok(partitions)
+}
+
+/// When the last record was made, as the last commit of each log says. `None`: there is no record.
+///
+/// # Errors
+/// If a log is damaged or cannot be read.
+pub fn last_record_at(journal: &dyn Journal) -> Result<Option<Timestamp>, Error> {
+    let mut last = None;
+    for log in journal.logs() {
+        let Some(before) = journal.end(log).checked_sub(1) else { continue };
+        journal.read(log, before, &mut |_, frame| {
+            for entry in codec::read_frame(frame)? {
+                last = last.max(Some(entry?.decode()?.at));
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+    }
+    Ok(last)
 }
 
 fn base(journal: &dyn Journal, id: PartitionId, policy: &Policy) -> Result<Base, Error> {

@@ -1,7 +1,8 @@
-//! The real binary over time: stopping in order, holds that expire, money that comes late.
+//! The real binary over time: stopping in order, holds that expire, money that comes late, clocks that are wrong.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod clocks;
 mod expiry;
 mod late;
 mod memory;
