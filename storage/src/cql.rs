@@ -21,7 +21,7 @@ mod tls;
 pub use options::{Consistency, Credentials, Options, Tls};
 
 use crate::fencing::{Lease, Owner, bid_above};
-use crate::journal::{Error, Journal, LogId, LogSeq, Row, Snapshot, Table, Visit};
+use crate::journal::{Error, Journal, LogId, LogSeq, Row, Snapshot, Table, Visit, WantedPartitions};
 use answer::Answer;
 use cluster::Cluster;
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
@@ -55,13 +55,14 @@ pub struct CqlJournal {
 }
 
 impl CqlJournal {
-    /// Opens the data in a keyspace, or creates it with `partitions_if_new`, and takes every partition over.
+    /// Opens the data in a keyspace, or creates it with the wanted partitions, and takes every partition over.
     ///
     /// # Errors
     /// [`Error::Unreachable`] with what to do about it, [`Error::Incompatible`] if another version wrote it,
+    /// [`Error::OtherPartitions`] or [`Error::TooManyShards`] before anything is taken over,
     /// [`Error::Fenced`] if another process claims at the same time and won, [`Error::Damaged`] if a head cannot be.
-    pub fn open(options: &Options, partitions_if_new: Partitions) -> Result<Self, Error> {
-        Self::open_if(options, partitions_if_new, |_| Ok(()))
+    pub fn open(options: &Options, partitions: impl Into<WantedPartitions>) -> Result<Self, Error> {
+        Self::open_if(options, partitions, |_| Ok(()))
     }
 
     /// As [`Self::open`], if `check` has nothing against the data: it is asked before anything is taken over.
@@ -70,10 +71,10 @@ impl CqlJournal {
     /// As [`Self::open`], or what `check` has against it.
     pub fn open_if<E: From<Error>>(
         options: &Options,
-        partitions_if_new: Partitions,
+        partitions: impl Into<WantedPartitions>,
         check: impl FnOnce(&Self) -> Result<(), E>,
     ) -> Result<Self, E> {
-        let journal = Self::connect(options, partitions_if_new)?;
+        let journal = Self::connect(options, partitions.into())?;
         journal.find_ends()?;
         check(&journal)?;
         journal.take_over()?;
@@ -86,7 +87,7 @@ impl CqlJournal {
     /// As [`Self::open`].
     pub fn observe(options: &Options) -> Result<Self, Error> {
         let any = Partitions::new(64).ok_or(Error::Stopped)?;
-        let journal = Self::connect(options, any)?;
+        let journal = Self::connect(options, any.into())?;
         journal.find_ends()?;
         Ok(journal)
     }
@@ -101,7 +102,7 @@ impl CqlJournal {
     /// # Errors
     /// As [`Self::open`].
     pub fn create(options: &Options, partitions: Partitions) -> Result<(), Error> {
-        Self::connect(options, partitions).map(drop)
+        Self::connect(options, partitions.into()).map(drop)
     }
 
     /// Who has a partition, as the cluster knows it now. None: nobody ever had.
@@ -119,18 +120,18 @@ impl CqlJournal {
     /// If the cluster does not answer.
     #[cfg(any(test, feature = "test-util"))]
     pub fn drop_keyspace(options: &Options) -> Result<(), Error> {
-        let journal = Self::connect(options, Partitions::new(1).ok_or(Error::Stopped)?)?;
+        let journal = Self::connect(options, Partitions::new(1).ok_or(Error::Stopped)?.into())?;
         let (cluster, keyspace) = (journal.cluster.clone(), options.keyspace.clone());
         journal.wait(async move { cluster.drop_keyspace(&keyspace).await })
     }
 
-    fn connect(options: &Options, partitions_if_new: Partitions) -> Result<Self, Error> {
+    fn connect(options: &Options, wanted: WantedPartitions) -> Result<Self, Error> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("cql").enable_all().build();
         let runtime = runtime.map_err(|error| Error::Failed(error.to_string()))?;
         let asked = options.clone();
         let connected = wait(&runtime, async move {
             let cluster = Cluster::connect(&asked).await?;
-            let partitions = cluster.layout(partitions_if_new).await?;
+            let partitions = wanted.accept(cluster.layout(wanted.if_new).await?)?;
             Ok((Arc::new(cluster), partitions))
         });
         let (cluster, partitions) = match connected {

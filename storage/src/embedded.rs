@@ -13,7 +13,7 @@ mod upgrade;
 mod wal;
 mod watermark;
 
-use crate::journal::{Error, Journal, LogId, LogSeq, Row, Snapshot, Table, Visit};
+use crate::journal::{Error, Journal, LogId, LogSeq, Row, Snapshot, Table, Visit, WantedPartitions};
 use creation::{FORMAT, Layout};
 use failure::{damaged_at, failed, refused};
 use fjall::{Database, Keyspace, PersistMode};
@@ -50,23 +50,24 @@ pub struct EmbeddedJournal {
 }
 
 impl EmbeddedJournal {
-    /// Opens the data in `dir`, or creates it with `partitions_if_new`.
+    /// Opens the data in `dir`, or creates it with the wanted partitions.
     ///
     /// # Errors
+    /// [`Error::OtherPartitions`] or [`Error::TooManyShards`] if the data has not what is wanted,
     /// [`Error::Locked`] if another process has it, [`Error::Incompatible`] if another version wrote it,
     /// [`Error::Damaged`] naming the first record that is not as it was acknowledged, [`Error::Full`] without space.
-    pub fn open(dir: &Path, partitions_if_new: Partitions) -> Result<Self, Error> {
-        Self::open_with_reserve(dir, partitions_if_new, RESERVE)
+    pub fn open(dir: &Path, partitions: impl Into<WantedPartitions>) -> Result<Self, Error> {
+        Self::open_with_reserve(dir, partitions, RESERVE)
     }
 
     /// As [`Self::open`], with so many bytes to stay free on the disk, or 0 to open on a full one.
     ///
     /// # Errors
     /// As [`Self::open`].
-    pub fn open_with_reserve(dir: &Path, partitions_if_new: Partitions, reserve: u64) -> Result<Self, Error> {
+    pub fn open_with_reserve(dir: &Path, wanted: impl Into<WantedPartitions>, reserve: u64) -> Result<Self, Error> {
         let layout = Layout::at(dir);
         let lock = layout.lock()?;
-        let (format, partitions) = layout.described(partitions_if_new)?;
+        let (format, partitions) = layout.described(wanted.into())?;
         let (mark, acknowledged) = Watermark::open(&layout.acknowledged)?;
         let (projected, told) = Watermark::open(&layout.projected)?;
         if format < FORMAT {

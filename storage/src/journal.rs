@@ -95,10 +95,51 @@ pub enum Error {
     Locked,
     #[error("{0}")]
     Incompatible(String),
+    #[error(
+        "the data was created with {found} partitions, and {wanted} are asked for: their number is fixed when data is created"
+    )]
+    OtherPartitions { found: u16, wanted: u16 },
+    #[error("the data has {found} partitions, too few for {shards} shards: each shard hosts at least one")]
+    TooManyShards { found: u16, shards: usize },
     #[error("the store failed: {0}")]
     Failed(String),
     #[error(transparent)]
     Codec(#[from] codec::Error),
+}
+
+/// What whoever opens a journal asks of its partitions.
+#[derive(Clone, Copy, Debug)]
+pub struct WantedPartitions {
+    /// New data is created with so many.
+    pub if_new: Partitions,
+    /// Data that was created with another number is refused.
+    pub exactly: bool,
+    /// Threads that will host them.
+    pub shards: usize,
+}
+
+impl From<Partitions> for WantedPartitions {
+    /// Whatever is there will do.
+    fn from(if_new: Partitions) -> Self {
+        Self { if_new, exactly: false, shards: 1 }
+    }
+}
+
+impl WantedPartitions {
+    /// Takes the number the data was created with, before anything of it is claimed.
+    ///
+    /// # Errors
+    /// [`Error::OtherPartitions`] or [`Error::TooManyShards`].
+    pub fn accept(self, found: Partitions) -> Result<Partitions, Error> {
+        let Self { if_new, exactly, shards } = self;
+        if exactly && found != if_new {
+            return Err(Error::OtherPartitions { found: found.count(), wanted: if_new.count() });
+        }
+        if shards > usize::from(found.count()) {
+            return Err(Error::TooManyShards { found: found.count(), shards });
+        }
+        Ok(found)
+    }
 }
 
 /// Most bytes of a commit beyond which it gathers no more, where the backend has no limit of its own.

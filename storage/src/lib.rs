@@ -4,7 +4,7 @@
 //! who may append where many processes can, [`group_commit`] turns the batches of all shards
 //! into one sync at a time, [`history`] tells copies of a journal apart, [`recovery`] folds a journal back into partitions, [`projection`] keeps what left memory,
 //! [`retention`] deletes what
-//! nothing reads any more, `relay` publishes every fact to Kafka, `inbound` takes what others put there for us.
+//! nothing reads any more, [`private`] makes files that only their owner may read, `relay` publishes every fact to Kafka, `inbound` takes what others put there for us.
 
 #![forbid(unsafe_code)]
 
@@ -21,6 +21,7 @@ pub mod history;
 pub mod inbound;
 pub mod journal;
 pub mod memory;
+pub mod private;
 pub mod projection;
 pub mod recovery;
 #[cfg(feature = "kafka")]
@@ -29,4 +30,4 @@ pub mod retention;
 #[cfg(feature = "kafka")]
 mod sessions;
 
-pub use journal::{Error, Journal, LogId, LogSeq, Row, Snapshot, Table};
+pub use journal::{Error, Journal, LogId, LogSeq, Row, Snapshot, Table, WantedPartitions};

@@ -4,7 +4,8 @@
 //! renamed when it is whole, so a crash at any moment leaves a directory that opens.
 
 use super::failure::{failed, file_failed};
-use crate::journal::{Error, Table};
+use crate::journal::{Error, Table, WantedPartitions};
+use crate::private;
 use fjall::config::{BloomConstructionPolicy, FilterPolicy, FilterPolicyEntry, PinningPolicy};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 use holdfast_engine::ids::Partitions;
@@ -45,34 +46,37 @@ impl Layout {
     /// Takes the directory for this process until the file is closed. The database has a lock of its own, but we read
     /// its files before it does.
     pub(super) fn lock(&self) -> Result<File, Error> {
-        fs::create_dir_all(&self.dir).map_err(|error| file_failed("the data directory", &error))?;
-        let file = File::create(self.dir.join("holdfast.lock")).map_err(|error| file_failed("the lock", &error))?;
+        private::directory(&self.dir).map_err(|error| file_failed("the data directory", &self.dir, &error))?;
+        let path = self.dir.join("holdfast.lock");
+        let failed = |error| file_failed("the lock", &path, &error);
+        let file = File::create(&path).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => Ok(file),
             Err(TryLockError::WouldBlock) => Err(Error::Locked),
-            Err(TryLockError::Error(error)) => Err(file_failed("the lock", &error)),
+            Err(TryLockError::Error(error)) => Err(failed(error)),
         }
     }
 
     /// The format and the number of partitions the data was created with; describes it if it is new.
-    pub(super) fn described(&self, if_new: Partitions) -> Result<(u32, Partitions), Error> {
+    pub(super) fn described(&self, wanted: WantedPartitions) -> Result<(u32, Partitions), Error> {
         match fs::read_to_string(&self.description) {
-            Ok(text) => parse(&text),
+            Ok(text) => parse(&text).and_then(|(format, found)| Ok((format, wanted.accept(found)?))),
             Err(error) if error.kind() == io::ErrorKind::NotFound && !self.exists()? => {
-                self.describe(if_new)?;
-                Ok((FORMAT, if_new))
+                let partitions = wanted.accept(wanted.if_new)?;
+                self.describe(partitions)?;
+                Ok((FORMAT, partitions))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 Err(Error::Incompatible("holdfast.meta is missing beside the journal".to_owned()))
             }
-            Err(error) => Err(file_failed("the description", &error)),
+            Err(error) => Err(file_failed("the description", &self.description, &error)),
         }
     }
 
     /// Says that the data is of this format.
     pub(super) fn describe(&self, partitions: Partitions) -> Result<(), Error> {
         let text = format!("format {FORMAT}\npartitions {}\n", partitions.count());
-        self.write_description(&text).map_err(|error| file_failed("the description", &error))
+        self.write_description(&text).map_err(|error| file_failed("the description", &self.description, &error))
     }
 
     fn write_description(&self, text: &str) -> io::Result<()> {
@@ -87,8 +91,8 @@ impl Layout {
     /// The database of format 1 had another name.
     pub(super) fn rename_database(&self) -> Result<(), Error> {
         match fs::rename(self.dir.join("journal"), &self.database) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(file_failed("the journal", &error)),
-            Ok(()) | Err(_) => self.sync().map_err(|error| file_failed("the journal", &error)),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(file_failed("the journal", &self.database, &error)),
+            Ok(()) | Err(_) => self.sync().map_err(|error| file_failed("the data directory", &self.dir, &error)),
         }
     }
 
@@ -98,16 +102,16 @@ impl Layout {
 
     /// Whether anything was kept here before.
     pub(super) fn exists(&self) -> Result<bool, Error> {
-        Ok(self.has_tables()? || self.log.try_exists().map_err(|error| file_failed("the log", &error))?)
+        Ok(self.has_tables()? || self.log.try_exists().map_err(|error| file_failed("the log", &self.log, &error))?)
     }
 
     pub(super) fn has_tables(&self) -> Result<bool, Error> {
-        self.database.try_exists().map_err(|error| file_failed("the journal", &error))
+        self.database.try_exists().map_err(|error| file_failed("the journal", &self.database, &error))
     }
 
     /// Makes an empty database. Half of one, left by a crash, does not open: it is thrown away.
     pub(super) fn create(&self) -> Result<(), Error> {
-        let failed_at = |error: io::Error| file_failed("the journal", &error);
+        let failed_at = |error: io::Error| file_failed("the journal", &self.database, &error);
         let new = self.dir.join("tables.new");
         match fs::remove_dir_all(&new) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed_at(error)),

@@ -6,6 +6,7 @@
 use crate::journal::{Error, LogSeq};
 use std::error::Error as Cause;
 use std::io;
+use std::path::Path;
 
 /// A failure while the database is in use.
 pub(super) fn failed(error: fjall::Error) -> Error {
@@ -27,8 +28,8 @@ pub(super) fn refused(error: fjall::Error, record: LogSeq) -> Error {
 }
 
 /// A failure of the files beside the database.
-pub(super) fn file_failed(what: &str, error: &io::Error) -> Error {
-    if is_full(error) { Error::Full } else { Error::Failed(format!("{what}: {error}")) }
+pub(super) fn file_failed(what: &str, path: &Path, error: &io::Error) -> Error {
+    if is_full(error) { Error::Full } else { Error::Failed(format!("{what} {}: {error}", path.display())) }
 }
 
 pub(super) fn damaged_at(record: LogSeq, reason: &str) -> Error {
@@ -69,7 +70,7 @@ mod tests {
             let nested = fjall::Error::Storage(fjall::LsmError::Io(io::Error::from(kind)));
             assert!(matches!(failed(nested), Error::Full));
             assert!(matches!(refused(fjall::Error::Io(io::Error::from(kind)), 7), Error::Full));
-            assert!(matches!(file_failed("the file", &io::Error::from(kind)), Error::Full));
+            assert!(matches!(file_failed("the file", Path::new("x"), &io::Error::from(kind)), Error::Full));
         }
     }
 

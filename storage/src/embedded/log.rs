@@ -66,7 +66,7 @@ impl Log {
         match make() {
             Ok(true) => Ok(()),
             Ok(false) => Err(damaged_at(1, "there is a log, but the tables beside it are gone")),
-            Err(error) => Err(failed(&error)),
+            Err(error) => Err(failed(dir, &error)),
         }
     }
 
@@ -75,7 +75,7 @@ impl Log {
     /// # Errors
     /// If it cannot be removed.
     pub(super) fn forget_next(dir: &Path) -> Result<(), Error> {
-        ahead::forget(&dir.join(ahead::NAME)).map_err(|error| failed(&error))
+        ahead::forget(&dir.join(ahead::NAME)).map_err(|error| failed(dir, &error))
     }
 
     /// Whether no commit was ever written.
@@ -83,8 +83,8 @@ impl Log {
     /// # Errors
     /// If a file cannot be read.
     pub(super) fn is_blank(dir: &Path) -> Result<bool, Error> {
-        let blank = if dir.try_exists().map_err(|error| failed(&error))? { opening::is_blank(dir) } else { Ok(true) };
-        blank.map_err(|error| failed(&error))
+        let blank = if dir.try_exists().map_err(|error| failed(dir, &error))? { opening::is_blank(dir) } else { Ok(true) };
+        blank.map_err(|error| failed(dir, &error))
     }
 
     /// Opens the log and returns its last commit.
@@ -95,7 +95,7 @@ impl Log {
         let found = opening::open(dir, acknowledged)?;
         let newest = found.segments.last_key_value().map(|(_, newest)| newest.clone());
         let segment = newest.ok_or_else(|| damaged_at(1, "the log is gone"))?;
-        let size = segment.file_len().map_err(|error| failed(&error))?;
+        let size = segment.file_len().map_err(|error| failed(dir, &error))?;
         let ahead = Ahead::start(dir.join(ahead::NAME), space)?;
         let tail = Mutex::new(Tail { segment, size, record: Vec::new() });
         let log = Self { dir: dir.to_owned(), segments: RwLock::new(found.segments), tail, ahead };
@@ -119,9 +119,9 @@ impl Log {
         let mut tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
         record::encode(commit, frame, &mut tail.record);
         if tail.is_full() {
-            self.begin(&mut tail, commit).map_err(|error| failed(&error))?;
+            self.begin(&mut tail, commit).map_err(|error| failed(&self.dir, &error))?;
         }
-        tail.write(commit).map_err(|error| failed(&error))?;
+        tail.write(commit).map_err(|error| failed(&self.dir, &error))?;
         if tail.segment.end() > tail.size / 2 {
             self.ahead.prepare(next_size(tail.size));
         }
@@ -134,7 +134,7 @@ impl Log {
     /// As [`Self::append`].
     pub(super) fn sync(&self) -> Result<(), Error> {
         let tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
-        tail.segment.file().sync_data().map_err(|error| failed(&error))
+        tail.segment.file().sync_data().map_err(|error| failed(&self.dir, &error))
     }
 
     /// Begins the next file with `first`, with one that is ready or else with an empty one: it only syncs more slowly.
@@ -164,10 +164,10 @@ impl Log {
         while next <= end {
             let (segment, last) = self.holding(next).ok_or_else(|| damaged_at(next, "it is missing"))?;
             let last = last.min(end);
-            let mut reader = segment.reader(next).map_err(|error| failed(&error))?;
+            let mut reader = segment.reader(next).map_err(|error| failed(&self.dir, &error))?;
             while next <= last {
                 let expected = reader.expected;
-                let record = reader.next().map_err(|error| failed(&error))?;
+                let record = reader.next().map_err(|error| failed(&self.dir, &error))?;
                 let record = record.ok_or_else(|| damaged_at(expected, "it is missing"))?;
                 if record.commit < next {
                     continue;
@@ -217,8 +217,8 @@ fn path_of(dir: &Path, first: LogSeq) -> PathBuf {
     dir.join(format!("{first:020}.log"))
 }
 
-fn failed(error: &io::Error) -> Error {
-    file_failed("the log", error)
+fn failed(path: &Path, error: &io::Error) -> Error {
+    file_failed("the log", path, error)
 }
 
 #[cfg(test)]

@@ -403,3 +403,50 @@ fn an_upgrade_names_the_commit_that_the_old_log_lacks() {
         assert!(matches!(open(dir.path()), Err(Error::Damaged { record, .. }) if record == named));
     }
 }
+
+#[test]
+fn data_with_another_number_of_partitions_is_refused_only_where_exactly_one_was_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let count = |count| Partitions::new(count).unwrap();
+    drop(EmbeddedJournal::open(dir.path(), count(8)).unwrap());
+    let wanted = |if_new, exactly, shards| WantedPartitions { if_new: count(if_new), exactly, shards };
+    let open = |wanted| EmbeddedJournal::open(dir.path(), wanted).map(|journal| journal.partitions());
+    assert_eq!(open(wanted(64, false, 8)).unwrap(), count(8));
+    assert_eq!(open(wanted(8, true, 8)).unwrap(), count(8));
+    assert!(matches!(open(wanted(64, true, 1)), Err(Error::OtherPartitions { found: 8, wanted: 64 })));
+    assert!(matches!(open(wanted(64, false, 9)), Err(Error::TooManyShards { found: 8, shards: 9 })));
+}
+
+#[test]
+fn too_many_shards_for_new_data_are_refused_before_it_is_made() {
+    let dir = tempfile::tempdir().unwrap();
+    let wanted = WantedPartitions { if_new: Partitions::new(2).unwrap(), exactly: false, shards: 3 };
+    assert!(matches!(EmbeddedJournal::open(dir.path(), wanted), Err(Error::TooManyShards { found: 2, shards: 3 })));
+    assert!(!dir.path().join("holdfast.meta").exists());
+}
+
+#[test]
+fn an_error_of_a_file_names_its_path() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    fs::write(&file, "").unwrap();
+    let below = file.join("data");
+    let error = open(&below).err().unwrap().to_string();
+    assert!(error.contains(&below.display().to_string()), "{error}");
+    fs::create_dir(dir.path().join("holdfast.lock")).unwrap();
+    let error = open(dir.path()).err().unwrap().to_string();
+    assert!(error.contains(&dir.path().join("holdfast.lock").display().to_string()), "{error}");
+}
+
+#[test]
+fn the_data_directory_is_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let root = tempfile::tempdir().unwrap();
+    let dir = root.path().join("data");
+    drop(open(&dir).unwrap());
+    let mode = || fs::metadata(&dir).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(), 0o700);
+    fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).unwrap();
+    drop(open(&dir).unwrap());
+    assert_eq!(mode(), 0o700, "data of old is not narrowed");
+}

@@ -26,7 +26,7 @@ pub(super) fn copy_log(database: &Database, layout: &Layout, acknowledged: LogSe
         return Err(Error::Incompatible("holdfast.meta says format 1, but the log is in files of its own".to_owned()));
     }
     match fs::remove_dir_all(&layout.log) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(file_failed("the log", &error)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(file_failed("the log", &layout.log, &error)),
         Ok(()) | Err(_) => {}
     }
     Log::create(&layout.log)?;

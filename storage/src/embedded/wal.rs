@@ -26,7 +26,7 @@ const CLEAR: u8 = 4;
 
 /// Refuses damage in the middle and cuts a torn tail, if it may: in format 1 commits of the log were in there too.
 pub(super) fn check(database: &Path, acknowledged: LogSeq, may_cut: bool) -> Result<(), Error> {
-    let failed = |error: io::Error| file_failed("the write-ahead files", &error);
+    let failed = |error: io::Error| file_failed("the write-ahead files in", database, &error);
     let version = fs::read(database.join("version")).map_err(failed)?;
     if version != VERSION {
         // The database itself refuses it, with a better reason.

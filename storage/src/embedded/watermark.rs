@@ -10,39 +10,40 @@ use crate::journal::{Error, LogSeq};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Number and checksum.
 const WIDTH: usize = 12;
 
 pub(super) struct Watermark {
     file: File,
+    path: PathBuf,
 }
 
 impl Watermark {
     /// The file and the number in it; 0 for a new file, or one a power failure left without content.
     pub(super) fn open(path: &Path) -> Result<(Self, LogSeq), Error> {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
-        let file = file.map_err(|error| failed(&error))?;
+        let file = file.map_err(|error| failed(path, &error))?;
         let mut bytes = [0; WIDTH];
         let acknowledged = match (&file).read_exact(&mut bytes) {
             Ok(()) => decode(&bytes),
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => None,
-            Err(error) => return Err(failed(&error)),
+            Err(error) => return Err(failed(path, &error)),
         };
         if acknowledged.is_none() && file.metadata().is_ok_and(|file| file.len() > 0) {
-            tracing::warn!("the number of the last acknowledged commit cannot be read: the end of the log is not checked");
+            tracing::warn!("{} cannot be read: the end of what it counts is not checked", path.display());
         }
-        Ok((Self { file }, acknowledged.unwrap_or(0)))
+        Ok((Self { file, path: path.to_owned() }, acknowledged.unwrap_or(0)))
     }
 
     pub(super) fn set(&self, log: LogSeq) -> Result<(), Error> {
-        self.file.write_all_at(&encode(log), 0).map_err(|error| failed(&error))
+        self.file.write_all_at(&encode(log), 0).map_err(|error| failed(&self.path, &error))
     }
 }
 
-fn failed(error: &io::Error) -> Error {
-    file_failed("the number of the last acknowledged commit", error)
+fn failed(path: &Path, error: &io::Error) -> Error {
+    file_failed("the number of the last acknowledged commit", path, error)
 }
 
 fn encode(log: LogSeq) -> [u8; WIDTH] {

@@ -46,6 +46,7 @@ impl Ahead {
         let (state, stop) = (Arc::<Mutex<State>>::default(), Arc::<AtomicBool>::default());
         let (orders, ordered) = bounded(1);
         let (made, stopped) = (state.clone(), stop.clone());
+        let next = path.clone();
         let work = move || {
             for size in ordered {
                 let file = make(&path, size, &space, &stopped);
@@ -53,7 +54,8 @@ impl Ahead {
                 *made.lock().unwrap_or_else(PoisonError::into_inner) = state;
             }
         };
-        let thread = std::thread::Builder::new().name("next file".to_owned()).spawn(work).map_err(|error| failed(&error))?;
+        let thread =
+            std::thread::Builder::new().name("next file".to_owned()).spawn(work).map_err(|error| failed(&next, &error))?;
         Ok(Self { state, orders: Some(orders), thread: Some(thread), stop })
     }
 
@@ -93,7 +95,7 @@ fn make(path: &Path, size: u64, space: &Space, stop: &AtomicBool) -> Option<File
     // What commits need comes first: they are refused where the tables have no room.
     let made = space.check(size + TABLES).and_then(|()| {
         let made = zeros(path, size, &mut || stop.load(Ordering::Relaxed));
-        made.map_err(|error| failed(&error))
+        made.map_err(|error| failed(path, &error))
     });
     match made {
         Ok(file) => file,

@@ -21,7 +21,7 @@ pub(super) struct Found {
 }
 
 pub(super) fn open(dir: &Path, acknowledged: LogSeq) -> Result<Found, Error> {
-    let firsts = firsts(dir).map_err(|error| failed(&error))?;
+    let firsts = firsts(dir).map_err(|error| failed(dir, &error))?;
     match firsts.first() {
         Some(1) => {}
         Some(first) => return Err(damaged_at(1, &format!("the log begins with {first}"))),
@@ -31,14 +31,14 @@ pub(super) fn open(dir: &Path, acknowledged: LogSeq) -> Result<Found, Error> {
     let mut end = 0;
     for (index, first) in firsts.iter().enumerate() {
         let path = path_of(dir, *first);
-        let file = File::options().read(true).write(true).open(&path).map_err(|error| failed(&error))?;
+        let file = File::options().read(true).write(true).open(&path).map_err(|error| failed(&path, &error))?;
         let segment = if index + 1 < firsts.len() {
-            Segment::sealed(*first, file).map_err(|error| failed(&error))?
+            Segment::sealed(*first, file).map_err(|error| failed(&path, &error))?
         } else {
-            let bytes = fs::read(&path).map_err(|error| failed(&error))?;
+            let bytes = fs::read(&path).map_err(|error| failed(&path, &error))?;
             let walk = Walk::over(&bytes, *first)?;
             walk.refuse_damage(&bytes, acknowledged)?;
-            walk.cut(&bytes, &file).and_then(|()| walk.write_last_again(&bytes, &file)).map_err(|error| failed(&error))?;
+            walk.cut(&bytes, &file).and_then(|()| walk.write_last_again(&bytes, &file)).map_err(|error| failed(&path, &error))?;
             end = walk.next - 1;
             Segment::walked(*first, file, walk.at as u64, walk.places)
         };
@@ -48,7 +48,7 @@ pub(super) fn open(dir: &Path, acknowledged: LogSeq) -> Result<Found, Error> {
         return Err(damaged_at(end + 1, &format!("the log ends before it, and {acknowledged} was acknowledged")));
     }
     // Its name may not be on disk yet either.
-    File::open(dir).and_then(|dir| dir.sync_all()).map_err(|error| failed(&error))?;
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(|error| failed(dir, &error))?;
     Ok(Found { segments, end })
 }
 
