@@ -3,14 +3,18 @@
 //! Invariant: while there is no live engine every request that needs one gets 503, not executed; a full disk brings the
 //! engine down and, once there is space, up again from the journal.
 
+use crate::access::Access;
+use crate::file_error::FileError;
 use crate::keys::{self, ApiKeys};
 use crate::publisher::Publisher;
 use crate::sandbox::{Sandbox, SandboxProvider};
-use crate::settings::Settings;
+use crate::settings::{Settings, Switch};
 use crate::subscriber::Subscriber;
 use crate::{backend, clock, demo, routes, telemetry};
+use actix_web::dev::Service as _;
 use actix_web::{App as Service, HttpServer, web};
 use arc_swap::ArcSwapOption;
+use futures_util::future::{Either, ready};
 use holdfast_actors::clock::Clock;
 use holdfast_actors::{Engine, Handle, Options, Ports, StartError};
 use holdfast_storage::embedded::has_room;
@@ -72,7 +76,7 @@ pub enum Error {
     )]
     Journal(String),
     #[error("sandbox: {0}")]
-    Sandbox(std::io::Error),
+    Sandbox(FileError),
     #[error("Kafka: {0}")]
     Kafka(std::io::Error),
     #[error("metrics: {0}")]
@@ -95,6 +99,12 @@ fn advice(error: &StartError) -> String {
             "the disk is full\n  make space and start again: nothing acknowledged is lost".to_owned()
         }
         StartError::Clock(error) => clock::advice(*error),
+        StartError::Storage(StorageError::OtherPartitions { found, .. }) => {
+            format!("{error}\n  say data.partitions = {found}, or leave it out to take what the data has")
+        }
+        StartError::Storage(StorageError::TooManyShards { found, .. }) => {
+            format!("{error}\n  say engine.shards = {found} or less (--shards), or leave it out")
+        }
         StartError::Storage(_) | StartError::Thread(_) | StartError::Shard => error.to_string(),
     }
 }
@@ -117,10 +127,13 @@ pub async fn serve(settings: Settings, accept_clock: bool) -> Result<(), Error> 
         "" => format!("http://{local}"),
         url => url.trim_end_matches('/').to_owned(),
     };
-    let sandbox = match settings.sandbox.enabled {
-        true => Some(Sandbox::open(data_dir.as_deref(), &base_url).map_err(Error::Sandbox)?),
+    let sandbox = match settings.sandbox.is_on(keys.is_some()) {
+        true => Some(Sandbox::open(data_dir.as_deref(), &base_url, keys.is_some()).map_err(Error::Sandbox)?),
         false => None,
     };
+    if sandbox.is_none() && settings.sandbox.enabled == Switch::Auto {
+        tracing::info!("the sandbox payment provider is off, as there are API keys: [sandbox] enabled = true turns it on");
+    }
     let app = web::Data::new(App {
         keys,
         live: ArcSwapOption::empty(),
@@ -170,15 +183,24 @@ fn start_http(app: &web::Data<App>, listener: TcpListener) -> Result<actix_web::
     let server = &app.settings.server;
     let workers = if server.workers == 0 { cores() } else { server.workers };
     let shared = app.clone();
-    let service = HttpServer::new(move || Service::new().app_data(shared.clone()).configure(routes::configure))
-        .workers(workers)
-        .max_connections(server.max_connections)
-        .backlog(8192)
-        .keep_alive(KEEP_ALIVE)
-        .shutdown_timeout(server.drain_seconds)
-        .disable_signals()
-        .listen(listener)?
-        .run();
+    let access = Arc::new(Access::of(&app.settings, app.keys.is_some()));
+    let service = HttpServer::new(move || {
+        let access = access.clone();
+        // Neither boxed nor polled by a waker of its own: see `routes::orders::place`.
+        let service = Service::new().app_data(shared.clone()).wrap_fn(move |request, next| match access.check(&request) {
+            Ok(()) => Either::Left(next.call(request)),
+            Err(problem) => Either::Right(ready(Ok(request.into_response(problem.response())))),
+        });
+        service.configure(routes::configure)
+    })
+    .workers(workers)
+    .max_connections(server.max_connections)
+    .backlog(8192)
+    .keep_alive(KEEP_ALIVE)
+    .shutdown_timeout(server.drain_seconds)
+    .disable_signals()
+    .listen(listener)?
+    .run();
     Ok(service)
 }
 

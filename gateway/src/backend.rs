@@ -7,7 +7,7 @@ use crate::settings::{Backend, Settings};
 use holdfast_engine::ids::Partitions;
 use holdfast_storage::embedded::EmbeddedJournal;
 use holdfast_storage::memory::MemoryJournal;
-use holdfast_storage::{Error, Journal};
+use holdfast_storage::{Error, Journal, WantedPartitions};
 use std::sync::Arc;
 
 /// Opens the journal for writing, if `check` has nothing against what is in it: on a cluster it is then taken over from
@@ -24,13 +24,15 @@ pub fn open<E: From<Error>>(
     if settings.data.ephemeral {
         return Ok(Arc::new(MemoryJournal::new(partitions)));
     }
+    // That of the setting is what was asked for: where it is left out, `Engine` takes no more than there are partitions.
+    let wanted = WantedPartitions { if_new: partitions, exactly: settings.data.partitions_named, shards: settings.engine.shards };
     match settings.journal.backend {
         Backend::Embedded => {
-            let journal = EmbeddedJournal::open_with_reserve(&settings.data.dir, partitions, settings.data.reserve_bytes())?;
+            let journal = EmbeddedJournal::open_with_reserve(&settings.data.dir, wanted, settings.data.reserve_bytes())?;
             check(&journal)?;
             Ok(Arc::new(journal))
         }
-        Backend::Scylla => cluster::open(settings, partitions, check),
+        Backend::Scylla => cluster::open(settings, wanted, check),
     }
 }
 
@@ -41,7 +43,7 @@ pub fn open<E: From<Error>>(
 pub fn observe(settings: &Settings) -> Result<Arc<dyn Journal>, Error> {
     let dir = &settings.data.dir;
     match settings.journal.backend {
-        Backend::Embedded if !dir.join("holdfast.meta").exists() => {
+        Backend::Embedded if !has_data(settings) => {
             Err(Error::Incompatible(format!("{} holds no Holdfast data: name it with --data-dir", dir.display())))
         }
         Backend::Embedded => {
@@ -52,22 +54,26 @@ pub fn observe(settings: &Settings) -> Result<Arc<dyn Journal>, Error> {
     }
 }
 
+/// Whether there is data of the embedded journal, as far as one may look.
+pub fn has_data(settings: &Settings) -> bool {
+    settings.data.dir.join("holdfast.meta").exists()
+}
+
 /// The journal on a cluster.
 #[cfg(feature = "scylla")]
 mod cluster {
     use crate::settings::{Quorum, Scylla, ScyllaTls, Settings};
-    use holdfast_engine::ids::Partitions;
     use holdfast_storage::cql::{Consistency, CqlJournal, Credentials, Options, Tls};
-    use holdfast_storage::{Error, Journal};
+    use holdfast_storage::{Error, Journal, WantedPartitions};
     use std::sync::Arc;
     use std::time::Duration;
 
     pub(super) fn open<E: From<Error>>(
         settings: &Settings,
-        partitions: Partitions,
+        wanted: WantedPartitions,
         check: impl FnOnce(&dyn Journal) -> Result<(), E>,
     ) -> Result<Arc<dyn Journal>, E> {
-        let open = CqlJournal::open_if(&options(settings)?, partitions, |journal| check(journal))?;
+        let open = CqlJournal::open_if(&options(settings)?, wanted, |journal| check(journal))?;
         Ok(Arc::new(open))
     }
 
@@ -130,13 +136,12 @@ mod cluster {
 #[cfg(not(feature = "scylla"))]
 mod cluster {
     use crate::settings::Settings;
-    use holdfast_engine::ids::Partitions;
-    use holdfast_storage::{Error, Journal};
+    use holdfast_storage::{Error, Journal, WantedPartitions};
     use std::sync::Arc;
 
     pub(super) fn open<E: From<Error>>(
         settings: &Settings,
-        _: Partitions,
+        _: WantedPartitions,
         _: impl FnOnce(&dyn Journal) -> Result<(), E>,
     ) -> Result<Arc<dyn Journal>, E> {
         Ok(observe(settings)?)

@@ -1,14 +1,27 @@
 //! What a person sees when the server is up: where it is and an order to paste.
 
 use crate::app::App;
-use crate::settings::{Backend, Settings};
+use crate::settings::{Backend, Settings, Switch};
+use std::io::Write;
 
+/// Who started the server and reads none of it loses nothing.
 pub fn print(app: &App) {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text(app).as_bytes()).and_then(|()| out.flush()).unwrap_or_default();
+}
+
+fn text(app: &App) -> String {
     let url = &app.base_url;
     let access = match (&app.keys, app.settings.server.insecure) {
         (Some(_), _) => "an API key is required (Authorization: Bearer hf_…)",
         (None, false) => "no key needed: only this machine can reach it",
         (None, true) => "NO KEY NEEDED and reachable from outside: --insecure was given",
+    };
+    let payments = match (&app.sandbox, &app.keys, app.settings.sandbox.enabled) {
+        (Some(_), None, _) => "the sandbox: whoever sees its page can press its buttons",
+        (Some(_), Some(_), _) => "the sandbox: its pages open by the link in redirect_url, or with a key",
+        (None, Some(_), Switch::Auto) => "none: API keys turn the sandbox off unless [sandbox] enabled = true",
+        (None, _, _) => "none: the sandbox is turned off",
     };
     let Settings { data, journal, scylla, .. } = &app.settings;
     let data = match (data.ephemeral, journal.backend) {
@@ -16,18 +29,19 @@ pub fn print(app: &App) {
         (false, Backend::Embedded) => format!("{} (survives kill -9)", data.dir.display()),
         (false, Backend::Scylla) => format!("keyspace {} at {}", scylla.keyspace, scylla.nodes.0.join(", ")),
     };
-    println!("\nHoldfast is ready at {url}\n  access  {access}\n  data    {data}\n  docs    {url}/docs\n");
-    if app.settings.data.demo {
-        println!("Place an order:\n\n{}\n", order(app));
-    }
+    let example = if app.settings.data.demo { format!("Place an order:\n\n{}\n\n", order(app)) } else { String::new() };
+    format!(
+        "\nHoldfast is ready at {url}\n  access    {access}\n  payments  {payments}\n  data      {data}\n  docs      {url}/docs\n\n{example}"
+    )
 }
 
 /// A command that places an order of a demo SKU.
 pub fn order(app: &App) -> String {
-    let url = &app.base_url;
     let key = if app.keys.is_some() { "  -H 'Authorization: Bearer hf_YOUR_KEY' \\\n" } else { "" };
+    let payment = if app.sandbox.is_some() { ",\"payment\":{\"provider\":\"sandbox\"}" } else { "" };
     format!(
-        "curl -s {url}/v1/orders \\\n  -H 'Content-Type: application/json' \\\n{key}  -H \"Idempotency-Key: first-$(date +%s)\" \\\n  \
-         -d '{{\"customer_id\":\"ada\",\"currency\":\"EUR\",\"lines\":[{{\"sku\":\"DEMO-SHIRT\",\"quantity\":2,\"unit_price\":1999}}],\"payment\":{{\"provider\":\"sandbox\"}}}}'"
+        "curl -s {}/v1/orders \\\n  -H 'Content-Type: application/json' \\\n{key}  -H \"Idempotency-Key: first-$(date +%s)\" \\\n  \
+         -d '{{\"customer_id\":\"ada\",\"currency\":\"EUR\",\"lines\":[{{\"sku\":\"DEMO-SHIRT\",\"quantity\":2,\"unit_price\":1999}}]{payment}}}'",
+        app.base_url
     )
 }

@@ -67,8 +67,10 @@ pub enum Command {
         #[command(subcommand)]
         what: SchemaCommand,
     },
-    /// Make API keys.
-    #[command(after_help = "Example:\n  holdfast key new --name storefront --data-dir data")]
+    /// Make API keys, and roll the secret of webhooks.
+    #[command(
+        after_help = "Example:\n  holdfast key new --name storefront --data-dir data\n  holdfast key roll-webhook --data-dir data"
+    )]
     Key {
         #[command(subcommand)]
         what: KeyCommand,
@@ -237,5 +239,16 @@ pub enum KeyCommand {
         /// Only print a line for [auth] keys of the settings file.
         #[arg(long)]
         print: bool,
+    },
+    /// Make a new webhook secret. Webhooks signed with the old one are taken too until the roll is finished.
+    #[command(
+        after_help = "Example:\n  holdfast key roll-webhook --data-dir data            then start the server again\n  holdfast key roll-webhook --data-dir data --finish   when nobody signs with the old one"
+    )]
+    RollWebhook {
+        #[command(flatten)]
+        data: DataArgs,
+        /// Remove the old secret: what is signed with it is refused from the next start on.
+        #[arg(long)]
+        finish: bool,
     },
 }

@@ -6,13 +6,16 @@ mod healthcheck;
 mod inspect;
 #[cfg(feature = "kafka")]
 mod kafka;
+mod key;
+pub mod output;
+mod table;
 pub mod verify;
 
 #[cfg(feature = "scylla")]
 use crate::cli::SchemaCommand;
-use crate::cli::{Cli, Command, DataArgs, KeyCommand, ServeArgs};
-use crate::settings::{self, Settings};
-use crate::{app, backend, keys, memory, openapi, telemetry};
+use crate::cli::{Cli, Command, DataArgs, ServeArgs};
+use crate::settings::{self, Loaded, Log, Settings};
+use crate::{app, backend, memory, openapi, telemetry};
 use clap::CommandFactory;
 use holdfast_storage::Journal;
 #[cfg(feature = "scylla")]
@@ -28,6 +31,10 @@ pub type Outcome = Result<ExitCode, Box<dyn std::error::Error>>;
 /// Whatever the command failed with, in words for the terminal.
 pub fn run(cli: Cli) -> Outcome {
     let json = cli.json;
+    if !matches!(cli.command, None | Some(Command::Serve(_))) {
+        // What a server would log of files and data is of interest here too; the rest is what was asked for.
+        telemetry::start_logs(&Log { level: "warn".to_owned(), ..Log::default() });
+    }
     match cli.command {
         None => serve(&cli.serve),
         Some(Command::Serve(args)) => serve(&args),
@@ -39,25 +46,29 @@ pub fn run(cli: Cli) -> Outcome {
         Some(Command::Config { what }) => config::run(what, json),
         #[cfg(feature = "scylla")]
         Some(Command::Schema { what: SchemaCommand::Cql { config } }) => schema(config.as_deref(), json),
-        Some(Command::Key { what }) => new_key(what, json),
+        Some(Command::Key { what }) => key::run(what, json),
         Some(Command::Openapi) => {
-            println!("{}", openapi::json());
+            output::print(openapi::json())?;
             Ok(ExitCode::SUCCESS)
         }
         Some(Command::Healthcheck { address }) => healthcheck::run(&address, json),
         Some(Command::Completions { shell }) => {
-            clap_complete::generate(shell, &mut Cli::command(), "holdfast", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "holdfast", &mut script);
+            output::print(String::from_utf8_lossy(&script))?;
             Ok(ExitCode::SUCCESS)
         }
     }
 }
 
 fn serve(args: &ServeArgs) -> Outcome {
-    let mut settings = settings::load(args.config.as_deref(), std::env::vars())?.settings;
-    apply(args, &mut settings);
+    let loaded = settings::load_to_serve(args.config.as_deref(), settings::environment(), |loaded| apply(args, loaded))?;
+    let settings = loaded.settings;
     let taking = Instant::now();
     let memory_mib = memory::take_ahead(settings.engine.memory_ahead_mb);
     telemetry::start_logs(&settings.log);
+    warn_of_strays();
+    settings::warn_of_open_secrets(&settings);
     if memory_mib > 0 {
         tracing::info!(mib = memory_mib, seconds = taking.elapsed().as_secs_f32(), "memory taken ahead");
     }
@@ -68,13 +79,13 @@ fn serve(args: &ServeArgs) -> Outcome {
 }
 
 /// The settings that say where the data is. A directory that is named is one of the embedded journal.
-fn settings_of(data: &DataArgs) -> Result<Settings, settings::Error> {
+fn settings_of(data: &DataArgs) -> Result<Settings, settings::Mistakes> {
     if let Some(dir) = &data.data_dir {
         let mut settings = Settings::default();
         settings.data.dir.clone_from(dir);
         return Ok(settings);
     }
-    Ok(settings::load(data.config.as_deref(), std::env::vars())?.settings)
+    Ok(settings::load(data.config.as_deref(), settings::environment())?.settings)
 }
 
 /// Opens the data to look at it.
@@ -84,17 +95,18 @@ fn observe(data: &DataArgs) -> Result<Arc<dyn Journal>, Box<dyn std::error::Erro
 
 #[cfg(feature = "scylla")]
 fn schema(config: Option<&Path>, json: bool) -> Outcome {
-    let settings = settings::load(config, std::env::vars())?.settings;
+    let settings = settings::load(config, settings::environment())?.settings;
     let options = backend::options(&settings)?;
-    match json {
-        true => println!("{}", serde_json::json!({"statements": cql::schema::statements(&options)})),
-        false => print!("{}", cql::schema::cql(&options)),
-    }
+    output::print(match json {
+        true => serde_json::json!({"statements": cql::schema::statements(&options)}).to_string(),
+        false => cql::schema::cql(&options),
+    })?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// The command line wins over file and environment.
-fn apply(args: &ServeArgs, settings: &mut Settings) {
+fn apply(args: &ServeArgs, loaded: &mut Loaded) {
+    let settings = &mut loaded.settings;
     if let Some(dir) = &args.data_dir {
         settings.data.dir.clone_from(dir);
     }
@@ -107,6 +119,20 @@ fn apply(args: &ServeArgs, settings: &mut Settings) {
     settings.data.demo = (settings.data.demo || args.demo) && !args.no_demo;
     settings.data.ephemeral |= args.ephemeral;
     settings.server.insecure |= args.insecure;
+    let named = [
+        (args.data_dir.is_some(), "data.dir", "--data-dir"),
+        (args.listen.is_some(), "server.listen", "--listen"),
+        (args.shards.is_some(), "engine.shards", "--shards"),
+    ];
+    named.into_iter().filter(|(given, ..)| *given).for_each(|(_, key, argument)| loaded.from_argument(key, argument));
+}
+
+/// In one line, as a system that makes such variables makes many.
+fn warn_of_strays() {
+    let strays = settings::strays(settings::environment().map(|(name, _)| name));
+    if !strays.is_empty() {
+        tracing::warn!("variables that mean nothing here: {}; settings are HOLDFAST__SECTION__KEY", strays.join(", "));
+    }
 }
 
 /// A connection is a file: the soft limit of many systems, 1,024, is too few for a sale.
@@ -125,29 +151,4 @@ fn use_small_pages() {
     if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
         tracing::debug!(%error, "huge pages stay on");
     }
-}
-
-fn new_key(KeyCommand::New { name, data, print }: KeyCommand, json: bool) -> Outcome {
-    let key = keys::create(&name)?;
-    let stored = match print {
-        true => None,
-        false => Some(keys::store(&settings_of(&data)?.data.dir, &key.entry)?),
-    };
-    let path = stored.as_deref().map(|path: &Path| path.display().to_string());
-    match (json, path) {
-        (true, path) => {
-            let shown = serde_json::json!({"name": name, "key": key.secret, "hash": key.entry.hash, "stored_in": path});
-            println!("{shown}");
-        }
-        (false, Some(path)) => {
-            println!("{}\n\nThis is shown once. Its hash is in {path}; start the server again to use it.", key.secret);
-        }
-        (false, None) => {
-            println!(
-                "{}\n\nThis is shown once. Put this into [auth] keys:\n{{ name = {name:?}, hash = \"{}\" }}",
-                key.secret, key.entry.hash
-            );
-        }
-    }
-    Ok(ExitCode::SUCCESS)
 }

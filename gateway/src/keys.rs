@@ -2,9 +2,12 @@
 //!
 //! A key is `hf_` and 32 random bytes in base32. Random bytes need no slow hash: blake3 of the key is stored.
 
+use crate::file_error::{FileError, at};
 use crate::settings::KeyEntry;
 use compact_str::CompactString;
 use data_encoding::{BASE32_NOPAD, HEXLOWER, HEXLOWER_PERMISSIVE};
+use holdfast_storage::private;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use subtle::ConstantTimeEq;
 
@@ -23,8 +26,10 @@ pub struct NewKey {
 pub enum Error {
     #[error("API key {0:?}: the hash must be 64 hexadecimal digits, as `holdfast key new` prints it")]
     Hash(String),
-    #[error("{path}: {reason}")]
-    File { path: String, reason: std::io::Error },
+    #[error("{path}:{line}: is no API key: lines are {{\"name\": …, \"hash\": …}}, as `holdfast key new` writes them")]
+    Line { path: String, line: usize },
+    #[error("API keys: {0}")]
+    File(#[from] FileError),
     #[error("no random numbers: {0}")]
     Random(String),
 }
@@ -35,12 +40,10 @@ impl ApiKeys {
     /// # Errors
     /// If a hash is malformed or the file cannot be read.
     pub fn load(configured: &[KeyEntry], data_dir: Option<&Path>) -> Result<Option<Self>, Error> {
-        let mut entries = configured.to_vec();
+        let mut hashes = configured.iter().map(parse).collect::<Result<Vec<_>, Error>>()?;
         if let Some(dir) = data_dir {
-            entries.extend(read(&file_in(dir))?);
+            hashes.extend(read(&file_in(dir))?);
         }
-        let hashes: Result<Vec<_>, Error> = entries.iter().map(parse).collect();
-        let hashes = hashes?;
         Ok((!hashes.is_empty()).then_some(Self { hashes }))
     }
 
@@ -57,7 +60,14 @@ impl ApiKeys {
     }
 }
 
-fn parse(entry: &KeyEntry) -> Result<(CompactString, [u8; 32]), Error> {
+/// Whether the data directory has keys, as far as one may look.
+pub fn any_in(data_dir: &Path) -> bool {
+    std::fs::metadata(file_in(data_dir)).is_ok_and(|file| file.len() > 0)
+}
+
+/// # Errors
+/// If the hash is none.
+pub fn parse(entry: &KeyEntry) -> Result<(CompactString, [u8; 32]), Error> {
     let bytes = HEXLOWER_PERMISSIVE.decode(entry.hash.as_bytes()).ok();
     let hash = bytes.and_then(|bytes| bytes.try_into().ok()).ok_or_else(|| Error::Hash(entry.name.clone()))?;
     Ok((CompactString::new(&entry.name), hash))
@@ -82,23 +92,28 @@ fn file_in(data_dir: &Path) -> PathBuf {
 /// # Errors
 /// If the file cannot be written.
 pub fn store(data_dir: &Path, entry: &KeyEntry) -> Result<PathBuf, Error> {
-    use std::io::Write;
     let path = file_in(data_dir);
+    private::directory(data_dir).map_err(at(data_dir))?;
     let line = serde_json::json!({"name": entry.name, "hash": entry.hash});
-    let written = std::fs::create_dir_all(data_dir)
-        .and_then(|()| std::fs::OpenOptions::new().create(true).append(true).open(&path))
-        .and_then(|mut file| writeln!(file, "{line}").and_then(|()| file.sync_all()));
-    written.map(|()| path.clone()).map_err(|reason| Error::File { path: path.display().to_string(), reason })
+    let written =
+        private::append(&path).and_then(|mut file| file.write_all(format!("{line}\n").as_bytes()).and_then(|()| file.sync_all()));
+    written.map_err(at(&path))?;
+    Ok(path)
 }
 
-fn read(path: &Path) -> Result<Vec<KeyEntry>, Error> {
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
+fn read(path: &Path) -> Result<Vec<(CompactString, [u8; 32])>, Error> {
+    let bytes = match private::read(path) {
+        Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(reason) => return Err(Error::File { path: path.display().to_string(), reason }),
+        Err(error) => return Err(at(path)(error).into()),
     };
-    let malformed = |line: &str| Error::Hash(line.to_owned());
-    text.lines().map(|line| serde_json::from_str(line).map_err(|_| malformed(line))).collect()
+    let text = String::from_utf8_lossy(&bytes);
+    let key = |line: &str| serde_json::from_str(line).ok().and_then(|entry| parse(&entry).ok());
+    let keys = text
+        .lines()
+        .enumerate()
+        .map(|(index, line)| key(line).ok_or_else(|| Error::Line { path: path.display().to_string(), line: index + 1 }));
+    keys.collect()
 }
 
 #[cfg(test)]
@@ -116,5 +131,33 @@ mod tests {
         assert_eq!(keys.client("hf_wrong"), None);
         let file = std::fs::read_to_string(file_in(dir.path())).unwrap();
         assert!(!file.contains(&key.secret));
+    }
+
+    #[test]
+    fn the_keys_and_their_directory_are_for_their_owner_alone_and_older_ones_become_so() {
+        use std::fs::{Permissions, metadata, set_permissions};
+        use std::os::unix::fs::PermissionsExt;
+        let root = tempfile::tempdir().unwrap();
+        let dir = root.path().join("data");
+        let mode = |path: &Path| metadata(path).unwrap().permissions().mode() & 0o777;
+        let path = store(&dir, &create("one").unwrap().entry).unwrap();
+        assert_eq!((mode(&dir), mode(&path)), (0o700, 0o600));
+        for (path, old) in [(&dir, 0o755), (&path, 0o644)] {
+            set_permissions(path, Permissions::from_mode(old)).unwrap();
+        }
+        store(&dir, &create("two").unwrap().entry).unwrap();
+        assert_eq!((mode(&dir), mode(&path)), (0o700, 0o600));
+        set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+        ApiKeys::load(&[], Some(&dir)).unwrap();
+        assert_eq!(mode(&path), 0o600);
+    }
+
+    #[test]
+    fn a_line_that_is_no_key_is_refused_by_file_and_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = store(dir.path(), &create("one").unwrap().entry).unwrap();
+        std::fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(b"{\"name\":\"x\",\"hash\":\"00\"}\n").unwrap();
+        let error = ApiKeys::load(&[], Some(dir.path())).err().unwrap().to_string();
+        assert!(error.contains(&format!("{}:2", path.display())), "{error}");
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! [`routes`] parse and render, [`app`] wires journal, engine and server together, [`commands`] are what the binary does.
 
+pub mod access;
 pub mod app;
 pub mod backend;
 pub mod banner;
@@ -11,6 +12,7 @@ pub mod commands;
 pub mod demo;
 pub mod dto;
 pub mod events;
+pub mod file_error;
 pub mod json;
 #[cfg(feature = "kafka")]
 pub mod kafka;

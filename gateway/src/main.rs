@@ -2,6 +2,7 @@
 
 use clap::Parser;
 use holdfast_gateway::{cli, commands};
+use std::io::Write;
 use std::process::ExitCode;
 
 #[global_allocator]
@@ -11,8 +12,10 @@ fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     match commands::run(cli) {
         Ok(code) => code,
+        Err(error) if commands::output::is_closed(&*error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("holdfast: {error}");
+            // Nothing is left to be done where nobody reads this either.
+            writeln!(std::io::stderr(), "holdfast: {error}").unwrap_or_default();
             ExitCode::FAILURE
         }
     }

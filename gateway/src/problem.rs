@@ -52,6 +52,8 @@ codes! {
         "Send a key of 1 to 255 visible ASCII characters that is new for each new order and the same for each retry of it.";
     Unauthorized "unauthorized" 401 false "The API key or signature is missing or wrong"
         "Send `Authorization: Bearer hf_…` with a key made by `holdfast key new`; webhooks must carry a fresh signature.";
+    ForbiddenOrigin "forbidden_origin" 403 false "Web pages of this host may not change anything here"
+        "Call from a server, or add the host of the page to `server.hosts`. With API keys any page that has one may call.";
     NotFound "not_found" 404 false "There is no such thing"
         "Check the id. Ids begin with `ord_`, `res_` or `pay_`.";
     MethodNotAllowed "method_not_allowed" 405 false "The resource does not take this method"
@@ -74,10 +76,14 @@ codes! {
         "See /v1/limits. Large catalogues go through POST /v1/inventory/imports.";
     UnsupportedMediaType "unsupported_media_type" 415 false "The content type is not taken here"
         "Send application/json (imports: application/x-ndjson).";
+    MisdirectedRequest "misdirected_request" 421 false "The request names a host that this server does not answer for"
+        "Call it as localhost or 127.0.0.1, add the name to `server.hosts`, or make API keys: with them any name is answered.";
     UnknownSku "unknown_sku" 422 false "Nobody ever stocked this SKU"
         "Put it into stock first: PUT /v1/inventory/{sku}/locations/{location}.";
     TotalsMismatch "totals_mismatch" 422 false "The total is not the sum of the lines"
         "Send the sum of quantity × unit_price in minor units, or leave `total` out.";
+    ProviderUnavailable "provider_unavailable" 422 false "The payment provider is turned off on this server"
+        "Leave `payment` out, or have the operator turn the provider on: `[sandbox] enabled = true`.";
     IdempotencyKeyReused "idempotency_key_reused" 422 false "The Idempotency-Key was used for another request"
         "Use a new key for a new request. A retry must repeat the first request exactly.";
     PreconditionRequired "precondition_required" 428 false "If-Match is missing"

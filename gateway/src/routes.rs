@@ -10,6 +10,7 @@ pub mod payments;
 pub mod reservations;
 pub mod start;
 pub mod stock;
+pub mod turned_off;
 
 use crate::app::App;
 use crate::problem::{Code, Problem};

@@ -4,17 +4,21 @@
 //! webhooks are told until taken, also after a restart.
 
 mod page;
+mod secrets;
 mod store;
 mod webhook;
 
 pub use page::page;
+pub use secrets::{Secrets, finish_roll, roll};
 pub use store::{Entry, State, Step};
-pub use webhook::{SIGNATURE, verify};
+pub use webhook::SIGNATURE;
 
+use crate::file_error::{FileError, at};
 use holdfast_actors::provider::{Answer, Answering, PaymentProvider};
 use holdfast_engine::effect::ProviderCall;
 use holdfast_engine::ids::Url;
 use holdfast_engine::order::{CallKind, Outcome};
+use holdfast_storage::private;
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -35,18 +39,25 @@ pub struct Delivery {
 
 pub struct Sandbox {
     store: Mutex<Store>,
-    pub secret: Vec<u8>,
+    pub secrets: Secrets,
     base_url: String,
+    /// The page of an attempt is for those who were given its link.
+    guarded: bool,
 }
 
 impl Sandbox {
-    /// Opens the record in the data directory, or one in memory, and goes on telling webhooks not yet taken.
+    /// Opens the record in the data directory, or one in memory, and goes on telling webhooks not yet taken. `guarded`: an
+    /// attempt is shown and paid with the token of its link only.
     ///
     /// # Errors
-    /// If the record cannot be read or written.
-    pub fn open(data_dir: Option<&Path>, base_url: &str) -> io::Result<Arc<Self>> {
-        let (store, secret) = Store::open(data_dir.map(|dir| dir.join("sandbox")).as_deref())?;
-        let sandbox = Arc::new(Self { store: Mutex::new(store), secret, base_url: base_url.to_owned() });
+    /// If the record or a secret cannot be read or written.
+    pub fn open(data_dir: Option<&Path>, base_url: &str, guarded: bool) -> Result<Arc<Self>, FileError> {
+        if let Some(dir) = data_dir {
+            private::directory(dir).map_err(at(dir))?;
+        }
+        let dir = data_dir.map(secrets::dir_in);
+        let (store, secrets) = (Mutex::new(Store::open(dir.as_deref())?), Secrets::open(dir.as_deref())?);
+        let sandbox = Arc::new(Self { store, secrets, base_url: base_url.to_owned(), guarded });
         for (attempt, step) in sandbox.locked(|store| store.untold()) {
             sandbox.tell(attempt, step, Delivery::default());
         }
@@ -66,28 +77,38 @@ impl Sandbox {
     }
 
     fn redirect_url(&self, attempt: &str) -> Option<Url> {
-        Url::new(&format!("{}/sandbox/payments/{attempt}", self.base_url))
+        let link = if self.guarded { self.secrets.link(attempt) } else { attempt.to_owned() };
+        Url::new(&format!("{}/sandbox/payments/{link}", self.base_url))
     }
 
-    /// A button was pressed. `None` if there is no such attempt.
+    /// The attempt that the last part of a payment page's path names. `None` without the token it needs, which `trusted` callers
+    /// need not have, or with a wrong one.
+    pub fn attempt_of<'a>(&self, link: &'a str, trusted: bool) -> Option<&'a str> {
+        match link.split_once('.') {
+            Some((attempt, token)) => self.secrets.knows(attempt, token).then_some(attempt),
+            None => (trusted || !self.guarded).then_some(link),
+        }
+    }
+
+    /// A button was pressed. The attempt after that; `None` if there is none.
     ///
     /// # Errors
     /// If the record cannot be written: then nothing happened.
-    pub fn press(self: &Arc<Self>, attempt: &str, step: Step, delivery: Delivery) -> io::Result<Option<State>> {
+    pub fn press(self: &Arc<Self>, attempt: &str, step: Step, delivery: Delivery) -> io::Result<Option<Entry>> {
         let pressed = self.locked(|store| store.record(attempt, step))?;
         if let Some((_, true)) = pressed
             && step != Step::Silenced
         {
             self.tell(attempt.to_owned(), step, delivery);
         }
-        Ok(pressed.map(|(state, _)| state))
+        Ok(self.entry(attempt))
     }
 
     fn tell(self: &Arc<Self>, attempt: String, step: Step, delivery: Delivery) {
         let sandbox = self.clone();
         actix_web::rt::spawn(async move {
             tokio::time::sleep(Duration::from_millis(delivery.delay_ms)).await;
-            let told = webhook::deliver(&sandbox.base_url, &sandbox.secret, &attempt, step, delivery.duplicates).await;
+            let told = webhook::deliver(&sandbox.base_url, sandbox.secrets.newest(), &attempt, step, delivery.duplicates).await;
             if told {
                 sandbox.locked(|store| store.told(&attempt, step)).unwrap_or_default();
             }

@@ -2,18 +2,34 @@
 
 use crate::settings::{Format, Log};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use std::io::IsTerminal;
 use std::time::Duration;
+use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
 
 /// Seconds, from a fast sync to a client's patience.
 const SECONDS: &[f64] = &[0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 const SIZES: &[f64] = &[1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0, 16384.0, 65536.0];
 
-/// Logs go to standard error, so that standard output stays for what was asked for.
-pub fn start_logs(log: &Log) {
+/// The filter of a level, or of levels of modules.
+///
+/// # Errors
+/// Says why it is none.
+pub fn filter(level: &str) -> Result<EnvFilter, String> {
+    // A word of its own that is no level would be taken for the name of a module, of which everything is logged.
+    let word = |part: &str| part.contains(['=', '[']) || part.parse::<LevelFilter>().is_ok();
+    if let Some(other) = level.split(',').map(str::trim).find(|part| !word(part)) {
+        return Err(format!("{other:?} is neither error, warn, info, debug or trace nor MODULE=LEVEL"));
+    }
     // The driver tells of every connection: of interest to whoever asks for it.
-    let filter = EnvFilter::try_new(format!("scylla=warn,{}", log.level)).unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    EnvFilter::try_new(format!("scylla=warn,{level}")).map_err(|error| error.to_string())
+}
+
+/// Logs go to standard error, so that standard output stays for what was asked for. Colours are for terminals.
+pub fn start_logs(log: &Log) {
+    let filter = filter(&log.level).unwrap_or_else(|_| EnvFilter::new("info"));
+    let plain = std::env::var_os("NO_COLOR").is_some_and(|set| !set.is_empty()) || !std::io::stderr().is_terminal();
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(!plain).with_writer(std::io::stderr);
     let started = match log.format {
         Format::Human => builder.with_target(false).try_init(),
         Format::Json => builder.json().flatten_event(true).try_init(),

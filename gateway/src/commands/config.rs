@@ -1,28 +1,51 @@
 //! `holdfast config`: whether settings can be used, and where each came from.
 
-use super::Outcome;
+use super::{Outcome, output, table, warn_of_strays};
 use crate::cli::ConfigCommand;
-use crate::settings::{explain, load};
+use crate::settings::{Mistakes, environment, explain, load, load_to_serve, warn_of_open_secrets};
 use serde_json::{Value, json};
+use std::path::Path;
 use std::process::ExitCode;
 
 pub(super) fn run(what: ConfigCommand, as_json: bool) -> Outcome {
     match what {
-        ConfigCommand::Check { config } => {
-            load(config.as_deref(), std::env::vars())?;
-            println!("{}", if as_json { json!({"ok": true}).to_string() } else { "the settings can be used".to_owned() });
+        ConfigCommand::Check { config } => check(config.as_deref(), as_json),
+        ConfigCommand::Explain { config } => show(config.as_deref(), as_json),
+    }
+}
+
+fn check(config: Option<&Path>, as_json: bool) -> Outcome {
+    warn_of_strays();
+    match load_to_serve(config, environment(), |_| {}) {
+        Ok(loaded) => {
+            warn_of_open_secrets(&loaded.settings);
+            output::print(if as_json { json!({"ok": true}).to_string() } else { "the settings can be used".to_owned() })?;
+            Ok(ExitCode::SUCCESS)
         }
-        ConfigCommand::Explain { config } => {
-            let rows = explain(&load(config.as_deref(), std::env::vars())?);
+        Err(mistakes) => {
             if as_json {
-                let rows: Vec<Value> =
-                    rows.iter().map(|(key, value, origin)| json!({"key": key, "value": value, "origin": origin})).collect();
-                println!("{}", Value::Array(rows));
-            } else {
-                let (keys, values) = rows.iter().fold((0, 0), |(k, v), row| (k.max(row.0.len()), v.max(row.1.len())));
-                rows.iter().for_each(|(key, value, origin)| println!("{key:keys$}  {value:values$}  {origin}"));
+                output::verdict(false, json!({"ok": false, "mistakes": rows(&mistakes)}))?;
             }
+            Err(mistakes.into())
         }
+    }
+}
+
+fn rows(Mistakes(mistakes): &Mistakes) -> Vec<Value> {
+    let row =
+        |mistake: &crate::settings::Mistake| json!({"origin": mistake.origin, "key": mistake.key, "message": mistake.message});
+    mistakes.iter().map(row).collect()
+}
+
+fn show(config: Option<&Path>, as_json: bool) -> Outcome {
+    let rows = explain(&load(config, environment())?);
+    if as_json {
+        let rows: Vec<Value> =
+            rows.iter().map(|(key, value, origin)| json!({"key": key, "value": value, "origin": origin})).collect();
+        output::print(Value::Array(rows))?;
+    } else {
+        let rows: Vec<Vec<String>> = rows.into_iter().map(|(key, value, origin)| vec![key, value, origin]).collect();
+        output::print(table::lines(&["KEY", "VALUE", "ORIGIN"], &rows))?;
     }
     Ok(ExitCode::SUCCESS)
 }

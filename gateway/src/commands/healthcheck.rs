@@ -1,8 +1,7 @@
 //! `holdfast healthcheck`: for containers that have no curl.
 
-use super::Outcome;
+use super::{Outcome, output};
 use serde_json::json;
-use std::process::ExitCode;
 use std::time::Duration;
 
 pub(super) fn run(address: &str, as_json: bool) -> Outcome {
@@ -16,9 +15,9 @@ pub(super) fn run(address: &str, as_json: bool) -> Outcome {
         Ok(status) => format!("status {status}"),
         Err(error) => error.clone(),
     };
-    match as_json {
-        true => println!("{}", json!({"ready": ready, "detail": said})),
-        false => println!("{}: {said}", if ready { "ready" } else { "not ready" }),
-    }
-    Ok(if ready { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let shown = match as_json {
+        true => json!({"ready": ready, "detail": said}).to_string(),
+        false => format!("{}: {said}", if ready { "ready" } else { "not ready" }),
+    };
+    output::verdict(ready, shown)
 }

@@ -1,6 +1,8 @@
 //! `holdfast inspect`: what is in the data.
 
-use super::Outcome;
+mod text;
+
+use super::{Outcome, output};
 use crate::cli::Inspect;
 use crate::events::timeline_item;
 use crate::view::stock_json;
@@ -16,14 +18,13 @@ use std::ops::ControlFlow;
 use std::process::ExitCode;
 
 pub(super) fn run(what: Inspect, as_json: bool) -> Outcome {
-    let shown = match what {
-        Inspect::Journal(data) => journal(&*super::observe(&data)?)?,
-        Inspect::Partitions(data) => partitions(&*super::observe(&data)?)?,
-        Inspect::Order { id, data } => order(&*super::observe(&data)?, &id)?,
-        Inspect::Sku { sku, data } => stock(&*super::observe(&data)?, &sku)?,
+    let (shown, as_text): (Value, fn(&Value) -> String) = match what {
+        Inspect::Journal(data) => (journal(&*super::observe(&data)?)?, text::journal),
+        Inspect::Partitions(data) => (partitions(&*super::observe(&data)?)?, text::partitions),
+        Inspect::Order { id, data } => (order(&*super::observe(&data)?, &id)?, text::order),
+        Inspect::Sku { sku, data } => (stock(&*super::observe(&data)?, &sku)?, text::sku),
     };
-    let text = if as_json { shown.to_string() } else { serde_json::to_string_pretty(&shown)? };
-    println!("{text}");
+    output::print(if as_json { shown.to_string() } else { as_text(&shown) })?;
     Ok(ExitCode::SUCCESS)
 }
 

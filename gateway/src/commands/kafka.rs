@@ -3,7 +3,7 @@
 mod compare;
 mod tail;
 
-use super::Outcome;
+use super::{Outcome, output};
 use crate::backend;
 use crate::cli::{KafkaCommand, KafkaVerifyArgs};
 use crate::kafka;
@@ -16,7 +16,6 @@ use holdfast_storage::{Error, Journal, LogId, history};
 use serde_json::json;
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::process::ExitCode;
 
 pub(super) fn run(what: KafkaCommand, as_json: bool) -> Outcome {
     match what {
@@ -25,8 +24,8 @@ pub(super) fn run(what: KafkaCommand, as_json: bool) -> Outcome {
     }
 }
 
-fn load(config: Option<&Path>) -> Result<Settings, settings::Error> {
-    Ok(settings::load(config, std::env::vars())?.settings)
+fn load(config: Option<&Path>) -> Result<Settings, settings::Mistakes> {
+    Ok(settings::load(config, settings::environment())?.settings)
 }
 
 fn verify_topic(args: &KafkaVerifyArgs, as_json: bool) -> Outcome {
@@ -49,8 +48,7 @@ fn verify_topic(args: &KafkaVerifyArgs, as_json: bool) -> Outcome {
         let cut = reader.spans().get(usize::from(partition.0) % lanes).is_some_and(|span| span.low > 0);
         cut.then(|| positions.get(&partition).copied().unwrap_or(0))
     });
-    print(&tally, as_json);
-    Ok(if tally.clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    output::verdict(tally.clean(), shown(&tally, as_json))
 }
 
 /// What the topic must carry.
@@ -81,19 +79,17 @@ fn purged(journal: &dyn Journal, log: LogId, comparison: &mut Comparison) -> Res
     Ok(())
 }
 
-fn print(tally: &Tally, as_json: bool) {
+fn shown(tally: &Tally, as_json: bool) -> String {
     let Tally { events, records, missing, invented, out_of_order, duplicates, expired, purged, first } = tally;
     if as_json {
         let shown = json!({"ok": tally.clean(), "events": events, "records": records, "missing": missing, "invented": invented,
             "out_of_order": out_of_order, "duplicates": duplicates, "expired": expired, "purged": purged, "first": first});
-        return println!("{shown}");
+        return shown.to_string();
     }
     let gone = [("expired", *expired), ("purged", *purged)].into_iter().filter(|(_, count)| *count > 0);
     let gone: String = gone.map(|(name, count)| format!(" {name}={count}")).collect();
-    println!(
-        "events={events} records={records} missing={missing} invented={invented} out_of_order={out_of_order} duplicates={duplicates}{gone}"
-    );
-    if let Some(first) = first {
-        println!("first: {first}");
-    }
+    let first = first.as_ref().map_or_else(String::new, |first| format!("\nfirst: {first}"));
+    format!(
+        "events={events} records={records} missing={missing} invented={invented} out_of_order={out_of_order} duplicates={duplicates}{gone}{first}"
+    )
 }

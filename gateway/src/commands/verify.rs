@@ -1,7 +1,7 @@
 //! `holdfast verify`: the proof. Replays the journal from its first record and checks every invariant; a log whose beginning
 //! is purged from the oldest snapshot that is kept.
 
-use super::Outcome;
+use super::{Outcome, output};
 use crate::cli::DataArgs;
 use crate::progress;
 use holdfast_engine::audit::Audit;
@@ -16,7 +16,6 @@ use holdfast_storage::recovery::replay;
 use holdfast_storage::{Error, Journal, LogId, LogSeq};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
-use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 /// Shorter than any append to a journal of several logs.
@@ -177,13 +176,11 @@ pub(super) fn run(data: &DataArgs, json: bool) -> Outcome {
     let report = match verify(data) {
         Ok(report) => report,
         Err(error) if json => {
-            println!("{}", serde_json::json!({"ok": false, "error": error.to_string(), "violations": []}));
-            return Ok(ExitCode::FAILURE);
+            return output::verdict(false, serde_json::json!({"ok": false, "error": error.to_string(), "violations": []}));
         }
         Err(error) => return Err(error),
     };
-    print(&report, json);
-    Ok(if report.violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    output::verdict(report.violations.is_empty(), shown(&report, json))
 }
 
 fn verify(data: &DataArgs) -> Result<Report, Box<dyn std::error::Error>> {
@@ -193,20 +190,20 @@ fn verify(data: &DataArgs) -> Result<Report, Box<dyn std::error::Error>> {
     bar.finish();
     let report = report?;
     if journal.remote() && !report.violations.is_empty() {
-        eprintln!("A server that writes meanwhile can look like this: stop it, or ask it with POST /admin/v1/audit.");
+        tracing::warn!("a server that writes meanwhile can look like this: stop it, or ask it with POST /admin/v1/audit");
     }
     Ok(report)
 }
 
-fn print(report: &Report, json: bool) {
+fn shown(report: &Report, json: bool) -> String {
     let Report { events, orders, reservations, skus, violations } = report;
     let ok = violations.is_empty();
     if json {
         let shown = serde_json::json!({"ok": ok, "events": events, "orders": orders, "reservations": reservations, "skus": skus,
             "violations": violations});
-        return println!("{shown}");
+        return shown.to_string();
     }
-    println!("{events} events, {orders} orders, {reservations} reservations, {skus} SKUs");
-    violations.iter().for_each(|violation| println!("VIOLATION {violation}"));
-    println!("{}", if ok { "every invariant holds" } else { "the data is not consistent" });
+    let counts = format!("{events} events, {orders} orders, {reservations} reservations, {skus} SKUs\n");
+    let violations: String = violations.iter().map(|violation| format!("VIOLATION {violation}\n")).collect();
+    [counts.as_str(), &violations, if ok { "every invariant holds" } else { "the data is not consistent" }].concat()
 }

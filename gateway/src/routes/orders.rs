@@ -1,6 +1,6 @@
 //! Orders: place, read, timeline, cancel, confirm, pay.
 
-use super::{Sent, execute, execute_within, not_allowed};
+use super::{Sent, execute, execute_within, not_allowed, turned_off};
 use crate::app::App;
 use crate::dto::{Checker, OrderIn, PaymentIn, ReasonIn};
 use crate::events::timeline_item;
@@ -51,11 +51,17 @@ pub fn parse_id(app: &App, prefix: &str, id: &str) -> Result<OrderId, Problem> {
     responses(
         (status = 201, description = "held", body = crate::view::OrderBody<'static>),
         (status = 409, description = "out_of_stock: kept as rejected", body = crate::problem::ProblemDocument),
-        (status = 422, description = "unknown_sku, totals_mismatch, idempotency_key_reused", body = crate::problem::ProblemDocument),
+        (status = 422, description = "unknown_sku, totals_mismatch, idempotency_key_reused, provider_unavailable", body = crate::problem::ProblemDocument),
     ))]
 pub async fn place(mut request: ServiceRequest) -> Result<ServiceResponse, actix_web::Error> {
     let body = body(&mut request).await;
-    let wanted = Wanted::of(request.request(), body);
+    let mut wanted = Wanted::of(request.request(), body);
+    if wanted.as_ref().is_ok_and(|wanted| wanted.needs_what_is_off(request.request())) {
+        wanted = match wanted {
+            Ok(wanted) => wanted.if_placed_before(request.request()).await,
+            problem => problem,
+        };
+    }
     // It grows cold while the order waits for the disk: what is not needed any more goes now. Before the order is sent, as
     // this panics if anything should ever keep a clone of the request.
     request.headers_mut().clear();
@@ -108,6 +114,16 @@ impl Wanted {
         }
         let id = OrderId::derive(key, partitions);
         Ok(Self { id, request_id: caller.request_id.clone(), placed: Box::new(checked.placed) })
+    }
+
+    fn needs_what_is_off(&self, request: &HttpRequest) -> bool {
+        self.placed.payment.is_some() && app(request).is_ok_and(|app| turned_off::is_off(app))
+    }
+
+    async fn if_placed_before(self, request: &HttpRequest) -> Result<Self, Problem> {
+        let placed = turned_off::placed_before(app(request)?, self.id).await;
+        placed.map_err(|problem| problem.by(self.request_id.as_str()))?;
+        Ok(self)
     }
 
     fn send(self, request: &HttpRequest) -> Result<Begun, Problem> {
@@ -234,7 +250,11 @@ pub async fn timeline(request: HttpRequest, app: Data<App>, id: Path<String>) ->
 /// Start a payment: units are pinned and the payment page open when the answer arrives.
 #[utoipa::path(post, path = "/v1/orders/{id}/payments", tag = "payments", request_body = PaymentIn,
     params(("id" = String, Path), ("Idempotency-Key" = String, Header)),
-    responses((status = 201, description = "{attempt_id, status, redirect_url}"), (status = 409, body = crate::problem::ProblemDocument)))]
+    responses(
+        (status = 201, description = "{attempt_id, status, redirect_url}"),
+        (status = 409, body = crate::problem::ProblemDocument),
+        (status = 422, description = "idempotency_key_reused, provider_unavailable", body = crate::problem::ProblemDocument),
+    ))]
 pub async fn pay(request: HttpRequest, app: Data<App>, id: Path<String>, body: Body) -> HttpResponse {
     let caller = match Caller::of(&request, &app) {
         Ok(caller) => caller,
@@ -245,6 +265,12 @@ pub async fn pay(request: HttpRequest, app: Data<App>, id: Path<String>, body: B
         Ok(command) => command,
         Err(problem) => return answering.problem(problem),
     };
+    if turned_off::is_off(&app)
+        && let Command::StartPayment { order, key, .. } = &command
+        && let Err(problem) = turned_off::started_before(&app, *order, key.hash).await
+    {
+        return answering.problem(problem);
+    }
     match answering.answer(execute_within(&app, command).await) {
         Ok((Answer::Kept(kept), replayed)) => reply::kept(&kept, replayed, ""),
         Ok(_) => answering.unknown(),

@@ -4,8 +4,8 @@ use super::{execute, not_allowed};
 use crate::app::App;
 use crate::problem::{Code, FieldError, Problem};
 use crate::reply::Answering;
-use crate::request::{request_id, text};
-use crate::sandbox::{Delivery, SIGNATURE, Sandbox, Step, page, verify};
+use crate::request::{Caller, request_id, text};
+use crate::sandbox::{Delivery, Entry, SIGNATURE, Sandbox, Step, page};
 use actix_web::http::header::{ACCEPT, LOCATION};
 use actix_web::web::{self, Bytes, Data, Path, Query, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
@@ -61,7 +61,7 @@ fn read_webhook(
     let sandbox = app.sandbox.as_ref().ok_or_else(unsigned)?;
     let body = body.map_err(|_| Problem::new(Code::TooLarge, "the body is over the limit of this server"))?;
     let signature = text(request.headers(), SIGNATURE).ok_or_else(unsigned)?;
-    if !verify(&sandbox.secret, signature, &body, app.settings.sandbox.replay_window_seconds) {
+    if !sandbox.secrets.verify(signature, &body, app.settings.sandbox.replay_window_seconds) {
         return Err(unsigned());
     }
     let malformed = |message: String| Problem::invalid(vec![FieldError::new("", message)]);
@@ -85,18 +85,35 @@ fn no_attempt(attempt: &str) -> Problem {
     Problem::new(Code::NotFound, format!("the sandbox knows no attempt {attempt}"))
 }
 
+/// The attempt of a link. Where API keys exist it needs its token, or whoever asks has a key.
+fn attempt_of(request: &HttpRequest, app: &App, sandbox: &Sandbox, link: &str) -> Result<String, Problem> {
+    let trusted = app.keys.is_some() && Caller::of(request, app).is_ok();
+    sandbox.attempt_of(link, trusted).map(str::to_owned).ok_or_else(|| no_attempt(link))
+}
+
 /// The payment page.
-#[utoipa::path(get, path = "/sandbox/payments/{attempt_id}", tag = "sandbox", params(("attempt_id" = String, Path)),
+#[utoipa::path(get, path = "/sandbox/payments/{attempt_id}", tag = "sandbox",
+    params(("attempt_id" = String, Path, description = "the last part of redirect_url: where API keys exist it ends with a token")),
     responses((status = 200, description = "a page with buttons; JSON if asked for"), (status = 404, body = crate::problem::ProblemDocument)))]
-pub async fn show(request: HttpRequest, app: Data<App>, attempt: Path<String>) -> HttpResponse {
-    let found = sandbox_of(&app).and_then(|sandbox| sandbox.entry(&attempt).ok_or_else(|| no_attempt(&attempt)));
-    match found {
-        Ok(entry) if wants_page(&request) => {
-            HttpResponse::Ok().content_type("text/html; charset=utf-8").body(page(&attempt, &entry))
-        }
-        Ok(entry) => HttpResponse::Ok().json(json!({"attempt_id": *attempt, "payment": entry})),
+pub async fn show(request: HttpRequest, app: Data<App>, link: Path<String>) -> HttpResponse {
+    match find(&request, &app, &link) {
+        Ok((attempt, entry)) if wants_page(&request) => HttpResponse::Ok()
+            .content_type("text/html; charset=utf-8")
+            // Its address is a secret, and nobody may put its buttons under something else. Not `no-referrer`: browsers then send
+            // `Origin: null` with its own forms.
+            .insert_header(("Referrer-Policy", "same-origin"))
+            .insert_header(("Content-Security-Policy", "frame-ancestors 'none'"))
+            .body(page(&attempt, &link, &entry)),
+        Ok((attempt, entry)) => HttpResponse::Ok().json(json!({"attempt_id": attempt, "payment": entry})),
         Err(problem) => problem.by(request_id(request.headers()).as_str()).response(),
     }
+}
+
+fn find(request: &HttpRequest, app: &App, link: &str) -> Result<(String, Entry), Problem> {
+    let sandbox = sandbox_of(app)?;
+    let attempt = attempt_of(request, app, &sandbox, link)?;
+    let entry = sandbox.entry(&attempt).ok_or_else(|| no_attempt(link))?;
+    Ok((attempt, entry))
 }
 
 fn wants_page(request: &HttpRequest) -> bool {
@@ -105,7 +122,7 @@ fn wants_page(request: &HttpRequest) -> bool {
 
 /// Press a button of the payment page: approve, decline or silence.
 #[utoipa::path(post, path = "/sandbox/payments/{attempt_id}/{step}", tag = "sandbox",
-    params(("attempt_id" = String, Path), ("step" = String, Path, description = "approve, decline or silence"),
+    params(("attempt_id" = String, Path, description = "as in redirect_url"), ("step" = String, Path, description = "approve, decline or silence"),
         ("duplicates" = Option<u8>, Query, description = "send the webhook so many times more"),
         ("delay_ms" = Option<u64>, Query, description = "send the webhook so much later")),
     responses((status = 200), (status = 404, body = crate::problem::ProblemDocument)))]
@@ -115,30 +132,30 @@ pub async fn press(
     path: Path<(String, String)>,
     delivery: Result<Query<Delivery>, actix_web::Error>,
 ) -> HttpResponse {
-    let (attempt, step) = path.into_inner();
-    let pressed = press_button(&app, &attempt, &step, delivery).await;
-    let answer = pressed.map(|state| json!({"attempt_id": attempt, "status": state}));
+    let (link, step) = path.into_inner();
+    let answer = press_button(&request, &app, (&link, &step), delivery);
     let by_form =
         text(request.headers(), "content-type").is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
     match answer {
-        Ok(_) if by_form && wants_page(&request) => {
-            let entry = app.sandbox.as_ref().and_then(|sandbox| sandbox.entry(&attempt));
-            let back = entry.and_then(|entry| entry.return_url).filter(|_| step != "silence");
-            let location = back.unwrap_or_else(|| format!("/sandbox/payments/{attempt}"));
+        Ok((_, entry)) if by_form && wants_page(&request) => {
+            let back = entry.return_url.filter(|_| step != "silence");
+            let location = back.unwrap_or_else(|| format!("/sandbox/payments/{link}"));
             HttpResponse::SeeOther().insert_header((LOCATION, location)).finish()
         }
-        Ok(body) => HttpResponse::Ok().json(body),
+        Ok((attempt, entry)) => HttpResponse::Ok().json(json!({"attempt_id": attempt, "status": entry.state})),
         Err(problem) => problem.by(request_id(request.headers()).as_str()).response(),
     }
 }
 
-async fn press_button(
+/// The attempt of a link and how it stands after a step.
+fn press_button(
+    request: &HttpRequest,
     app: &App,
-    attempt: &str,
-    step: &str,
+    (link, step): (&str, &str),
     delivery: Result<Query<Delivery>, actix_web::Error>,
-) -> Result<crate::sandbox::State, Problem> {
+) -> Result<(String, Entry), Problem> {
     let sandbox = sandbox_of(app)?;
+    let attempt = attempt_of(request, app, &sandbox, link)?;
     let delivery = delivery.map_err(|error| Problem::invalid(vec![FieldError::new("", error.to_string())]))?.into_inner();
     let step = match step {
         "approve" => Step::Approved,
@@ -146,6 +163,6 @@ async fn press_button(
         "silence" => Step::Silenced,
         _ => return Err(Problem::new(Code::NotFound, "the buttons are approve, decline and silence")),
     };
-    let state = sandbox.press(attempt, step, delivery).map_err(|error| super::internal(&error))?;
-    state.ok_or_else(|| no_attempt(attempt))
+    let entry = sandbox.press(&attempt, step, delivery).map_err(|error| super::internal(&error))?;
+    Ok((attempt, entry.ok_or_else(|| no_attempt(link))?))
 }

@@ -3,8 +3,8 @@
 use super::{Entry, State};
 use crate::money;
 
-/// The page as HTML. Works without scripts and without the network.
-pub fn page(attempt: &str, entry: &Entry) -> String {
+/// The page as HTML, with the link that brought the buyer there in its buttons. Works without scripts and without the network.
+pub fn page(attempt: &str, link: &str, entry: &Entry) -> String {
     let amount = money::shown(entry.amount, entry.currency.as_deref());
     let state = match (entry.state, entry.silent) {
         (State::Pending, true) => "silent: the provider answers nobody",
@@ -16,7 +16,7 @@ pub fn page(attempt: &str, entry: &Entry) -> String {
     };
     let button = |step: &str, label: &str, hint: &str| {
         format!(
-            "<form method=post action=\"/sandbox/payments/{attempt}/{step}\"><button class={step}>{label}</button><small>{hint}</small></form>"
+            "<form method=post action=\"/sandbox/payments/{link}/{step}\"><button class={step}>{label}</button><small>{hint}</small></form>"
         )
     };
     let buttons = [

@@ -2,9 +2,11 @@
 //!
 //! Invariant: memory is the fold of the file; a half-written last line never happened.
 
+use crate::file_error::{FileError, at};
+use holdfast_storage::private;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -71,24 +73,32 @@ pub(super) struct Store {
 }
 
 impl Store {
-    /// The record and the webhook secret, new ones where there are none.
-    pub(super) fn open(dir: Option<&Path>) -> io::Result<(Self, Vec<u8>)> {
-        let Some(dir) = dir else {
-            return Ok((Self { file: None, entries: BTreeMap::new() }, random()?));
-        };
-        std::fs::create_dir_all(dir)?;
-        let path = dir.join("attempts.jsonl");
-        let text =
-            std::fs::read_to_string(&path).or_else(|error| if missing(&error) { Ok(String::new()) } else { Err(error) })?;
+    /// The record in the directory, a new one where there is none.
+    ///
+    /// # Errors
+    /// If the file cannot be read or written, or is no record.
+    pub(super) fn open(dir: Option<&Path>) -> Result<Self, FileError> {
+        match dir {
+            None => Ok(Self { file: None, entries: BTreeMap::new() }),
+            Some(dir) => {
+                private::directory(dir).map_err(at(dir))?;
+                let path = dir.join("attempts.jsonl");
+                Self::read(&path).map_err(at(&path))
+            }
+        }
+    }
+
+    fn read(path: &Path) -> io::Result<Self> {
+        let file = private::append(path)?;
+        let text = std::fs::read_to_string(path)?;
         let whole = text.rfind('\n').map_or(0, |end| end + 1);
-        let file = OpenOptions::new().create(true).append(true).open(&path)?;
         file.set_len(whole as u64)?;
         let mut store = Self { file: Some(file), entries: BTreeMap::new() };
-        for line in text[..whole].lines() {
-            let line: Line = serde_json::from_str(line).map_err(io::Error::other)?;
-            store.apply(&line);
+        for (index, line) in text[..whole].lines().enumerate() {
+            let damaged = |error| io::Error::other(format!("line {} cannot be read: {error}", index + 1));
+            store.apply(&serde_json::from_str(line).map_err(damaged)?);
         }
-        Ok((store, secret(dir)?))
+        Ok(store)
     }
 
     pub(super) fn entry(&self, attempt: &str) -> Option<&Entry> {
@@ -175,33 +185,6 @@ impl Store {
     }
 }
 
-fn missing(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::NotFound
-}
-
-fn random() -> io::Result<Vec<u8>> {
-    let mut bytes = vec![0; 32];
-    getrandom::fill(&mut bytes).map_err(io::Error::other)?;
-    Ok(bytes)
-}
-
-fn secret(dir: &Path) -> io::Result<Vec<u8>> {
-    let path = dir.join("webhook-secret");
-    match std::fs::read(&path) {
-        Ok(secret) if secret.len() == 32 => Ok(secret),
-        Ok(_) => Err(io::Error::other("webhook-secret is not 32 bytes: delete it to have a new one made")),
-        Err(error) if missing(&error) => {
-            let secret = random()?;
-            let new = dir.join("webhook-secret.new");
-            File::create(&new).and_then(|mut file| file.write_all(&secret).and_then(|()| file.sync_all()))?;
-            // Whole or not at all, also when the process is killed here.
-            std::fs::rename(&new, &path)?;
-            Ok(secret)
-        }
-        Err(error) => Err(error),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -209,16 +192,27 @@ mod tests {
     #[test]
     fn the_record_survives_a_restart_and_a_half_written_line_never_happened() {
         let dir = tempfile::tempdir().unwrap();
-        let (mut store, secret) = Store::open(Some(dir.path())).unwrap();
+        let mut store = Store::open(Some(dir.path())).unwrap();
         store.create("pay_a", (5, None), None).unwrap();
         store.record("pay_a", Step::Approved).unwrap();
         drop(store);
-        let mut file = OpenOptions::new().append(true).open(dir.path().join("attempts.jsonl")).unwrap();
+        let mut file = File::options().append(true).open(dir.path().join("attempts.jsonl")).unwrap();
         file.write_all(b"{\"attempt\":\"pay_a\",\"st").unwrap();
-        let (mut store, again) = Store::open(Some(dir.path())).unwrap();
-        assert_eq!(secret, again);
+        let mut store = Store::open(Some(dir.path())).unwrap();
         assert_eq!(store.entry("pay_a").unwrap().state, State::Captured);
         assert_eq!(store.untold(), [("pay_a".to_owned(), Step::Approved)]);
+    }
+
+    #[test]
+    fn the_record_is_for_its_owner_alone_and_names_its_path_when_it_cannot_be_read() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("attempts.jsonl");
+        std::fs::write(&path, "{}\n").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        let error = Store::open(Some(dir.path())).err().unwrap().to_string();
+        assert!(error.contains(&path.display().to_string()) && error.contains("line 1"), "{error}");
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     }
 
     /// A decline was told while the buyer pressed approve; the process died before the approval was, and money was captured
@@ -226,13 +220,13 @@ mod tests {
     #[test]
     fn an_approval_is_still_to_be_told_when_the_decline_before_it_was() {
         let dir = tempfile::tempdir().unwrap();
-        let (mut store, _) = Store::open(Some(dir.path())).unwrap();
+        let mut store = Store::open(Some(dir.path())).unwrap();
         store.create("pay_a", (5, None), None).unwrap();
         store.record("pay_a", Step::Declined).unwrap();
         store.record("pay_a", Step::Approved).unwrap();
         store.told("pay_a", Step::Declined).unwrap();
         drop(store);
-        let (mut store, _) = Store::open(Some(dir.path())).unwrap();
+        let mut store = Store::open(Some(dir.path())).unwrap();
         assert_eq!(store.untold(), [("pay_a".to_owned(), Step::Approved)]);
         store.told("pay_a", Step::Approved).unwrap();
         assert_eq!(store.untold(), []);
@@ -240,7 +234,7 @@ mod tests {
 
     #[test]
     fn an_attempt_is_captured_once_and_refunded_once() {
-        let (mut store, _) = Store::open(None).unwrap();
+        let mut store = Store::open(None).unwrap();
         store.create("pay_a", (5, None), None).unwrap();
         assert_eq!(store.record("pay_a", Step::Approved).unwrap(), Some((State::Captured, true)));
         assert_eq!(store.record("pay_a", Step::Approved).unwrap(), Some((State::Captured, false)));

@@ -1,6 +1,7 @@
 //! Webhooks of the sandbox: HMAC-signed with a timestamp, told until taken.
 //!
-//! The signature header is `t=<unix seconds>,v1=<hex HMAC-SHA-256 of "<t>.<body>">`.
+//! The signature header is `t=<unix seconds>,v1=<hex HMAC-SHA-256 of "<t>.<body>">`. It may carry several `v1` parts, as a
+//! provider sends them that rolls its secret: one that matches is enough.
 
 use super::Step;
 use data_encoding::HEXLOWER_PERMISSIVE;
@@ -13,7 +14,7 @@ pub const SIGNATURE: &str = "Holdfast-Signature";
 
 const TRIES: u32 = 12;
 
-fn unix_seconds() -> u64 {
+pub(super) fn unix_seconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
@@ -30,13 +31,14 @@ pub(super) fn sign(secret: &[u8], at: u64, body: &[u8]) -> String {
     format!("t={at},v1={}", data_encoding::HEXLOWER.encode(tag.as_deref().unwrap_or_default()))
 }
 
-/// Whether the body is from the provider and fresh. Compares in constant time.
-pub fn verify(secret: &[u8], header: &str, body: &[u8], window_seconds: u64) -> bool {
-    let part = |name: &str| header.split(',').find_map(|part| part.trim().strip_prefix(name));
-    let (Some(at), Some(tag)) = (part("t=").and_then(|at| at.parse::<u64>().ok()), part("v1=")) else { return false };
+/// Whether the body is signed with this secret and fresh. Compares in constant time.
+pub(super) fn verify(secret: &[u8], header: &str, body: &[u8], window_seconds: u64) -> bool {
+    let parts = |name: &'static str| header.split(',').filter_map(move |part| part.trim().strip_prefix(name));
+    let Some(at) = parts("t=").next().and_then(|at| at.parse::<u64>().ok()) else { return false };
     let fresh = at.abs_diff(unix_seconds()) <= window_seconds;
-    let tag = HEXLOWER_PERMISSIVE.decode(tag.as_bytes()).unwrap_or_default();
-    fresh && mac(secret, at, body).is_some_and(|mac| mac.verify_slice(&tag).is_ok())
+    let Some(mac) = mac(secret, at, body).filter(|_| fresh) else { return false };
+    let tags = parts("v1=").map(|tag| HEXLOWER_PERMISSIVE.decode(tag.as_bytes()).unwrap_or_default());
+    tags.into_iter().any(|tag| mac.clone().verify_slice(&tag).is_ok())
 }
 
 /// Sends the webhook of a step until it is taken, then `duplicates` times more. False if nobody took it.
@@ -81,5 +83,16 @@ mod tests {
         assert!(!verify(b"wrong", &header, b"body", 300));
         assert!(!verify(b"secret", &sign(b"secret", now - 301, b"body"), b"body", 300));
         assert!(!verify(b"secret", "v1=00", b"body", 300));
+        assert!(!verify(b"secret", &format!("t={now}"), b"body", 300));
+    }
+
+    #[test]
+    fn one_of_several_signatures_is_enough() {
+        let now = unix_seconds();
+        let of = |secret: &[u8]| sign(secret, now, b"body").split_once(",").unwrap().1.to_owned();
+        let (old, new) = (of(b"old"), of(b"new"));
+        assert!(verify(b"new", &format!("t={now},{old},{new}"), b"body", 300));
+        assert!(verify(b"old", &format!("t={now}, {old}, {new}, v0=00"), b"body", 300));
+        assert!(!verify(b"other", &format!("t={now},{old},{new}"), b"body", 300));
     }
 }

@@ -31,6 +31,7 @@ pub struct Server {
     pub drain_seconds: u64,
     pub answer_wait_seconds: u64,
     pub insecure: bool,
+    pub hosts: Names,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -41,6 +42,9 @@ pub struct Data {
     pub ephemeral: bool,
     pub demo: bool,
     pub reserve_mb: u64,
+    /// Whether somebody named the number of partitions: then data with another number is refused.
+    #[serde(skip)]
+    pub partitions_named: bool,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -61,7 +65,7 @@ pub enum Backend {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Scylla {
-    pub nodes: Nodes,
+    pub nodes: Names,
     pub keyspace: String,
     pub replication: u32,
     pub local_dc: String,
@@ -91,20 +95,20 @@ pub enum Quorum {
     Quorum,
 }
 
-/// Addresses: in the environment, and so in the file too, one text with commas between them.
-#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+/// Hosts, or addresses: in the environment, and so in the file too, one text with commas between them.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq, Eq)]
 #[serde(from = "String", into = "String")]
-pub struct Nodes(pub Vec<String>);
+pub struct Names(pub Vec<String>);
 
-impl From<String> for Nodes {
+impl From<String> for Names {
     fn from(text: String) -> Self {
-        Self(text.split(',').map(|node| node.trim().to_owned()).filter(|node| !node.is_empty()).collect())
+        Self(text.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect())
     }
 }
 
-impl From<Nodes> for String {
-    fn from(Nodes(nodes): Nodes) -> Self {
-        nodes.join(",")
+impl From<Names> for String {
+    fn from(Names(names): Names) -> Self {
+        names.join(",")
     }
 }
 
@@ -140,10 +144,59 @@ pub enum Late {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Sandbox {
-    pub enabled: bool,
+    pub enabled: Switch,
     /// Base of the URLs the sandbox calls and redirects to; empty for the server's own address.
     pub public_url: String,
     pub replay_window_seconds: u64,
+}
+
+/// On, off, or as other things have it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Switch {
+    #[default]
+    Auto,
+    On,
+    Off,
+}
+
+impl Serialize for Switch {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Switch::Auto => serializer.serialize_str("auto"),
+            Switch::On => serializer.serialize_bool(true),
+            Switch::Off => serializer.serialize_bool(false),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Switch {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reading;
+        impl serde::de::Visitor<'_> for Reading {
+            type Value = Switch;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("true, false or \"auto\"")
+            }
+            fn visit_bool<E>(self, on: bool) -> Result<Switch, E> {
+                Ok(if on { Switch::On } else { Switch::Off })
+            }
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Switch, E> {
+                if text == "auto" { Ok(Switch::Auto) } else { Err(E::invalid_value(serde::de::Unexpected::Str(text), &self)) }
+            }
+        }
+        deserializer.deserialize_any(Reading)
+    }
+}
+
+impl Sandbox {
+    /// Where keys guard the rest, a provider that anybody can tell to pay must be asked for.
+    pub fn is_on(&self, has_keys: bool) -> bool {
+        match self.enabled {
+            Switch::Auto => !has_keys,
+            Switch::On => true,
+            Switch::Off => false,
+        }
+    }
 }
 
 /// Publishing to Kafka.
@@ -222,13 +275,21 @@ impl Default for Server {
             drain_seconds: 30,
             answer_wait_seconds: 10,
             insecure: false,
+            hosts: Names::default(),
         }
     }
 }
 
 impl Default for Data {
     fn default() -> Self {
-        Self { dir: PathBuf::from("data"), partitions: 64, ephemeral: false, demo: true, reserve_mb: RESERVE >> 20 }
+        Self {
+            dir: PathBuf::from("data"),
+            partitions: 64,
+            ephemeral: false,
+            demo: true,
+            reserve_mb: RESERVE >> 20,
+            partitions_named: false,
+        }
     }
 }
 
@@ -241,7 +302,7 @@ impl Data {
 impl Default for Scylla {
     fn default() -> Self {
         Self {
-            nodes: Nodes(vec!["127.0.0.1:9042".to_owned()]),
+            nodes: Names(vec!["127.0.0.1:9042".to_owned()]),
             keyspace: "holdfast".to_owned(),
             replication: 3,
             local_dc: String::new(),
@@ -277,7 +338,7 @@ impl Default for Payments {
 
 impl Default for Sandbox {
     fn default() -> Self {
-        Self { enabled: true, public_url: String::new(), replay_window_seconds: 300 }
+        Self { enabled: Switch::Auto, public_url: String::new(), replay_window_seconds: 300 }
     }
 }
 

@@ -56,7 +56,7 @@ fn storm(server: &Server, bodies: Vec<Value>) -> Vec<Got> {
 /// A connection that is in use: its owner has looked around and waits for the sale.
 async fn visitor(address: &str) -> TcpStream {
     let mut socket = TcpStream::connect(address).await.unwrap();
-    socket.write_all(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    socket.write_all(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
     let mut seen = Vec::new();
     while !seen.ends_with(b"}") {
         assert!(socket.read_buf(&mut seen).await.unwrap() > 0, "closed after {seen:?}");
@@ -66,7 +66,7 @@ async fn visitor(address: &str) -> TcpStream {
 
 fn request(body: &Value) -> String {
     let body = body.to_string();
-    let head = "POST /v1/orders HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json";
+    let head = "POST /v1/orders HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json";
     format!("{head}\r\nIdempotency-Key: {}\r\nContent-Length: {}\r\n\r\n{body}", fresh("crowd"), body.len())
 }
 

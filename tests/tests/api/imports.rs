@@ -209,7 +209,8 @@ fn a_large_catalogue_streams_in_and_survives_kill_9() {
 fn refusals_come_while_rows_still_go() {
     let api = Api::shared();
     let mut socket = raw::connect(api.server());
-    write!(socket, "POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: {NDJSON}\r\nTransfer-Encoding: chunked\r\n\r\n").unwrap();
+    write!(socket, "POST {PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {NDJSON}\r\nTransfer-Encoding: chunked\r\n\r\n")
+        .unwrap();
     let bad = "nonsense\n".repeat(3000);
     write!(socket, "{:x}\r\n{bad}\r\n", bad.len()).unwrap();
     let mut seen = String::new();
@@ -236,7 +237,8 @@ fn an_import_that_breaks_off_keeps_the_rows_it_took() {
     let api = Api::shared();
     let sku = fresh("sku");
     let mut socket = raw::connect(api.server());
-    write!(socket, "POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: {NDJSON}\r\nTransfer-Encoding: chunked\r\n\r\n").unwrap();
+    write!(socket, "POST {PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {NDJSON}\r\nTransfer-Encoding: chunked\r\n\r\n")
+        .unwrap();
     let row = row(&sku, 5);
     write!(socket, "{:x}\r\n{row}\r\n", row.len()).unwrap();
     let taken = holdfast_tests::server::poll(crate::shop::PATIENCE, || {

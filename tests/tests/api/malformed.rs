@@ -124,7 +124,7 @@ fn a_request_that_never_ends_its_head_is_closed() {
     let api = Api::shared();
     let mut socket = raw::connect(api.server());
     socket.set_read_timeout(Some(2 * raw::PATIENCE)).unwrap();
-    socket.write_all(b"POST /v1/orders HTTP/1.1\r\nHost: x\r\nX-Slow: ").unwrap();
+    socket.write_all(b"POST /v1/orders HTTP/1.1\r\nHost: localhost\r\nX-Slow: ").unwrap();
     let mut answer = Vec::new();
     socket.read_to_end(&mut answer).unwrap();
     let answer = String::from_utf8(answer).unwrap();

@@ -38,7 +38,7 @@ fn a_body_that_comes_in_pieces_is_read_whole() {
     let body = " ".repeat(150_000) + &order;
     let mut socket = raw::connect(api.server());
     let head = format!("Content-Type: application/json\r\nIdempotency-Key: {}\r\nContent-Length: {}", fresh("key"), body.len());
-    write!(socket, "POST /v1/orders HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{head}\r\n\r\n").unwrap();
+    write!(socket, "POST /v1/orders HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{head}\r\n\r\n").unwrap();
     for piece in body.as_bytes().chunks(30_000) {
         socket.write_all(piece).unwrap();
         (0..4).for_each(|_| drop(api.get("/livez").ok(200)));

@@ -1,5 +1,6 @@
 //! `holdfast kafka tail`: follows the topic, with names and filters.
 
+use super::super::output::Output;
 use super::{Outcome, load};
 use crate::cli::{From, KafkaTailArgs};
 use crate::events::TYPE_PREFIX;
@@ -7,7 +8,6 @@ use crate::kafka;
 use holdfast_storage::relay::reader::{Carried, Reader, Start};
 use holdfast_storage::relay::topic_name;
 use serde_json::Value;
-use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -21,14 +21,12 @@ pub(super) fn run(args: &KafkaTailArgs, as_json: bool) -> Outcome {
         From::End => Start::End,
     };
     let mut reader = Reader::open(&kafka::connection(&settings)?, &topic_name(&settings.topic_prefix), |_| start)?;
-    let (mut out, mut left) = (std::io::stdout().lock(), args.count.unwrap_or(u64::MAX));
+    let (mut out, mut left) = (Output::open(), args.count.unwrap_or(u64::MAX));
     while left > 0 {
         let Some(record) = reader.follow(WAIT).filter(|record| wanted(record, args)) else { continue };
         let shown = if as_json { String::from_utf8_lossy(&record.body).into_owned() } else { line(&record) };
-        if writeln!(out, "{shown}").and_then(|()| out.flush()).is_err() {
-            // Whoever reads has had enough, as `head` does.
-            break;
-        }
+        out.line(shown)?;
+        out.flush()?;
         left -= 1;
     }
     Ok(ExitCode::SUCCESS)

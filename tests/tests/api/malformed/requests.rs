@@ -91,7 +91,7 @@ pub(crate) fn make(seed: u64) -> Vec<u8> {
 }
 
 fn http(method: &str, path: &[u8], headers: &[u8], body: &[u8]) -> Vec<u8> {
-    let mut request = [method.as_bytes(), b" ", path, b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n", headers].concat();
+    let mut request = [method.as_bytes(), b" ", path, b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n", headers].concat();
     request.extend_from_slice(format!("Content-Length: {}\r\n\r\n", body.len()).as_bytes());
     request.extend_from_slice(body);
     request
@@ -245,7 +245,7 @@ fn strange_method(random: &mut Random) -> Vec<u8> {
 fn garbage(random: &mut Random) -> Vec<u8> {
     let mut bytes = random.bytes(4000);
     match random.below(3) {
-        0 => [&b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"[..], &bytes].concat(),
+        0 => [&b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"[..], &bytes].concat(),
         1 => [&b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..], &bytes].concat(),
         _ => {
             bytes.extend_from_slice(b"\r\n\r\n");
@@ -273,7 +273,7 @@ fn bad_chunks(random: &mut Random) -> Vec<u8> {
         "7fffffffffffffff\r\n{",
     ];
     let (method, path, _) = random.pick(&CALLS);
-    let head = format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n");
+    let head = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n");
     [head.as_bytes(), headers_for(path), b"\r\n", random.pick(&CHUNKS).as_bytes()].concat()
 }
 
@@ -290,7 +290,7 @@ fn lying_length(random: &mut Random) -> Vec<u8> {
         "Transfer-Encoding: gzip, identity",
     ];
     let (method, path, body) = random.pick(&CALLS);
-    let head = format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{}\r\n", random.pick(&LENGTHS));
+    let head = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{}\r\n", random.pick(&LENGTHS));
     [head.as_bytes(), headers_for(path), b"\r\n", body.as_bytes()].concat()
 }
 
@@ -316,10 +316,10 @@ fn bad_start_line(random: &mut Random) -> Vec<u8> {
         "GET \t HTTP/1.1",
     ];
     let end = random.pick(&[
-        "\r\nHost: x\r\n\r\n",
+        "\r\nHost: localhost\r\n\r\n",
         "\n\n",
         "\r\n\r\n",
-        "\r\nHost: x\r\nHost: y\r\n\r\n",
+        "\r\nHost: localhost\r\nHost: y\r\n\r\n",
         "\r\n folded: x\r\n\r\n",
         "\r\n: x\r\n\r\n",
     ]);
