@@ -6,7 +6,8 @@
 use std::process::{Command, Output};
 
 fn holdfast(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_holdfast")).args(arguments).output().unwrap()
+    let run = Command::new(env!("CARGO_BIN_EXE_holdfast")).args(arguments).output();
+    run.unwrap_or_else(|error| panic!("holdfast does not run: {error}"))
 }
 
 #[test]
