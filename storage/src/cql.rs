@@ -62,7 +62,9 @@ impl CqlJournal {
     /// [`Error::OtherPartitions`] or [`Error::TooManyShards`] before anything is taken over,
     /// [`Error::Fenced`] if another process claims at the same time and won, [`Error::Damaged`] if a head cannot be.
     pub fn open(options: &Options, partitions: impl Into<WantedPartitions>) -> Result<Self, Error> {
-        Self::open_if(options, partitions, |_| Ok(()))
+        let journal = Self::connect(options, partitions.into())?;
+        journal.take_over()?;
+        Ok(journal)
     }
 
     /// As [`Self::open`], if `check` has nothing against the data: it is asked before anything is taken over.
@@ -77,6 +79,8 @@ impl CqlJournal {
         let journal = Self::connect(options, partitions.into())?;
         journal.find_ends()?;
         check(&journal)?;
+        // Whoever has the data wrote on meanwhile: claiming finds out anew.
+        journal.logs.iter().for_each(PartitionLog::forget_ends);
         journal.take_over()?;
         Ok(journal)
     }

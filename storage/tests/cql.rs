@@ -178,6 +178,25 @@ fn looking_at_the_data_fences_nobody() {
     assert_eq!(frames(&observer, LOG, 0).len(), 1);
 }
 
+/// Whoever has something against the data, the clock of its last record for example, leaves it to its owner.
+#[test]
+fn an_opening_that_is_refused_by_its_check_takes_nothing_over() {
+    let keyspace = keyspace!();
+    let owner = keyspace.open();
+    let batches = batches(3);
+    owner.append(LOG, &batches[0]).unwrap();
+    let refused = CqlJournal::open_if(&keyspace.0, partitions(), |journal| {
+        assert_eq!(frames(journal, LOG, 0).len(), 1);
+        Err(Error::Stopped)
+    });
+    assert!(matches!(refused, Err(Error::Stopped)));
+    owner.append(LOG, &batches[1]).unwrap();
+    let next = CqlJournal::open_if(&keyspace.0, partitions(), |_| Ok::<_, Error>(())).unwrap();
+    assert!(fenced(owner.append(LOG, &batches[2]).map(drop)));
+    next.append(LOG, &batches[2]).unwrap();
+    assert_eq!((next.end(LOG), frames(&next, LOG, 0).len()), (3, 3));
+}
+
 #[test]
 fn of_many_who_open_at_once_one_can_write() {
     for round in 0..10 {

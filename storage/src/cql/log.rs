@@ -97,6 +97,12 @@ impl PartitionLog {
         Ok(())
     }
 
+    /// Undoes [`Self::observe`].
+    pub(super) fn forget_ends(&self) {
+        *self.known() = BTreeMap::from([(0, 1)]);
+        self.end.store(0, Ordering::Release);
+    }
+
     /// Writes one batch. The caller is alone.
     pub(super) async fn append(&self, body: Body) -> Result<LogSeq, Error> {
         let mut fence = self.fence.lock().await;
