@@ -16,7 +16,7 @@ pub use snapshot::{Image, SnapshotError};
 
 use crate::answer::{Answer, Reply};
 use crate::command::{Command, CommandKey, Loaded, Missing};
-use crate::effect::Effects;
+use crate::effect::{Archive, Effects};
 use crate::event::{ArchiveFact, Event, KeptAnswer, KeyFact, OrderFact, OrderRecord, Record, StockFact};
 use crate::filter::Filter;
 use crate::ids::{AttemptId, Fingerprint, HoldKey, KeyHash, OrderId, PartitionId, Partitions, Seq, Sku, Ticket, Url};
@@ -171,6 +171,25 @@ impl Partition {
         Missing { order, key }
     }
 
+    /// What leaves memory with `fact`, which comes next, in the form that goes to the store. None: some of it is not here.
+    pub fn leaving(&self, fact: &ArchiveFact) -> Option<Vec<Archive>> {
+        match fact {
+            ArchiveFact::Orders(orders) => orders.iter().map(|order| self.archive_of_order(*order)).collect(),
+            ArchiveFact::Keys(keys) => keys.iter().map(|key| self.archive_of_key(*key)).collect(),
+            ArchiveFact::Restored { .. } => Some(Vec::new()),
+        }
+    }
+
+    fn archive_of_order(&self, order: OrderId) -> Option<Archive> {
+        let history = self.order(order)?.history.clone();
+        Some(Archive::Order { partition: self.id, order, history })
+    }
+
+    fn archive_of_key(&self, key: KeyHash) -> Option<Archive> {
+        let KeyRecord { fingerprint, answer } = self.keys.get(&key).cloned()?;
+        Some(Archive::Key { partition: self.id, key, fingerprint, answer })
+    }
+
     /// Applies one input. Pure: the same state and inputs give the same effects.
     pub fn step(&mut self, now: Timestamp, input: Input, fx: &mut Effects) {
         let now = now.max(self.at);
@@ -273,8 +292,7 @@ impl Partition {
     }
 
     fn archive_key(&mut self, key: KeyHash, fx: &mut Effects) {
-        if let Some(KeyRecord { fingerprint, answer }) = self.keys.get(&key).cloned() {
-            let archive = crate::effect::Archive::Key { partition: self.id, key, fingerprint, answer };
+        if let Some(archive) = self.archive_of_key(key) {
             self.gate.push(self.seq, Gated::Archive(archive), fx);
         }
     }

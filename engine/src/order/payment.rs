@@ -152,8 +152,10 @@ impl Order {
             Outcome::Declined => self.decide_ended(now, attempt, policy, true),
             Outcome::Voided => self.decide_ended(now, attempt, policy, false),
             Outcome::Refunded if attempt.state == AttemptState::RefundDue => vec![OrderFact::Refunded { attempt: number }],
+            // Money that we never heard of was taken and given back: the attempt takes none any more.
+            Outcome::Refunded => self.decide_ended(now, attempt, policy, false),
             Outcome::Timeout => self.decide_timeout(now, attempt, policy),
-            Outcome::Pending | Outcome::Refunded => Vec::new(),
+            Outcome::Pending => Vec::new(),
         }
     }
 

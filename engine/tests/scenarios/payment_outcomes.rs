@@ -163,6 +163,26 @@ fn an_order_cancelled_while_paying_voids_its_attempt_and_frees_its_units() {
     assert_eq!(world.calls, []);
 }
 
+/// The provider knows more than a journal that was restored from an older copy: it would be asked for ever.
+#[test]
+fn an_attempt_whose_money_was_taken_and_given_back_unheard_takes_none_any_more() {
+    for cancelled in [false, true] {
+        let mut world = World::stocked(&[("A", 5)]);
+        let id = world.place(&order("k").line("A", 5).ttl(10_000));
+        world.pay(id, "p");
+        if cancelled {
+            world.cancel(id).unwrap();
+            world.answer_call(CallKind::Void, Outcome::Refunded);
+        } else {
+            world.pass(10_000);
+            world.answer_call(CallKind::Query, Outcome::Refunded);
+        }
+        world.pass(200_000);
+        assert_eq!((world.order(id).payment_status(), refunds(&world, id)), ("failed", (0, 0)));
+        assert_eq!((world.available("A"), &world.calls[..]), (5, &[][..]));
+    }
+}
+
 #[test]
 fn money_for_an_order_cancelled_while_paying_is_given_back_once() {
     let mut world = World::stocked(&[("A", 5)]);
