@@ -124,6 +124,11 @@ impl Sandbox {
             let url = self.redirect_url(&attempt);
             return Ok(url.map_or(Answer::Told(Outcome::Timeout), Answer::Opened));
         }
+        if call.kind == CallKind::Refund {
+            // Whoever asks knows of the money, this record may be an older copy that does not: it must come to an end.
+            self.locked(|store| store.record(&attempt, Step::Refunded))?;
+            return Ok(Answer::Told(Outcome::Refunded));
+        }
         let Some(entry) = self.entry(&attempt) else {
             let unheard = if call.kind == CallKind::Void { Outcome::Voided } else { Outcome::Pending };
             return Ok(Answer::Told(unheard));
@@ -133,7 +138,6 @@ impl Sandbox {
         }
         let state = match (call.kind, entry.state) {
             (CallKind::Void, State::Pending | State::Declined) => self.locked(|store| store.record(&attempt, Step::Voided))?,
-            (CallKind::Refund, State::Captured) => self.locked(|store| store.record(&attempt, Step::Refunded))?,
             (CallKind::Create | CallKind::Query | CallKind::Void | CallKind::Refund, state) => Some((state, false)),
         };
         let outcome = match state.map(|(state, _)| state) {
@@ -169,5 +173,39 @@ impl PaymentProvider for SandboxProvider {
                 Ok(Some(Err(_)) | None) | Err(_) => Answer::Told(Outcome::Timeout),
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use holdfast_engine::ids::{AttemptId, OrderId, Provider};
+    use holdfast_engine::quantity::Money;
+
+    fn call(kind: CallKind) -> ProviderCall {
+        let attempt = AttemptId { order: OrderId::from_bytes([1; 16]), number: 1 };
+        let provider = Provider::new("sandbox").unwrap();
+        ProviderCall { attempt, provider, kind, amount: Money(5), currency: None, return_url: None }
+    }
+
+    /// A record of an older copy beside a newer journal: it would be asked for the money again and again.
+    #[actix_web::test]
+    async fn a_refund_of_money_that_the_record_does_not_know_of_comes_to_an_end() {
+        let buttons: [Option<&[Step]>; 5] =
+            [None, Some(&[]), Some(&[Step::Declined]), Some(&[Step::Silenced]), Some(&[Step::Approved])];
+        for pressed in buttons {
+            let sandbox = Sandbox::open(None, "http://127.0.0.1:1").unwrap();
+            let attempt = call(CallKind::Refund).attempt.to_string();
+            if let Some(steps) = pressed {
+                sandbox.answer(&call(CallKind::Create)).unwrap();
+                steps.iter().for_each(|step| drop(sandbox.locked(|store| store.record(&attempt, *step)).unwrap()));
+            }
+            for _ in 0..2 {
+                assert_eq!(sandbox.answer(&call(CallKind::Refund)).unwrap(), Answer::Told(Outcome::Refunded), "{pressed:?}");
+            }
+            // The buyer cannot pay behind it.
+            let after = sandbox.press(&attempt, Step::Approved, Delivery::default()).unwrap();
+            assert_eq!(after, pressed.map(|_| State::Refunded), "{pressed:?}");
+        }
     }
 }

@@ -127,7 +127,8 @@ impl Store {
             Step::Approved => matches!(before, State::Pending | State::Declined | State::Voided),
             Step::Declined | Step::Silenced => before == State::Pending,
             Step::Voided => matches!(before, State::Pending | State::Declined),
-            Step::Refunded => before == State::Captured,
+            // The engine knows of the money, even where this record is an older copy that does not.
+            Step::Refunded => before != State::Refunded,
             Step::Created | Step::Told => false,
         };
         if allowed {
