@@ -23,7 +23,8 @@ fn unpacked() -> TempDir {
 }
 
 fn on(dir: &TempDir) -> Server {
-    Server::prepare(Options::new().data_dir(dir.path().join("data-v1")))
+    // The data grows older than a wall clock is believed.
+    Server::prepare(Options::new().data_dir(dir.path().join("data-v1")).arg("--accept-clock"))
 }
 
 fn answers(dir: &TempDir) -> Value {
