@@ -17,7 +17,7 @@ use holdfast_engine::partition::Partition;
 use holdfast_engine::time::{Policy, Timestamp};
 use holdfast_storage::group_commit::{Committer, Notice, Notify};
 use holdfast_storage::projection::{self, Archived, Projector};
-use holdfast_storage::recovery::recover;
+use holdfast_storage::recovery::{recover, restore};
 use holdfast_storage::{Error as StorageError, Journal, LogId, LogSeq};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -174,7 +174,7 @@ impl Engine {
     ) -> Result<Self, StartError> {
         let partitions = journal.partitions();
         let ids: Vec<PartitionId> = partitions.all().collect();
-        let recovered = recover(&*journal, &ids, &options.policy, progress)?;
+        let recovered = restore(&*journal, &ids, &options.policy, progress)?;
         let last = recovered.iter().map(Partition::at).max().unwrap_or(Timestamp(0));
         let clock = options.clock.map_or_else(|| Clock::start(clock::wall(), last), |clock| clock.not_before(last));
         let shards = options.shards.clamp(1, usize::from(partitions.count()));

@@ -4,9 +4,14 @@
 //! a [`World`] of partitions makes them, and what is recovered is compared with it by hash.
 
 mod faulty;
+mod moments;
 mod world;
 
 pub use faulty::FaultyJournal;
+pub use moments::{
+    a_basis_is_durable_before_what_follows_from_it, a_snapshot_of_records_that_the_log_does_not_have_is_refused,
+    tables_of_another_history_than_the_log_are_refused, what_left_memory_is_put_into_tables_that_are_older_than_the_log,
+};
 pub use world::{World, placed};
 
 use crate::journal::{Error, Journal, LogId, LogSeq, Row, Snapshot, Table};
@@ -42,6 +47,10 @@ macro_rules! conformance {
             a_scan_gives_the_rows_from_one_key_to_before_another
             recovery_is_the_fold_of_the_whole_log
             recovery_from_snapshots_is_the_fold_of_the_whole_log
+            tables_of_another_history_than_the_log_are_refused
+            a_snapshot_of_records_that_the_log_does_not_have_is_refused
+            what_left_memory_is_put_into_tables_that_are_older_than_the_log
+            a_basis_is_durable_before_what_follows_from_it
         }
     };
     (@rules $open:expr; $($rule:ident)*) => {

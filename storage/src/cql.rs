@@ -20,7 +20,9 @@ mod tls;
 
 pub use options::{Consistency, Credentials, Options, Tls};
 
+use crate::basis::Marks;
 use crate::fencing::{Lease, Owner, bid_above};
+use crate::history::{self, CommitCheck};
 use crate::journal::{Error, Journal, LogId, LogSeq, Row, Snapshot, Table, Visit, WantedPartitions};
 use answer::Answer;
 use cluster::Cluster;
@@ -50,6 +52,8 @@ pub struct CqlJournal {
     /// By partition.
     logs: Arc<[PartitionLog]>,
     stopping: Arc<AtomicBool>,
+    /// Whether it has taken the partitions over.
+    owns: AtomicBool,
     /// None only while it is dropped.
     runtime: Option<Runtime>,
 }
@@ -62,9 +66,7 @@ impl CqlJournal {
     /// [`Error::OtherPartitions`] or [`Error::TooManyShards`] before anything is taken over,
     /// [`Error::Fenced`] if another process claims at the same time and won, [`Error::Damaged`] if a head cannot be.
     pub fn open(options: &Options, partitions: impl Into<WantedPartitions>) -> Result<Self, Error> {
-        let journal = Self::connect(options, partitions.into())?;
-        journal.take_over()?;
-        Ok(journal)
+        Self::open_if(options, partitions, |_| Ok(()))
     }
 
     /// As [`Self::open`], if `check` has nothing against the data: it is asked before anything is taken over.
@@ -77,7 +79,10 @@ impl CqlJournal {
         check: impl FnOnce(&Self) -> Result<(), E>,
     ) -> Result<Self, E> {
         let journal = Self::connect(options, partitions.into())?;
-        journal.find_ends()?;
+        // Before anything is written: whoever owns the partitions keeps them if the tables are not of one moment.
+        let marks = Marks::read(&journal, &journal.logs())?;
+        journal.look()?;
+        marks.check(&journal)?;
         check(&journal)?;
         // Whoever has the data wrote on meanwhile: claiming finds out anew.
         journal.logs.iter().for_each(PartitionLog::forget_ends);
@@ -92,12 +97,12 @@ impl CqlJournal {
     pub fn observe(options: &Options) -> Result<Self, Error> {
         let any = Partitions::new(64).ok_or(Error::Stopped)?;
         let journal = Self::connect(options, any.into())?;
-        journal.find_ends()?;
+        journal.look()?;
         Ok(journal)
     }
 
-    /// Finds the end of each log without claiming any.
-    fn find_ends(&self) -> Result<(), Error> {
+    /// Finds where the logs end now.
+    fn look(&self) -> Result<(), Error> {
         self.each_log(|logs, index| async move { logs[index].observe().await })
     }
 
@@ -148,7 +153,7 @@ impl CqlJournal {
         let stopping = Arc::new(AtomicBool::new(false));
         let log = |id: PartitionId| PartitionLog::new(cluster.clone(), id.0, options, stopping.clone());
         let logs = partitions.all().map(log).collect();
-        Ok(Self { partitions, cluster, logs, stopping, runtime: Some(runtime) })
+        Ok(Self { partitions, cluster, logs, stopping, owns: AtomicBool::new(false), runtime: Some(runtime) })
     }
 
     /// Under one epoch for all partitions, won on the first: of those who start at once the last to win there gets them all.
@@ -166,7 +171,9 @@ impl CqlJournal {
                 0 => Ok(()),
                 _ => logs[index].claim(owner, bid).await,
             }
-        })
+        })?;
+        self.owns.store(true, Ordering::Release);
+        Ok(())
     }
 
     fn each_log<F, W>(&self, work: W) -> Result<(), Error>
@@ -274,6 +281,16 @@ impl Journal for CqlJournal {
 
     fn end(&self, log: LogId) -> LogSeq {
         self.logs[usize::from(log.0)].end()
+    }
+
+    fn tip(&self, log: LogId) -> Result<Option<CommitCheck>, Error> {
+        let last = self.logs[usize::from(log.0)].last();
+        last.map_or_else(|| history::tip(self, log), |last| Ok(Some(last)))
+    }
+
+    /// An owner knows: nobody else can move the ends.
+    fn refresh(&self) -> Result<(), Error> {
+        if self.owns.load(Ordering::Acquire) { Ok(()) } else { self.look() }
     }
 
     fn read(&self, log: LogId, after: LogSeq, visit: &mut Visit<'_>) -> Result<(), Error> {

@@ -13,12 +13,14 @@ mod upgrade;
 mod wal;
 mod watermark;
 
+use crate::basis::Marks;
+use crate::history::{self, CommitCheck};
 use crate::journal::{Error, Journal, LogId, LogSeq, Row, Snapshot, Table, Visit, WantedPartitions};
 use creation::{FORMAT, Layout};
 use failure::{damaged_at, failed, refused};
 use fjall::{Database, Keyspace, PersistMode};
 use holdfast_engine::Causality;
-use holdfast_engine::codec::Batch;
+use holdfast_engine::codec::{self, Batch};
 use holdfast_engine::ids::{PartitionId, Partitions};
 use log::Log;
 use space::Space;
@@ -35,6 +37,8 @@ pub use space::{RESERVE, has_room};
 pub struct EmbeddedJournal {
     partitions: Partitions,
     end: AtomicU64,
+    /// The commit at the end with its check value.
+    tip: Mutex<Option<CommitCheck>>,
     stopped: AtomicBool,
     /// Serialises appends, which the contract asks of the caller: numbers stay dense even if two call at once.
     mark: Mutex<Watermark>,
@@ -84,22 +88,22 @@ impl EmbeddedJournal {
         let refuse = |error| refused(error, acknowledged);
         let database = layout.open(&layout.database).map_err(refuse)?;
         let space = Space { dir: dir.to_owned(), reserve };
-        Log::forget_next(&layout.log)?;
-        space.check(database.write_buffer_size())?;
         if format < FORMAT {
+            space.check(database.write_buffer_size())?;
             upgrade::copy_log(&database, &layout, acknowledged, &space)?;
             layout.describe(partitions)?;
         }
         upgrade::drop_log(&database).map_err(refuse)?;
         let keyspaces = creation::Keyspaces::open(&database).map_err(refuse)?;
-        let (log, end) = Log::open(&layout.log, acknowledged, space.clone())?;
+        let (log, end) = Log::look(&layout.log, acknowledged, space.clone())?;
         let rows = last_rows(&keyspaces)?;
         if rows < told {
             return Err(damaged_at(end.max(1), &format!("the tables end with rows {rows}, and {told} were reported")));
         }
-        Ok(Self {
+        let journal = Self {
             partitions,
             end: AtomicU64::new(end),
+            tip: Mutex::new(None),
             stopped: AtomicBool::new(false),
             mark: Mutex::new(mark),
             projected: Mutex::new((projected, rows)),
@@ -109,13 +113,27 @@ impl EmbeddedJournal {
             database,
             space,
             _lock: lock,
-        })
+        };
+        journal.take_up()?;
+        Ok(journal)
+    }
+
+    /// Nothing of the log is changed before its tables are known to belong to it.
+    fn take_up(&self) -> Result<(), Error> {
+        Marks::read(self, &self.logs())?.check(self)?;
+        self.log.settle()?;
+        self.space.check(self.database.write_buffer_size())?;
+        *self.tip.lock().unwrap_or_else(PoisonError::into_inner) = history::tip(self, LogId(0))?;
+        Ok(())
     }
 
     fn write(&self, log: LogSeq, batch: &Batch, mark: &Watermark) -> Result<(), Error> {
         // What is in memory only has yet to be written to tables.
         self.space.check(self.database.write_buffer_size().saturating_add(batch.entries.len() as u64))?;
-        self.log.append(log, &batch.frame())?;
+        let frame = batch.frame();
+        self.log.append(log, &frame)?;
+        let tip = CommitCheck { commit: log, check: codec::frame_check(&frame)? };
+        *self.tip.lock().unwrap_or_else(PoisonError::into_inner) = Some(tip);
         mark.set(log)
     }
 
@@ -183,6 +201,10 @@ impl Journal for EmbeddedJournal {
 
     fn end(&self, _: LogId) -> LogSeq {
         self.last()
+    }
+
+    fn tip(&self, _: LogId) -> Result<Option<CommitCheck>, Error> {
+        Ok(*self.tip.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn read(&self, _: LogId, after: LogSeq, visit: &mut Visit<'_>) -> Result<(), Error> {

@@ -58,7 +58,7 @@ pub fn ensure_name(journal: &dyn Journal) -> Result<String, Error> {
 ///
 /// # Errors
 /// [`Error::Purged`] for what is no longer kept, or if the journal cannot be read.
-pub fn check_of(journal: &dyn Journal, log: LogId, commit: LogSeq) -> Result<Option<u32>, Error> {
+pub fn check_of<J: Journal + ?Sized>(journal: &J, log: LogId, commit: LogSeq) -> Result<Option<u32>, Error> {
     if commit == 0 || commit > journal.end(log) {
         return Ok(None);
     }
@@ -68,6 +68,19 @@ pub fn check_of(journal: &dyn Journal, log: LogId, commit: LogSeq) -> Result<Opt
         Ok(ControlFlow::Break(()))
     })?;
     Ok(check)
+}
+
+/// The last commit of a log, read. None for an empty log, or one whose last commit is purged.
+///
+/// # Errors
+/// If the journal cannot be read.
+pub fn tip<J: Journal + ?Sized>(journal: &J, log: LogId) -> Result<Option<CommitCheck>, Error> {
+    let commit = journal.end(log);
+    match check_of(journal, log, commit) {
+        Ok(check) => Ok(check.map(|check| CommitCheck { commit, check })),
+        Err(Error::Purged { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Whether a commit is the one that is remembered. Nothing read, commit 0, is part of every history.

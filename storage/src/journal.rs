@@ -11,6 +11,7 @@
 //! - Snapshots can be lost without losing a fact: they follow again from the log. Rows that `project` reported are kept like
 //!   commits, since closed orders leave memory for them; the facts behind them are still in the log.
 
+use crate::history::{self, CommitCheck};
 use holdfast_engine::codec::Batch;
 use holdfast_engine::ids::{PartitionId, Partitions, Seq};
 use holdfast_engine::{Causality, codec};
@@ -87,6 +88,9 @@ pub enum Error {
     Purged { first: LogSeq },
     #[error("log record {record} is damaged: {reason}")]
     Damaged { record: LogSeq, reason: String },
+    /// What lies beside each other was not written beside each other.
+    #[error("{0}")]
+    Mixed(String),
     #[error("the disk is full")]
     Full,
     #[error("the store is stopped after an earlier failure")]
@@ -189,6 +193,22 @@ pub trait Journal: Send + Sync + 'static {
 
     /// The last durable commit of a log, 0 for none.
     fn end(&self, log: LogId) -> LogSeq;
+
+    /// The last durable commit of a log with its check value. None: there is none, or it is purged.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    fn tip(&self, log: LogId) -> Result<Option<CommitCheck>, Error> {
+        history::tip(self, log)
+    }
+
+    /// Looks again where the logs end, if somebody else may be writing them.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    fn refresh(&self) -> Result<(), Error> {
+        Ok(())
+    }
 
     /// Visits the frame of every commit of a log after `after` that was durable when the call began.
     ///

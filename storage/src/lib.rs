@@ -2,13 +2,15 @@
 //!
 //! [`journal`] is the contract, [`memory`], [`embedded`] and `cql` keep it, [`fencing`] says
 //! who may append where many processes can, [`group_commit`] turns the batches of all shards
-//! into one sync at a time, [`history`] tells copies of a journal apart, [`recovery`] folds a journal back into partitions, [`projection`] keeps what left memory,
+//! into one sync at a time, [`history`] tells copies of a journal apart, [`basis`] says
+//! which tables belong to a log, [`recovery`] folds a journal back into partitions, [`projection`] keeps what left memory,
 //! [`retention`] deletes what
 //! nothing reads any more, [`private`] makes files that only their owner may read, `relay` publishes every fact to Kafka, `inbound` takes what others put there for us.
 
 #![forbid(unsafe_code)]
 
 mod background;
+pub mod basis;
 #[cfg(any(test, feature = "test-util"))]
 pub mod conformance;
 #[cfg(feature = "scylla")]

@@ -9,6 +9,7 @@ mod movements;
 mod projector;
 
 pub use movements::{Movement, MovementKind};
+pub(crate) use projector::row_of;
 pub use projector::{Archived, Flushed, Notice, Notify, Options, Projector, position};
 
 use crate::journal::{Error, Journal, Table};

@@ -4,11 +4,14 @@
 //! suite says that it was skipped, or fails where `HOLDFAST_REQUIRE_SERVERS` is set.
 #![cfg(feature = "scylla")]
 
-use holdfast_engine::codec::Batch;
+use holdfast_engine::codec::{self, Batch};
 use holdfast_engine::ids::{PartitionId, Sku};
+use holdfast_engine::time::Policy;
 use holdfast_storage::conformance::{World, frames, partitions, recovered};
 use holdfast_storage::cql::{CqlJournal, Options};
-use holdfast_storage::{Error, Journal, LogId, Row, Table};
+use holdfast_storage::history::CommitCheck;
+use holdfast_storage::recovery::recover;
+use holdfast_storage::{Error, Journal, LogId, Row, Snapshot, Table};
 use std::io::Write;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -219,6 +222,12 @@ fn of_many_who_open_at_once_one_can_write() {
     }
 }
 
+/// Nothing is purged before its movements are in the tables.
+fn movements_up_to(journal: &CqlJournal, commit: u64) {
+    let row = Row { table: Table::Meta, key: b"movements".to_vec(), value: codec::encode(&commit), version: commit };
+    journal.project(&[row]).unwrap();
+}
+
 #[test]
 fn a_purged_log_is_recovered_from_its_snapshots() {
     let keyspace = keyspace!().with_segments_of(2);
@@ -234,6 +243,7 @@ fn a_purged_log_is_recovered_from_its_snapshots() {
         world.snapshots(|id| journal.end(journal.log_of(id))).iter().for_each(|one| journal.save_snapshot(one).unwrap());
     }
     let floor = journal.snapshots(PartitionId(0)).unwrap()[1].after;
+    movements_up_to(&journal, floor);
     let first = journal.purge(LOG, floor, Duration::ZERO).unwrap();
     assert!(first > 1 && first <= floor + 1, "{first} of {floor}");
     assert!(
@@ -243,6 +253,59 @@ fn a_purged_log_is_recovered_from_its_snapshots() {
     assert_eq!(recovered(&journal), world.hashes());
     drop(journal);
     assert_eq!(recovered(&keyspace.open()), world.hashes());
+}
+
+/// An image of a layout that this build does not know, say. Nothing else leads up to what is left of the log.
+#[test]
+fn a_purged_log_whose_snapshots_cannot_be_read_is_refused() {
+    let keyspace = keyspace!().with_segments_of(2);
+    let journal = keyspace.open();
+    let mut world = World::new(partitions());
+    for batch in world.busy_day() {
+        for (partition, part) in batch.by_partition() {
+            journal.append(journal.log_of(partition), &part).unwrap();
+        }
+    }
+    let whole = world.snapshots(|id| journal.end(journal.log_of(id))).swap_remove(0);
+    let unreadable = Snapshot { state: b"unknown".to_vec(), ..whole.clone() };
+    journal.save_snapshot(&unreadable).unwrap();
+    // Where the log is whole it is folded from its beginning.
+    assert_eq!(recovered(&journal), world.hashes());
+    movements_up_to(&journal, whole.after);
+    let first = journal.purge(LOG, whole.after, Duration::ZERO).unwrap();
+    assert!(first > 1, "{first}");
+    let ids: Vec<PartitionId> = partitions().all().collect();
+    for journal in [&keyspace.open(), &CqlJournal::observe(&keyspace.0).unwrap()] {
+        match recover(journal, &ids, &Policy::default(), &mut |_, _| {}) {
+            Err(Error::Mixed(told)) => assert!(told.contains("purged"), "{told}"),
+            Err(other) => panic!("{other}"),
+            Ok(_) => panic!("a shorter state was believed"),
+        }
+    }
+    let journal = keyspace.open();
+    journal.save_snapshot(&whole).unwrap();
+    assert_eq!(recovered(&journal), world.hashes());
+}
+
+/// Before it is known that the data is of one moment nobody is fenced.
+#[test]
+fn tables_of_another_moment_than_the_log_keep_it_from_being_taken_over() {
+    let keyspace = keyspace!();
+    let journal = keyspace.open();
+    let end = journal.append(LOG, &batches(1)[0]).unwrap();
+    let newer = CommitCheck { commit: end + 1, check: 0 };
+    let key = [b"basis\0", &LOG.0.to_be_bytes()[..], &[0]].concat();
+    journal.project(&[Row { table: Table::Meta, key, value: codec::encode(&newer), version: newer.commit }]).unwrap();
+    match CqlJournal::open(&keyspace.0, partitions()) {
+        Err(Error::Mixed(told)) => assert!(told.contains("partition 0") && told.contains("keyspace"), "{told}"),
+        Err(other) => panic!("{other}"),
+        Ok(_) => panic!("opened"),
+    }
+    assert_eq!(journal.lease(LOG).unwrap().unwrap().epoch, 1);
+    // Once the log has the commit it is still another one.
+    journal.append(LOG, &batches(2)[1]).unwrap();
+    let opened = CqlJournal::open(&keyspace.0, partitions());
+    assert!(matches!(opened, Err(Error::Mixed(told)) if told.contains("another commit")));
 }
 
 #[test]

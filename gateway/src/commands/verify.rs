@@ -1,27 +1,25 @@
 //! `holdfast verify`: the proof. Replays the journal from its first record and checks every invariant; a log whose beginning
 //! is purged from the oldest snapshot that is kept.
 
+mod left;
+
 use super::{Outcome, output};
 use crate::cli::DataArgs;
 use crate::progress;
 use holdfast_engine::audit::Audit;
-use holdfast_engine::codec;
-use holdfast_engine::event::{ArchiveFact, Event, Record};
-use holdfast_engine::ids::OrderId;
-use holdfast_engine::order::Order;
+use holdfast_engine::event::Record;
+use holdfast_engine::ids::{PartitionId, Seq};
 use holdfast_engine::partition::Partition;
 use holdfast_engine::time::Policy;
-use holdfast_storage::projection;
-use holdfast_storage::recovery::replay;
+use holdfast_storage::recovery::{Observer, replay};
 use holdfast_storage::{Error, Journal, LogId, LogSeq};
-use std::collections::{BTreeMap, BTreeSet};
+use left::{Left, Remade};
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 /// Shorter than any append to a journal of several logs.
 const MOMENT: Duration = Duration::from_micros(200);
-/// Closed orders read at once from a store on another machine.
-const READERS: usize = 32;
 /// Tries to look at all logs within a moment.
 const CUTS: u32 = 1000;
 
@@ -40,6 +38,7 @@ pub struct Report {
 /// # Errors
 /// If the journal is damaged or cannot be read.
 pub fn audit(journal: &dyn Journal, policy: &Policy, progress: &mut dyn FnMut(u64, u64)) -> Result<Report, Error> {
+    let remade = Remade::of(journal, policy)?;
     let bases = bases(journal, policy)?;
     let mut sums = Audit::default();
     bases.iter().for_each(|base| sums.take_up(&base.partition));
@@ -49,8 +48,11 @@ pub fn audit(journal: &dyn Journal, policy: &Policy, progress: &mut dyn FnMut(u6
         *first = (*first).min(*after);
     }
     let mut folded: Vec<Partition> = bases.into_iter().map(|base| base.partition).collect();
-    let (mut violations, mut archived) = (Vec::new(), BTreeSet::new());
     let mut snapshots = snapshots(journal)?;
+    // Of logs that somebody else writes: they now end behind every snapshot that was found.
+    journal.refresh()?;
+    let mut look = Look { sums, left: Left::default(), remade, at: (LogId(0), 0) };
+    let mut violations = Vec::new();
     let cut = cut(journal);
     let after = |log: LogId| begin.get(&log).copied().unwrap_or_default();
     let (all, mut done) = (cut.iter().map(|(log, end)| end.saturating_sub(after(*log))).sum(), 0);
@@ -59,16 +61,8 @@ pub fn audit(journal: &dyn Journal, policy: &Policy, progress: &mut dyn FnMut(u6
             if commit > end {
                 return Ok(ControlFlow::Break(()));
             }
-            for entry in codec::read_frame(frame)? {
-                let entry = entry?;
-                if entry.seq <= folded[usize::from(entry.partition.0)].seq() {
-                    continue;
-                }
-                let record = entry.decode()?;
-                sums.add(entry.partition, &record);
-                note_archived(&record, &mut archived);
-            }
-            replay(commit, frame, &mut folded, |id| Some(usize::from(id.0)))?;
+            look.at = (log, commit);
+            replay(commit, frame, &mut folded, |id| Some(usize::from(id.0)), &mut look)?;
             snapshots.retain(|(id, seq, hash)| {
                 let partition = &folded[usize::from(*id)];
                 if partition.seq() == *seq && partition.hash() != *hash {
@@ -81,7 +75,9 @@ pub fn audit(journal: &dyn Journal, policy: &Policy, progress: &mut dyn FnMut(u6
             Ok(ControlFlow::Continue(()))
         })?;
     }
-    violations.extend(missing_archives(journal, &archived)?);
+    let Look { sums, left, .. } = look;
+    violations.extend(beyond(&snapshots, &folded));
+    violations.extend(left.missing(journal)?);
     let (checked, found) = sums.finish(&folded);
     violations.extend(found);
     Ok(Report {
@@ -140,35 +136,30 @@ fn snapshots(journal: &dyn Journal) -> Result<Vec<Taken>, Error> {
     Ok(all)
 }
 
-/// An order that left memory must be whole in the projection: nothing else answers for it.
-fn missing_archives(journal: &dyn Journal, archived: &BTreeSet<OrderId>) -> Result<Vec<String>, Error> {
-    let all: Vec<OrderId> = archived.iter().copied().collect();
-    // Far away each takes a round trip.
-    let readers = if journal.remote() { READERS } else { 1 };
-    let shares = all.chunks(all.len().div_ceil(readers).max(1));
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = shares.map(|share| scope.spawn(move || missing_of(journal, share))).collect();
-        let joined = threads.into_iter().map(|thread| thread.join().unwrap_or(Err(Error::Stopped)));
-        Ok(joined.collect::<Result<Vec<_>, _>>()?.concat())
-    })
+/// Snapshots of records that the log does not have: an older log lies beside them.
+fn beyond(snapshots: &[Taken], folded: &[Partition]) -> Vec<String> {
+    let beyond = |(id, seq, _): &Taken| {
+        let last = folded[usize::from(*id)].seq();
+        (*seq > last).then(|| format!("I14 the snapshot of partition {id} has {seq} records, the log ends with {last}"))
+    };
+    snapshots.iter().filter_map(beyond).collect()
 }
 
-fn missing_of(journal: &dyn Journal, archived: &[OrderId]) -> Result<Vec<String>, Error> {
-    let mut violations = Vec::new();
-    for id in archived {
-        let order = projection::order(journal, *id)?.and_then(|history| Order::fold(*id, &history));
-        if !order.is_some_and(|order| order.closed()) {
-            violations.push(format!("I14 order {id} left memory but its row is missing or not closed"));
-        }
-    }
-    Ok(violations)
+/// Looks on while the journal is folded.
+struct Look {
+    sums: Audit,
+    left: Left,
+    remade: Remade,
+    at: (LogId, LogSeq),
 }
 
-fn note_archived(record: &Record, archived: &mut BTreeSet<OrderId>) {
-    match &record.event {
-        Event::Archive(ArchiveFact::Orders(orders)) => archived.extend(orders),
-        Event::Archive(ArchiveFact::Restored { order, .. }) => drop(archived.remove(order)),
-        Event::Archive(ArchiveFact::Keys(_)) | Event::Stock { .. } | Event::Order { .. } | Event::Key(_) => {}
+impl Observer for Look {
+    fn meets(&mut self, _: PartitionId, _: Seq) {}
+
+    fn follows(&mut self, partition: &Partition, record: &Record) -> Result<(), Error> {
+        self.sums.add(partition.id, record);
+        self.left.note(self.at, partition, record, &self.remade);
+        Ok(())
     }
 }
 

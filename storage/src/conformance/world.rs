@@ -4,11 +4,12 @@
 //! that caused them, so each batch leaves the world at rest.
 
 use crate::journal::{LogSeq, Snapshot};
+use crate::projection::Archived;
 use holdfast_engine::codec::Batch;
-use holdfast_engine::command::{Command, Loaded};
+use holdfast_engine::command::{Command, CommandKey, Loaded};
 use holdfast_engine::effect::{Archive, Effects};
-use holdfast_engine::event::{Kind, Line, Placed};
-use holdfast_engine::ids::{Fingerprint, KeyHash, Location, OrderId, PartitionId, Partitions, RequestId, Sku, Ticket};
+use holdfast_engine::event::{Bucket, Kind, Line, Placed};
+use holdfast_engine::ids::{Fingerprint, KeyHash, Label, Location, OrderId, PartitionId, Partitions, RequestId, Sku, Ticket};
 use holdfast_engine::partition::{Causality, Input, Partition};
 use holdfast_engine::quantity::{Money, Quantity};
 use holdfast_engine::time::{Policy, Timestamp};
@@ -28,6 +29,12 @@ impl World {
         let new = |id| Partition::new(id, partitions, Causality::OneLog, Policy::default());
         let hosted = partitions.all().map(new).collect();
         Self { partitions, hosted, now: Timestamp(1_000_000), count: 0, archives: Vec::new() }
+    }
+
+    /// Goes on with partitions that were recovered. Its clock and its names go on where those of `before` were.
+    pub fn resumed(hosted: Vec<Partition>, before: &Self) -> Self {
+        let Self { partitions, now, count, .. } = *before;
+        Self { partitions, hosted, now, count, archives: Vec::new() }
     }
 
     pub fn hashes(&self) -> Vec<u64> {
@@ -87,9 +94,33 @@ impl World {
         self.command(Command::Cancel { order, kind: Kind::Order, reason: None })
     }
 
+    /// Corrects what is counted of a SKU under a key of its own, which is answered and then left to the store.
+    pub fn adjust(&mut self, sku: &str, delta: i64) -> (KeyHash, Batch) {
+        self.count += 1;
+        let hash = KeyHash::derive("world", "adjustments", &self.count.to_string());
+        let request_id = RequestId::new("request").unwrap_or_else(|| unreachable!("a constant"));
+        let batch = self.command(Command::AdjustStock {
+            sku: sku_of(sku),
+            location: location_of("north"),
+            bucket: Bucket::OnHand,
+            delta,
+            reason: Label::new("count").unwrap_or_else(|| unreachable!("a constant")),
+            reference: None,
+            key: CommandKey { hash, fingerprint: Fingerprint(1), request_id },
+        });
+        (hash, batch)
+    }
+
+    /// What closed leaves memory, as if a projector had written it, a batch of each partition.
+    pub fn leave_memory(&mut self) -> (Vec<Archive>, Vec<Batch>) {
+        let archives = self.take_archives();
+        let batches = archived_of(&archives).into_iter().map(|archived| self.archived(archived)).collect();
+        (archives, batches)
+    }
+
     /// The projection has these.
-    pub fn archived(&mut self, archived: crate::projection::Archived) -> Batch {
-        let crate::projection::Archived { partition, orders, keys } = archived;
+    pub fn archived(&mut self, archived: Archived) -> Batch {
+        let Archived { partition, orders, keys } = archived;
         self.settle(usize::from(partition.0), Input::Archived { orders, keys })
     }
 
@@ -133,6 +164,16 @@ impl World {
         self.archives.append(&mut fx.archive);
         fx.batch.take()
     }
+}
+
+fn archived_of(archives: &[Archive]) -> Vec<Archived> {
+    let one = |archive: &Archive| match archive {
+        Archive::Order { partition, order, history } => {
+            Archived { partition: *partition, orders: vec![(*order, history.len())], keys: Vec::new() }
+        }
+        Archive::Key { partition, key, .. } => Archived { partition: *partition, orders: Vec::new(), keys: vec![*key] },
+    };
+    archives.iter().map(one).collect()
 }
 
 /// An order of `units` of each SKU.

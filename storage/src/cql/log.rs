@@ -8,7 +8,9 @@ use super::cluster::Cluster;
 use super::options::Options;
 use super::statements::{Leases, Segments};
 use crate::fencing::{Epoch, Extent, Fence, Head, Lease, Next, Outcome, Owner, Segment, SegmentLimits, Statement, purgeable};
+use crate::history::CommitCheck;
 use crate::journal::{Error, LogSeq};
+use holdfast_engine::codec;
 use scylla::errors::ExecutionError;
 use scylla::response::query_result::QueryResult;
 use std::collections::BTreeMap;
@@ -43,6 +45,8 @@ pub(super) struct PartitionLog {
     fence: tokio::sync::Mutex<Option<Fence>>,
     epoch: AtomicU64,
     end: AtomicU64,
+    /// The last batch that was written here.
+    last: Mutex<Option<CommitCheck>>,
     /// The rows of the segments before this one were purged.
     kept: AtomicU32,
     /// First batch of each segment known. The last is the open one.
@@ -61,6 +65,7 @@ impl PartitionLog {
             fence: tokio::sync::Mutex::default(),
             epoch: AtomicU64::new(0),
             end: AtomicU64::new(0),
+            last: Mutex::new(None),
             kept: AtomicU32::new(0),
             firsts: Mutex::new(BTreeMap::from([(0, 1)])),
             stopping,
@@ -109,8 +114,15 @@ impl PartitionLog {
         let fence = fence.as_mut().ok_or(Error::Stopped)?;
         let first = fence.append(body.frame.len()).ok_or(Error::Stopped)?;
         let written = self.drive(fence, first, Some(&body)).await?;
+        let check = codec::frame_check(&body.frame)?;
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(CommitCheck { commit: written, check });
         self.learn(fence);
         Ok(written)
+    }
+
+    /// The last batch with its check value, if it was written here.
+    pub(super) fn last(&self) -> Option<CommitCheck> {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Gives the partition back, if it is ours and nothing is in hand.

@@ -11,11 +11,12 @@ use futures_util::stream::{StreamExt, TryStreamExt, iter};
 const WIDTH: usize = 32;
 
 impl Cluster {
-    /// The positions, which say what is there, go last.
+    /// What says of the facts behind it where they come from goes first, what says of those before it that they are there last.
     pub(super) async fn project(&self, rows: &[Row]) -> Result<(), Error> {
-        let (positions, facts): (Vec<&Row>, Vec<&Row>) = rows.iter().partition(|row| row.table == Table::Meta);
-        iter(facts).map(Ok).try_for_each_concurrent(WIDTH, |row| self.put(row)).await?;
-        iter(positions).map(Ok).try_for_each_concurrent(WIDTH, |row| self.put(row)).await
+        for part in rows.chunk_by(|one, other| (one.table == Table::Meta) == (other.table == Table::Meta)) {
+            iter(part).map(Ok).try_for_each_concurrent(WIDTH, |row| self.put(row)).await?;
+        }
+        Ok(())
     }
 
     async fn put(&self, row: &Row) -> Result<(), Error> {

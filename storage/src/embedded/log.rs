@@ -14,6 +14,7 @@ use super::space::Space;
 use crate::journal::{Error, LogSeq, Visit};
 use ahead::Ahead;
 use holdfast_engine::codec;
+use opening::Loose;
 use segment::Segment;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -38,6 +39,8 @@ pub(super) struct Log {
     segments: RwLock<BTreeMap<LogSeq, Arc<Segment>>>,
     tail: Mutex<Tail>,
     ahead: Ahead,
+    /// What an earlier process may have left half done.
+    loose: Loose,
 }
 
 /// Where the next commit goes.
@@ -70,14 +73,6 @@ impl Log {
         }
     }
 
-    /// Gives back the space of a file that was made ahead by an earlier process.
-    ///
-    /// # Errors
-    /// If it cannot be removed.
-    pub(super) fn forget_next(dir: &Path) -> Result<(), Error> {
-        ahead::forget(&dir.join(ahead::NAME)).map_err(|error| failed(dir, &error))
-    }
-
     /// Whether no commit was ever written.
     ///
     /// # Errors
@@ -87,19 +82,41 @@ impl Log {
         blank.map_err(|error| failed(dir, &error))
     }
 
-    /// Opens the log and returns its last commit.
+    /// Opens the log and returns its last commit. Nothing is changed before [`Self::settle`], which must come before anybody
+    /// is told of what was found.
     ///
     /// # Errors
     /// [`Error::Damaged`] naming the first commit that is not as it was acknowledged.
-    pub(super) fn open(dir: &Path, acknowledged: LogSeq, space: Space) -> Result<(Self, LogSeq), Error> {
-        let found = opening::open(dir, acknowledged)?;
+    pub(super) fn look(dir: &Path, acknowledged: LogSeq, space: Space) -> Result<(Self, LogSeq), Error> {
+        let found = opening::look(dir, acknowledged)?;
         let newest = found.segments.last_key_value().map(|(_, newest)| newest.clone());
         let segment = newest.ok_or_else(|| damaged_at(1, "the log is gone"))?;
         let size = segment.file_len().map_err(|error| failed(dir, &error))?;
         let ahead = Ahead::start(dir.join(ahead::NAME), space)?;
         let tail = Mutex::new(Tail { segment, size, record: Vec::new() });
-        let log = Self { dir: dir.to_owned(), segments: RwLock::new(found.segments), tail, ahead };
+        let log = Self { dir: dir.to_owned(), segments: RwLock::new(found.segments), tail, ahead, loose: found.loose };
         Ok((log, found.end))
+    }
+
+    /// Cuts what is torn, gives back the space of a file that an earlier process made ahead, and makes sure that what was found
+    /// is on disk.
+    ///
+    /// # Errors
+    /// If a file cannot be written.
+    pub(super) fn settle(&self) -> Result<(), Error> {
+        let tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
+        ahead::forget(&self.dir.join(ahead::NAME)).map_err(|error| failed(&self.dir, &error))?;
+        self.loose.settle(tail.segment.file(), &self.dir).map_err(|error| failed(&self.dir, &error))
+    }
+
+    /// Opens the log and settles it.
+    ///
+    /// # Errors
+    /// As [`Self::look`] and [`Self::settle`].
+    pub(super) fn open(dir: &Path, acknowledged: LogSeq, space: Space) -> Result<(Self, LogSeq), Error> {
+        let (log, end) = Self::look(dir, acknowledged, space)?;
+        log.settle()?;
+        Ok((log, end))
     }
 
     /// Writes a commit and waits for the disk.

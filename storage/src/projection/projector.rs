@@ -6,13 +6,14 @@
 
 use super::movements::{self, Movement};
 use crate::background;
+use crate::basis::Said;
 use crate::journal::{Error, Journal, LogId, LogSeq, Row, Table};
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use holdfast_engine::codec;
 use holdfast_engine::effect::Archive;
 use holdfast_engine::event::Event;
 use holdfast_engine::ids::{KeyHash, OrderId, PartitionId, Sku};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -140,6 +141,7 @@ struct Worker {
     behind: bool,
     movements_due: Instant,
     flushes: Vec<Flushed>,
+    said: Said,
     lag: metrics::Gauge,
 }
 
@@ -149,7 +151,21 @@ impl Worker {
         let lag = metrics::gauge!("projection_lag_commits");
         let (archives, flushes) = (Vec::new(), Vec::new());
         let (archives_due, movements_due) = (now, now);
-        Self { journal, options, notify, inbox, progress, archives, archives_due, behind: true, movements_due, flushes, lag }
+        let said = Said::default();
+        Self {
+            journal,
+            options,
+            notify,
+            inbox,
+            progress,
+            archives,
+            archives_due,
+            behind: true,
+            movements_due,
+            flushes,
+            said,
+            lag,
+        }
     }
 
     fn run(mut self) {
@@ -215,8 +231,8 @@ impl Worker {
 
     fn write_archives(&mut self) -> Result<(), Error> {
         let archives = std::mem::take(&mut self.archives);
-        let rows: Vec<Row> = archives.iter().map(row_of).collect();
-        steadily(|| self.journal.project(&rows))?;
+        let logs = archives.iter().map(|archive| self.journal.log_of(partition_of(archive))).collect();
+        self.project(&logs, archives.iter().map(row_of).collect())?;
         metrics::counter!("archived_total").increment(archives.len() as u64);
         by_partition(&archives).into_values().for_each(|archived| (self.notify)(Notice::Archived(archived)));
         Ok(())
@@ -232,7 +248,7 @@ impl Worker {
             let target = told.max(if all { self.journal.end(tail.log) } else { 0 });
             while tail.position < target {
                 let rows = steadily(|| tail.advance(&*self.journal))?;
-                steadily(|| self.journal.project(&rows))?;
+                self.project(&BTreeSet::from([tail.log]), rows)?;
                 if !all {
                     break;
                 }
@@ -244,6 +260,13 @@ impl Worker {
         self.movements_due = Instant::now() + pause;
         self.lag.set(behind as f64);
         Ok(())
+    }
+
+    /// Writes rows that follow from these logs, behind the basis that says so.
+    fn project(&mut self, logs: &BTreeSet<LogId>, rows: Vec<Row>) -> Result<(), Error> {
+        let mut all = steadily(|| self.said.rows(&*self.journal, logs))?;
+        all.extend(rows);
+        steadily(|| self.journal.project(&all))
     }
 
     fn fail(mut self, error: Error) {
@@ -259,7 +282,8 @@ impl Worker {
     }
 }
 
-fn row_of(archive: &Archive) -> Row {
+/// The row that answers for what leaves memory.
+pub(crate) fn row_of(archive: &Archive) -> Row {
     match archive {
         Archive::Order { order, history, .. } => {
             let version = history.last().map_or(0, |record| record.seq);
@@ -272,12 +296,17 @@ fn row_of(archive: &Archive) -> Row {
     }
 }
 
+fn partition_of(archive: &Archive) -> PartitionId {
+    let (Archive::Order { partition, .. } | Archive::Key { partition, .. }) = archive;
+    *partition
+}
+
 fn by_partition(archives: &[Archive]) -> BTreeMap<PartitionId, Archived> {
     let mut reports = BTreeMap::new();
     for archive in archives {
-        let (Archive::Order { partition, .. } | Archive::Key { partition, .. }) = archive;
-        let empty = || Archived { partition: *partition, orders: Vec::new(), keys: Vec::new() };
-        let report = reports.entry(*partition).or_insert_with(empty);
+        let partition = partition_of(archive);
+        let empty = || Archived { partition, orders: Vec::new(), keys: Vec::new() };
+        let report = reports.entry(partition).or_insert_with(empty);
         match archive {
             Archive::Order { order, history, .. } => report.orders.push((*order, history.len())),
             Archive::Key { key, .. } => report.keys.push(*key),

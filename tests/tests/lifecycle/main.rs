@@ -7,4 +7,5 @@ mod earlier;
 mod expiry;
 mod late;
 mod memory;
+mod moments;
 mod stopping;

@@ -1,8 +1,8 @@
 //! Opening the log: which files there are, and where the newest ends.
 //!
 //! Invariant: no commit that is known to be acknowledged is cut, and none that another follows. Only the newest file can be
-//! torn, only behind its last whole commit. What is found is on disk before anybody builds on it: the process that wrote it
-//! may have ended between the write and the sync.
+//! torn, only behind its last whole commit. Looking changes nothing; what is found is settled on disk before anybody builds on
+//! it: the process that wrote it may have ended between the write and the sync.
 
 use super::super::failure::damaged_at;
 use super::segment::{Place, Segment, remember};
@@ -18,9 +18,19 @@ use std::sync::Arc;
 pub(super) struct Found {
     pub(super) segments: BTreeMap<LogSeq, Arc<Segment>>,
     pub(super) end: LogSeq,
+    pub(super) loose: Loose,
 }
 
-pub(super) fn open(dir: &Path, acknowledged: LogSeq) -> Result<Found, Error> {
+/// What the newest file ends with.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Loose {
+    /// Where the last whole commit begins and ends.
+    last: (u64, u64),
+    /// Bytes of a torn write behind it.
+    torn: usize,
+}
+
+pub(super) fn look(dir: &Path, acknowledged: LogSeq) -> Result<Found, Error> {
     let firsts = firsts(dir).map_err(|error| failed(dir, &error))?;
     match firsts.first() {
         Some(1) => {}
@@ -28,7 +38,7 @@ pub(super) fn open(dir: &Path, acknowledged: LogSeq) -> Result<Found, Error> {
         None => return Err(damaged_at(1, "the log is gone")),
     }
     let mut segments = BTreeMap::new();
-    let mut end = 0;
+    let (mut end, mut loose) = (0, Loose::default());
     for (index, first) in firsts.iter().enumerate() {
         let path = path_of(dir, *first);
         let file = File::options().read(true).write(true).open(&path).map_err(|error| failed(&path, &error))?;
@@ -38,7 +48,7 @@ pub(super) fn open(dir: &Path, acknowledged: LogSeq) -> Result<Found, Error> {
             let bytes = fs::read(&path).map_err(|error| failed(&path, &error))?;
             let walk = Walk::over(&bytes, *first)?;
             walk.refuse_damage(&bytes, acknowledged)?;
-            walk.cut(&bytes, &file).and_then(|()| walk.write_last_again(&bytes, &file)).map_err(|error| failed(&path, &error))?;
+            loose = walk.loose(&bytes);
             end = walk.next - 1;
             Segment::walked(*first, file, walk.at as u64, walk.places)
         };
@@ -47,9 +57,7 @@ pub(super) fn open(dir: &Path, acknowledged: LogSeq) -> Result<Found, Error> {
     if end < acknowledged {
         return Err(damaged_at(end + 1, &format!("the log ends before it, and {acknowledged} was acknowledged")));
     }
-    // Its name may not be on disk yet either.
-    File::open(dir).and_then(|dir| dir.sync_all()).map_err(|error| failed(dir, &error))?;
-    Ok(Found { segments, end })
+    Ok(Found { segments, end, loose })
 }
 
 /// Whether there is nothing in any file: what a crash leaves of a log that was being made.
@@ -108,19 +116,38 @@ impl Walk {
         Ok(())
     }
 
+    fn loose(&self, bytes: &[u8]) -> Loose {
+        let torn = bytes[self.at..].iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+        Loose { last: (self.last as u64, self.at as u64), torn }
+    }
+}
+
+impl Loose {
+    /// Makes what was found in the newest `file` final.
+    pub(super) fn settle(self, file: &File, dir: &Path) -> io::Result<()> {
+        self.cut(file)?;
+        self.write_last_again(file)?;
+        // Its name may not be on disk yet either.
+        File::open(dir)?.sync_all()
+    }
+
     /// Only the last commit can be one whose sync failed or never began. After a failed one the system holds its pages for
     /// written, and a sync alone would not write them again.
-    fn write_last_again(&self, bytes: &[u8], file: &File) -> io::Result<()> {
-        file.write_all_at(&bytes[self.last..self.at], self.last as u64)?;
+    fn write_last_again(self, file: &File) -> io::Result<()> {
+        let (from, to) = self.last;
+        let mut bytes = vec![0; usize::try_from(to - from).unwrap_or(usize::MAX)];
+        file.read_exact_at(&mut bytes, from)?;
+        file.write_all_at(&bytes, from)?;
         file.sync_data()
     }
 
     /// Puts zeros behind the last commit.
-    fn cut(&self, bytes: &[u8], file: &File) -> io::Result<()> {
-        let rest = &bytes[self.at..];
-        let Some(last) = rest.iter().rposition(|byte| *byte != 0) else { return Ok(()) };
-        tracing::warn!(commit = self.next, "the last write was torn and never acknowledged: cut");
-        file.write_all_at(&vec![0; last + 1], self.at as u64)?;
+    fn cut(self, file: &File) -> io::Result<()> {
+        if self.torn == 0 {
+            return Ok(());
+        }
+        tracing::warn!(at = self.last.1, "the last write was torn and never acknowledged: cut");
+        file.write_all_at(&vec![0; self.torn], self.last.1)?;
         file.sync_data()
     }
 }

@@ -1,0 +1,115 @@
+//! What left memory, as the records say, and whether the tables have it.
+//!
+//! Invariant: what left memory and is in no row is reported, save what the next start puts into the tables again because they
+//! are older than the log.
+
+use holdfast_engine::event::{ArchiveFact, Event, Record};
+use holdfast_engine::ids::{KeyHash, OrderId, PartitionId, Seq};
+use holdfast_engine::order::Order;
+use holdfast_engine::partition::Partition;
+use holdfast_engine::time::Policy;
+use holdfast_storage::recovery;
+use holdfast_storage::{Error, Journal, LogId, LogSeq, projection};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Closed orders and keys read at once from a store on another machine.
+const READERS: usize = 32;
+
+/// What a start makes again: all that leaves memory behind the snapshot it begins with and behind what the tables are whole to.
+pub(super) struct Remade {
+    begins: BTreeMap<PartitionId, Seq>,
+    whole_to: BTreeMap<LogId, LogSeq>,
+}
+
+impl Remade {
+    /// # Errors
+    /// If what lies beside the log is of another moment, or cannot be read.
+    pub(super) fn of(journal: &dyn Journal, policy: &Policy) -> Result<Self, Error> {
+        let ids: Vec<PartitionId> = journal.partitions().all().collect();
+        let beginning = recovery::begin(journal, &ids, policy)?;
+        let begins = beginning.seqs().collect();
+        let whole_to = journal.logs().into_iter().map(|log| (log, beginning.marks().rows_whole_to(log))).collect();
+        Ok(Self { begins, whole_to })
+    }
+
+    fn covers(&self, (log, commit): (LogId, LogSeq), partition: PartitionId, seq: Seq) -> bool {
+        let whole_to = self.whole_to.get(&log).copied().unwrap_or_default();
+        commit > whole_to && seq > self.begins.get(&partition).copied().unwrap_or_default()
+    }
+}
+
+/// What must be in the tables.
+#[derive(Default)]
+pub(super) struct Left {
+    /// With the number of facts.
+    orders: BTreeMap<OrderId, usize>,
+    keys: BTreeSet<KeyHash>,
+}
+
+impl Left {
+    /// A record that `partition` is about to take.
+    pub(super) fn note(&mut self, at: (LogId, LogSeq), partition: &Partition, record: &Record, remade: &Remade) {
+        let Event::Archive(fact) = &record.event else { return };
+        let covered = remade.covers(at, partition.id, record.seq);
+        match fact {
+            ArchiveFact::Orders(orders) => orders.iter().for_each(|id| self.order_left(partition, *id, covered)),
+            ArchiveFact::Keys(keys) => keys.iter().filter(|_| !covered).for_each(|key| self.key_left(*key)),
+            ArchiveFact::Restored { order, .. } => self.order_returned(*order),
+        }
+    }
+
+    fn order_left(&mut self, partition: &Partition, id: OrderId, covered: bool) {
+        let facts = partition.order(id).map_or(0, |order| order.history.len());
+        if !covered {
+            self.orders.insert(id, facts);
+        }
+    }
+
+    fn order_returned(&mut self, id: OrderId) {
+        self.orders.remove(&id);
+    }
+
+    fn key_left(&mut self, key: KeyHash) {
+        self.keys.insert(key);
+    }
+
+    /// What is not there, in words.
+    ///
+    /// # Errors
+    /// If the tables cannot be read.
+    pub(super) fn missing(&self, journal: &dyn Journal) -> Result<Vec<String>, Error> {
+        let orders: Vec<(OrderId, usize)> = self.orders.iter().map(|(id, facts)| (*id, *facts)).collect();
+        let keys: Vec<KeyHash> = self.keys.iter().copied().collect();
+        let mut missing = each(journal, &orders, |(id, facts)| order_missing(journal, *id, *facts))?;
+        missing.extend(each(journal, &keys, |key| key_missing(journal, *key))?);
+        Ok(missing)
+    }
+}
+
+fn order_missing(journal: &dyn Journal, id: OrderId, facts: usize) -> Result<Option<String>, Error> {
+    let order = projection::order(journal, id)?.and_then(|history| Order::fold(id, &history));
+    let there = order.is_some_and(|order| order.closed() && order.history.len() >= facts);
+    Ok((!there).then(|| format!("I14 order {id} left memory but its row is missing or not closed")))
+}
+
+fn key_missing(journal: &dyn Journal, key: KeyHash) -> Result<Option<String>, Error> {
+    let there = projection::key(journal, key)?.is_some();
+    Ok((!there).then(|| format!("I13 the answer under key {key:?} left memory but its row is missing")))
+}
+
+/// Asks about each, beside each other where each question takes a round trip.
+fn each<T: Sync>(
+    journal: &dyn Journal,
+    all: &[T],
+    ask: impl Fn(&T) -> Result<Option<String>, Error> + Sync,
+) -> Result<Vec<String>, Error> {
+    let readers = if journal.remote() { READERS } else { 1 };
+    let shares = all.chunks(all.len().div_ceil(readers).max(1));
+    let missing = |share: &[T]| share.iter().filter_map(|one| ask(one).transpose()).collect::<Result<Vec<String>, Error>>();
+    std::thread::scope(|scope| {
+        let missing = &missing;
+        let threads: Vec<_> = shares.map(|share| scope.spawn(move || missing(share))).collect();
+        let joined = threads.into_iter().map(|thread| thread.join().unwrap_or(Err(Error::Stopped)));
+        Ok(joined.collect::<Result<Vec<_>, _>>()?.concat())
+    })
+}

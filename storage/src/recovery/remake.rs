@@ -1,0 +1,111 @@
+//! Rows of what left memory, made again where the tables are older than the log.
+//!
+//! Right before a record lets closed orders or keys leave memory they are still in it, so their rows follow from the replay.
+//! Invariants: after the replay of a log all that left memory by its records is in the tables; the basis says so of a commit only
+//! once it is true of it, so that a crash in between repeats work and leaves nothing out.
+
+use crate::basis::{self, Marks, Writer};
+use crate::history::CommitCheck;
+use crate::journal::{Error, Journal, LogId, LogSeq, Row, Table};
+use crate::projection;
+use holdfast_engine::codec;
+use holdfast_engine::event::ArchiveFact;
+use holdfast_engine::partition::Partition;
+use std::collections::BTreeMap;
+
+/// Rows written at once.
+const PIECE: usize = 1024;
+
+/// See the module.
+pub(super) struct Remake<'a> {
+    journal: &'a dyn Journal,
+    log: LogId,
+    commit: LogSeq,
+    /// The tables have everything up to it.
+    whole_to: LogSeq,
+    has_basis: bool,
+    /// By table and key: of one thing that left memory twice only the last is right.
+    rows: BTreeMap<(Table, Vec<u8>), Row>,
+    made: usize,
+}
+
+impl<'a> Remake<'a> {
+    pub(super) fn new(journal: &'a dyn Journal, marks: &Marks, log: LogId) -> Self {
+        let (whole_to, has_basis) = (marks.rows_whole_to(log), marks.has_basis(log));
+        Self { journal, log, commit: 0, whole_to, has_basis, rows: BTreeMap::new(), made: 0 }
+    }
+
+    pub(super) fn begin_commit(&mut self, commit: LogSeq) {
+        self.commit = commit;
+    }
+
+    /// What `fact`, which comes next, lets leave memory.
+    pub(super) fn archived(&mut self, partition: &Partition, fact: &ArchiveFact) -> Result<(), Error> {
+        if self.commit <= self.whole_to {
+            return Ok(());
+        }
+        let nowhere = || {
+            let reason = format!("something leaves the memory of partition {} that was never in it", partition.id.0);
+            Error::Damaged { record: self.commit, reason }
+        };
+        let leaving = partition.leaving(fact).ok_or_else(nowhere)?;
+        let rows = leaving.iter().map(projection::row_of);
+        self.rows.extend(rows.map(|row| ((row.table, row.key.clone()), row)));
+        Ok(())
+    }
+
+    pub(super) fn end_commit(&mut self, frame: &[u8]) -> Result<(), Error> {
+        if self.rows.len() < PIECE {
+            return Ok(());
+        }
+        let reached = CommitCheck { commit: self.commit, check: codec::frame_check(frame)? };
+        self.write(&[Writer::Rows], Some(reached))
+    }
+
+    /// The log is read to its end.
+    pub(super) fn end(mut self) -> Result<(), Error> {
+        let tip = self.journal.tip(self.log)?;
+        match self.has_basis {
+            true => self.write(&[Writer::Rows], tip)?,
+            // The next start need not look through the whole log again.
+            false => self.write(&[Writer::Rows, Writer::Snapshots], tip)?,
+        }
+        if self.made > 0 {
+            tracing::warn!(
+                rows = self.made,
+                "the tables are older than the log: closed orders and keys were put into them again"
+            );
+        }
+        Ok(())
+    }
+
+    /// Writes the rows that are not there, if there are any, behind the basis that is true with them.
+    fn write(&mut self, writers: &[Writer], reached: Option<CommitCheck>) -> Result<(), Error> {
+        let rows = self.missing()?;
+        if rows.is_empty() && self.has_basis {
+            return Ok(());
+        }
+        let basis = reached.map(|reached| writers.iter().map(|writer| basis::row(self.log, *writer, reached)).collect());
+        let all: Vec<Row> = basis.into_iter().flat_map(|basis: Vec<Row>| basis).chain(rows).collect();
+        if all.is_empty() {
+            return Ok(());
+        }
+        self.journal.project(&all)
+    }
+
+    /// What was gathered, without what the tables have. Far away a look costs as much as writing again what is there.
+    fn missing(&mut self) -> Result<Vec<Row>, Error> {
+        let gathered = std::mem::take(&mut self.rows).into_values();
+        if self.journal.remote() {
+            return Ok(gathered.collect());
+        }
+        let mut missing = Vec::new();
+        for row in gathered {
+            if self.journal.get(row.table, &row.key)?.as_ref() != Some(&row.value) {
+                missing.push(row);
+            }
+        }
+        self.made += missing.len();
+        Ok(missing)
+    }
+}
