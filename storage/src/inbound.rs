@@ -102,3 +102,22 @@ impl Inbound {
         self.thread.join().unwrap_or_default();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Longer than any test runs.
+    const LONG: Duration = Duration::from_secs(600);
+
+    #[test]
+    fn a_stop_with_nothing_in_hand_waits_for_no_broker() {
+        let connection = Connection { brokers: "127.0.0.1:1".to_owned(), properties: Vec::new() };
+        let (topic, dead_letters, group) = ("t".to_owned(), "d".to_owned(), "g".to_owned());
+        let options = Options { connection, topic, dead_letters, group, lanes: 1, replication: 1 };
+        let inbound = Inbound::start(options, Box::new(|_| unreachable!("nothing can be read"))).unwrap();
+        let began = Instant::now();
+        inbound.stop(LONG);
+        assert!(began.elapsed() < LONG);
+    }
+}

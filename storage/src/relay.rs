@@ -4,13 +4,14 @@
 //! the dense sequence of that partition, so that `sequence <= last → drop` gives every consumer each fact exactly once,
 //! in order; nothing in here can slow an order down or fail it, and with Kafka away facts wait in the journal.
 //!
-//! [`cursor`] is algorithm P without IO, `worker` the thread, `broker` the producer, `topic` creates and checks the topic,
-//! [`reader`] reads it back.
+//! [`cursor`] is algorithm P without IO, `worker` the thread, `publishing` the part of it that sends, `broker` the producer,
+//! `topic` creates and checks the topic, [`reader`] reads it back.
 
 mod backlog;
 pub(crate) mod broker;
 mod courtesy;
 pub mod cursor;
+mod publishing;
 pub mod reader;
 pub(crate) mod topic;
 mod worker;
@@ -99,6 +100,8 @@ pub enum Error {
     Client(String),
     #[error("the topic {topic} {problem}")]
     Topic { topic: String, problem: String },
+    #[error("the topic {topic} {problem}")]
+    TopicMissing { topic: String, problem: String },
     #[error(
         "the topic {topic} carries events of another journal ({found}, this one is {own}): \
          set another kafka.topic_prefix, or delete the topic if nobody needs it"
@@ -115,8 +118,17 @@ pub enum Error {
     Gap { partition: u16, expected: Seq, found: Seq },
     #[error("publishing failed: {0}")]
     Produce(String),
+    #[error("a thread of a session: {0}")]
+    Thread(#[from] std::io::Error),
     #[error(transparent)]
     Impossible(#[from] cursor::Impossible),
+}
+
+impl Error {
+    /// Whether it stays until somebody does something: then a stop need not wait for it to pass.
+    fn lasts(&self) -> bool {
+        matches!(self, Self::Client(_) | Self::Topic { .. } | Self::Foreign { .. } | Self::Ahead { .. } | Self::Gap { .. })
+    }
 }
 
 /// The running relay.
@@ -145,8 +157,8 @@ impl Relay {
         self.published.of_log(log)
     }
 
-    /// Publishes what is durable by now, keeps the position and ends the thread. Gives up on the rest after `patience`: it
-    /// is published after the next start. Blocks.
+    /// Publishes what is durable by now, keeps the position and ends the thread, whether it publishes already or is still on
+    /// the way to it. Gives up on the rest after `patience`: it is published after the next start. Blocks.
     pub fn stop(self, patience: Duration) {
         // If the thread is gone there is nothing left to stop.
         self.stop.send(Instant::now() + patience).unwrap_or_default();
@@ -214,3 +226,6 @@ fn kept_row(log: LogId, kept: &Kept) -> Row {
 fn partitions_of(journal: &dyn Journal, log: LogId) -> Vec<PartitionId> {
     journal.partitions().all().filter(|partition| journal.log_of(*partition) == log).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,7 +16,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::time::Duration;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
+/// One question of many.
+const QUESTION: Duration = Duration::from_secs(10);
 
 /// A record as a topic has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -53,7 +55,7 @@ impl Topics {
     pub fn create(&self, topic: &str, partitions: i32, settings: &[(&str, &str)]) {
         let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
         let new = settings.iter().fold(new, |new, (name, value)| new.set(name, value));
-        let created = block_on(self.admin().create_topics([&new], &AdminOptions::new()));
+        let created = block_on(self.admin().create_topics([&new], &patient()));
         or_panic(created, topic).into_iter().for_each(|one| drop(or_panic(one, topic)));
     }
 
@@ -62,7 +64,7 @@ impl Topics {
     /// # Panics
     /// See [`Topics`].
     pub fn delete(&self, topic: &str) {
-        let deleted = block_on(self.admin().delete_topics(&[topic], &AdminOptions::new()));
+        let deleted = block_on(self.admin().delete_topics(&[topic], &patient()));
         or_panic(deleted, topic).into_iter().for_each(|one| drop(or_panic(one, topic)));
         let gone = poll(PATIENCE, || self.named(topic).is_empty().then_some(()));
         assert!(gone.is_some(), "{topic} is still there");
@@ -72,7 +74,7 @@ impl Topics {
     /// See [`Topics`].
     pub fn alter(&self, topic: &str, name: &str, value: &str) {
         let altered = AlterConfig::new(ResourceSpecifier::Topic(topic)).set(name, value);
-        let altered = block_on(self.admin().alter_configs([&altered], &AdminOptions::new()));
+        let altered = block_on(self.admin().alter_configs([&altered], &patient()));
         or_panic(altered, topic).into_iter().for_each(|one| drop(or_panic(one, topic)));
     }
 
@@ -113,7 +115,8 @@ impl Topics {
     /// # Panics
     /// See [`Topics`].
     pub fn named(&self, prefix: &str) -> BTreeSet<String> {
-        let known = or_panic(self.consumer("nobody").fetch_metadata(None, PATIENCE), "the topics");
+        let consumer = self.consumer("nobody");
+        let known = patiently("the topics", || consumer.fetch_metadata(None, QUESTION));
         known.topics().iter().map(|topic| topic.name().to_owned()).filter(|name| name.starts_with(prefix)).collect()
     }
 
@@ -125,7 +128,7 @@ impl Topics {
         let consumer = self.consumer("nobody");
         let (mut assigned, mut missing) = (TopicPartitionList::new(), 0);
         for partition in self.partitions(&consumer, topic) {
-            let (low, high) = patiently(topic, || consumer.fetch_watermarks(topic, partition, PATIENCE));
+            let (low, high) = patiently(topic, || consumer.fetch_watermarks(topic, partition, QUESTION));
             missing += high - low;
             or_panic(assigned.add_partition_offset(topic, partition, Offset::Offset(low)), topic);
         }
@@ -151,7 +154,7 @@ impl Topics {
         for partition in self.partitions(&consumer, topic) {
             asked.add_partition(topic, partition);
         }
-        let known = patiently(topic, || consumer.committed_offsets(asked.clone(), PATIENCE));
+        let known = patiently(topic, || consumer.committed_offsets(asked.clone(), QUESTION));
         let offset = |offset| if let Offset::Offset(offset) = offset { Some(offset) } else { None };
         known.elements().iter().filter_map(|one| Some((one.partition(), offset(one.offset())?))).collect()
     }
@@ -161,10 +164,15 @@ impl Topics {
     }
 
     fn partitions(&self, consumer: &BaseConsumer, topic: &str) -> impl Iterator<Item = i32> + use<> {
-        let known = or_panic(consumer.fetch_metadata(None, PATIENCE), "the topics");
+        let known = patiently("the topics", || consumer.fetch_metadata(None, QUESTION));
         let found = known.topics().iter().find(|found| found.name() == topic);
         0..found.map_or(0, |found| found.partitions().len() as i32)
     }
+}
+
+/// For changes: brokers that are busy take their time.
+fn patient() -> AdminOptions {
+    AdminOptions::new().request_timeout(Some(PATIENCE)).operation_timeout(Some(PATIENCE))
 }
 
 /// Asks again while there is an error: leaders and coordinators are not in office at once.

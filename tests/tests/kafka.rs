@@ -4,13 +4,15 @@
 
 use holdfast_tests::brokers::Brokers;
 use holdfast_tests::buyers::Buyers;
-use holdfast_tests::server::{Options, Server, poll};
+use holdfast_tests::server::{Options, STOP, Server, poll};
+use holdfast_tests::topics::Topics;
 use holdfast_tests::torture::client::{Client, Request};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(180);
 const BUYERS: u64 = 4;
 
 /// The broker of all tests, for one of them at a time.
@@ -34,14 +36,18 @@ fn open(options: Options) -> Server {
 }
 
 /// Lets buyers in while something happens, and says how many orders they got.
-fn under_load(server: &Server, name: &str, happens: impl FnOnce()) -> u64 {
+fn under_load(server: &Server, name: &str, happens: impl FnOnce(&Buyers)) -> u64 {
     let buyers = Buyers::start(&server.url(), name, BUYERS, Duration::ZERO);
-    happens();
+    happens(&buyers);
     buyers.stop()
 }
 
-fn pause(millis: u64) {
-    std::thread::sleep(Duration::from_millis(millis));
+/// The buyers have got so many more orders.
+#[track_caller]
+fn go_on(buyers: &Buyers, orders: u64) {
+    let wanted = buyers.placed() + orders;
+    let got = poll(PATIENCE, || (buyers.placed() >= wanted).then_some(()));
+    assert!(got.is_some(), "{} of {wanted} orders", buyers.placed());
 }
 
 fn metric(server: &Server, name: &str) -> f64 {
@@ -51,16 +57,54 @@ fn metric(server: &Server, name: &str) -> f64 {
     line.map_or(f64::NAN, |value| value.parse().unwrap())
 }
 
-fn until_caught_up(server: &Server) {
-    // What is durable now is counted within a second.
-    pause(1500);
-    let caught_up = poll(PATIENCE, || (metric(server, "relay_lag_events") == 0.0).then_some(()));
-    assert!(caught_up.is_some(), "it lags by {} events\n{}", metric(server, "relay_lag_events"), server.log());
+/// The last event of each partition that the API shows.
+fn heads(server: &Server) -> BTreeMap<u64, u64> {
+    let (client, mut after, mut heads) = (Client::new(&server.url()), String::new(), BTreeMap::new());
+    loop {
+        let page = client.json(&Request::get(format!("/v1/events?limit=1000&after={after}"))).unwrap();
+        let events = page["events"].as_array().unwrap();
+        if events.is_empty() {
+            return heads;
+        }
+        for event in events {
+            heads.insert(event["partition"].as_u64().unwrap(), event["sequence"].as_u64().unwrap());
+        }
+        after = page["next"].as_str().unwrap().to_owned();
+    }
 }
 
-/// `holdfast kafka verify` on a server that was told to stop.
+/// The topic has what the API shows now, and the gauge has heard of it.
+#[track_caller]
+fn until_caught_up(turn: &Turn, server: &Server, prefix: &str) {
+    let (topics, topic, mut missing) = (Topics::at(turn.brokers.address()), format!("{prefix}.events.v1"), heads(server));
+    let caught_up = poll(PATIENCE, || {
+        for record in topics.all(&topic) {
+            let number = |name: &str| record.headers[name].parse::<u64>().unwrap();
+            let (partition, seq) = (number("hf-partition"), number("hf-seq"));
+            missing.retain(|other, last| *other != partition || *last > seq);
+        }
+        missing.is_empty().then_some(())
+    });
+    assert!(caught_up.is_some(), "the topic lacks {missing:?}\n{}", server.log());
+    until_shown(server, "relay_lag_events", |lag| lag == 0.0);
+}
+
+#[track_caller]
+fn until_shown(server: &Server, name: &str, wanted: impl Fn(f64) -> bool) {
+    let shown = poll(PATIENCE, || wanted(metric(server, name)).then_some(()));
+    assert!(shown.is_some(), "{name} is {}\n{}", metric(server, name), server.log());
+}
+
+/// Stops a server, which publishes what is left, and compares.
+#[track_caller]
 fn verified(server: &mut Server) -> Value {
     assert!(server.terminate().success(), "{}", server.log());
+    compared(server)
+}
+
+/// `holdfast kafka verify` on a server that does not run.
+#[track_caller]
+fn compared(server: &Server) -> Value {
     let dir = server.data_dir().display().to_string();
     let (status, said) = server.run(&["kafka", "verify", "--json", "--data-dir", &dir]);
     let report: Value = serde_json::from_str(&said).unwrap_or_else(|_| panic!("{said}\n{}", server.log()));
@@ -78,14 +122,14 @@ fn until_it_says(server: &Server, words: &str) {
 fn a_real_run_is_published_whole_each_event_once() {
     let Some(turn) = turn() else { return };
     let mut server = open(turn.brokers.publishing("whole"));
-    let orders = under_load(&server, "a", || pause(2000));
+    let orders = under_load(&server, "a", |buyers| go_on(buyers, 100));
     let report = verified(&mut server);
-    assert!(report["events"].as_u64().unwrap() > 2 * orders && orders > 0, "{report}");
+    assert!(report["events"].as_u64().unwrap() > 2 * orders, "{report}");
     assert_eq!((&report["records"], &report["duplicates"]), (&report["events"], &json!(0)));
     // A start finds everything published and publishes nothing again.
     server.restart();
-    until_caught_up(&server);
-    under_load(&server, "b", || pause(500));
+    until_caught_up(&turn, &server, "whole");
+    under_load(&server, "b", |buyers| go_on(buyers, 50));
     let report = verified(&mut server);
     assert_eq!((&report["records"], &report["duplicates"]), (&report["events"], &json!(0)));
 }
@@ -94,16 +138,16 @@ fn a_real_run_is_published_whole_each_event_once() {
 fn a_broker_killed_under_load_leaves_nothing_out() {
     let Some(turn) = turn() else { return };
     let mut server = open(turn.brokers.publishing("killed"));
-    under_load(&server, "a", || {
+    under_load(&server, "a", |buyers| {
         for _ in 0..2 {
-            pause(1500);
+            go_on(buyers, 100);
             turn.brokers.kill(1);
-            pause(500);
+            go_on(buyers, 50);
             turn.brokers.restart(1);
         }
-        pause(1000);
+        go_on(buyers, 100);
     });
-    until_caught_up(&server);
+    until_caught_up(&turn, &server, "killed");
     verified(&mut server);
 }
 
@@ -112,15 +156,13 @@ fn with_kafka_away_orders_go_on_and_the_lag_shows_until_it_is_back() {
     let Some(turn) = turn() else { return };
     turn.brokers.kill(1);
     let mut server = open(turn.brokers.publishing("away"));
-    let orders = under_load(&server, "a", || pause(2000));
-    assert!(orders > 20, "{orders} orders while Kafka was away");
-    let shows = poll(PATIENCE, || (metric(&server, "relay_lag_events") > orders as f64).then_some(()));
-    assert!(shows.is_some(), "the lag is {}", metric(&server, "relay_lag_events"));
-    assert!(metric(&server, "relay_lag_seconds") > 0.5);
+    let orders = under_load(&server, "a", |buyers| go_on(buyers, 100));
+    until_shown(&server, "relay_lag_events", |lag| lag > orders as f64);
+    until_shown(&server, "relay_lag_seconds", |lag| lag > 0.5);
     until_it_says(&server, "not publishing to Kafka");
     turn.brokers.restart(1);
-    until_caught_up(&server);
-    assert_eq!(metric(&server, "relay_lag_seconds"), 0.0);
+    until_caught_up(&turn, &server, "away");
+    until_shown(&server, "relay_lag_seconds", |lag| lag == 0.0);
     verified(&mut server);
 }
 
@@ -129,12 +171,12 @@ fn an_engine_killed_under_load_is_published_whole_by_the_next() {
     let Some(turn) = turn() else { return };
     let mut server = open(turn.brokers.publishing("engine"));
     let buyers = Buyers::start(&server.url(), "a", BUYERS, Duration::ZERO);
-    for millis in [700, 1500, 300] {
-        pause(millis);
+    for orders in [50, 100, 20] {
+        go_on(&buyers, orders);
         server.restart();
     }
     buyers.stop();
-    until_caught_up(&server);
+    until_caught_up(&turn, &server, "engine");
     verified(&mut server);
 }
 
@@ -142,14 +184,14 @@ fn an_engine_killed_under_load_is_published_whole_by_the_next() {
 fn a_full_queue_waits_and_loses_nothing() {
     let Some(turn) = turn() else { return };
     let mut server = open(turn.brokers.publishing("full").env("HOLDFAST__KAFKA__QUEUE_EVENTS", "50"));
-    under_load(&server, "a", || {
-        pause(1000);
+    under_load(&server, "a", |buyers| {
+        go_on(buyers, 50);
         turn.brokers.pause(1);
         let lags = poll(PATIENCE, || (metric(&server, "relay_lag_events") > 200.0).then_some(()));
         turn.brokers.resume(1);
         assert!(lags.is_some(), "the lag is {}", metric(&server, "relay_lag_events"));
     });
-    until_caught_up(&server);
+    until_caught_up(&turn, &server, "full");
     verified(&mut server);
 }
 
@@ -158,12 +200,12 @@ fn a_full_queue_waits_and_loses_nothing() {
 fn a_topic_of_another_journal_is_refused_with_what_to_do() {
     let Some(turn) = turn() else { return };
     let mut first = open(turn.brokers.publishing("shared"));
-    under_load(&first, "a", || pause(300));
+    under_load(&first, "a", |buyers| go_on(buyers, 10));
     verified(&mut first);
     let second = open(turn.brokers.publishing("shared"));
     until_it_says(&second, "events of another journal");
     until_it_says(&second, "kafka.topic_prefix");
-    assert!(under_load(&second, "b", || pause(300)) > 0);
+    under_load(&second, "b", |buyers| go_on(buyers, 10));
     assert_eq!(metric(&second, "relay_published_total"), 0.0);
 }
 
@@ -180,13 +222,41 @@ fn a_topic_with_another_number_of_partitions_is_refused_with_what_to_do() {
 fn a_topic_that_was_lost_is_filled_anew() {
     let Some(turn) = turn() else { return };
     let mut server = open(turn.brokers.publishing("lost"));
-    under_load(&server, "a", || pause(500));
+    under_load(&server, "a", |buyers| go_on(buyers, 50));
     verified(&mut server);
     turn.brokers.wipe();
     turn.brokers.start_again();
     server.restart();
     until_it_says(&server, "filled anew");
-    until_caught_up(&server);
+    until_caught_up(&turn, &server, "lost");
+    verified(&mut server);
+}
+
+/// The broker answers nothing until the server was told to stop: then the relay still has everything before it.
+#[test]
+fn a_stop_while_the_relay_is_opening_publishes_everything() {
+    let Some(turn) = turn() else { return };
+    turn.brokers.pause(1);
+    let mut server = open(turn.brokers.publishing("opening"));
+    under_load(&server, "a", |buyers| go_on(buyers, 20));
+    server.signal_stop();
+    until_it_says(&server, "stopping");
+    turn.brokers.resume(1);
+    let ended = server.wait_for_exit(STOP);
+    assert!(ended.is_some_and(|status| status.success()), "{}", server.log());
+    compared(&server);
+}
+
+#[test]
+fn a_stop_with_kafka_away_ends_by_its_deadline_and_the_next_start_publishes_the_rest() {
+    let Some(turn) = turn() else { return };
+    turn.brokers.kill(1);
+    let mut server = open(turn.brokers.publishing("deadline").env("HOLDFAST__KAFKA__FLUSH_SECONDS", "1"));
+    under_load(&server, "a", |buyers| go_on(buyers, 20));
+    assert!(server.terminate().success(), "{}", server.log());
+    turn.brokers.restart(1);
+    server.restart();
+    until_caught_up(&turn, &server, "deadline");
     verified(&mut server);
 }
 
@@ -197,7 +267,7 @@ fn tail_shows_events_by_type() {
     let url = server.url();
     let body = json!({"customer_id": "ada", "currency": "EUR", "lines": [{"sku": "HOT", "quantity": 1, "unit_price": 5}]});
     let order = Client::new(&url).ask(&Request::keyed("/v1/orders", "tail", &body)).unwrap().text("id");
-    until_caught_up(&server);
+    until_caught_up(&turn, &server, "tail");
     let (status, said) =
         server.run(&["kafka", "tail", "--type", "order.placed", "--from", "beginning", "--count", "1", "--json"]);
     let event: Value = serde_json::from_str(&said).unwrap();

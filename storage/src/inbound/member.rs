@@ -5,12 +5,14 @@
 use super::{Options, Record};
 use crate::relay::broker::{self, client_error};
 use crate::relay::{Error, Lane};
+use crate::sessions::Stop;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::{ClientContext, config::RDKafkaLogLevel};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -52,7 +54,7 @@ fn numbers(lanes: &TopicPartitionList) -> Vec<Lane> {
 }
 
 pub(super) struct Member {
-    consumer: BaseConsumer<Books>,
+    consumer: Arc<BaseConsumer<Books>>,
     topic: String,
     /// Read while another batch was in hand.
     waiting: VecDeque<Record>,
@@ -77,6 +79,7 @@ impl Member {
             .map_err(|error| client_error(&error))?;
         consumer.subscribe(&[&options.topic]).map_err(|error| client_error(&error))?;
         let topic = options.topic.clone();
+        let consumer = Arc::new(consumer);
         Ok(Self { consumer, topic, waiting: VecDeque::new(), positions: BTreeMap::new(), told: true, paused: false })
     }
 
@@ -89,9 +92,6 @@ impl Member {
             let Some(record) = self.poll(wait)? else { break };
             batch.push(record);
             wait = Duration::ZERO;
-        }
-        if batch.is_empty() {
-            self.commit()?;
         }
         Ok(batch)
     }
@@ -140,34 +140,44 @@ impl Member {
         }
     }
 
-    /// All records of the batch are settled: the group is told.
-    pub(super) fn settled(&mut self, batch: &[Record]) -> Result<(), Error> {
+    /// All records of the batch are settled: the group is to be told.
+    pub(super) fn settled(&mut self, batch: &[Record]) {
         for record in batch {
             self.positions.insert(record.lane, record.offset + 1);
         }
         self.told = false;
-        self.commit()
     }
 
-    /// Tells the group how far it is. A failure is no harm: it is told with the next batch, or what was settled comes again.
-    /// With the brokers away it takes as long as the group waits for a member.
-    fn commit(&mut self) -> Result<(), Error> {
+    /// Whether something is settled that the group was not told of.
+    pub(super) fn owes(&self) -> bool {
+        !self.told && !self.positions.is_empty()
+    }
+
+    /// Tells the group how far it is. A failure is no harm: it is told later, or what was settled comes again. With the brokers
+    /// away it takes as long as the group waits for a member, or until it is late.
+    pub(super) fn commit(&mut self, stop: &mut Stop) -> Result<(), Error> {
         let own = self.consumer.assignment().map_err(|error| client_error(&error))?;
         let own: BTreeSet<Lane> = numbers(&own).into_iter().collect();
         self.positions.retain(|lane, _| own.contains(lane));
-        if self.told || self.positions.is_empty() {
+        if !self.owes() {
             return Ok(());
         }
+        let (consumer, offsets) = (self.consumer.clone(), self.offsets()?);
+        match stop.unless_late(move || consumer.commit(&offsets, CommitMode::Sync))? {
+            Some(Ok(())) => self.told = true,
+            Some(Err(error)) => tracing::debug!(%error, "offsets are not committed yet"),
+            None => {}
+        }
+        Ok(())
+    }
+
+    fn offsets(&self) -> Result<TopicPartitionList, Error> {
         let mut offsets = TopicPartitionList::new();
         for (lane, offset) in &self.positions {
             let added = offsets.add_partition_offset(&self.topic, *lane, Offset::Offset(*offset));
             added.map_err(|error| client_error(&error))?;
         }
-        match self.consumer.commit(&offsets, CommitMode::Sync) {
-            Ok(()) => self.told = true,
-            Err(error) => tracing::debug!(%error, "offsets are not committed yet"),
-        }
-        Ok(())
+        Ok(offsets)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The thread: batch after batch, from joining the group to the first failure, and again.
 //!
-//! Invariant: a batch is committed after each of its records is settled and each dead letter is acknowledged, never before.
+//! Invariants: a batch is committed after each of its records is settled and each dead letter is acknowledged, never before;
+//! after a stop no record is taken, and what is in hand is settled and committed until the deadline, no longer.
 
 use super::letters::Letters;
 use super::member::Member;
@@ -40,7 +41,8 @@ impl Worker {
             let began = Instant::now();
             let Err(error) = self.live() else { return };
             self.tell(&error);
-            if self.stop.rest(pauses.after(began.elapsed())) {
+            // After a failure nothing is in hand.
+            if self.stop.rest(pauses.after(began.elapsed())) || self.stop.asked() {
                 return;
             }
         }
@@ -58,24 +60,47 @@ impl Worker {
 
     /// One session. Ends well only when it is time to stop.
     fn live(&mut self) -> Result<(), Error> {
-        let Options { connection, topic, dead_letters, lanes, replication, .. } = &self.options;
-        for topic in [topic, dead_letters] {
-            topic::provide(connection, topic, *lanes, *replication)?;
+        for topic in [self.options.topic.clone(), self.options.dead_letters.clone()] {
+            let Some(()) = self.provide(topic)? else { return Ok(()) };
         }
         let letters = Letters::open(&self.options)?;
         let mut member = Member::join(&self.options)?;
         tracing::info!(topic = self.options.topic, group = self.options.group, "reading from Kafka");
         self.said = None;
+        let ended = self.read(&mut member, &letters);
+        // Leaves the group.
+        self.stop.close((member, letters));
+        ended
+    }
+
+    /// Nothing if it is time to stop.
+    fn provide(&mut self, topic: String) -> Result<Option<()>, Error> {
+        let Options { connection, lanes, replication, .. } = self.options.clone();
+        self.stop.unless_asked(move || topic::provide(&connection, &topic, lanes, replication))?.transpose()
+    }
+
+    fn read(&mut self, member: &mut Member, letters: &Letters) -> Result<(), Error> {
         while !self.stop.asked() {
             let batch = Arc::new(member.batch(LOOK)?);
-            if !batch.is_empty() && !self.take(&mut member, &letters, &batch)? {
+            let settled = batch.is_empty() || self.take(member, letters, &batch)?;
+            if !settled {
                 break;
             }
+            member.commit(&mut self.stop)?;
+        }
+        self.commit_the_rest(member)
+    }
+
+    /// What is settled and could not be committed, for as long as there is time.
+    fn commit_the_rest(&mut self, member: &mut Member) -> Result<(), Error> {
+        while member.owes() && !self.stop.rest(LOOK) {
+            member.stay()?;
+            member.commit(&mut self.stop)?;
         }
         Ok(())
     }
 
-    /// False if there was no time to settle all of it: then nothing of it is committed.
+    /// False if there was no time to settle all of it: then nothing of it may be committed.
     fn take(&mut self, member: &mut Member, letters: &Letters, batch: &Batch) -> Result<bool, Error> {
         let settling = (self.settle)(batch.clone());
         let Some(settled) = self.wait(member, &settling)? else { return Ok(false) };
@@ -90,7 +115,7 @@ impl Worker {
             let Some(landed) = self.wait(member, &letters.landed)? else { return Ok(false) };
             landed.map_err(Error::Produce)?;
         }
-        member.settled(batch)?;
+        member.settled(batch);
         for (Record { lane, offset, .. }, Reason { code, detail }) in &dead {
             tracing::warn!(topic = self.options.topic, partition = lane, offset, "dead letter, {code}: {detail}");
             metrics::counter!("inbound_dead_lettered_total", "reason" => *code).increment(1);
@@ -109,7 +134,6 @@ impl Worker {
                 Err(RecvTimeoutError::Disconnected) => return Err(Error::Client("nobody takes what is read".to_owned())),
                 Err(RecvTimeoutError::Timeout) => {}
             }
-            self.stop.asked();
             if self.stop.late() {
                 return Ok(None);
             }

@@ -98,7 +98,7 @@ impl Reader {
         let metadata = consumer.fetch_metadata(None, PATIENCE).map_err(|error| away(&error))?;
         let lanes = metadata.topics().iter().find(|found| found.name() == topic).map_or(0, |found| found.partitions().len());
         if lanes == 0 {
-            return Err(Error::Topic { topic: topic.to_owned(), problem: "does not exist".to_owned() });
+            return Err(Error::TopicMissing { topic: topic.to_owned(), problem: "does not exist".to_owned() });
         }
         let (mut spans, mut assignment) = (Vec::new(), TopicPartitionList::new());
         for lane in 0..lanes as Lane {

@@ -91,24 +91,26 @@ fn create(admin: &AdminClient<Quiet>, options: &Options) -> Result<(), Error> {
                 "topic created"
             ),
             Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
-            Err((topic, code)) => return Err(Error::Topic { topic, problem: refused(code, options) }),
+            Err((topic, code)) => return Err(refused(topic, code, options)),
         }
     }
     Ok(())
 }
 
-fn refused(code: RDKafkaErrorCode, options: &Options) -> String {
+fn refused(topic: String, code: RDKafkaErrorCode, options: &Options) -> Error {
     match code {
-        RDKafkaErrorCode::InvalidReplicationFactor => {
-            format!(
-                "cannot be created with {} copies: are there that many brokers? Else set kafka.replication",
-                options.replication
-            )
-        }
         RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::ClusterAuthorizationFailed => {
-            "does not exist and this user may not create it: create it, or allow Create".to_owned()
+            let problem = "does not exist and this user may not create it: create it, or allow Create".to_owned();
+            Error::Topic { topic, problem }
         }
-        code => format!("cannot be created: {code}"),
+        // Passes if the others are just starting.
+        RDKafkaErrorCode::InvalidReplicationFactor => {
+            let copies = options.replication;
+            let problem =
+                format!("cannot be created with {copies} copies: are there that many brokers? Else set kafka.replication");
+            Error::TopicMissing { topic, problem }
+        }
+        code => Error::TopicMissing { topic, problem: format!("cannot be created: {code}") },
     }
 }
 

@@ -1,53 +1,43 @@
 //! The thread of the relay: one session after the other, each from reading back to its first failure.
 //!
-//! Invariants: what is kept is written only after it landed; a failure of any kind ends in a new session, never in an
-//! event left out; while nothing can be published the lag still shows.
+//! Invariants: a failure of any kind ends in a new session, never in an event left out; while nothing can be published the
+//! lag still shows; a stop lets every phase go on until its deadline, and none longer.
 
 use super::backlog::Backlog;
 use super::broker::Producer;
-use super::courtesy::Courtesy;
-use super::cursor::{Kept, Lane, Offer, Sent, Session};
+use super::cursor::{Kept, Lane, Session};
+use super::publishing::Publishing;
 use super::reader::{Reader, Start};
-use super::{Encode, Error, Options, Published, kept_row, load_kept, partitions_of, topic};
+use super::{Encode, Error, Options, Published, load_kept, partitions_of, topic};
 use crate::background;
 use crate::history;
-use crate::journal::{self, Journal, LogId, LogSeq};
+use crate::journal::{Journal, LogId};
 use crate::sessions::{Pauses, Stop};
-use holdfast_engine::codec::{self, Entry};
 use holdfast_engine::ids::PartitionId;
 use holdfast_engine::time::Timestamp;
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-
-/// Between two looks for something to do.
-const IDLE: Duration = Duration::from_millis(10);
-/// The position is kept this often, or after this many events.
-const KEEP_INTERVAL: Duration = Duration::from_secs(1);
-const KEEP_EVENTS: u64 = 10_000;
-/// Events read of a log before it is the turn of what landed.
-const PIECE: usize = 4096;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 pub(super) struct Worker {
-    journal: Arc<dyn Journal>,
+    pub(super) journal: Arc<dyn Journal>,
     options: Options,
-    encode: Encode,
+    pub(super) encode: Encode,
     /// What is not published by its deadline waits for the next start.
-    stop: Stop,
+    pub(super) stop: Stop,
     /// Each log with the partitions whose facts it holds.
-    logs: Vec<(LogId, Vec<PartitionId>)>,
-    published: Published,
-    backlog: Backlog,
-    gauges: Gauges,
+    pub(super) logs: Vec<(LogId, Vec<PartitionId>)>,
+    pub(super) published: Published,
+    pub(super) backlog: Backlog,
+    pub(super) gauges: Gauges,
     /// What was last said to be wrong, so that it is said once.
     said: Option<String>,
 }
 
-struct Gauges {
-    lag_events: metrics::Gauge,
-    lag_seconds: metrics::Gauge,
-    published: metrics::Counter,
+pub(super) struct Gauges {
+    pub(super) lag_events: metrics::Gauge,
+    pub(super) lag_seconds: metrics::Gauge,
+    pub(super) published: metrics::Counter,
     restarts: metrics::Counter,
 }
 
@@ -73,7 +63,8 @@ impl Worker {
             self.tell(&error);
             self.gauges.restarts.increment(1);
             self.show_waiting();
-            if self.stop.rest(pauses.after(began.elapsed())) {
+            let hopeless = error.lasts() && self.stop.asked();
+            if hopeless || self.stop.rest(pauses.after(began.elapsed())) {
                 return;
             }
         }
@@ -104,16 +95,17 @@ impl Worker {
         self.gauges.lag_seconds.set(if events == 0 { 0.0 } else { age(self.backlog.oldest()) });
     }
 
-    /// One session. Ends well only when it is time to stop.
+    /// One session. Ends well only when it is time to stop: all is published, or it is late.
     fn live(&mut self) -> Result<(), Error> {
         let mut kept = load_kept(&*self.journal)?;
         self.take_up(&kept);
         let own = history::ensure_name(&*self.journal)?;
         self.rest_of_the_journal()?;
-        if self.stop.asked() {
+        if self.stop.asked() && self.all_published() {
             return Ok(());
         }
-        topic::ensure(&self.options)?;
+        let options = self.options.clone();
+        let Some(()) = self.stop.unless_late(move || topic::ensure(&options))?.transpose()? else { return Ok(()) };
         self.check_lanes(&kept)?;
         let Some(session) = self.read_back(&mut kept, &own)? else { return Ok(()) };
         // Again: what was read back may have been written meanwhile.
@@ -122,21 +114,16 @@ impl Worker {
         let producer = Producer::open(&self.options, own)?;
         tracing::info!(topic = self.options.topic, waiting = self.lag(&session), "publishing to Kafka");
         self.said = None;
-        let now = Instant::now();
-        let courtesy = Courtesy::default();
-        Publishing {
-            worker: self,
-            session,
-            producer,
-            kept,
-            fresh: 0,
-            keep_at: now + KEEP_INTERVAL,
-            room_at: None,
-            courtesy,
-            reached: None,
-            rest_until: now,
-        }
-        .run()
+        let mut publishing = Publishing::begin(self, session, producer, kept);
+        let ended = publishing.run();
+        let producer = publishing.end();
+        self.stop.close(producer);
+        ended
+    }
+
+    /// Whether the positions say so, without a look at the topic.
+    fn all_published(&self) -> bool {
+        self.logs.iter().all(|(log, _)| self.published.of_log(*log) >= self.journal.end(*log))
     }
 
     fn take_up(&mut self, kept: &BTreeMap<LogId, Kept>) {
@@ -155,7 +142,7 @@ impl Worker {
         Ok(())
     }
 
-    fn lag(&self, session: &Session) -> u64 {
+    pub(super) fn lag(&self, session: &Session) -> u64 {
         self.backlog.events(|partition| session.published(partition))
     }
 
@@ -171,31 +158,49 @@ impl Worker {
         })
     }
 
-    /// P1: what a session before this one may have published after its position was kept last.
+    /// P1: what a session before this one may have published after its position was kept last. Nothing if it is late.
     fn read_back(&mut self, kept: &mut BTreeMap<LogId, Kept>, own: &str) -> Result<Option<Session>, Error> {
-        let count = self.journal.partitions().count();
-        let mut session = Session::after(kept, count, self.options.lanes);
-        let (connection, topic) = (self.options.connection.clone(), self.options.topic.clone());
-        let mut reader = Reader::open(&connection, &topic, |lane| Start::At(session.resume(lane)))?;
+        let (count, lanes) = (self.journal.partitions().count(), self.options.lanes);
+        let mut session = Session::after(kept, count, lanes);
+        let resume: Vec<i64> = (0..lanes).map(|lane| session.resume(lane)).collect();
+        let Some(mut reader) = self.open_reader(resume)? else { return Ok(None) };
         if self.shorter(&reader, &session) {
             kept.iter_mut().for_each(|(_, kept)| *kept = Kept { base: kept.version(), ..Kept::default() });
-            session = Session::after(kept, count, self.options.lanes);
-            reader = Reader::open(&connection, &topic, |_| Start::At(0))?;
+            session = Session::after(kept, count, lanes);
+            self.stop.close(reader);
+            let Some(from_the_start) = self.open_reader(Vec::new())? else { return Ok(None) };
+            reader = from_the_start;
         }
-        while let Some(carried) = reader.record_unless(|| self.stop.asked())? {
+        let whole = self.read_all(&mut reader, &mut session, own);
+        let spans = reader.spans().to_vec();
+        self.stop.close(reader);
+        if !whole? {
+            return Ok(None);
+        }
+        spans.iter().zip(0..).for_each(|(span, lane)| session.read_through(lane, span.high));
+        Ok(Some(session))
+    }
+
+    /// From these offsets on, a lane without one from its beginning.
+    fn open_reader(&mut self, from: Vec<i64>) -> Result<Option<Reader>, Error> {
+        let (connection, topic) = (self.options.connection.clone(), self.options.topic.clone());
+        let start = move |lane: Lane| Start::At(from.get(lane as usize).copied().unwrap_or(0));
+        self.stop.unless_late(move || Reader::open(&connection, &topic, start))?.transpose()
+    }
+
+    /// False if it is late before the end.
+    fn read_all(&mut self, reader: &mut Reader, session: &mut Session, own: &str) -> Result<bool, Error> {
+        let count = self.journal.partitions().count();
+        while let Some(carried) = reader.record_unless(|| self.stop.late())? {
             let (Some(partition), Some(seq), Some(journal)) = (carried.partition, carried.seq, carried.journal) else { continue };
             if journal != own {
-                return Err(Error::Foreign { topic, found: journal, own: own.to_owned() });
+                return Err(Error::Foreign { topic: self.options.topic.clone(), found: journal, own: own.to_owned() });
             }
             if partition.0 < count {
                 session.read_back(partition, seq);
             }
         }
-        if self.stop.asked() {
-            return Ok(None);
-        }
-        reader.spans().iter().zip(0..).for_each(|(span, lane)| session.read_through(lane, span.high));
-        Ok(Some(session))
+        Ok(!self.stop.late())
     }
 
     /// Whether the topic ends before what is known to be in it: it was deleted and made anew, or has lost records.
@@ -218,162 +223,7 @@ impl Worker {
     }
 }
 
-fn age(of: Option<Timestamp>) -> f64 {
+pub(super) fn age(of: Option<Timestamp>) -> f64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
     of.map_or(0.0, |at| Timestamp(now).since(at) as f64 / 1000.0)
-}
-
-/// A session with its producer.
-struct Publishing<'a> {
-    worker: &'a mut Worker,
-    session: Session,
-    producer: Producer,
-    /// As it stands in the journal.
-    kept: BTreeMap<LogId, Kept>,
-    /// Published since then.
-    fresh: u64,
-    keep_at: Instant,
-    /// Set while the producer is full: it is full until no more than this many events are on their way.
-    room_at: Option<usize>,
-    courtesy: Courtesy,
-    /// When the last event that was handed over happened: those that wait are later.
-    reached: Option<Timestamp>,
-    /// Nothing is read for publishing before.
-    rest_until: Instant,
-}
-
-impl Publishing<'_> {
-    fn run(mut self) -> Result<(), Error> {
-        loop {
-            let rests = Instant::now() < self.rest_until && !self.worker.stop.asked();
-            let sent = if self.room_at.is_none() && !rests { self.read_on()? } else { 0 };
-            if sent > 0 {
-                self.rest_until = Instant::now() + self.courtesy.owed();
-            }
-            self.take_reports(if sent > 0 { Duration::ZERO } else { IDLE })?;
-            if let Some(reason) = self.producer.fatal() {
-                return Err(Error::Produce(reason));
-            }
-            let now = Instant::now();
-            if now >= self.keep_at || self.fresh >= KEEP_EVENTS {
-                self.keep()?;
-                self.show()?;
-                self.keep_at = now + KEEP_INTERVAL;
-            }
-            if self.worker.stop.asked() && self.done() {
-                self.keep()?;
-                return self.show();
-            }
-        }
-    }
-
-    /// Hands over what became durable. Returns how many events.
-    fn read_on(&mut self) -> Result<usize, Error> {
-        let mut sent = 0;
-        for index in 0..self.worker.logs.len() {
-            let log = self.worker.logs[index].0;
-            if self.room_at.is_none() && self.worker.journal.end(log) > self.session.read(log) {
-                sent += self.read_log(log)?;
-            }
-        }
-        Ok(sent)
-    }
-
-    fn read_log(&mut self, log: LogId) -> Result<usize, Error> {
-        let journal = self.worker.journal.clone();
-        let (mut sent, mut failed) = (0, None);
-        journal.read(log, self.session.read(log), &mut |commit, frame| {
-            for entry in codec::read_frame(frame)? {
-                match self.publish(log, commit, &entry?) {
-                    Ok(new) => sent += usize::from(new),
-                    Err(error) => failed = Some(error),
-                }
-                if failed.is_some() || self.room_at.is_some() {
-                    return Ok(ControlFlow::Break(()));
-                }
-            }
-            self.session.read_whole(log, commit);
-            self.worker.backlog.read(log, commit);
-            Ok(if sent < PIECE { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
-        })?;
-        failed.map_or(Ok(sent), Err)
-    }
-
-    /// Whether the event was handed over: it may have been before, or there may be no room.
-    fn publish(&mut self, log: LogId, commit: LogSeq, entry: &Entry<'_>) -> Result<bool, Error> {
-        let Entry { partition, seq, .. } = *entry;
-        self.worker.backlog.saw(partition, seq);
-        let place = match self.session.offer(partition, seq) {
-            Offer::Known => return Ok(false),
-            Offer::Gap { expected } => return Err(Error::Gap { partition: partition.0, expected, found: seq }),
-            Offer::Next { lane, number } => (lane, number),
-        };
-        let record = entry.decode().map_err(journal::Error::from)?;
-        let sent = Sent { log, commit, partition, seq, at: record.at };
-        let encoded = (self.worker.encode)(partition, &record);
-        if !self.producer.send(place, (partition, seq), &encoded)? {
-            self.room_at = Some(self.session.on_the_way() / 2);
-            return Ok(false);
-        }
-        self.session.sent(sent);
-        self.reached = Some(record.at);
-        Ok(true)
-    }
-
-    /// Takes what landed, waiting for it up to `wait`.
-    fn take_reports(&mut self, wait: Duration) -> Result<(), Error> {
-        let first = self.producer.landed.recv_timeout(wait).ok();
-        let reports = self.producer.landed.clone();
-        let mut published = 0;
-        for report in first.into_iter().chain(reports.try_iter()) {
-            let offset = report.offset.map_err(Error::Produce)?;
-            published += self.session.landed(report.lane, report.number, offset)?;
-        }
-        self.fresh += published;
-        self.worker.gauges.published.increment(published);
-        if self.room_at.is_some_and(|room| self.session.on_the_way() <= room) {
-            self.room_at = None;
-        }
-        Ok(())
-    }
-
-    /// P3: writes the position, for the next session and for whoever wants to drop what is published.
-    fn keep(&mut self) -> Result<(), Error> {
-        let mut rows = Vec::new();
-        for (log, partitions) in &self.worker.logs {
-            let now = self.session.kept(*log, partitions.iter().copied());
-            if self.kept.get(log) != Some(&now) {
-                rows.push(kept_row(*log, &now));
-                self.kept.insert(*log, now);
-            }
-        }
-        if !rows.is_empty() {
-            self.worker.journal.project(&rows)?;
-            self.kept.iter().for_each(|(log, kept)| self.worker.published.reached(*log, kept.commit));
-        }
-        self.fresh = 0;
-        Ok(())
-    }
-
-    fn show(&mut self) -> Result<(), Error> {
-        if self.room_at.is_some() || Instant::now() < self.rest_until {
-            // Nothing is read for publishing: what gathers has to be counted by itself.
-            let journal = self.worker.journal.clone();
-            self.worker.backlog.count(&*journal)?;
-        }
-        let waiting = self.worker.lag(&self.session);
-        let oldest = self.session.oldest().or(self.reached.filter(|_| waiting > 0));
-        self.worker.backlog.oldest_is(oldest);
-        self.worker.gauges.lag_events.set(waiting as f64);
-        self.worker.gauges.lag_seconds.set(age(oldest));
-        Ok(())
-    }
-
-    /// Whether everything durable is published, or there is no more time for it.
-    fn done(&self) -> bool {
-        let Worker { journal, logs, .. } = &*self.worker;
-        let through = || logs.iter().all(|(log, _)| self.session.read(*log) >= journal.end(*log));
-        let late = self.worker.stop.late();
-        late || (self.session.on_the_way() == 0 && through())
-    }
 }

@@ -1,0 +1,190 @@
+//! Publishing inside a session: what became durable goes out, what landed moves the position.
+//!
+//! Invariant: what is kept is written only after it landed.
+
+use super::broker::Producer;
+use super::courtesy::Courtesy;
+use super::cursor::{Kept, Offer, Sent, Session};
+use super::worker::{Worker, age};
+use super::{Error, kept_row};
+use crate::journal::{self, LogId, LogSeq};
+use holdfast_engine::codec::{self, Entry};
+use holdfast_engine::time::Timestamp;
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
+/// Between two looks for something to do.
+const IDLE: Duration = Duration::from_millis(10);
+/// The position is kept this often, or after this many events.
+const KEEP_INTERVAL: Duration = Duration::from_secs(1);
+const KEEP_EVENTS: u64 = 10_000;
+/// Events read of a log before it is the turn of what landed.
+const PIECE: usize = 4096;
+
+/// A session with its producer.
+pub(super) struct Publishing<'a> {
+    worker: &'a mut Worker,
+    session: Session,
+    producer: Producer,
+    /// As it stands in the journal.
+    kept: BTreeMap<LogId, Kept>,
+    /// Published since then.
+    fresh: u64,
+    keep_at: Instant,
+    /// Set while the producer is full: it is full until no more than this many events are on their way.
+    room_at: Option<usize>,
+    courtesy: Courtesy,
+    /// When the last event that was handed over happened: those that wait are later.
+    reached: Option<Timestamp>,
+    /// Nothing is read for publishing before.
+    rest_until: Instant,
+}
+
+impl<'a> Publishing<'a> {
+    pub(super) fn begin(worker: &'a mut Worker, session: Session, producer: Producer, kept: BTreeMap<LogId, Kept>) -> Self {
+        let (now, courtesy) = (Instant::now(), Courtesy::default());
+        let keep_at = now + KEEP_INTERVAL;
+        Self { worker, session, producer, kept, fresh: 0, keep_at, room_at: None, courtesy, reached: None, rest_until: now }
+    }
+
+    /// What is left of it has to be closed.
+    pub(super) fn end(self) -> Producer {
+        self.producer
+    }
+
+    /// Until a failure, or a stop after which all is published or it is late.
+    pub(super) fn run(&mut self) -> Result<(), Error> {
+        loop {
+            let rests = Instant::now() < self.rest_until && !self.worker.stop.asked();
+            let sent = if self.room_at.is_none() && !rests { self.read_on()? } else { 0 };
+            if sent > 0 {
+                self.rest_until = Instant::now() + self.courtesy.owed();
+            }
+            self.take_reports(if sent > 0 { Duration::ZERO } else { IDLE })?;
+            if let Some(reason) = self.producer.fatal() {
+                return Err(Error::Produce(reason));
+            }
+            let now = Instant::now();
+            if now >= self.keep_at || self.fresh >= KEEP_EVENTS {
+                self.keep()?;
+                self.show()?;
+                self.keep_at = now + KEEP_INTERVAL;
+            }
+            if self.worker.stop.asked() && self.done() {
+                self.keep()?;
+                return self.show();
+            }
+        }
+    }
+
+    /// Hands over what became durable. Returns how many events.
+    fn read_on(&mut self) -> Result<usize, Error> {
+        let mut sent = 0;
+        for index in 0..self.worker.logs.len() {
+            let log = self.worker.logs[index].0;
+            if self.room_at.is_none() && self.worker.journal.end(log) > self.session.read(log) {
+                sent += self.read_log(log)?;
+            }
+        }
+        Ok(sent)
+    }
+
+    fn read_log(&mut self, log: LogId) -> Result<usize, Error> {
+        let journal = self.worker.journal.clone();
+        let (mut sent, mut failed) = (0, None);
+        journal.read(log, self.session.read(log), &mut |commit, frame| {
+            for entry in codec::read_frame(frame)? {
+                match self.publish(log, commit, &entry?) {
+                    Ok(new) => sent += usize::from(new),
+                    Err(error) => failed = Some(error),
+                }
+                if failed.is_some() || self.room_at.is_some() {
+                    return Ok(ControlFlow::Break(()));
+                }
+            }
+            self.session.read_whole(log, commit);
+            self.worker.backlog.read(log, commit);
+            Ok(if sent < PIECE { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+        })?;
+        failed.map_or(Ok(sent), Err)
+    }
+
+    /// Whether the event was handed over: it may have been before, or there may be no room.
+    fn publish(&mut self, log: LogId, commit: LogSeq, entry: &Entry<'_>) -> Result<bool, Error> {
+        let Entry { partition, seq, .. } = *entry;
+        self.worker.backlog.saw(partition, seq);
+        let place = match self.session.offer(partition, seq) {
+            Offer::Known => return Ok(false),
+            Offer::Gap { expected } => return Err(Error::Gap { partition: partition.0, expected, found: seq }),
+            Offer::Next { lane, number } => (lane, number),
+        };
+        let record = entry.decode().map_err(journal::Error::from)?;
+        let sent = Sent { log, commit, partition, seq, at: record.at };
+        let encoded = (self.worker.encode)(partition, &record);
+        if !self.producer.send(place, (partition, seq), &encoded)? {
+            self.room_at = Some(self.session.on_the_way() / 2);
+            return Ok(false);
+        }
+        self.session.sent(sent);
+        self.reached = Some(record.at);
+        Ok(true)
+    }
+
+    /// Takes what landed, waiting for it up to `wait`.
+    fn take_reports(&mut self, wait: Duration) -> Result<(), Error> {
+        let first = self.producer.landed.recv_timeout(wait).ok();
+        let reports = self.producer.landed.clone();
+        let mut published = 0;
+        for report in first.into_iter().chain(reports.try_iter()) {
+            let offset = report.offset.map_err(Error::Produce)?;
+            published += self.session.landed(report.lane, report.number, offset)?;
+        }
+        self.fresh += published;
+        self.worker.gauges.published.increment(published);
+        if self.room_at.is_some_and(|room| self.session.on_the_way() <= room) {
+            self.room_at = None;
+        }
+        Ok(())
+    }
+
+    /// P3: writes the position, for the next session and for whoever wants to drop what is published.
+    fn keep(&mut self) -> Result<(), Error> {
+        let mut rows = Vec::new();
+        for (log, partitions) in &self.worker.logs {
+            let now = self.session.kept(*log, partitions.iter().copied());
+            if self.kept.get(log) != Some(&now) {
+                rows.push(kept_row(*log, &now));
+                self.kept.insert(*log, now);
+            }
+        }
+        if !rows.is_empty() {
+            self.worker.journal.project(&rows)?;
+            self.kept.iter().for_each(|(log, kept)| self.worker.published.reached(*log, kept.commit));
+        }
+        self.fresh = 0;
+        Ok(())
+    }
+
+    fn show(&mut self) -> Result<(), Error> {
+        if self.room_at.is_some() || Instant::now() < self.rest_until {
+            // Nothing is read for publishing: what gathers has to be counted by itself.
+            let journal = self.worker.journal.clone();
+            self.worker.backlog.count(&*journal)?;
+        }
+        let waiting = self.worker.lag(&self.session);
+        let oldest = self.session.oldest().or(self.reached.filter(|_| waiting > 0));
+        self.worker.backlog.oldest_is(oldest);
+        self.worker.gauges.lag_events.set(waiting as f64);
+        self.worker.gauges.lag_seconds.set(age(oldest));
+        Ok(())
+    }
+
+    /// Whether everything durable is published, or there is no more time for it.
+    fn done(&mut self) -> bool {
+        let late = self.worker.stop.late();
+        let Worker { journal, logs, .. } = &*self.worker;
+        let through = || logs.iter().all(|(log, _)| self.session.read(*log) >= journal.end(*log));
+        late || (self.session.on_the_way() == 0 && through())
+    }
+}
