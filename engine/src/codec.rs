@@ -131,6 +131,11 @@ impl Entry<'_> {
         rest.next() == Some(&STOCK_TAG)
     }
 
+    /// The check value of the record's bytes: the same wherever and whenever the same fact is read.
+    pub fn check(&self) -> u32 {
+        crc32fast::hash(self.record)
+    }
+
     pub fn decode(&self) -> Result<Record, Error> {
         decode(self.record)
     }

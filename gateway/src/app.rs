@@ -4,6 +4,7 @@
 //! engine down and, once there is space, up again from the journal.
 
 use crate::access::Access;
+use crate::events::cursor::Cursors;
 use crate::file_error::FileError;
 use crate::keys::{self, ApiKeys};
 use crate::publisher::Publisher;
@@ -20,7 +21,7 @@ use holdfast_actors::{Engine, Handle, Options, Ports, StartError};
 use holdfast_storage::embedded::has_room;
 use holdfast_storage::projection::Projector;
 use holdfast_storage::retention::{self, Retention};
-use holdfast_storage::{Error as StorageError, Journal};
+use holdfast_storage::{Error as StorageError, Journal, history};
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::net::TcpListener;
 use std::rc::Rc;
@@ -53,6 +54,7 @@ pub struct Live {
     pub handle: Handle,
     pub journal: Arc<dyn Journal>,
     pub projector: Projector,
+    pub cursors: Cursors,
     /// Changes with each commit.
     pub committed: watch::Receiver<u64>,
     pub clock: Clock,
@@ -239,8 +241,8 @@ async fn supervise(
     let (mut running, mut tries, mut retry) = (None, 0, Retry::default());
     loop {
         let first = running.is_none();
-        let engine = match start_engine(app, &ports, running).await {
-            Ok(engine) => engine,
+        let (engine, cursors) = match start_engine(app, &ports, running).await {
+            Ok(started) => started,
             Err(StartError::Storage(StorageError::Locked)) if first && tries < LEAVING_TRIES => {
                 tries += 1;
                 tokio::time::sleep(LEAVING_WAIT).await;
@@ -258,7 +260,7 @@ async fn supervise(
         };
         let publisher = Publisher::start(&app.settings.kafka, engine.journal()).map_err(Error::Kafka)?;
         let retention = start_retention(&app.settings, engine.journal())?;
-        go_live(app, &engine, first).await;
+        go_live(app, &engine, cursors, first).await;
         let subscriber = Subscriber::start(app).map_err(Error::Kafka)?;
         (running, retry) = (Some(engine.clock()), Retry::default());
         let mut failed = engine.failed();
@@ -328,10 +330,15 @@ async fn stay_fenced(app: &web::Data<App>, by: u64, stopping: &mut watch::Receiv
 }
 
 /// The first engine takes the time from the wall clock, each later one from the engine before it.
-async fn start_engine(app: &web::Data<App>, ports: &Ports, running: Option<Clock>) -> Result<Engine, StartError> {
+async fn start_engine(app: &web::Data<App>, ports: &Ports, running: Option<Clock>) -> Result<(Engine, Cursors), StartError> {
     let (settings, accepted) = (app.settings.clone(), app.accept_clock);
-    let check = move |journal: &dyn Journal| if running.is_none() { clock::check(journal, accepted) } else { Ok(()) };
-    let journal = web::block(move || backend::open(&settings, check)).await.map_err(|_| StartError::Shard)??;
+    let open = move || {
+        let check = |journal: &dyn Journal| if running.is_none() { clock::check(journal, accepted) } else { Ok(()) };
+        let journal = backend::open(&settings, check)?;
+        let cursors = Cursors::of(&history::ensure_name(&*journal)?);
+        Ok::<_, StartError>((journal, cursors))
+    };
+    let (journal, cursors) = web::block(open).await.map_err(|_| StartError::Shard)??;
     let options = Options {
         shards: shards(&app.settings),
         credits: app.settings.engine.credits,
@@ -345,7 +352,7 @@ async fn start_engine(app: &web::Data<App>, ports: &Ports, running: Option<Clock
     let bar = crate::progress::bar("recovering", running.is_none());
     let engine = Engine::start(journal, ports.clone(), provider, options, &mut |done, all| bar.at(done, all));
     bar.finish();
-    engine
+    Ok((engine?, cursors))
 }
 
 /// Where the settings say that the journal is not kept for ever.
@@ -361,12 +368,13 @@ async fn stop_retention(retention: Option<Retention>) {
     }
 }
 
-async fn go_live(app: &web::Data<App>, engine: &Engine, first: bool) {
+async fn go_live(app: &web::Data<App>, engine: &Engine, cursors: Cursors, first: bool) {
     let commits: u64 = engine.journal().logs().into_iter().map(|log| engine.journal().end(log)).sum();
     let live = Live {
         handle: engine.handle.clone(),
         journal: engine.journal().clone(),
         projector: engine.projector().clone(),
+        cursors,
         committed: engine.committed(),
         clock: engine.clock(),
     };

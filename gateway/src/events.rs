@@ -1,78 +1,25 @@
-//! Events as the outside sees them: CloudEvents 1.0, a cursor over the logs, items of a timeline.
+//! Events as the outside sees them: CloudEvents 1.0, read after a cursor, items of a timeline.
 //!
 //! Invariant: every record of the journal is an event, in the dense sequence of its partition: nothing missing, nothing twice.
 
+pub mod cursor;
+
 use crate::view::{Id, Rfc3339};
+pub use cursor::Cursor;
+use cursor::Position;
 use holdfast_engine::codec;
 use holdfast_engine::event::{
     Allocation, ArchiveFact, Event, KeyFact, Kind, Level, OrderFact, OrderRecord, Record, RefundReason, ReleaseCause, Shortage,
     SkuHold, StockFact,
 };
 use holdfast_engine::ids::{OrderId, PartitionId, Seq};
-use holdfast_storage::{Error, Journal, LogId, LogSeq};
+use holdfast_storage::{Error, Journal, LogId};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
-use std::fmt;
 use std::ops::ControlFlow;
-use std::str::FromStr;
 
 /// Begins every type of an event.
 pub const TYPE_PREFIX: &str = "holdfast.";
-
-/// How far a reader has read one log: all before this commit, and of it the events up to and with number `index`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Position {
-    pub commit: LogSeq,
-    pub index: u32,
-}
-
-/// How far a reader has read each log that it has read of.
-///
-/// In text `log.commit-index` of each, joined by `_`; the first log leaves its number out.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Cursor(BTreeMap<LogId, Position>);
-
-impl Cursor {
-    fn of(&self, log: LogId) -> Position {
-        self.0.get(&log).copied().unwrap_or_default()
-    }
-}
-
-impl fmt::Display for Cursor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.is_empty() {
-            return f.write_str("0");
-        }
-        for (place, (log, Position { commit, index })) in self.0.iter().enumerate() {
-            if place > 0 {
-                f.write_str("_")?;
-            }
-            match log.0 {
-                0 => write!(f, "{commit}-{index}")?,
-                log => write!(f, "{log}.{commit}-{index}")?,
-            }
-        }
-        Ok(())
-    }
-}
-
-impl FromStr for Cursor {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        if text.is_empty() || text == "0" {
-            return Ok(Self::default());
-        }
-        text.split('_').map(position).collect::<Option<_>>().map(Self).ok_or(())
-    }
-}
-
-fn position(text: &str) -> Option<(LogId, Position)> {
-    let (log, text) = text.split_once('.').unwrap_or(("0", text));
-    let (commit, index) = text.split_once('-')?;
-    Some((LogId(log.parse().ok()?), Position { commit: commit.parse().ok()?, index: index.parse().ok()? }))
-}
 
 /// One event with the cursor after it.
 pub struct Published {
@@ -88,7 +35,7 @@ pub struct Published {
 /// If a log is damaged or cannot be read.
 pub fn read(journal: &dyn Journal, after: &Cursor, limit: usize) -> Result<Vec<Published>, Error> {
     let mut cursor = after.clone();
-    if after.0.is_empty() {
+    if after.is_beginning() {
         begin(journal, &mut cursor)?;
     }
     let after = &cursor.clone();
@@ -114,7 +61,7 @@ fn begin(journal: &dyn Journal, cursor: &mut Cursor) -> Result<(), Error> {
     for log in journal.logs() {
         let first = journal.first(log)?;
         if first > 1 {
-            cursor.0.insert(log, Position { commit: first, index: 0 });
+            cursor.set(log, Position { commit: first, index: 0, check: None });
         }
     }
     Ok(())
@@ -130,14 +77,15 @@ fn read_log(
 ) -> Result<usize, Error> {
     let (after, before) = (cursor.of(log), found.len());
     journal.read(log, after.commit.saturating_sub(1), &mut |commit, frame| {
+        let check = Some(codec::frame_check(frame)?);
         let mut entries = (1..).zip(codec::read_frame(frame)?).peekable();
         while let Some((index, entry)) = entries.next() {
             if commit > after.commit || index > after.index {
                 let entry = entry?;
                 // Behind the last event of a commit it stands before the next: who has read all finds that without a read.
                 let last = entries.peek().is_none();
-                let position = if last { Position { commit: commit + 1, index: 0 } } else { Position { commit, index } };
-                cursor.0.insert(log, position);
+                let (commit, index) = if last { (commit + 1, 0) } else { (commit, index) };
+                cursor.set(log, Position { commit, index, check });
                 found.push(Published { cursor: cursor.clone(), partition: entry.partition, record: entry.decode()? });
             }
             if found.len() - before >= most {
@@ -397,22 +345,6 @@ mod tests {
     use holdfast_engine::quantity::Quantity;
     use holdfast_engine::time::Timestamp;
     use holdfast_storage::memory::MemoryJournal;
-
-    #[test]
-    fn a_cursor_survives_print_and_parse() {
-        let at = |commit, index| Position { commit, index };
-        let one = Cursor(BTreeMap::from([(LogId(0), at(7, 3))]));
-        assert_eq!(one.to_string(), "7-3");
-        let many = Cursor(BTreeMap::from([(LogId(0), at(7, 3)), (LogId(12), at(1, 200))]));
-        assert_eq!(many.to_string(), "7-3_12.1-200");
-        for cursor in [Cursor::default(), one, many] {
-            assert_eq!(cursor.to_string().parse(), Ok(cursor));
-        }
-        assert_eq!("".parse(), Ok(Cursor::default()));
-        for wrong in ["7", "7-", "x.7-3", "7-3_", "70000.1-1"] {
-            assert!(wrong.parse::<Cursor>().is_err(), "{wrong}");
-        }
-    }
 
     /// The suite `schemas` compares every other event with its schema; this one is a race that nobody can win on purpose.
     #[test]

@@ -1,6 +1,6 @@
 //! The OpenAPI 3.1 description, made from the routes themselves.
 
-use crate::routes::{admin, events, health, imports, orders, payments, reservations, stock};
+use crate::routes::{admin, events, health, imports, movements, orders, payments, reservations, stock};
 use std::sync::LazyLock;
 use utoipa::OpenApi;
 
@@ -28,7 +28,7 @@ use utoipa::OpenApi;
         stock::adjust,
         stock::get,
         stock::set_threshold,
-        stock::movements,
+        movements::movements,
         stock::availability,
         imports::import,
         payments::webhook,

@@ -68,6 +68,8 @@ codes! {
         "Wait for Retry-After and send the same request again: it will be answered like the first.";
     LimitReached "limit_reached" 409 false "A limit of the data is reached"
         "See /v1/limits for the limits of this server.";
+    CursorNotOfThisHistory "cursor_not_of_this_history" 409 false "The cursor is not of the history that is here"
+        "The data was restored from an older copy, or the cursor is of another server. Read from the beginning, without a cursor, and compare by (partition, sequence): facts that were seen and are not here are gone.";
     CursorExpired "cursor_expired" 410 false "Events after the cursor are no longer kept"
         "Read from the beginning, without a cursor: what is in between is gone. `journal.keep_days` says how long events are kept.";
     PreconditionFailed "precondition_failed" 412 false "The stock has changed since it was read"

@@ -5,6 +5,7 @@ pub mod docs;
 pub mod events;
 pub mod health;
 pub mod imports;
+pub mod movements;
 pub mod orders;
 pub mod payments;
 pub mod reservations;
@@ -115,6 +116,15 @@ pub async fn execute_within(app: &App, command: Command) -> Outcome {
 /// What routes that read the journal need: the engine's parts, or 503.
 pub fn live(app: &App) -> Result<std::sync::Arc<crate::app::Live>, Problem> {
     app.live.load_full().ok_or_else(unavailable)
+}
+
+/// What becomes of a cursor that nothing is read after.
+pub fn refused(why: &crate::events::cursor::Refused) -> Problem {
+    use crate::events::cursor::Refused;
+    match why {
+        Refused::NotOfThisHistory(what) => Problem::new(Code::CursorNotOfThisHistory, *what),
+        Refused::Unread(error) => unread(error),
+    }
 }
 
 /// What becomes of a read of the journal or the projections that failed.

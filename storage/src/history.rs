@@ -54,20 +54,38 @@ pub fn ensure_name(journal: &dyn Journal) -> Result<String, Error> {
     Ok(name)
 }
 
-/// The check value of a commit. None for 0 and for what is behind the end. Cost: one read of the log.
+/// What tells a commit from others with its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found {
+    pub check: u32,
+    pub events: u32,
+}
+
+/// A commit as it lies in a log. None for 0 and for what is behind the end. Cost: one read of the log.
 ///
 /// # Errors
 /// [`Error::Purged`] for what is no longer kept, or if the journal cannot be read.
-pub fn check_of<J: Journal + ?Sized>(journal: &J, log: LogId, commit: LogSeq) -> Result<Option<u32>, Error> {
+pub fn find<J: Journal + ?Sized>(journal: &J, log: LogId, commit: LogSeq) -> Result<Option<Found>, Error> {
     if commit == 0 || commit > journal.end(log) {
         return Ok(None);
     }
-    let mut check = None;
+    let mut there = None;
     journal.read(log, commit - 1, &mut |found, frame| {
-        check = (found == commit).then(|| codec::frame_check(frame)).transpose()?;
+        if found == commit {
+            let events = codec::read_frame(frame)?.count() as u32;
+            there = Some(Found { check: codec::frame_check(frame)?, events });
+        }
         Ok(ControlFlow::Break(()))
     })?;
-    Ok(check)
+    Ok(there)
+}
+
+/// The check value of a commit.
+///
+/// # Errors
+/// As [`find`].
+pub fn check_of<J: Journal + ?Sized>(journal: &J, log: LogId, commit: LogSeq) -> Result<Option<u32>, Error> {
+    Ok(find(journal, log, commit)?.map(|found| found.check))
 }
 
 /// The last commit of a log, read. None for an empty log, or one whose last commit is purged.

@@ -5,7 +5,7 @@
 //! in order; nothing in here can slow an order down or fail it, and with Kafka away facts wait in the journal.
 //!
 //! [`cursor`] is algorithm P without IO, `worker` the thread, `publishing` the part of it that sends, `broker` the producer,
-//! `topic` creates and checks the topic, [`reader`] reads it back.
+//! `topic` creates and checks the topic, [`reader`] reads it back, `standing` holds what was published against the journal.
 
 mod backlog;
 pub(crate) mod broker;
@@ -13,6 +13,7 @@ mod courtesy;
 pub mod cursor;
 mod publishing;
 pub mod reader;
+mod standing;
 pub(crate) mod topic;
 mod worker;
 
@@ -42,6 +43,8 @@ pub mod header {
     pub const ID: &str = "hf-id";
     /// Which journal the event is of.
     pub const JOURNAL: &str = "hf-journal";
+    /// Check value of the event in the journal, 8 hexadecimal digits: tells copies of a journal apart that went on by themselves.
+    pub const CHECK: &str = "hf-check";
     /// Type of the event, so that a consumer can pass over it without parsing.
     pub const TYPE: &str = "ce-type";
 }
@@ -113,6 +116,11 @@ pub enum Error {
     )]
     Ahead { partition: u16, published: Seq, journal: Seq },
     #[error(
+        "{what} is not of this journal: was it restored from an older copy that went on? Consumers have seen facts that are \
+         gone. Publish to a new topic: set another kafka.topic_prefix"
+    )]
+    Parted { what: String },
+    #[error(
         "the journal has no event {expected} of partition {partition} any more, it goes on with {found}: the topic cannot be filled"
     )]
     Gap { partition: u16, expected: Seq, found: Seq },
@@ -127,7 +135,15 @@ pub enum Error {
 impl Error {
     /// Whether it stays until somebody does something: then a stop need not wait for it to pass.
     fn lasts(&self) -> bool {
-        matches!(self, Self::Client(_) | Self::Topic { .. } | Self::Foreign { .. } | Self::Ahead { .. } | Self::Gap { .. })
+        matches!(
+            self,
+            Self::Client(_)
+                | Self::Topic { .. }
+                | Self::Foreign { .. }
+                | Self::Ahead { .. }
+                | Self::Parted { .. }
+                | Self::Gap { .. }
+        )
     }
 }
 

@@ -319,6 +319,22 @@ impl Drop for Server {
     }
 }
 
+/// A copy of the data of a server that does not run.
+///
+/// # Panics
+/// If it cannot be made.
+pub fn copy_data(from: &Path, to: &Path) {
+    or_panic(std::fs::create_dir_all(to), "a directory for a copy");
+    for entry in or_panic(std::fs::read_dir(from), "the data of a server") {
+        let entry = or_panic(entry, "the data of a server");
+        let copy = to.join(entry.file_name());
+        match or_panic(entry.file_type(), "the data of a server").is_dir() {
+            true => copy_data(&entry.path(), &copy),
+            false => drop(or_panic(std::fs::copy(entry.path(), copy), "the data of a server")),
+        }
+    }
+}
+
 /// Partitions of the servers, if the environment says nothing else.
 ///
 /// # Panics

@@ -4,11 +4,12 @@
 
 use holdfast_tests::brokers::Brokers;
 use holdfast_tests::buyers::Buyers;
-use holdfast_tests::server::{Options, STOP, Server, poll};
+use holdfast_tests::server::{Options, STOP, Server, copy_data, poll};
 use holdfast_tests::topics::Topics;
 use holdfast_tests::torture::client::{Client, Request};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -207,6 +208,39 @@ fn a_topic_of_another_journal_is_refused_with_what_to_do() {
     until_it_says(&second, "kafka.topic_prefix");
     under_load(&second, "b", |buyers| go_on(buyers, 10));
     assert_eq!(metric(&second, "relay_published_total"), 0.0);
+}
+
+/// The copy gets more events than the topic has, so that only their check values tell them apart.
+#[test]
+fn a_journal_restored_from_an_older_copy_that_went_on_is_refused_with_what_to_do() {
+    let Some(turn) = turn() else { return };
+    let scratch = tempfile::tempdir().unwrap();
+    let (ours, copy) = (scratch.path().join("ours"), scratch.path().join("copy"));
+    let options = |dir: &Path| turn.brokers.publishing("restored").env("HOLDFAST__DATA__PARTITIONS", "1").data_dir(dir);
+    let mut server = open(options(&ours));
+    verified(&mut server);
+    copy_data(&ours, &copy);
+    server.restart();
+    under_load(&server, "a", |buyers| go_on(buyers, 10));
+    let published = verified(&mut server)["events"].as_u64().unwrap();
+
+    let mut restored = Server::start(options(&copy).env("HOLDFAST__KAFKA__ENABLED", "false"));
+    under_load(&restored, "b", |buyers| {
+        let more = poll(PATIENCE, || (heads(&restored)[&0] > published).then_some(()));
+        assert!(more.is_some(), "{} orders are no more than {published} events", buyers.placed());
+    });
+    restored.stop_with("HOLDFAST__KAFKA__ENABLED", "true");
+    restored.restart();
+    until_it_says(&restored, "restored from an older copy that went on");
+    until_it_says(&restored, "set another kafka.topic_prefix");
+    under_load(&restored, "c", |buyers| go_on(buyers, 10));
+    until_shown(&restored, "relay_lag_events", |lag| lag > 0.0);
+    assert_eq!(metric(&restored, "relay_published_total"), 0.0);
+
+    restored.stop_with("HOLDFAST__KAFKA__TOPIC_PREFIX", "restored_anew");
+    restored.restart();
+    until_caught_up(&turn, &restored, "restored_anew");
+    verified(&mut restored);
 }
 
 #[test]

@@ -62,7 +62,8 @@ fn facts(journal: &dyn Journal) -> Result<Comparison, Error> {
         journal.read(log, first - 1, &mut |_, frame| {
             for entry in codec::read_frame(frame)? {
                 let entry = entry?;
-                comparison.expect(entry.partition, entry.seq, &kafka::encode(entry.partition, &entry.decode()?));
+                let event = kafka::encode(entry.partition, &entry.decode()?);
+                comparison.expect(entry.partition, entry.seq, &event, entry.check());
             }
             Ok(ControlFlow::Continue(()))
         })?;

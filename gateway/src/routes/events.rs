@@ -1,7 +1,8 @@
 //! Events over HTTP: pages after a cursor, and a stream that follows.
 
-use super::{internal, live, not_allowed, unread};
-use crate::app::App;
+use super::{internal, live, not_allowed, refused, unread};
+use crate::app::{App, Live};
+use crate::events::cursor::Refused;
 use crate::events::{Cursor, Published, read};
 use crate::problem::{FieldError, Problem};
 use crate::reply::json_response;
@@ -43,6 +44,7 @@ fn cursor(text: &str) -> Result<Cursor, Problem> {
 #[utoipa::path(get, path = "/v1/events", tag = "events", params(After),
     responses(
         (status = 200, description = "{events: [CloudEvents 1.0 with partition and sequence], next}"),
+        (status = 409, description = "cursor_not_of_this_history", body = crate::problem::ProblemDocument),
         (status = 410, description = "cursor_expired", body = crate::problem::ProblemDocument),
     ))]
 pub async fn page(request: HttpRequest, app: Data<App>, after: Result<Query<After>, actix_web::Error>) -> HttpResponse {
@@ -59,23 +61,35 @@ pub async fn page(request: HttpRequest, app: Data<App>, after: Result<Query<Afte
 async fn read_page(app: &App, after: Result<Query<After>, actix_web::Error>) -> Result<HttpResponse, Problem> {
     let After { after, limit } =
         after.map_err(|error| Problem::invalid(vec![FieldError::new("", error.to_string())]))?.into_inner();
-    let after = cursor(&after)?;
-    let found = read_blocking(app, after.clone(), limit.unwrap_or(100).clamp(1, 1000)).await?;
-    let next = found.last().map_or(&after, |event| &event.cursor).to_string();
+    let (after, live) = (cursor(&after)?, live(app)?);
+    let limit = limit.unwrap_or(100).clamp(1, 1000);
+    let page = web::block(move || read_after(&live, after, limit)).await.map_err(|error| internal(&error))?;
+    let Page { found, next, .. } = page.map_err(|why| refused(&why))?;
     let events: Vec<_> = found.iter().map(Published::cloud_event).collect();
-    Ok(json_response(HttpResponse::Ok(), to_json(&json!({"events": events, "next": next})), false))
+    Ok(json_response(HttpResponse::Ok(), to_json(&json!({"events": events, "next": next.to_string()})), false))
 }
 
-async fn read_blocking(app: &App, after: Cursor, limit: usize) -> Result<Vec<Published>, Problem> {
-    let live = live(app)?;
-    let found = web::block(move || read(&*live.journal, &after, limit)).await;
-    found.map_err(|error| internal(&error))?.map_err(|error| unread(&error))
+struct Page {
+    /// As it is given out.
+    after: Cursor,
+    found: Vec<Published>,
+    next: Cursor,
+}
+
+/// Reads on from a cursor that came from outside. Blocks.
+fn read_after(live: &Live, after: Cursor, limit: usize) -> Result<Page, Refused> {
+    let after = live.cursors.verified(&*live.journal, after)?;
+    let found = read(&*live.journal, &after, limit)?;
+    let next = found.last().map_or(&after, |event| &event.cursor).clone();
+    live.cursors.gave(&next);
+    Ok(Page { after, found, next })
 }
 
 /// The same as server-sent events. `Last-Event-ID` (or `after`) goes on where a reader left off.
 #[utoipa::path(get, path = "/v1/events/stream", tag = "events", params(After),
     responses(
         (status = 200, content_type = "text/event-stream"),
+        (status = 409, description = "cursor_not_of_this_history", body = crate::problem::ProblemDocument),
         (status = 410, description = "cursor_expired", body = crate::problem::ProblemDocument),
     ))]
 pub async fn stream(request: HttpRequest, app: Data<App>, after: Result<Query<After>, actix_web::Error>) -> HttpResponse {
@@ -98,9 +112,16 @@ pub async fn stream(request: HttpRequest, app: Data<App>, after: Result<Query<Af
 
 /// The cursor, if there is no problem with reading on from it: once a stream has begun it can only end.
 async fn readable(app: &App, text: &str) -> Result<Cursor, Problem> {
-    let start = cursor(text)?;
-    read_blocking(app, start.clone(), 1).await?;
-    Ok(start)
+    let (start, live) = (cursor(text)?, live(app)?);
+    let page = web::block(move || read_after(&live, start, 1)).await.map_err(|error| internal(&error))?;
+    Ok(page.map_err(|why| refused(&why))?.after)
+}
+
+/// Reads on from where this stream stands.
+async fn read_blocking(app: &App, after: Cursor, limit: usize) -> Result<Vec<Published>, Problem> {
+    let live = live(app)?;
+    let found = web::block(move || read(&*live.journal, &after, limit)).await;
+    found.map_err(|error| internal(&error))?.map_err(|error| unread(&error))
 }
 
 /// The next events, or a heartbeat. `None` ends the stream: the reader comes back with its cursor.

@@ -1,24 +1,22 @@
-//! Stock: counts per location, adjustments, thresholds, movements, availability.
+//! Stock: counts per location, adjustments, thresholds, availability.
 
-use super::{execute, internal, live, not_allowed, send, unread};
+use super::movements::movements;
+use super::{execute, live, not_allowed, send};
 use crate::app::App;
 use crate::dto::{AdjustmentIn, AvailabilityIn, Checker, StockIn, ThresholdIn};
-use crate::events::bucket_name;
 use crate::problem::{FieldError, Problem};
 use crate::reply::{self, Answering};
 use crate::request::{Caller, if_match, json};
-use crate::view::{self, Rfc3339};
+use crate::view;
 use actix_web::http::header::ETAG;
-use actix_web::web::{self, Bytes, Data, Path, Query, ServiceConfig};
+use actix_web::web::{self, Bytes, Data, Path, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use holdfast_actors::Unanswered;
 use holdfast_engine::answer::Answer;
 use holdfast_engine::command::{Command, CommandKey};
 use holdfast_engine::ids::{Fingerprint, PartitionId, Sku};
 use holdfast_engine::limits;
-use holdfast_storage::projection::{self, Movement, MovementKind};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::collections::BTreeMap;
 
 type Body = Result<Bytes, actix_web::Error>;
@@ -36,7 +34,7 @@ pub fn configure(service: &mut ServiceConfig) {
 
 /// # Errors
 /// `invalid_request` for a path that names no SKU.
-fn sku_of(text: &str) -> Result<Sku, Problem> {
+pub(super) fn sku_of(text: &str) -> Result<Sku, Problem> {
     let named = |_| FieldError::new("", "the SKU in the path must be 1 to 128 visible characters");
     Sku::new(text).ok_or(()).map_err(named).map_err(|error| Problem::invalid(vec![error]))
 }
@@ -143,97 +141,6 @@ pub async fn set_threshold(request: HttpRequest, app: Data<App>, sku: Path<Strin
         Ok(Command::SetThreshold { sku: sku_of(&sku)?, threshold })
     })
     .await
-}
-
-#[derive(Deserialize, utoipa::IntoParams)]
-#[serde(deny_unknown_fields)]
-pub struct Page {
-    /// Movements after this number.
-    #[serde(default)]
-    after: u64,
-    /// At most 1,000.
-    limit: Option<usize>,
-}
-
-/// What moved the stock of a SKU, numbered from 1.
-#[utoipa::path(get, path = "/v1/inventory/{sku}/movements", tag = "stock", params(("sku" = String, Path), Page),
-    responses((status = 200, description = "{items: [{seq, kind, location, quantity, …}], next}"), (status = 404, body = crate::problem::ProblemDocument)))]
-pub async fn movements(
-    request: HttpRequest,
-    app: Data<App>,
-    sku: Path<String>,
-    page: Result<Query<Page>, actix_web::Error>,
-) -> HttpResponse {
-    let caller = match Caller::of(&request, &app) {
-        Ok(caller) => caller,
-        Err(problem) => return problem.response(),
-    };
-    let answering = Answering { request_id: caller.request_id.as_str(), location: format!("/v1/inventory/{sku}/movements") };
-    let page = match page {
-        Ok(page) => page.into_inner(),
-        Err(error) => return answering.problem(Problem::invalid(vec![FieldError::new("", error.to_string())])),
-    };
-    match read_movements(&app, &sku, &page).await {
-        Ok(response) => response,
-        Err(problem) => answering.problem(problem),
-    }
-}
-
-async fn read_movements(app: &App, sku: &str, page: &Page) -> Result<HttpResponse, Problem> {
-    let sku = sku_of(sku)?;
-    let stock = execute(app, Command::GetStock { sku: sku.clone() }).await;
-    match stock {
-        Ok(reply) => drop(reply.outcome.map_err(|rejection| reply::rejected(&rejection))?),
-        Err(_) => return Err(reply::unavailable()),
-    }
-    let live = live(app)?;
-    let (limit, after) = (page.limit.unwrap_or(100).clamp(1, 1000), page.after);
-    // What was moved before this request is in the answer: the projection catches up first.
-    let (told, flushed) = tokio::sync::oneshot::channel();
-    live.projector.flush(Box::new(move |flushed| told.send(flushed).unwrap_or_default()));
-    flushed.await.map_err(|error| internal(&error))?.map_err(|error| unread(&error))?;
-    let read = move || projection::movements(&*live.journal, &sku, after, limit);
-    let found = web::block(read).await.map_err(|error| internal(&error))?.map_err(|error| unread(&error))?;
-    let next = found.last().map_or(after, |movement| movement.seq);
-    let items: Vec<Value> = found.iter().map(movement_json).collect();
-    Ok(reply::json_response(HttpResponse::Ok(), view::to_json(&json!({"items": items, "next": next})), false))
-}
-
-fn kind_name(kind: MovementKind) -> &'static str {
-    match kind {
-        MovementKind::Set => "set",
-        MovementKind::Adjusted => "adjusted",
-        MovementKind::ThresholdSet => "threshold_set",
-        MovementKind::Held => "held",
-        MovementKind::Pinned => "pinned",
-        MovementKind::Unpinned => "unpinned",
-        MovementKind::Committed => "committed",
-        MovementKind::Released => "released",
-        MovementKind::Expired => "expired",
-    }
-}
-
-fn movement_json(movement: &Movement) -> Value {
-    let mut item = json!({
-        "seq": movement.seq,
-        "kind": kind_name(movement.kind),
-        "location": movement.location.as_ref().map(|location| location.as_str()),
-        "quantity": movement.quantity,
-        "at": Rfc3339(movement.at),
-    });
-    if let Some(bucket) = movement.bucket {
-        item["bucket"] = bucket_name(bucket).into();
-    }
-    if let Some(order) = movement.order {
-        item["order_id"] = format!("ord_{order}").into();
-    }
-    if let Some(reason) = &movement.reason {
-        item["reason"] = reason.as_str().into();
-    }
-    if let Some(reference) = &movement.reference {
-        item["reference"] = reference.as_str().into();
-    }
-    item
 }
 
 /// What can be had now, for up to 1,000 SKUs. Holds nothing.

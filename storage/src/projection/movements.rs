@@ -50,6 +50,11 @@ pub struct Movement {
 }
 
 impl Movement {
+    /// Tells it from what has its number in another history. Frozen with the encoding of rows.
+    pub fn check(&self) -> u32 {
+        crc32fast::hash(&codec::encode(self))
+    }
+
     fn new(seq: u64, at: Timestamp, kind: MovementKind, quantity: i64) -> Self {
         Self { seq, at, kind, location: None, bucket: None, quantity, order: None, reason: None, reference: None }
     }

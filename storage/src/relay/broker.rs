@@ -6,7 +6,7 @@
 use super::cursor::Lane;
 use super::{CONTENT_TYPE, Connection, Encoded, Error, Options, header};
 use crossbeam::channel::{Receiver, Sender, unbounded};
-use holdfast_engine::ids::{PartitionId, Seq};
+use holdfast_engine::codec::Entry;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -141,13 +141,8 @@ impl Producer {
     }
 
     /// Hands a message over. False if there is no room for it now.
-    pub(super) fn send(
-        &self,
-        (lane, number): (Lane, u64),
-        (partition, seq): (PartitionId, Seq),
-        event: &Encoded,
-    ) -> Result<bool, Error> {
-        let headers = self.headers(partition, seq, event);
+    pub(super) fn send(&self, (lane, number): (Lane, u64), entry: &Entry<'_>, event: &Encoded) -> Result<bool, Error> {
+        let headers = self.headers(entry, event);
         let record = BaseRecord::with_opaque_to(&self.topic, number as usize)
             .partition(lane)
             .key(event.key.as_str())
@@ -162,8 +157,9 @@ impl Producer {
         }
     }
 
-    fn headers(&self, partition: PartitionId, seq: Seq, event: &Encoded) -> OwnedHeaders {
-        let (partition, seq) = (partition.0.to_string(), seq.to_string());
+    fn headers(&self, entry: &Entry<'_>, event: &Encoded) -> OwnedHeaders {
+        let (partition, seq) = (entry.partition.0.to_string(), entry.seq.to_string());
+        let check = format!("{:08x}", entry.check());
         let pairs = [
             (header::CONTENT_TYPE, CONTENT_TYPE),
             (header::TYPE, &event.event_type),
@@ -171,6 +167,7 @@ impl Producer {
             (header::SEQUENCE, &seq),
             (header::ID, &event.id),
             (header::JOURNAL, &self.journal),
+            (header::CHECK, &check),
         ];
         let empty = OwnedHeaders::new_with_capacity(pairs.len());
         pairs.into_iter().fold(empty, |headers, (key, value)| headers.insert(Header { key, value: Some(value) }))

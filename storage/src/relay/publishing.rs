@@ -2,11 +2,12 @@
 //!
 //! Invariant: what is kept is written only after it landed.
 
+use super::Error;
 use super::broker::Producer;
 use super::courtesy::Courtesy;
 use super::cursor::{Kept, Offer, Sent, Session};
+use super::standing::Checks;
 use super::worker::{Worker, age};
-use super::{Error, kept_row};
 use crate::journal::{self, LogId, LogSeq};
 use holdfast_engine::codec::{self, Entry};
 use holdfast_engine::time::Timestamp;
@@ -22,6 +23,13 @@ const KEEP_EVENTS: u64 = 10_000;
 /// Events read of a log before it is the turn of what landed.
 const PIECE: usize = 4096;
 
+/// What a session goes on after.
+pub(super) struct Begun {
+    pub(super) session: Session,
+    pub(super) kept: BTreeMap<LogId, Kept>,
+    pub(super) checks: Checks,
+}
+
 /// A session with its producer.
 pub(super) struct Publishing<'a> {
     worker: &'a mut Worker,
@@ -29,6 +37,7 @@ pub(super) struct Publishing<'a> {
     producer: Producer,
     /// As it stands in the journal.
     kept: BTreeMap<LogId, Kept>,
+    checks: Checks,
     /// Published since then.
     fresh: u64,
     keep_at: Instant,
@@ -42,10 +51,23 @@ pub(super) struct Publishing<'a> {
 }
 
 impl<'a> Publishing<'a> {
-    pub(super) fn begin(worker: &'a mut Worker, session: Session, producer: Producer, kept: BTreeMap<LogId, Kept>) -> Self {
+    pub(super) fn begin(worker: &'a mut Worker, begun: Begun, producer: Producer) -> Self {
+        let Begun { session, kept, checks } = begun;
         let (now, courtesy) = (Instant::now(), Courtesy::default());
         let keep_at = now + KEEP_INTERVAL;
-        Self { worker, session, producer, kept, fresh: 0, keep_at, room_at: None, courtesy, reached: None, rest_until: now }
+        Self {
+            worker,
+            session,
+            producer,
+            kept,
+            checks,
+            fresh: 0,
+            keep_at,
+            room_at: None,
+            courtesy,
+            reached: None,
+            rest_until: now,
+        }
     }
 
     /// What is left of it has to be closed.
@@ -104,6 +126,7 @@ impl<'a> Publishing<'a> {
                 }
             }
             self.session.read_whole(log, commit);
+            self.checks.read(log, commit, codec::frame_check(frame)?);
             self.worker.backlog.read(log, commit);
             Ok(if sent < PIECE { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
         })?;
@@ -122,7 +145,7 @@ impl<'a> Publishing<'a> {
         let record = entry.decode().map_err(journal::Error::from)?;
         let sent = Sent { log, commit, partition, seq, at: record.at };
         let encoded = (self.worker.encode)(partition, &record);
-        if !self.producer.send(place, (partition, seq), &encoded)? {
+        if !self.producer.send(place, entry, &encoded)? {
             self.room_at = Some(self.session.on_the_way() / 2);
             return Ok(false);
         }
@@ -154,7 +177,7 @@ impl<'a> Publishing<'a> {
         for (log, partitions) in &self.worker.logs {
             let now = self.session.kept(*log, partitions.iter().copied());
             if self.kept.get(log) != Some(&now) {
-                rows.push(kept_row(*log, &now));
+                rows.extend(self.checks.rows(*log, &now));
                 self.kept.insert(*log, now);
             }
         }

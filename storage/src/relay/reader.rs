@@ -29,6 +29,7 @@ pub struct Carried {
     pub id: Option<String>,
     pub event_type: Option<String>,
     pub journal: Option<String>,
+    pub check: Option<u32>,
     pub body: Vec<u8>,
 }
 
@@ -45,6 +46,7 @@ impl Carried {
                 header::ID => carried.id = value,
                 header::TYPE => carried.event_type = value,
                 header::JOURNAL => carried.journal = value,
+                header::CHECK => carried.check = value.and_then(|value| u32::from_str_radix(&value, 16).ok()),
                 _ => {}
             }
         }

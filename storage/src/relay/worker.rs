@@ -6,8 +6,9 @@
 use super::backlog::Backlog;
 use super::broker::Producer;
 use super::cursor::{Kept, Lane, Session};
-use super::publishing::Publishing;
+use super::publishing::{Begun, Publishing};
 use super::reader::{Reader, Start};
+use super::standing::{Checks, ReadBack};
 use super::{Encode, Error, Options, Published, load_kept, partitions_of, topic};
 use crate::background;
 use crate::history;
@@ -97,7 +98,7 @@ impl Worker {
 
     /// One session. Ends well only when it is time to stop: all is published, or it is late.
     fn live(&mut self) -> Result<(), Error> {
-        let mut kept = load_kept(&*self.journal)?;
+        let kept = load_kept(&*self.journal)?;
         self.take_up(&kept);
         let own = history::ensure_name(&*self.journal)?;
         self.rest_of_the_journal()?;
@@ -107,14 +108,11 @@ impl Worker {
         let options = self.options.clone();
         let Some(()) = self.stop.unless_late(move || topic::ensure(&options))?.transpose()? else { return Ok(()) };
         self.check_lanes(&kept)?;
-        let Some(session) = self.read_back(&mut kept, &own)? else { return Ok(()) };
-        // Again: what was read back may have been written meanwhile.
-        self.backlog.count(&*self.journal)?;
-        self.check_not_ahead(&session)?;
+        let Some(begun) = self.read_back(kept, &own)? else { return Ok(()) };
         let producer = Producer::open(&self.options, own)?;
-        tracing::info!(topic = self.options.topic, waiting = self.lag(&session), "publishing to Kafka");
+        tracing::info!(topic = self.options.topic, waiting = self.lag(&begun.session), "publishing to Kafka");
         self.said = None;
-        let mut publishing = Publishing::begin(self, session, producer, kept);
+        let mut publishing = Publishing::begin(self, begun, producer);
         let ended = publishing.run();
         let producer = publishing.end();
         self.stop.close(producer);
@@ -159,26 +157,31 @@ impl Worker {
     }
 
     /// P1: what a session before this one may have published after its position was kept last. Nothing if it is late.
-    fn read_back(&mut self, kept: &mut BTreeMap<LogId, Kept>, own: &str) -> Result<Option<Session>, Error> {
+    fn read_back(&mut self, mut kept: BTreeMap<LogId, Kept>, own: &str) -> Result<Option<Begun>, Error> {
         let (count, lanes) = (self.journal.partitions().count(), self.options.lanes);
-        let mut session = Session::after(kept, count, lanes);
+        let mut session = Session::after(&kept, count, lanes);
         let resume: Vec<i64> = (0..lanes).map(|lane| session.resume(lane)).collect();
         let Some(mut reader) = self.open_reader(resume)? else { return Ok(None) };
-        if self.shorter(&reader, &session) {
+        let checks = if self.shorter(&reader, &session) {
             kept.iter_mut().for_each(|(_, kept)| *kept = Kept { base: kept.version(), ..Kept::default() });
-            session = Session::after(kept, count, lanes);
+            session = Session::after(&kept, count, lanes);
             self.stop.close(reader);
             let Some(from_the_start) = self.open_reader(Vec::new())? else { return Ok(None) };
             reader = from_the_start;
-        }
-        let whole = self.read_all(&mut reader, &mut session, own);
+            Checks::none()
+        } else {
+            Checks::confirmed(&*self.journal, &kept)?
+        };
+        let read = self.read_all(&mut reader, &mut session, own);
         let spans = reader.spans().to_vec();
         self.stop.close(reader);
-        if !whole? {
-            return Ok(None);
-        }
+        let Some(read) = read? else { return Ok(None) };
         spans.iter().zip(0..).for_each(|(span, lane)| session.read_through(lane, span.high));
-        Ok(Some(session))
+        // Again: what was read back may have been written meanwhile.
+        self.backlog.count(&*self.journal)?;
+        self.check_not_ahead(&session)?;
+        read.compare(&*self.journal, &kept, &self.options.topic)?;
+        Ok(Some(Begun { session, kept, checks }))
     }
 
     /// From these offsets on, a lane without one from its beginning.
@@ -188,19 +191,23 @@ impl Worker {
         self.stop.unless_late(move || Reader::open(&connection, &topic, start))?.transpose()
     }
 
-    /// False if it is late before the end.
-    fn read_all(&mut self, reader: &mut Reader, session: &mut Session, own: &str) -> Result<bool, Error> {
-        let count = self.journal.partitions().count();
+    /// Nothing if it is late before the end.
+    fn read_all(&mut self, reader: &mut Reader, session: &mut Session, own: &str) -> Result<Option<ReadBack>, Error> {
+        let (count, mut read) = (self.journal.partitions().count(), ReadBack::default());
         while let Some(carried) = reader.record_unless(|| self.stop.late())? {
-            let (Some(partition), Some(seq), Some(journal)) = (carried.partition, carried.seq, carried.journal) else { continue };
+            let (Some(partition), Some(seq), Some(journal)) = (carried.partition, carried.seq, &carried.journal) else {
+                continue;
+            };
             if journal != own {
-                return Err(Error::Foreign { topic: self.options.topic.clone(), found: journal, own: own.to_owned() });
+                let (topic, found) = (self.options.topic.clone(), journal.clone());
+                return Err(Error::Foreign { topic, found, own: own.to_owned() });
             }
             if partition.0 < count {
                 session.read_back(partition, seq);
+                read.saw(partition, seq, &carried);
             }
         }
-        Ok(!self.stop.late())
+        Ok((!self.stop.late()).then_some(read))
     }
 
     /// Whether the topic ends before what is known to be in it: it was deleted and made anew, or has lost records.

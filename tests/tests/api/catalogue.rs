@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 type Provoke = fn(&Api) -> Answer;
 
 /// Code, status, and a request that earns it.
-const TABLE: [(&str, u16, Provoke); 18] = [
+const TABLE: [(&str, u16, Provoke); 19] = [
     ("invalid_request", 400, |api| post(api, "/v1/orders", &json!({}))),
     ("idempotency_key_missing", 400, |api| api.post("/v1/orders", &order("x", 1))),
     ("unauthorized", 401, |api| api.post("/v1/webhooks/payments/sandbox", &json!({}))),
@@ -26,6 +26,7 @@ const TABLE: [(&str, u16, Provoke); 18] = [
         let path = format!("/v1/inventory/{}/adjustments", stocked(api, 2_000_000_000));
         post(api, &path, &json!({"location": "berlin", "delta": 1, "reason": "x"}))
     }),
+    ("cursor_not_of_this_history", 409, |api| api.get("/v1/events?after=999999999-0")),
     ("precondition_failed", 412, |api| set(api, &[("if-match", "\"9\"")])),
     ("too_large", 413, |api| post(api, "/v1/orders", &json!("x".repeat(1024 * 1024)))),
     ("unsupported_media_type", 415, |api| api.send("POST", "/v1/orders", &[("content-type", "text/xml")], Some(b"<order/>"))),

@@ -179,6 +179,50 @@ fn a_cursor_that_is_none_is_refused() {
     api.get("/v1/events?nonsense=1").problem(400, "invalid_request");
 }
 
+#[test]
+fn a_cursor_from_the_future_is_refused_and_never_means_nothing_new() {
+    let (_server, api) = busy();
+    let (_, end) = read_all(&api, "", 1000);
+    let (name, _) = end.split_once('~').unwrap();
+    let future = ["999999999-0", "999999999-7", "60000.1-0", "1-9999"].map(str::to_owned).into_iter();
+    for after in future.clone().chain(future.map(|place| format!("{name}~{place}"))) {
+        for path in ["/v1/events", "/v1/events/stream"] {
+            api.get(&format!("{path}?after={after}")).problem(409, "cursor_not_of_this_history");
+        }
+        let last = [("last-event-id", after.as_str())];
+        api.send("GET", "/v1/events/stream", &last, None).problem(409, "cursor_not_of_this_history");
+    }
+}
+
+/// Without the name of the journal and without check values.
+fn as_of_before(cursor: &str) -> String {
+    let (_, places) = cursor.split_once('~').unwrap();
+    let bare = |place: &str| place.splitn(3, '-').take(2).collect::<Vec<_>>().join("-");
+    places.split('_').map(bare).collect::<Vec<_>>().join("_")
+}
+
+#[test]
+fn a_cursor_of_before_cursors_had_names_is_read_on_from() {
+    let (_server, api) = busy();
+    for limit in [1, 2, 7, 100] {
+        let cursor = api.get(&format!("/v1/events?limit={limit}")).ok(200)["next"].as_str().unwrap().to_owned();
+        let before = as_of_before(&cursor);
+        assert!(!before.contains('~') && before.len() < cursor.len());
+        let [one, other] = [&cursor, &before].map(|after| api.get(&format!("/v1/events?limit=50&after={after}")).ok(200));
+        assert_eq!(one["events"][0], other["events"][0], "{before}");
+        same(one["events"].as_array().unwrap(), other["events"].as_array().unwrap());
+        assert!(other["next"].as_str().unwrap().contains('~'), "what is given out has a name");
+    }
+}
+
+#[test]
+fn a_cursor_needs_no_escaping_in_a_url_or_a_header() {
+    let (_server, api) = busy();
+    let (_, end) = read_all(&api, "", 1000);
+    let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    assert!(end.bytes().all(unreserved), "{end}");
+}
+
 /// Reads `count` events of a stream: `(id, data)`.
 fn follow(api: &Api, last: Option<&str>, count: usize) -> Vec<(String, Value)> {
     let headers: Vec<(&str, &str)> = last.iter().map(|last| ("last-event-id", *last)).collect();

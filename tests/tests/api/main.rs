@@ -45,6 +45,7 @@ mod raw;
 mod replay;
 #[cfg(test)]
 mod reservations;
+mod restored;
 #[cfg(test)]
 mod shop;
 #[cfg(test)]

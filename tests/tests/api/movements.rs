@@ -27,7 +27,8 @@ fn movements_are_numbered_from_1_without_a_gap() {
     let items = all["items"].as_array().unwrap();
     let seqs: Vec<u64> = items.iter().map(|item| item["seq"].as_u64().unwrap()).collect();
     assert_eq!(seqs, (1..=13).collect::<Vec<u64>>());
-    assert_eq!(all["next"], 13);
+    let (_, place) = all["next"].as_str().unwrap().split_once('~').unwrap();
+    assert!(place.starts_with("13-") && place.len() == "13-00000000".len(), "{place}");
     assert_eq!(stock(&api, &sku)["version"], 13);
 }
 
@@ -62,7 +63,7 @@ fn pages_of_any_size_give_the_same_list() {
     let sku = busy(&api);
     let whole = page(&api, &sku, "?limit=1000")["items"].clone();
     for limit in [1, 2, 5, 13] {
-        let (mut after, mut list) = (0, Vec::new());
+        let (mut after, mut list) = ("0".to_owned(), Vec::new());
         loop {
             let part = page(&api, &sku, &format!("?after={after}&limit={limit}"));
             let items = part["items"].as_array().unwrap();
@@ -72,7 +73,7 @@ fn pages_of_any_size_give_the_same_list() {
                 break;
             }
             list.extend(items.iter().cloned());
-            after = part["next"].as_u64().unwrap();
+            after = part["next"].as_str().unwrap().to_owned();
         }
         assert_eq!(Value::Array(list), whole, "limit {limit}");
     }
@@ -98,7 +99,30 @@ fn a_split_is_a_movement_per_location() {
 fn a_cursor_that_is_none_is_refused() {
     let api = Api::shared();
     let sku = stocked(&api, 1);
-    for query in ["?after=x", "?limit=-1", "?after=1&nonsense=2"] {
+    for query in ["?after=x", "?limit=-1", "?after=1&nonsense=2", "?after=1-00000000", "?after=0123456789abcdef~1"] {
         api.get(&format!("/v1/inventory/{sku}/movements{query}")).problem(400, "invalid_request");
     }
+}
+
+#[test]
+fn a_cursor_from_the_future_is_refused_and_never_means_nothing_new() {
+    let api = Api::shared();
+    let sku = busy(&api);
+    let all = page(&api, &sku, "");
+    let (name, place) = all["next"].as_str().unwrap().split_once('~').unwrap();
+    let (_, check) = place.split_once('-').unwrap();
+    for after in ["14".to_owned(), u64::MAX.to_string(), format!("{name}~14-{check}"), format!("{name}~12-{check}")] {
+        api.get(&format!("/v1/inventory/{sku}/movements?after={after}")).problem(409, "cursor_not_of_this_history");
+    }
+}
+
+#[test]
+fn a_number_of_before_cursors_had_names_is_read_on_from() {
+    let api = Api::shared();
+    let sku = busy(&api);
+    let all = page(&api, &sku, "");
+    let rest = page(&api, &sku, "?after=5");
+    assert_eq!(rest["items"].as_array().unwrap()[..], all["items"].as_array().unwrap()[5..]);
+    let end = page(&api, &sku, "?after=13");
+    assert_eq!((&end["items"], &end["next"]), (&json!([]), &all["next"]));
 }

@@ -8,7 +8,7 @@ use contract::{AsyncApi, Contract};
 use holdfast_tests::brokers::Brokers;
 use holdfast_tests::repertoire::Repertoire;
 use holdfast_tests::server::{Options, poll};
-use holdfast_tests::topics::Topics;
+use holdfast_tests::topics::{Kept, Topics};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -76,8 +76,11 @@ fn the_topics_of_a_real_run_are_those_of_the_asyncapi_document_and_carry_what_ht
     let made = poll(PATIENCE, || (topics.named("holdfast.") == named).then_some(()));
     assert!(made.is_some(), "{:?} are not {named:?}", topics.named("holdfast."));
     let shown = by_id(run.events());
-    let carried =
-        poll(PATIENCE, || Some(topics.all("holdfast.events.v1")).filter(|records| records.len() >= shown.len())).unwrap();
+    let whole = |records: &Vec<Kept>| {
+        let ids: BTreeSet<&String> = records.iter().map(|record| &record.headers["hf-id"]).collect();
+        shown.keys().all(|id| ids.contains(id))
+    };
+    let carried = poll(PATIENCE, || Some(topics.all("holdfast.events.v1")).filter(whole)).unwrap();
     let headers = document.required_headers("order_paid");
     let carried = carried.into_iter().map(|record| {
         let event: Value = serde_json::from_str(&record.value).unwrap();

@@ -1,6 +1,7 @@
 //! The topic against the journal, record by record.
 //!
-//! Invariant: a record counts as an event only if key, type, id and meaning are those of the event at its place.
+//! Invariant: a record counts as an event only if key, type, id, meaning and check value, where it has one, are those of the
+//! event at its place.
 
 use holdfast_engine::ids::{PartitionId, Seq};
 use holdfast_storage::relay::Encoded;
@@ -44,8 +45,8 @@ impl Tally {
 
 #[derive(Debug, Default)]
 struct Track {
-    /// Of each event, the first has sequence 1.
-    prints: Vec<u64>,
+    /// Fingerprint and check value of each event, the first has sequence 1.
+    prints: Vec<(u64, u32)>,
     seen: Vec<bool>,
     first_seen: Option<Seq>,
     /// Up to here nothing is compared.
@@ -67,14 +68,14 @@ impl Comparison {
     }
 
     /// An event of the journal. They come in the order of their partition.
-    pub(super) fn expect(&mut self, partition: PartitionId, seq: Seq, event: &Encoded) {
+    pub(super) fn expect(&mut self, partition: PartitionId, seq: Seq, event: &Encoded, check: u32) {
         let track = self.tracks.entry(partition).or_default();
         if seq <= track.forgotten {
             return;
         }
         let body = serde_json::from_slice(&event.body).unwrap_or(Value::Null);
-        track.prints.resize(seq.saturating_sub(1) as usize, 0);
-        track.prints.push(fingerprint([&event.id, &event.key, &event.event_type], &body));
+        track.prints.resize(seq.saturating_sub(1) as usize, (0, 0));
+        track.prints.push((fingerprint([&event.id, &event.key, &event.event_type], &body), check));
         track.seen.resize(track.prints.len(), false);
         self.tally.events += 1;
     }
@@ -113,10 +114,11 @@ impl Comparison {
         if record.journal.as_deref() != own {
             return None;
         }
-        let print = *self.tracks.get(&partition)?.prints.get(usize::try_from(seq.checked_sub(1)?).ok()?)?;
+        let (print, check) = *self.tracks.get(&partition)?.prints.get(usize::try_from(seq.checked_sub(1)?).ok()?)?;
         let body: Value = serde_json::from_slice(&record.body).ok()?;
         let found = [record.id.as_deref()?, record.key.as_deref()?, record.event_type.as_deref()?];
-        (fingerprint(found, &body) == print).then_some((partition, seq))
+        let same = record.check.is_none_or(|found| found == check) && fingerprint(found, &body) == print;
+        same.then_some((partition, seq))
     }
 
     /// Counts what is missing. `cut` says for a partition whose oldest records are no longer kept up to which event it was
@@ -155,6 +157,7 @@ mod tests {
     use super::*;
 
     const OWN: Option<&str> = Some("own");
+    const CHECK: u32 = 0xAB;
 
     fn encoded(seq: Seq) -> Encoded {
         let body = format!(r#"{{"a": 1, "sequence": {seq}}}"#).into_bytes();
@@ -172,13 +175,14 @@ mod tests {
             id: Some(id),
             event_type: Some(event_type),
             journal: OWN.map(str::to_owned),
+            check: Some(CHECK),
             body: format!(r#"{{"sequence":{seq},"a":1}}"#).into_bytes(),
         }
     }
 
     fn compare(events: Seq, records: &[Carried]) -> Tally {
         let mut comparison = Comparison::default();
-        (1..=events).for_each(|seq| comparison.expect(PartitionId(3), seq, &encoded(seq)));
+        (1..=events).for_each(|seq| comparison.expect(PartitionId(3), seq, &encoded(seq), CHECK));
         records.iter().for_each(|record| comparison.see(record, OWN));
         comparison.finish(|_| None)
     }
@@ -198,7 +202,7 @@ mod tests {
     fn events_that_the_journal_no_longer_keeps_are_not_held_against_the_topic() {
         let mut comparison = Comparison::default();
         comparison.forget(PartitionId(3), 2);
-        (2..=4).for_each(|seq| comparison.expect(PartitionId(3), seq, &encoded(seq)));
+        (2..=4).for_each(|seq| comparison.expect(PartitionId(3), seq, &encoded(seq), CHECK));
         records(&[1, 2, 4]).iter().for_each(|record| comparison.see(record, OWN));
         let tally = comparison.finish(|_| None);
         assert_eq!((tally.purged, tally.invented, tally.missing, tally.events), (2, 0, 1, 2));
@@ -214,13 +218,14 @@ mod tests {
 
     #[test]
     fn a_record_with_another_meaning_is_invented() {
-        let changed: [fn(&mut Carried); 6] = [
+        let changed: [fn(&mut Carried); 7] = [
             |record| record.body = br#"{"sequence":1,"a":2}"#.to_vec(),
             |record| record.key = Some("T".to_owned()),
             |record| record.event_type = Some("u".to_owned()),
             |record| record.id = Some("3-2".to_owned()),
             |record| record.journal = Some("other".to_owned()),
             |record| record.seq = None,
+            |record| record.check = Some(0),
         ];
         for change in changed {
             let mut record = carried(1);
@@ -231,9 +236,14 @@ mod tests {
     }
 
     #[test]
+    fn a_record_of_before_there_were_check_values_is_an_event() {
+        assert!(compare(1, &[Carried { check: None, ..carried(1) }]).clean());
+    }
+
+    #[test]
     fn what_the_topic_no_longer_keeps_is_not_missing() {
         let mut comparison = Comparison::default();
-        (1..=4).for_each(|seq| comparison.expect(PartitionId(3), seq, &encoded(seq)));
+        (1..=4).for_each(|seq| comparison.expect(PartitionId(3), seq, &encoded(seq), CHECK));
         comparison.see(&carried(3), OWN);
         let tally = comparison.finish(|_| Some(3));
         assert_eq!((tally.expired, tally.missing), (2, 1));

@@ -1,0 +1,189 @@
+//! Movements over HTTP: what moved the stock of a SKU, in pages after a cursor.
+//!
+//! Invariant: a cursor that is not of this history is refused, never taken for "nothing new".
+
+use super::stock::sku_of;
+use super::{execute, internal, live, refused, unread};
+use crate::app::App;
+use crate::events::bucket_name;
+use crate::events::cursor::{Cursors, Refused, check_value, named};
+use crate::problem::{FieldError, Problem};
+use crate::reply::{self, Answering};
+use crate::request::Caller;
+use crate::view::{self, Rfc3339};
+use actix_web::web::{self, Data, Path, Query};
+use actix_web::{HttpRequest, HttpResponse};
+use holdfast_engine::command::Command;
+use holdfast_engine::ids::Sku;
+use holdfast_storage::projection::{self, Movement, MovementKind};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::str::FromStr;
+
+#[derive(Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct Page {
+    /// The `next` of the page before; nothing for the beginning.
+    #[serde(default)]
+    after: String,
+    /// At most 1,000.
+    limit: Option<usize>,
+}
+
+/// The movement that a reader has read up to. In text `<journal>~<number>-<check>`, or a number alone: so they were given out
+/// before they had names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Cursor {
+    journal: Option<String>,
+    number: u64,
+    check: Option<u32>,
+}
+
+impl FromStr for Cursor {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        if text.is_empty() {
+            return Ok(Self::default());
+        }
+        let (journal, rest) = named(text)?;
+        let (number, check) = match (journal, rest.split_once('-')) {
+            (Some(_), Some((number, check))) => (number, Some(check_value(check).ok_or(())?)),
+            (None, None) => (rest, None),
+            (Some(_), None) | (None, Some(_)) => return Err(()),
+        };
+        Ok(Self { journal: journal.map(str::to_owned), number: number.parse().map_err(drop)?, check })
+    }
+}
+
+/// What moved the stock of a SKU, numbered from 1.
+#[utoipa::path(get, path = "/v1/inventory/{sku}/movements", tag = "stock", params(("sku" = String, Path), Page),
+    responses(
+        (status = 200, description = "{items: [{seq, kind, location, quantity, …}], next}"),
+        (status = 404, body = crate::problem::ProblemDocument),
+        (status = 409, description = "cursor_not_of_this_history", body = crate::problem::ProblemDocument),
+    ))]
+pub async fn movements(
+    request: HttpRequest,
+    app: Data<App>,
+    sku: Path<String>,
+    page: Result<Query<Page>, actix_web::Error>,
+) -> HttpResponse {
+    let caller = match Caller::of(&request, &app) {
+        Ok(caller) => caller,
+        Err(problem) => return problem.response(),
+    };
+    let answering = Answering { request_id: caller.request_id.as_str(), location: format!("/v1/inventory/{sku}/movements") };
+    let page = match page {
+        Ok(page) => page.into_inner(),
+        Err(error) => return answering.problem(Problem::invalid(vec![FieldError::new("", error.to_string())])),
+    };
+    match read(&app, &sku, &page).await {
+        Ok(response) => response,
+        Err(problem) => answering.problem(problem),
+    }
+}
+
+async fn read(app: &App, sku: &str, page: &Page) -> Result<HttpResponse, Problem> {
+    let none = |()| Problem::invalid(vec![FieldError::new("", "the cursor is not one of this server")]);
+    let after: Cursor = page.after.parse().map_err(none)?;
+    let sku = sku_of(sku)?;
+    let stock = execute(app, Command::GetStock { sku: sku.clone() }).await;
+    match stock {
+        Ok(reply) => drop(reply.outcome.map_err(|rejection| reply::rejected(&rejection))?),
+        Err(_) => return Err(reply::unavailable()),
+    }
+    let live = live(app)?;
+    let limit = page.limit.unwrap_or(100).clamp(1, 1000);
+    // What was moved before this request is in the answer: the projection catches up first.
+    let (told, flushed) = tokio::sync::oneshot::channel();
+    live.projector.flush(Box::new(move |flushed| told.send(flushed).unwrap_or_default()));
+    flushed.await.map_err(|error| internal(&error))?.map_err(|error| unread(&error))?;
+    let read = move || read_after(&live, &sku, &after, limit);
+    let (next, found) = web::block(read).await.map_err(|error| internal(&error))?.map_err(|why| refused(&why))?;
+    let items: Vec<Value> = found.iter().map(movement_json).collect();
+    Ok(reply::json_response(HttpResponse::Ok(), view::to_json(&json!({"items": items, "next": next})), false))
+}
+
+/// The cursor behind the page, and the page. Reads the movement that `after` stands on with it, to compare them.
+fn read_after(live: &crate::app::Live, sku: &Sku, after: &Cursor, limit: usize) -> Result<(String, Vec<Movement>), Refused> {
+    live.cursors.same_journal(after.journal.as_deref())?;
+    let again = usize::from(after.number > 0);
+    let mut found = projection::movements(&*live.journal, sku, after.number.saturating_sub(1), limit + again)?;
+    let next = found.last().map_or_else(|| "0".to_owned(), |last| cursor_behind(&live.cursors, last));
+    if again > 0 {
+        compare(after, found.first())?;
+        found.remove(0);
+    }
+    Ok((next, found))
+}
+
+fn cursor_behind(cursors: &Cursors, movement: &Movement) -> String {
+    format!("{}~{}-{:08x}", cursors.journal(), movement.seq, movement.check())
+}
+
+fn compare(after: &Cursor, stands_on: Option<&Movement>) -> Result<(), Refused> {
+    let Some(movement) = stands_on.filter(|movement| movement.seq == after.number) else {
+        return Err(Refused::NotOfThisHistory("the cursor has read more movements than there are"));
+    };
+    if after.check.is_some_and(|check| check != movement.check()) {
+        return Err(Refused::NotOfThisHistory("the cursor has read another movement than what is there"));
+    }
+    Ok(())
+}
+
+fn kind_name(kind: MovementKind) -> &'static str {
+    match kind {
+        MovementKind::Set => "set",
+        MovementKind::Adjusted => "adjusted",
+        MovementKind::ThresholdSet => "threshold_set",
+        MovementKind::Held => "held",
+        MovementKind::Pinned => "pinned",
+        MovementKind::Unpinned => "unpinned",
+        MovementKind::Committed => "committed",
+        MovementKind::Released => "released",
+        MovementKind::Expired => "expired",
+    }
+}
+
+fn movement_json(movement: &Movement) -> Value {
+    let mut item = json!({
+        "seq": movement.seq,
+        "kind": kind_name(movement.kind),
+        "location": movement.location.as_ref().map(|location| location.as_str()),
+        "quantity": movement.quantity,
+        "at": Rfc3339(movement.at),
+    });
+    if let Some(bucket) = movement.bucket {
+        item["bucket"] = bucket_name(bucket).into();
+    }
+    if let Some(order) = movement.order {
+        item["order_id"] = format!("ord_{order}").into();
+    }
+    if let Some(reason) = &movement.reason {
+        item["reason"] = reason.as_str().into();
+    }
+    if let Some(reference) = &movement.reference {
+        item["reference"] = reference.as_str().into();
+    }
+    item
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_of_movements_is_a_name_a_number_and_a_check_value_or_a_number_alone() {
+        let read = |text: &str| text.parse::<Cursor>();
+        let named = Cursor { journal: Some("0123456789abcdef".to_owned()), number: 5, check: Some(0xAB) };
+        assert_eq!(read("0123456789abcdef~5-000000ab"), Ok(named));
+        assert_eq!(read("5"), Ok(Cursor { number: 5, ..Cursor::default() }));
+        assert_eq!((read(""), read("0")), (Ok(Cursor::default()), Ok(Cursor::default())));
+        for wrong in
+            ["x", "-1", "5-000000ab", "0123456789abcdef~5", "0123456789abcdef~-000000ab", "0123~5-000000ab", "~5-000000ab"]
+        {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
+}
