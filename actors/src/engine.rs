@@ -269,8 +269,8 @@ impl Engine {
         match tokio::time::timeout(SETTLE_PATIENCE, settled).await {
             Ok(settled) => settled.unwrap_or(false),
             Err(_) => {
-                tracing::error!("the journal does not answer: stopping without it");
                 self.journal.give_up();
+                tracing::error!("the journal does not answer: stopping without it");
                 false
             }
         }

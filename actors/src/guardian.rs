@@ -5,7 +5,7 @@
 
 use crate::engine::Rebuild;
 use crate::inbox::Letter;
-use actix::{Actor, Arbiter, AsyncContext, Context, Handler, Message as ActixMessage};
+use actix::{Actor, Addr, Arbiter, AsyncContext, Context, Handler, Message as ActixMessage};
 use std::sync::Arc;
 
 /// A shard panicked and does nothing more.
@@ -46,22 +46,29 @@ impl Handler<ShardDown> for Guardian {
 
     fn handle(&mut self, down: ShardDown, context: &mut Self::Context) {
         metrics::counter!("shard_rebuilds_total").increment(1);
-        tracing::error!(shard = down.shard, epoch = down.epoch, reason = down.reason, "a shard went down");
+        let ShardDown { shard, epoch, reason } = down;
         let Some(rebuild) = self.rebuild.clone() else { return };
-        if rebuild.journal_failed() {
-            return rebuild.give_up(down.reason);
+        match rebuild.journal_failed() {
+            true => rebuild.give_up(reason.clone()),
+            false => self.rebuild(rebuild, shard, epoch + 1, context.address()),
         }
+        // Acted on first: a log line is never what a rebuilding waits for.
+        tracing::error!(shard, epoch, reason, "a shard went down");
+    }
+}
+
+impl Guardian {
+    fn rebuild(&mut self, rebuild: Arc<Rebuild>, shard: usize, epoch: u64, guardian: Addr<Self>) {
         let arbiter = Arbiter::new();
-        let links = rebuild.links(context.address());
-        let epoch = down.epoch + 1;
+        let links = rebuild.links(guardian);
         arbiter.spawn_fn(move || {
-            crate::engine::name_thread(down.shard);
-            match rebuild.shard(down.shard, epoch, links) {
+            crate::engine::name_thread(shard);
+            match rebuild.shard(shard, epoch, links) {
                 Ok(inbox) => {
-                    tracing::warn!(shard = down.shard, epoch, "the shard is rebuilt from the journal");
                     rebuild.router().replace(&inbox);
                     // Whoever sent between the panic and the swap was told it is unavailable.
                     inbox.push(Letter::Peer(Vec::new()));
+                    tracing::warn!(shard, epoch, "the shard is rebuilt from the journal");
                 }
                 Err(error) => rebuild.give_up(error.to_string()),
             }

@@ -15,6 +15,7 @@
 //! its inbox. No file here has an `if` on the state of an order or of stock: that is `holdfast_engine`'s.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr, clippy::dbg_macro))]
 
 pub mod admission;
 pub mod clock;

@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 #![deny(clippy::float_arithmetic, clippy::match_wildcard_for_single_variants)]
+#![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr, clippy::dbg_macro))]
 
 pub mod allocation;
 pub mod answer;

@@ -227,8 +227,8 @@ async fn wait_for_signal(stop: watch::Sender<bool>) {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
-    tracing::info!("stopping: requests in hand are answered, then the journal is synced");
     stop.send_replace(true);
+    tracing::info!("stopping: requests in hand are answered, then the journal is synced");
 }
 
 /// Keeps an engine alive until told to stop. A full disk is waited out; any other failure of the journal ends it.
@@ -249,8 +249,8 @@ async fn supervise(
                 continue;
             }
             Err(StartError::Storage(error)) if passes(&error, first) => {
-                tracing::error!(%error, "not ready: trying again");
                 app.down.store(Some(Arc::new(error.to_string())));
+                tracing::error!(%error, "not ready: trying again");
                 tokio::select! {
                     () = tokio::time::sleep(retry.next_pause()) => continue,
                     _ = stopping.wait_for(|stop| *stop) => return Ok(()),
@@ -294,7 +294,9 @@ async fn supervise(
         if let Some(StorageError::Fenced { by }) = error.as_deref() {
             return stay_fenced(app, *by, &mut stopping).await;
         }
-        wait_for_space(app, &reason, full, &mut stopping).await?;
+        if !wait_for_space(app, &reason, full, &mut stopping).await? {
+            return Ok(());
+        }
     }
 }
 
@@ -322,8 +324,8 @@ fn passes(error: &StorageError, first: bool) -> bool {
 /// Another process owns the data now. This one says so and does nothing more, so that its callers go to the other.
 async fn stay_fenced(app: &web::Data<App>, by: u64, stopping: &mut watch::Receiver<bool>) -> Result<(), Error> {
     let reason = format!("fenced: another process took the journal over with epoch {by}; this one can be stopped");
+    app.down.store(Some(Arc::new(reason.clone())));
     tracing::error!("{reason}");
-    app.down.store(Some(Arc::new(reason)));
     // An error means that nobody can tell any more: the process ends.
     stopping.wait_for(|stop| *stop).await.map(drop).unwrap_or_default();
     Ok(())
@@ -389,13 +391,14 @@ async fn go_live(app: &web::Data<App>, engine: &Engine, cursors: Cursors, first:
     tracing::info!(partitions = engine.journal().partitions().count(), commits, "ready");
 }
 
-/// After a failed journal: returns when there is space again, or says that this was not about space.
+/// After a failed journal: true when there is space again, false when told to stop before. An error says that this was not
+/// about space.
 async fn wait_for_space(
     app: &web::Data<App>,
     reason: &str,
     full: bool,
     stopping: &mut watch::Receiver<bool>,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     let mut told = full;
     if full {
         tracing::error!("the disk is full: orders get 503 until there is space, then service goes on by itself");
@@ -404,7 +407,7 @@ async fn wait_for_space(
         let data = app.settings.data.clone();
         let probe = web::block(move || probe_disk(&data.dir, data.reserve_bytes())).await.map_err(std::io::Error::other)?;
         match probe {
-            Ok(()) if told => return Ok(()),
+            Ok(()) if told => return Ok(true),
             Err(error) if is_full(&error) => {
                 if !told {
                     tracing::error!("the disk is full: orders get 503 until there is space, then service goes on by itself");
@@ -415,7 +418,7 @@ async fn wait_for_space(
         }
         tokio::select! {
             () = tokio::time::sleep(Duration::from_millis(500)) => {}
-            _ = stopping.wait_for(|stop| *stop) => return Err(Error::Journal(reason.to_owned())),
+            _ = stopping.wait_for(|stop| *stop) => return Ok(false),
         }
     }
 }

@@ -1,13 +1,18 @@
 //! What a person sees when the server is up: where it is and an order to paste.
+//!
+//! Invariant: nobody waits for it to be read.
 
 use crate::app::App;
 use crate::settings::{Backend, Settings, Switch};
 use std::io::Write;
+use std::thread;
 
-/// Who started the server and reads none of it loses nothing.
+/// Prints it on a thread of its own: standard output may be a pipe that nobody reads, or a file on a full disk.
 pub fn print(app: &App) {
-    let mut out = std::io::stdout().lock();
-    out.write_all(text(app).as_bytes()).and_then(|()| out.flush()).unwrap_or_default();
+    let text = text(app);
+    let printing = thread::Builder::new().name("banner".to_owned());
+    let printed = printing.spawn(move || std::io::stdout().write_all(text.as_bytes()).unwrap_or_default());
+    printed.map(drop).unwrap_or_default();
 }
 
 fn text(app: &App) -> String {

@@ -66,7 +66,7 @@ fn serve(args: &ServeArgs) -> Outcome {
     let settings = loaded.settings;
     let taking = Instant::now();
     let memory_mib = memory::take_ahead(settings.engine.memory_ahead_mb);
-    telemetry::start_logs(&settings.log);
+    telemetry::start_logs(&settings.log)?;
     warn_of_strays();
     settings::warn_of_open_secrets(&settings);
     if memory_mib > 0 {
@@ -74,7 +74,9 @@ fn serve(args: &ServeArgs) -> Outcome {
     }
     raise_file_limit();
     use_small_pages();
-    actix_web::rt::System::new().block_on(app::serve(settings, args.accept_clock))?;
+    let served = actix_web::rt::System::new().block_on(app::serve(settings, args.accept_clock));
+    telemetry::flush_logs();
+    served?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -2,12 +2,15 @@
 //!
 //! [`routes`] parse and render, [`app`] wires journal, engine and server together, [`commands`] are what the binary does.
 
+#![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr, clippy::dbg_macro))]
+
 pub mod access;
 pub mod app;
 pub mod backend;
 pub mod banner;
 pub mod cli;
 pub mod clock;
+#[allow(clippy::print_stdout, clippy::print_stderr, reason = "a command prints what it was asked for")]
 pub mod commands;
 pub mod demo;
 pub mod dto;
@@ -17,6 +20,7 @@ pub mod json;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 pub mod keys;
+pub mod line_queue;
 mod memory;
 mod money;
 pub mod openapi;

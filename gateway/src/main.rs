@@ -1,8 +1,7 @@
 //! The `holdfast` binary: reads the command line and runs one command.
 
 use clap::Parser;
-use holdfast_gateway::{cli, commands};
-use std::io::Write;
+use holdfast_gateway::{cli, commands, telemetry};
 use std::process::ExitCode;
 
 #[global_allocator]
@@ -14,8 +13,7 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) if commands::output::is_closed(&*error) => ExitCode::SUCCESS,
         Err(error) => {
-            // Nothing is left to be done where nobody reads this either.
-            writeln!(std::io::stderr(), "holdfast: {error}").unwrap_or_default();
+            telemetry::last_words(&format!("holdfast: {error}"));
             ExitCode::FAILURE
         }
     }

@@ -128,10 +128,11 @@ impl Writer {
 
     /// Fail-stop: everything queued now and later hears of the same failure.
     fn fail(&self, error: Error, gathered: &[Submitted]) {
-        tracing::error!(%error, log = self.log.0, "the journal failed: nothing is acknowledged until it is opened anew");
         let error = Arc::new(error);
         (self.watch)(Notice::Failed(error.clone()));
         gathered.iter().for_each(|one| (one.notify)(Notice::Failed(error.clone())));
+        // After everybody has heard of it: a log that cannot be written must not keep it from them.
+        tracing::error!(%error, log = self.log.0, "the journal failed: nothing is acknowledged until it is opened anew");
         while let Ok(one) = self.submitted.recv() {
             (one.notify)(Notice::Failed(error.clone()));
         }

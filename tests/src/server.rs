@@ -32,6 +32,7 @@ pub struct Options {
     args: Vec<OsString>,
     env: Vec<(OsString, OsString)>,
     wrapper: Vec<OsString>,
+    log: Option<PathBuf>,
 }
 
 impl Options {
@@ -74,6 +75,13 @@ impl Options {
             .env("HOLDFAST__SCYLLA__NODES", nodes)
             .env("HOLDFAST__SCYLLA__REPLICATION", replication.to_string())
             .env("HOLDFAST__SCYLLA__KEYSPACE", keyspace)
+    }
+
+    /// Where it prints: a file on another disk, or a pipe that somebody has open.
+    #[must_use]
+    pub fn log(mut self, path: impl Into<PathBuf>) -> Self {
+        self.log = Some(path.into());
+        self
     }
 
     /// A command that runs the server's command line as its own child.
@@ -137,7 +145,7 @@ impl Server {
     }
 
     fn log_path(&self) -> PathBuf {
-        self.scratch.path().join("log")
+        self.options.log.clone().unwrap_or_else(|| self.scratch.path().join("log"))
     }
 
     /// SIGKILL: what a power switch is to the process.

@@ -270,10 +270,10 @@ impl Worker {
     }
 
     fn fail(mut self, error: Error) {
-        tracing::error!(%error, "the projections failed: nothing leaves memory until the next start");
         let error = Arc::new(error);
         (self.notify)(Notice::Failed(error.clone()));
         self.flushes.drain(..).for_each(|flushed| flushed(Err(error.clone())));
+        tracing::error!(%error, "the projections failed: nothing leaves memory until the next start");
         while let Ok(input) = self.inbox.recv() {
             if let Input::Flush(flushed) = input {
                 flushed(Err(error.clone()));

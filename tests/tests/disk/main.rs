@@ -7,4 +7,5 @@
 mod failing;
 mod full;
 mod imports;
+mod logs;
 mod rig;

@@ -46,6 +46,11 @@ impl Tmpfs {
         self.dir.path().join("data")
     }
 
+    /// A file for what a server prints.
+    pub(crate) fn log(&self) -> PathBuf {
+        self.dir.path().join("log")
+    }
+
     /// Makes the disk larger while it is in use.
     pub(crate) fn grow(&self, mib: u32) {
         let path = self.dir.path().display().to_string();

@@ -6,6 +6,7 @@ mod clocks;
 mod earlier;
 mod expiry;
 mod late;
+mod logs;
 mod memory;
 mod moments;
 mod stopping;
