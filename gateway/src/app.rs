@@ -83,7 +83,7 @@ pub enum Error {
     Kafka(std::io::Error),
     #[error("metrics: {0}")]
     Metrics(String),
-    #[error(transparent)]
+    #[error("the server could not run: {0}")]
     Io(#[from] std::io::Error),
 }
 

@@ -10,7 +10,6 @@ pub mod backend;
 pub mod banner;
 pub mod cli;
 pub mod clock;
-#[allow(clippy::print_stdout, clippy::print_stderr, reason = "a command prints what it was asked for")]
 pub mod commands;
 pub mod demo;
 pub mod dto;

@@ -17,7 +17,7 @@ use crate::basis::Marks;
 use crate::history::{self, CommitCheck};
 use crate::journal::{Error, Journal, LogId, LogSeq, Row, Snapshot, Table, Visit, WantedPartitions};
 use creation::{FORMAT, Layout};
-use failure::{damaged_at, failed, refused};
+use failure::{damaged_at, failed, refused, tables_failed};
 use fjall::{Database, Keyspace, PersistMode};
 use holdfast_engine::Causality;
 use holdfast_engine::codec::{self, Batch};
@@ -85,7 +85,7 @@ impl EmbeddedJournal {
             Log::create(&layout.log)?;
             layout.create()?;
         }
-        let refuse = |error| refused(error, acknowledged);
+        let refuse = |error| tables_failed(&layout.database, refused(error, acknowledged));
         let database = layout.open(&layout.database).map_err(refuse)?;
         let space = Space { dir: dir.to_owned(), reserve };
         if format < FORMAT {

@@ -3,7 +3,7 @@
 //! Invariant: creation is all or nothing. The description is written first, the database is made under another name and
 //! renamed when it is whole, so a crash at any moment leaves a directory that opens.
 
-use super::failure::{failed, file_failed};
+use super::failure::{failed, file_failed, tables_failed};
 use crate::journal::{Error, Table, WantedPartitions};
 use crate::private;
 use fjall::config::{BloomConstructionPolicy, FilterPolicy, FilterPolicyEntry, PinningPolicy};
@@ -117,9 +117,10 @@ impl Layout {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed_at(error)),
             Ok(()) | Err(_) => {}
         }
-        let database = self.open(&new).map_err(failed)?;
-        let keyspaces = Keyspaces::open(&database).map_err(failed)?;
-        database.persist(PersistMode::SyncAll).map_err(failed)?;
+        let refuse = |error| tables_failed(&new, failed(error));
+        let database = self.open(&new).map_err(refuse)?;
+        let keyspaces = Keyspaces::open(&database).map_err(refuse)?;
+        database.persist(PersistMode::SyncAll).map_err(refuse)?;
         drop((keyspaces, database));
         fs::rename(&new, &self.database).and_then(|()| self.sync()).map_err(failed_at)
     }

@@ -32,6 +32,14 @@ pub(super) fn file_failed(what: &str, path: &Path, error: &io::Error) -> Error {
     if is_full(error) { Error::Full } else { Error::Failed(format!("{what} {}: {error}", path.display())) }
 }
 
+/// A failure of the database, with the path of its files.
+pub(super) fn tables_failed(path: &Path, error: Error) -> Error {
+    match error {
+        Error::Failed(reason) => Error::Failed(format!("the tables {}: {reason}", path.display())),
+        other => other,
+    }
+}
+
 pub(super) fn damaged_at(record: LogSeq, reason: &str) -> Error {
     Error::Damaged { record, reason: reason.to_owned() }
 }

@@ -9,10 +9,11 @@ use std::collections::BTreeSet;
 type Provoke = fn(&Api) -> Answer;
 
 /// Code, status, and a request that earns it.
-const TABLE: [(&str, u16, Provoke); 19] = [
+const TABLE: [(&str, u16, Provoke); 22] = [
     ("invalid_request", 400, |api| post(api, "/v1/orders", &json!({}))),
     ("idempotency_key_missing", 400, |api| api.post("/v1/orders", &order("x", 1))),
     ("unauthorized", 401, |api| api.post("/v1/webhooks/payments/sandbox", &json!({}))),
+    ("forbidden_origin", 403, |api| api.send("POST", "/v1/orders", &[("origin", "http://evil.example")], Some(b""))),
     ("not_found", 404, |api| api.get("/v1/orders/ord_00000000000000000000000000")),
     ("method_not_allowed", 405, |api| api.delete("/v1/orders")),
     ("out_of_stock", 409, |api| post(api, "/v1/orders", &order(&stocked(api, 1), 2))),
@@ -30,6 +31,7 @@ const TABLE: [(&str, u16, Provoke); 19] = [
     ("precondition_failed", 412, |api| set(api, &[("if-match", "\"9\"")])),
     ("too_large", 413, |api| post(api, "/v1/orders", &json!("x".repeat(1024 * 1024)))),
     ("unsupported_media_type", 415, |api| api.send("POST", "/v1/orders", &[("content-type", "text/xml")], Some(b"<order/>"))),
+    ("misdirected_request", 421, |api| api.send("GET", "/livez", &[("host", "evil.example")], None)),
     ("unknown_sku", 422, |api| post(api, "/v1/orders", &order(&fresh("sku"), 1))),
     ("totals_mismatch", 422, |api| post(api, "/v1/orders", &with(order("x", 1), json!({"total": 1})))),
     ("idempotency_key_reused", 422, |api| {
@@ -37,6 +39,7 @@ const TABLE: [(&str, u16, Provoke); 19] = [
         api.keyed("/v1/orders", &key, &order(&sku, 1)).ok(201);
         api.keyed("/v1/orders", &key, &order(&sku, 2))
     }),
+    ("provider_unavailable", 422, turned_off),
     ("precondition_required", 428, |api| set(api, &[])),
     ("overloaded", 503, overloaded),
 ];
@@ -77,6 +80,13 @@ fn until_seen(api: &Api, code: &str, body: impl Fn() -> (String, Value) + Sync) 
 fn in_progress(api: &Api) -> Answer {
     let sku = stocked(api, 100_000);
     until_seen(api, "idempotency_in_progress", || (fresh("key"), paying(&sku, 1)))
+}
+
+/// A server whose only provider is off.
+fn turned_off(_: &Api) -> Answer {
+    let server = Server::start(Options::new().env("HOLDFAST__SANDBOX__ENABLED", "false"));
+    let api = Api::of(&server);
+    post(&api, "/v1/orders", &paying(&stocked(&api, 1), 1))
 }
 
 /// One shard that may have one request in hand.

@@ -102,6 +102,27 @@ fn inspect_shows_journal_partitions_an_order_and_a_sku() {
 }
 
 #[test]
+fn inspect_prints_tables_with_dates_and_whole_ids_for_people() {
+    let (server, order, held) = stopped();
+    let inspect = |what: &[&str]| {
+        let output = run_on(&server, &[&["inspect"], what].concat());
+        assert!(output.status.success());
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(inspect(&["journal"]).starts_with("COMMITS  EVENTS"));
+    let listed = inspect(&["partitions"]);
+    assert_eq!((listed.lines().count(), listed.starts_with("PARTITION")), (1 + partitions(), true), "{listed}");
+    let facts = inspect(&["order", &order]);
+    let placed = facts.lines().find(|line| line.contains("order.placed")).unwrap();
+    let date = placed.split_whitespace().nth(1).unwrap();
+    assert!(facts.starts_with(&order) && date.starts_with("20") && date.ends_with('Z') && date.contains('T'), "{facts}");
+    let sku = inspect(&["sku", "mug"]);
+    let hold = held.replace("res_", "ord_");
+    assert!(sku.starts_with("mug  partition") && sku.contains("berlin") && sku.contains(&hold), "{sku}");
+    assert!(![listed, facts, sku].concat().contains('{'), "JSON for people");
+}
+
+#[test]
 fn config_explain_names_the_origin_of_each_value() {
     let output =
         Command::new(binary()).args(["config", "explain", "--json"]).env("HOLDFAST__ENGINE__SHARDS", "3").output().unwrap();

@@ -26,6 +26,8 @@ mod events;
 #[cfg(test)]
 mod health;
 #[cfg(test)]
+mod hosts;
+#[cfg(test)]
 mod idempotency;
 #[cfg(test)]
 mod imports;
@@ -46,6 +48,12 @@ mod replay;
 #[cfg(test)]
 mod reservations;
 mod restored;
+#[cfg(test)]
+mod sandbox_access;
+#[cfg(test)]
+mod secrets;
+#[cfg(test)]
+mod settings;
 #[cfg(test)]
 mod shop;
 #[cfg(test)]

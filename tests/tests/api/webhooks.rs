@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 const PATH: &str = "/v1/webhooks/payments/sandbox";
 
-fn now() -> u64 {
+pub(crate) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
 
@@ -18,19 +18,19 @@ fn secret(api: &Api) -> Vec<u8> {
 }
 
 /// The signature as its documentation says: HMAC-SHA-256 of "<t>.<body>".
-fn signature(secret: &[u8], at: u64, body: &str) -> String {
+pub(crate) fn signature(secret: &[u8], at: u64, body: &str) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret).unwrap();
     mac.update(format!("{at}.{body}").as_bytes());
     let tag: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
     format!("t={at},v1={tag}")
 }
 
-fn tell(api: &Api, body: &str, signature: &str) -> Answer {
+pub(crate) fn tell(api: &Api, body: &str, signature: &str) -> Answer {
     let headers = [("content-type", "application/json"), ("holdfast-signature", signature)];
     api.send("POST", PATH, &headers, Some(body.as_bytes()))
 }
 
-fn told(order: &Value, kind: &str) -> String {
+pub(crate) fn told(order: &Value, kind: &str) -> String {
     json!({"id": "evt_1", "type": kind, "attempt_id": order["payment"]["attempt_id"]}).to_string()
 }
 
