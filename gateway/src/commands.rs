@@ -20,6 +20,7 @@ use clap::CommandFactory;
 use holdfast_storage::Journal;
 #[cfg(feature = "scylla")]
 use holdfast_storage::cql;
+#[cfg(feature = "scylla")]
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;

@@ -95,10 +95,33 @@ pub enum Quorum {
     Quorum,
 }
 
-/// Hosts, or addresses: in the environment, and so in the file too, one text with commas between them.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq, Eq)]
-#[serde(from = "String", into = "String")]
+/// Hosts, or addresses: one text with commas between them, as in the environment, or a list.
+#[derive(Clone, Debug, Default, Serialize, PartialEq, Eq)]
+#[serde(into = "String")]
 pub struct Names(pub Vec<String>);
+
+impl<'de> Deserialize<'de> for Names {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reading;
+        impl<'de> serde::de::Visitor<'de> for Reading {
+            type Value = Names;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("names with commas between them, or a list of names")
+            }
+            fn visit_str<E>(self, text: &str) -> Result<Names, E> {
+                Ok(text.to_owned().into())
+            }
+            fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut list: A) -> Result<Names, A::Error> {
+                let mut names = Vec::new();
+                while let Some(name) = list.next_element()? {
+                    names.push(name);
+                }
+                Ok(Names(names))
+            }
+        }
+        deserializer.deserialize_any(Reading)
+    }
+}
 
 impl From<String> for Names {
     fn from(text: String) -> Self {

@@ -225,6 +225,10 @@ fn brokers_and_hosts_in_a_variable_are_a_list_with_commas() {
     let loaded = with("", &variables).unwrap();
     assert_eq!(loaded.settings.kafka.brokers, "127.0.0.1:9092,127.0.0.2:9092");
     assert_eq!(loaded.settings.server.hosts.0, ["a.b", "c.d"]);
+    let listed = with("[server]\nhosts = [\"a.b\", \"c.d\"]\n", &[]).unwrap();
+    assert_eq!(listed.settings.server.hosts, loaded.settings.server.hosts);
+    let variables = [("HOLDFAST__SERVER__HOSTS", "[\"a.b\", \"c.d\"]")];
+    assert_eq!(with("", &variables).unwrap().settings.server.hosts, loaded.settings.server.hosts);
 }
 
 #[test]

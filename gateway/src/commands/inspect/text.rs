@@ -46,27 +46,30 @@ fn rows_of(object: &Value, names: &[&str]) -> String {
 
 fn fact(item: &Value) -> Vec<String> {
     let kind = cell(&item["type"]);
-    let others =
-        item.as_object().into_iter().flatten().filter(|(name, value)| !COLUMNS.contains(&name.as_str()) && !value.is_null());
-    let what: Vec<String> = others.map(|(name, value)| format!("{name}={}", cell(value))).collect();
     let kind = kind.strip_prefix(crate::events::TYPE_PREFIX).unwrap_or(&kind).to_owned();
-    vec![cell(&item["seq"]), cell(&item["at"]), kind, what.join(" ")]
+    vec![cell(&item["seq"]), cell(&item["at"]), kind, members(item, &COLUMNS)]
 }
 
 fn items(list: &Value) -> impl Iterator<Item = &Value> {
     list.as_array().into_iter().flatten()
 }
 
-/// Words as they are, lists with commas, whatever is nested as JSON.
+/// Words as they are, lists with commas, members as in a fact.
 fn cell(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),
-        Value::Array(items) if items.iter().all(|item| item.is_string() || item.is_number()) => {
-            items.iter().map(cell).collect::<Vec<_>>().join(",")
-        }
-        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
+        Value::Array(items) => items.iter().map(cell).collect::<Vec<_>>().join(","),
+        Value::Object(_) => format!("({})", members(value, &[])),
+        Value::Bool(_) | Value::Number(_) => value.to_string(),
     }
+}
+
+/// Those that are there, as `name=value`.
+fn members(object: &Value, without: &[&str]) -> String {
+    let members = object.as_object().into_iter().flatten();
+    let shown = members.filter(|(name, value)| !without.contains(&name.as_str()) && !value.is_null());
+    shown.map(|(name, value)| format!("{name}={}", cell(value))).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -79,14 +82,14 @@ mod tests {
         let id = format!("ord_{}", "0".repeat(26));
         let facts = json!([
             {"seq": 9, "type": "holdfast.order.placed", "at": "2026-11-21T09:17:37.911Z", "customer_id": "ada", "metadata": null},
-            {"seq": 10, "type": "holdfast.order.held", "at": "2026-11-21T09:17:37.912Z", "lines": [{"sku": "mug"}]},
+            {"seq": 10, "type": "holdfast.order.held", "at": "2026-11-21T09:17:37.912Z", "lines": [{"quantity": 2, "sku": "mug"}]},
         ]);
         let found = json!({"id": id, "partition": 3, "archived": false, "facts": facts});
         let expected = format!(
             "{id}  partition 3, in memory\n\n\
              SEQ  TIME                      FACT          WHAT\n\
              \x20 9  2026-11-21T09:17:37.911Z  order.placed  customer_id=ada\n\
-             \x2010  2026-11-21T09:17:37.912Z  order.held    lines=[{{\"sku\":\"mug\"}}]"
+             \x2010  2026-11-21T09:17:37.912Z  order.held    lines=(quantity=2 sku=mug)"
         );
         assert_eq!(order(&found), expected);
     }
