@@ -34,7 +34,7 @@ pub fn run(cli: Cli) -> Outcome {
     let json = cli.json;
     if !matches!(cli.command, None | Some(Command::Serve(_))) {
         // What a server would log of files and data is of interest here too; the rest is what was asked for.
-        telemetry::start_logs(&Log { level: "warn".to_owned(), ..Log::default() });
+        telemetry::start_logs(&Log { level: "warn".to_owned(), ..Log::default() })?;
     }
     match cli.command {
         None => serve(&cli.serve),
@@ -75,9 +75,7 @@ fn serve(args: &ServeArgs) -> Outcome {
     }
     raise_file_limit();
     use_small_pages();
-    let served = actix_web::rt::System::new().block_on(app::serve(settings, args.accept_clock));
-    telemetry::flush_logs();
-    served?;
+    actix_web::rt::System::new().block_on(app::serve(settings, args.accept_clock))?;
     Ok(ExitCode::SUCCESS)
 }
 

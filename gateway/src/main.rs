@@ -9,7 +9,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
-    match commands::run(cli) {
+    let ran = commands::run(cli);
+    telemetry::flush_logs();
+    match ran {
         Ok(code) => code,
         Err(error) if commands::output::is_closed(&*error) => ExitCode::SUCCESS,
         Err(error) => {
