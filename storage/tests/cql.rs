@@ -225,7 +225,7 @@ fn of_many_who_open_at_once_one_can_write() {
 /// Nothing is purged before its movements are in the tables.
 fn movements_up_to(journal: &CqlJournal, commit: u64) {
     let row = Row { table: Table::Meta, key: b"movements".to_vec(), value: codec::encode(&commit), version: commit };
-    journal.project(&[row]).unwrap();
+    journal.project(&[row]).expect("the cluster answers");
 }
 
 #[test]
