@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(180);
 const BUYERS: u64 = 4;
@@ -291,6 +291,25 @@ fn a_stop_with_kafka_away_ends_by_its_deadline_and_the_next_start_publishes_the_
     turn.brokers.restart(1);
     server.restart();
     until_caught_up(&turn, &server, "deadline");
+    verified(&mut server);
+}
+
+/// The broker keeps its connections and answers nothing: neither what is on its way nor the end of the session comes to an end.
+#[test]
+fn a_stop_while_the_broker_is_silent_ends_by_its_deadline_and_the_next_start_publishes_the_rest() {
+    let Some(turn) = turn() else { return };
+    let mut server = open(turn.brokers.publishing("silent").env("HOLDFAST__KAFKA__FLUSH_SECONDS", "1"));
+    until_caught_up(&turn, &server, "silent");
+    turn.brokers.pause(1);
+    under_load(&server, "a", |buyers| go_on(buyers, 20));
+    let began = Instant::now();
+    server.signal_stop();
+    let ended = server.wait_for_exit(STOP);
+    turn.brokers.resume(1);
+    eprintln!("stopped in {:?}", began.elapsed());
+    assert!(ended.is_some_and(|status| status.success()), "{}", server.log());
+    server.restart();
+    until_caught_up(&turn, &server, "silent");
     verified(&mut server);
 }
 

@@ -3,12 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use holdfast_tests::brokers::Brokers;
-use holdfast_tests::server::{Options, Server, poll};
+use holdfast_tests::server::{Options, STOP, Server, poll};
 use holdfast_tests::topics::{Kept, Topics};
 use holdfast_tests::torture::client::{Client, Request};
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(180);
 const UNITS: u64 = 1000;
@@ -309,5 +309,34 @@ fn a_server_told_to_stop_commits_what_it_has_in_hand_and_takes_no_more() {
     shop.server.stop_with("HOLDFAST__KAFKA__PAYMENT_RESULTS", "true");
     shop.server.restart();
     shop.until_committed(300);
+    shop.paid_once(&orders);
+}
+
+/// A dead letter has nowhere to go, so a batch is in hand, and then the broker is silent: neither can end, the stop can.
+#[test]
+fn a_stop_while_the_broker_is_silent_ends_by_its_deadline_and_what_was_in_hand_is_taken_once_by_the_next() {
+    let slow = |options: Options| {
+        options.env("HOLDFAST__LOG__LEVEL", "info,holdfast_storage=debug").env("HOLDFAST__KAFKA__FLUSH_SECONDS", "1")
+    };
+    let Some(mut shop) = Shop::open("silent", slow) else { return };
+    let orders = shop.orders(4);
+    shop.tell(&[orders[0].result("captured")]);
+    shop.until_committed(1);
+    let letters = format!("{}.payment-results.dlq.v1", shop.name);
+    shop.topics.delete(&letters);
+    shop.put([("b", "nonsense")]);
+    shop.tell(&orders[1..].iter().map(|order| order.result("captured")).collect::<Vec<_>>());
+    let paused = poll(PATIENCE, || shop.server.log().contains("partitions are paused").then_some(()));
+    assert!(paused.is_some(), "{}", shop.server.log());
+    shop.brokers.pause(1);
+    shop.server.signal_stop();
+    let began = Instant::now();
+    let ended = shop.server.wait_for_exit(STOP);
+    shop.brokers.resume(1);
+    eprintln!("stopped in {:?}", began.elapsed());
+    assert!(ended.is_some_and(|status| status.success()), "{}", shop.server.log());
+    shop.topics.create(&letters, 1, &[]);
+    shop.server.restart();
+    shop.until_committed(5);
     shop.paid_once(&orders);
 }
