@@ -239,17 +239,12 @@ impl Engine {
         self.rebuild.journal_error.get().cloned()
     }
 
-    /// Writes snapshots, syncs everything and stops the threads. Call when no request is in hand.
-    pub async fn stop(self) {
-        if !self.rebuild.journal_failed() && self.settled().await {
-            for inbox in &self.handle.router.table().inboxes {
-                let (done, finished) = oneshot::channel();
-                if inbox.push(Letter::Drain(done)) {
-                    finished.await.unwrap_or_default();
-                }
-            }
-            let rebuild = self.rebuild.clone();
-            self.on_thread(move || rebuild.keeper.wait()).await;
+    /// Writes snapshots, syncs everything and stops the threads. Call when no request is in hand. False if the journal does
+    /// not take, or does not answer for, what was still to be synced: nobody was told that it is durable.
+    pub async fn stop(self) -> bool {
+        let synced = !self.rebuild.journal_failed() && self.settled().await;
+        if synced {
+            self.write_snapshots().await;
         }
         for inbox in &self.handle.router.table().inboxes {
             inbox.close();
@@ -259,6 +254,18 @@ impl Engine {
             arbiter.stop();
             arbiter.join().unwrap_or_default();
         }
+        synced
+    }
+
+    async fn write_snapshots(&self) {
+        for inbox in &self.handle.router.table().inboxes {
+            let (done, finished) = oneshot::channel();
+            if inbox.push(Letter::Drain(done)) {
+                finished.await.unwrap_or_default();
+            }
+        }
+        let rebuild = self.rebuild.clone();
+        self.on_thread(move || rebuild.keeper.wait()).await;
     }
 
     /// Waits a while until everything is durable. A cluster that does not answer is not waited for any longer: what

@@ -10,6 +10,7 @@ use crate::keys::{self, ApiKeys};
 use crate::publisher::Publisher;
 use crate::sandbox::{Sandbox, SandboxProvider};
 use crate::settings::{Settings, Switch};
+use crate::stopping::{self, Phase};
 use crate::subscriber::Subscriber;
 use crate::{backend, clock, demo, routes, telemetry};
 use actix_web::dev::Service as _;
@@ -26,13 +27,15 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use std::net::TcpListener;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
 
 /// Idle connections stay open longer than pools and balancers keep them, so that it is never the server who closes one
 /// into which a request is just being sent.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
+/// How long a new connection may take to say what it wants.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What routes need.
 pub struct App {
@@ -43,7 +46,8 @@ pub struct App {
     pub live: ArcSwapOption<Live>,
     /// Why there is no live engine, for `/readyz`.
     pub down: ArcSwapOption<String>,
-    pub draining: AtomicBool,
+    /// How far a stop has come.
+    pub phase: watch::Sender<Phase>,
     pub sandbox: Option<Arc<Sandbox>>,
     pub base_url: String,
     pub metrics: PrometheusHandle,
@@ -140,7 +144,7 @@ pub async fn serve(settings: Settings, accept_clock: bool) -> Result<(), Error> 
         keys,
         live: ArcSwapOption::empty(),
         down: ArcSwapOption::from_pointee("recovering from the journal".to_owned()),
-        draining: AtomicBool::new(false),
+        phase: watch::Sender::new(Phase::Serving),
         sandbox,
         base_url,
         metrics,
@@ -151,17 +155,34 @@ pub async fn serve(settings: Settings, accept_clock: bool) -> Result<(), Error> 
 }
 
 async fn run(app: web::Data<App>, listener: TcpListener) -> Result<(), Error> {
+    let stopping = stopping::signals()?;
     let server = start_http(&app, listener)?;
     let http = server.handle();
     let serving = actix_web::rt::spawn(server);
-    let (stop, stopping) = watch::channel(false);
-    actix_web::rt::spawn(wait_for_signal(stop));
     actix_web::rt::spawn(clock::watch(app.clone()));
-    let ended = supervise(&app, stopping.clone(), &http).await;
+    let ended = supervise(&app, stopping, &http).await;
+    app.phase.send_replace(Phase::Closing);
     http.stop(ended.is_ok()).await;
     serving.await.map_err(std::io::Error::other)??;
-    ended
+    match ended? {
+        Synced::All => tracing::info!("stopped: everything is synced"),
+        Synced::NotAll(reason) => tracing::warn!("stopped: {reason}"),
+    }
+    Ok(())
 }
+
+/// What a stop leaves.
+enum Synced {
+    All,
+    /// What is not synced, and what that means.
+    NotAll(&'static str),
+}
+
+const UNSETTLED: Synced =
+    Synced::NotAll("the journal took no more writes. What was acknowledged is synced; what was not may be in it or not");
+const NO_SPACE: Synced = Synced::NotAll("the disk was full. What was acknowledged is synced, nothing else was executed");
+const FENCED: Synced = Synced::NotAll("another process has the journal. What was acknowledged is in it");
+const NOT_OPEN: Synced = Synced::NotAll("the journal could not be opened, so nothing was written");
 
 fn listen(address: &str) -> Result<TcpListener, Error> {
     let failed = |reason| Error::Listen { address: address.to_owned(), reason };
@@ -178,9 +199,6 @@ fn listen(address: &str) -> Result<TcpListener, Error> {
 const LEAVING_TRIES: u32 = 20;
 const LEAVING_WAIT: Duration = Duration::from_millis(100);
 
-/// From the signal to the first connection closed.
-const DRAIN_NOTICE: Duration = Duration::from_millis(300);
-
 fn start_http(app: &web::Data<App>, listener: TcpListener) -> Result<actix_web::dev::Server, Error> {
     let server = &app.settings.server;
     let workers = if server.workers == 0 { cores() } else { server.workers };
@@ -188,7 +206,7 @@ fn start_http(app: &web::Data<App>, listener: TcpListener) -> Result<actix_web::
     let access = Arc::new(Access::of(&app.settings, app.keys.is_some()));
     let service = HttpServer::new(move || {
         let access = access.clone();
-        // Neither boxed nor polled by a waker of its own: see `routes::orders::place`.
+        // Neither boxed nor polled by a waker of its own: see `body::whole`.
         let service = Service::new().app_data(shared.clone()).wrap_fn(move |request, next| match access.check(&request) {
             Ok(()) => Either::Left(next.call(request)),
             Err(problem) => Either::Right(ready(Ok(request.into_response(problem.response())))),
@@ -199,6 +217,7 @@ fn start_http(app: &web::Data<App>, listener: TcpListener) -> Result<actix_web::
     .max_connections(server.max_connections)
     .backlog(8192)
     .keep_alive(KEEP_ALIVE)
+    .client_request_timeout(HEAD_TIMEOUT)
     .shutdown_timeout(server.drain_seconds)
     .disable_signals()
     .listen(listener)?
@@ -218,30 +237,17 @@ pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-async fn wait_for_signal(stop: watch::Sender<bool>) {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
-        return;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    stop.send_replace(true);
-    tracing::info!("stopping: requests in hand are answered, then the journal is synced");
-}
-
 /// Keeps an engine alive until told to stop. A full disk is waited out; any other failure of the journal ends it.
 async fn supervise(
     app: &web::Data<App>,
     mut stopping: watch::Receiver<bool>,
     http: &actix_web::dev::ServerHandle,
-) -> Result<(), Error> {
+) -> Result<Synced, Error> {
     let ports = Ports::default();
-    let (mut running, mut tries, mut retry) = (None, 0, Retry::default());
+    let (mut clock, mut tries, mut retry) = (None, 0, Retry::default());
     loop {
-        let first = running.is_none();
-        let (engine, cursors) = match start_engine(app, &ports, running).await {
+        let first = clock.is_none();
+        let (engine, cursors) = match start_engine(app, &ports, clock).await {
             Ok(started) => started,
             Err(StartError::Storage(StorageError::Locked)) if first && tries < LEAVING_TRIES => {
                 tries += 1;
@@ -253,50 +259,73 @@ async fn supervise(
                 tracing::error!(%error, "not ready: trying again");
                 tokio::select! {
                     () = tokio::time::sleep(retry.next_pause()) => continue,
-                    _ = stopping.wait_for(|stop| *stop) => return Ok(()),
+                    _ = stopping.wait_for(|stop| *stop) => return Ok(NOT_OPEN),
                 }
             }
             Err(error) => return Err(error.into()),
         };
+        let running = Running::start(app, engine, cursors, first).await?;
+        (clock, retry) = (Some(running.engine.clock()), Retry::default());
+        let mut failed = running.engine.failed();
+        tokio::select! {
+            _ = stopping.wait_for(|stop| *stop) => return Ok(running.drain(app, http).await),
+            _ = failed.wait_for(Option::is_some) => {}
+        }
+        let reason = failed.borrow().clone().unwrap_or_default();
+        let error = running.engine.journal_error();
+        running.fail(app, reason.clone()).await;
+        if let Some(StorageError::Fenced { by }) = error.as_deref() {
+            return Ok(stay_fenced(app, *by, &mut stopping).await);
+        }
+        let full = error.as_deref().is_some_and(|error| matches!(error, StorageError::Full));
+        if !wait_for_space(app, &reason, full, &mut stopping).await? {
+            return Ok(NO_SPACE);
+        }
+    }
+}
+
+/// An engine with what runs beside it on its journal.
+struct Running {
+    engine: Engine,
+    publisher: Publisher,
+    retention: Option<Retention>,
+    subscriber: Subscriber,
+}
+
+impl Running {
+    async fn start(app: &web::Data<App>, engine: Engine, cursors: Cursors, first: bool) -> Result<Self, Error> {
         let publisher = Publisher::start(&app.settings.kafka, engine.journal()).map_err(Error::Kafka)?;
         let retention = start_retention(&app.settings, engine.journal())?;
         go_live(app, &engine, cursors, first).await;
         let subscriber = Subscriber::start(app).map_err(Error::Kafka)?;
-        (running, retry) = (Some(engine.clock()), Retry::default());
-        let mut failed = engine.failed();
-        tokio::select! {
-            _ = stopping.wait_for(|stop| *stop) => {
-                app.draining.store(true, Ordering::SeqCst);
-                // Idle connections are closed next: a request already on its way is answered first, and balancers see
-                // `/readyz` fail before they are refused.
-                tokio::time::sleep(DRAIN_NOTICE).await;
-                http.stop(true).await;
-                // Before the engine, which has to answer what is in hand.
-                subscriber.stop(Duration::from_secs(app.settings.kafka.flush_seconds)).await;
-                app.live.store(None);
-                engine.stop().await;
-                // After the engine, so that everything it made durable is published too.
-                publisher.stop(Duration::from_secs(app.settings.kafka.flush_seconds)).await;
-                stop_retention(retention).await;
-                return Ok(());
-            }
-            _ = failed.wait_for(Option::is_some) => {}
-        }
-        let reason = failed.borrow().clone().unwrap_or_default();
-        let error = engine.journal_error();
-        let full = error.as_deref().is_some_and(|error| matches!(error, StorageError::Full));
-        app.down.store(Some(Arc::new(reason.clone())));
+        Ok(Self { engine, publisher, retention, subscriber })
+    }
+
+    /// The stop in order, with an engine that answers what is in hand until the last request has its answer.
+    async fn drain(self, app: &App, http: &actix_web::dev::ServerHandle) -> Synced {
+        app.phase.send_replace(Phase::Draining);
+        tokio::time::sleep(Duration::from_secs(app.settings.server.drain_notice_seconds)).await;
+        app.phase.send_replace(Phase::Closing);
+        http.stop(true).await;
+        let patience = Duration::from_secs(app.settings.kafka.flush_seconds);
+        if self.stop(app, patience).await { Synced::All } else { UNSETTLED }
+    }
+
+    /// The engine does nothing more: requests get 503 until there is another.
+    async fn fail(self, app: &App, reason: String) {
+        app.down.store(Some(Arc::new(reason)));
         app.live.store(None);
-        subscriber.stop(Duration::ZERO).await;
-        engine.stop().await;
-        publisher.stop(Duration::ZERO).await;
-        stop_retention(retention).await;
-        if let Some(StorageError::Fenced { by }) = error.as_deref() {
-            return stay_fenced(app, *by, &mut stopping).await;
-        }
-        if !wait_for_space(app, &reason, full, &mut stopping).await? {
-            return Ok(());
-        }
+        self.stop(app, Duration::ZERO).await;
+    }
+
+    /// What is told to the engine ends before it, what tells of it after it. Whether everything is synced.
+    async fn stop(self, app: &App, patience: Duration) -> bool {
+        self.subscriber.stop(patience).await;
+        app.live.store(None);
+        let synced = self.engine.stop().await;
+        self.publisher.stop(patience).await;
+        stop_retention(self.retention).await;
+        synced
     }
 }
 
@@ -322,13 +351,13 @@ fn passes(error: &StorageError, first: bool) -> bool {
 }
 
 /// Another process owns the data now. This one says so and does nothing more, so that its callers go to the other.
-async fn stay_fenced(app: &web::Data<App>, by: u64, stopping: &mut watch::Receiver<bool>) -> Result<(), Error> {
+async fn stay_fenced(app: &web::Data<App>, by: u64, stopping: &mut watch::Receiver<bool>) -> Synced {
     let reason = format!("fenced: another process took the journal over with epoch {by}; this one can be stopped");
     app.down.store(Some(Arc::new(reason.clone())));
     tracing::error!("{reason}");
     // An error means that nobody can tell any more: the process ends.
     stopping.wait_for(|stop| *stop).await.map(drop).unwrap_or_default();
-    Ok(())
+    FENCED
 }
 
 /// The first engine takes the time from the wall clock, each later one from the engine before it.

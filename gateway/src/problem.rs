@@ -58,6 +58,8 @@ codes! {
         "Check the id. Ids begin with `ord_`, `res_` or `pay_`.";
     MethodNotAllowed "method_not_allowed" 405 false "The resource does not take this method"
         "See /docs for the methods of each path.";
+    RequestTimeout "request_timeout" 408 true "The body of the request did not arrive"
+        "Nothing was executed. Send the request again, with the same key; `server.body_timeout_seconds` says how long a body may pause.";
     OutOfStock "out_of_stock" 409 false "Not enough units are available"
         "`lines` says what was asked for and what could be had. An order refused like this is kept as rejected.";
     InvalidTransition "invalid_transition" 409 false "The order or reservation is past that"
@@ -94,6 +96,8 @@ codes! {
         "Nothing is known to be lost. Report the request id.";
     Overloaded "overloaded" 503 true "Too many requests are in hand"
         "The request was not executed. Send it again after Retry-After, with the same key.";
+    ShuttingDown "shutting_down" 503 true "This server is stopping"
+        "The request was not executed. Send it again after Retry-After, with the same key, to whoever serves then.";
     DurabilityUnavailable "durability_unavailable" 503 true "The journal does not take writes now"
         "The request was not executed. Send it again after Retry-After; the operator sees why in the log and on /readyz.";
 }

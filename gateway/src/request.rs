@@ -1,10 +1,10 @@
 //! What every request brings beside its body: who sends it, under which id and which idempotency key.
 
 use crate::app::App;
+use crate::body::Body;
 use crate::problem::{Code, FieldError, Problem};
 use actix_web::HttpRequest;
 use actix_web::http::header::{AUTHORIZATION, AsHeaderName, CONTENT_TYPE, HeaderMap, HeaderName, IF_MATCH};
-use actix_web::web::Bytes;
 use compact_str::CompactString;
 use data_encoding::HEXLOWER;
 use holdfast_engine::ids::{KeyHash, RequestId};
@@ -105,10 +105,10 @@ pub fn if_match(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
 /// Reads a JSON body.
 ///
 /// # Errors
-/// `unsupported_media_type`, `too_large`, or `invalid_request` with the place of the mistake.
-pub fn json<T: DeserializeOwned>(request: &HttpRequest, body: Result<Bytes, actix_web::Error>) -> Result<T, Problem> {
+/// `unsupported_media_type`, `invalid_request` with the place of the mistake, or whatever kept the body from coming.
+pub fn json<T: DeserializeOwned>(request: &HttpRequest, body: Body) -> Result<T, Problem> {
     content_type(request, &["application/json"])?;
-    let body = whole(body)?;
+    let body = body.0?;
     // All of it is checked to be UTF-8 at once, rather than each string in it.
     let parsed = std::str::from_utf8(&body).ok().and_then(|text| serde_json::from_str(text).ok());
     parsed.ok_or_else(|| explain::<T>(&body))
@@ -118,12 +118,9 @@ pub fn json<T: DeserializeOwned>(request: &HttpRequest, body: Result<Bytes, acti
 ///
 /// # Errors
 /// As [`json`].
-pub fn json_or_default<T: DeserializeOwned + Default>(
-    request: &HttpRequest,
-    body: Result<Bytes, actix_web::Error>,
-) -> Result<T, Problem> {
+pub fn json_or_default<T: DeserializeOwned + Default>(request: &HttpRequest, body: Body) -> Result<T, Problem> {
     match body {
-        Ok(body) if body.is_empty() => Ok(T::default()),
+        Body(Ok(body)) if body.is_empty() => Ok(T::default()),
         body => json(request, body),
     }
 }
@@ -141,13 +138,6 @@ pub fn content_type(request: &HttpRequest, accepted: &[&str]) -> Result<(), Prob
     }
     let detail = format!("Content-Type must be {}", accepted[0]);
     Err(Problem::new(Code::UnsupportedMediaType, detail))
-}
-
-fn whole(body: Result<Bytes, actix_web::Error>) -> Result<Bytes, Problem> {
-    body.map_err(|error| match error.as_response_error().status_code().as_u16() {
-        413 => Problem::new(Code::TooLarge, "the body is over the limit of this server"),
-        _ => Problem::invalid(vec![FieldError::new("", format!("the body could not be read: {error}"))]),
-    })
 }
 
 /// Reads again, slowly, to say where the mistake is.

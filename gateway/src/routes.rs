@@ -23,13 +23,11 @@ use actix_web::{HttpRequest, HttpResponse};
 use holdfast_actors::Unanswered;
 use holdfast_actors::replies::Pending;
 use holdfast_engine::command::Command;
-use holdfast_engine::limits;
 use std::time::Duration;
 
 /// Every route, the hot one first.
 pub fn configure(service: &mut ServiceConfig) {
     service
-        .app_data(web::PayloadConfig::new(limits::MAX_BODY_BYTES))
         .service(
             web::resource("/v1/orders")
                 .route(web::post().service(fn_service(orders::place)))

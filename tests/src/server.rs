@@ -174,6 +174,11 @@ impl Server {
         self.signal(Signal::TERM);
     }
 
+    /// SIGINT without waiting.
+    pub fn interrupt(&self) {
+        self.signal(Signal::INT);
+    }
+
     /// SIGSTOP: it keeps its connections and its memory, and does nothing.
     pub fn pause(&self) {
         self.signal(Signal::STOP);

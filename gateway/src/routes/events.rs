@@ -7,6 +7,7 @@ use crate::events::{Cursor, Published, read};
 use crate::problem::{FieldError, Problem};
 use crate::reply::json_response;
 use crate::request::{Caller, text};
+use crate::stopping::Phase;
 use crate::view::to_json;
 use actix_web::web::{self, Bytes, Data, Query, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
@@ -103,8 +104,8 @@ pub async fn stream(request: HttpRequest, app: Data<App>, after: Result<Query<Af
         Ok(start) => start,
         Err(problem) => return problem.by(caller.request_id.as_str()).response(),
     };
-    let body = futures_util::stream::unfold((app, start), |(app, after)| async move {
-        let (text, after) = next_chunk(&app, after).await?;
+    let body = futures_util::stream::unfold((app, Some(start)), |(app, after)| async move {
+        let (text, after) = next_chunk(&app, after?).await?;
         Some((Ok::<_, actix_web::Error>(Bytes::from(text)), (app, after)))
     });
     HttpResponse::Ok().content_type("text/event-stream").insert_header(("Cache-Control", "no-store")).streaming(body)
@@ -124,24 +125,32 @@ async fn read_blocking(app: &App, after: Cursor, limit: usize) -> Result<Vec<Pub
     found.map_err(|error| internal(&error))?.map_err(|error| unread(&error))
 }
 
-/// The next events, or a heartbeat. `None` ends the stream: the reader comes back with its cursor.
-async fn next_chunk(app: &App, after: Cursor) -> Option<(String, Cursor)> {
+/// The next events, or a heartbeat, and the cursor to go on from. `None` ends the stream: the reader comes back with its cursor.
+/// A server that closes still sends the page that can be read.
+async fn next_chunk(app: &App, after: Cursor) -> Option<(String, Option<Cursor>)> {
     let mut committed = app.live.load_full()?.committed.clone();
     committed.mark_unchanged();
+    let mut phase = app.phase.subscribe();
+    let closing = *phase.borrow_and_update() == Phase::Closing;
     let found = read_blocking(app, after.clone(), PAGE).await.ok()?;
     if let Some(last) = found.last() {
-        let mut text = String::new();
-        for event in &found {
-            let json = event.cloud_event();
-            write!(text, "id: {}\nevent: {}\ndata: {json}\n\n", event.cursor, json["type"].as_str().unwrap_or_default()).ok()?;
-        }
-        return Some((text, last.cursor.clone()));
+        return Some((text_of(&found)?, (!closing).then(|| last.cursor.clone())));
     }
-    if app.draining.load(std::sync::atomic::Ordering::SeqCst) {
+    if closing {
         return None;
     }
     tokio::select! {
-        changed = committed.changed() => changed.ok().map(|()| (": more\n\n".to_owned(), after)),
-        () = tokio::time::sleep(HEARTBEAT) => Some((": still here\n\n".to_owned(), after)),
+        changed = committed.changed() => changed.ok().map(|()| (": more\n\n".to_owned(), Some(after))),
+        _ = phase.wait_for(|phase| *phase == Phase::Closing) => Some((": the server stops\n\n".to_owned(), Some(after))),
+        () = tokio::time::sleep(HEARTBEAT) => Some((": still here\n\n".to_owned(), Some(after))),
     }
+}
+
+fn text_of(events: &[Published]) -> Option<String> {
+    let mut text = String::new();
+    for event in events {
+        let json = event.cloud_event();
+        write!(text, "id: {}\nevent: {}\ndata: {json}\n\n", event.cursor, json["type"].as_str().unwrap_or_default()).ok()?;
+    }
+    Some(text)
 }

@@ -2,11 +2,11 @@
 
 use super::not_allowed;
 use crate::app::App;
+use crate::stopping::Phase;
 use crate::view;
 use actix_web::HttpResponse;
 use actix_web::web::{self, Data, ServiceConfig};
 use serde_json::json;
-use std::sync::atomic::Ordering;
 
 pub fn configure(service: &mut ServiceConfig) {
     let get = |path: &str, route| web::resource(path).route(route).default_service(web::to(not_allowed));
@@ -26,7 +26,7 @@ pub async fn livez() -> HttpResponse {
 /// Orders are taken: after recovery, not while draining, not without a journal.
 #[utoipa::path(get, path = "/readyz", tag = "health", responses((status = 200), (status = 503)))]
 pub async fn readyz(app: Data<App>) -> HttpResponse {
-    let reason = match (app.draining.load(Ordering::SeqCst), app.live.load().is_some()) {
+    let reason = match (*app.phase.borrow() > Phase::Serving, app.live.load().is_some()) {
         (true, _) => "draining".to_owned(),
         (false, true) => return HttpResponse::Ok().json(json!({"status": "ready"})),
         (false, false) => app.down.load().as_ref().map_or_else(String::new, |reason| reason.to_string()),

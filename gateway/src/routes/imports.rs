@@ -8,12 +8,12 @@ mod lines;
 mod rows;
 
 use crate::app::App;
+use crate::body::Pieces;
 use crate::dto::ImportRow;
 use crate::problem::Code;
 use crate::request::{Caller, content_type};
-use actix_web::web::{Bytes, Data, Payload};
+use actix_web::web::{Bytes, Data};
 use actix_web::{HttpRequest, HttpResponse};
-use futures_util::StreamExt;
 use lines::{Lines, Refusal, Row};
 use rows::{Rows, Settled, Stalled};
 use serde_json::{Value, json};
@@ -30,7 +30,7 @@ use tokio::sync::mpsc;
     responses((status = 200, description = "NDJSON: a line {line, code, detail} per refused row, then {imported, refused}, or \
         {imported, refused, unfinished, code, detail, resume_from_line} if the engine took nothing for a while",
         content_type = "application/x-ndjson")))]
-pub async fn import(request: HttpRequest, app: Data<App>, payload: Payload) -> HttpResponse {
+pub async fn import(request: HttpRequest, app: Data<App>, payload: Pieces) -> HttpResponse {
     let caller = match Caller::of(&request, &app) {
         Ok(caller) => caller,
         Err(problem) => return problem.response(),
@@ -63,7 +63,7 @@ struct Import {
 }
 
 impl Import {
-    async fn run(mut self, payload: Payload) {
+    async fn run(mut self, payload: Pieces) {
         let last = match self.take_all(payload).await {
             Ok(()) => json!({"imported": self.tally.imported, "refused": self.tally.refused}),
             Err(Stalled) => self.stalled(),
@@ -73,13 +73,16 @@ impl Import {
         }
     }
 
-    async fn take_all(&mut self, mut payload: Payload) -> Result<(), Stalled> {
+    async fn take_all(&mut self, mut payload: Pieces) -> Result<(), Stalled> {
         while !self.lines.ended {
             // Rows in hand go on while the next ones are waited for: a slow caller sees what became of those it sent.
             tokio::select! {
                 settled = self.rows.next(), if !self.rows.is_empty() => self.count(settled?).await,
                 chunk = payload.next() => {
                     self.lines.take(chunk);
+                    if self.rows.is_closing() {
+                        self.lines.leave();
+                    }
                     self.take_lines().await?;
                 }
                 () = self.out.closed() => self.lines.break_off(),
@@ -104,7 +107,7 @@ impl Import {
                 self.count(settled).await;
             }
         }
-        if let Some(refusal) = self.lines.overlong() {
+        if let Some(refusal) = self.lines.given_up() {
             self.count(Err(refusal)).await;
         }
         Ok(())

@@ -2,6 +2,7 @@
 
 use super::{Sent, execute, execute_within, not_allowed, turned_off};
 use crate::app::App;
+use crate::body::{self, Body};
 use crate::dto::{Checker, OrderIn, PaymentIn, ReasonIn};
 use crate::events::timeline_item;
 use crate::problem::{Code, Problem};
@@ -9,18 +10,13 @@ use crate::reply::{self, Answering};
 use crate::request::{Caller, json, json_or_default};
 use crate::view::{Id, to_json};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::web::{self, Bytes, Data, Path, ServiceConfig};
+use actix_web::web::{self, Data, Path, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use holdfast_engine::answer::Answer;
 use holdfast_engine::command::{Command, CommandKey};
 use holdfast_engine::event::{Kind, Placed};
 use holdfast_engine::ids::{Fingerprint, OrderId, RequestId};
 use serde_json::json;
-use std::future::poll_fn;
-use std::pin::pin;
-use std::task::{Context, Waker};
-
-type Body = Result<Bytes, actix_web::Error>;
 
 pub fn configure(service: &mut ServiceConfig) {
     let post = |path: &str, route| web::resource(path).route(route).default_service(web::to(not_allowed));
@@ -54,7 +50,7 @@ pub fn parse_id(app: &App, prefix: &str, id: &str) -> Result<OrderId, Problem> {
         (status = 422, description = "unknown_sku, totals_mismatch, idempotency_key_reused, provider_unavailable", body = crate::problem::ProblemDocument),
     ))]
 pub async fn place(mut request: ServiceRequest) -> Result<ServiceResponse, actix_web::Error> {
-    let body = body(&mut request).await;
+    let body = body::of(&mut request).await;
     let mut wanted = Wanted::of(request.request(), body);
     if wanted.as_ref().is_ok_and(|wanted| wanted.needs_what_is_off(request.request())) {
         wanted = match wanted {
@@ -70,14 +66,6 @@ pub async fn place(mut request: ServiceRequest) -> Result<ServiceResponse, actix
         Err(problem) => problem.response(),
     };
     Ok(request.into_response(response))
-}
-
-/// Reads the body without asking to be woken: whoever feeds it over HTTP/1, the only HTTP spoken here, runs in this very task
-/// and polls it again when it has. A wake-up would poll the whole connection once more for nothing. Not so with HTTP/2, with
-/// bodies that are decompressed elsewhere, or behind middleware that polls by a waker of its own: none of them is here.
-async fn body(request: &mut ServiceRequest) -> Body {
-    let mut reading = pin!(request.extract::<Bytes>());
-    poll_fn(|_| reading.as_mut().poll(&mut Context::from_waker(Waker::noop()))).await
 }
 
 fn app(request: &HttpRequest) -> Result<&Data<App>, Problem> {

@@ -2,12 +2,13 @@
 
 use super::{execute, not_allowed};
 use crate::app::App;
+use crate::body::Body;
 use crate::problem::{Code, FieldError, Problem};
 use crate::reply::Answering;
 use crate::request::{Caller, request_id, text};
 use crate::sandbox::{Delivery, Entry, SIGNATURE, Sandbox, Step, page};
 use actix_web::http::header::{ACCEPT, LOCATION};
-use actix_web::web::{self, Bytes, Data, Path, Query, ServiceConfig};
+use actix_web::web::{self, Data, Path, Query, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use holdfast_engine::command::Command;
 use holdfast_engine::ids::AttemptId;
@@ -36,7 +37,7 @@ pub struct WebhookIn {
 #[utoipa::path(post, path = "/v1/webhooks/payments/sandbox", tag = "payments", request_body = WebhookIn,
     params(("Holdfast-Signature" = String, Header, description = "t=<unix seconds>,v1=<HMAC-SHA-256>")),
     responses((status = 200), (status = 401, body = crate::problem::ProblemDocument)))]
-pub async fn webhook(request: HttpRequest, app: Data<App>, body: Result<Bytes, actix_web::Error>) -> HttpResponse {
+pub async fn webhook(request: HttpRequest, app: Data<App>, body: Body) -> HttpResponse {
     let request_id = request_id(request.headers());
     let answering = Answering { request_id: request_id.as_str(), location: String::new() };
     let (attempt, outcome) = match read_webhook(&request, &app, body) {
@@ -52,14 +53,10 @@ pub async fn webhook(request: HttpRequest, app: Data<App>, body: Result<Bytes, a
     }
 }
 
-fn read_webhook(
-    request: &HttpRequest,
-    app: &App,
-    body: Result<Bytes, actix_web::Error>,
-) -> Result<(Option<AttemptId>, Outcome), Problem> {
+fn read_webhook(request: &HttpRequest, app: &App, body: Body) -> Result<(Option<AttemptId>, Outcome), Problem> {
     let unsigned = || Problem::new(Code::Unauthorized, "the webhook is not signed by the sandbox, or too old");
     let sandbox = app.sandbox.as_ref().ok_or_else(unsigned)?;
-    let body = body.map_err(|_| Problem::new(Code::TooLarge, "the body is over the limit of this server"))?;
+    let body = body.0?;
     let signature = text(request.headers(), SIGNATURE).ok_or_else(unsigned)?;
     if !sandbox.secrets.verify(signature, &body, app.settings.sandbox.replay_window_seconds) {
         return Err(unsigned());

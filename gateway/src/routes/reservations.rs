@@ -3,12 +3,13 @@
 use super::orders::{about, read_reason};
 use super::{execute, not_allowed, send};
 use crate::app::App;
+use crate::body::Body;
 use crate::dto::{BatchIn, BatchItemIn, ExtendIn, ReservationIn, check_reservation};
 use crate::problem::{Code, FieldError, Problem};
 use crate::reply::{self, Answering};
 use crate::request::{Caller, json, json_or_default};
 use crate::view;
-use actix_web::web::{self, Bytes, Data, Path, ServiceConfig};
+use actix_web::web::{self, Data, Path, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use futures_util::future::join_all;
 use holdfast_actors::Unanswered;
@@ -19,8 +20,6 @@ use holdfast_engine::ids::OrderId;
 use holdfast_engine::limits;
 use serde_json::{Map, Value, json};
 use std::collections::HashSet;
-
-type Body = Result<Bytes, actix_web::Error>;
 
 pub fn configure(service: &mut ServiceConfig) {
     let resource = |path: &str| web::resource(path).default_service(web::to(not_allowed));

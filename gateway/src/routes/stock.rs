@@ -3,13 +3,14 @@
 use super::movements::movements;
 use super::{execute, live, not_allowed, send};
 use crate::app::App;
+use crate::body::Body;
 use crate::dto::{AdjustmentIn, AvailabilityIn, Checker, StockIn, ThresholdIn};
 use crate::problem::{FieldError, Problem};
 use crate::reply::{self, Answering};
 use crate::request::{Caller, if_match, json};
 use crate::view;
 use actix_web::http::header::ETAG;
-use actix_web::web::{self, Bytes, Data, Path, ServiceConfig};
+use actix_web::web::{self, Data, Path, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use holdfast_actors::Unanswered;
 use holdfast_engine::answer::Answer;
@@ -18,8 +19,6 @@ use holdfast_engine::ids::{Fingerprint, PartitionId, Sku};
 use holdfast_engine::limits;
 use serde_json::json;
 use std::collections::BTreeMap;
-
-type Body = Result<Bytes, actix_web::Error>;
 
 pub fn configure(service: &mut ServiceConfig) {
     let resource = |path: &str| web::resource(path).default_service(web::to(not_allowed));

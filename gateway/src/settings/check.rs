@@ -112,6 +112,8 @@ impl Found<'_> {
         let seconds = [
             ("server.drain_seconds", server.drain_seconds),
             ("server.answer_wait_seconds", server.answer_wait_seconds),
+            ("server.drain_notice_seconds", server.drain_notice_seconds),
+            ("server.body_timeout_seconds", server.body_timeout_seconds),
             ("payments.pin_seconds", payments.pin_seconds),
             ("payments.query_after_seconds", payments.query_after_seconds),
             ("payments.query_max_seconds", payments.query_max_seconds),
@@ -137,6 +139,8 @@ impl Found<'_> {
             );
             self.refuse("server.listen", message);
         }
+        let message = "must be at least 1: a body that never comes would be waited for for ever";
+        self.refuse_unless(settings.server.body_timeout_seconds > 0, "server.body_timeout_seconds", message);
         for host in settings.server.hosts.0.iter().filter(|host| !is_host(host)) {
             self.refuse("server.hosts", format!("{host:?} is not the name of a host, without scheme and port"));
         }

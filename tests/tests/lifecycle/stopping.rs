@@ -110,35 +110,140 @@ fn buyers_that_do_not_stop_do_not_keep_the_server_alive() {
     heard.assert_kept(&mut server);
 }
 
-/// The head and half of the body are there when the signal comes; the rest follows.
-#[test]
-fn a_request_that_is_half_read_when_the_signal_comes_is_answered() {
-    let mut server = stocked(Options::new());
-    let request = order("half");
+/// Sends the head of a request and a first part of its body.
+pub(crate) fn begin(server: &Server, method_and_path: &str, headers: &str, length: usize, part: &str) -> TcpStream {
     let mut stream = TcpStream::connect(server.address()).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(120))).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(40))).unwrap();
+    let address = server.address();
+    write!(stream, "{method_and_path} HTTP/1.1\r\nHost: {address}\r\n{headers}Content-Length: {length}\r\n\r\n{part}").unwrap();
+    stream
+}
+
+/// An order of which half has come.
+fn half(server: &Server, key: &str) -> (TcpStream, String) {
+    let request = order(key);
     let (first, rest) = request.body.split_at(request.body.len() / 2);
-    let head = format!(
-        "POST /v1/orders HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nIdempotency-Key: half\r\n\
-         Content-Length: {}\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n",
-        server.address(),
-        request.body.len()
-    );
-    stream.write_all(head.as_bytes()).unwrap();
-    // It says itself that it has read the head.
-    let mut go_on = [0; b"HTTP/1.1 100 Continue\r\n\r\n".len()];
-    stream.read_exact(&mut go_on).unwrap();
-    assert!(go_on.starts_with(b"HTTP/1.1 100 "), "{}", String::from_utf8_lossy(&go_on));
-    stream.write_all(first.as_bytes()).unwrap();
-    server.signal_stop();
-    let closed = || TcpStream::connect(server.address()).is_err().then_some(());
-    poll(Duration::from_secs(120), closed).unwrap();
-    stream.write_all(rest.as_bytes()).unwrap();
+    let headers = format!("Content-Type: application/json\r\nIdempotency-Key: {key}\r\nConnection: close\r\n");
+    (begin(server, "POST /v1/orders", &headers, request.body.len(), first), rest.to_owned())
+}
+
+/// Everything up to the end of the connection.
+pub(crate) fn rest(stream: &mut TcpStream) -> String {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+fn readiness(server: &Server) -> String {
+    let mut stream = TcpStream::connect(server.address()).unwrap();
+    write!(stream, "GET /readyz HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", server.address()).unwrap();
+    rest(&mut stream)
+}
+
+/// Tells it to stop and waits until it says so to balancers.
+fn drain(server: &Server) {
+    server.signal_stop();
+    let draining = || Some(readiness(server)).filter(|said| said.starts_with("HTTP/1.1 503") && said.contains("draining"));
+    poll(Duration::from_secs(30), draining).unwrap();
+}
+
+fn assert_stopped(server: &mut Server) {
+    let ended = server.wait_for_exit(Duration::from_secs(40)).unwrap_or_else(|| panic!("it does not stop\n{}", server.log()));
+    assert_eq!(ended.code(), Some(0), "{}", server.log());
+    let log = server.log();
+    assert!(log.trim_end().ends_with("stopped: everything is synced"), "{log}");
+}
+
+#[test]
+fn while_a_server_drains_the_port_is_open_and_requests_are_served() {
+    let mut server = stocked(Options::new().env("HOLDFAST__SERVER__DRAIN_NOTICE_SECONDS", "8"));
+    let (mut stream, second_half) = half(&server, "half");
+    drain(&server);
+    let on_a_new_connection = Client::new(&server.url()).ask(&order("new")).unwrap();
+    assert_eq!(on_a_new_connection.status, 201, "{}", on_a_new_connection.shown());
+    stream.write_all(second_half.as_bytes()).unwrap();
+    let answer = rest(&mut stream);
     assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
-    assert!(server.wait_for_exit(STOP).is_some_and(|status| status.success()), "{}", server.log());
+    assert_stopped(&mut server);
     server.restart();
-    let again = Client::new(&server.url()).ask(&request).unwrap();
-    assert!(again.status == 201 && again.replayed, "{}", again.shown());
+    for key in ["new", "half"] {
+        let again = Client::new(&server.url()).ask(&order(key)).unwrap();
+        assert!(again.status == 201 && again.replayed, "{}", again.shown());
+    }
+}
+
+/// Each of them held a stop for as long as it liked, up to `server.drain_seconds`.
+#[test]
+fn readers_of_the_stream_and_bodies_that_do_not_come_hold_no_stop() {
+    let mut server = stocked(Options::new());
+    let mut reader = TcpStream::connect(server.address()).unwrap();
+    reader.set_read_timeout(Some(Duration::from_secs(40))).unwrap();
+    write!(reader, "GET /v1/events/stream HTTP/1.1\r\nHost: {}\r\n\r\n", server.address()).unwrap();
+    // Its beginning shows that it is being served.
+    let mut head = [0; 15];
+    reader.read_exact(&mut head).unwrap();
+    assert_eq!(&head, b"HTTP/1.1 200 OK");
+    let (mut stalled, _) = half(&server, "stalled");
+    let row = json!({"sku": "IMPORTED", "location": "main", "on_hand": 3});
+    let headers = "Content-Type: application/x-ndjson\r\nConnection: close\r\n";
+    let mut import = begin(&server, "POST /v1/inventory/imports", headers, 10_000, &format!("{row}\n{{\"sku\": \"HA"));
+    let client = Client::new(&server.url());
+    let imported = || client.ask(&Request::get("/v1/inventory/IMPORTED")).ok().filter(|answer| answer.status == 200);
+    poll(Duration::from_secs(30), imported).unwrap();
+    let started = Instant::now();
+    server.signal_stop();
+    let refused = rest(&mut stalled);
+    assert!(refused.starts_with("HTTP/1.1 503") && refused.contains("\"code\":\"shutting_down\""), "{refused}");
+    assert!(refused.to_ascii_lowercase().contains("retry-after: 1"), "{refused}");
+    let said = rest(&mut import);
+    assert!(said.contains("\"code\":\"shutting_down\"") && said.contains("\"line\":2"), "{said}");
+    assert!(said.contains("\"imported\":1"), "{said}");
+    let events = rest(&mut reader);
+    assert!(events.ends_with("0\r\n\r\n"), "the stream was cut, not ended: {events}");
+    assert_stopped(&mut server);
+    let took = started.elapsed();
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    server.restart();
+    let again = Client::new(&server.url()).ask(&order("stalled")).unwrap();
+    assert!(again.status == 201 && !again.replayed, "refused and executed: {}", again.shown());
+}
+
+#[test]
+fn an_idle_connection_holds_no_stop() {
+    let mut server = stocked(Options::new().env("HOLDFAST__SERVER__DRAIN_NOTICE_SECONDS", "0"));
+    let mut idle = TcpStream::connect(server.address()).unwrap();
+    idle.set_read_timeout(Some(Duration::from_secs(40))).unwrap();
+    write!(idle, "GET /livez HTTP/1.1\r\nHost: {}\r\n\r\n", server.address()).unwrap();
+    let mut head = [0; 15];
+    idle.read_exact(&mut head).unwrap();
+    let started = Instant::now();
+    server.signal_stop();
+    rest(&mut idle);
+    assert_stopped(&mut server);
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+}
+
+#[test]
+fn a_second_signal_ends_at_once_with_the_code_of_a_process_that_died_of_it() {
+    type Second = fn(&Server);
+    for (second, code) in [(Server::signal_stop as Second, 143), (Server::interrupt, 130)] {
+        let mut server = stocked(Options::new().env("HOLDFAST__SERVER__DRAIN_NOTICE_SECONDS", "3600"));
+        let acknowledged = Client::new(&server.url()).ask(&order("before")).unwrap();
+        drain(&server);
+        second(&server);
+        let ended = server.wait_for_exit(Duration::from_secs(30));
+        assert_eq!(ended.and_then(|status| status.code()), Some(code), "{}", server.log());
+        server.restart();
+        let again = Client::new(&server.url()).ask(&order("before")).unwrap();
+        assert!(again.replayed && again.body == acknowledged.body, "{}", again.shown());
+    }
+}
+
+#[test]
+fn a_start_that_is_refused_ends_with_one_and_a_command_line_that_is_none_with_two() {
+    let server = Server::prepare(Options::new());
+    let data = server.data_dir().display().to_string();
+    let codes = [["serve", "--listen", "nonsense", "--data-dir", &data], ["serve", "--lissten", "1", "--data-dir", &data]];
+    assert_eq!(codes.map(|args| server.run(&args).0.code()), [Some(1), Some(2)]);
+    assert!(!server.data_dir().exists(), "a refused start made a data directory");
 }

@@ -4,7 +4,6 @@
 
 use crate::dto::{Checker, ImportRow};
 use crate::problem::{Code, Problem};
-use actix_web::error::PayloadError;
 use actix_web::web::{Bytes, BytesMut};
 use holdfast_engine::command::Command;
 use holdfast_engine::ids::{Location, Sku};
@@ -33,12 +32,17 @@ pub(super) struct Lines {
     pub ended: bool,
     /// It ended because the connection broke: what came whole counts, a half line does not.
     pub broken: bool,
+    /// It ended because it stayed away too long, or the server stops: likewise, and the caller hears of it.
+    late: Option<Code>,
 }
 
 impl Lines {
-    pub(super) fn take(&mut self, chunk: Option<Result<Bytes, PayloadError>>) {
+    pub(super) fn take(&mut self, chunk: Option<Result<Bytes, Problem>>) {
         match chunk {
             Some(Ok(chunk)) => self.buffer.extend_from_slice(&chunk),
+            Some(Err(Problem { code: code @ (Code::RequestTimeout | Code::ShuttingDown), .. })) => {
+                (self.ended, self.late) = (true, Some(code));
+            }
             Some(Err(_)) => self.break_off(),
             None => {
                 self.ended = true;
@@ -49,6 +53,13 @@ impl Lines {
 
     pub(super) fn break_off(&mut self) {
         (self.ended, self.broken) = (true, true);
+    }
+
+    /// The server stops: what has not come is not waited for.
+    pub(super) fn leave(&mut self) {
+        if !self.ended {
+            (self.ended, self.late) = (true, Some(Code::ShuttingDown));
+        }
     }
 
     /// The next line that is not blank, with its number. Blank lines are counted.
@@ -63,12 +74,17 @@ impl Lines {
         }
     }
 
-    /// Gives up on a line that does not end.
-    pub(super) fn overlong(&mut self) -> Option<Refusal> {
+    /// Why the rest is not read, if so: a line that does not end, or a body that does not come.
+    pub(super) fn given_up(&mut self) -> Option<Refusal> {
+        let line = self.line + 1;
+        if let Some(code) = self.late.take() {
+            let detail = "the rest has not come and is not read: rows before this line are done, send the others again";
+            return Some(Refusal::new(line, Problem::new(code, detail)));
+        }
         let overlong = self.buffer.len() > MAX_LINE;
         self.ended |= overlong;
         let problem = || Problem::new(Code::TooLarge, "a line is over 64 KiB: the rest is not read");
-        overlong.then(|| Refusal::new(self.line + 1, problem()))
+        overlong.then(|| Refusal::new(line, problem()))
     }
 }
 

@@ -6,8 +6,10 @@
 
 use super::lines::{Refusal, Row};
 use crate::app::App;
+use crate::problem::{Code, Problem};
 use crate::reply::rejected;
 use crate::routes::send;
+use crate::stopping::Phase;
 use actix_web::web::Data;
 use futures_util::StreamExt;
 use futures_util::future::LocalBoxFuture;
@@ -68,6 +70,11 @@ impl Rows {
         self.len() >= MAX_ROWS
     }
 
+    /// Whether the server stops: then nothing more is read.
+    pub(super) fn is_closing(&self) -> bool {
+        closing(&self.app)
+    }
+
     pub(super) fn first_unsettled(&self) -> Option<u64> {
         self.unsettled.first().copied()
     }
@@ -124,6 +131,14 @@ async fn settle(app: Data<App>, row: Row) -> (Row, Settled) {
             Err(Unanswered::Overloaded) => BUSY_PAUSE,
             Err(Unanswered::Unavailable | Unanswered::Lost) => AWAY_PAUSE,
         };
+        if closing(&app) {
+            let refused = Refusal::new(row.line, Problem::new(Code::ShuttingDown, "the server stops: send this row again"));
+            return (row, Err(refused));
+        }
         sleep(pause).await;
     }
+}
+
+fn closing(app: &App) -> bool {
+    *app.phase.borrow() == Phase::Closing
 }
