@@ -85,22 +85,18 @@ impl FromStr for Cursor {
         if text.is_empty() || text == "0" {
             return Ok(Self::default());
         }
-        let (journal, positions) = named(text)?;
+        let (journal, positions) = named(text).ok_or(())?;
         let position = |text| position(text).filter(|(_, position)| journal.is_some() || position.check.is_none());
         let positions = positions.split('_').map(position).collect::<Option<_>>().ok_or(())?;
         Ok(Self { journal: journal.map(Arc::from), positions })
     }
 }
 
-/// The name of the journal, if there is one, and what comes behind it.
-///
-/// # Errors
-/// For what is no name.
-pub fn named(text: &str) -> Result<(Option<&str>, &str), ()> {
+/// The name of the journal, if there is one, and what comes behind it. None for what is no name.
+pub fn named(text: &str) -> Option<(Option<&str>, &str)> {
     match text.split_once('~') {
-        None => Ok((None, text)),
-        Some((name, rest)) if name.len() == 16 && hexadecimal(name) => Ok((Some(name), rest)),
-        Some(_) => Err(()),
+        None => Some((None, text)),
+        Some((name, rest)) => (name.len() == 16 && hexadecimal(name)).then_some((Some(name), rest)),
     }
 }
 

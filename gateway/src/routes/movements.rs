@@ -46,7 +46,7 @@ impl FromStr for Cursor {
         if text.is_empty() {
             return Ok(Self::default());
         }
-        let (journal, rest) = named(text)?;
+        let (journal, rest) = named(text).ok_or(())?;
         let (number, check) = match (journal, rest.split_once('-')) {
             (Some(_), Some((number, check))) => (number, Some(check_value(check).ok_or(())?)),
             (None, None) => (rest, None),

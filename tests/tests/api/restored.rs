@@ -49,7 +49,7 @@ impl Reader {
 }
 
 fn next(page: &Value) -> String {
-    page["next"].as_str().unwrap().to_owned()
+    page["next"].as_str().unwrap_or_else(|| panic!("no cursor: {page}")).to_owned()
 }
 
 fn hold_some(api: &Api, count: usize) {
