@@ -7,12 +7,13 @@ use crate::access::Access;
 use crate::events::cursor::Cursors;
 use crate::file_error::FileError;
 use crate::keys::{self, ApiKeys};
+use crate::leaving::{Holder, holder};
 use crate::publisher::Publisher;
 use crate::sandbox::{Sandbox, SandboxProvider};
 use crate::settings::{Settings, Switch};
 use crate::stopping::{self, Phase};
 use crate::subscriber::Subscriber;
-use crate::{backend, clock, demo, routes, telemetry};
+use crate::{backend, clock, demo, memory, routes, telemetry};
 use actix_web::dev::Service as _;
 use actix_web::{App as Service, HttpServer, web};
 use arc_swap::ArcSwapOption;
@@ -24,7 +25,9 @@ use holdfast_storage::projection::Projector;
 use holdfast_storage::retention::{self, Retention};
 use holdfast_storage::{Error as StorageError, Journal, history};
 use metrics_exporter_prometheus::PrometheusHandle;
+use std::io::ErrorKind;
 use std::net::TcpListener;
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -120,9 +123,9 @@ fn advice(error: &StartError) -> String {
 /// # Errors
 /// If it cannot start, or the journal fails in a way that only an operator can mend.
 pub async fn serve(settings: Settings, accept_clock: bool) -> Result<(), Error> {
-    let listener = listen(&settings.server.listen)?;
-    let local = listener.local_addr()?;
     let data_dir = (!settings.data.ephemeral).then(|| settings.data.dir.clone());
+    let listener = listen(&settings.server.listen, data_dir.as_deref()).await?;
+    let local = listener.local_addr()?;
     let keys = ApiKeys::load(&settings.auth.keys, data_dir.as_deref())?;
     if !local.ip().is_loopback() && keys.is_none() && !settings.server.insecure {
         return Err(Error::Exposed(local.to_string()));
@@ -184,11 +187,16 @@ const NO_SPACE: Synced = Synced::NotAll("the disk was full. What was acknowledge
 const FENCED: Synced = Synced::NotAll("another process has the journal. What was acknowledged is in it");
 const NOT_OPEN: Synced = Synced::NotAll("the journal could not be opened, so nothing was written");
 
-fn listen(address: &str) -> Result<TcpListener, Error> {
+/// Takes the address. A port that a dying process of the same data still has is waited for, any other is refused at once.
+async fn listen(address: &str, data_dir: Option<&Path>) -> Result<TcpListener, Error> {
     let failed = |reason| Error::Listen { address: address.to_owned(), reason };
     for _ in 0..LEAVING_TRIES {
         match TcpListener::bind(address) {
-            Err(reason) if reason.kind() == std::io::ErrorKind::AddrInUse => std::thread::sleep(LEAVING_WAIT),
+            Err(reason) if reason.kind() == ErrorKind::AddrInUse && data_dir.map(holder) == Some(Holder::Leaving) => {
+                tokio::time::sleep(LEAVING_WAIT).await;
+            }
+            // It may just have gone.
+            Err(reason) if reason.kind() == ErrorKind::AddrInUse => break,
             bound => return bound.map_err(failed),
         }
     }
@@ -249,7 +257,9 @@ async fn supervise(
         let first = clock.is_none();
         let (engine, cursors) = match start_engine(app, &ports, clock).await {
             Ok(started) => started,
-            Err(StartError::Storage(StorageError::Locked)) if first && tries < LEAVING_TRIES => {
+            Err(StartError::Storage(StorageError::Locked))
+                if first && tries < LEAVING_TRIES && holder(&app.settings.data.dir) != Holder::Alive =>
+            {
                 tries += 1;
                 tokio::time::sleep(LEAVING_WAIT).await;
                 continue;
@@ -415,9 +425,17 @@ async fn go_live(app: &web::Data<App>, engine: &Engine, cursors: Cursors, first:
     app.live.store(Some(Arc::new(live)));
     app.down.store(None);
     if first {
+        follow_load(app.settings.engine.memory_ahead_mb);
         crate::banner::print(app);
     }
     tracing::info!(partitions = engine.journal().partitions().count(), commits, "ready");
+}
+
+/// Only once orders are taken: nothing waits for it.
+fn follow_load(mib: u64) {
+    if let Err(error) = memory::follow_load(mib) {
+        tracing::warn!(%error, "no memory is taken ahead of load");
+    }
 }
 
 /// After a failed journal: true when there is space again, false when told to stop before. An error says that this was not

@@ -24,7 +24,9 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serve the API (the default command).
-    #[command(after_help = "Example:\n  holdfast serve --data-dir /var/lib/holdfast --listen 127.0.0.1:8080 --shards 2")]
+    #[command(
+        after_help = "Exit codes:\n  0    told to stop (SIGTERM, SIGINT), and stopped in order\n  1    could not start, or the journal failed: the last line says why\n  2    the command line is not understood\n  130  a second signal, SIGINT, ended it at once\n  143  a second signal, SIGTERM, ended it at once\n\nExample:\n  holdfast serve --data-dir /var/lib/holdfast --listen 127.0.0.1:8080 --shards 2"
+    )]
     Serve(ServeArgs),
     /// Replay the journal and check every invariant. Exit code 1 on any violation.
     ///

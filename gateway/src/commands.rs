@@ -24,7 +24,6 @@ use holdfast_storage::cql;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Instant;
 
 pub type Outcome = Result<ExitCode, Box<dyn std::error::Error>>;
 
@@ -65,14 +64,12 @@ pub fn run(cli: Cli) -> Outcome {
 fn serve(args: &ServeArgs) -> Outcome {
     let loaded = settings::load_to_serve(args.config.as_deref(), settings::environment(), |loaded| apply(args, loaded))?;
     let settings = loaded.settings;
-    let taking = Instant::now();
-    let memory_mib = memory::take_ahead(settings.engine.memory_ahead_mb);
+    if settings.engine.memory_ahead_mb > 0 {
+        memory::keep_freed();
+    }
     telemetry::start_logs(&settings.log)?;
     warn_of_strays();
     settings::warn_of_open_secrets(&settings);
-    if memory_mib > 0 {
-        tracing::info!(mib = memory_mib, seconds = taking.elapsed().as_secs_f32(), "memory taken ahead");
-    }
     raise_file_limit();
     use_small_pages();
     actix_web::rt::System::new().block_on(app::serve(settings, args.accept_clock))?;

@@ -20,6 +20,7 @@ pub mod json;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 pub mod keys;
+mod leaving;
 pub mod line_queue;
 mod memory;
 mod money;

@@ -123,6 +123,7 @@ fn describe() {
     counter!("inbound_retries_total", "Times a record of a Kafka topic had to wait for the engine");
     counter!("orders_total", "Answers to POST /v1/orders by outcome");
     histogram!("http_order_seconds", "POST /v1/orders from its parsed body to its answer");
+    gauge!("memory_ahead_bytes", "Memory taken ahead of load and not given back: what of it load has used since then counts too");
     counter!("log_lines_lost_total", "Lines of the log that could not be written");
     counter!("problems_total", "Problem documents sent, by code");
 }

@@ -10,7 +10,7 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr, clippy::dbg_macro))]
 
-mod background;
+pub mod background;
 pub mod basis;
 #[cfg(any(test, feature = "test-util"))]
 pub mod conformance;

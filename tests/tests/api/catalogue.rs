@@ -45,8 +45,9 @@ const TABLE: [(&str, u16, Provoke); 22] = [
 ];
 
 /// Not provoked here: `internal` must not happen; `durability_unavailable` needs a broken disk (see the disk suite);
-/// `cursor_expired` needs a purged journal (see the retention suite).
-const ELSEWHERE: [&str; 3] = ["internal", "durability_unavailable", "cursor_expired"];
+/// `cursor_expired` needs a purged journal (see the retention suite); `request_timeout` and `shutting_down` need a server of
+/// their own that waits or stops (see the lifecycle suite).
+const ELSEWHERE: [&str; 5] = ["internal", "durability_unavailable", "cursor_expired", "request_timeout", "shutting_down"];
 
 fn set(api: &Api, headers: &[(&str, &str)]) -> Answer {
     api.json("PUT", &format!("/v1/inventory/{}/locations/berlin", fresh("sku")), headers, &json!({"on_hand": 1}))
