@@ -1,4 +1,5 @@
-//! The real binary over time: stopping in order, holds that expire, money that comes late, clocks that are wrong.
+//! The real binary over time: starting, stopping in order, its memory, its log, its clocks and what others put beside its data; holds that
+//! expire, money that comes late.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -10,4 +11,5 @@ mod late;
 mod logs;
 mod memory;
 mod moments;
+mod starting;
 mod stopping;

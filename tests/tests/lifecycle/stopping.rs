@@ -238,12 +238,3 @@ fn a_second_signal_ends_at_once_with_the_code_of_a_process_that_died_of_it() {
         assert!(again.replayed && again.body == acknowledged.body, "{}", again.shown());
     }
 }
-
-#[test]
-fn a_start_that_is_refused_ends_with_one_and_a_command_line_that_is_none_with_two() {
-    let server = Server::prepare(Options::new());
-    let data = server.data_dir().display().to_string();
-    let codes = [["serve", "--listen", "nonsense", "--data-dir", &data], ["serve", "--lissten", "1", "--data-dir", &data]];
-    assert_eq!(codes.map(|args| server.run(&args).0.code()), [Some(1), Some(2)]);
-    assert!(!server.data_dir().exists(), "a refused start made a data directory");
-}

@@ -1,0 +1,41 @@
+//! Starts that are refused: before anything is made, and with the documented exit codes.
+
+use holdfast_tests::server::{Options, Server};
+use holdfast_tests::torture::client::{Client, Request};
+use std::net::TcpListener;
+
+/// The exit code of a `serve` on the data of `server`.
+fn refused(server: &Server, args: &[&str]) -> Option<i32> {
+    let data = server.data_dir().display().to_string();
+    server.run(&[&["serve", "--data-dir", &data], args].concat()).0.code()
+}
+
+#[test]
+fn a_start_that_is_refused_makes_nothing_and_ends_with_one_or_two() {
+    let server = Server::prepare(Options::new());
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().to_string();
+    assert_eq!(refused(&server, &["--listen", "nonsense"]), Some(1), "an address that is none");
+    assert_eq!(refused(&server, &["--listen", &port]), Some(1), "a port that somebody has");
+    assert_eq!(refused(&server, &["--listen", "0.0.0.0:0"]), Some(1), "reachable from outside without keys");
+    assert_eq!(refused(&server, &["--lissten", "1"]), Some(2), "a command line that is none");
+    let with_a_wrong_key = Server::prepare(Options::new().env("HOLDFAST__AUTH__KEYS", "[{name = 'a', hash = 'b'}]"));
+    assert_eq!(refused(&with_a_wrong_key, &["--listen", "127.0.0.1:0"]), Some(1), "a key that is none");
+    assert!(!server.data_dir().exists() && !with_a_wrong_key.data_dir().exists(), "a refused start made a data directory");
+}
+
+#[test]
+fn a_data_directory_that_is_no_directory_is_refused() {
+    let server = Server::prepare(Options::new());
+    std::fs::write(server.data_dir(), "a file").unwrap();
+    assert_eq!(refused(&server, &["--listen", "127.0.0.1:0"]), Some(1));
+    assert_eq!(std::fs::read(server.data_dir()).unwrap(), b"a file");
+}
+
+#[test]
+fn a_data_directory_that_a_server_has_is_refused_and_that_server_goes_on() {
+    let server = Server::start(Options::new());
+    assert_eq!(refused(&server, &["--listen", "127.0.0.1:0"]), Some(1), "its data");
+    assert_eq!(refused(&server, &["--listen", &server.address()]), Some(1), "its data and its port");
+    assert_eq!(Client::new(&server.url()).ask(&Request::get("/readyz")).unwrap().status, 200);
+}
