@@ -1,7 +1,8 @@
-//! The description of the API, a page to try it, and a page for each problem. All served offline.
+//! The description of the API, a page to try it, an index of all problems and a page for each. All served offline.
 
 use super::not_allowed;
 use crate::openapi;
+use crate::page::{escape, html};
 use crate::problem::{Code, Problem};
 use crate::request::request_id;
 use actix_web::web::{self, Path, ServiceConfig};
@@ -12,6 +13,7 @@ pub fn configure(service: &mut ServiceConfig) {
     let page = SwaggerUi::new("/docs/{_:.*}").config(Config::new(["/openapi.json"]).try_it_out_enabled(true));
     service
         .service(web::resource("/openapi.json").route(web::get().to(description)).default_service(web::to(not_allowed)))
+        .service(web::resource("/problems").route(web::get().to(problems)).default_service(web::to(not_allowed)))
         .service(web::resource("/problems/{code}").route(web::get().to(problem)).default_service(web::to(not_allowed)))
         .service(web::redirect("/docs", "/docs/"))
         .service(page);
@@ -19,6 +21,21 @@ pub fn configure(service: &mut ServiceConfig) {
 
 async fn description() -> HttpResponse {
     HttpResponse::Ok().content_type("application/json").body(openapi::json())
+}
+
+/// Every code of a problem.
+async fn problems() -> HttpResponse {
+    let row = |code: &Code| {
+        let (name, title, status) = (code.name(), escape(code.title()), code.status());
+        format!("<tr><td><a href=\"/problems/{name}\"><code>{name}</code></a></td><td>{status}</td><td>{title}</td></tr>")
+    };
+    let rows: String = Code::ALL.iter().map(row).collect();
+    let contents = format!(
+        "<nav><a href=\"/\">Holdfast</a><a href=\"/docs/\">API</a></nav><h1>Problems</h1><p>Every error is a problem document (RFC 9457) \
+         with one of these codes. A code never changes its status or its meaning.</p>\
+         <table><tr><th>code</th><th>status</th><th>meaning</th></tr>{rows}</table>"
+    );
+    html("Problems", &contents)
 }
 
 /// What a problem means and what to do about it.
@@ -29,14 +46,13 @@ async fn problem(request: HttpRequest, code: Path<String>) -> HttpResponse {
         return Problem::new(Code::NotFound, detail).by(request_id(request.headers()).as_str()).response();
     };
     let retry = if known.retryable() { "Retrying later can help." } else { "Retrying the same request does not help." };
-    let body = format!(
-        "<!doctype html><html lang=en><meta charset=utf-8><title>{0}</title><style>body{{font:16px/1.6 system-ui,sans-serif;max-width:40rem;\
-         margin:4rem auto;padding:0 1rem}}code{{background:#eef1f5;padding:.1rem .3rem;border-radius:.25rem}}</style>\
-         <h1>{1}</h1><p><code>{0}</code> comes with status {2}. {retry}</p><p>{3}</p></html>",
+    let contents = format!(
+        "<nav><a href=\"/\">Holdfast</a><a href=\"/problems\">Problems</a></nav>\
+         <h1>{1}</h1><p><code>{0}</code> comes with status {2}. {retry}</p><h2>What to do</h2><p>{3}</p>",
         known.name(),
-        known.title(),
+        escape(known.title()),
         known.status(),
-        known.advice(),
+        escape(known.advice()),
     );
-    HttpResponse::Ok().content_type("text/html; charset=utf-8").body(body)
+    html(known.title(), &contents)
 }

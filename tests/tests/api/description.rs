@@ -96,9 +96,23 @@ fn a_resource_asked_by_another_method_is_405_and_a_path_nobody_serves_404() {
         let filled = path.replace(['{', '}'], "");
         api.send("OPTIONS", &filled, &[], None).problem(405, "method_not_allowed");
     }
-    for path in ["/", "/v1", "/v1/order", "/v2/orders", "/v1/orders/x/y/z", "/admin", "/v1/orders/a:b:cancel", "/problems"] {
+    for path in ["/v1", "/v1/order", "/v2/orders", "/v1/orders/x/y/z", "/admin", "/v1/orders/a:b:cancel"] {
         api.get(path).problem(404, "not_found");
     }
+}
+
+#[test]
+fn the_servers_own_address_answers_a_browser_with_a_page_and_a_program_with_an_index() {
+    let api = Api::shared();
+    let index = api.get("/").ok(200);
+    assert_eq!(index["name"], "Holdfast");
+    let paths = index.as_object().unwrap().values().filter_map(|path| path.as_str().filter(|path| path.starts_with('/')));
+    assert!(paths.map(|path| api.get(path).status).all(|status| status == 200), "{index}");
+    let page = api.send("GET", "/", &[("Accept", "text/html,application/xhtml+xml")], None);
+    assert_eq!(page.header("content-type"), Some("text/html; charset=utf-8"));
+    assert_eq!(page.header("x-content-type-options"), Some("nosniff"));
+    assert!(page.header("content-security-policy").is_some_and(|policy| policy.starts_with("default-src 'none'")));
+    assert!(page.text().contains("curl -s http://"), "{}", page.text());
 }
 
 #[test]

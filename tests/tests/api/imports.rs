@@ -142,7 +142,8 @@ fn a_caller_that_leaves_loses_no_row_that_came_whole() {
     let api = Api::shared();
     let sku = fresh("sku");
     let mut socket = raw::connect(api.server());
-    write!(socket, "POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: {NDJSON}\r\nTransfer-Encoding: chunked\r\n\r\n").unwrap();
+    write!(socket, "POST {PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {NDJSON}\r\nTransfer-Encoding: chunked\r\n\r\n")
+        .unwrap();
     let rows: String = (1..=400).map(|units| row(&sku, units)).collect();
     // The refusal says that all lines before it were read. The last line has no end: it did not come whole.
     let rows = format!("{rows}nonsense\n{}", row(&sku, 401).trim_end());
