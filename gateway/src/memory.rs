@@ -89,7 +89,7 @@ fn run(mib: u64) {
 #[derive(Debug, PartialEq, Eq)]
 enum Step {
     Nothing,
-    /// Bytes, beyond those that are still there.
+    /// Have so many bytes ahead.
     Take(u64),
     GiveBack,
 }
@@ -104,7 +104,8 @@ struct Follower {
 }
 
 impl Follower {
-    /// What others still had to touch first is what load asks for and was not ahead: twice that is taken.
+    /// What others still had to touch first is what load asks for and was not ahead: twice that is to be ahead now. The later this
+    /// thread comes to look, as processors are busy, the more it is.
     fn look(&mut self, touched: u64) -> Step {
         let pages = touched.saturating_sub(self.touched);
         self.touched = touched;
@@ -127,29 +128,28 @@ fn most(mib: u64, available: Option<u64>) -> u64 {
     mib.saturating_mul(1 << 20).min(spare) / PIECE * PIECE
 }
 
-/// Takes so many bytes beyond what is ahead already, up to `most` with it, and leaves all of it with the allocator. Returns how much
-/// is ahead now. The allocator hands out what was freed last time before what nobody touched yet, so that comes first here too, and
-/// costs next to nothing.
+/// Has so many bytes ahead, in whole pieces and up to `most`, and leaves them with the allocator. Returns how much that is. The
+/// allocator hands out what was freed last time before what nobody touched yet, so that comes first here too.
 fn take(wanted: u64, most: u64) -> u64 {
+    let count = wanted.div_ceil(PIECE).min(most / PIECE);
     // All of them before the first is freed, which would be the next otherwise.
-    let (mut pieces, mut fresh) = (Vec::new(), 0);
-    while fresh < wanted && (pieces.len() as u64 + 1) * PIECE <= most {
-        let before = touched_by_this_thread();
-        let Some(piece) = touched_piece() else { break };
-        pieces.push(piece);
-        fresh += if touched_by_this_thread() > before { PIECE } else { 0 };
-    }
+    let pieces: Vec<_> = (0..count).map_while(|_| touched_piece()).collect();
     pieces.len() as u64 * PIECE
 }
 
-/// A piece with something written to each page. `None` if there is none to be had.
+/// A piece of which every page was touched. `None` if there is none to be had.
 fn touched_piece() -> Option<Vec<u8>> {
     let mut piece: Vec<u8> = Vec::new();
     piece.try_reserve_exact((PIECE - NOTES) as usize).ok()?;
-    let pages = piece.spare_capacity_mut().iter_mut().step_by(PAGE as usize);
-    pages.for_each(|byte| {
-        byte.write(0);
-    });
+    let mut pages = piece.spare_capacity_mut().iter_mut().step_by(PAGE as usize);
+    let before = touched_by_this_thread();
+    pages.next().map(|byte| byte.write(0));
+    // Else it was freed as a whole by an earlier turn: its other pages were touched then.
+    if touched_by_this_thread() > before {
+        pages.for_each(|byte| {
+            byte.write(0);
+        });
+    }
     Some(black_box(piece))
 }
 
@@ -207,10 +207,9 @@ mod tests {
     }
 
     #[test]
-    fn no_more_is_taken_than_may_be_ahead() {
-        assert_eq!([take(u64::MAX, 3 * PIECE), take(u64::MAX, PIECE - 1)], [3 * PIECE, 0]);
-        // One is wanted beyond what the allocator kept of those.
-        assert!((PIECE..=3 * PIECE).contains(&take(1, 3 * PIECE)));
+    fn as_much_is_ahead_as_is_wanted_in_whole_pieces_and_no_more_than_may_be() {
+        let taken = [(1, 3), (PIECE + 1, 3), (u64::MAX, 3), (1, 0)].map(|(wanted, most)| take(wanted, most * PIECE) / PIECE);
+        assert_eq!(taken, [1, 2, 3, 0]);
     }
 
     #[test]
