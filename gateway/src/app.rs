@@ -130,6 +130,10 @@ pub async fn serve(settings: Settings, accept_clock: bool) -> Result<(), Error> 
     if !local.ip().is_loopback() && keys.is_none() && !settings.server.insecure {
         return Err(Error::Exposed(local.to_string()));
     }
+    // The sandbox's record is opened before the journal: not under the hands of a server that has it.
+    if data_dir.as_deref().is_some_and(|dir| holder(dir) == Holder::Alive) {
+        return Err(StartError::Storage(StorageError::Locked).into());
+    }
     let metrics = telemetry::start_metrics().map_err(|error| Error::Metrics(error.to_string()))?;
     actix_web::rt::spawn(telemetry::upkeep(metrics.clone()));
     let base_url = match settings.sandbox.public_url.as_str() {

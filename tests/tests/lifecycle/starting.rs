@@ -35,7 +35,11 @@ fn a_data_directory_that_is_no_directory_is_refused() {
 #[test]
 fn a_data_directory_that_a_server_has_is_refused_and_that_server_goes_on() {
     let server = Server::start(Options::new());
+    // As if it was writing this very moment: whoever opens the record takes half a line for one of the dead.
+    let record = server.data_dir().join("sandbox/attempts.jsonl");
+    std::fs::write(&record, b"{\"attempt\":\"pay_").unwrap();
     assert_eq!(refused(&server, &["--listen", "127.0.0.1:0"]), Some(1), "its data");
+    assert_eq!(std::fs::read(&record).unwrap(), b"{\"attempt\":\"pay_", "the record of the payments was touched");
     assert_eq!(refused(&server, &["--listen", &server.address()]), Some(1), "its data and its port");
     assert_eq!(Client::new(&server.url()).ask(&Request::get("/readyz")).unwrap().status, 200);
 }
