@@ -143,7 +143,8 @@ fn touched_piece() -> Option<Vec<u8>> {
     piece.try_reserve_exact((PIECE - NOTES) as usize).ok()?;
     let mut pages = piece.spare_capacity_mut().iter_mut().step_by(PAGE as usize);
     let before = touched_by_this_thread();
-    pages.next().map(|byte| byte.write(0));
+    // The last: an allocator may have written its notes to the first.
+    pages.next_back().map(|byte| byte.write(0));
     // Else it was freed as a whole by an earlier turn: its other pages were touched then.
     if touched_by_this_thread() > before {
         pages.for_each(|byte| {
