@@ -21,17 +21,19 @@ pub(crate) enum Holder {
 pub(crate) fn holder(data_dir: &Path) -> Holder {
     let Ok(lock) = metadata(data_dir.join("holdfast.lock")) else { return Holder::Nobody };
     let locks = read_to_string("/proc/locks").unwrap_or_default();
-    let Some(process) = locks.lines().find_map(|line| owner_of(line, lock.ino())) else { return Holder::Nobody };
+    let (major, minor) = (rustix::fs::major(lock.dev()), rustix::fs::minor(lock.dev()));
+    // Files of different file systems share numbers.
+    let file = format!("{major:02x}:{minor:02x}:{}", lock.ino());
+    let Some(process) = locks.lines().find_map(|line| owner_of(line, &file)) else { return Holder::Nobody };
     let status = read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
     if is_leaving(&status) { Holder::Leaving } else { Holder::Alive }
 }
 
 /// The process of a line of `/proc/locks`, if it is about this file: `1: FLOCK  ADVISORY  WRITE 7 fe:00:131 0 EOF`.
-fn owner_of(line: &str, inode: u64) -> Option<u32> {
+fn owner_of(line: &str, file: &str) -> Option<u32> {
     let fields: Vec<&str> = line.split_ascii_whitespace().collect();
-    let [_, "FLOCK", _, _, process, file, ..] = fields[..] else { return None };
-    let (_, number) = file.rsplit_once(':')?;
-    (number.parse() == Ok(inode)).then(|| process.parse().ok()).flatten()
+    let [_, "FLOCK", _, _, process, locked, ..] = fields[..] else { return None };
+    (locked == file).then(|| process.parse().ok()).flatten()
 }
 
 /// A process without memory, or with a SIGKILL that it has not died of yet.
@@ -70,8 +72,8 @@ mod tests {
     #[test]
     fn only_locks_of_the_file_itself_count() {
         let line = "1: FLOCK  ADVISORY  WRITE 7 fe:00:131 0 EOF";
-        assert_eq!((owner_of(line, 131), owner_of(line, 13)), (Some(7), None));
-        assert_eq!(owner_of("1: -> FLOCK  ADVISORY  WRITE 8 fe:00:131 0 EOF", 131), None, "it only waits");
-        assert_eq!(owner_of("2: POSIX  ADVISORY  WRITE 9 fe:00:131 0 EOF", 131), None);
+        assert_eq!(["fe:00:131", "fe:00:13", "00:2a:131"].map(|file| owner_of(line, file)), [Some(7), None, None]);
+        assert_eq!(owner_of("1: -> FLOCK  ADVISORY  WRITE 8 fe:00:131 0 EOF", "fe:00:131"), None, "it only waits");
+        assert_eq!(owner_of("2: POSIX  ADVISORY  WRITE 9 fe:00:131 0 EOF", "fe:00:131"), None);
     }
 }
