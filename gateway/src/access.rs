@@ -59,12 +59,12 @@ fn check(hosts: &[String], uri: &Uri, method: &Method, headers: &HeaderMap) -> R
     Ok(())
 }
 
-fn misdirected() -> Problem {
+pub(crate) fn misdirected() -> Problem {
     let detail = "without API keys this server answers only requests to localhost, a loopback address or a host of server.hosts";
     Problem::new(Code::MisdirectedRequest, detail)
 }
 
-fn foreign_origin() -> Problem {
+pub(crate) fn foreign_origin() -> Problem {
     let detail =
         "without API keys this server changes nothing for web pages of other hosts; add theirs to server.hosts if they may";
     Problem::new(Code::ForbiddenOrigin, detail)

@@ -426,11 +426,12 @@ async fn go_live(app: &web::Data<App>, engine: &Engine, cursors: Cursors, first:
     if commits == 0 && app.settings.data.demo {
         demo::stock(&live.handle).await;
     }
+    let demo = first && app.settings.data.demo && demo::can_be_ordered(&live.handle).await;
     app.live.store(Some(Arc::new(live)));
     app.down.store(None);
     if first {
         follow_load(app.settings.engine.memory_ahead_mb);
-        crate::banner::print(app);
+        crate::banner::print(app, demo);
     }
     tracing::info!(partitions = engine.journal().partitions().count(), commits, "ready");
 }

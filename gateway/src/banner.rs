@@ -3,19 +3,22 @@
 //! Invariant: nobody waits for it to be read.
 
 use crate::app::App;
+use crate::demo;
 use crate::settings::{Backend, Settings, Switch};
 use std::io::Write;
 use std::thread;
 
 /// Prints it on a thread of its own: standard output may be a pipe that nobody reads, or a file on a full disk.
-pub fn print(app: &App) {
-    let text = text(app);
+///
+/// With an order to paste if its stock is there.
+pub fn print(app: &App, demo: bool) {
+    let text = text(app, demo);
     let printing = thread::Builder::new().name("banner".to_owned());
     let printed = printing.spawn(move || std::io::stdout().write_all(text.as_bytes()).unwrap_or_default());
     printed.map(drop).unwrap_or_default();
 }
 
-fn text(app: &App) -> String {
+fn text(app: &App, demo: bool) -> String {
     let url = &app.base_url;
     let access = match (&app.keys, app.settings.server.insecure) {
         (Some(_), _) => "an API key is required (Authorization: Bearer hf_…)",
@@ -34,19 +37,26 @@ fn text(app: &App) -> String {
         (false, Backend::Embedded) => format!("{} (survives kill -9)", data.dir.display()),
         (false, Backend::Scylla) => format!("keyspace {} at {}", scylla.keyspace, scylla.nodes.0.join(", ")),
     };
-    let example = if app.settings.data.demo { format!("Place an order:\n\n{}\n\n", order(app)) } else { String::new() };
+    let example = if demo { format!("Place an order:\n\n{}\n\n", order(app, url)) } else { String::new() };
     format!(
         "\nHoldfast is ready at {url}\n  access    {access}\n  payments  {payments}\n  data      {data}\n  docs      {url}/docs\n\n{example}"
     )
 }
 
-/// A command that places an order of a demo SKU.
-pub fn order(app: &App) -> String {
+/// A command that places an order of demo stock at the server of this address.
+pub fn order(app: &App, url: &str) -> String {
+    let body = demo::order(app.sandbox.as_ref().map(|_| "sandbox"));
+    format!("curl -s {url}/v1/orders \\\n{}  -H \"Idempotency-Key: first-$(date +%s)\" \\\n  -d '{body}'", headers(app))
+}
+
+/// A command that makes such an order possible where there is no demo stock.
+pub fn stock(app: &App, url: &str) -> String {
+    let path = format!("/v1/inventory/{}/locations/demo", demo::SKU);
+    format!("curl -s -X PUT {url}{path} \\\n{}  -H 'If-Match: *' \\\n  -d '{{\"on_hand\":100}}'", headers(app))
+}
+
+/// The headers of every request with a body.
+fn headers(app: &App) -> String {
     let key = if app.keys.is_some() { "  -H 'Authorization: Bearer hf_YOUR_KEY' \\\n" } else { "" };
-    let payment = if app.sandbox.is_some() { ",\"payment\":{\"provider\":\"sandbox\"}" } else { "" };
-    format!(
-        "curl -s {}/v1/orders \\\n  -H 'Content-Type: application/json' \\\n{key}  -H \"Idempotency-Key: first-$(date +%s)\" \\\n  \
-         -d '{{\"customer_id\":\"ada\",\"currency\":\"EUR\",\"lines\":[{{\"sku\":\"DEMO-SHIRT\",\"quantity\":2,\"unit_price\":1999}}]{payment}}}'",
-        app.base_url
-    )
+    format!("  -H 'Content-Type: application/json' \\\n{key}")
 }

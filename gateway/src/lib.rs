@@ -4,6 +4,7 @@
 
 #![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr, clippy::dbg_macro))]
 
+pub mod accept;
 pub mod access;
 pub mod app;
 pub mod backend;

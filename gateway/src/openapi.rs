@@ -1,7 +1,10 @@
 //! The OpenAPI 3.1 description, made from the routes themselves.
 
+mod trying;
+
 use crate::routes::{admin, events, health, imports, movements, orders, payments, reservations, stock};
 use std::sync::LazyLock;
+use trying::Trying;
 use utoipa::OpenApi;
 
 #[derive(OpenApi)]
@@ -11,6 +14,7 @@ use utoipa::OpenApi;
         description = "Orders and holds, durable over HTTP. Amounts are integers in minor units, times UTC RFC 3339, errors problem documents.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
+    modifiers(&Trying),
     paths(
         orders::place,
         orders::get,

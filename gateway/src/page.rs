@@ -1,40 +1,67 @@
 //! The look of the pages that people see, and the headers that every one of them carries.
 //!
-//! Invariant: a page needs no script, no network and no other file, and says so to the browser: nothing that somebody smuggles
-//! into its text is ever loaded or run.
+//! Invariant: a page needs no script, no network and no other file, and says so to the browser: its one style is named by its
+//! digest, so nothing that somebody smuggles into its text is ever loaded, run or styled.
 
-use actix_web::HttpResponse;
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS};
+use actix_web::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
+use actix_web::{HttpResponse, HttpResponseBuilder};
+use data_encoding::BASE64;
+use sha2::{Digest, Sha256};
+use std::sync::LazyLock;
 
-/// `form-action` stays open: after a form the sandbox sends its buyer back to the shop.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'";
+const STYLE: &str = include_str!("page/style.css");
 
-const STYLE: &str = "\
-:root{color-scheme:light dark;--text:#1c2330;--soft:#5b6678;--back:#fff;--box:#f2f4f8;--line:#dde2ea;--link:#0b57c2}\
-@media(prefers-color-scheme:dark){:root{--text:#e6eaf2;--soft:#9aa6ba;--back:#12161d;--box:#1b212c;--line:#2b3342;--link:#7db2ff}}\
-*{box-sizing:border-box}body{font:16px/1.6 system-ui,sans-serif;color:var(--text);background:var(--back);max-width:44rem;margin:0 auto;padding:2rem 1.2rem 4rem}\
-h1{font-size:1.5rem;line-height:1.25;margin:.2rem 0 .8rem}h2{font-size:1.05rem;margin:2rem 0 .4rem}a{color:var(--link)}\
-nav,small,.soft{color:var(--soft);font-size:.9rem}nav a{margin-right:1rem}\
-code,pre{font:.86rem/1.5 ui-monospace,Menlo,Consolas,monospace;background:var(--box);border-radius:.35rem}\
-code{padding:.1rem .3rem;overflow-wrap:anywhere}pre{padding:.8rem 1rem;overflow-x:auto;border:1px solid var(--line)}pre code{padding:0;background:none;overflow-wrap:normal}\
-table{border-collapse:collapse;width:100%}td,th{text-align:left;vertical-align:top;padding:.45rem .8rem .45rem 0;border-bottom:1px solid var(--line)}\
-th{color:var(--soft);font-size:.85rem;font-weight:600}";
+/// Inside the page, so that browsers do not ask for another file.
+pub const ICON: &str = "data:image/svg+xml,%3Csvg xmlns='http:%2F%2Fwww.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Crect width='16' height='16' \
+                        rx='3' fill='%230b57c2'/%3E%3Cpath d='M4 3v10M12 3v10M4 8h8' stroke='%23fff' stroke-width='2.4'/%3E%3C/svg%3E";
+
+/// `form-action` is not named here: after a form the sandbox sends its buyer back to the shop, wherever that is.
+static POLICY: LazyLock<String> = LazyLock::new(|| {
+    let digest = BASE64.encode(&Sha256::digest(STYLE));
+    format!("default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; frame-ancestors 'none'")
+});
+
+/// What links a page to the others.
+const NAV: &str = "<nav><a href=\"/\">Holdfast</a><a href=\"/docs/\">API</a><a href=\"/problems\">Problems</a></nav>";
 
 /// A page with these contents, which are HTML: text in them went through [`escape`].
 pub fn html(title: &str, contents: &str) -> HttpResponse {
-    let body = format!(
+    let policy = format!("{}; form-action 'none'", *POLICY);
+    page(&policy, "no-referrer", title, &[NAV, contents].concat())
+}
+
+/// A page whose address is a secret, with forms that lead back to whoever sent their reader.
+///
+/// Its referrer policy is not `no-referrer`: browsers then send `Origin: null` with its own forms.
+pub fn form(title: &str, contents: &str) -> HttpResponse {
+    page(&POLICY, "same-origin", title, contents)
+}
+
+fn page(policy: &str, referrer: &'static str, title: &str, contents: &str) -> HttpResponse {
+    let mut response = HttpResponse::Ok();
+    guard(&mut response, policy, referrer);
+    response.content_type("text/html; charset=utf-8").insert_header((VARY, "Accept")).body(document(title, contents))
+}
+
+fn document(title: &str, contents: &str) -> String {
+    format!(
         "<!doctype html><html lang=en><head><meta charset=utf-8><meta name=viewport content=\"width=device-width,initial-scale=1\">\
-         <title>{}</title><style>{STYLE}</style></head><body>{contents}</body></html>",
+         <title>{}</title><link rel=icon href=\"{ICON}\"><style>{STYLE}</style></head><body>{contents}</body></html>",
         escape(title)
-    );
-    HttpResponse::Ok()
-        .content_type("text/html; charset=utf-8")
-        .insert_header((CONTENT_SECURITY_POLICY, POLICY))
+    )
+}
+
+/// What every page and every file of one tells the browser: load only what `policy` names, guess no types, show it in no
+/// frame, and keep its address.
+pub fn guard(response: &mut HttpResponseBuilder, policy: &str, referrer: &'static str) {
+    response
+        .insert_header((CONTENT_SECURITY_POLICY, policy))
         .insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .insert_header((X_FRAME_OPTIONS, "DENY"))
-        .insert_header((REFERRER_POLICY, "no-referrer"))
-        .insert_header((CACHE_CONTROL, "no-cache"))
-        .body(body)
+        .insert_header((REFERRER_POLICY, referrer))
+        .insert_header((CACHE_CONTROL, "no-cache"));
 }
 
 /// Text as it may stand in a page, in attributes too.
@@ -52,12 +79,32 @@ pub fn escape(text: &str) -> String {
     })
 }
 
+/// As [`escape`], with what stands between backquotes as code.
+pub fn marked(text: &str) -> String {
+    let pieces = text.split('`').enumerate();
+    pieces.fold(String::with_capacity(text.len()), |mut marked, (index, piece)| {
+        let piece = escape(piece);
+        marked.push_str(&if index % 2 == 1 { format!("<code>{piece}</code>") } else { piece });
+        marked
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
+    fn the_policy_names_the_style_that_is_in_the_page_and_no_other() {
+        let page = document("<title>", "<h1>x</h1>");
+        let style = page.split("<style>").nth(1).and_then(|rest| rest.split("</style>").next()).unwrap();
+        assert!(POLICY.contains(&format!("style-src 'sha256-{}'", BASE64.encode(&Sha256::digest(style)))), "{}", *POLICY);
+        assert_eq!(page.matches("<style").count(), 1);
+        assert!(!page.contains("style=") && !page.contains("<script"), "what the policy forbids");
+    }
+
+    #[test]
     fn text_in_a_page_is_text() {
         assert_eq!(escape("<b a=\"1\" b='2'>&"), "&lt;b a=&quot;1&quot; b=&#39;2&#39;&gt;&amp;");
+        assert_eq!(marked("see `a<b>` & c"), "see <code>a&lt;b&gt;</code> &amp; c");
     }
 }

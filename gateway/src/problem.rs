@@ -2,6 +2,10 @@
 //!
 //! Invariant: a code never changes its status or meaning; each is served at `/problems/{code}` by the server itself.
 
+mod guide;
+
+pub use guide::Guide;
+
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use actix_web::{HttpResponse, HttpResponseBuilder};

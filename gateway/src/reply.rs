@@ -119,7 +119,7 @@ pub fn refused_order(order: &Order) -> Option<Problem> {
     Some(problem.with(name, id.as_str()).by(placed.request_id.as_str()))
 }
 
-fn short(shortages: &[Shortage]) -> Problem {
+pub(crate) fn short(shortages: &[Shortage]) -> Problem {
     let unknown: Vec<&str> = shortages.iter().filter(|s| s.available.is_none()).map(|s| s.sku.as_str()).collect();
     let lines: Vec<Value> = shortages.iter().map(shortage_json).collect();
     let problem = match unknown.as_slice() {

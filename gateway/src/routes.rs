@@ -8,6 +8,7 @@ pub mod imports;
 pub mod movements;
 pub mod orders;
 pub mod payments;
+pub mod problems;
 pub mod reservations;
 pub mod start;
 pub mod stock;
@@ -41,6 +42,7 @@ pub fn configure(service: &mut ServiceConfig) {
         .configure(admin::configure)
         .configure(health::configure)
         .configure(docs::configure)
+        .configure(problems::configure)
         .configure(start::configure)
         .default_service(web::to(not_found));
 }

@@ -33,6 +33,7 @@ pub struct Options {
     env: Vec<(OsString, OsString)>,
     wrapper: Vec<OsString>,
     log: Option<PathBuf>,
+    demo: bool,
 }
 
 impl Options {
@@ -51,6 +52,13 @@ impl Options {
     #[must_use]
     pub fn data_dir(mut self, dir: impl Into<PathBuf>) -> Self {
         self.data_dir = Some(dir.into());
+        self
+    }
+
+    /// New data gets the demo SKUs.
+    #[must_use]
+    pub fn demo(mut self) -> Self {
+        self.demo = true;
         self
     }
 
@@ -256,7 +264,7 @@ impl Server {
 
     fn command(&self, log: File) -> Command {
         let mut line = self.options.wrapper.clone();
-        line.extend([self.binary.clone().into(), "serve".into(), "--no-demo".into()]);
+        line.extend([self.binary.clone().into(), "serve".into(), if self.options.demo { "--demo" } else { "--no-demo" }.into()]);
         line.extend(["--listen".into(), self.address().into(), "--data-dir".into(), self.data_dir.clone().into()]);
         line.extend(self.options.args.iter().cloned());
         let mut command = Command::new(&line[0]);

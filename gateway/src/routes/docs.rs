@@ -1,58 +1,70 @@
-//! The description of the API, a page to try it, an index of all problems and a page for each. All served offline.
+//! The description of the API, and a page to try it: Swagger UI with a start and a style of our own.
+//!
+//! Invariant: the page loads nothing from another host, and its policy forbids the browser to; it runs no script but files served
+//! here.
 
 use super::not_allowed;
 use crate::openapi;
-use crate::page::{escape, html};
+use crate::page::guard;
 use crate::problem::{Code, Problem};
 use crate::request::request_id;
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_ENCODING, ContentEncoding};
 use actix_web::web::{self, Path, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
-use utoipa_swagger_ui::{Config, SwaggerUi};
+use std::sync::Arc;
+use utoipa_swagger_ui::{Config, SwaggerFile};
+
+/// Swagger UI's own style and pictures are inside its style sheet, as `data:`.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
+                      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// Our own files: name, type, contents.
+const OURS: [(&str, &str, &str); 3] = [
+    ("", "text/html; charset=utf-8", include_str!("docs/index.html")),
+    ("docs.css", "text/css; charset=utf-8", include_str!("docs/docs.css")),
+    ("docs.js", "text/javascript; charset=utf-8", include_str!("docs/docs.js")),
+];
+
+/// The files of Swagger UI that the page needs.
+const THEIRS: [&str; 2] = ["swagger-ui.css", "swagger-ui-bundle.js"];
 
 pub fn configure(service: &mut ServiceConfig) {
-    let page = SwaggerUi::new("/docs/{_:.*}").config(Config::new(["/openapi.json"]).try_it_out_enabled(true));
     service
         .service(web::resource("/openapi.json").route(web::get().to(description)).default_service(web::to(not_allowed)))
-        .service(web::resource("/problems").route(web::get().to(problems)).default_service(web::to(not_allowed)))
-        .service(web::resource("/problems/{code}").route(web::get().to(problem)).default_service(web::to(not_allowed)))
         .service(web::redirect("/docs", "/docs/"))
-        .service(page);
+        .service(web::resource("/docs/{file:.*}").route(web::get().to(file)).default_service(web::to(not_allowed)));
 }
 
 async fn description() -> HttpResponse {
     HttpResponse::Ok().content_type("application/json").body(openapi::json())
 }
 
-/// Every code of a problem.
-async fn problems() -> HttpResponse {
-    let row = |code: &Code| {
-        let (name, title, status) = (code.name(), escape(code.title()), code.status());
-        format!("<tr><td><a href=\"/problems/{name}\"><code>{name}</code></a></td><td>{status}</td><td>{title}</td></tr>")
-    };
-    let rows: String = Code::ALL.iter().map(row).collect();
-    let contents = format!(
-        "<nav><a href=\"/\">Holdfast</a><a href=\"/docs/\">API</a></nav><h1>Problems</h1><p>Every error is a problem document (RFC 9457) \
-         with one of these codes. A code never changes its status or its meaning.</p>\
-         <table><tr><th>code</th><th>status</th><th>meaning</th></tr>{rows}</table>"
-    );
-    html("Problems", &contents)
+async fn file(request: HttpRequest, name: Path<String>) -> HttpResponse {
+    if let Some((_, kind, contents)) = OURS.iter().find(|(own, ..)| *own == name.as_str()) {
+        let mut response = HttpResponse::Ok();
+        guard(&mut response, POLICY, "no-referrer");
+        return response.content_type(*kind).body(*contents);
+    }
+    swagger_file(&name).map_or_else(|| missing(&request), whole)
 }
 
-/// What a problem means and what to do about it.
-async fn problem(request: HttpRequest, code: Path<String>) -> HttpResponse {
-    let found = Code::ALL.iter().find(|known| known.name() == code.as_str());
-    let Some(known) = found else {
-        let detail = format!("there is no problem {code}");
-        return Problem::new(Code::NotFound, detail).by(request_id(request.headers()).as_str()).response();
-    };
-    let retry = if known.retryable() { "Retrying later can help." } else { "Retrying the same request does not help." };
-    let contents = format!(
-        "<nav><a href=\"/\">Holdfast</a><a href=\"/problems\">Problems</a></nav>\
-         <h1>{1}</h1><p><code>{0}</code> comes with status {2}. {retry}</p><h2>What to do</h2><p>{3}</p>",
-        known.name(),
-        escape(known.title()),
-        known.status(),
-        escape(known.advice()),
-    );
-    html(known.title(), &contents)
+fn swagger_file(name: &str) -> Option<SwaggerFile<'static>> {
+    let known = THEIRS.contains(&name);
+    known.then(|| utoipa_swagger_ui::serve(name, Arc::new(Config::from("/openapi.json"))).ok().flatten()).flatten()
+}
+
+/// It changes with the release only, and is large: the browser may keep it for a while.
+fn whole(file: SwaggerFile<'static>) -> HttpResponse {
+    let mut response = HttpResponse::Ok();
+    guard(&mut response, POLICY, "no-referrer");
+    response.insert_header((CACHE_CONTROL, "max-age=3600"));
+    if file.gzpipped {
+        response.insert_header((CONTENT_ENCODING, ContentEncoding::Gzip));
+    }
+    response.content_type(file.content_type).body(file.bytes.into_owned())
+}
+
+fn missing(request: &HttpRequest) -> HttpResponse {
+    let detail = format!("no resource at {}", request.path());
+    Problem::new(Code::NotFound, detail).by(request_id(request.headers()).as_str()).response()
 }

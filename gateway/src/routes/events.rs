@@ -28,6 +28,7 @@ pub fn configure(service: &mut ServiceConfig) {
 }
 
 #[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct After {
     /// The `next` of the page before; nothing for the beginning.

@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 use std::str::FromStr;
 
 #[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct Page {
     /// The `next` of the page before; nothing for the beginning.

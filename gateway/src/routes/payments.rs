@@ -1,13 +1,15 @@
 //! Payment results from outside: webhooks, and the sandbox's own pages.
 
 use super::{execute, not_allowed};
+use crate::accept::Preferred;
 use crate::app::App;
 use crate::body::Body;
+use crate::page::form;
 use crate::problem::{Code, FieldError, Problem};
 use crate::reply::Answering;
 use crate::request::{Caller, request_id, text};
 use crate::sandbox::{Delivery, Entry, SIGNATURE, Sandbox, Step, page};
-use actix_web::http::header::{ACCEPT, LOCATION};
+use actix_web::http::header::{LOCATION, VARY};
 use actix_web::web::{self, Data, Path, Query, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use holdfast_engine::command::Command;
@@ -94,14 +96,10 @@ fn attempt_of(request: &HttpRequest, app: &App, sandbox: &Sandbox, link: &str) -
     responses((status = 200, description = "a page with buttons; JSON if asked for"), (status = 404, body = crate::problem::ProblemDocument)))]
 pub async fn show(request: HttpRequest, app: Data<App>, link: Path<String>) -> HttpResponse {
     match find(&request, &app, &link) {
-        Ok((attempt, entry)) if wants_page(&request) => HttpResponse::Ok()
-            .content_type("text/html; charset=utf-8")
-            // Its address is a secret, and nobody may put its buttons under something else. Not `no-referrer`: browsers then send
-            // `Origin: null` with its own forms.
-            .insert_header(("Referrer-Policy", "same-origin"))
-            .insert_header(("Content-Security-Policy", "frame-ancestors 'none'"))
-            .body(page(&attempt, &link, &entry)),
-        Ok((attempt, entry)) => HttpResponse::Ok().json(json!({"attempt_id": attempt, "payment": entry})),
+        Ok((attempt, entry)) if wants_page(&request) => form("Sandbox payment", &page(&attempt, &link, &entry)),
+        Ok((attempt, entry)) => {
+            HttpResponse::Ok().insert_header((VARY, "Accept")).json(json!({"attempt_id": attempt, "payment": entry}))
+        }
         Err(problem) => problem.by(request_id(request.headers()).as_str()).response(),
     }
 }
@@ -114,7 +112,7 @@ fn find(request: &HttpRequest, app: &App, link: &str) -> Result<(String, Entry),
 }
 
 fn wants_page(request: &HttpRequest) -> bool {
-    text(request.headers(), ACCEPT.as_str()).is_none_or(|accept| !accept.contains("application/json"))
+    Preferred::of(request) != Preferred::Json
 }
 
 /// Press a button of the payment page: approve, decline or silence.

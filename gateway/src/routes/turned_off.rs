@@ -39,7 +39,7 @@ pub async fn started_before(app: &App, order: OrderId, key: KeyHash) -> Result<(
     if known { Ok(()) } else { Err(provider_unavailable()) }
 }
 
-fn provider_unavailable() -> Problem {
+pub(crate) fn provider_unavailable() -> Problem {
     Problem::new(Code::ProviderUnavailable, "the sandbox, the only provider of this server, is turned off")
 }
 

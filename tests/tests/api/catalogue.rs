@@ -1,6 +1,7 @@
 //! The catalogue of problems: every code is provoked over HTTP, and every code has its page.
 
 use crate::client::{Answer, Api};
+use crate::pages;
 use crate::shop::{PATIENCE, becomes, fresh, id, order, paying, place, post, reservation, stocked, with};
 use holdfast_tests::server::{Options, Server, poll};
 use serde_json::{Value, json};
@@ -111,8 +112,39 @@ fn not_executed(api: &Api, sku: &str) {
 fn every_code_of_the_catalogue_is_provoked_over_http() {
     let api = Api::shared();
     for (code, status, provoke) in TABLE {
-        let problem = provoke(&api).problem(status, code);
+        let answer = provoke(&api);
+        let problem = answer.problem(status, code);
         assert_eq!(problem["type"], format!("/problems/{code}"));
+        let (head, example) = example(&api, code);
+        assert_eq!(members(&problem), members(&example), "the example of {code} is not like {problem}");
+        for same in ["type", "title", "status", "code", "retryable"] {
+            assert_eq!(problem[same], example[same], "{same} of the example of {code}");
+        }
+        for name in ["content-type", "retry-after", "www-authenticate"] {
+            let shown = head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+            assert_eq!(shown, answer.header(name), "{name} of the example of {code}");
+        }
+        assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{head}");
+    }
+}
+
+/// The example on the page of a code: its head and its body.
+fn example(api: &Api, code: &str) -> (String, Value) {
+    let page = api.get(&format!("/problems/{code}")).text();
+    let shown = pages::commands(&page).pop().unwrap_or_else(|| panic!("no example of {code}: {page}"));
+    let (head, body) = shown.split_once("\n\n").unwrap();
+    (head.to_owned(), serde_json::from_str(body).unwrap())
+}
+
+/// The shape of a value: the names of its members and their types, and what lists are of.
+fn members(value: &Value) -> Value {
+    match value {
+        Value::Object(members_of) => members_of.iter().map(|(name, value)| (name.clone(), members(value))).collect(),
+        Value::Array(items) => items.first().map(members).into_iter().collect(),
+        Value::String(_) => json!("string"),
+        Value::Number(_) => json!("number"),
+        Value::Bool(_) => json!("boolean"),
+        Value::Null => Value::Null,
     }
 }
 
@@ -132,8 +164,11 @@ fn every_code_has_a_page_that_says_what_to_do() {
     for code in TABLE.iter().map(|(code, _, _)| *code).chain(ELSEWHERE) {
         let page = api.get(&format!("/problems/{code}"));
         assert_eq!(page.status, 200, "{code}");
-        assert!(page.header("content-type").unwrap().starts_with("text/html"));
-        assert!(page.text().contains(code) && !page.text().contains("http://") && !page.text().contains("https://"));
+        for part in ["Why it happens", "What to do", "Is a retry right?", "Example"] {
+            let (_, rest) = page.text().split_once(part).map(|(_, rest)| ((), rest.to_owned())).unwrap_or_default();
+            assert!(rest.starts_with("</h2>"), "{code} has no {part}");
+        }
+        assert_eq!(example(&api, code).1["code"], code);
     }
     api.get("/problems/no_such_code").problem(404, "not_found");
 }

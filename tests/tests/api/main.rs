@@ -38,6 +38,8 @@ mod movements;
 #[cfg(test)]
 mod orders;
 #[cfg(test)]
+mod pages;
+#[cfg(test)]
 mod payments;
 #[cfg(test)]
 mod preconditions;

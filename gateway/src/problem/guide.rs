@@ -1,0 +1,94 @@
+//! What the page of each problem explains: why it happens, what to do about it, and how it looks on the wire.
+//!
+//! Invariant: no code without a guide, which the compiler sees to; an example has the members and the status of the real answer,
+//! which a test sees to.
+
+mod conflicts;
+mod requests;
+mod server;
+
+use super::{Code, Problem};
+
+/// The explanation of one code. Its title, its status and its first cure (`Code::advice`) stand beside the code itself.
+pub struct Guide {
+    /// One sentence.
+    pub meaning: &'static str,
+    pub causes: &'static [&'static str],
+    /// What to do beyond `Code::advice`.
+    pub cures: &'static [&'static str],
+    /// An answer with this code.
+    pub example: fn() -> Problem,
+}
+
+impl Code {
+    pub fn guide(self) -> &'static Guide {
+        match self {
+            Code::InvalidRequest => &requests::INVALID_REQUEST,
+            Code::IdempotencyKeyMissing => &requests::IDEMPOTENCY_KEY_MISSING,
+            Code::Unauthorized => &requests::UNAUTHORIZED,
+            Code::ForbiddenOrigin => &requests::FORBIDDEN_ORIGIN,
+            Code::NotFound => &requests::NOT_FOUND,
+            Code::MethodNotAllowed => &requests::METHOD_NOT_ALLOWED,
+            Code::RequestTimeout => &server::REQUEST_TIMEOUT,
+            Code::OutOfStock => &conflicts::OUT_OF_STOCK,
+            Code::InvalidTransition => &conflicts::INVALID_TRANSITION,
+            Code::ReservationExpired => &conflicts::RESERVATION_EXPIRED,
+            Code::IdempotencyInProgress => &conflicts::IDEMPOTENCY_IN_PROGRESS,
+            Code::LimitReached => &conflicts::LIMIT_REACHED,
+            Code::CursorNotOfThisHistory => &conflicts::CURSOR_NOT_OF_THIS_HISTORY,
+            Code::CursorExpired => &conflicts::CURSOR_EXPIRED,
+            Code::PreconditionFailed => &conflicts::PRECONDITION_FAILED,
+            Code::TooLarge => &requests::TOO_LARGE,
+            Code::UnsupportedMediaType => &requests::UNSUPPORTED_MEDIA_TYPE,
+            Code::MisdirectedRequest => &requests::MISDIRECTED_REQUEST,
+            Code::UnknownSku => &conflicts::UNKNOWN_SKU,
+            Code::TotalsMismatch => &conflicts::TOTALS_MISMATCH,
+            Code::ProviderUnavailable => &conflicts::PROVIDER_UNAVAILABLE,
+            Code::IdempotencyKeyReused => &conflicts::IDEMPOTENCY_KEY_REUSED,
+            Code::PreconditionRequired => &requests::PRECONDITION_REQUIRED,
+            Code::Internal => &server::INTERNAL,
+            Code::Overloaded => &server::OVERLOADED,
+            Code::ShuttingDown => &server::SHUTTING_DOWN,
+            Code::DurabilityUnavailable => &server::DURABILITY_UNAVAILABLE,
+        }
+    }
+
+    /// The code of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|code| code.name() == name)
+    }
+
+    /// An answer with this code, as the server sends it.
+    pub fn example(self) -> Problem {
+        (self.guide().example)().by("req_5f2c8a1e9b7d4033")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_code_has_a_guide_of_its_own_with_all_parts() {
+        let meanings: BTreeSet<&str> = Code::ALL.iter().map(|code| code.guide().meaning).collect();
+        assert_eq!(meanings.len(), Code::ALL.len(), "two codes have the same guide");
+        for &code in Code::ALL {
+            let Guide { meaning, causes, cures, .. } = code.guide();
+            let sentences = [*meaning, code.advice()].into_iter().chain(causes.iter().chain(*cures).copied());
+            for sentence in sentences {
+                assert!(sentence.len() > 20 && sentence.ends_with('.'), "{}: {sentence:?} is no sentence", code.name());
+            }
+            assert!(!causes.is_empty(), "{} has no cause", code.name());
+        }
+    }
+
+    #[test]
+    fn the_example_of_a_code_has_that_code_and_says_what_happened() {
+        for &code in Code::ALL {
+            let example = code.example();
+            assert_eq!((example.code, example.response().status().as_u16()), (code, code.status()));
+            assert!(!example.detail.is_empty() && !example.request_id.is_empty(), "{}", code.name());
+        }
+    }
+}
