@@ -23,7 +23,7 @@ async fn index() -> HttpResponse {
     let rows: String = Code::ALL.iter().map(row).collect();
     let contents = format!(
         "<h1>Problems</h1><p>Every error is a problem document (RFC 9457) with one of these codes. A code never changes its status or \
-         its meaning.</p><table><tr><th>code</th><th>status</th><th>meaning</th></tr>{rows}</table>"
+         its meaning.</p><table class=codes><tr><th>code</th><th>status</th><th>meaning</th></tr>{rows}</table>"
     );
     html("Problems", &contents)
 }
