@@ -38,7 +38,9 @@ fn wanted(accept: &Accept, kind: &str, subtype: &str) -> (Quality, u8) {
         };
         Some((exact, range.quality))
     });
-    ranges.max().map_or((Quality::ZERO, 0), |(exact, quality)| (quality, exact))
+    let (exact, quality) = ranges.max().unwrap_or((0, Quality::ZERO));
+    // What is refused by its name is wanted no more than what is not named.
+    if quality == Quality::ZERO { (quality, 0) } else { (quality, exact) }
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use std::sync::LazyLock;
 const STYLE: &str = include_str!("page/style.css");
 
 /// Inside the page, so that browsers do not ask for another file.
-pub const ICON: &str = "data:image/svg+xml,%3Csvg xmlns='http:%2F%2Fwww.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Crect width='16' height='16' \
+const ICON: &str = "data:image/svg+xml,%3Csvg xmlns='http:%2F%2Fwww.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Crect width='16' height='16' \
                         rx='3' fill='%230b57c2'/%3E%3Cpath d='M4 3v10M12 3v10M4 8h8' stroke='%23fff' stroke-width='2.4'/%3E%3C/svg%3E";
 
 /// `form-action` is not named here: after a form the sandbox sends its buyer back to the shop, wherever that is.
