@@ -36,6 +36,8 @@ pub struct Audit {
     sums: BTreeMap<(Sku, Location), Sums>,
     holds: BTreeMap<(Sku, HoldKey), (Stage, Vec<Allocation>)>,
     orders: BTreeMap<OrderId, bool>,
+    /// The last number of an order that each partition gave out.
+    numbers: BTreeMap<PartitionId, u64>,
     events: u64,
     reservations: u64,
     violations: Vec<Violation>,
@@ -77,19 +79,20 @@ impl Audit {
         *last = record.seq;
         match &record.event {
             Event::Stock { sku, fact } => self.add_stock(sku, fact),
-            Event::Order { order, fact } => self.add_order(*order, fact),
+            Event::Order { order, fact } => self.add_order(partition, *order, fact),
             Event::Archive(ArchiveFact::Orders(orders)) => orders.iter().for_each(|id| self.archived(*id)),
             Event::Archive(ArchiveFact::Restored { order, history }) => {
                 // Where the log is purged it may have been placed before its first record.
                 self.orders.entry(*order).or_insert_with(|| history.iter().any(|record| sells(&record.fact)));
             }
-            Event::Archive(ArchiveFact::Keys(_)) | Event::Key(_) => {}
+            Event::Archive(ArchiveFact::Keys(_)) | Event::Key(_) | Event::Partition(_) => {}
         }
     }
 
-    fn add_order(&mut self, order: OrderId, fact: &OrderFact) {
+    fn add_order(&mut self, partition: PartitionId, order: OrderId, fact: &OrderFact) {
         match fact {
             OrderFact::Placed(placed) => {
+                self.number(partition, order, placed.number);
                 self.reservations += u64::from(placed.kind == Kind::Reservation);
                 if self.orders.insert(order, false).is_some() {
                     self.violations.push(format!("I13 order {order} was placed twice"));
@@ -102,6 +105,13 @@ impl Audit {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// Numbers of a partition rise, so that none is given out twice.
+    fn number(&mut self, partition: PartitionId, order: OrderId, number: u64) {
+        if let Some(last) = self.numbers.insert(partition, number).filter(|last| *last >= number) {
+            self.violations.push(format!("I13 order {order} has number {number}, and its partition gave out {last} before"));
         }
     }
 

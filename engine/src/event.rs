@@ -25,6 +25,7 @@ pub enum Event {
     Order { order: OrderId, fact: Arc<OrderFact> },
     Key(KeyFact),
     Archive(ArchiveFact),
+    Partition(PartitionFact),
 }
 
 /// Where units stand. `held`, `pinned` and `committed` are moved by holds only.
@@ -340,4 +341,12 @@ pub enum ArchiveFact {
         order: OrderId,
         history: Vec<OrderRecord>,
     },
+}
+
+/// What happened to a partition as a whole.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum PartitionFact {
+    /// The data was restored from a backup. Whatever ran on after the backup was made may have given out numbers that are not in
+    /// this journal, so the count of orders goes on from `placed`, and what is below it is not given out any more.
+    Restored { placed: u64, restored_at: Timestamp },
 }

@@ -17,7 +17,7 @@ pub use snapshot::{Image, SnapshotError};
 use crate::answer::{Answer, Reply};
 use crate::command::{Command, CommandKey, Loaded, Missing};
 use crate::effect::{Archive, Effects};
-use crate::event::{ArchiveFact, Event, KeptAnswer, KeyFact, OrderFact, OrderRecord, Record, StockFact};
+use crate::event::{ArchiveFact, Event, KeptAnswer, KeyFact, OrderFact, OrderRecord, PartitionFact, Record, StockFact};
 use crate::filter::Filter;
 use crate::ids::{AttemptId, Fingerprint, HoldKey, KeyHash, OrderId, PartitionId, Partitions, Seq, Sku, Ticket, Url};
 use crate::message::{Body, Message};
@@ -86,6 +86,7 @@ pub struct Partition {
     at: Timestamp,
     /// Event time without its jumps: what [`limits::RESOLVED_MS`] is counted in.
     steady: Timestamp,
+    /// What the number of the next order follows from: the orders placed here, and the counts that a restore left out.
     placed: u64,
     skus: Map<Sku, SkuStock>,
     /// Boxed: a growing map then moves pointers, not actors.
@@ -125,6 +126,11 @@ impl Partition {
 
     pub fn at(&self) -> Timestamp {
         self.at
+    }
+
+    /// Counts given out to orders of this partition, or left out. See [`crate::event::Placed::number`].
+    pub fn placed(&self) -> u64 {
+        self.placed
     }
 
     pub fn orders(&self) -> impl Iterator<Item = &Order> {
@@ -377,6 +383,8 @@ impl Partition {
                 let folded = Order::fold(order, &history);
                 self.orders.extend(folded.map(|folded| (order, Box::new(OrderActor::new(folded)))));
             }
+            // Never back: a number is given out once.
+            Event::Partition(PartitionFact::Restored { placed, .. }) => self.placed = self.placed.max(placed),
         }
         self.forget_resolved();
     }

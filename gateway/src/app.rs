@@ -3,6 +3,8 @@
 //! Invariant: while there is no live engine every request that needs one gets 503, not executed; a full disk brings the
 //! engine down and, once there is space, up again from the journal.
 
+mod space;
+
 use crate::access::Access;
 use crate::events::cursor::Cursors;
 use crate::file_error::FileError;
@@ -20,7 +22,6 @@ use arc_swap::ArcSwapOption;
 use futures_util::future::{Either, ready};
 use holdfast_actors::clock::Clock;
 use holdfast_actors::{Engine, Handle, Options, Ports, StartError};
-use holdfast_storage::embedded::has_room;
 use holdfast_storage::projection::Projector;
 use holdfast_storage::retention::{self, Retention};
 use holdfast_storage::{Error as StorageError, Journal, history};
@@ -30,6 +31,7 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -52,8 +54,17 @@ pub struct App {
     /// How far a stop has come.
     pub phase: watch::Sender<Phase>,
     pub sandbox: Option<Arc<Sandbox>>,
+    /// Whether a backup is being made.
+    pub backing_up: AtomicBool,
     pub base_url: String,
     pub metrics: PrometheusHandle,
+}
+
+impl App {
+    /// Whether the server stops and takes nothing more.
+    pub fn is_closing(&self) -> bool {
+        *self.phase.borrow() == Phase::Closing
+    }
 }
 
 /// An engine that takes requests.
@@ -130,6 +141,7 @@ pub async fn serve(settings: Settings, accept_clock: bool) -> Result<(), Error> 
     if !local.ip().is_loopback() && keys.is_none() && !settings.server.insecure {
         return Err(Error::Exposed(local.to_string()));
     }
+    backend::refuse_backup(&settings).map_err(StartError::Storage)?;
     // The sandbox's record is opened before the journal: not under the hands of a server that has it.
     if data_dir.as_deref().is_some_and(|dir| holder(dir) == Holder::Alive) {
         return Err(StartError::Storage(StorageError::Locked).into());
@@ -153,6 +165,7 @@ pub async fn serve(settings: Settings, accept_clock: bool) -> Result<(), Error> 
         down: ArcSwapOption::from_pointee("recovering from the journal".to_owned()),
         phase: watch::Sender::new(Phase::Serving),
         sandbox,
+        backing_up: AtomicBool::new(false),
         base_url,
         metrics,
         accept_clock,
@@ -292,7 +305,7 @@ async fn supervise(
             return Ok(stay_fenced(app, *by, &mut stopping).await);
         }
         let full = error.as_deref().is_some_and(|error| matches!(error, StorageError::Full));
-        if !wait_for_space(app, &reason, full, &mut stopping).await? {
+        if !space::wait_for(app, &reason, full, &mut stopping).await? {
             return Ok(NO_SPACE);
         }
     }
@@ -441,53 +454,4 @@ fn follow_load(mib: u64) {
     if let Err(error) = memory::follow_load(mib) {
         tracing::warn!(%error, "no memory is taken ahead of load");
     }
-}
-
-/// After a failed journal: true when there is space again, false when told to stop before. An error says that this was not
-/// about space.
-async fn wait_for_space(
-    app: &web::Data<App>,
-    reason: &str,
-    full: bool,
-    stopping: &mut watch::Receiver<bool>,
-) -> Result<bool, Error> {
-    let mut told = full;
-    if full {
-        tracing::error!("the disk is full: orders get 503 until there is space, then service goes on by itself");
-    }
-    loop {
-        let data = app.settings.data.clone();
-        let probe = web::block(move || probe_disk(&data.dir, data.reserve_bytes())).await.map_err(std::io::Error::other)?;
-        match probe {
-            Ok(()) if told => return Ok(true),
-            Err(error) if is_full(&error) => {
-                if !told {
-                    tracing::error!("the disk is full: orders get 503 until there is space, then service goes on by itself");
-                }
-                told = true;
-            }
-            Ok(()) | Err(_) => return Err(Error::Journal(reason.to_owned())),
-        }
-        tokio::select! {
-            () = tokio::time::sleep(Duration::from_millis(500)) => {}
-            _ = stopping.wait_for(|stop| *stop) => return Ok(false),
-        }
-    }
-}
-
-fn is_full(error: &std::io::Error) -> bool {
-    matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
-}
-
-/// Whether the disk has the reserve, and a few megabytes of it can be written and synced.
-fn probe_disk(dir: &std::path::Path, reserve: u64) -> std::io::Result<()> {
-    use std::io::Write;
-    if !has_room(dir, reserve) {
-        return Err(std::io::ErrorKind::StorageFull.into());
-    }
-    let path = dir.join("space-probe");
-    let mut file = std::fs::File::create(&path)?;
-    let written = file.write_all(&vec![0; 4 << 20]).and_then(|()| file.sync_all());
-    std::fs::remove_file(&path)?;
-    written
 }

@@ -5,6 +5,7 @@ pub use cluster::options;
 
 use crate::settings::{Backend, Settings};
 use holdfast_engine::ids::Partitions;
+use holdfast_storage::backup::Manifest;
 use holdfast_storage::embedded::EmbeddedJournal;
 use holdfast_storage::memory::MemoryJournal;
 use holdfast_storage::{Error, Journal, WantedPartitions};
@@ -42,6 +43,7 @@ pub fn open<E: From<Error>>(
 /// If it is in use, damaged or not there.
 pub fn observe(settings: &Settings) -> Result<Arc<dyn Journal>, Error> {
     let dir = &settings.data.dir;
+    refuse_backup(settings)?;
     match settings.journal.backend {
         Backend::Embedded if !has_data(settings) => {
             Err(Error::Incompatible(format!("{} holds no Holdfast data: name it with --data-dir", dir.display())))
@@ -54,9 +56,25 @@ pub fn observe(settings: &Settings) -> Result<Arc<dyn Journal>, Error> {
     }
 }
 
+/// A backup is not served: it would no longer be what it says.
+///
+/// # Errors
+/// If the data directory of these settings is one, with what to do.
+pub fn refuse_backup(settings: &Settings) -> Result<(), Error> {
+    let Settings { data, journal, .. } = settings;
+    if data.ephemeral || journal.backend != Backend::Embedded || !Manifest::is_in(&data.dir) {
+        return Ok(());
+    }
+    Err(Error::Incompatible(format!(
+        "{} is a backup, not a data directory\n  `holdfast restore --from` it into an empty one",
+        data.dir.display()
+    )))
+}
+
 /// Whether there is data of the embedded journal, as far as one may look.
 pub fn has_data(settings: &Settings) -> bool {
-    settings.data.dir.join("holdfast.meta").exists()
+    // One that a restore has not put together yet opens with the words that say so.
+    ["holdfast.meta", "holdfast.meta.restoring"].iter().any(|name| settings.data.dir.join(name).exists())
 }
 
 /// The journal on a cluster.

@@ -30,13 +30,32 @@ pub enum Command {
     Serve(ServeArgs),
     /// Replay the journal and check every invariant. Exit code 1 on any violation.
     ///
-    /// A data directory must not be in use. On a cluster the server should be stopped too: what it writes meanwhile is
+    /// A data directory must not be in use. Of a backup the checksums of its files are compared first. On a cluster the server should be stopped too: what it writes meanwhile is
     /// seen in part.
     #[command(after_help = "Example:\n  holdfast verify --data-dir data --json\n  holdfast verify --config holdfast.toml")]
     Verify(DataArgs),
-    /// Write every event of the journal as JSON lines (CloudEvents 1.0).
-    #[command(after_help = "Example:\n  holdfast export --data-dir data | jq 'select(.type == \"holdfast.order.paid\")'")]
-    Export(DataArgs),
+    /// Write every event of the journal as JSON lines (CloudEvents 1.0), or the stock as an import takes it.
+    #[command(
+        after_help = "Example:\n  holdfast export --data-dir data | jq 'select(.type == \"holdfast.order.paid\")'\n  holdfast export --stock --data-dir data > stock.ndjson\n  curl -X POST -H 'Content-Type: application/x-ndjson' --data-binary @stock.ndjson http://127.0.0.1:8080/v1/inventory/imports"
+    )]
+    Export(ExportArgs),
+    /// Copy a data directory that no server uses into a backup, and verify the copy.
+    ///
+    /// A backup has every fact up to its moment: orders, stock, answers to keys. It is a directory of its own that appears
+    /// under its name once it is whole and verified. Of a running server, POST /admin/v1/backups makes one (`backup.dir`).
+    #[command(
+        after_help = "API keys and the secrets of the sandbox stay out unless --with-secrets says so: whoever has such a backup can sign webhooks.\n\nExample:\n  holdfast backup --data-dir data --to /mnt/backups/monday\n  holdfast verify --data-dir /mnt/backups/monday        look at it again later"
+    )]
+    Backup(BackupArgs),
+    /// Make a data directory of a backup, and verify it.
+    ///
+    /// The directory must be empty. Everything the tables lack is made again from the log. Numbers of orders go on behind a
+    /// gap, so that none which was given out after the backup is given out again: a directory that is copied by hand cannot
+    /// do that.
+    #[command(
+        after_help = "Without --with-secrets a backup has no API keys: make them again under the same names, before the first start, so that retries of old requests find their orders.\n\nExample:\n  holdfast restore --from /mnt/backups/monday --data-dir data\n  holdfast key new --name storefront --data-dir data\n  holdfast serve --data-dir data"
+    )]
+    Restore(RestoreArgs),
     /// Look into the data: the journal, its partitions, one order, one SKU.
     #[command(
         after_help = "Example:\n  holdfast inspect journal --data-dir data\n  holdfast inspect order ord_… --data-dir data"
@@ -131,6 +150,37 @@ pub struct DataArgs {
     /// Settings that name the journal, on a cluster or embedded.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct ExportArgs {
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// The stock instead of the events: a line {sku, location, on_hand, safety_stock} for each SKU and location, as
+    /// POST /v1/inventory/imports takes it. `on_hand` is all that is there, held and sold units that have not left included.
+    #[arg(long)]
+    pub stock: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct BackupArgs {
+    /// The backup: a directory that is not there yet.
+    #[arg(long, value_name = "DIR")]
+    pub to: PathBuf,
+    /// API keys and the secrets of the sandbox too.
+    #[arg(long)]
+    pub with_secrets: bool,
+    #[command(flatten)]
+    pub data: DataArgs,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct RestoreArgs {
+    /// The backup.
+    #[arg(long, value_name = "DIR")]
+    pub from: PathBuf,
+    #[command(flatten)]
+    pub data: DataArgs,
 }
 
 #[cfg(feature = "scylla")]

@@ -1,5 +1,6 @@
 //! One function a command. Each prints text, or with `--json` one JSON value.
 
+mod backup;
 mod config;
 mod export;
 mod healthcheck;
@@ -8,6 +9,7 @@ mod inspect;
 mod kafka;
 mod key;
 pub mod output;
+mod restore;
 mod table;
 pub mod verify;
 
@@ -39,7 +41,9 @@ pub fn run(cli: Cli) -> Outcome {
         None => serve(&cli.serve),
         Some(Command::Serve(args)) => serve(&args),
         Some(Command::Verify(data)) => verify::run(&data, json),
-        Some(Command::Export(data)) => export::run(&data),
+        Some(Command::Export(args)) => export::run(&args),
+        Some(Command::Backup(args)) => backup::run(&args, json),
+        Some(Command::Restore(args)) => restore::run(&args, json),
         Some(Command::Inspect { what }) => inspect::run(what, json),
         #[cfg(feature = "kafka")]
         Some(Command::Kafka { what }) => kafka::run(what, json),

@@ -9,8 +9,8 @@ pub use cursor::Cursor;
 use cursor::Position;
 use holdfast_engine::codec;
 use holdfast_engine::event::{
-    Allocation, ArchiveFact, Event, KeyFact, Kind, Level, OrderFact, OrderRecord, Record, RefundReason, ReleaseCause, Shortage,
-    SkuHold, StockFact,
+    Allocation, ArchiveFact, Event, KeyFact, Kind, Level, OrderFact, OrderRecord, PartitionFact, Record, RefundReason,
+    ReleaseCause, Shortage, SkuHold, StockFact,
 };
 use holdfast_engine::ids::{OrderId, PartitionId, Seq};
 use holdfast_storage::{Error, Journal, LogId};
@@ -179,6 +179,7 @@ fn describe(event: &Event) -> Described {
             Described { name: "key.answered".to_owned(), subject: key.clone(), data: members(json!({"key_hash": key})) }
         }
         Event::Archive(fact) => archive_fact(fact),
+        Event::Partition(fact) => partition_fact(fact),
     }
 }
 
@@ -192,6 +193,12 @@ fn archive_fact(fact: &ArchiveFact) -> Described {
         ArchiveFact::Restored { order, .. } => ("archive.restored", json!({"order_id": Id::order(*order)})),
     };
     Described { name: name.to_owned(), subject: "archive".to_owned(), data: members(data) }
+}
+
+fn partition_fact(fact: &PartitionFact) -> Described {
+    let PartitionFact::Restored { placed, restored_at } = fact;
+    let data = json!({"orders_counted": placed, "restored_at": Rfc3339(*restored_at)});
+    Described { name: "partition.restored".to_owned(), subject: "partition".to_owned(), data: members(data) }
 }
 
 fn members(value: Value) -> Map<String, Value> {

@@ -83,8 +83,11 @@ pub fn create(name: &str) -> Result<NewKey, Error> {
     Ok(NewKey { secret, entry: KeyEntry { name: name.to_owned(), hash } })
 }
 
+/// The file in a data directory.
+pub const FILE: &str = "api-keys.jsonl";
+
 fn file_in(data_dir: &Path) -> PathBuf {
-    data_dir.join("api-keys.jsonl")
+    data_dir.join(FILE)
 }
 
 /// Appends a key to the file in the data directory, which the server reads at its start.

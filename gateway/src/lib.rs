@@ -8,6 +8,7 @@ pub mod accept;
 pub mod access;
 pub mod app;
 pub mod backend;
+pub mod backups;
 pub mod banner;
 pub mod body;
 pub mod cli;

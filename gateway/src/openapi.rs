@@ -2,7 +2,7 @@
 
 mod trying;
 
-use crate::routes::{admin, events, health, imports, movements, orders, payments, reservations, stock};
+use crate::routes::{admin, backups, events, health, imports, movements, orders, payments, reservations, stock};
 use std::sync::LazyLock;
 use trying::Trying;
 use utoipa::OpenApi;
@@ -42,6 +42,7 @@ use utoipa::OpenApi;
         events::stream,
         admin::shards,
         admin::run_audit,
+        backups::make,
         health::livez,
         health::readyz,
         health::metrics,

@@ -72,6 +72,10 @@ codes! {
         "Its units went back to stock. Place a new order or reservation.";
     IdempotencyInProgress "idempotency_in_progress" 409 true "The first request with this key is still being answered"
         "Wait for Retry-After and send the same request again: it will be answered like the first.";
+    BackupUnavailable "backup_unavailable" 409 false "This server makes no backups"
+        "Have the operator set `backup.dir`. A journal on a cluster is backed up with the tools of the cluster, as snapshots of `nodetool`.";
+    BackupInProgress "backup_in_progress" 409 true "A backup is being made"
+        "Wait for it to end and ask again: there is one at a time.";
     LimitReached "limit_reached" 409 false "A limit of the data is reached"
         "See /v1/limits for the limits of this server.";
     CursorNotOfThisHistory "cursor_not_of_this_history" 409 false "The cursor is not of the history that is here"
@@ -102,6 +106,8 @@ codes! {
         "The request was not executed. Send it again after Retry-After, with the same key.";
     ShuttingDown "shutting_down" 503 true "This server is stopping"
         "The request was not executed. Send it again after Retry-After, with the same key, to whoever serves then.";
+    InsufficientStorage "insufficient_storage" 507 false "There is no room for a backup"
+        "Nothing was left behind, and orders go on. Make room where `backup.dir` is, or choose another disk, and ask again.";
     DurabilityUnavailable "durability_unavailable" 503 true "The journal does not take writes now"
         "The request was not executed. Send it again after Retry-After; the operator sees why in the log and on /readyz.";
 }

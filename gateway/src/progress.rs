@@ -7,11 +7,20 @@ pub struct Bar(ProgressBar);
 
 /// A bar over commits. Hidden where nobody looks.
 pub fn bar(label: &'static str, shown: bool) -> Bar {
+    bar_of(label, shown, "{pos}/{len} commits")
+}
+
+/// A bar over bytes.
+pub fn bar_of_bytes(label: &'static str) -> Bar {
+    bar_of(label, true, "{bytes}/{total_bytes}")
+}
+
+fn bar_of(label: &'static str, shown: bool, done: &str) -> Bar {
     let target = match shown && std::io::stderr().is_terminal() {
         true => ProgressDrawTarget::stderr(),
         false => ProgressDrawTarget::hidden(),
     };
-    let style = ProgressStyle::with_template("{msg} [{bar:40}] {pos}/{len} commits, {eta} left");
+    let style = ProgressStyle::with_template(&format!("{{msg}} [{{bar:40}}] {done}, {{eta}} left"));
     let bar = ProgressBar::with_draw_target(Some(0), target).with_message(label);
     if let Ok(style) = style {
         bar.set_style(style);

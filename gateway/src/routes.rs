@@ -1,6 +1,7 @@
 //! The HTTP API: one file a resource. A route parses, asks the engine, and renders; it decides nothing.
 
 pub mod admin;
+pub mod backups;
 pub mod docs;
 pub mod events;
 pub mod health;
@@ -40,6 +41,7 @@ pub fn configure(service: &mut ServiceConfig) {
         .configure(payments::configure)
         .configure(events::configure)
         .configure(admin::configure)
+        .configure(backups::configure)
         .configure(health::configure)
         .configure(docs::configure)
         .configure(problems::configure)

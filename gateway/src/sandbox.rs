@@ -25,6 +25,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use store::Store;
 
+/// Its files below the data directory: what happened, and what must stay between the server and those it trusts.
+pub const RECORD: &str = "sandbox/attempts.jsonl";
+pub const SECRETS: [&str; 3] = ["sandbox/webhook-secret", "sandbox/webhook-secret.previous", "sandbox/page-secret"];
+
 /// What a button does with the webhook it causes.
 #[derive(Clone, Copy, Debug, Default, serde::Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -7,6 +7,7 @@
 mod creation;
 mod failure;
 mod log;
+mod restoring;
 mod snapshots;
 mod space;
 mod upgrade;
@@ -22,8 +23,6 @@ use fjall::{Database, Keyspace, PersistMode};
 use holdfast_engine::Causality;
 use holdfast_engine::codec::{self, Batch};
 use holdfast_engine::ids::{PartitionId, Partitions};
-use log::Log;
-use space::Space;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
@@ -31,6 +30,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use watermark::Watermark;
 
+pub(crate) use log::{Log, LogCopy};
+pub(crate) use space::Space;
 pub use space::{RESERVE, has_room};
 
 /// See the module. Closing is dropping it.
@@ -71,7 +72,12 @@ impl EmbeddedJournal {
     pub fn open_with_reserve(dir: &Path, wanted: impl Into<WantedPartitions>, reserve: u64) -> Result<Self, Error> {
         let layout = Layout::at(dir);
         let lock = layout.lock()?;
-        let (format, partitions) = layout.described(wanted.into())?;
+        layout.refuse_unfinished()?;
+        Self::open_locked(&layout, lock, wanted.into(), reserve)
+    }
+
+    fn open_locked(layout: &Layout, lock: File, wanted: WantedPartitions, reserve: u64) -> Result<Self, Error> {
+        let (format, partitions) = layout.described(wanted)?;
         let (mark, acknowledged) = Watermark::open(&layout.acknowledged)?;
         let (projected, told) = Watermark::open(&layout.projected)?;
         if format < FORMAT {
@@ -87,10 +93,10 @@ impl EmbeddedJournal {
         }
         let refuse = |error| tables_failed(&layout.database, refused(error, acknowledged));
         let database = layout.open(&layout.database).map_err(refuse)?;
-        let space = Space { dir: dir.to_owned(), reserve };
+        let space = Space { dir: layout.dir.clone(), reserve };
         if format < FORMAT {
             space.check(database.write_buffer_size())?;
-            upgrade::copy_log(&database, &layout, acknowledged, &space)?;
+            upgrade::copy_log(&database, layout, acknowledged, &space)?;
             layout.describe(partitions)?;
         }
         upgrade::drop_log(&database).map_err(refuse)?;
@@ -205,6 +211,10 @@ impl Journal for EmbeddedJournal {
 
     fn tip(&self, _: LogId) -> Result<Option<CommitCheck>, Error> {
         Ok(*self.tip.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn bytes(&self) -> u64 {
+        self.log.bytes()
     }
 
     fn read(&self, _: LogId, after: LogSeq, visit: &mut Visit<'_>) -> Result<(), Error> {

@@ -50,8 +50,16 @@ pub fn ensure_name(journal: &dyn Journal) -> Result<String, Error> {
     let mut bytes = [0; 8];
     getrandom::fill(&mut bytes).map_err(|error| Error::Failed(error.to_string()))?;
     let name = format!("{:016x}", u64::from_be_bytes(bytes));
-    journal.project(&[Row { table: Table::Meta, key: NAME.to_vec(), value: codec::encode(&name), version: 1 }])?;
+    give_name(journal, &name)?;
     Ok(name)
+}
+
+/// Gives a journal the name of the one it is a copy of.
+///
+/// # Errors
+/// If the journal cannot be written.
+pub(crate) fn give_name(journal: &dyn Journal, name: &str) -> Result<(), Error> {
+    journal.project(&[Row { table: Table::Meta, key: NAME.to_vec(), value: codec::encode(&name), version: 1 }])
 }
 
 /// What tells a commit from others with its number.

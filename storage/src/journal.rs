@@ -202,6 +202,11 @@ pub trait Journal: Send + Sync + 'static {
         history::tip(self, log)
     }
 
+    /// Bytes of the commits that are kept, as far as the backend knows without reading them.
+    fn bytes(&self) -> u64 {
+        0
+    }
+
     /// Looks again where the logs end, if somebody else may be writing them.
     ///
     /// # Errors

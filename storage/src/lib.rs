@@ -5,12 +5,14 @@
 //! into one sync at a time, [`history`] tells copies of a journal apart, [`basis`] says
 //! which tables belong to a log, [`recovery`] folds a journal back into partitions, [`projection`] keeps what left memory,
 //! [`retention`] deletes what
-//! nothing reads any more, [`private`] makes files that only their owner may read, `relay` publishes every fact to Kafka, `inbound` takes what others put there for us.
+//! nothing reads any more, [`backup`] copies a log while it grows and makes a data directory of the copy,
+//! [`private`] makes files that only their owner may read, `relay` publishes every fact to Kafka, `inbound` takes what others put there for us.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr, clippy::dbg_macro))]
 
 pub mod background;
+pub mod backup;
 pub mod basis;
 #[cfg(any(test, feature = "test-util"))]
 pub mod conformance;

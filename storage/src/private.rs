@@ -50,6 +50,15 @@ pub fn append(path: &Path) -> io::Result<File> {
     }
 }
 
+/// Makes a file of mode 0600 that is not there yet.
+///
+/// # Errors
+/// If it is there, or cannot be made.
+pub fn create(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    give_to_owner_of_parent(&file, path).map(|()| file)
+}
+
 /// Writes a file of mode 0600 whole or not at all, also when the process is killed meanwhile.
 ///
 /// # Errors
@@ -61,8 +70,7 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         Ok(()) | Err(_) => {}
     }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
-    give_to_owner_of_parent(&file, &new)?;
+    let mut file = create(&new)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&new, path)?;

@@ -3,7 +3,7 @@
 mod examples;
 
 use super::*;
-use crate::event::{ArchiveFact, Event, KeyFact, OrderFact, StockFact};
+use crate::event::{ArchiveFact, Event, KeyFact, OrderFact, PartitionFact, StockFact};
 use crate::ids::Partitions;
 use crate::partition::{Causality, Partition};
 use crate::time::{Policy, Timestamp};
@@ -106,6 +106,7 @@ fn every_variant_has_an_example() {
         ("order fact", variants::<OrderFact>(), kinds("order.")),
         ("key fact", variants::<KeyFact>(), kinds("key.")),
         ("archive fact", variants::<ArchiveFact>(), kinds("archive.")),
+        ("partition fact", variants::<PartitionFact>(), kinds("partition.")),
         ("bucket", variants::<Bucket>(), count("stock.adjusted-")),
         ("release cause", variants::<ReleaseCause>(), count("stock.hold_released-")),
         ("level", variants::<Level>(), count("stock.level_crossed-")),

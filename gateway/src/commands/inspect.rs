@@ -43,7 +43,7 @@ fn journal(journal: &dyn Journal) -> Shown {
     Ok(json!({"commits": commits, "events": events, "bytes": bytes, "partitions": journal.partitions().count()}))
 }
 
-fn folded(journal: &dyn Journal) -> Result<Vec<Partition>, holdfast_storage::Error> {
+pub(super) fn folded(journal: &dyn Journal) -> Result<Vec<Partition>, holdfast_storage::Error> {
     let ids: Vec<_> = journal.partitions().all().collect();
     recover(journal, &ids, &Policy::default(), &mut |_, _| {})
 }

@@ -5,17 +5,20 @@ mod left;
 
 use super::{Outcome, output};
 use crate::cli::DataArgs;
-use crate::progress;
+use crate::settings::Backend;
+use crate::{backend, progress};
 use holdfast_engine::audit::Audit;
 use holdfast_engine::event::Record;
 use holdfast_engine::ids::{PartitionId, Seq};
 use holdfast_engine::partition::Partition;
 use holdfast_engine::time::Policy;
+use holdfast_storage::backup::{BackupJournal, Manifest};
 use holdfast_storage::recovery::{Observer, replay};
 use holdfast_storage::{Error, Journal, LogId, LogSeq};
 use left::{Left, Remade};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Shorter than any append to a journal of several logs.
@@ -174,8 +177,20 @@ pub(super) fn run(data: &DataArgs, json: bool) -> Outcome {
     output::verdict(report.violations.is_empty(), shown(&report, json))
 }
 
+/// The data, or a backup of it whose files are as they were written.
+fn open(data: &DataArgs) -> Result<Arc<dyn Journal>, Box<dyn std::error::Error>> {
+    let settings = super::settings_of(data)?;
+    if !Manifest::is_in(&settings.data.dir) || settings.journal.backend != Backend::Embedded {
+        return Ok(backend::observe(&settings)?);
+    }
+    let bar = progress::bar_of_bytes("comparing checksums");
+    let backup = BackupJournal::check(&settings.data.dir, &mut |done, all| bar.at(done, all));
+    bar.finish();
+    Ok(Arc::new(backup?))
+}
+
 fn verify(data: &DataArgs) -> Result<Report, Box<dyn std::error::Error>> {
-    let journal = super::observe(data)?;
+    let journal = open(data)?;
     let bar = progress::bar("verifying", true);
     let report = audit(&*journal, &Policy::default(), &mut |done, all| bar.at(done, all));
     bar.finish();

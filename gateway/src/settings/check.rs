@@ -10,6 +10,7 @@ use crate::{access, backend, keys, telemetry};
 use actix_web::http::Uri;
 use holdfast_engine::limits;
 use std::net::IpAddr;
+use std::path::Path;
 
 /// No time may be longer: sums of times must not leave what a clock can say.
 const LONGEST_SECONDS: u64 = 30 * limits::MAX_TTL_MS / 1000;
@@ -31,6 +32,7 @@ pub(super) fn serving(loaded: &Loaded) -> Vec<Mistake> {
     let mut found = Found { loaded, mistakes: Vec::new() };
     found.server(&loaded.settings);
     found.sandbox(&loaded.settings);
+    found.backup(&loaded.settings);
     found.keys(&loaded.settings);
     found.log(&loaded.settings);
     found.files(&loaded.settings);
@@ -152,6 +154,14 @@ impl Found<'_> {
         self.refuse_unless(url.is_empty() || is_base_url(url), "sandbox.public_url", &message);
     }
 
+    fn backup(&mut self, settings: &Settings) {
+        let (dir, data) = (&settings.backup.dir, &settings.data.dir);
+        let message = format!("{} is in the data directory: a backup must outlive it, best on another disk", dir.display());
+        self.refuse_unless(dir.as_os_str().is_empty() || !is_inside(dir, data), "backup.dir", &message);
+        let file = dir.exists() && !dir.is_dir();
+        self.refuse_unless(!file, "backup.dir", &format!("{} is no directory", dir.display()));
+    }
+
     fn keys(&mut self, settings: &Settings) {
         for entry in &settings.auth.keys {
             if let Err(error) = keys::parse(entry) {
@@ -179,6 +189,12 @@ impl Found<'_> {
 fn is_count_of_data(settings: &Settings) -> bool {
     let data = &settings.data;
     data.partitions_named || data.ephemeral || settings.journal.backend == Backend::Embedded && !backend::has_data(settings)
+}
+
+/// Whether one path is below another, by whatever names they are called.
+fn is_inside(path: &Path, dir: &Path) -> bool {
+    let whole = |path: &Path| path.canonicalize().or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.to_owned());
+    whole(path).starts_with(whole(dir))
 }
 
 /// Whether callers need a key, or the operator does without.

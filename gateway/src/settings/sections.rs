@@ -12,6 +12,7 @@ use std::path::PathBuf;
 pub struct Settings {
     pub server: Server,
     pub data: Data,
+    pub backup: Backup,
     pub journal: Journal,
     pub scylla: Scylla,
     pub engine: Engine,
@@ -47,6 +48,13 @@ pub struct Data {
     /// Whether somebody named the number of partitions: then data with another number is refused.
     #[serde(skip)]
     pub partitions_named: bool,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Backup {
+    /// Empty: a running server makes none.
+    pub dir: PathBuf,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]

@@ -22,7 +22,7 @@ const MIB: u64 = 1024 * 1024;
 
 /// Where everything is.
 pub(super) struct Layout {
-    dir: PathBuf,
+    pub(super) dir: PathBuf,
     description: PathBuf,
     pub(super) acknowledged: PathBuf,
     /// Number of the last rows that somebody was told of.
@@ -41,6 +41,33 @@ impl Layout {
             log: dir.join("log"),
             database: dir.join("tables"),
         }
+    }
+
+    /// Of a directory that is being restored: its description has another name until that is done.
+    pub(super) fn restoring(dir: &Path) -> Self {
+        let layout = Self::at(dir);
+        Self { description: layout.unfinished(), ..layout }
+    }
+
+    fn unfinished(&self) -> PathBuf {
+        self.dir.join("holdfast.meta.restoring")
+    }
+
+    /// Refuses what a restore has not put together yet.
+    pub(super) fn refuse_unfinished(&self) -> Result<(), Error> {
+        match self.unfinished().try_exists() {
+            Ok(false) => Ok(()),
+            Ok(true) => Err(Error::Incompatible(
+                "a restore into this directory was not finished\n  empty it and run `holdfast restore` again".to_owned(),
+            )),
+            Err(error) => Err(file_failed("the data directory", &self.dir, &error)),
+        }
+    }
+
+    /// The directory is restored: from now on it opens.
+    pub(super) fn finish_restoring(&self) -> Result<(), Error> {
+        let done = fs::rename(self.unfinished(), self.dir.join("holdfast.meta")).and_then(|()| self.sync());
+        done.map_err(|error| file_failed("the data directory", &self.dir, &error))
     }
 
     /// Takes the directory for this process until the file is closed. The database has a lock of its own, but we read

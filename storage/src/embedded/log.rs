@@ -5,6 +5,7 @@
 //! when every commit before it is on disk, so only the newest can be torn; after a failed append there is no other.
 
 mod ahead;
+mod copy;
 mod opening;
 mod record;
 mod segment;
@@ -13,6 +14,7 @@ use super::failure::{damaged_at, file_failed};
 use super::space::Space;
 use crate::journal::{Error, LogSeq, Visit};
 use ahead::Ahead;
+pub(crate) use copy::LogCopy;
 use holdfast_engine::codec;
 use opening::Loose;
 use segment::Segment;
@@ -33,7 +35,7 @@ const LARGEST: u64 = 64 * 1024 * 1024;
 const PAGE: usize = 4096;
 
 /// See the module. One thread appends at a time, any number read.
-pub(super) struct Log {
+pub(crate) struct Log {
     dir: PathBuf,
     /// By the first commit of each.
     segments: RwLock<BTreeMap<LogSeq, Arc<Segment>>>,
@@ -88,7 +90,18 @@ impl Log {
     /// # Errors
     /// [`Error::Damaged`] naming the first commit that is not as it was acknowledged.
     pub(super) fn look(dir: &Path, acknowledged: LogSeq, space: Space) -> Result<(Self, LogSeq), Error> {
-        let found = opening::look(dir, acknowledged)?;
+        Self::found(dir, opening::look(dir, acknowledged, true)?, space)
+    }
+
+    /// Opens a log that nobody writes, and never will: it may be on a disk that cannot be written.
+    ///
+    /// # Errors
+    /// As [`Self::look`].
+    pub(crate) fn look_only(dir: &Path, acknowledged: LogSeq, space: Space) -> Result<(Self, LogSeq), Error> {
+        Self::found(dir, opening::look(dir, acknowledged, false)?, space)
+    }
+
+    fn found(dir: &Path, found: opening::Found, space: Space) -> Result<(Self, LogSeq), Error> {
         let newest = found.segments.last_key_value().map(|(_, newest)| newest.clone());
         let segment = newest.ok_or_else(|| damaged_at(1, "the log is gone"))?;
         let size = segment.file_len().map_err(|error| failed(dir, &error))?;
@@ -176,7 +189,7 @@ impl Log {
     ///
     /// # Errors
     /// [`Error::Damaged`] naming the commit, or whatever `visit` returns.
-    pub(super) fn read(&self, after: LogSeq, end: LogSeq, visit: &mut Visit<'_>) -> Result<(), Error> {
+    pub(crate) fn read(&self, after: LogSeq, end: LogSeq, visit: &mut Visit<'_>) -> Result<(), Error> {
         let mut next = after + 1;
         while next <= end {
             let (segment, last) = self.holding(next).ok_or_else(|| damaged_at(next, "it is missing"))?;
@@ -197,6 +210,12 @@ impl Log {
             }
         }
         Ok(())
+    }
+
+    /// Bytes of its commits: of files that an earlier process filled, with the zeros behind the last.
+    pub(super) fn bytes(&self) -> u64 {
+        let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
+        segments.values().map(|segment| segment.end()).sum()
     }
 
     /// The file that should have a commit, and the last commit that should be in it.

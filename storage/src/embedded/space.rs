@@ -10,15 +10,15 @@ use std::path::{Path, PathBuf};
 pub const RESERVE: u64 = 64 * 1024 * 1024;
 
 #[derive(Clone)]
-pub(super) struct Space {
-    pub(super) dir: PathBuf,
+pub(crate) struct Space {
+    pub(crate) dir: PathBuf,
     /// Zero for a reader that must open whatever the disk looks like.
-    pub(super) reserve: u64,
+    pub(crate) reserve: u64,
 }
 
 impl Space {
     /// [`Error::Full`] without room for `unwritten` bytes and the reserve.
-    pub(super) fn check(&self, unwritten: u64) -> Result<(), Error> {
+    pub(crate) fn check(&self, unwritten: u64) -> Result<(), Error> {
         if self.reserve == 0 {
             return Ok(());
         }

@@ -10,7 +10,7 @@ pub(super) use levels::Shown;
 pub(super) use orders::{OrderBook, Purse, Verdict};
 pub(super) use stock::{SkuBook, row};
 
-use holdfast_engine::event::{ArchiveFact, Event, KeptAnswer, KeyFact, Record, StockFact};
+use holdfast_engine::event::{ArchiveFact, Event, KeptAnswer, KeyFact, OrderFact, PartitionFact, Record, StockFact};
 use holdfast_engine::ids::{Fingerprint, HoldKey, KeyHash, OrderId, Seq, Sku};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -50,13 +50,15 @@ pub(super) struct Ledger {
     pub orders: BTreeMap<OrderId, OrderBook>,
     pub keys: BTreeMap<KeyHash, KeyBook>,
     seqs: Vec<Seq>,
+    /// By partition: its next order must have a number above this one.
+    numbers: Vec<u64>,
     /// Records arrive in an order in which each cause comes before its effects.
     causal: bool,
 }
 
 impl Ledger {
     pub(super) fn new(partitions: usize, causal: bool) -> Self {
-        Self { seqs: vec![0; partitions], causal, ..Self::default() }
+        Self { seqs: vec![0; partitions], numbers: vec![0; partitions], causal, ..Self::default() }
     }
 
     /// From now on records arrive in causal order: the run goes on live after a recovery.
@@ -73,6 +75,7 @@ impl Ledger {
         match &record.event {
             Event::Stock { sku, fact } => self.add_stock(sku, record.seq, fact),
             Event::Order { order, fact } => {
+                self.numbered(partition, *order, fact)?;
                 let book = self.orders.entry(*order).or_default();
                 book.add(*order, record.seq, record.at, fact)?;
                 if self.causal { self.counts_on_live_holds(*order, fact) } else { Ok(()) }
@@ -87,7 +90,22 @@ impl Ledger {
                 require(kept, "I14 archived history", || format!("order {order} came back with another history"))
             }
             Event::Archive(ArchiveFact::Orders(_) | ArchiveFact::Keys(_)) => Ok(()),
+            Event::Partition(PartitionFact::Restored { placed, .. }) => {
+                self.numbers[partition] = placed * self.seqs.len() as u64;
+                Ok(())
+            }
         }
+    }
+
+    /// The numbers of a partition rise, every one is of that partition, and after a restore they are above what it left out.
+    fn numbered(&mut self, partition: usize, order: OrderId, fact: &OrderFact) -> Checked {
+        let OrderFact::Placed(placed) = fact else { return Ok(()) };
+        let (number, last) = (placed.number, self.numbers[partition]);
+        let own = number.checked_sub(1).is_some_and(|before| before % self.seqs.len() as u64 == partition as u64);
+        self.numbers[partition] = number;
+        require(own && number > last, "I13 a number is given once", || {
+            format!("order {order} of partition {partition} has number {number} after {last}")
+        })
     }
 
     fn add_stock(&mut self, sku: &Sku, seq: Seq, fact: &StockFact) -> Checked {

@@ -2,7 +2,7 @@
 //!
 //! Invariant: every variant of a fact has a column here; a new one breaks the build until it has.
 
-use holdfast_engine::event::{ArchiveFact, Event, Level, OrderFact, Record, RefundReason, StockFact};
+use holdfast_engine::event::{ArchiveFact, Event, Level, OrderFact, PartitionFact, Record, RefundReason, StockFact};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -88,7 +88,7 @@ impl Counts {
 }
 
 /// Every name [`name`] can give.
-const ALL: [&str; 35] = [
+const ALL: [&str; 36] = [
     "Set",
     "Adjusted",
     "ThresholdSet",
@@ -124,6 +124,7 @@ const ALL: [&str; 35] = [
     "Archived orders",
     "Archived keys",
     "Restored",
+    "Partition restored",
 ];
 
 fn name(event: &Event) -> &'static str {
@@ -134,6 +135,7 @@ fn name(event: &Event) -> &'static str {
         Event::Archive(ArchiveFact::Orders(_)) => "Archived orders",
         Event::Archive(ArchiveFact::Keys(_)) => "Archived keys",
         Event::Archive(ArchiveFact::Restored { .. }) => "Restored",
+        Event::Partition(PartitionFact::Restored { .. }) => "Partition restored",
     }
 }
 

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 type Provoke = fn(&Api) -> Answer;
 
 /// Code, status, and a request that earns it.
-const TABLE: [(&str, u16, Provoke); 22] = [
+const TABLE: [(&str, u16, Provoke); 23] = [
     ("invalid_request", 400, |api| post(api, "/v1/orders", &json!({}))),
     ("idempotency_key_missing", 400, |api| api.post("/v1/orders", &order("x", 1))),
     ("unauthorized", 401, |api| api.post("/v1/webhooks/payments/sandbox", &json!({}))),
@@ -24,6 +24,7 @@ const TABLE: [(&str, u16, Provoke); 22] = [
     }),
     ("reservation_expired", 409, expired),
     ("idempotency_in_progress", 409, in_progress),
+    ("backup_unavailable", 409, |api| api.act("/admin/v1/backups")),
     ("limit_reached", 409, |api| {
         let path = format!("/v1/inventory/{}/adjustments", stocked(api, 2_000_000_000));
         post(api, &path, &json!({"location": "berlin", "delta": 1, "reason": "x"}))
@@ -45,10 +46,19 @@ const TABLE: [(&str, u16, Provoke); 22] = [
     ("overloaded", 503, overloaded),
 ];
 
-/// Not provoked here: `internal` must not happen; `durability_unavailable` needs a broken disk (see the disk suite);
+/// Not provoked here: `backup_in_progress` needs a backup that takes a while, `insufficient_storage` a small disk (see the lifecycle
+/// and the disk suite); `internal` must not happen; `durability_unavailable` needs a broken disk (see the disk suite);
 /// `cursor_expired` needs a purged journal (see the retention suite); `request_timeout` and `shutting_down` need a server of
 /// their own that waits or stops (see the lifecycle suite).
-const ELSEWHERE: [&str; 5] = ["internal", "durability_unavailable", "cursor_expired", "request_timeout", "shutting_down"];
+const ELSEWHERE: [&str; 7] = [
+    "backup_in_progress",
+    "insufficient_storage",
+    "internal",
+    "durability_unavailable",
+    "cursor_expired",
+    "request_timeout",
+    "shutting_down",
+];
 
 fn set(api: &Api, headers: &[(&str, &str)]) -> Answer {
     api.json("PUT", &format!("/v1/inventory/{}/locations/berlin", fresh("sku")), headers, &json!({"on_hand": 1}))

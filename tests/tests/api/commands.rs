@@ -184,7 +184,9 @@ fn completions_are_made_for_every_shell() {
 
 #[test]
 fn every_command_has_a_help_with_an_example() {
-    for command in ["serve", "verify", "export", "inspect", "config", "key", "openapi", "healthcheck", "completions"] {
+    for command in
+        ["serve", "verify", "export", "backup", "restore", "inspect", "config", "key", "openapi", "healthcheck", "completions"]
+    {
         let output = run(&[command, "--help"]);
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(output.status.success() && said.contains("Example"), "{command}: {said}");

@@ -58,6 +58,7 @@ fn every_call_of_the_contract_is_described() {
         ("get", "/v1/limits"),
         ("get", "/admin/v1/shards"),
         ("post", "/admin/v1/audit"),
+        ("post", "/admin/v1/backups"),
         ("post", "/sandbox/payments/{attempt_id}/{step}"),
         ("get", "/sandbox/payments/{attempt_id}"),
         ("post", "/v1/webhooks/payments/sandbox"),
@@ -85,7 +86,7 @@ fn every_path_described_is_answered_by_something_that_knows_it() {
             seen += 1;
         }
     }
-    assert!(seen >= 29, "{seen}");
+    assert!(seen >= 30, "{seen}");
 }
 
 #[test]

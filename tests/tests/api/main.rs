@@ -8,6 +8,8 @@ mod auth;
 #[cfg(test)]
 mod availability;
 #[cfg(test)]
+mod backups;
+#[cfg(test)]
 mod batch;
 #[cfg(test)]
 mod bounds;

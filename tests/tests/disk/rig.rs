@@ -57,6 +57,13 @@ impl Tmpfs {
         assert!(runs("mount", &["-o", &format!("remount,size={mib}m"), &path]), "the disk does not grow");
     }
 
+    /// A file of so many MiB.
+    pub(crate) fn file(&self, mib: usize) -> PathBuf {
+        let path = self.dir.path().join("ballast");
+        std::fs::write(&path, vec![1; mib << 20]).unwrap();
+        path
+    }
+
     /// A file that takes all there is.
     pub(crate) fn ballast(&self) -> PathBuf {
         let path = self.dir.path().join("ballast");

@@ -7,7 +7,7 @@ mod contract;
 use contract::{AsyncApi, Contract};
 use holdfast_tests::brokers::Brokers;
 use holdfast_tests::repertoire::Repertoire;
-use holdfast_tests::server::{Options, poll};
+use holdfast_tests::server::{Options, on_cluster, poll};
 use holdfast_tests::topics::{Kept, Topics};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,16 +16,41 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Needs a release that overtakes its hold: a race that no caller can win on purpose. The gateway compares it by itself.
 const RACES: [&str; 1] = ["holdfast.stock.hold_forbidden"];
+const RESTORED: &str = "holdfast.partition.restored";
 
 #[test]
 fn every_event_of_a_real_run_is_as_its_schema_says_and_every_schema_is_of_an_event() {
-    let run = Repertoire::play(Options::new());
+    let mut run = Repertoire::play(Options::new());
     let contract = Contract::read();
-    let events = run.events();
+    let mut events = run.events();
+    events.extend(restored(&mut run));
     events.iter().for_each(|event| contract.check(event).unwrap());
     let mut happened: BTreeSet<&str> = events.iter().map(|event| event["type"].as_str().unwrap()).collect();
     happened.extend(RACES);
+    if on_cluster() {
+        happened.insert(RESTORED);
+    }
     assert_eq!(contract.types(), happened);
+}
+
+/// The events of what is restored from a backup of the run. A cluster has tools of its own for that.
+fn restored(run: &mut Repertoire) -> Vec<Value> {
+    if on_cluster() {
+        return Vec::new();
+    }
+    assert!(run.server.terminate().success());
+    let root = tempfile::tempdir().unwrap();
+    let [data, backup, restored] = [run.server.data_dir().to_owned(), root.path().join("backup"), root.path().join("restored")]
+        .map(|path| path.display().to_string());
+    let command = |args: &[&str]| {
+        let (status, said) = run.server.run(args);
+        assert!(status.success(), "{args:?}: {said}");
+        said
+    };
+    command(&["backup", "--data-dir", &data, "--to", &backup]);
+    command(&["restore", "--from", &backup, "--data-dir", &restored]);
+    let exported = command(&["export", "--data-dir", &restored]);
+    exported.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 #[test]

@@ -4,7 +4,8 @@
 
 use crate::event::{
     AdjustmentRefusal, Allocation, ArchiveFact, Bucket, Buckets, Event, KeptAnswer, KeyFact, Kind, Level, Line, LocationView,
-    OrderFact, OrderRecord, PaymentRequest, Placed, RefundReason, ReleaseCause, Shortage, SkuHold, StockFact, StockView,
+    OrderFact, OrderRecord, PartitionFact, PaymentRequest, Placed, RefundReason, ReleaseCause, Shortage, SkuHold, StockFact,
+    StockView,
 };
 use crate::ids::{
     AttemptId, CustomerId, Fingerprint, HoldKey, KeyHash, Label, Location, OrderId, Partitions, Provider, RequestId, Sku, Url,
@@ -21,6 +22,7 @@ pub(super) fn name(event: &Event) -> String {
         Event::Archive(ArchiveFact::Orders(_)) => "archive.orders".to_owned(),
         Event::Archive(ArchiveFact::Keys(_)) => "archive.keys".to_owned(),
         Event::Archive(ArchiveFact::Restored { .. }) => "archive.restored".to_owned(),
+        Event::Partition(PartitionFact::Restored { .. }) => "partition.restored".to_owned(),
     }
 }
 
@@ -89,7 +91,9 @@ pub(super) fn all() -> Vec<Event> {
         ArchiveFact::Keys(vec![key_hash()]),
         ArchiveFact::Restored { order: order_id(), history: history() },
     ];
-    stock.chain(orders).chain(keys).chain(archive.map(Event::Archive)).collect()
+    let restored = PartitionFact::Restored { placed: 15_625_000, restored_at: Timestamp(1_700_000_000_000) };
+    let archive = archive.map(Event::Archive);
+    stock.chain(orders).chain(keys).chain(archive).chain([Event::Partition(restored)]).collect()
 }
 
 pub(super) fn key() -> KeyFact {

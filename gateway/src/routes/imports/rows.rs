@@ -9,7 +9,6 @@ use crate::app::App;
 use crate::problem::{Code, Problem};
 use crate::reply::rejected;
 use crate::routes::send;
-use crate::stopping::Phase;
 use actix_web::web::Data;
 use futures_util::StreamExt;
 use futures_util::future::LocalBoxFuture;
@@ -72,7 +71,7 @@ impl Rows {
 
     /// Whether the server stops: then nothing more is read.
     pub(super) fn is_closing(&self) -> bool {
-        closing(&self.app)
+        self.app.is_closing()
     }
 
     pub(super) fn first_unsettled(&self) -> Option<u64> {
@@ -131,14 +130,10 @@ async fn settle(app: Data<App>, row: Row) -> (Row, Settled) {
             Err(Unanswered::Overloaded) => BUSY_PAUSE,
             Err(Unanswered::Unavailable | Unanswered::Lost) => AWAY_PAUSE,
         };
-        if closing(&app) {
+        if app.is_closing() {
             let refused = Refusal::new(row.line, Problem::new(Code::ShuttingDown, "the server stops: send this row again"));
             return (row, Err(refused));
         }
         sleep(pause).await;
     }
-}
-
-fn closing(app: &App) -> bool {
-    *app.phase.borrow() == Phase::Closing
 }

@@ -30,7 +30,7 @@ pub(super) struct Loose {
     torn: usize,
 }
 
-pub(super) fn look(dir: &Path, acknowledged: LogSeq) -> Result<Found, Error> {
+pub(super) fn look(dir: &Path, acknowledged: LogSeq, write: bool) -> Result<Found, Error> {
     let firsts = firsts(dir).map_err(|error| failed(dir, &error))?;
     match firsts.first() {
         Some(1) => {}
@@ -41,7 +41,7 @@ pub(super) fn look(dir: &Path, acknowledged: LogSeq) -> Result<Found, Error> {
     let (mut end, mut loose) = (0, Loose::default());
     for (index, first) in firsts.iter().enumerate() {
         let path = path_of(dir, *first);
-        let file = File::options().read(true).write(true).open(&path).map_err(|error| failed(&path, &error))?;
+        let file = File::options().read(true).write(write).open(&path).map_err(|error| failed(&path, &error))?;
         let segment = if index + 1 < firsts.len() {
             Segment::sealed(*first, file).map_err(|error| failed(&path, &error))?
         } else {

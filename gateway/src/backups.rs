@@ -1,0 +1,85 @@
+//! What is in a backup, and how one is made: copied, verified, and only then a backup.
+//!
+//! Invariant: nothing is called a backup that `holdfast verify` would find anything wrong with, and no secret leaves the data
+//! directory unless that was asked for.
+
+use crate::commands::verify::{Report, audit};
+use crate::{keys, sandbox};
+use holdfast_engine::time::{Policy, Timestamp};
+use holdfast_storage::Journal;
+use holdfast_storage::backup::{self, BackupWriter, Manifest};
+use std::path::Path;
+use std::sync::Arc;
+
+/// What is wanted.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan<'a> {
+    /// A directory that is not there yet.
+    pub to: &'a Path,
+    /// Where files beside the journal are, if there are any.
+    pub data_dir: Option<&'a Path>,
+    /// Bytes that stay free on the disk it is written to; 0: none.
+    pub reserve: u64,
+    pub with_secrets: bool,
+    pub now: Timestamp,
+}
+
+/// Looks on while a backup is made.
+pub trait Watch {
+    fn copied(&self, done: u64, all: u64);
+    fn verified(&self, done: u64, all: u64);
+    /// Whether it is to end before it is done.
+    fn stops(&self) -> bool;
+}
+
+/// A backup that is whole.
+#[derive(Debug)]
+pub struct Made {
+    pub manifest: Manifest,
+    pub report: Report,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Backup(#[from] backup::Error),
+    #[error("the copy does not verify, so it was thrown away: {0}\n  run `holdfast verify` on the data itself, and keep it")]
+    Inconsistent(String),
+}
+
+/// Makes a backup of all that is durable now. The journal is let go before the copy is verified.
+///
+/// # Errors
+/// If it cannot be copied, or the copy does not verify. Nothing is left then.
+pub fn make(
+    journal: Arc<dyn Journal>,
+    plan: &Plan<'_>,
+    policy: &Policy,
+    watch: &Arc<impl Watch + Send + Sync + 'static>,
+) -> Result<Made, Error> {
+    let mut writer = BackupWriter::begin(&*journal, plan.to, plan.reserve, plan.now)?;
+    writer.copy_log(&*journal, &|| watch.stops(), &mut |done, all| watch.copied(done, all))?;
+    drop(journal);
+    copy_files(&mut writer, plan)?;
+    let stops = watch.clone();
+    let copy = writer.journal(move || stops.stops())?;
+    let audited = audit(&copy, policy, &mut |done, all| watch.verified(done, all));
+    let report = audited.map_err(|error| if watch.stops() { backup::Error::Stopped } else { error.into() })?;
+    if let Some(first) = report.violations.first() {
+        return Err(Error::Inconsistent(first.clone()));
+    }
+    drop(copy);
+    Ok(Made { manifest: writer.finish()?, report })
+}
+
+/// The record of the sandbox is read after the log: it knows at least the attempts that the log knows.
+fn copy_files(writer: &mut BackupWriter, plan: &Plan<'_>) -> Result<(), backup::Error> {
+    let Some(dir) = plan.data_dir else { return Ok(()) };
+    writer.copy_file(&dir.join(sandbox::RECORD), sandbox::RECORD)?;
+    if plan.with_secrets {
+        writer.has_secrets();
+        let secrets = [keys::FILE].into_iter().chain(sandbox::SECRETS);
+        secrets.into_iter().try_for_each(|path| writer.copy_file(&dir.join(path), path))?;
+    }
+    Ok(())
+}
