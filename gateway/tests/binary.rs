@@ -13,7 +13,9 @@ fn holdfast(arguments: &[&str]) -> Output {
 #[test]
 fn help_teaches_every_command_with_an_example() {
     let help = String::from_utf8(holdfast(&["--help"]).stdout).unwrap();
-    for command in ["serve", "verify", "export", "inspect", "config", "key", "openapi", "healthcheck", "completions"] {
+    for command in
+        ["serve", "verify", "export", "backup", "restore", "inspect", "config", "key", "openapi", "healthcheck", "completions"]
+    {
         assert!(help.contains(command), "{command} is not in\n{help}");
         let taught = String::from_utf8(holdfast(&[command, "--help"]).stdout).unwrap();
         assert!(taught.contains("Example:\n  "), "{command} --help has no example:\n{taught}");

@@ -13,6 +13,8 @@ mod draft;
 #[cfg(test)]
 mod fold;
 #[cfg(test)]
+mod numbers;
+#[cfg(test)]
 mod order_scenarios;
 #[cfg(test)]
 mod payment_outcomes;

@@ -115,7 +115,7 @@ fn what_keeps_a_server_from_starting_is_found_before_and_does_not_keep_others() 
         ("[server]\nlisten = \"127.0.0.1:99999\"\n", "server.listen", "HOST:PORT"),
         ("[server]\nhosts = \"shop.example,http://x\"\n", "server.hosts", "\"http://x\""),
         ("[sandbox]\npublic_url = \"ftp://shop.example\"\n", "sandbox.public_url", "http or https"),
-        ("[data]\ndir = \"/srv/d\"\n[backup]\ndir = \"/srv/d/backups\"\n", "backup.dir", "in the data directory"),
+        ("[backup]\ndir = \"/nonexistent/backups\"\n", "backup.dir", "in the data directory"),
         ("[backup]\ndir = \"/dev/null\"\n", "backup.dir", "no directory"),
         ("[auth]\nkeys = [{ name = \"a\", hash = \"0g\" }]\n", "auth.keys", "64 hexadecimal digits"),
         ("[log]\nlevel = \"info,loud\"\n", "log.level", "\"loud\""),
@@ -144,7 +144,7 @@ fn good_settings_of_every_kind_are_taken() {
         "[server]\nlisten = \"[::1]:80\"\n[log]\nlevel = \"info,holdfast_actors=debug,scylla=off\"\n",
         "[sandbox]\npublic_url = \"https://shop.example:8443/pay\"\nenabled = false\n",
         "[log]\nlevel = \"WARN\"\n",
-        "[data]\ndir = \"/srv/d\"\n[backup]\ndir = \"/srv/d-backups\"\n",
+        "[backup]\ndir = \"/nonexistent-backups\"\n",
     ] {
         to_serve(text, &[]).unwrap();
     }

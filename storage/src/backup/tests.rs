@@ -63,13 +63,16 @@ impl Shop {
     }
 }
 
+/// As a start does, with the rows that the tables lack.
 fn fold(journal: &dyn Journal) -> Vec<Partition> {
     let ids: Vec<PartitionId> = journal.partitions().all().collect();
     recovery::restore(journal, &ids, &Policy::default(), &mut |_, _| {}).unwrap()
 }
 
 fn hashes(journal: &dyn Journal) -> Vec<u64> {
-    fold(journal).iter().map(Partition::hash).collect()
+    let ids: Vec<PartitionId> = journal.partitions().all().collect();
+    let folded = recovery::recover(journal, &ids, &Policy::default(), &mut |_, _| {}).unwrap();
+    folded.iter().map(Partition::hash).collect()
 }
 
 fn frames(journal: &dyn Journal) -> Vec<Vec<u8>> {

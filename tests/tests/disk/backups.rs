@@ -39,12 +39,12 @@ fn a_backup_takes_no_room_that_orders_need_and_is_made_when_there_is_more() {
 
 #[test]
 fn a_disk_that_fills_up_under_a_backup_is_told_of_and_has_none_of_it() {
-    let (Some(large), Some(small)) = (Tmpfs::mount(220), Tmpfs::mount(4)) else {
+    let (Some(large), Some(small)) = (Tmpfs::mount(220), Tmpfs::mount(3)) else {
         return skip("tmpfs cannot be mounted (root?)");
     };
     let mut server = Server::start(Options::new().data_dir(large.data_dir()).env("HOLDFAST__DATA__RESERVE_MB", "16"));
     stock(&server.url());
-    let kept = some_orders(&server, "before", 30_000);
+    let kept = some_orders(&server, "before", 15_000);
     assert!(server.terminate().success());
     let to = small.data_dir();
     let output =

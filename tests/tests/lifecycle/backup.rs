@@ -17,6 +17,8 @@ const BUYERS: usize = 6;
 const BACKUPS: usize = 3;
 /// Orders acknowledged between two backups.
 const BETWEEN: usize = 150;
+/// Orders with much in them.
+const LARGE: u64 = 300;
 const MAKE: &str = "/admin/v1/backups";
 
 /// An order that was acknowledged.
@@ -53,8 +55,8 @@ impl Shop {
 
     /// A log that takes a while to copy.
     fn grow(&self) {
-        for number in 0..60 {
-            let padding: Vec<String> = (0..700).map(|word| format!("{:032x}", word * 7919 + number)).collect();
+        for number in 0..LARGE {
+            let padding: Vec<String> = (0..400).map(|word| format!("{:032x}", word * 7919 + number)).collect();
             place(&self.client, &format!("large-{number}"), &json!({"padding": padding})).unwrap();
         }
     }
@@ -221,7 +223,7 @@ fn a_kill_while_a_backup_is_made_leaves_nothing_that_a_restore_believes_and_the_
     let names = names();
     assert!(names.iter().all(|path| path.extension().is_none_or(|extension| extension != "partial")), "{names:?}");
     let (_server, client, _) = shop.restore(&shop.backups().join(made.text("name")), "restored");
-    assert_eq!(client.json(&Request::get("/v1/inventory/MUG")).unwrap()["held"], 60);
+    assert_eq!(client.json(&Request::get("/v1/inventory/MUG")).unwrap()["held"], LARGE);
 }
 
 #[test]
