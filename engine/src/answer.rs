@@ -1,7 +1,7 @@
 //! What a command is answered. An order is answered with the facts it is the fold of: there is one way to render it.
 
 use crate::event::{KeptAnswer, OrderRecord, StockView};
-use crate::ids::{OrderId, Sku, Ticket};
+use crate::ids::{OrderId, Seq, Sku, Ticket};
 use crate::rejection::Rejection;
 use std::sync::Arc;
 
@@ -16,8 +16,34 @@ pub enum Answer {
     Kept(Arc<KeptAnswer>),
     /// Available units; `None` for a SKU nobody stocked.
     Availability(Vec<(Sku, Option<u64>)>),
+    /// Some orders of a partition.
+    Orders(OrdersPage),
+    /// Some SKUs of a partition.
+    StockList(StockPage),
+    /// The location is no longer one of the SKU, which has this version now.
+    LocationClosed {
+        version: u64,
+    },
     /// A payment result is recorded, or was before.
     Recorded,
+}
+
+/// Orders of a partition in the order in which they were placed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct OrdersPage {
+    pub found: Vec<(OrderId, Vec<OrderRecord>)>,
+    /// Where to read on in this partition. `None`: all of it was looked at.
+    pub next: Option<Seq>,
+    /// Orders of this partition have left memory: what was found may not be all there ever was.
+    pub some_left: bool,
+}
+
+/// SKUs of a partition in the order of their names.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct StockPage {
+    pub found: Vec<StockView>,
+    /// The last name, where more follow.
+    pub next: Option<Sku>,
 }
 
 #[derive(Clone, Debug, PartialEq)]

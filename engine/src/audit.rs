@@ -146,6 +146,13 @@ impl Audit {
             StockFact::HoldCommitted { hold, version, .. } => Some((*version, self.turn(sku, *hold, Stage::Committed))),
             StockFact::HoldReleased { hold, version, .. } => Some((*version, self.turn(sku, *hold, Stage::Released))),
             StockFact::HoldForbidden { .. } | StockFact::LevelCrossed { .. } => None,
+            StockFact::LocationClosed { location, version } => {
+                let sums = self.sums.remove(&(sku.clone(), location.clone()));
+                if let Some(sums) = sums.filter(|sums| *sums != Sums::default()) {
+                    self.violations.push(format!("I3 {sku} at {location} was closed with {sums:?}"));
+                }
+                Some((*version, 1))
+            }
         };
         if let Some((version, movements)) = moved {
             self.advance_version(sku, version, movements);

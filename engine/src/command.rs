@@ -2,7 +2,8 @@
 
 use crate::event::{Bucket, KeptAnswer, Kind, OrderRecord, Placed};
 use crate::ids::{
-    AttemptId, Fingerprint, KeyHash, Label, Location, OrderId, PartitionId, Partitions, Provider, RequestId, Sku, Url,
+    AttemptId, CustomerId, Fingerprint, KeyHash, Label, Location, OrderId, PartitionId, Partitions, Provider, RequestId, Seq,
+    Sku, Url,
 };
 use crate::order::Outcome;
 use crate::quantity::Quantity;
@@ -65,12 +66,37 @@ pub enum Command {
         sku: Sku,
         threshold: Quantity,
     },
+    /// Takes a location that counts nothing off a SKU.
+    CloseLocation {
+        sku: Sku,
+        location: Location,
+        expected: Option<u64>,
+    },
     GetStock {
         sku: Sku,
     },
     Availability {
         partition: PartitionId,
         skus: Vec<Sku>,
+    },
+    /// Orders of a customer that are in memory, placed after the record `after`.
+    ListOrders {
+        partition: PartitionId,
+        customer: CustomerId,
+        after: Seq,
+        limit: usize,
+    },
+    /// SKUs whose names begin so and come after `after`.
+    ListStock {
+        partition: PartitionId,
+        prefix: Option<Sku>,
+        after: Option<Sku>,
+        limit: usize,
+    },
+    /// What was answered under a key. Binds nothing.
+    GetAnswer {
+        partition: PartitionId,
+        key: CommandKey,
     },
 }
 
@@ -93,7 +119,9 @@ impl Command {
             Command::PaymentResult { attempt, .. } => attempt.order.partition(),
             Command::SetStock { sku, .. } | Command::AdjustStock { sku, .. } => partitions.of_sku(sku),
             Command::SetThreshold { sku, .. } | Command::GetStock { sku } => partitions.of_sku(sku),
-            Command::Availability { partition, .. } => *partition,
+            Command::CloseLocation { sku, .. } => partitions.of_sku(sku),
+            Command::Availability { partition, .. } | Command::GetAnswer { partition, .. } => *partition,
+            Command::ListOrders { partition, .. } | Command::ListStock { partition, .. } => *partition,
         }
     }
 
@@ -104,17 +132,30 @@ impl Command {
             Command::Confirm { order, .. } | Command::Extend { order, .. } | Command::StartPayment { order, .. } => Some(*order),
             Command::PaymentResult { attempt, .. } => Some(attempt.order),
             Command::SetStock { .. } | Command::AdjustStock { .. } | Command::SetThreshold { .. } => None,
-            Command::GetStock { .. } | Command::Availability { .. } => None,
+            Command::CloseLocation { .. } | Command::GetStock { .. } | Command::Availability { .. } => None,
+            Command::ListOrders { .. } | Command::ListStock { .. } | Command::GetAnswer { .. } => None,
         }
     }
 
     /// The key whose kept answer decides whether it is executed at all.
     pub fn key(&self) -> Option<&CommandKey> {
         match self {
-            Command::StartPayment { key, .. } | Command::AdjustStock { key, .. } => Some(key),
+            Command::StartPayment { key, .. } | Command::AdjustStock { key, .. } | Command::GetAnswer { key, .. } => Some(key),
             Command::Place { .. } | Command::GetOrder { .. } | Command::Cancel { .. } | Command::Confirm { .. } => None,
             Command::Extend { .. } | Command::PaymentResult { .. } | Command::SetStock { .. } => None,
-            Command::SetThreshold { .. } | Command::GetStock { .. } | Command::Availability { .. } => None,
+            Command::SetThreshold { .. } | Command::CloseLocation { .. } | Command::GetStock { .. } => None,
+            Command::Availability { .. } | Command::ListOrders { .. } | Command::ListStock { .. } => None,
+        }
+    }
+
+    /// Whether it changes nothing: without an answer there is nothing to find out about.
+    pub fn reads(&self) -> bool {
+        match self {
+            Command::GetOrder { .. } | Command::GetStock { .. } | Command::Availability { .. } => true,
+            Command::ListOrders { .. } | Command::ListStock { .. } | Command::GetAnswer { .. } => true,
+            Command::Place { .. } | Command::Cancel { .. } | Command::Confirm { .. } | Command::Extend { .. } => false,
+            Command::StartPayment { .. } | Command::PaymentResult { .. } | Command::SetStock { .. } => false,
+            Command::AdjustStock { .. } | Command::SetThreshold { .. } | Command::CloseLocation { .. } => false,
         }
     }
 }

@@ -122,6 +122,11 @@ pub enum StockFact {
         level: Level,
         available: u64,
     },
+    /// The SKU has this location no longer; none of its units were there. Its priority and safety stock go with it.
+    LocationClosed {
+        location: Location,
+        version: u64,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -298,8 +303,13 @@ pub enum KeptAnswer {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AdjustmentRefusal {
     UnknownSku(Sku),
+    /// So a count below what is taken was refused before [`AdjustmentRefusal::BelowTaken`]: kept and answered, never made again.
     Short(Shortage),
     TooMany,
+    BelowTaken {
+        taken: u64,
+        count: i64,
+    },
 }
 
 /// Counters of one location.

@@ -5,9 +5,12 @@
 use compact_str::CompactString;
 use data_encoding::{Encoding, Specification};
 use serde::{Deserialize, Serialize};
+use std::borrow::Borrow;
 use std::fmt;
 use std::sync::LazyLock;
+use unicode_general_category::{GeneralCategory as Category, get_general_category};
 
+use crate::limits::TextLength;
 use crate::{codec, limits};
 
 /// Number of a partition: the unit of order, durability and ownership. Never larger than the count fixed at creation.
@@ -43,20 +46,28 @@ impl Partitions {
 pub type Seq = u64;
 
 macro_rules! text {
-    ($(#[$doc:meta])* $name:ident, $min:expr, $max:expr, $ok:expr) => {
+    ($(#[$doc:meta])* $name:ident, $length:expr, $ok:ident) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "CompactString")]
         pub struct $name(CompactString);
 
         impl $name {
+            pub const LENGTH: TextLength = $length;
+
+            /// What a record may hold. A name that a request makes up must also have nothing [`invisible`] in it: such names
+            /// are in data of earlier versions and stay what they are.
             pub fn new(text: &str) -> Option<Self> {
-                let fits = ($min..=$max).contains(&text.len()) && text.chars().all($ok);
-                fits.then(|| Self(CompactString::new(text)))
+                (fits(text, Self::LENGTH) && text.chars().all($ok)).then(|| Self(CompactString::new(text)))
             }
 
             pub fn as_str(&self) -> &str {
                 &self.0
+            }
+
+            /// What a text must be, in words.
+            pub fn rule() -> String {
+                format!("must be 1 to {} {} characters", Self::LENGTH.characters, stringify!($ok))
             }
         }
 
@@ -64,6 +75,12 @@ macro_rules! text {
             type Error = &'static str;
             fn try_from(text: CompactString) -> Result<Self, Self::Error> {
                 Self::new(&text).ok_or(concat!(stringify!($name), " out of bounds"))
+            }
+        }
+
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
             }
         }
 
@@ -75,6 +92,11 @@ macro_rules! text {
     };
 }
 
+fn fits(text: &str, length: TextLength) -> bool {
+    let few = text.len() <= length.characters || text.chars().count() <= length.characters;
+    (1..=length.bytes).contains(&text.len()) && few
+}
+
 fn visible(c: char) -> bool {
     !c.is_control() && !c.is_whitespace()
 }
@@ -83,33 +105,54 @@ fn printable(c: char) -> bool {
     !c.is_control()
 }
 
+/// The first character of a text that nobody sees, so that two names which look alike are not the same: a format character
+/// (category Cf, with byte-order marks and zero-width spaces), a line or paragraph separator, a variation selector, or another one
+/// that Unicode calls ignorable by default. Whether a character is assigned does not matter: Unicode goes on assigning.
+pub fn invisible(text: &str) -> Option<char> {
+    if text.is_ascii() {
+        return None;
+    }
+    let unseen = |c: &char| {
+        matches!(get_general_category(*c), Category::Format | Category::LineSeparator | Category::ParagraphSeparator)
+            || ignorable(*c)
+    };
+    text.chars().find(unseen)
+}
+
+/// Default_Ignorable_Code_Point of Unicode where the category is not Cf: variation selectors, fillers, and what is set aside for more.
+fn ignorable(c: char) -> bool {
+    matches!(c,
+        '\u{34F}' | '\u{115F}'..='\u{1160}' | '\u{17B4}'..='\u{17B5}' | '\u{180B}'..='\u{180F}' | '\u{2065}' | '\u{3164}'
+        | '\u{FE00}'..='\u{FE0F}' | '\u{FFA0}' | '\u{FFF0}'..='\u{FFF8}' | '\u{E0000}'..='\u{E0FFF}')
+}
+
 text!(
-    /// Stock keeping unit: 1 to 128 bytes of visible characters.
-    Sku, 1, limits::MAX_SKU_BYTES, visible
+    /// Stock keeping unit. Names are compared byte by byte: nothing is normalised.
+    Sku, limits::SKU, visible
 );
 text!(
-    /// A warehouse, shop or shelf that holds units: 1 to 64 bytes of visible characters.
-    Location, 1, limits::MAX_LOCATION_BYTES, visible
+    /// A warehouse, shop or shelf that holds units.
+    Location, limits::LOCATION, visible
 );
 text!(
     /// Whoever places an order or owns a reservation, as the storefront names them.
-    CustomerId, 1, limits::MAX_NAME_BYTES, printable
+    CustomerId, limits::NAME, printable
 );
 text!(
-    /// Free text of a caller: reason, reference, seller. At most 256 bytes.
-    Label, 1, limits::MAX_LABEL_BYTES, printable
+    /// Free text of a caller: reason, reference, seller.
+    Label, limits::LABEL, printable
 );
 text!(
     /// The name of a payment provider.
-    Provider, 1, limits::MAX_LOCATION_BYTES, visible
+    Provider, limits::LOCATION, visible
 );
 text!(
     /// The id of one HTTP request, echoed in its problem documents.
-    RequestId, 1, limits::MAX_NAME_BYTES, visible
+    RequestId, limits::NAME, visible
 );
 text!(
     /// An absolute or rooted URL.
-    Url, 1, limits::MAX_URL_BYTES, visible
+    Url, limits::URL, visible
 );
 
 /// Hash of (client, route, `Idempotency-Key`): equal keys of different clients or routes never meet.
@@ -269,7 +312,33 @@ mod tests {
     fn names_out_of_bounds_are_refused() {
         assert!(Sku::new("").is_none());
         assert!(Sku::new("has space").is_none());
-        assert!(Sku::new(&"x".repeat(129)).is_none());
-        assert!(Sku::new(&"x".repeat(128)).is_some());
+        assert!(Sku::new("line\u{2028}separator").is_none());
+        for character in ["x", "ß", "字", "🛒"] {
+            assert!(Sku::new(&character.repeat(129)).is_none(), "{character}");
+            assert!(Sku::new(&character.repeat(128)).is_some(), "{character}");
+        }
+        assert_eq!([Sku::LENGTH.bytes, Location::LENGTH.bytes, Label::LENGTH.bytes], [512, 256, 1024]);
+        assert_eq!(Sku::rule(), "must be 1 to 128 visible characters");
+        assert_eq!(CustomerId::rule(), "must be 1 to 128 printable characters");
+    }
+
+    /// Data of earlier versions has them: it is read as it is.
+    #[test]
+    fn a_record_may_hold_what_no_new_name_may() {
+        for name in ["zero\u{200B}width", "\u{FEFF}mark", "heart\u{2764}\u{FE0F}", "soft\u{AD}hyphen"] {
+            assert!(Sku::new(name).is_some(), "{name:?}");
+            assert!(invisible(name).is_some(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn what_nobody_sees_is_found_and_what_somebody_sees_is_not() {
+        let unseen = "\u{AD}\u{34F}\u{600}\u{61C}\u{70F}\u{115F}\u{180E}\u{180B}\u{180F}\u{200B}\u{200C}\u{200D}\u{200E}\u{202E}\u{2028}\u{2029}\
+            \u{2060}\u{2065}\u{2066}\u{206F}\u{3164}\u{FE00}\u{FE0F}\u{FEFF}\u{FFA0}\u{FFF9}\u{110BD}\u{1BCA0}\u{1D173}\u{E0001}\u{E0020}\u{E007F}\u{E0100}\u{E01EF}";
+        for c in unseen.chars() {
+            assert_eq!(invisible(&format!("a{c}b")), Some(c), "U+{:04X}", u32::from(c));
+        }
+        let seen = "aZ9-_ äß€ÅنД字の한ก\u{301}\u{0E31}🛒👍🏽\u{E000}\u{378}";
+        assert_eq!(invisible(seen), None);
     }
 }

@@ -6,6 +6,7 @@
 mod actor;
 mod deadlines;
 mod gate;
+mod lists;
 mod orders;
 mod prefetch;
 mod saga;
@@ -29,7 +30,9 @@ use crate::{Map, limits};
 use actor::OrderActor;
 use deadlines::Deadlines;
 use gate::{Gate, Gated};
+use lists::Listed;
 use std::collections::VecDeque;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 /// How the journal orders the facts of different partitions.
@@ -96,6 +99,8 @@ pub struct Partition {
     resolved: VecDeque<(Timestamp, Sku, HoldKey)>,
     /// Orders and keys that ever left memory for the store. What is not in it need not be looked for there.
     archived: Filter,
+    /// What lists are read from. It follows from `orders` and `skus`.
+    listed: Listed,
     gate: Gate,
     deadlines: Deadlines,
 }
@@ -115,6 +120,7 @@ impl Partition {
             keys: Map::default(),
             resolved: VecDeque::new(),
             archived: Filter::default(),
+            listed: Listed::default(),
             gate: Gate::new(causality),
             deadlines: Deadlines::default(),
         }
@@ -254,6 +260,9 @@ impl Partition {
                 let outcome = self.change_stock(now, &sku, fx, |stock| stock.decide_threshold(threshold));
                 self.reply_stock(ticket, &sku, outcome, fx);
             }
+            Command::CloseLocation { sku, location, expected } => {
+                self.close_location(now, ticket, (&sku, location), expected, fx)
+            }
             Command::AdjustStock { sku, location, bucket, delta, reason, reference, key } => {
                 if !self.answered_key(ticket, &key, &loaded, fx) {
                     self.adjust(now, ticket, &sku, key, fx, |stock| {
@@ -269,6 +278,19 @@ impl Partition {
                 let of = |sku: &Sku| self.skus.get(sku).filter(|stock| stock.known()).map(SkuStock::available);
                 let items = skus.into_iter().map(|sku| (sku.clone(), of(&sku))).collect();
                 self.reply(ticket, Ok(Answer::Availability(items)), false, fx);
+            }
+            Command::ListOrders { customer, after, limit, .. } => {
+                let page = self.list_orders(&customer, after, limit);
+                self.reply(ticket, Ok(Answer::Orders(page)), false, fx);
+            }
+            Command::ListStock { prefix, after, limit, .. } => {
+                let page = self.list_stock(prefix.as_ref(), after.as_ref(), limit);
+                self.reply(ticket, Ok(Answer::StockList(page)), false, fx);
+            }
+            Command::GetAnswer { key, .. } => {
+                if !self.answered_key(ticket, &key, &loaded, fx) {
+                    self.reply(ticket, Err(Rejection::NotFound), false, fx);
+                }
             }
         }
     }
@@ -373,15 +395,19 @@ impl Partition {
             }
             Event::Archive(ArchiveFact::Orders(orders)) => orders.iter().for_each(|id| {
                 self.archived.insert(&id.bytes());
-                self.orders.remove(id);
+                if let Some(actor) = self.orders.remove(id) {
+                    self.listed.order_left(&actor.order);
+                }
             }),
             Event::Archive(ArchiveFact::Keys(keys)) => keys.iter().for_each(|key| {
                 self.archived.insert(&key.0);
                 self.keys.remove(key);
             }),
             Event::Archive(ArchiveFact::Restored { order, history }) => {
-                let folded = Order::fold(order, &history);
-                self.orders.extend(folded.map(|folded| (order, Box::new(OrderActor::new(folded)))));
+                if let Some(folded) = Order::fold(order, &history) {
+                    self.listed.order_came(&folded);
+                    self.orders.insert(order, Box::new(OrderActor::new(folded)));
+                }
             }
             // Never back: a number is given out once.
             Event::Partition(PartitionFact::Restored { placed, .. }) => self.placed = self.placed.max(placed),
@@ -398,7 +424,14 @@ impl Partition {
         if let Some(hold) = resolved {
             self.resolved.push_back((self.steady, sku.clone(), hold));
         }
-        self.skus.entry(sku).or_default().evolve(fact);
+        let stock = match self.skus.entry(sku) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => {
+                self.listed.sku_came(new.key());
+                new.insert(SkuStock::default())
+            }
+        };
+        stock.evolve(fact);
     }
 
     fn apply_order(&mut self, id: OrderId, record: OrderRecord) {
@@ -407,7 +440,10 @@ impl Partition {
         }
         self.placed += 1;
         match Order::open(id, record) {
-            Some(order) => drop(self.orders.insert(id, Box::new(OrderActor::new(order)))),
+            Some(order) => {
+                self.listed.order_came(&order);
+                self.orders.insert(id, Box::new(OrderActor::new(order)));
+            }
             None => unreachable!("a fact of an order that was never placed: {id}"),
         }
     }

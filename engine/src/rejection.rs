@@ -1,6 +1,6 @@
 //! Why a command was refused: an answer to the caller, not a failure of ours.
 
-use crate::event::Kind;
+use crate::event::{Buckets, Kind};
 use crate::order::Status;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,10 +18,14 @@ pub enum Rejection {
     VersionMismatch {
         current: u64,
     },
-    /// Fewer units are free than the command takes away.
-    Short {
-        requested: u64,
-        free: u64,
+    /// The count of a location would be less than what holds, sales and checks have taken of it.
+    BelowTaken {
+        taken: u64,
+        count: i64,
+    },
+    /// A location that is to be closed still counts units.
+    LocationInUse {
+        buckets: Buckets,
     },
     /// A bucket or a list is at its limit.
     TooMany,

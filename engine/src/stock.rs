@@ -35,6 +35,12 @@ impl Buckets {
         self.taken() <= u64::from(self.on_hand.0)
     }
 
+    /// Whether no unit is counted here. A safety stock is a setting and counts none.
+    pub fn empty(&self) -> bool {
+        self.on_hand.is_zero() && self.taken() == 0
+    }
+
+    /// Units that holds, sales and checks have taken.
     fn taken(&self) -> u64 {
         let taken = [self.held, self.pinned, self.committed, self.damaged, self.quality_control];
         taken.map(|bucket| u64::from(bucket.0)).into_iter().sum()
@@ -101,12 +107,17 @@ pub enum StockRefusal {
     VersionMismatch {
         current: u64,
     },
-    /// Fewer units are free than the command takes.
-    Short {
-        requested: u64,
-        free: u64,
+    /// The count would be less than what is taken of it.
+    BelowTaken {
+        taken: u64,
+        count: i64,
     },
     UnknownSku,
+    UnknownLocation,
+    /// The location is to be closed and counts units.
+    LocationInUse {
+        buckets: Buckets,
+    },
     /// A bucket or the list of locations is at its limit.
     TooMany,
 }
@@ -118,6 +129,8 @@ pub struct Demand {
     pub step: u32,
     pub quantity: Quantity,
     pub partial: bool,
+    /// Locations that the units may come from, at most: its share of [`limits::MAX_ALLOCATIONS`].
+    pub locations: usize,
     pub ask_at: Timestamp,
 }
 
@@ -173,17 +186,11 @@ impl SkuStock {
         expected: Option<u64>,
     ) -> Result<StockFact, StockRefusal> {
         let place = self.place(&location);
-        match expected {
-            Some(0) if place.is_some() => return Err(StockRefusal::VersionMismatch { current: self.version }),
-            Some(version) if version != 0 && version != self.version => {
-                return Err(StockRefusal::VersionMismatch { current: self.version });
-            }
-            Some(_) | None => {}
-        }
+        self.expect(expected, place.is_none())?;
         let before = place.map(|place| place.buckets).unwrap_or_default();
-        let taken = before.on_hand.beyond(before.free());
-        if on_hand < taken {
-            return Err(StockRefusal::Short { requested: u64::from(taken.0), free: u64::from(on_hand.0) });
+        let taken = before.taken();
+        if u64::from(on_hand.0) < taken {
+            return Err(StockRefusal::BelowTaken { taken, count: i64::from(on_hand.0) });
         }
         if on_hand.0 > limits::MAX_BUCKET || (place.is_none() && self.places.len() >= limits::MAX_LOCATIONS) {
             return Err(StockRefusal::TooMany);
@@ -196,6 +203,12 @@ impl SkuStock {
             location,
             on_hand,
         })
+    }
+
+    /// Version 0 stands for a location that is not there yet.
+    fn expect(&self, expected: Option<u64>, new: bool) -> Result<(), StockRefusal> {
+        let met = expected.is_none_or(|version| version == self.version || (version == 0 && new));
+        if met { Ok(()) } else { Err(StockRefusal::VersionMismatch { current: self.version }) }
     }
 
     pub fn decide_adjust(
@@ -216,14 +229,19 @@ impl SkuStock {
             Bucket::Damaged => (buckets.damaged, delta),
             Bucket::QualityControl => (buckets.quality_control, delta),
         };
-        let free = i64::from(buckets.free().0);
-        if takes_free > free {
-            return Err(StockRefusal::Short { requested: takes_free.unsigned_abs(), free: free.unsigned_abs() });
+        let count = i64::from(current.0).saturating_add(delta);
+        if takes_free > i64::from(buckets.free().0) {
+            return Err(match bucket {
+                Bucket::OnHand => StockRefusal::BelowTaken { taken: buckets.taken(), count },
+                Bucket::Damaged | Bucket::QualityControl => StockRefusal::BelowTaken {
+                    taken: buckets.taken().saturating_add(delta.unsigned_abs()),
+                    count: i64::from(buckets.on_hand.0),
+                },
+            });
         }
         if current.checked_move(delta).is_none() {
-            let short = delta < 0;
-            let refusal = StockRefusal::Short { requested: delta.unsigned_abs(), free: u64::from(current.0) };
-            return Err(if short { refusal } else { StockRefusal::TooMany });
+            // Nothing is taken of what is damaged or checked: it is counted down to zero.
+            return Err(if delta < 0 { StockRefusal::BelowTaken { taken: 0, count } } else { StockRefusal::TooMany });
         }
         if place.is_none() && self.places.len() >= limits::MAX_LOCATIONS {
             return Err(StockRefusal::TooMany);
@@ -236,6 +254,16 @@ impl SkuStock {
             return Err(StockRefusal::UnknownSku);
         }
         Ok(StockFact::ThresholdSet { threshold, version: self.version + 1 })
+    }
+
+    /// A location that was put in by mistake goes while it counts nothing. Opened again it is a new one.
+    pub fn decide_close(&self, location: Location, expected: Option<u64>) -> Result<StockFact, StockRefusal> {
+        let Some(place) = self.place(&location) else { return Err(StockRefusal::UnknownLocation) };
+        self.expect(expected, false)?;
+        if !place.buckets.empty() {
+            return Err(StockRefusal::LocationInUse { buckets: place.buckets });
+        }
+        Ok(StockFact::LocationClosed { location, version: self.version + 1 })
     }
 
     /// Holds units or says how many there were. A demand that was met before is met by the same hold again.
@@ -254,7 +282,14 @@ impl SkuStock {
             return Verdict::Refused { available: Some(available) };
         }
         let quantity = if short { Quantity(available as u32) } else { demand.quantity };
-        let allocations = allocation::allocate(&self.places, quantity);
+        let mut allocations = allocation::allocate(&self.places, quantity);
+        if allocations.len() > demand.locations {
+            allocations.truncate(demand.locations);
+            if !demand.partial {
+                let available = allocations.iter().map(|allocation| u64::from(allocation.quantity.0)).sum();
+                return Verdict::Refused { available: Some(available) };
+            }
+        }
         let version = self.version + allocations.len() as u64;
         let Demand { hold, step, ask_at, .. } = *demand;
         Verdict::Held(Some(StockFact::HoldPlaced { hold, step, allocations, ask_at, version }))
@@ -344,6 +379,10 @@ impl SkuStock {
                 self.holds.insert(*hold, forbidden);
             }
             StockFact::LevelCrossed { .. } => {}
+            StockFact::LocationClosed { location, version } => {
+                self.places.retain(|place| place.name != *location);
+                self.version = *version;
+            }
         }
         assert!(plant::any() || self.places.iter().all(|place| place.buckets.balanced()), "stock does not add up after {fact:?}");
     }

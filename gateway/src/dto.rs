@@ -1,14 +1,21 @@
 //! Wire types: what the API takes. Engine types never go over the wire, and unknown fields are refused.
 
+mod checker;
+mod document;
+mod fingerprint;
+
+pub use checker::{Checker, grouped};
+
 use crate::problem::FieldError;
 use compact_str::CompactString;
-use holdfast_engine::event::{Bucket, Kind, Line, PaymentRequest, Placed};
-use holdfast_engine::ids::{CustomerId, Fingerprint, Label, Location, Provider, RequestId, Sku, Url};
+use fingerprint::{OrderMeaning, ReservationMeaning};
+use holdfast_engine::event::{Bucket, Kind, Line, Placed};
+use holdfast_engine::ids::{CustomerId, Fingerprint, RequestId};
 use holdfast_engine::limits;
-use holdfast_engine::quantity::{Currency, Money, Quantity};
+use holdfast_engine::quantity::{Currency, Money};
 use holdfast_engine::time::Timestamp;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 type Errors = Vec<FieldError>;
@@ -24,7 +31,10 @@ pub struct LineIn {
     /// Minor units of the order's currency.
     pub unit_price: i64,
     pub seller_id: Option<String>,
-    pub metadata: Option<Value>,
+    /// Any JSON, at most 16 KiB of it and 100 levels deep, no name twice in an object. It comes back with its numbers in the spelling in
+    /// which they were sent, members in the order of their names.
+    #[schema(value_type = Option<serde_json::Value>)]
+    pub metadata: Option<Box<RawValue>>,
 }
 
 /// A payment to start with the order.
@@ -53,8 +63,13 @@ pub struct OrderIn {
     /// Take what is there where a line cannot be had whole.
     #[serde(default)]
     pub allow_partial: bool,
-    pub shipping_address: Option<Value>,
-    pub metadata: Option<Value>,
+    /// As `metadata`.
+    #[schema(value_type = Option<serde_json::Value>)]
+    pub shipping_address: Option<Box<RawValue>>,
+    /// Any JSON, at most 16 KiB of it and 100 levels deep, no name twice in an object. It comes back with its numbers in the spelling in
+    /// which they were sent, members in the order of their names.
+    #[schema(value_type = Option<serde_json::Value>)]
+    pub metadata: Option<Box<RawValue>>,
     pub payment: Option<PaymentIn>,
 }
 
@@ -174,90 +189,15 @@ pub struct CheckedOrder {
     pub sum: Money,
 }
 
-/// Gathers mistakes so that a caller hears of all of them at once.
-#[derive(Default)]
-pub struct Checker {
-    pub errors: Errors,
-}
-
-impl Checker {
-    fn fail(&mut self, pointer: &str, message: &str) {
-        self.errors.push(FieldError::new(pointer, message));
-    }
-
-    fn take<T>(&mut self, value: Option<T>, pointer: impl Fn() -> String, message: &str) -> Option<T> {
-        if value.is_none() {
-            self.fail(&pointer(), message);
-        }
-        value
-    }
-
-    pub fn sku(&mut self, text: &str, pointer: impl Fn() -> String) -> Option<Sku> {
-        self.take(Sku::new(text), pointer, "must be 1 to 128 visible characters")
-    }
-
-    pub fn location(&mut self, text: &str, pointer: impl Fn() -> String) -> Option<Location> {
-        self.take(Location::new(text), pointer, "must be 1 to 64 visible characters")
-    }
-
-    pub fn label(&mut self, text: &str, pointer: impl Fn() -> String) -> Option<Label> {
-        self.take(Label::new(text), pointer, "must be 1 to 256 printable characters")
-    }
-
-    pub fn some_label(&mut self, text: Option<&str>, pointer: impl Fn() -> String) -> Option<Label> {
-        text.and_then(|text| self.label(text, pointer))
-    }
-
-    /// Units of a bucket.
-    pub fn units(&mut self, units: u64, pointer: &str) -> Option<Quantity> {
-        let fits = u32::try_from(units).ok().filter(|units| *units <= limits::MAX_BUCKET);
-        self.take(fits.map(Quantity), || pointer.to_owned(), "must be 0 to 2,000,000,000")
-    }
-
-    fn quantity(&mut self, units: u64, line: usize) -> Option<Quantity> {
-        let fits = u32::try_from(units).ok().filter(|units| (1..=limits::MAX_LINE_QUANTITY).contains(units));
-        self.take(fits.map(Quantity), || format!("/lines/{line}/quantity"), "must be 1 to 1,000,000")
-    }
-
-    pub fn ttl_ms(&mut self, seconds: Option<u64>) -> u64 {
-        let millis = seconds.map_or(limits::DEFAULT_TTL_MS, |seconds| seconds.saturating_mul(1000));
-        if !(limits::MIN_TTL_MS..=limits::MAX_TTL_MS).contains(&millis) {
-            self.fail("/ttl_seconds", "must be 1 to 86400");
-        }
-        millis
-    }
-
-    fn lines(&mut self, count: usize) {
-        if !(1..=limits::MAX_LINES).contains(&count) {
-            self.fail("/lines", "must have 1 to 500 lines");
-        }
-    }
-
-    fn json(&mut self, value: Option<&Value>, pointer: impl Fn() -> String) -> Option<Box<str>> {
-        let text = value?.to_string();
-        let fits = (text.len() <= limits::MAX_JSON_BYTES).then(|| text.into_boxed_str());
-        self.take(fits, pointer, "must be at most 16 KiB of JSON")
-    }
-
-    pub fn payment(&mut self, payment: &PaymentIn, base: &str) -> Option<PaymentRequest> {
-        let known = Provider::new(&payment.provider).filter(|provider| provider.as_str() == "sandbox");
-        let provider = self.take(known, || format!("{base}/provider"), "must be \"sandbox\"");
-        let return_url = payment.return_url.as_deref().and_then(|url| {
-            let absolute = (url.starts_with("http://") || url.starts_with("https://")).then(|| Url::new(url)).flatten();
-            self.take(absolute, || format!("{base}/return_url"), "must be an http or https URL of at most 2,048 characters")
-        });
-        Some(PaymentRequest { provider: provider?, return_url })
-    }
-}
-
 impl OrderIn {
     /// # Errors
     /// Every field that is not as it should be.
     pub fn check(&self, now: Timestamp, request_id: RequestId) -> Result<CheckedOrder, Errors> {
         let mut checker = Checker::default();
         let customer = CustomerId::new(&self.customer_id);
-        let customer = checker.take(customer, || "/customer_id".to_owned(), "must be 1 to 128 printable characters");
-        let currency = checker.take(Currency::new(&self.currency), || "/currency".to_owned(), "must be an ISO 4217 code");
+        let customer = checker.take(customer, || "/customer_id".to_owned(), CustomerId::rule);
+        let currency =
+            checker.take(Currency::new(&self.currency), || "/currency".to_owned(), || "must be an ISO 4217 code".to_owned());
         let ttl_ms = checker.ttl_ms(self.ttl_seconds);
         checker.lines(self.lines.len());
         let mut lines = Vec::with_capacity(self.lines.len().min(limits::MAX_LINES));
@@ -268,15 +208,24 @@ impl OrderIn {
                 lines.push(line);
             }
         }
-        let sum = checker.take(sum, || "/lines".to_owned(), "cost more than can be counted");
-        let shipping_address = checker.json(self.shipping_address.as_ref(), || "/shipping_address".to_owned());
-        let metadata = checker.json(self.metadata.as_ref(), || "/metadata".to_owned());
+        let sum = checker.take(sum, || "/lines".to_owned(), || "cost more than can be counted".to_owned());
+        let shipping_address = checker.json(self.shipping_address.as_deref(), || "/shipping_address".to_owned());
+        let metadata = checker.json(self.metadata.as_deref(), || "/metadata".to_owned());
         let payment = self.payment.as_ref().and_then(|payment| checker.payment(payment, "/payment"));
         if !checker.errors.is_empty() {
             return Err(checker.errors);
         }
-        let meant =
-            (&customer, &currency, &lines, self.total, ttl_ms, self.allow_partial, &shipping_address, &metadata, &payment);
+        let meant = OrderMeaning {
+            customer: &customer,
+            currency: &currency,
+            lines: &lines,
+            total: self.total,
+            ttl_ms,
+            allow_partial: self.allow_partial,
+            shipping_address: &shipping_address,
+            metadata: &metadata,
+            payment: &payment,
+        };
         let placed = Placed {
             kind: Kind::Order,
             number: 0,
@@ -301,9 +250,9 @@ impl LineIn {
         let sku = checker.sku(&self.sku, || at("sku"));
         let quantity = checker.quantity(self.quantity, index);
         let price = (self.unit_price >= 0).then_some(Money(self.unit_price));
-        let unit_price = checker.take(price, || at("unit_price"), "must not be negative");
+        let unit_price = checker.take(price, || at("unit_price"), || "must not be negative".to_owned());
         let seller = checker.some_label(self.seller_id.as_deref(), || at("seller_id"));
-        let metadata = checker.json(self.metadata.as_ref(), || at("metadata"));
+        let metadata = checker.json(self.metadata.as_deref(), || at("metadata"));
         Some(Line { sku: sku?, quantity: quantity?, unit_price: unit_price?, seller, metadata })
     }
 }
@@ -320,8 +269,7 @@ pub fn check_reservation(
     request_id: RequestId,
 ) -> Result<Placed, Errors> {
     let mut checker = Checker::default();
-    let customer = owner
-        .and_then(|owner| checker.take(CustomerId::new(owner), || "/owner".to_owned(), "must be 1 to 128 printable characters"));
+    let customer = owner.and_then(|owner| checker.take(CustomerId::new(owner), || "/owner".to_owned(), CustomerId::rule));
     let ttl_ms = checker.ttl_ms(ttl_seconds);
     checker.lines(lines_in.len());
     let mut lines = Vec::with_capacity(lines_in.len().min(limits::MAX_LINES));
@@ -338,7 +286,7 @@ pub fn check_reservation(
     Ok(Placed {
         kind: Kind::Reservation,
         number: 0,
-        fingerprint: Fingerprint::of(&(&customer, &lines, ttl_ms)),
+        fingerprint: Fingerprint::of(&ReservationMeaning { customer: &customer, lines: &lines, ttl_ms }),
         request_id,
         customer,
         currency: None,

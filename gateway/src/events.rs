@@ -326,6 +326,9 @@ fn stock_fact(fact: &StockFact) -> (&'static str, Map<String, Value>) {
             };
             (name, json!({"available": available}))
         }
+        StockFact::LocationClosed { location, version } => {
+            ("stock.location_closed", json!({"location": location.as_str(), "version": version}))
+        }
     };
     (name, members(data))
 }

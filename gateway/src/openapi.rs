@@ -2,7 +2,7 @@
 
 mod trying;
 
-use crate::routes::{admin, backups, events, health, imports, movements, orders, payments, reservations, stock};
+use crate::routes::{admin, backups, events, health, imports, lists, movements, orders, payments, reservations, stock};
 use std::sync::LazyLock;
 use trying::Trying;
 use utoipa::OpenApi;
@@ -17,6 +17,7 @@ use utoipa::OpenApi;
     modifiers(&Trying),
     paths(
         orders::place,
+        lists::orders,
         orders::get,
         orders::timeline,
         orders::cancel,
@@ -29,6 +30,8 @@ use utoipa::OpenApi;
         reservations::commit,
         reservations::extend,
         stock::set,
+        stock::close,
+        lists::stock,
         stock::adjust,
         stock::get,
         stock::set_threshold,

@@ -66,6 +66,10 @@ codes! {
         "Nothing was executed. Send the request again, with the same key; `server.body_timeout_seconds` says how long a body may pause.";
     OutOfStock "out_of_stock" 409 false "Not enough units are available"
         "`lines` says what was asked for and what could be had. An order refused like this is kept as rejected.";
+    CountBelowTaken "count_below_taken" 409 false "The count is below what is taken"
+        "`taken` says how many units holds, sales and checks have, `count` what would be left to count. Release or count those first, or send a higher count.";
+    LocationInUse "location_in_use" 409 false "The location still counts units"
+        "`counts` says which. Set what is on hand to 0 and wait for the holds: a location that has sold units stays.";
     InvalidTransition "invalid_transition" 409 false "The order or reservation is past that"
         "`state` says where it stands and `allowed` what may be asked of it now.";
     ReservationExpired "reservation_expired" 409 false "The hold has expired"

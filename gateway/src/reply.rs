@@ -8,10 +8,10 @@ use actix_web::http::header::{CONTENT_TYPE, ETAG, HeaderName, HeaderValue, LOCAT
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use holdfast_actors::Unanswered;
 use holdfast_engine::answer::{Answer, Reply};
-use holdfast_engine::event::{AdjustmentRefusal, KeptAnswer, Kind, Shortage};
+use holdfast_engine::event::{AdjustmentRefusal, Buckets, KeptAnswer, Kind, Shortage};
 use holdfast_engine::order::{Order, Status};
 use holdfast_engine::rejection::Rejection;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 pub type Outcome = Result<Reply, Unanswered>;
 
@@ -85,12 +85,25 @@ pub fn rejected(rejection: &Rejection) -> Problem {
             let problem = Problem::new(Code::PreconditionFailed, format!("the version is {current} now"));
             problem.with("current_version", *current)
         }
-        Rejection::Short { requested, free } => {
-            Problem::new(Code::OutOfStock, format!("{requested} units are needed and {free} are free"))
-                .with("lines", json!([{"requested": requested, "available": free}]))
-        }
+        Rejection::BelowTaken { taken, count } => below_taken(*taken, *count),
+        Rejection::LocationInUse { buckets } => in_use(buckets),
         Rejection::TooMany => Problem::new(Code::LimitReached, "a bucket or the list of locations is at its limit"),
     }
+}
+
+fn below_taken(taken: u64, count: i64) -> Problem {
+    let problem = Problem::new(Code::CountBelowTaken, format!("{taken} are taken, the count says {count}"));
+    problem.with("taken", taken).with("count", count)
+}
+
+fn in_use(buckets: &Buckets) -> Problem {
+    let Buckets { on_hand, held, pinned, committed, damaged, quality_control, safety_target: _ } = buckets;
+    let all = [("on_hand", on_hand), ("held", held), ("pinned", pinned), ("committed", committed)].into_iter();
+    let all = all.chain([("damaged", damaged), ("quality_control", quality_control)]);
+    let counts: Vec<(&str, u32)> = all.map(|(name, units)| (name, units.0)).filter(|(_, units)| *units > 0).collect();
+    let shown: Vec<String> = counts.iter().map(|(name, units)| format!("{units} {name}")).collect();
+    let problem = Problem::new(Code::LocationInUse, format!("the location counts {}", shown.join(", ")));
+    problem.with("counts", counts.into_iter().map(|(name, units)| (name.to_owned(), units.into())).collect::<Map<_, _>>())
 }
 
 fn invalid_transition(state: &str, allowed: &[&str]) -> Problem {
@@ -171,6 +184,7 @@ pub fn order_of(answer: Answer) -> Option<Order> {
     match answer {
         Answer::Order { id, history } => Order::of(id, history),
         Answer::Stock(_) | Answer::Kept(_) | Answer::Availability(_) | Answer::Recorded => None,
+        Answer::Orders(_) | Answer::StockList(_) | Answer::LocationClosed { .. } => None,
     }
 }
 
@@ -225,6 +239,7 @@ fn refused_adjustment(refusal: &AdjustmentRefusal) -> Problem {
         AdjustmentRefusal::UnknownSku(sku) => Problem::new(Code::UnknownSku, format!("nobody ever stocked {sku}")),
         AdjustmentRefusal::Short(shortage) => short(std::slice::from_ref(shortage)),
         AdjustmentRefusal::TooMany => rejected(&Rejection::TooMany),
+        AdjustmentRefusal::BelowTaken { taken, count } => below_taken(*taken, *count),
     }
 }
 

@@ -6,7 +6,9 @@ pub mod docs;
 pub mod events;
 pub mod health;
 pub mod imports;
+pub mod lists;
 pub mod movements;
+pub mod names;
 pub mod orders;
 pub mod payments;
 pub mod problems;
@@ -33,6 +35,7 @@ pub fn configure(service: &mut ServiceConfig) {
         .service(
             web::resource("/v1/orders")
                 .route(web::post().service(fn_service(orders::place)))
+                .route(web::get().to(lists::orders))
                 .default_service(web::to(not_allowed)),
         )
         .configure(orders::configure)
@@ -90,8 +93,7 @@ impl Sent {
     /// Sends a command whose reply is waited for a while.
     pub fn within(app: &App, command: Command) -> Self {
         let patience = Duration::from_secs(app.settings.server.answer_wait_seconds.max(1));
-        let reads = matches!(command, Command::GetOrder { .. } | Command::GetStock { .. });
-        let late = if reads { Unanswered::Unavailable } else { Unanswered::Lost };
+        let late = if command.reads() { Unanswered::Unavailable } else { Unanswered::Lost };
         Self { pending: send(app, command), patience: Some(patience), late }
     }
 

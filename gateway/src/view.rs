@@ -1,7 +1,11 @@
 //! Wire types: what the API answers. One way to render an order, whatever asked for it: as the fold of its facts.
 
+mod batch;
+mod lists;
 mod text;
 
+pub use batch::{BatchBody, ItemResult, batch_json};
+pub use lists::{Edge, OrderListBody, StockListBody, orders_json, stock_list_json};
 pub use text::{Id, Rfc3339};
 
 use crate::json::{Json, Value};
@@ -136,6 +140,8 @@ impl Value for PaymentBody<'_> {
 pub struct OrderBody<'a> {
     #[schema(value_type = String)]
     id: Id,
+    /// A number for people. Unique for ever; neither dense nor in the order of time: each partition counts its own orders and
+    /// reservations and leaves the numbers of the others out. Take `created_at` for time.
     number: u64,
     #[schema(value_type = String)]
     status: Name,
@@ -217,6 +223,28 @@ impl Value for ReservationBody<'_> {
     }
 }
 
+/// The reservation that an order has, written without a copy of it in between.
+pub struct ReservationOf<'a>(pub &'a Order);
+
+impl Value for ReservationOf<'_> {
+    fn write(&self, json: &mut Json) {
+        let order = self.0;
+        let (views, placed) = (order.lines(), order.placed());
+        let reservation = Id::reservation(order.id);
+        let body = ReservationBody {
+            id: reservation,
+            status: Name(order.status.name(Kind::Reservation)),
+            owner: placed.customer.as_ref().map(|customer| customer.as_str()),
+            lines: views.iter().enumerate().map(|(index, view)| line_body(order, reservation, index, view)).collect(),
+            expires_at: Rfc3339(order.expires_at),
+            version: order.version(),
+            created_at: Rfc3339(order.created_at()),
+            updated_at: Rfc3339(order.updated_at()),
+        };
+        body.write(json);
+    }
+}
+
 fn line_body<'a>(order: &'a Order, id: Id, index: usize, view: &'a holdfast_engine::order::LineView) -> LineBody<'a> {
     let placed = order.placed();
     let line = &placed.lines[index];
@@ -239,6 +267,19 @@ fn line_body<'a>(order: &'a Order, id: Id, index: usize, view: &'a holdfast_engi
 
 /// The JSON of an order.
 pub fn order_json(order: &Order) -> Vec<u8> {
+    Json::of(&OrderOf(order))
+}
+
+/// An order, written without a copy of it in between.
+pub struct OrderOf<'a>(pub &'a Order);
+
+impl Value for OrderOf<'_> {
+    fn write(&self, json: &mut Json) {
+        write_order(self.0, json);
+    }
+}
+
+fn write_order(order: &Order, json: &mut Json) {
     let views = order.lines();
     let placed = order.placed();
     let payment = order.shown_attempt().map(|attempt| PaymentBody {
@@ -249,7 +290,7 @@ pub fn order_json(order: &Order) -> Vec<u8> {
     });
     let id = Id::order(order.id);
     let reservation = id.as_reservation();
-    Json::of(&OrderBody {
+    let body = OrderBody {
         id,
         number: placed.number,
         status: Name(order.status.name(Kind::Order)),
@@ -267,7 +308,8 @@ pub fn order_json(order: &Order) -> Vec<u8> {
         version: order.version(),
         created_at: Rfc3339(order.created_at()),
         updated_at: Rfc3339(order.updated_at()),
-    })
+    };
+    body.write(json);
 }
 
 fn rejection_reason(order: &Order) -> Option<&'static str> {
@@ -281,19 +323,7 @@ fn rejection_reason(order: &Order) -> Option<&'static str> {
 
 /// The JSON of a reservation; of an order it shows the stock side.
 pub fn reservation_json(order: &Order) -> Vec<u8> {
-    let views = order.lines();
-    let placed = order.placed();
-    let reservation = Id::reservation(order.id);
-    Json::of(&ReservationBody {
-        id: reservation,
-        status: Name(order.status.name(Kind::Reservation)),
-        owner: placed.customer.as_ref().map(|customer| customer.as_str()),
-        lines: views.iter().enumerate().map(|(index, view)| line_body(order, reservation, index, view)).collect(),
-        expires_at: Rfc3339(order.expires_at),
-        version: order.version(),
-        created_at: Rfc3339(order.created_at()),
-        updated_at: Rfc3339(order.updated_at()),
-    })
+    Json::of(&ReservationOf(order))
 }
 
 /// Counters of a SKU or of one of its locations.
@@ -347,9 +377,13 @@ pub struct StockBody<'a> {
 }
 
 pub fn stock_json(stock: &StockView) -> Vec<u8> {
+    to_json(&stock_body(stock))
+}
+
+pub fn stock_body(stock: &StockView) -> StockBody<'_> {
     let mut counters = CountersBody::default();
     stock.locations.iter().for_each(|place| counters.add(&place.buckets));
-    to_json(&StockBody {
+    StockBody {
         sku: stock.sku.as_str(),
         version: stock.version,
         in_stock: counters.available > 0,
@@ -357,7 +391,7 @@ pub fn stock_json(stock: &StockView) -> Vec<u8> {
         low_stock_threshold: stock.low_stock_threshold.0,
         locations: stock.locations.iter().map(location_body).collect(),
         counters,
-    })
+    }
 }
 
 fn location_body(place: &LocationView) -> LocationBody<'_> {
@@ -384,13 +418,23 @@ pub fn limits_json() -> Vec<u8> {
         "body_bytes": limits::MAX_BODY_BYTES,
         "lines_per_order": limits::MAX_LINES,
         "line_quantity": limits::MAX_LINE_QUANTITY,
-        "sku_bytes": limits::MAX_SKU_BYTES,
+        "sku_characters": limits::SKU.characters,
+        "sku_bytes": limits::SKU.bytes,
+        "location_characters": limits::LOCATION.characters,
+        "location_bytes": limits::LOCATION.bytes,
+        "name_characters": limits::NAME.characters,
+        "name_bytes": limits::NAME.bytes,
+        "label_characters": limits::LABEL.characters,
+        "label_bytes": limits::LABEL.bytes,
+        "url_bytes": limits::URL.bytes,
+        "page_items": {"default": limits::DEFAULT_PAGE, "max": limits::MAX_PAGE},
         "hold_seconds": {"min": limits::MIN_TTL_MS / 1000, "default": limits::DEFAULT_TTL_MS / 1000, "max": limits::MAX_TTL_MS / 1000},
         "payment_attempts": limits::MAX_ATTEMPTS,
         "batch_items": limits::MAX_BATCH,
         "availability_skus": limits::MAX_QUERY,
         "metadata_bytes": limits::MAX_JSON_BYTES,
-        "idempotency_key_bytes": 255,
+        "metadata_levels": limits::MAX_JSON_DEPTH,
+        "idempotency_key_bytes": limits::IDEMPOTENCY_KEY.bytes,
         "idempotency_window": "orders and reservations: for life; other requests: kept with the data, at least 24 hours",
     }))
 }

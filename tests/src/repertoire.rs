@@ -70,6 +70,10 @@ impl Repertoire {
         self.put("LAST", 2);
         let damaged = json!({"location": "main", "bucket": "damaged", "delta": 1, "reason": "found", "reference": "note 7"});
         self.ask(&Request::keyed("/v1/inventory/MUG/adjustments", "adjustment", &damaged), 201);
+        let mistyped = "/v1/inventory/LAST/locations/mian";
+        let any = || Some("*".to_owned());
+        self.ask(&Request { if_match: any(), ..Request::put(mistyped, 0, &json!({"on_hand": 0})) }, 200);
+        self.ask(&Request { if_match: any(), ..Request::delete(mistyped) }, 204);
         let threshold = Request::post("/v1/inventory/LAST", &json!({"low_stock_threshold": 1}));
         self.ask(&Request { method: "PATCH", ..threshold }, 200);
     }

@@ -8,6 +8,7 @@ use super::saga::{CallInFlight, Round, Saga, Target, Wait};
 use crate::answer::{Answer, Reply};
 use crate::effect::ProviderCall;
 use crate::event::{OrderFact, OrderRecord};
+use crate::limits;
 use crate::message::Body;
 use crate::order::{Order, Status, Want};
 use crate::plant::{self, Bug};
@@ -76,10 +77,11 @@ impl OrderActor {
         let (hold, step) = (round.hold, round.step);
         let partial = self.order.placed().allow_partial && self.order.status == Status::Reserving;
         let ask_at = self.order.expires_at.plus(policy.ask_grace_ms);
+        let locations = limits::MAX_ALLOCATIONS / saga.targets.len().max(1);
         let unanswered = saga.targets.iter().filter(|target| target.answer.is_none());
         let bodies = unanswered.map(|Target { sku, quantity, .. }| match round.want {
             Want::Reserve => {
-                let demand = Demand { hold, step, quantity: *quantity, partial, ask_at };
+                let demand = Demand { hold, step, quantity: *quantity, partial, locations, ask_at };
                 Body::Reserve { sku: sku.clone(), demand }
             }
             Want::Op(op) => Body::Move { sku: sku.clone(), hold, step, op },

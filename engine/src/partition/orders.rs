@@ -314,6 +314,7 @@ fn refused_state(rejection: &Rejection) -> String {
         Rejection::ReservationExpired | Rejection::NotFound | Rejection::KeyReused | Rejection::KeyInProgress => {
             "expired".to_owned()
         }
-        Rejection::VersionMismatch { .. } | Rejection::Short { .. } | Rejection::TooMany => "expired".to_owned(),
+        Rejection::VersionMismatch { .. } | Rejection::BelowTaken { .. } | Rejection::TooMany => "expired".to_owned(),
+        Rejection::LocationInUse { .. } => "expired".to_owned(),
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Invariant: equal states give equal bytes: every map is written in the order of its keys.
 
+use super::lists::Listed;
 use super::{Causality, KeyRecord, OrderActor, Partition};
 use crate::codec;
 use crate::event::{KeptAnswer, OrderRecord};
@@ -109,11 +110,13 @@ impl Partition {
         partition.at = image.at;
         partition.steady = image.steady;
         partition.placed = image.placed;
+        let names = image.skus.iter().map(|(sku, _)| sku.clone()).collect();
         partition.skus = image.skus.into_iter().collect();
         for (id, history) in image.orders {
             let order = Order::fold(id, &history).ok_or(SnapshotError::History(id))?;
             partition.orders.insert(id, Box::new(OrderActor::new(order)));
         }
+        partition.listed = Listed::of(names, partition.orders.values().map(|actor| &actor.order));
         let keys = image.keys.into_iter();
         partition.keys = keys.map(|(key, fingerprint, answer)| (key, KeyRecord { fingerprint, answer })).collect();
         partition.resolved = image.resolved;

@@ -4,12 +4,11 @@ use super::{Gated, Partition};
 use crate::answer::Answer;
 use crate::command::CommandKey;
 use crate::effect::Effects;
-use crate::event::{AdjustmentRefusal, Event, KeptAnswer, Level, ReleaseCause, Shortage, StockFact};
-use crate::ids::{HoldKey, RequestId, Sku, Ticket};
+use crate::event::{AdjustmentRefusal, Event, KeptAnswer, Level, ReleaseCause, StockFact};
+use crate::ids::{HoldKey, Location, RequestId, Sku, Ticket};
 use crate::message::Body;
 use crate::partition::deadlines::Slot;
 use crate::plant::{self, Bug};
-use crate::quantity::Quantity;
 use crate::rejection::Rejection;
 use crate::stock::{Demand, HoldOp, OpVerdict, SkuStock, StockRefusal, Verdict};
 use crate::time::Timestamp;
@@ -43,13 +42,20 @@ impl Partition {
 
     pub(super) fn reply_stock(&mut self, ticket: Ticket, sku: &Sku, outcome: Result<(), StockRefusal>, fx: &mut Effects) {
         let view = outcome.map(|()| Answer::Stock(self.skus[sku].view(sku)));
-        let outcome = view.map_err(|refusal| match refusal {
-            StockRefusal::VersionMismatch { current } => Rejection::VersionMismatch { current },
-            StockRefusal::Short { requested, free } => Rejection::Short { requested, free },
-            StockRefusal::UnknownSku => Rejection::NotFound,
-            StockRefusal::TooMany => Rejection::TooMany,
-        });
-        self.reply(ticket, outcome, false, fx);
+        self.reply(ticket, view.map_err(rejected), false, fx);
+    }
+
+    pub(super) fn close_location(
+        &mut self,
+        now: Timestamp,
+        ticket: Ticket,
+        (sku, location): (&Sku, Location),
+        expected: Option<u64>,
+        fx: &mut Effects,
+    ) {
+        let closed = self.change_stock(now, sku, fx, |stock| stock.decide_close(location, expected));
+        let answer = closed.map(|()| Answer::LocationClosed { version: self.skus[sku].version });
+        self.reply(ticket, answer.map_err(rejected), false, fx);
     }
 
     /// An adjustment binds its key, refused or not, in the same batch as its fact.
@@ -141,16 +147,23 @@ impl Partition {
     }
 }
 
+fn rejected(refusal: StockRefusal) -> Rejection {
+    match refusal {
+        StockRefusal::VersionMismatch { current } => Rejection::VersionMismatch { current },
+        StockRefusal::BelowTaken { taken, count } => Rejection::BelowTaken { taken, count },
+        StockRefusal::UnknownSku | StockRefusal::UnknownLocation => Rejection::NotFound,
+        StockRefusal::LocationInUse { buckets } => Rejection::LocationInUse { buckets },
+        StockRefusal::TooMany => Rejection::TooMany,
+    }
+}
+
+/// Why an adjustment was refused. It names no version and closes nothing, so that it is never refused for that.
 fn refused(sku: &Sku, refusal: StockRefusal, request_id: RequestId) -> KeptAnswer {
     let refusal = match refusal {
         StockRefusal::UnknownSku => AdjustmentRefusal::UnknownSku(sku.clone()),
-        StockRefusal::Short { requested, free } => AdjustmentRefusal::Short(Shortage {
-            line: 0,
-            sku: sku.clone(),
-            requested: Quantity(u32::try_from(requested).unwrap_or(u32::MAX)),
-            available: Some(free),
-        }),
+        StockRefusal::BelowTaken { taken, count } => AdjustmentRefusal::BelowTaken { taken, count },
         StockRefusal::TooMany | StockRefusal::VersionMismatch { .. } => AdjustmentRefusal::TooMany,
+        StockRefusal::UnknownLocation | StockRefusal::LocationInUse { .. } => AdjustmentRefusal::TooMany,
     };
     KeptAnswer::AdjustmentRefused { request_id, refusal }
 }

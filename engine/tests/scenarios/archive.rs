@@ -177,6 +177,7 @@ fn an_archived_order_keeps_its_hold_from_coming_back() {
         step: 1,
         quantity: holdfast_engine::quantity::Quantity(5),
         partial: false,
+        locations: 256,
         ask_at: world.now.plus(1_000),
     };
     world.pass(31_000);

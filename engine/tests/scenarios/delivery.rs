@@ -27,7 +27,8 @@ fn reserve(
     units: u32,
     ask_at: Timestamp,
 ) -> (holdfast_engine::ids::PartitionId, Input) {
-    let demand = Demand { hold: hold(id, generation), step: 1, quantity: Quantity(units), partial: false, ask_at };
+    let demand =
+        Demand { hold: hold(id, generation), step: 1, quantity: Quantity(units), partial: false, locations: 256, ask_at };
     (world.partitions.of_sku(&sku("A")), Input::Message(Body::Reserve { sku: sku("A"), demand }))
 }
 

@@ -5,6 +5,8 @@
 #[cfg(test)]
 mod archive;
 #[cfg(test)]
+mod closing;
+#[cfg(test)]
 mod complaints;
 #[cfg(test)]
 mod delivery;
@@ -12,6 +14,8 @@ mod delivery;
 mod draft;
 #[cfg(test)]
 mod fold;
+#[cfg(test)]
+mod lists;
 #[cfg(test)]
 mod numbers;
 #[cfg(test)]
@@ -22,6 +26,8 @@ mod payment_outcomes;
 mod payment_scenarios;
 #[cfg(test)]
 mod race;
+#[cfg(test)]
+mod records;
 #[cfg(test)]
 mod reservation_scenarios;
 #[cfg(test)]

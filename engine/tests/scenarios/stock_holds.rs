@@ -27,7 +27,7 @@ fn stocked(places: &[(&str, u32, u16)]) -> SkuStock {
 }
 
 fn demand(name: &str, units: u32, partial: bool) -> Demand {
-    Demand { hold: key(name), step: 1, quantity: Quantity(units), partial, ask_at: Timestamp(0) }
+    Demand { hold: key(name), step: 1, quantity: Quantity(units), partial, locations: 256, ask_at: Timestamp(0) }
 }
 
 fn taken(fact: &StockFact) -> Vec<(&str, u32)> {
@@ -202,10 +202,26 @@ fn limits_of_buckets_and_locations_are_refused_not_wrapped() {
     assert_eq!(adjusted, Err(StockRefusal::TooMany));
 }
 
+#[test]
+fn a_demand_takes_from_no_more_locations_than_it_may() {
+    let stock = stocked(&[("a", 1, 0), ("b", 2, 0), ("c", 3, 0)]);
+    let asked = |units, partial, locations| stock.decide_demand(&Demand { locations, ..demand("o", units, partial) });
+    let held = |verdict: &Verdict| match verdict {
+        Verdict::Held(Some(fact)) => taken(fact).into_iter().map(|(name, units)| (name.to_owned(), units)).collect(),
+        other => panic!("not held: {other:?}"),
+    };
+    let all: Vec<(String, u32)> = held(&asked(6, false, 3));
+    assert_eq!(all, [("a".to_owned(), 1), ("b".to_owned(), 2), ("c".to_owned(), 3)]);
+    assert_eq!(asked(6, false, 2), Verdict::Refused { available: Some(3) }, "what can be had of two of them");
+    assert_eq!(held(&asked(6, true, 2)), all[..2]);
+    assert_eq!(held(&asked(3, false, 1)), [("c".to_owned(), 3)], "one that has it all is one");
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Set { place: u8, units: u32, safety: Option<u32> },
     Adjust { place: u8, bucket: Bucket, delta: i64 },
+    Close { place: u8 },
     Demand { order: u8, units: u32, partial: bool },
     Op { order: u8, op: HoldOp, step: u32 },
 }
@@ -216,6 +232,7 @@ fn any_step() -> impl Strategy<Value = Step> {
     prop_oneof![
         1 => (0u8..3, 0u32..60, proptest::option::of(0u32..9)).prop_map(|(place, units, safety)| Step::Set { place, units, safety }),
         2 => (0u8..3, bucket, -20i64..20).prop_map(|(place, bucket, delta)| Step::Adjust { place, bucket, delta }),
+        1 => (0u8..3).prop_map(|place| Step::Close { place }),
         4 => (0u8..12, 1u32..30, any::<bool>()).prop_map(|(order, units, partial)| Step::Demand { order, units, partial }),
         6 => (0u8..12, op, 1u32..9).prop_map(|(order, op, step)| Step::Op { order, op, step }),
     ]
@@ -228,6 +245,7 @@ fn decide(stock: &SkuStock, step: &Step) -> Option<StockFact> {
             stock.decide_set(place(n), Quantity(*units), safety.map(Quantity), Some(u16::from(*n) % 2), None).ok()
         }
         Step::Adjust { place: n, bucket, delta } => stock.decide_adjust(place(n), *bucket, *delta, label("r"), None).ok(),
+        Step::Close { place: n } => stock.decide_close(place(n), None).ok(),
         Step::Demand { order, units, partial } => match stock.decide_demand(&demand(&order.to_string(), *units, *partial)) {
             Verdict::Held(fact) => fact,
             Verdict::Refused { .. } => None,
@@ -275,6 +293,7 @@ fn units(allocation: &Allocation) -> u64 {
 fn moves(stock: &SkuStock, fact: &StockFact) -> u64 {
     match fact {
         StockFact::Set { .. } | StockFact::Adjusted { .. } | StockFact::ThresholdSet { .. } => 1,
+        StockFact::LocationClosed { .. } => 1,
         StockFact::HoldPlaced { allocations, .. } => allocations.len() as u64,
         StockFact::HoldPinned { hold, .. } | StockFact::HoldUnpinned { hold, .. } => stock.holds[hold].allocations.len() as u64,
         StockFact::HoldCommitted { hold, .. } | StockFact::HoldReleased { hold, .. } => {

@@ -43,13 +43,13 @@ fn adjust_as(world: &mut World, key: &str, bucket: Bucket, delta: i64) -> KeptAn
     }
 }
 
-/// `Ok` with what is available afterwards, or `Err` with what was free or how it was refused.
+/// `Ok` with what is available afterwards, or `Err` with how it was refused.
 fn adjust(world: &mut World, bucket: Bucket, delta: i64) -> Result<u64, String> {
     let key = format!("{bucket:?}{delta}-{}", world.records().len());
     match adjust_as(world, &key, bucket, delta) {
         KeptAnswer::Adjusted(_) => Ok(world.available("A")),
-        KeptAnswer::AdjustmentRefused { refusal: AdjustmentRefusal::Short(shortage), .. } => {
-            Err(format!("short of {}, free {:?}", shortage.requested, shortage.available.unwrap()))
+        KeptAnswer::AdjustmentRefused { refusal: AdjustmentRefusal::BelowTaken { taken, count }, .. } => {
+            Err(format!("{taken} taken, count {count}"))
         }
         KeptAnswer::AdjustmentRefused { refusal, .. } => Err(format!("{refusal:?}")),
         other => panic!("not the answer of an adjustment: {other:?}"),
@@ -96,7 +96,7 @@ fn a_count_below_what_is_promised_is_refused_and_changes_nothing() {
     world.confirm(sold).unwrap();
     world.place(&order("held").line("A", 2));
     assert_eq!(adjust(&mut world, Bucket::Damaged, 1), Ok(4));
-    assert_eq!(set(&mut world, "main", 5, None), Err(Rejection::Short { requested: 6, free: 5 }));
+    assert_eq!(set(&mut world, "main", 5, None), Err(Rejection::BelowTaken { taken: 6, count: 5 }));
     assert_eq!(world.available("A"), 4);
     assert!(set(&mut world, "main", 6, None).is_ok());
     assert_eq!(world.available("A"), 0);
@@ -113,15 +113,16 @@ fn an_adjustment_takes_from_what_is_free_and_nothing_else() {
     let cases = [
         Case { bucket: Bucket::OnHand, delta: 5, then: Ok(9) },
         Case { bucket: Bucket::OnHand, delta: -4, then: Ok(0) },
-        Case { bucket: Bucket::OnHand, delta: -5, then: Err("short of 5, free 4") },
+        Case { bucket: Bucket::OnHand, delta: -5, then: Err("6 taken, count 5") },
         Case { bucket: Bucket::Damaged, delta: 4, then: Ok(0) },
-        Case { bucket: Bucket::Damaged, delta: 5, then: Err("short of 5, free 4") },
+        Case { bucket: Bucket::OnHand, delta: -12, then: Err("6 taken, count -2") },
+        Case { bucket: Bucket::Damaged, delta: 5, then: Err("11 taken, count 10") },
         Case { bucket: Bucket::Damaged, delta: -1, then: Ok(5) },
-        Case { bucket: Bucket::Damaged, delta: -2, then: Err("short of 2, free 1") },
+        Case { bucket: Bucket::Damaged, delta: -2, then: Err("0 taken, count -1") },
         Case { bucket: Bucket::QualityControl, delta: 4, then: Ok(0) },
-        Case { bucket: Bucket::QualityControl, delta: 5, then: Err("short of 5, free 4") },
+        Case { bucket: Bucket::QualityControl, delta: 5, then: Err("11 taken, count 10") },
         Case { bucket: Bucket::QualityControl, delta: -2, then: Ok(6) },
-        Case { bucket: Bucket::QualityControl, delta: -3, then: Err("short of 3, free 2") },
+        Case { bucket: Bucket::QualityControl, delta: -3, then: Err("0 taken, count -1") },
         Case { bucket: Bucket::OnHand, delta: 2_000_000_000, then: Err("TooMany") },
     ];
     for Case { bucket, delta, then } in cases {
@@ -141,7 +142,7 @@ fn the_extremes_of_a_delta_are_refused() {
     {
         let mut world = World::stocked(&[("A", 10)]);
         let refused = adjust(&mut world, bucket, delta).unwrap_err();
-        assert!(refused.contains("short") || refused.contains("TooMany"), "{refused}");
+        assert!(refused.contains("taken") || refused.contains("TooMany"), "{refused}");
     }
 }
 

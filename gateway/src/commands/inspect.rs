@@ -5,7 +5,7 @@ mod text;
 use super::{Outcome, output};
 use crate::cli::Inspect;
 use crate::events::timeline_item;
-use crate::view::stock_json;
+use crate::view::stock_body;
 use holdfast_engine::codec;
 use holdfast_engine::event::Kind;
 use holdfast_engine::ids::{OrderId, Sku};
@@ -73,12 +73,12 @@ fn order(journal: &dyn Journal, text: &str) -> Shown {
 }
 
 fn stock(journal: &dyn Journal, text: &str) -> Shown {
-    let sku = Sku::new(text).ok_or("a SKU has 1 to 128 visible characters")?;
+    let sku = Sku::new(text).ok_or_else(|| format!("a SKU {}", Sku::rule()))?;
     let home = journal.partitions().of_sku(&sku);
     let all = folded(journal)?;
     let stock = all.iter().find(|partition| partition.id == home).and_then(|partition| partition.sku(&sku));
     let stock = stock.ok_or_else(|| format!("there is no SKU {text}"))?;
-    let view: Value = serde_json::from_slice(&stock_json(&stock.view(&sku)))?;
+    let view = serde_json::to_value(stock_body(&stock.view(&sku)))?;
     let mut holds: Vec<Value> = stock
         .holds
         .iter()

@@ -144,6 +144,7 @@ fn kind_name(kind: MovementKind) -> &'static str {
         MovementKind::Committed => "committed",
         MovementKind::Released => "released",
         MovementKind::Expired => "expired",
+        MovementKind::LocationClosed => "location_closed",
     }
 }
 

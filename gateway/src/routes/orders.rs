@@ -1,6 +1,6 @@
 //! Orders: place, read, timeline, cancel, confirm, pay.
 
-use super::{Sent, execute, execute_within, not_allowed, turned_off};
+use super::{Sent, execute, execute_within, names, not_allowed, turned_off};
 use crate::app::App;
 use crate::body::{self, Body};
 use crate::dto::{Checker, OrderIn, PaymentIn, ReasonIn};
@@ -58,6 +58,12 @@ pub async fn place(mut request: ServiceRequest) -> Result<ServiceResponse, actix
             problem => problem,
         };
     }
+    if wanted.as_ref().is_ok_and(|wanted| !names::readable(&wanted.placed)) {
+        wanted = match wanted {
+            Ok(wanted) => wanted.if_names_are_known(request.request()).await,
+            problem => problem,
+        };
+    }
     // It grows cold while the order waits for the disk: what is not needed any more goes now. Before the order is sent, as
     // this panics if anything should ever keep a clone of the request.
     request.headers_mut().clear();
@@ -111,6 +117,12 @@ impl Wanted {
     async fn if_placed_before(self, request: &HttpRequest) -> Result<Self, Problem> {
         let placed = turned_off::placed_before(app(request)?, self.id).await;
         placed.map_err(|problem| problem.by(self.request_id.as_str()))?;
+        Ok(self)
+    }
+
+    async fn if_names_are_known(self, request: &HttpRequest) -> Result<Self, Problem> {
+        let known = names::check_placed(app(request)?, self.id, &self.placed).await;
+        known.map_err(|problem| problem.by(self.request_id.as_str()))?;
         Ok(self)
     }
 
@@ -204,6 +216,9 @@ pub async fn about(
         Ok(command) => command,
         Err(problem) => return answering.problem(problem),
     };
+    if let Err(problem) = names::check(app, &command).await {
+        return answering.problem(problem);
+    }
     match answering.answer(execute(app, command).await) {
         Ok((answer, _)) => {
             reply::order_of(answer).map_or_else(|| answering.unknown(), |order| reply::order_response(&order, kind))

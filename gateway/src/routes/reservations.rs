@@ -1,14 +1,14 @@
 //! Reservations: the stock side alone, without payment.
 
 use super::orders::{about, read_reason};
-use super::{execute, not_allowed, send};
+use super::{execute, names, not_allowed, send};
 use crate::app::App;
 use crate::body::Body;
-use crate::dto::{BatchIn, BatchItemIn, ExtendIn, ReservationIn, check_reservation};
+use crate::dto::{BatchIn, BatchItemIn, ExtendIn, ReservationIn, check_reservation, grouped};
 use crate::problem::{Code, FieldError, Problem};
 use crate::reply::{self, Answering};
 use crate::request::{Caller, json, json_or_default};
-use crate::view;
+use crate::view::{self, ItemResult};
 use actix_web::web::{self, Data, Path, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use futures_util::future::join_all;
@@ -18,7 +18,6 @@ use holdfast_engine::command::Command;
 use holdfast_engine::event::Kind;
 use holdfast_engine::ids::OrderId;
 use holdfast_engine::limits;
-use serde_json::{Map, Value, json};
 use std::collections::HashSet;
 
 pub fn configure(service: &mut ServiceConfig) {
@@ -46,6 +45,9 @@ pub async fn place(request: HttpRequest, app: Data<App>, body: Body) -> HttpResp
         Ok((order, command)) => {
             let answering =
                 Answering { request_id: caller.request_id.as_str(), location: format!("/v1/reservations/res_{order}") };
+            if let Err(problem) = names::check(&app, &command).await {
+                return answering.problem(problem);
+            }
             reply::placed(answering, execute(&app, command).await)
         }
     }
@@ -66,7 +68,7 @@ fn place_command(request: &HttpRequest, app: &App, caller: &Caller, body: Body) 
 
 /// Up to 4,096 reservations in one request, each by itself.
 #[utoipa::path(post, path = "/v1/reservations:batch", tag = "reservations", request_body = BatchIn,
-    responses((status = 200, description = "{results: [{status, …reservation or problem}]} in the order of the items")))]
+    responses((status = 200, body = crate::view::BatchBody<'static>, description = "One result an item, in the order of the items")))]
 pub async fn batch(request: HttpRequest, app: Data<App>, body: Body) -> HttpResponse {
     let caller = match Caller::of(&request, &app) {
         Ok(caller) => caller,
@@ -75,19 +77,36 @@ pub async fn batch(request: HttpRequest, app: Data<App>, body: Body) -> HttpResp
     let answering = Answering { request_id: caller.request_id.as_str(), location: String::new() };
     let items = match json::<BatchIn>(&request, body) {
         Ok(BatchIn { items }) if (1..=limits::MAX_BATCH).contains(&items.len()) => items,
-        Ok(_) => return answering.problem(Problem::invalid(vec![FieldError::new("/items", "must have 1 to 4,096 items")])),
+        Ok(_) => {
+            let message = format!("must have 1 to {} items", grouped(limits::MAX_BATCH as u64));
+            return answering.problem(Problem::invalid(vec![FieldError::new("/items", message)]));
+        }
         Err(problem) => return answering.problem(problem),
     };
     let commands: Vec<Prepared> = items.iter().map(|item| item_command(&app, &caller, item)).collect();
-    let results: Vec<Value> = send_items(&app, &caller, commands).await.into_iter().map(Value::Object).collect();
-    reply::json_response(HttpResponse::Ok(), view::to_json(&json!({"results": results})), false)
+    let results = send_items(&app, &caller, with_readable_names(&app, commands).await).await;
+    reply::json_response(HttpResponse::Ok(), view::batch_json(&results), false)
+}
+
+/// Refuses the items that bring a name nobody can read whole. Where there is none, which is nearly always, nothing is asked.
+async fn with_readable_names(app: &App, items: Vec<Prepared>) -> Vec<Prepared> {
+    let readable = |command: &Command| !matches!(command, Command::Place { placed, .. } if !names::readable(placed));
+    if items.iter().flatten().all(|(_, command)| readable(command)) {
+        return items;
+    }
+    let checked = items.into_iter().map(async |item| {
+        let (order, command) = item?;
+        names::check(app, &command).await?;
+        Ok((order, command))
+    });
+    join_all(checked).await
 }
 
 type Prepared = Result<(OrderId, Command), Problem>;
 
 /// All are sent before the first is waited for: that is what makes a batch cheap. Only an item whose key was in the batch
 /// before waits for that one's answer, so that it gets the same.
-async fn send_items(app: &App, caller: &Caller, items: Vec<Prepared>) -> Vec<Map<String, Value>> {
+async fn send_items(app: &App, caller: &Caller, items: Vec<Prepared>) -> Vec<ItemResult> {
     let mut keys = HashSet::new();
     let (mut first, mut repeated) = (Vec::new(), Vec::new());
     for (place, item) in items.into_iter().enumerate() {
@@ -102,12 +121,12 @@ async fn send_items(app: &App, caller: &Caller, items: Vec<Prepared>) -> Vec<Map
     results.into_iter().map(|(_, result)| result).collect()
 }
 
-async fn send_wave(app: &App, caller: &Caller, items: Vec<(usize, Prepared)>) -> Vec<(usize, Map<String, Value>)> {
+async fn send_wave(app: &App, caller: &Caller, items: Vec<(usize, Prepared)>) -> Vec<(usize, ItemResult)> {
     let send = |item: Prepared| item.and_then(|(order, command)| send_item(app, command).map(|pending| (order, pending)));
     let sent: Vec<_> = items.into_iter().map(|(place, item)| (place, send(item))).collect();
     let results = sent.into_iter().map(async |(place, sent)| match sent {
         Ok((order, pending)) => (place, item_result(order, caller, pending.await.map_err(|_| Unanswered::Lost))),
-        Err(problem) => (place, problem.by(caller.request_id.as_str()).body()),
+        Err(problem) => (place, ItemResult::Refused(problem.by(caller.request_id.as_str()))),
     });
     join_all(results).await
 }
@@ -132,27 +151,19 @@ fn send_item(app: &App, command: Command) -> Result<Pending, Problem> {
     }
 }
 
-fn item_result(order: OrderId, caller: &Caller, outcome: reply::Outcome) -> Map<String, Value> {
-    let failed = |problem: Problem| problem.by(caller.request_id.as_str()).body();
+fn item_result(order: OrderId, caller: &Caller, outcome: reply::Outcome) -> ItemResult {
     let answer = match outcome {
         Ok(reply) => reply.outcome,
-        Err(_) => {
-            let id = format!("res_{order}");
-            return [("status".to_owned(), 202.into()), ("id".to_owned(), id.into())].into_iter().collect();
-        }
+        Err(_) => return ItemResult::Unknown(order),
     };
-    let order = match answer {
-        Err(rejection) => return failed(reply::rejected(&rejection)),
-        Ok(answer) => reply::order_of(answer),
-    };
-    let Some(order) = order else { return Map::new() };
-    if let Some(problem) = reply::refused_order(&order) {
-        return problem.body();
+    match answer.map(reply::order_of) {
+        Err(rejection) => ItemResult::Refused(reply::rejected(&rejection).by(caller.request_id.as_str())),
+        Ok(None) => ItemResult::Unknown(order),
+        Ok(Some(order)) => match reply::refused_order(&order) {
+            Some(problem) => ItemResult::Refused(problem),
+            None => ItemResult::Reserved(Box::new(order)),
+        },
     }
-    let mut result: Map<String, Value> = serde_json::from_slice(&view::reservation_json(&order)).unwrap_or_default();
-    let state = result.insert("status".to_owned(), 201.into());
-    result.insert("state".to_owned(), state.unwrap_or_default());
-    result
 }
 
 /// One reservation; of an order's id, its stock side.

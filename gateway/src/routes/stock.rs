@@ -1,10 +1,10 @@
 //! Stock: counts per location, adjustments, thresholds, availability.
 
 use super::movements::movements;
-use super::{execute, live, not_allowed, send};
+use super::{execute, live, names, not_allowed, send};
 use crate::app::App;
 use crate::body::Body;
-use crate::dto::{AdjustmentIn, AvailabilityIn, Checker, StockIn, ThresholdIn};
+use crate::dto::{AdjustmentIn, AvailabilityIn, Checker, StockIn, ThresholdIn, grouped};
 use crate::problem::{FieldError, Problem};
 use crate::reply::{self, Answering};
 use crate::request::{Caller, if_match, json};
@@ -24,8 +24,9 @@ pub fn configure(service: &mut ServiceConfig) {
     let resource = |path: &str| web::resource(path).default_service(web::to(not_allowed));
     service
         .service(resource("/v1/availability:query").route(web::post().to(availability)))
+        .service(resource("/v1/inventory").route(web::get().to(super::lists::stock)))
         .service(resource("/v1/inventory/imports").route(web::post().to(super::imports::import)))
-        .service(resource("/v1/inventory/{sku}/locations/{location}").route(web::put().to(set)))
+        .service(resource("/v1/inventory/{sku}/locations/{location}").route(web::put().to(set)).route(web::delete().to(close)))
         .service(resource("/v1/inventory/{sku}/adjustments").route(web::post().to(adjust)))
         .service(resource("/v1/inventory/{sku}/movements").route(web::get().to(movements)))
         .service(resource("/v1/inventory/{sku}").route(web::get().to(get)).route(web::patch().to(set_threshold)));
@@ -34,8 +35,8 @@ pub fn configure(service: &mut ServiceConfig) {
 /// # Errors
 /// `invalid_request` for a path that names no SKU.
 pub(super) fn sku_of(text: &str) -> Result<Sku, Problem> {
-    let named = |_| FieldError::new("", "the SKU in the path must be 1 to 128 visible characters");
-    Sku::new(text).ok_or(()).map_err(named).map_err(|error| Problem::invalid(vec![error]))
+    let refused = || Problem::invalid(vec![FieldError::new("", format!("the SKU in the path {}", Sku::rule()))]);
+    Sku::new(text).ok_or_else(refused)
 }
 
 fn stock_response(stock: &holdfast_engine::event::StockView) -> HttpResponse {
@@ -59,8 +60,14 @@ async fn about_stock(
         Ok(command) => command,
         Err(problem) => return answering.problem(problem),
     };
+    if let Err(problem) = names::check(app, &command).await {
+        return answering.problem(problem);
+    }
     match answering.answer(execute(app, command).await) {
         Ok((Answer::Stock(stock), _)) => stock_response(&stock),
+        Ok((Answer::LocationClosed { version }, _)) => {
+            HttpResponse::NoContent().insert_header((ETAG, reply::etag(version))).finish()
+        }
         Ok((Answer::Kept(kept), replayed)) => reply::kept(&kept, replayed, ""),
         Ok(_) => answering.unknown(),
         Err(response) => response,
@@ -93,6 +100,28 @@ fn set_command(request: &HttpRequest, sku: &str, location: &str, body: Body) -> 
     }
 }
 
+/// Close a location that counts nothing, for example one whose name was mistyped. Its safety stock and priority go with it.
+///
+/// The version is that of the SKU, which goes on: opened again (`If-Match: "0"`) the location is a new one. A retry after a lost
+/// answer gets 404: the location is closed.
+#[utoipa::path(delete, path = "/v1/inventory/{sku}/locations/{location}", tag = "stock",
+    params(("sku" = String, Path), ("location" = String, Path),
+        ("If-Match" = String, Header, description = "\"<version>\", or *")),
+    responses((status = 204, headers(("ETag" = String, description = "The version of the SKU now"))),
+        (status = 404, body = crate::problem::ProblemDocument),
+        (status = 409, description = "location_in_use", body = crate::problem::ProblemDocument),
+        (status = 412, body = crate::problem::ProblemDocument), (status = 428, body = crate::problem::ProblemDocument)))]
+pub async fn close(request: HttpRequest, app: Data<App>, path: Path<(String, String)>) -> HttpResponse {
+    let (sku, location) = path.into_inner();
+    about_stock(&request, &app, &sku, |_| {
+        let expected = if_match(request.headers())?;
+        let mut checker = Checker::default();
+        let location = checker.location(&location, String::new).ok_or_else(|| Problem::invalid(checker.errors))?;
+        Ok(Command::CloseLocation { sku: sku_of(&sku)?, location, expected })
+    })
+    .await
+}
+
 /// Add or take away units of a bucket, with a reason.
 #[utoipa::path(post, path = "/v1/inventory/{sku}/adjustments", tag = "stock", request_body = AdjustmentIn,
     params(("sku" = String, Path), ("Idempotency-Key" = String, Header)),
@@ -109,9 +138,7 @@ fn adjust_command(request: &HttpRequest, caller: &Caller, sku: &str, body: Body)
     let location = checker.location(&wanted.location, || "/location".to_owned());
     let reason = checker.label(&wanted.reason, || "/reason".to_owned());
     let reference = checker.some_label(wanted.reference.as_deref(), || "/reference".to_owned());
-    if wanted.delta == 0 || wanted.delta.unsigned_abs() > u64::from(limits::MAX_BUCKET) {
-        checker.errors.push(FieldError::new("/delta", "must be -2,000,000,000 to 2,000,000,000 and not 0"));
-    }
+    checker.delta(wanted.delta, "/delta");
     let (Some(location), Some(reason), true) = (location, reason, checker.errors.is_empty()) else {
         return Err(Problem::invalid(checker.errors));
     };
@@ -159,7 +186,8 @@ pub async fn availability(request: HttpRequest, app: Data<App>, body: Body) -> H
 async fn query(request: &HttpRequest, app: &App, body: Body) -> Result<HttpResponse, Problem> {
     let AvailabilityIn { skus } = json(request, body)?;
     if skus.len() > limits::MAX_QUERY {
-        return Err(Problem::invalid(vec![FieldError::new("/skus", "must have at most 1,000 SKUs")]));
+        let message = format!("must have at most {} SKUs", grouped(limits::MAX_QUERY as u64));
+        return Err(Problem::invalid(vec![FieldError::new("/skus", message)]));
     }
     let mut checker = Checker::default();
     let asked: Vec<Sku> =
@@ -167,9 +195,16 @@ async fn query(request: &HttpRequest, app: &App, body: Body) -> Result<HttpRespo
     if !checker.errors.is_empty() {
         return Err(Problem::invalid(checker.errors));
     }
+    let found = available(app, &asked).await?;
+    let items: Vec<_> = asked.iter().map(|sku| view::availability_item(sku, found.get(sku).copied().flatten())).collect();
+    Ok(reply::json_response(HttpResponse::Ok(), view::to_json(&json!({"items": items})), false))
+}
+
+/// Units of each SKU that can be had now; `None` for one that nobody stocked.
+pub(super) async fn available(app: &App, skus: &[Sku]) -> Result<BTreeMap<Sku, Option<u64>>, Problem> {
     let partitions = live(app)?.handle.router().partitions;
     let mut by_partition: BTreeMap<PartitionId, Vec<Sku>> = BTreeMap::new();
-    for sku in &asked {
+    for sku in skus {
         by_partition.entry(partitions.of_sku(sku)).or_default().push(sku.clone());
     }
     let commands = by_partition.into_iter().map(|(partition, skus)| Command::Availability { partition, skus });
@@ -181,6 +216,5 @@ async fn query(request: &HttpRequest, app: &App, body: Body) -> Result<HttpRespo
             found.extend(items);
         }
     }
-    let items: Vec<_> = asked.iter().map(|sku| view::availability_item(sku, found.get(sku).copied().flatten())).collect();
-    Ok(reply::json_response(HttpResponse::Ok(), view::to_json(&json!({"items": items})), false))
+    Ok(found)
 }

@@ -28,6 +28,8 @@ pub enum MovementKind {
     Committed,
     Released,
     Expired,
+    /// No unit moved: there was none.
+    LocationClosed,
 }
 
 /// One change of one SKU at one location.
@@ -94,6 +96,10 @@ pub(super) fn of_fact(at: Timestamp, fact: &StockFact) -> Vec<Movement> {
                 ReleaseCause::Expired => MovementKind::Expired,
             };
             of_hold(*hold, allocations, *version, at, kind)
+        }
+        StockFact::LocationClosed { location, version } => {
+            let movement = Movement::new(*version, at, MovementKind::LocationClosed, 0);
+            vec![Movement { location: Some(location.clone()), ..movement }]
         }
         StockFact::HoldForbidden { .. } | StockFact::LevelCrossed { .. } => Vec::new(),
     }

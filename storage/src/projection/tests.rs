@@ -250,12 +250,13 @@ fn every_fact_makes_one_movement_a_location() {
             StockFact::HoldReleased { hold: hold(2), cause: ReleaseCause::Expired, allocations: taken(&both[..1]), version: 13 },
             place(3, &both[1..], 14),
             StockFact::HoldReleased { hold: hold(3), cause: ReleaseCause::Released, allocations: taken(&both[1..]), version: 15 },
+            StockFact::LocationClosed { location: location("south"), version: 16 },
         ],
     );
     Running::over(&journal).flush().unwrap();
     let all = movements(&*journal, &sku("SKU"), 0, 100).unwrap();
     use MovementKind::*;
-    let expected: [Short; 15] = [
+    let expected: [Short; 16] = [
         (1, Set, Some("north"), 100),
         (2, Adjusted, Some("north"), -4),
         (3, ThresholdSet, None, 7),
@@ -271,6 +272,7 @@ fn every_fact_makes_one_movement_a_location() {
         (13, Expired, Some("north"), 2),
         (14, Held, Some("south"), 3),
         (15, Released, Some("south"), 3),
+        (16, LocationClosed, Some("south"), 0),
     ];
     assert_eq!(short(&all), expected);
     assert_eq!((all[1].bucket, all[1].reason.clone(), all[1].order), (Some(Bucket::Damaged), Some(reason), None));

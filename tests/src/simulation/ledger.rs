@@ -139,6 +139,7 @@ impl Ledger {
             StockFact::Set { .. }
             | StockFact::Adjusted { .. }
             | StockFact::ThresholdSet { .. }
+            | StockFact::LocationClosed { .. }
             | StockFact::LevelCrossed { .. } => Ok(()),
         }
     }

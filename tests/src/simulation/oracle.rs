@@ -103,6 +103,17 @@ impl Oracle {
             Ok(Answer::Kept(answer)) => self.kept_shown(command, answer, ledger, durable)?,
             Ok(Answer::Stock(view)) => self.stock_shown(view, ledger)?,
             Ok(Answer::Availability(_)) => {}
+            Ok(Answer::Orders(page)) => {
+                for (id, history) in &page.found {
+                    self.order_shown(command, (*id, history), ledger, leaving)?;
+                }
+            }
+            Ok(Answer::StockList(page)) => {
+                for view in &page.found {
+                    self.stock_shown(view, ledger)?;
+                }
+            }
+            Ok(Answer::LocationClosed { version }) => self.location_closed(command, *version, ledger)?,
             Ok(Answer::Recorded) => self.outcome_recorded(command, ledger)?,
             Err(rejection) => self.refused(command, rejection, ledger)?,
         }
@@ -190,6 +201,17 @@ impl Oracle {
         Ok(())
     }
 
+    fn location_closed(&mut self, command: &Command, version: u64, ledger: &Ledger) -> Checked {
+        let Command::CloseLocation { sku, .. } = command else {
+            return Err(Breach::new("a close is asked for", format!("{command:?} closed a location")));
+        };
+        let submitted = ledger.skus.get(sku).is_some_and(|book| book.version >= version);
+        require(submitted, "I14 acknowledged is submitted", || format!("{command:?} made version {version}"))?;
+        let known = self.versions.entry(sku.clone()).or_default();
+        *known = version.max(*known);
+        Ok(())
+    }
+
     fn outcome_recorded(&mut self, command: &Command, ledger: &Ledger) -> Checked {
         let Command::PaymentResult { attempt, outcome: Outcome::Captured } = command else { return Ok(()) };
         self.captured.insert(*attempt);
@@ -211,6 +233,9 @@ impl Oracle {
             Rejection::NotFound => {
                 let shown = command.order().is_some_and(|order| self.orders.contains_key(&order));
                 let wrong_kind = matches!(command, Command::Extend { .. });
+                let asked = if let Command::GetAnswer { key, .. } = command { Some(key.hash) } else { None };
+                let answered = asked.is_some_and(|key| self.kept.contains_key(&key));
+                require(!answered, "I14 an acknowledged answer is found", || format!("{command:?}"))?;
                 require(!shown || wrong_kind, "I14 an acknowledged order is found", || format!("{command:?}"))
             }
             Rejection::ReservationExpired => {
@@ -219,7 +244,8 @@ impl Oracle {
             }
             Rejection::InvalidTransition { .. }
             | Rejection::VersionMismatch { .. }
-            | Rejection::Short { .. }
+            | Rejection::BelowTaken { .. }
+            | Rejection::LocationInUse { .. }
             | Rejection::TooMany => Ok(()),
         }
     }

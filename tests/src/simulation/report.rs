@@ -101,6 +101,7 @@ const ALL: [&str; 36] = [
     "LevelCrossed Depleted",
     "LevelCrossed Low",
     "LevelCrossed Restored",
+    "LocationClosed",
     "Placed",
     "Held",
     "Rejected",
@@ -153,6 +154,7 @@ fn stock_name(fact: &StockFact) -> &'static str {
         StockFact::LevelCrossed { level: Level::Depleted, .. } => "LevelCrossed Depleted",
         StockFact::LevelCrossed { level: Level::Low, .. } => "LevelCrossed Low",
         StockFact::LevelCrossed { level: Level::Restored, .. } => "LevelCrossed Restored",
+        StockFact::LocationClosed { .. } => "LocationClosed",
     }
 }
 

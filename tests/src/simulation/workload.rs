@@ -6,8 +6,11 @@ use super::faults::{MILLI, SECOND};
 use super::world::World;
 use holdfast_engine::command::{Command, CommandKey};
 use holdfast_engine::event::{Bucket, Kind, Line, PaymentRequest, Placed};
-use holdfast_engine::ids::{Fingerprint, KeyHash, Label, Location, OrderId, RequestId, Sku};
+use holdfast_engine::ids::{CustomerId, Fingerprint, KeyHash, Label, Location, OrderId, RequestId, Sku};
 use holdfast_engine::quantity::{Currency, Money, Quantity};
+
+/// Everybody.
+const CUSTOMER: &str = "ada";
 
 impl World {
     /// Every SKU is stocked somewhere before the first order.
@@ -56,7 +59,9 @@ impl World {
             78..=81 => self.set_stock(),
             82..=88 => self.adjust(),
             89..=92 => self.get_order(),
-            93..=95 => Command::GetStock { sku: self.sku() },
+            93 => Command::GetStock { sku: self.sku() },
+            94 => self.close_location(),
+            95 => self.list(),
             96..=97 => Command::SetThreshold { sku: self.sku(), threshold: Quantity(self.random.below(6) as u32) },
             _ => self.availability(),
         }
@@ -96,7 +101,7 @@ impl World {
             number: 0,
             fingerprint: Fingerprint(u128::from(self.random.word())),
             request_id: self.request_id(),
-            customer: None,
+            customer: CustomerId::new(CUSTOMER),
             currency: Currency::new("EUR"),
             lines,
             allow_partial: self.random.chance(250),
@@ -196,12 +201,46 @@ impl World {
         let expected = if self.random.chance(600) { seen.or(Some(0)) } else { None };
         Command::SetStock {
             location: self.location(),
-            on_hand: Quantity(self.random.below(2 * self.plan.stock) as u32),
+            on_hand: if self.random.chance(150) { Quantity(0) } else { Quantity(self.random.below(2 * self.plan.stock) as u32) },
             safety_stock: self.random.chance(300).then(|| Quantity(self.random.below(4) as u32)),
             priority: self.random.chance(300).then(|| self.random.below(3) as u16),
             expected,
             sku,
         }
+    }
+
+    fn close_location(&mut self) -> Command {
+        let sku = self.sku();
+        let expected = self.clients.versions.get(&sku).copied().filter(|_| self.random.chance(300));
+        Command::CloseLocation { sku, location: self.location(), expected }
+    }
+
+    /// A page from somewhere in the middle, or what an adjustment was answered.
+    fn list(&mut self) -> Command {
+        let partitions: Vec<_> = self.plan.partitions.all().collect();
+        let partition = *self.random.pick(&partitions);
+        let limit = self.random.between(1, 20) as usize;
+        match self.random.below(3) {
+            0 => {
+                let Some(customer) = CustomerId::new(CUSTOMER) else { unreachable!("a constant in bounds") };
+                Command::ListOrders { partition, customer, after: self.random.below(200), limit }
+            }
+            1 => Command::ListStock { partition, prefix: None, after: self.random.chance(500).then(|| self.sku()), limit },
+            _ => self.answer_of_an_adjustment(),
+        }
+    }
+
+    fn answer_of_an_adjustment(&mut self) -> Command {
+        let adjustment = |command: &Command| match command {
+            Command::AdjustStock { sku, key, .. } => Some((sku.clone(), key.clone())),
+            _ => None,
+        };
+        let known: Vec<_> = self.clients.keyed.iter().filter_map(adjustment).collect();
+        if known.is_empty() {
+            return Command::GetStock { sku: self.sku() };
+        }
+        let (sku, key) = self.random.pick(&known).clone();
+        Command::GetAnswer { partition: self.plan.partitions.of_sku(&sku), key }
     }
 
     fn adjust(&mut self) -> Command {

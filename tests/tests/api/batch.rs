@@ -51,7 +51,8 @@ fn an_item_answers_its_reservation_or_its_problem() {
     let with = |status: u64| items.iter().find(|item| item["status"] == status).unwrap_or_else(|| panic!("{results}"));
     let (held, refused) = (with(201), with(409));
     assert_eq!([&held["status"], &held["state"]], [&json!(201), &json!("held")]);
-    assert_eq!(api.get(&format!("/v1/reservations/{}", held["id"].as_str().unwrap())).ok(200)["lines"][0]["held"], 1);
+    let alone = api.get(&format!("/v1/reservations/{}", held["id"].as_str().unwrap())).ok(200);
+    assert_eq!(*held, json!({"status": 201, "state": "held", "id": alone["id"], "reservation": alone}), "the whole reservation");
     assert_eq!([&refused["status"], &refused["code"]], [&json!(409), &json!("out_of_stock")]);
     assert_eq!(refused["lines"][0]["requested"], 1);
 }

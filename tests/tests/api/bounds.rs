@@ -211,7 +211,7 @@ fn an_idempotency_key_is_1_to_255_visible_characters() {
 #[test]
 fn the_limits_are_published() {
     let limits = Api::shared().get("/v1/limits").ok(200);
-    let expected = json!({"body_bytes": 1_048_576, "lines_per_order": 500, "line_quantity": 1_000_000, "sku_bytes": 128, "batch_items": 4096,
+    let expected = json!({"body_bytes": 1_048_576, "lines_per_order": 500, "line_quantity": 1_000_000, "sku_characters": 128, "sku_bytes": 512, "batch_items": 4096,
         "payment_attempts": 5, "availability_skus": 1000, "hold_seconds": {"min": 1, "default": 900, "max": 86_400}});
     expected.as_object().unwrap().iter().for_each(|(name, value)| assert_eq!(&limits[name], value, "{name}"));
 }

@@ -10,14 +10,22 @@ use std::collections::BTreeSet;
 type Provoke = fn(&Api) -> Answer;
 
 /// Code, status, and a request that earns it.
-const TABLE: [(&str, u16, Provoke); 23] = [
+const TABLE: [(&str, u16, Provoke); 25] = [
     ("invalid_request", 400, |api| post(api, "/v1/orders", &json!({}))),
     ("idempotency_key_missing", 400, |api| api.post("/v1/orders", &order("x", 1))),
     ("unauthorized", 401, |api| api.post("/v1/webhooks/payments/sandbox", &json!({}))),
     ("forbidden_origin", 403, |api| api.send("POST", "/v1/orders", &[("origin", "http://evil.example")], Some(b""))),
     ("not_found", 404, |api| api.get("/v1/orders/ord_00000000000000000000000000")),
-    ("method_not_allowed", 405, |api| api.delete("/v1/orders")),
+    ("method_not_allowed", 405, |api| api.delete("/v1/availability:query")),
     ("out_of_stock", 409, |api| post(api, "/v1/orders", &order(&stocked(api, 1), 2))),
+    ("count_below_taken", 409, |api| {
+        let sku = stocked(api, 1);
+        crate::shop::hold(api, &sku, 1);
+        api.json("PUT", &format!("/v1/inventory/{sku}/locations/berlin"), &[("if-match", "*")], &json!({"on_hand": 0}))
+    }),
+    ("location_in_use", 409, |api| {
+        api.send("DELETE", &format!("/v1/inventory/{}/locations/berlin", stocked(api, 1)), &[("if-match", "*")], None)
+    }),
     ("invalid_transition", 409, |api| {
         let placed = place(api, &paying(&stocked(api, 1), 1));
         api.act(&format!("/v1/orders/{}:confirm", id(&placed)))

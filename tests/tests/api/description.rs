@@ -32,6 +32,9 @@ fn every_call_of_the_contract_is_described() {
     let description = Api::shared().get("/openapi.json").ok(200);
     let calls = [
         ("put", "/v1/inventory/{sku}/locations/{location}"),
+        ("delete", "/v1/inventory/{sku}/locations/{location}"),
+        ("get", "/v1/inventory"),
+        ("get", "/v1/orders"),
         ("post", "/v1/inventory/{sku}/adjustments"),
         ("get", "/v1/inventory/{sku}"),
         ("patch", "/v1/inventory/{sku}"),

@@ -87,7 +87,7 @@ fn a_bad_row_is_refused_by_its_line_and_the_others_are_taken() {
     let told: Vec<(u64, &str)> =
         refused.iter().map(|line| (line["line"].as_u64().unwrap(), line["code"].as_str().unwrap())).collect();
     let invalid = "invalid_request";
-    let expected = [(2, invalid), (4, invalid), (5, "out_of_stock"), (6, invalid), (7, invalid), (8, invalid), (9, invalid)];
+    let expected = [(2, invalid), (4, invalid), (5, "count_below_taken"), (6, invalid), (7, invalid), (8, invalid), (9, invalid)];
     assert_eq!(told, expected);
     assert!(refused.iter().all(|line| line["detail"].as_str().is_some_and(|detail| !detail.is_empty())));
     counts(&stock(&api, &good), &json!({"on_hand": 8}));

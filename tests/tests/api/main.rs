@@ -18,6 +18,8 @@ mod catalogue;
 #[cfg(test)]
 mod client;
 #[cfg(test)]
+mod closing;
+#[cfg(test)]
 mod commands;
 #[cfg(test)]
 mod crowd;
@@ -33,6 +35,8 @@ mod hosts;
 mod idempotency;
 #[cfg(test)]
 mod imports;
+#[cfg(test)]
+mod lists;
 #[cfg(test)]
 mod malformed;
 #[cfg(test)]
@@ -62,6 +66,8 @@ mod settings;
 mod shop;
 #[cfg(test)]
 mod stock;
+#[cfg(test)]
+mod texts;
 #[cfg(test)]
 mod timeline;
 #[cfg(test)]

@@ -54,7 +54,11 @@ fn a_count_below_what_is_taken_is_refused_and_changes_nothing() {
     let before = stock(&api, &sku);
     let path = format!("/v1/inventory/{sku}/locations/berlin");
     let refused = api.json("PUT", &path, &[("if-match", "*")], &json!({"on_hand": 2}));
-    refused.problem(409, "out_of_stock");
+    let problem = refused.problem(409, "count_below_taken");
+    assert_eq!(
+        [&problem["detail"], &problem["taken"], &problem["count"]],
+        [&json!("3 are taken, the count says 2"), &json!(3), &json!(2)]
+    );
     assert_eq!(stock(&api, &sku), before);
     counts(&put(&api, &sku, "berlin", 3), &json!({"available": 0, "on_hand": 3, "held": 3}));
 }
@@ -90,9 +94,17 @@ fn an_adjustment_never_takes_what_is_held() {
     let sku = stocked(&api, 5);
     hold(&api, &sku, 4);
     let take = json!({"location": "berlin", "delta": -2, "reason": "theft"});
-    let problem = post(&api, &format!("/v1/inventory/{sku}/adjustments"), &take).problem(409, "out_of_stock");
-    assert_eq!(problem["lines"][0]["requested"], 2);
-    assert_eq!(problem["lines"][0]["available"], 1);
+    let path = format!("/v1/inventory/{sku}/adjustments");
+    let problem = post(&api, &path, &take).problem(409, "count_below_taken");
+    assert_eq!(problem["detail"], "4 are taken, the count says 3");
+    let broken = json!({"location": "berlin", "bucket": "damaged", "delta": 2, "reason": "broken"});
+    let problem = post(&api, &path, &broken).problem(409, "count_below_taken");
+    assert_eq!([&problem["taken"], &problem["count"]], [6, 5], "damaged units are taken too");
+    let mended = json!({"location": "berlin", "bucket": "damaged", "delta": -1, "reason": "mended"});
+    let key = crate::shop::fresh("key");
+    let refused = api.keyed(&path, &key, &mended);
+    assert_eq!(refused.problem(409, "count_below_taken")["detail"], "0 are taken, the count says -1");
+    assert_eq!(api.keyed(&path, &key, &mended).bytes, refused.bytes, "kept under its key");
     counts(&stock(&api, &sku), &json!({"on_hand": 5, "held": 4, "available": 1}));
 }
 

@@ -12,5 +12,6 @@ mod late;
 mod logs;
 mod memory;
 mod moments;
+mod names;
 mod starting;
 mod stopping;

@@ -43,6 +43,7 @@ fn stock_name(fact: &StockFact) -> &'static str {
         StockFact::LevelCrossed { level: Level::Depleted, .. } => "level_crossed-depleted",
         StockFact::LevelCrossed { level: Level::Low, .. } => "level_crossed-low",
         StockFact::LevelCrossed { level: Level::Restored, .. } => "level_crossed-restored",
+        StockFact::LocationClosed { .. } => "location_closed",
     }
 }
 
@@ -77,6 +78,7 @@ fn answer_name(answer: &KeptAnswer) -> &'static str {
         KeptAnswer::AdjustmentRefused { refusal: AdjustmentRefusal::UnknownSku(_), .. } => "adjustment_refused-unknown_sku",
         KeptAnswer::AdjustmentRefused { refusal: AdjustmentRefusal::Short(_), .. } => "adjustment_refused-short",
         KeptAnswer::AdjustmentRefused { refusal: AdjustmentRefusal::TooMany, .. } => "adjustment_refused-too_many",
+        KeptAnswer::AdjustmentRefused { refusal: AdjustmentRefusal::BelowTaken { .. }, .. } => "adjustment_refused-below_taken",
         KeptAnswer::Payment { .. } => "payment",
         KeptAnswer::PaymentRefused { .. } => "payment_refused",
     }
@@ -144,6 +146,7 @@ fn stock_facts() -> Vec<StockFact> {
     ];
     facts.extend([(Bucket::OnHand, -3), (Bucket::Damaged, 3), (Bucket::QualityControl, 128)].map(adjusted));
     facts.extend([ReleaseCause::Released, ReleaseCause::Expired].map(released));
+    facts.push(StockFact::LocationClosed { location: location("mian"), version: 300 });
     facts.extend([(Level::Depleted, 0), (Level::Low, 10), (Level::Restored, 500)].map(level));
     facts
 }
@@ -188,6 +191,7 @@ fn answers() -> Vec<KeptAnswer> {
         refused(AdjustmentRefusal::UnknownSku(sku())),
         refused(AdjustmentRefusal::Short(shortage(Some(2)))),
         refused(AdjustmentRefusal::TooMany),
+        refused(AdjustmentRefusal::BelowTaken { taken: 7, count: -2 }),
         KeptAnswer::Payment { attempt: AttemptId { order: order_id(), number: 3 }, redirect_url: Some(url()) },
         KeptAnswer::PaymentRefused { request_id: request_id(), state: "expired".to_owned() },
     ]

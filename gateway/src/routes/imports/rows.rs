@@ -8,7 +8,7 @@ use super::lines::{Refusal, Row};
 use crate::app::App;
 use crate::problem::{Code, Problem};
 use crate::reply::rejected;
-use crate::routes::send;
+use crate::routes::{names, send};
 use actix_web::web::Data;
 use futures_util::StreamExt;
 use futures_util::future::LocalBoxFuture;
@@ -118,17 +118,9 @@ impl Rows {
 /// to repeat.
 async fn settle(app: Data<App>, row: Row) -> (Row, Settled) {
     loop {
-        let pause = match send(&app, row.command()) {
-            Ok(pending) => match pending.await {
-                Ok(reply) => {
-                    let refuse = |rejection| Refusal::new(row.line, rejected(&rejection));
-                    let settled = reply.outcome.map(drop).map_err(refuse);
-                    return (row, settled);
-                }
-                Err(_) => AWAY_PAUSE,
-            },
-            Err(Unanswered::Overloaded) => BUSY_PAUSE,
-            Err(Unanswered::Unavailable | Unanswered::Lost) => AWAY_PAUSE,
+        let pause = match attempt(&app, &row).await {
+            Ok(settled) => return (row, settled),
+            Err(pause) => pause,
         };
         if app.is_closing() {
             let refused = Refusal::new(row.line, Problem::new(Code::ShuttingDown, "the server stops: send this row again"));
@@ -136,4 +128,20 @@ async fn settle(app: Data<App>, row: Row) -> (Row, Settled) {
         }
         sleep(pause).await;
     }
+}
+
+/// What became of a row, or how long to wait before it is sent again.
+async fn attempt(app: &App, row: &Row) -> Result<Settled, Duration> {
+    let command = row.command();
+    match names::check(app, &command).await {
+        Ok(()) => {}
+        Err(problem) if problem.code == Code::InvalidRequest => return Ok(Err(Refusal::new(row.line, problem))),
+        Err(_) => return Err(AWAY_PAUSE),
+    }
+    let pending = send(app, command).map_err(|why| match why {
+        Unanswered::Overloaded => BUSY_PAUSE,
+        Unanswered::Unavailable | Unanswered::Lost => AWAY_PAUSE,
+    })?;
+    let reply = pending.await.map_err(|_| AWAY_PAUSE)?;
+    Ok(reply.outcome.map(drop).map_err(|rejection| Refusal::new(row.line, rejected(&rejection))))
 }

@@ -165,6 +165,12 @@ impl SkuBook {
                 require(agrees, "I2 available is derived", || format!("{sku} says {fact:?}, the books {}", self.available()))?;
                 None
             }
+            StockFact::LocationClosed { location, version } => {
+                let sums = self.places.remove(location);
+                let empty = sums.is_some_and(|sums| Sums { safety: 0, ..sums } == Sums::default());
+                require(empty, "I3 only an empty location closes", || format!("{sku}: {fact:?} of {sums:?}"))?;
+                Some((*version, 1))
+            }
         })
     }
 

@@ -1,0 +1,88 @@
+//! Lists of what a partition has in memory: the orders of a customer, SKUs by the beginning of their names.
+//!
+//! Invariants: a list is read in an order that nothing changes, so that a reader who goes on behind the last item misses nothing that
+//! was there all the time and sees nothing twice; no turn costs more than [`limits::MAX_SCAN`] orders, lines or locations and what the last of
+//! them adds, however many there are.
+
+use super::Partition;
+use crate::answer::{OrdersPage, StockPage};
+use crate::event::Kind;
+use crate::ids::{CustomerId, OrderId, Seq, Sku};
+use crate::limits;
+use crate::order::Order;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound::{Excluded, Included, Unbounded};
+
+/// The orders and SKUs in memory in the order in which lists have them. New orders come last, which costs a tree next to nothing.
+#[derive(Debug, Default)]
+pub(super) struct Listed {
+    /// By the record that placed them.
+    orders: BTreeMap<Seq, OrderId>,
+    skus: BTreeSet<Sku>,
+}
+
+impl Listed {
+    /// Of a whole partition at once, which costs less than one after the other.
+    pub(super) fn of<'a>(skus: BTreeSet<Sku>, orders: impl Iterator<Item = &'a Order>) -> Self {
+        Self { skus, orders: orders.map(|order| (placed_by(order), order.id)).collect() }
+    }
+
+    pub(super) fn order_came(&mut self, order: &Order) {
+        self.orders.insert(placed_by(order), order.id);
+    }
+
+    pub(super) fn order_left(&mut self, order: &Order) {
+        self.orders.remove(&placed_by(order));
+    }
+
+    pub(super) fn sku_came(&mut self, sku: &Sku) {
+        self.skus.insert(sku.clone());
+    }
+}
+
+fn placed_by(order: &Order) -> Seq {
+    order.history.first().map_or(0, |record| record.seq)
+}
+
+impl Partition {
+    pub(super) fn list_orders(&self, customer: &CustomerId, after: Seq, limit: usize) -> OrdersPage {
+        let some_left = self.placed > self.orders.len() as u64;
+        let mut page = OrdersPage { some_left, ..OrdersPage::default() };
+        let (mut last, mut work) = (after, 0);
+        for (seq, id) in self.listed.orders.range((Excluded(after), Unbounded)) {
+            if work >= limits::MAX_SCAN || page.found.len() >= limit {
+                page.next = Some(last);
+                break;
+            }
+            (last, work) = (*seq, work + 1);
+            let order = self.orders.get(id).map(|actor| &actor.order);
+            let theirs = |order: &&Order| order.kind() == Kind::Order && order.placed().customer.as_ref() == Some(customer);
+            if let Some(order) = order.filter(theirs) {
+                work += order.placed().lines.len();
+                page.found.push((*id, order.history.clone()));
+            }
+        }
+        page
+    }
+
+    pub(super) fn list_stock(&self, prefix: Option<&Sku>, after: Option<&Sku>, limit: usize) -> StockPage {
+        let prefix = prefix.map_or("", Sku::as_str);
+        let from = match after.map(Sku::as_str).filter(|after| *after >= prefix) {
+            Some(after) => Excluded(after),
+            None => Included(prefix),
+        };
+        let names = self.listed.skus.range::<str, _>((from, Unbounded)).take_while(|sku| sku.as_str().starts_with(prefix));
+        let mut page = StockPage::default();
+        let mut work = 0;
+        for sku in names {
+            if work >= limits::MAX_SCAN || page.found.len() >= limit {
+                page.next = page.found.last().map(|last| last.sku.clone());
+                break;
+            }
+            let Some(stock) = self.skus.get(sku) else { continue };
+            work += 1 + stock.places.len();
+            page.found.push(stock.view(sku));
+        }
+        page
+    }
+}
