@@ -3,6 +3,7 @@
 //! Invariant: no code without a guide, which the compiler sees to; an example has the members and the status of the real answer,
 //! which a test sees to.
 
+mod backups;
 mod conflicts;
 mod requests;
 mod server;
@@ -31,9 +32,13 @@ impl Code {
             Code::MethodNotAllowed => &requests::METHOD_NOT_ALLOWED,
             Code::RequestTimeout => &server::REQUEST_TIMEOUT,
             Code::OutOfStock => &conflicts::OUT_OF_STOCK,
+            Code::CountBelowTaken => &conflicts::COUNT_BELOW_TAKEN,
+            Code::LocationInUse => &conflicts::LOCATION_IN_USE,
             Code::InvalidTransition => &conflicts::INVALID_TRANSITION,
             Code::ReservationExpired => &conflicts::RESERVATION_EXPIRED,
             Code::IdempotencyInProgress => &conflicts::IDEMPOTENCY_IN_PROGRESS,
+            Code::BackupUnavailable => &backups::BACKUP_UNAVAILABLE,
+            Code::BackupInProgress => &backups::BACKUP_IN_PROGRESS,
             Code::LimitReached => &conflicts::LIMIT_REACHED,
             Code::CursorNotOfThisHistory => &conflicts::CURSOR_NOT_OF_THIS_HISTORY,
             Code::CursorExpired => &conflicts::CURSOR_EXPIRED,
@@ -49,6 +54,7 @@ impl Code {
             Code::Internal => &server::INTERNAL,
             Code::Overloaded => &server::OVERLOADED,
             Code::ShuttingDown => &server::SHUTTING_DOWN,
+            Code::InsufficientStorage => &backups::INSUFFICIENT_STORAGE,
             Code::DurabilityUnavailable => &server::DURABILITY_UNAVAILABLE,
         }
     }

@@ -88,7 +88,7 @@ impl Counts {
 }
 
 /// Every name [`name`] can give.
-const ALL: [&str; 36] = [
+const ALL: [&str; 37] = [
     "Set",
     "Adjusted",
     "ThresholdSet",

@@ -4,7 +4,7 @@ use super::Guide;
 use crate::problem::{Code, Problem};
 use crate::reply::{rejected, short};
 use crate::view::Id;
-use holdfast_engine::event::{Kind, Shortage};
+use holdfast_engine::event::{Buckets, Kind, Shortage};
 use holdfast_engine::ids::{OrderId, Sku};
 use holdfast_engine::order::Status;
 use holdfast_engine::quantity::Quantity;
@@ -29,6 +29,25 @@ pub(super) const OUT_OF_STOCK: Guide = Guide {
         "To try again later, use a new Idempotency-Key: the refusal is the answer to this one, byte for byte, for good.",
     ],
     example: || shortage("DEMO-LAST-ONE", Some(1)),
+};
+
+pub(super) const COUNT_BELOW_TAKEN: Guide = Guide {
+    meaning: "Fewer units would be on hand than holds, sales and checks have taken already. Nothing was changed.",
+    causes: &[
+        "Buyers hold or have bought more units than the count says: the count is older than their orders, or units are lost.",
+        "An adjustment takes away units that somebody holds.",
+    ],
+    cures: &["If units are really missing, cancel orders until the rest is covered, and set the count then."],
+    example: || rejected(&Rejection::BelowTaken { taken: 7, count: 6 }),
+};
+
+pub(super) const LOCATION_IN_USE: Guide = Guide {
+    meaning: "A location is closed only when none of its counters counts anything.",
+    causes: &["There are units on hand, held, sold, damaged or in quality control at this location."],
+    cures: &[
+        "Closing is for locations that were made by mistake. To stop selling from one, set what is on hand to what is taken.",
+    ],
+    example: || rejected(&Rejection::LocationInUse { buckets: Buckets { on_hand: Quantity(5), ..Buckets::default() } }),
 };
 
 pub(super) const INVALID_TRANSITION: Guide = Guide {
