@@ -50,7 +50,8 @@ pub enum Command {
         on_hand: Quantity,
         safety_stock: Option<Quantity>,
         priority: Option<u16>,
-        expected: Option<u64>,
+        /// The versions it may have, 0 for a location that is new. None: any.
+        expected: Option<Vec<u64>>,
     },
     AdjustStock {
         sku: Sku,
@@ -72,6 +73,20 @@ pub enum Command {
         partition: PartitionId,
         skus: Vec<Sku>,
     },
+    /// A command that is asked for under terms. Not another one of these.
+    Under {
+        terms: Box<Terms>,
+        command: Box<Command>,
+    },
+}
+
+/// What a caller makes a command depend on.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Terms {
+    /// The versions that the order or SKU may have. None: any.
+    pub versions: Option<Vec<u64>>,
+    /// For a command that has no key of its own: executed once, and answered alike each time.
+    pub key: Option<CommandKey>,
 }
 
 /// The idempotency key of a command whose answer no order keeps.
@@ -94,7 +109,17 @@ impl Command {
             Command::SetStock { sku, .. } | Command::AdjustStock { sku, .. } => partitions.of_sku(sku),
             Command::SetThreshold { sku, .. } | Command::GetStock { sku } => partitions.of_sku(sku),
             Command::Availability { partition, .. } => *partition,
+            Command::Under { command, .. } => command.partition(partitions),
         }
+    }
+
+    /// This command under these terms, if they ask for anything.
+    #[must_use]
+    pub fn under(self, terms: Terms) -> Self {
+        if terms == Terms::default() {
+            return self;
+        }
+        Command::Under { terms: Box::new(terms), command: Box::new(self) }
     }
 
     /// The order it is about, if any.
@@ -105,6 +130,7 @@ impl Command {
             Command::PaymentResult { attempt, .. } => Some(attempt.order),
             Command::SetStock { .. } | Command::AdjustStock { .. } | Command::SetThreshold { .. } => None,
             Command::GetStock { .. } | Command::Availability { .. } => None,
+            Command::Under { command, .. } => command.order(),
         }
     }
 
@@ -115,6 +141,7 @@ impl Command {
             Command::Place { .. } | Command::GetOrder { .. } | Command::Cancel { .. } | Command::Confirm { .. } => None,
             Command::Extend { .. } | Command::PaymentResult { .. } | Command::SetStock { .. } => None,
             Command::SetThreshold { .. } | Command::GetStock { .. } | Command::Availability { .. } => None,
+            Command::Under { terms, command } => terms.key.as_ref().or(command.key()),
         }
     }
 }

@@ -170,15 +170,12 @@ impl SkuStock {
         on_hand: Quantity,
         safety: Option<Quantity>,
         priority: Option<u16>,
-        expected: Option<u64>,
+        expected: Option<&[u64]>,
     ) -> Result<StockFact, StockRefusal> {
         let place = self.place(&location);
-        match expected {
-            Some(0) if place.is_some() => return Err(StockRefusal::VersionMismatch { current: self.version }),
-            Some(version) if version != 0 && version != self.version => {
-                return Err(StockRefusal::VersionMismatch { current: self.version });
-            }
-            Some(_) | None => {}
+        let fits = |version: &u64| if *version == 0 { place.is_none() } else { *version == self.version };
+        if expected.is_some_and(|versions| !versions.iter().any(fits)) {
+            return Err(StockRefusal::VersionMismatch { current: self.version });
         }
         let before = place.map(|place| place.buckets).unwrap_or_default();
         let taken = before.on_hand.beyond(before.free());

@@ -1,5 +1,6 @@
 //! Wire types: what the API takes. Engine types never go over the wire, and unknown fields are refused.
 
+use crate::object::read_from_objects;
 use crate::problem::FieldError;
 use compact_str::CompactString;
 use holdfast_engine::event::{Bucket, Kind, Line, PaymentRequest, Placed};
@@ -15,7 +16,7 @@ type Errors = Vec<FieldError>;
 
 /// One line of an order.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct LineIn {
     #[schema(value_type = String)]
     pub sku: CompactString,
@@ -29,7 +30,7 @@ pub struct LineIn {
 
 /// A payment to start with the order.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct PaymentIn {
     /// `sandbox`.
     pub provider: String,
@@ -38,7 +39,7 @@ pub struct PaymentIn {
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct OrderIn {
     #[schema(value_type = String)]
     pub customer_id: CompactString,
@@ -59,14 +60,14 @@ pub struct OrderIn {
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct ReservationLineIn {
     pub sku: String,
     pub quantity: u64,
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct ReservationIn {
     pub owner: Option<String>,
     pub lines: Vec<ReservationLineIn>,
@@ -74,7 +75,7 @@ pub struct ReservationIn {
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct BatchItemIn {
     /// The idempotency key of this item.
     pub key: String,
@@ -84,26 +85,26 @@ pub struct BatchItemIn {
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct BatchIn {
     pub items: Vec<BatchItemIn>,
 }
 
 #[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct ReasonIn {
     pub reason: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct ExtendIn {
     /// Seconds from now; 900 if left out.
     pub ttl_seconds: Option<u64>,
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct StockIn {
     pub on_hand: u64,
     /// Units kept back from sale. Unchanged if left out.
@@ -132,7 +133,7 @@ impl From<BucketIn> for Bucket {
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct AdjustmentIn {
     pub location: String,
     #[serde(default)]
@@ -144,13 +145,13 @@ pub struct AdjustmentIn {
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct ThresholdIn {
     pub low_stock_threshold: u64,
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct AvailabilityIn {
     /// At most 1,000.
     pub skus: Vec<String>,
@@ -158,12 +159,16 @@ pub struct AvailabilityIn {
 
 /// One line of an import.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct ImportRow {
     pub sku: String,
     pub location: String,
     pub on_hand: u64,
     pub safety_stock: Option<u64>,
+}
+
+read_from_objects! {
+    LineIn PaymentIn OrderIn ReservationLineIn ReservationIn BatchItemIn BatchIn ReasonIn ExtendIn StockIn AdjustmentIn ThresholdIn AvailabilityIn ImportRow
 }
 
 /// A checked order: what the engine takes, and the hash of what the caller meant.

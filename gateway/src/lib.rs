@@ -14,6 +14,7 @@ pub mod clock;
 pub mod commands;
 pub mod demo;
 pub mod dto;
+pub mod etag;
 pub mod events;
 pub mod file_error;
 pub mod json;
@@ -24,8 +25,10 @@ mod leaving;
 pub mod line_queue;
 mod memory;
 mod money;
+pub mod object;
 pub mod openapi;
 pub mod page;
+pub mod percent;
 #[cfg(feature = "kafka")]
 pub mod payment_results;
 pub mod problem;

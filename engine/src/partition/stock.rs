@@ -41,15 +41,24 @@ impl Partition {
         }
     }
 
-    pub(super) fn reply_stock(&mut self, ticket: Ticket, sku: &Sku, outcome: Result<(), StockRefusal>, fx: &mut Effects) {
-        let view = outcome.map(|()| Answer::Stock(self.skus[sku].view(sku)));
-        let outcome = view.map_err(|refusal| match refusal {
-            StockRefusal::VersionMismatch { current } => Rejection::VersionMismatch { current },
-            StockRefusal::Short { requested, free } => Rejection::Short { requested, free },
-            StockRefusal::UnknownSku => Rejection::NotFound,
-            StockRefusal::TooMany => Rejection::TooMany,
-        });
-        self.reply(ticket, outcome, false, fx);
+    pub(super) fn reply_stock(
+        &mut self,
+        now: Timestamp,
+        ticket: Ticket,
+        sku: &Sku,
+        outcome: Result<(), StockRefusal>,
+        key: Option<CommandKey>,
+        fx: &mut Effects,
+    ) {
+        if let Err(refusal) = outcome {
+            return self.reply_refused(now, ticket, rejection(refusal), key, fx);
+        }
+        let view = self.skus[sku].view(sku);
+        let answer = match key {
+            None => Answer::Stock(view),
+            Some(key) => Answer::Kept(self.answer_key(now, key.hash, key.fingerprint, KeptAnswer::Set(view), fx)),
+        };
+        self.reply(ticket, Ok(answer), false, fx);
     }
 
     /// An adjustment binds its key, refused or not, in the same batch as its fact.
@@ -138,6 +147,15 @@ impl Partition {
             Gated::Message(crate::message::Message { to: hold.order.partition(), body: Body::Ask { sku, hold } }),
             fx,
         );
+    }
+}
+
+fn rejection(refusal: StockRefusal) -> Rejection {
+    match refusal {
+        StockRefusal::VersionMismatch { current } => Rejection::VersionMismatch { current },
+        StockRefusal::Short { requested, free } => Rejection::Short { requested, free },
+        StockRefusal::UnknownSku => Rejection::NotFound,
+        StockRefusal::TooMany => Rejection::TooMany,
     }
 }
 

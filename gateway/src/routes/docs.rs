@@ -1,22 +1,38 @@
 //! The description of the API, a page to try it, an index of all problems and a page for each. All served offline.
 
-use super::not_allowed;
+use super::table::resource;
 use crate::openapi;
 use crate::page::{escape, html};
 use crate::problem::{Code, Problem};
 use crate::request::request_id;
-use actix_web::web::{self, Path, ServiceConfig};
+use actix_web::http::Method;
+use actix_web::http::header::LOCATION;
+use actix_web::web::{Path, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
-use utoipa_swagger_ui::{Config, SwaggerUi};
+use std::sync::Arc;
+use utoipa_swagger_ui::Config;
 
 pub fn configure(service: &mut ServiceConfig) {
-    let page = SwaggerUi::new("/docs/{_:.*}").config(Config::new(["/openapi.json"]).try_it_out_enabled(true));
     service
-        .service(web::resource("/openapi.json").route(web::get().to(description)).default_service(web::to(not_allowed)))
-        .service(web::resource("/problems").route(web::get().to(problems)).default_service(web::to(not_allowed)))
-        .service(web::resource("/problems/{code}").route(web::get().to(problem)).default_service(web::to(not_allowed)))
-        .service(web::redirect("/docs", "/docs/"))
-        .service(page);
+        .service(resource("/openapi.json").on(Method::GET, description))
+        .service(resource("/problems").on(Method::GET, problems))
+        .service(resource("/problems/{code}").on(Method::GET, problem))
+        .service(resource("/docs").on(Method::GET, to_try_it))
+        .service(resource("/docs/{file}").on(Method::GET, try_it));
+}
+
+async fn to_try_it() -> HttpResponse {
+    HttpResponse::TemporaryRedirect().insert_header((LOCATION, "/docs/")).finish()
+}
+
+/// A file of the page to try the API.
+async fn try_it(request: HttpRequest, file: Path<String>) -> HttpResponse {
+    let config = Config::new(["/openapi.json"]).try_it_out_enabled(true);
+    match utoipa_swagger_ui::serve(&file, Arc::new(config)) {
+        Ok(Some(found)) => HttpResponse::Ok().content_type(found.content_type).body(found.bytes.to_vec()),
+        Ok(None) => super::not_found(request).await,
+        Err(error) => super::internal(&error).by(request_id(&request).as_str()).response(),
+    }
 }
 
 async fn description() -> HttpResponse {
@@ -43,7 +59,7 @@ async fn problem(request: HttpRequest, code: Path<String>) -> HttpResponse {
     let found = Code::ALL.iter().find(|known| known.name() == code.as_str());
     let Some(known) = found else {
         let detail = format!("there is no problem {code}");
-        return Problem::new(Code::NotFound, detail).by(request_id(request.headers()).as_str()).response();
+        return Problem::new(Code::NotFound, detail).by(request_id(&request).as_str()).response();
     };
     let retry = if known.retryable() { "Retrying later can help." } else { "Retrying the same request does not help." };
     let contents = format!(

@@ -73,7 +73,7 @@ pub async fn movements(
         Ok(caller) => caller,
         Err(problem) => return problem.response(),
     };
-    let answering = Answering { request_id: caller.request_id.as_str(), location: format!("/v1/inventory/{sku}/movements") };
+    let answering = Answering { request_id: caller.request_id.as_str(), location: String::new() };
     let page = match page {
         Ok(page) => page.into_inner(),
         Err(error) => return answering.problem(Problem::invalid(vec![FieldError::new("", error.to_string())])),

@@ -1,16 +1,17 @@
 //! What the address of the server itself answers: a page to a browser, an index to a program.
 
-use super::not_allowed;
+use super::table::resource;
 use crate::app::App;
 use crate::page::{escape, html};
 use crate::request::text;
+use actix_web::http::Method;
 use actix_web::http::header::ACCEPT;
-use actix_web::web::{self, Data, ServiceConfig};
+use actix_web::web::{Data, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::json;
 
 pub fn configure(service: &mut ServiceConfig) {
-    service.service(web::resource("/").route(web::get().to(start)).default_service(web::to(not_allowed)));
+    service.service(resource("/").on(Method::GET, start));
 }
 
 /// Where to go from here.

@@ -193,7 +193,7 @@ impl World {
     fn set_stock(&mut self) -> Command {
         let sku = self.sku();
         let seen = self.clients.versions.get(&sku).copied();
-        let expected = if self.random.chance(600) { seen.or(Some(0)) } else { None };
+        let expected = self.random.chance(600).then(|| vec![seen.unwrap_or(0)]);
         Command::SetStock {
             location: self.location(),
             on_hand: Quantity(self.random.below(2 * self.plan.stock) as u32),

@@ -4,7 +4,7 @@
 
 use crate::event::{
     AdjustmentRefusal, Allocation, ArchiveFact, Bucket, Buckets, Event, KeptAnswer, KeyFact, Kind, Level, Line, LocationView,
-    OrderFact, OrderRecord, PaymentRequest, Placed, RefundReason, ReleaseCause, Shortage, SkuHold, StockFact, StockView,
+    OrderFact, OrderRecord, PaymentRequest, Placed, Refusal, RefundReason, ReleaseCause, Shortage, SkuHold, StockFact, StockView,
 };
 use crate::ids::{
     AttemptId, CustomerId, Fingerprint, HoldKey, KeyHash, Label, Location, OrderId, Partitions, Provider, RequestId, Sku, Url,
@@ -77,6 +77,12 @@ fn answer_name(answer: &KeptAnswer) -> &'static str {
         KeptAnswer::AdjustmentRefused { refusal: AdjustmentRefusal::TooMany, .. } => "adjustment_refused-too_many",
         KeptAnswer::Payment { .. } => "payment",
         KeptAnswer::PaymentRefused { .. } => "payment_refused",
+        KeptAnswer::Set(_) => "set",
+        KeptAnswer::Moved { .. } => "moved",
+        KeptAnswer::Refused { refusal: Refusal::State { .. }, .. } => "refused-state",
+        KeptAnswer::Refused { refusal: Refusal::Expired, .. } => "refused-expired",
+        KeptAnswer::Refused { refusal: Refusal::Short { .. }, .. } => "refused-short",
+        KeptAnswer::Refused { refusal: Refusal::TooMany, .. } => "refused-too_many",
     }
 }
 
@@ -179,6 +185,7 @@ fn order_facts() -> Vec<OrderFact> {
 
 fn answers() -> Vec<KeptAnswer> {
     let refused = |refusal| KeptAnswer::AdjustmentRefused { request_id: request_id(), refusal };
+    let command_refused = |refusal| KeptAnswer::Refused { request_id: request_id(), refusal };
     vec![
         KeptAnswer::Adjusted(view()),
         refused(AdjustmentRefusal::UnknownSku(sku())),
@@ -186,6 +193,12 @@ fn answers() -> Vec<KeptAnswer> {
         refused(AdjustmentRefusal::TooMany),
         KeptAnswer::Payment { attempt: AttemptId { order: order_id(), number: 3 }, redirect_url: Some(url()) },
         KeptAnswer::PaymentRefused { request_id: request_id(), state: "expired".to_owned() },
+        KeptAnswer::Set(view()),
+        KeptAnswer::Moved { order: order_id(), facts: 300 },
+        command_refused(Refusal::State { kind: Kind::Reservation, state: "committed".to_owned() }),
+        command_refused(Refusal::Expired),
+        command_refused(Refusal::Short { requested: 70_000, free: 3 }),
+        command_refused(Refusal::TooMany),
     ]
 }
 
