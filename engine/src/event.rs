@@ -310,9 +310,15 @@ pub enum KeptAnswer {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Refusal {
     /// The order or reservation is past that, by the name of its state.
-    State { kind: Kind, state: String },
+    State {
+        kind: Kind,
+        state: String,
+    },
     Expired,
-    Short { requested: u64, free: u64 },
+    Short {
+        requested: u64,
+        free: u64,
+    },
     TooMany,
 }
 

@@ -310,6 +310,9 @@ async fn tick(mut phase: watch::Receiver<Phase>) {
 }
 
 #[cfg(test)]
+mod yielding;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

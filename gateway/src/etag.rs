@@ -104,7 +104,8 @@ mod tests {
         assert_eq!(listed(" * "), Some(vec![]));
         assert_eq!(listed("\"3\""), Some(vec![strong("3")]));
         assert_eq!(listed("\"a,b\" , W/\"c\",,\"\""), Some(vec![strong("a,b"), (true, "c".to_owned()), strong("")]));
-        for wrong in ["", " ", ",", "3", "\"3", "3\"", "W/3", "w/\"3\"", "\"1\" \"2\"", "*, \"1\"", "\"1\", *", "\"a b\"", "'3'"] {
+        for wrong in ["", " ", ",", "3", "\"3", "3\"", "W/3", "w/\"3\"", "\"1\" \"2\"", "*, \"1\"", "\"1\", *", "\"a b\"", "'3'"]
+        {
             assert_eq!(Tags::parse(wrong.as_bytes()), None, "{wrong}");
         }
     }

@@ -28,9 +28,9 @@ mod money;
 pub mod object;
 pub mod openapi;
 pub mod page;
-pub mod percent;
 #[cfg(feature = "kafka")]
 pub mod payment_results;
+pub mod percent;
 pub mod problem;
 pub mod progress;
 pub mod publisher;

@@ -83,7 +83,9 @@ mod tests {
     fn an_object_is_read_by_its_names_and_an_array_is_none() {
         let inner = Pair { one: 2, other: None };
         assert_eq!(read(r#"{"other":{"one":2},"one":1}"#), Some(Pair { one: 1, other: Some(Box::new(inner)) }));
-        for wrong in ["[1,null]", r#"{"one":1,"other":[2,null]}"#, "[]", "1", "null", r#"{"one":1,"one":1}"#, r#"{"one":1,"x":1}"#] {
+        for wrong in
+            ["[1,null]", r#"{"one":1,"other":[2,null]}"#, "[]", "1", "null", r#"{"one":1,"one":1}"#, r#"{"one":1,"x":1}"#]
+        {
             assert_eq!(read(wrong), None, "{wrong}");
         }
     }

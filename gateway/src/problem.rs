@@ -146,7 +146,14 @@ pub struct Problem {
 
 impl Problem {
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), request_id: String::new(), errors: Vec::new(), extra: Map::new(), headers: Vec::new() }
+        Self {
+            code,
+            detail: detail.into(),
+            request_id: String::new(),
+            errors: Vec::new(),
+            extra: Map::new(),
+            headers: Vec::new(),
+        }
     }
 
     pub fn invalid(errors: Vec<FieldError>) -> Self {

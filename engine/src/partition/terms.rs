@@ -34,7 +34,9 @@ impl Partition {
             && let Some(current) = self.version_of(now, &command, &loaded, fx)
             && !versions.contains(&current)
         {
-            return self.reply(ticket, Err(Rejection::VersionMismatch { current }), false, fx);
+            self.reply(ticket, Err(Rejection::VersionMismatch { current }), false, fx);
+            // It may have expired just now.
+            return command.order().into_iter().for_each(|order| self.advance(now, order, fx));
         }
         self.command(now, ticket, command, terms.key, loaded, fx);
     }
@@ -66,14 +68,7 @@ impl Partition {
         self.skus.get(sku).map_or(0, |stock| stock.version)
     }
 
-    fn version_of_order(
-        &mut self,
-        now: Timestamp,
-        id: OrderId,
-        kind: Kind,
-        loaded: &Loaded,
-        fx: &mut Effects,
-    ) -> Option<u64> {
+    fn version_of_order(&mut self, now: Timestamp, id: OrderId, kind: Kind, loaded: &Loaded, fx: &mut Effects) -> Option<u64> {
         self.expire_due(now, id, fx);
         let version = |order: &Order| (order.kind() == kind).then(|| u64::from(order.version()));
         match self.orders.get(&id) {

@@ -29,4 +29,6 @@ mod stock_levels;
 #[cfg(test)]
 mod stock_scenarios;
 #[cfg(test)]
+mod terms;
+#[cfg(test)]
 mod world;

@@ -23,13 +23,12 @@ const PAGE: usize = 256;
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
 pub fn configure(service: &mut ServiceConfig) {
-    service
-        .service(resource("/v1/events").on(Method::GET, page))
-        .service(resource("/v1/events/stream").on(Method::GET, stream));
+    service.service(resource("/v1/events").on(Method::GET, page)).service(resource("/v1/events/stream").on(Method::GET, stream));
 }
 
 #[derive(Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct After {
     /// The `next` of the page before; nothing for the beginning.
     #[serde(default)]
@@ -40,6 +39,7 @@ pub struct After {
 
 #[derive(Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Since {
     /// The `id` of the last event that was read; nothing for the beginning. A `Last-Event-ID` goes before it.
     #[serde(default)]

@@ -22,6 +22,7 @@ use std::str::FromStr;
 
 #[derive(Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Page {
     /// The `next` of the page before; nothing for the beginning.
     #[serde(default)]

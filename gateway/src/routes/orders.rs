@@ -74,7 +74,8 @@ struct Wanted {
 
 impl Wanted {
     fn of(operation: &Operation, request: &HttpRequest, request_id: &RequestId, body: Body) -> Result<Self, Problem> {
-        let wanted = Self::admitted(operation, request, request_id).and_then(|(app, caller)| Self::checked(request, app, &caller, body));
+        let wanted =
+            Self::admitted(operation, request, request_id).and_then(|(app, caller)| Self::checked(request, app, &caller, body));
         wanted.map_err(|problem| problem.by(request_id.as_str()))
     }
 
@@ -199,10 +200,11 @@ pub async fn about(
     };
     let answering = Answering { request_id: caller.request_id.as_str(), location: format!("/v1/{path}/{id}") };
     let asked = Named::parse(app, kind, id).and_then(|named| Ok((named, command(named.order)?)));
-    let (named, command) = match asked.and_then(|(named, command)| Ok((named, under_terms(request, &caller, id, named, command)?))) {
-        Ok(asked) => asked,
-        Err(problem) => return answering.problem(problem),
-    };
+    let (named, command) =
+        match asked.and_then(|(named, command)| Ok((named, under_terms(request, &caller, id, named, command)?))) {
+            Ok(asked) => asked,
+            Err(problem) => return answering.problem(problem),
+        };
     match answering.answer(execute(app, command).await) {
         Ok((Answer::Kept(kept), replayed)) => reply::kept(&kept, replayed, ""),
         Ok((answer, replayed)) => match reply::order_of(answer) {

@@ -58,7 +58,8 @@ async fn about_stock(
         Ok(caller) => caller,
         Err(problem) => return problem.response(),
     };
-    let answering = Answering { request_id: caller.request_id.as_str(), location: format!("/v1/inventory/{}", encode_segment(sku)) };
+    let answering =
+        Answering { request_id: caller.request_id.as_str(), location: format!("/v1/inventory/{}", encode_segment(sku)) };
     let command = match command(&caller) {
         Ok(command) => command,
         Err(problem) => return answering.problem(problem),

@@ -35,6 +35,8 @@ pub struct Operation {
 pub enum Access {
     Keys,
     Open,
+    /// Whoever signs it: its handler compares the signature with the body.
+    Signed,
 }
 
 /// Which query parameters are known.
@@ -101,6 +103,10 @@ impl Operation {
         Self { access: Access::Open, ..self }
     }
 
+    const fn signed(self) -> Self {
+        Self { access: Access::Signed, ..self }
+    }
+
     const fn with(self, query: Query) -> Self {
         Self { query, ..self }
     }
@@ -142,8 +148,8 @@ pub const TABLE: &[Route] = &[
     Route { path: "/v1/inventory/{sku}/movements", operations: &[Operation::read(Refused, PAGES)] },
     Route { path: "/v1/events", operations: &[Operation::read(Refused, PAGES)] },
     Route { path: "/v1/events/stream", operations: &[Operation::read(Refused, STREAM)] },
-    // Signed; an attempt ends once, however often it is told.
-    Route { path: "/v1/webhooks/payments/sandbox", operations: &[Operation::write("POST", Refused, Key::Unused).open()] },
+    // An attempt ends once, however often it is told.
+    Route { path: "/v1/webhooks/payments/sandbox", operations: &[Operation::write("POST", Refused, Key::Unused).signed()] },
     Route { path: "/v1/limits", operations: &[Operation::read(Refused, NONE).open()] },
     Route { path: "/admin/v1/shards", operations: &[Operation::read(Refused, NONE)] },
     Route { path: "/admin/v1/audit", operations: &[Operation::write("POST", Refused, Key::Unused)] },
@@ -208,7 +214,9 @@ impl Serving {
         R: Future<Output = Result<ServiceResponse, actix_web::Error>> + 'static,
     {
         let path = self.route.path;
-        let Some(operation) = self.route.operation(&method) else { unreachable!("{method} {path} is not in the table of routes") };
+        let Some(operation) = self.route.operation(&method) else {
+            unreachable!("{method} {path} is not in the table of routes")
+        };
         let service = move || {
             let handle = handle.clone();
             fn_service(move |request| handle(operation, request))
@@ -225,3 +233,6 @@ impl HttpServiceFactory for Serving {
         self.resource.register(config);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,6 +18,8 @@ mod client;
 #[cfg(test)]
 mod commands;
 #[cfg(test)]
+mod conditions;
+#[cfg(test)]
 mod crowd;
 #[cfg(test)]
 mod description;
@@ -28,6 +30,8 @@ mod health;
 #[cfg(test)]
 mod hosts;
 #[cfg(test)]
+mod http;
+#[cfg(test)]
 mod idempotency;
 #[cfg(test)]
 mod imports;
@@ -35,6 +39,8 @@ mod imports;
 mod malformed;
 #[cfg(test)]
 mod movements;
+#[cfg(test)]
+mod optional_keys;
 #[cfg(test)]
 mod orders;
 #[cfg(test)]

@@ -4,7 +4,7 @@
 
 use crate::event::{
     AdjustmentRefusal, Allocation, ArchiveFact, Bucket, Buckets, Event, KeptAnswer, KeyFact, Kind, Level, Line, LocationView,
-    OrderFact, OrderRecord, PaymentRequest, Placed, Refusal, RefundReason, ReleaseCause, Shortage, SkuHold, StockFact, StockView,
+    OrderFact, OrderRecord, PaymentRequest, Placed, RefundReason, Refusal, ReleaseCause, Shortage, SkuHold, StockFact, StockView,
 };
 use crate::ids::{
     AttemptId, CustomerId, Fingerprint, HoldKey, KeyHash, Label, Location, OrderId, Partitions, Provider, RequestId, Sku, Url,
