@@ -88,7 +88,8 @@ pub fn text(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&str> {
 /// What the idempotency keys of whoever sends these headers are bound to. `None` for who is nobody.
 pub fn scope(headers: &HeaderMap, app: &App) -> Option<CompactString> {
     let Some(keys) = &app.keys else { return Some(CompactString::const_new("")) };
-    keys.scope(text(headers, &AUTHORIZATION)?.strip_prefix("Bearer ")?)
+    let (scheme, key) = text(headers, &AUTHORIZATION)?.split_once(' ')?;
+    if scheme.eq_ignore_ascii_case("bearer") { keys.scope(key.trim_start()) } else { None }
 }
 
 /// The id of a request: the same each time it is asked for. It stands in the answer and in whatever problem there is.

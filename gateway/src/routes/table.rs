@@ -153,7 +153,7 @@ pub const TABLE: &[Route] = &[
     Route { path: "/v1/limits", operations: &[Operation::read(Refused, NONE).open()] },
     Route { path: "/admin/v1/shards", operations: &[Operation::read(Refused, NONE)] },
     Route { path: "/admin/v1/audit", operations: &[Operation::write("POST", Refused, Key::Unused)] },
-    Route { path: "/sandbox/payments/{attempt_id}", operations: &[Operation::read(Ignored, NONE).open()] },
+    Route { path: "/sandbox/payments/{attempt_id}", operations: &[Operation::page()] },
     Route { path: "/sandbox/payments/{attempt_id}/{step}", operations: &[Operation::write("POST", Ignored, Key::Unused).open().with(DELIVERY)] },
     Route { path: "/livez", operations: &[Operation::page()] },
     Route { path: "/readyz", operations: &[Operation::page()] },
