@@ -51,7 +51,8 @@ pub enum Command {
         on_hand: Quantity,
         safety_stock: Option<Quantity>,
         priority: Option<u16>,
-        expected: Option<u64>,
+        /// The versions it may have, 0 for a location that is new. None: any.
+        expected: Option<Vec<u64>>,
     },
     AdjustStock {
         sku: Sku,
@@ -70,7 +71,8 @@ pub enum Command {
     CloseLocation {
         sku: Sku,
         location: Location,
-        expected: Option<u64>,
+        /// The versions that the SKU may have. None: any.
+        expected: Option<Vec<u64>>,
     },
     GetStock {
         sku: Sku,
@@ -98,6 +100,20 @@ pub enum Command {
         partition: PartitionId,
         key: CommandKey,
     },
+    /// A command that is asked for under terms. Not another one of these.
+    Under {
+        terms: Box<Terms>,
+        command: Box<Command>,
+    },
+}
+
+/// What a caller makes a command depend on.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Terms {
+    /// The versions that the order or SKU may have. None: any.
+    pub versions: Option<Vec<u64>>,
+    /// For a command that has no key of its own: executed once, and answered alike each time.
+    pub key: Option<CommandKey>,
 }
 
 /// The idempotency key of a command whose answer no order keeps.
@@ -122,7 +138,17 @@ impl Command {
             Command::CloseLocation { sku, .. } => partitions.of_sku(sku),
             Command::Availability { partition, .. } | Command::GetAnswer { partition, .. } => *partition,
             Command::ListOrders { partition, .. } | Command::ListStock { partition, .. } => *partition,
+            Command::Under { command, .. } => command.partition(partitions),
         }
+    }
+
+    /// This command under these terms, if they ask for anything.
+    #[must_use]
+    pub fn under(self, terms: Terms) -> Self {
+        if terms == Terms::default() {
+            return self;
+        }
+        Command::Under { terms: Box::new(terms), command: Box::new(self) }
     }
 
     /// The order it is about, if any.
@@ -134,6 +160,7 @@ impl Command {
             Command::SetStock { .. } | Command::AdjustStock { .. } | Command::SetThreshold { .. } => None,
             Command::CloseLocation { .. } | Command::GetStock { .. } | Command::Availability { .. } => None,
             Command::ListOrders { .. } | Command::ListStock { .. } | Command::GetAnswer { .. } => None,
+            Command::Under { command, .. } => command.order(),
         }
     }
 
@@ -145,6 +172,7 @@ impl Command {
             Command::Extend { .. } | Command::PaymentResult { .. } | Command::SetStock { .. } => None,
             Command::SetThreshold { .. } | Command::CloseLocation { .. } | Command::GetStock { .. } => None,
             Command::Availability { .. } | Command::ListOrders { .. } | Command::ListStock { .. } => None,
+            Command::Under { terms, command } => terms.key.as_ref().or(command.key()),
         }
     }
 
@@ -156,6 +184,7 @@ impl Command {
             Command::Place { .. } | Command::Cancel { .. } | Command::Confirm { .. } | Command::Extend { .. } => false,
             Command::StartPayment { .. } | Command::PaymentResult { .. } | Command::SetStock { .. } => false,
             Command::AdjustStock { .. } | Command::SetThreshold { .. } | Command::CloseLocation { .. } => false,
+            Command::Under { command, .. } => command.reads(),
         }
     }
 }

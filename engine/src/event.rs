@@ -298,6 +298,34 @@ pub enum KeptAnswer {
         request_id: RequestId,
         state: String,
     },
+    /// A count or a threshold was set.
+    Set(StockView),
+    /// The order moved on, if it had to: the answer is how it stood once its SKUs had carried out what these facts decided.
+    Moved {
+        order: OrderId,
+        facts: u32,
+    },
+    /// The command was refused.
+    Refused {
+        request_id: RequestId,
+        refusal: Refusal,
+    },
+}
+
+/// Why a command under a key was refused for good: the key is bound to it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Refusal {
+    /// The order or reservation is past that, by the name of its state.
+    State {
+        kind: Kind,
+        state: String,
+    },
+    Expired,
+    BelowTaken {
+        taken: u64,
+        count: i64,
+    },
+    TooMany,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -255,7 +255,9 @@ pub struct AttemptId {
 impl AttemptId {
     pub fn parse(text: &str) -> Option<Self> {
         let (order, number) = text.strip_prefix("pay_")?.split_once('-')?;
-        Some(Self { order: OrderId::parse(order)?, number: number.parse().ok()? })
+        let attempt = Self { order: OrderId::parse(order)?, number: number.parse().ok()? };
+        // Neither `-01` nor `-+1` is `-1`.
+        (attempt.to_string() == text).then_some(attempt)
     }
 }
 
@@ -299,6 +301,21 @@ mod tests {
             assert_eq!(OrderId::parse(&id.to_string()), Some(id));
         }
         assert_eq!(OrderId::parse("short"), None);
+    }
+
+    #[test]
+    fn an_id_has_one_spelling() {
+        let id = OrderId::derive(KeyHash::derive("c", "orders", "k"), Partitions::new(64).unwrap());
+        let text = id.to_string();
+        let last = text.len() - 1;
+        // Two bits of the last character carry nothing.
+        let spellings = "123567".chars().map(|digit| format!("{}{digit}", &text[..last])).filter(|other| *other != text);
+        assert_eq!(spellings.filter(|other| OrderId::parse(other).is_some_and(|parsed| parsed == id)).count(), 0);
+        assert_eq!(OrderId::parse(&text.to_uppercase()), None);
+        assert_eq!(AttemptId::parse(&format!("pay_{text}-1")), Some(AttemptId { order: id, number: 1 }));
+        for wrong in ["-01", "-+1", "-256", "-", "", "-1-1", "-1 "] {
+            assert_eq!(AttemptId::parse(&format!("pay_{text}{wrong}")), None, "{wrong}");
+        }
     }
 
     #[test]

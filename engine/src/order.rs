@@ -11,6 +11,7 @@ pub use decide::{Answered, Want};
 pub use payment::{Attempt, AttemptState, CallKind, Outcome};
 pub use view::{LineView, Stage};
 
+use crate::answer::Answer;
 use crate::event::{Kind, OrderFact, OrderRecord, Placed, SkuHold};
 use crate::ids::{OrderId, Sku};
 use crate::quantity::{Money, Quantity};
@@ -228,6 +229,14 @@ impl Order {
             | OrderFact::Refunded { .. } => self.evolve_payment(record.at, &record.fact),
         }
         self.history.push(record);
+    }
+
+    /// How the order stood once its SKUs had carried out what the first `facts` of its facts decided; `None` while they have not.
+    pub fn carried_out(&self, facts: usize) -> Option<Answer> {
+        let decided = Self::fold(self.id, self.history.get(..facts)?)?;
+        let settled = |record: &OrderRecord| matches!(*record.fact, OrderFact::Settled);
+        let more = if decided.settled { 0 } else { self.history[facts..].iter().position(settled)? + 1 };
+        Some(Answer::Order { id: self.id, history: self.history[..facts + more].to_vec() })
     }
 
     /// The fact that is about to join the history names the holds.

@@ -12,6 +12,7 @@ mod prefetch;
 mod saga;
 mod snapshot;
 mod stock;
+mod terms;
 
 pub use snapshot::{Image, SnapshotError};
 
@@ -206,7 +207,7 @@ impl Partition {
     pub fn step(&mut self, now: Timestamp, input: Input, fx: &mut Effects) {
         let now = now.max(self.at);
         match input {
-            Input::Command { ticket, command, loaded } => self.command(now, ticket, command, loaded, fx),
+            Input::Command { ticket, command, loaded } => self.command(now, ticket, command, None, loaded, fx),
             Input::Message(body) => self.message(now, body, fx),
             Input::Provider(result) => self.provider(now, result, fx),
             Input::Tick => self.tick(now, fx),
@@ -233,35 +234,46 @@ impl Partition {
         }
     }
 
-    fn command(&mut self, now: Timestamp, ticket: Ticket, command: Command, loaded: Loaded, fx: &mut Effects) {
+    /// With the `key` of whoever asks for a command that has none of its own.
+    fn command(
+        &mut self,
+        now: Timestamp,
+        ticket: Ticket,
+        command: Command,
+        key: Option<CommandKey>,
+        loaded: Loaded,
+        fx: &mut Effects,
+    ) {
         match command {
+            Command::Under { terms, command } => self.under(now, ticket, *terms, *command, loaded, fx),
             Command::Place { order, placed } => self.place(now, ticket, order, placed, loaded, fx),
             Command::GetOrder { order, kind } => self.get_order(ticket, order, kind, loaded, fx),
             Command::Cancel { order, kind, reason } => {
-                self.steer(now, ticket, order, Some(kind), loaded, fx, |order, _| order.decide_cancel(reason));
+                self.steer(now, ticket, (order, Some(kind)), key, loaded, fx, |order, _| order.decide_cancel(reason));
             }
             Command::Confirm { order, kind, reason } => {
-                self.steer(now, ticket, order, Some(kind), loaded, fx, |order, _| order.decide_confirm(now, reason));
+                self.steer(now, ticket, (order, Some(kind)), key, loaded, fx, |order, _| order.decide_confirm(now, reason));
             }
             Command::Extend { order, ttl_ms } => {
                 let kind = Some(crate::event::Kind::Reservation);
-                self.steer(now, ticket, order, kind, loaded, fx, |order, _| order.decide_extend(now, ttl_ms));
+                self.steer(now, ticket, (order, kind), key, loaded, fx, |order, _| order.decide_extend(now, ttl_ms));
             }
             Command::StartPayment { order, provider, return_url, key } => {
                 self.start_payment(now, ticket, order, (provider, return_url), key, loaded, fx);
             }
             Command::PaymentResult { attempt, outcome } => self.payment_result(now, ticket, attempt, outcome, loaded, fx),
             Command::SetStock { sku, location, on_hand, safety_stock, priority, expected } => {
+                let expected = expected.as_deref();
                 let outcome = self
                     .change_stock(now, &sku, fx, |stock| stock.decide_set(location, on_hand, safety_stock, priority, expected));
-                self.reply_stock(ticket, &sku, outcome, fx);
+                self.reply_stock(now, ticket, &sku, outcome, key, fx);
             }
             Command::SetThreshold { sku, threshold } => {
                 let outcome = self.change_stock(now, &sku, fx, |stock| stock.decide_threshold(threshold));
-                self.reply_stock(ticket, &sku, outcome, fx);
+                self.reply_stock(now, ticket, &sku, outcome, key, fx);
             }
             Command::CloseLocation { sku, location, expected } => {
-                self.close_location(now, ticket, (&sku, location), expected, fx)
+                self.close_location(now, ticket, (&sku, location), expected.as_deref(), fx)
             }
             Command::AdjustStock { sku, location, bucket, delta, reason, reference, key } => {
                 if !self.answered_key(ticket, &key, &loaded, fx) {
@@ -300,7 +312,7 @@ impl Partition {
         let kept = self.keys.get(&key.hash).map(|record| (record.fingerprint, record.answer.clone()));
         let Some((fingerprint, answer)) = kept.or_else(|| loaded.key.clone()) else { return false };
         let same = fingerprint == key.fingerprint || crate::plant::active(crate::plant::Bug::BodyNotCompared);
-        let outcome = if same { Ok(Answer::Kept(answer)) } else { Err(Rejection::KeyReused) };
+        let outcome = if same { self.shown_again(answer, loaded) } else { Err(Rejection::KeyReused) };
         self.reply(ticket, outcome, true, fx);
         true
     }

@@ -183,7 +183,7 @@ impl SkuStock {
         on_hand: Quantity,
         safety: Option<Quantity>,
         priority: Option<u16>,
-        expected: Option<u64>,
+        expected: Option<&[u64]>,
     ) -> Result<StockFact, StockRefusal> {
         let place = self.place(&location);
         self.expect(expected, place.is_none())?;
@@ -206,8 +206,9 @@ impl SkuStock {
     }
 
     /// Version 0 stands for a location that is not there yet.
-    fn expect(&self, expected: Option<u64>, new: bool) -> Result<(), StockRefusal> {
-        let met = expected.is_none_or(|version| version == self.version || (version == 0 && new));
+    fn expect(&self, expected: Option<&[u64]>, new: bool) -> Result<(), StockRefusal> {
+        let fits = |version: &u64| if *version == 0 { new } else { *version == self.version };
+        let met = expected.is_none_or(|versions| versions.iter().any(fits));
         if met { Ok(()) } else { Err(StockRefusal::VersionMismatch { current: self.version }) }
     }
 
@@ -257,7 +258,7 @@ impl SkuStock {
     }
 
     /// A location that was put in by mistake goes while it counts nothing. Opened again it is a new one.
-    pub fn decide_close(&self, location: Location, expected: Option<u64>) -> Result<StockFact, StockRefusal> {
+    pub fn decide_close(&self, location: Location, expected: Option<&[u64]>) -> Result<StockFact, StockRefusal> {
         let Some(place) = self.place(&location) else { return Err(StockRefusal::UnknownLocation) };
         self.expect(expected, false)?;
         if !place.buckets.empty() {

@@ -40,7 +40,7 @@ impl Access {
             Ok(()) => return Ok(()),
             Err(refused) => refused,
         };
-        Err(refused.by(request_id(request.headers()).as_str()))
+        Err(refused.by(request_id(request.request()).as_str()))
     }
 }
 

@@ -11,15 +11,15 @@ use crate::file_error::FileError;
 use crate::keys::{self, ApiKeys};
 use crate::leaving::{Holder, holder};
 use crate::publisher::Publisher;
+use crate::request::{is_stamped, request_id, stamp};
 use crate::sandbox::{Sandbox, SandboxProvider};
 use crate::settings::{Settings, Switch};
 use crate::stopping::{self, Phase};
 use crate::subscriber::Subscriber;
-use crate::{backend, clock, demo, memory, routes, telemetry};
-use actix_web::dev::Service as _;
+use crate::{backend, body, clock, demo, memory, routes, telemetry};
+use actix_web::dev::{Service as _, ServiceResponse};
 use actix_web::{App as Service, HttpServer, web};
 use arc_swap::ArcSwapOption;
-use futures_util::future::{Either, ready};
 use holdfast_actors::clock::Clock;
 use holdfast_actors::{Engine, Handle, Options, Ports, StartError};
 use holdfast_storage::projection::Projector;
@@ -231,10 +231,19 @@ fn start_http(app: &web::Data<App>, listener: TcpListener) -> Result<actix_web::
     let access = Arc::new(Access::of(&app.settings, app.keys.is_some()));
     let service = HttpServer::new(move || {
         let access = access.clone();
-        // Neither boxed nor polled by a waker of its own: see `body::whole`.
-        let service = Service::new().app_data(shared.clone()).wrap_fn(move |request, next| match access.check(&request) {
-            Ok(()) => Either::Left(next.call(request)),
-            Err(problem) => Either::Right(ready(Ok(request.into_response(problem.response())))),
+        // Not boxed, and the outermost: see `body::connected`.
+        let service = Service::new().app_data(shared.clone()).wrap_fn(move |request, next| {
+            let admitted = match access.check(&request) {
+                Ok(()) => Ok(next.call(request)),
+                Err(problem) => Err(request.into_response(problem.response())),
+            };
+            async move {
+                let served = match admitted {
+                    Ok(serving) => body::connected(serving).await?,
+                    Err(refused) => refused,
+                };
+                Ok(named(served))
+            }
         });
         service.configure(routes::configure)
     })
@@ -248,6 +257,15 @@ fn start_http(app: &web::Data<App>, listener: TcpListener) -> Result<actix_web::
     .listen(listener)?
     .run();
     Ok(service)
+}
+
+/// Every answer has the id of its request.
+fn named(mut response: ServiceResponse) -> ServiceResponse {
+    if !is_stamped(response.headers()) {
+        let id = request_id(response.request());
+        stamp(response.headers_mut(), &id);
+    }
+    response
 }
 
 /// Shards are busy threads: each takes a core that HTTP workers then leave alone.

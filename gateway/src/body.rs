@@ -15,11 +15,11 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use futures_util::Stream;
 use holdfast_engine::limits::MAX_BODY_BYTES;
 use slab::Slab;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::future::poll_fn;
-use std::pin::Pin;
-use std::task::{Context, Poll, Waker, ready};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, RawWakerVTable, Waker, ready};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -34,7 +34,7 @@ impl FromRequest for Body {
         let (length, pieces) = (length(request), Pieces::of(request, payload));
         Box::pin(async move {
             let Some(mut pieces) = pieces else { return Ok(Self(Err(unavailable()))) };
-            Ok(Self(whole(length, |context| pieces.poll(context, &mut Context::from_waker(Waker::noop()))).await))
+            Ok(Self(whole(length, |context| pieces.poll(context, &mut Context::from_waker(feeder(context.waker())))).await))
         })
     }
 }
@@ -44,19 +44,54 @@ pub async fn of(request: &mut ServiceRequest) -> Body {
     let (mut payload, mut silence) = (request.take_payload(), Silence::default());
     let request = request.request();
     let Some(app) = request.app_data::<Data<App>>() else { return Body(Err(unavailable())) };
-    let feeding = &mut Context::from_waker(Waker::noop());
-    Body(whole(length(request), |context| silence.poll(app, &mut payload, context, feeding)).await)
+    let poll = |context: &mut Context<'_>| {
+        let feeding = &mut Context::from_waker(feeder(context.waker()));
+        silence.poll(app, &mut payload, context, feeding)
+    };
+    Body(whole(length(request), poll).await)
 }
 
 fn length(request: &HttpRequest) -> usize {
     crate::request::text(request.headers(), CONTENT_LENGTH).and_then(|length| length.parse().ok()).unwrap_or_default()
 }
 
-/// Reads a body to its end.
+thread_local! {
+    /// The waker of the connection that is being polled, as two addresses that are compared and never used.
+    static CONNECTION: Cell<Option<(*const (), *const RawWakerVTable)>> = const { Cell::new(None) };
+}
+
+fn address(waker: &Waker) -> (*const (), *const RawWakerVTable) {
+    (waker.data(), std::ptr::from_ref(waker.vtable()))
+}
+
+/// Polls what serves a request as the connection polls it: bodies that are read by the same waker need no wake-up. Must be the outermost
+/// of what is around the routes.
+pub async fn connected<F: Future>(serving: F) -> F::Output {
+    struct Polled;
+    impl Drop for Polled {
+        fn drop(&mut self) {
+            CONNECTION.set(None);
+        }
+    }
+    let mut serving = pin!(serving);
+    poll_fn(|context| {
+        CONNECTION.set(Some(address(context.waker())));
+        let _polled = Polled;
+        serving.as_mut().poll(context)
+    })
+    .await
+}
+
+/// Whom the feeder of a body wakes.
 ///
-/// It is read without asking its feeder for a wake-up: whoever feeds it over HTTP/1, the only HTTP spoken here, runs in this very task and
-/// polls it again when it has. A wake-up would poll the whole connection once more for nothing. Not so with HTTP/2, with bodies that
-/// are decompressed elsewhere, or behind middleware that polls by a waker of its own: none of them is here.
+/// Over HTTP/1, the only HTTP spoken here, it runs in the task of the connection, which polls its request again after each piece: there a
+/// wake-up would poll the whole connection once more for nothing. Whoever polls by another waker, such as a task of its own or
+/// middleware that looks at several futures, polls again only if that one is woken.
+fn feeder(reader: &Waker) -> &Waker {
+    if CONNECTION.get() == Some(address(reader)) { Waker::noop() } else { reader }
+}
+
+/// Reads a body to its end.
 async fn whole(
     length: usize,
     mut poll: impl FnMut(&mut Context<'_>) -> Poll<Option<Result<Bytes, Problem>>>,
@@ -273,6 +308,9 @@ async fn tick(mut phase: watch::Receiver<Phase>) {
         due.into_iter().for_each(Waker::wake);
     }
 }
+
+#[cfg(test)]
+mod yielding;
 
 #[cfg(test)]
 mod tests {

@@ -286,6 +286,10 @@ pub enum KeyCommand {
         /// Whose key it is.
         #[arg(long, default_value = "default")]
         name: String,
+        /// What the idempotency keys of its owner are bound to; the name if left out. A new key of the same client needs the scope of
+        /// the old one, or a retry becomes a second order. "" is what was placed without API keys.
+        #[arg(long)]
+        scope: Option<String>,
         #[command(flatten)]
         data: DataArgs,
         /// Only print a line for [auth] keys of the settings file.

@@ -6,6 +6,7 @@ mod fingerprint;
 
 pub use checker::{Checker, grouped};
 
+use crate::object::read_from_objects;
 use crate::problem::FieldError;
 use compact_str::CompactString;
 use fingerprint::{OrderMeaning, ReservationMeaning};
@@ -22,7 +23,7 @@ type Errors = Vec<FieldError>;
 
 /// One line of an order.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct LineIn {
     #[schema(value_type = String)]
     pub sku: CompactString,
@@ -39,7 +40,7 @@ pub struct LineIn {
 
 /// A payment to start with the order.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct PaymentIn {
     /// `sandbox`.
     pub provider: String,
@@ -48,7 +49,7 @@ pub struct PaymentIn {
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct OrderIn {
     #[schema(value_type = String)]
     pub customer_id: CompactString,
@@ -74,14 +75,14 @@ pub struct OrderIn {
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct ReservationLineIn {
     pub sku: String,
     pub quantity: u64,
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct ReservationIn {
     pub owner: Option<String>,
     pub lines: Vec<ReservationLineIn>,
@@ -89,7 +90,7 @@ pub struct ReservationIn {
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct BatchItemIn {
     /// The idempotency key of this item.
     pub key: String,
@@ -99,26 +100,26 @@ pub struct BatchItemIn {
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct BatchIn {
     pub items: Vec<BatchItemIn>,
 }
 
 #[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct ReasonIn {
     pub reason: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct ExtendIn {
     /// Seconds from now; 900 if left out.
     pub ttl_seconds: Option<u64>,
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct StockIn {
     pub on_hand: u64,
     /// Units kept back from sale. Unchanged if left out.
@@ -147,7 +148,7 @@ impl From<BucketIn> for Bucket {
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct AdjustmentIn {
     pub location: String,
     #[serde(default)]
@@ -159,13 +160,13 @@ pub struct AdjustmentIn {
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct ThresholdIn {
     pub low_stock_threshold: u64,
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct AvailabilityIn {
     /// At most 1,000.
     pub skus: Vec<String>,
@@ -173,12 +174,16 @@ pub struct AvailabilityIn {
 
 /// One line of an import.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct ImportRow {
     pub sku: String,
     pub location: String,
     pub on_hand: u64,
     pub safety_stock: Option<u64>,
+}
+
+read_from_objects! {
+    LineIn PaymentIn OrderIn ReservationLineIn ReservationIn BatchItemIn BatchIn ReasonIn ExtendIn StockIn AdjustmentIn ThresholdIn AvailabilityIn ImportRow
 }
 
 /// A checked order: what the engine takes, and the hash of what the caller meant.

@@ -13,7 +13,14 @@ use subtle::ConstantTimeEq;
 
 /// The keys this server takes.
 pub struct ApiKeys {
-    hashes: Vec<(CompactString, [u8; 32])>,
+    known: Vec<Known>,
+}
+
+/// A key that is taken.
+pub struct Known {
+    hash: [u8; 32],
+    /// What the idempotency keys of its owner are bound to: whoever comes under the same scope is the same caller.
+    scope: CompactString,
 }
 
 /// A new key. The secret is shown once and never stored.
@@ -40,20 +47,20 @@ impl ApiKeys {
     /// # Errors
     /// If a hash is malformed or the file cannot be read.
     pub fn load(configured: &[KeyEntry], data_dir: Option<&Path>) -> Result<Option<Self>, Error> {
-        let mut hashes = configured.iter().map(parse).collect::<Result<Vec<_>, Error>>()?;
+        let mut known = configured.iter().map(parse).collect::<Result<Vec<_>, Error>>()?;
         if let Some(dir) = data_dir {
-            hashes.extend(read(&file_in(dir))?);
+            known.extend(read(&file_in(dir))?);
         }
-        Ok((!hashes.is_empty()).then_some(Self { hashes }))
+        Ok((!known.is_empty()).then_some(Self { known }))
     }
 
-    /// The client a key belongs to. Looks at every key, whichever matches.
-    pub fn client(&self, key: &str) -> Option<CompactString> {
+    /// The scope of a key. Looks at every key, whichever matches.
+    pub fn scope(&self, key: &str) -> Option<CompactString> {
         let hash = blake3::hash(key.as_bytes());
         let mut found = None;
-        for (name, known) in &self.hashes {
-            if bool::from(known.ct_eq(hash.as_bytes())) {
-                found = Some(name.clone());
+        for known in &self.known {
+            if bool::from(known.hash.ct_eq(hash.as_bytes())) {
+                found = Some(known.scope.clone());
             }
         }
         found
@@ -67,20 +74,20 @@ pub fn any_in(data_dir: &Path) -> bool {
 
 /// # Errors
 /// If the hash is none.
-pub fn parse(entry: &KeyEntry) -> Result<(CompactString, [u8; 32]), Error> {
+pub fn parse(entry: &KeyEntry) -> Result<Known, Error> {
     let bytes = HEXLOWER_PERMISSIVE.decode(entry.hash.as_bytes()).ok();
     let hash = bytes.and_then(|bytes| bytes.try_into().ok()).ok_or_else(|| Error::Hash(entry.name.clone()))?;
-    Ok((CompactString::new(&entry.name), hash))
+    Ok(Known { hash, scope: CompactString::new(entry.scope.as_deref().unwrap_or(&entry.name)) })
 }
 
 /// # Errors
 /// If the system has no random numbers.
-pub fn create(name: &str) -> Result<NewKey, Error> {
+pub fn create(name: &str, scope: Option<&str>) -> Result<NewKey, Error> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(|error| Error::Random(error.to_string()))?;
     let secret = format!("hf_{}", BASE32_NOPAD.encode(&bytes).to_ascii_lowercase());
     let hash = HEXLOWER.encode(blake3::hash(secret.as_bytes()).as_bytes());
-    Ok(NewKey { secret, entry: KeyEntry { name: name.to_owned(), hash } })
+    Ok(NewKey { secret, entry: KeyEntry { name: name.to_owned(), hash, scope: scope.map(str::to_owned) } })
 }
 
 /// The file in a data directory.
@@ -97,14 +104,14 @@ fn file_in(data_dir: &Path) -> PathBuf {
 pub fn store(data_dir: &Path, entry: &KeyEntry) -> Result<PathBuf, Error> {
     let path = file_in(data_dir);
     private::directory(data_dir).map_err(at(data_dir))?;
-    let line = serde_json::json!({"name": entry.name, "hash": entry.hash});
+    let line = serde_json::to_string(entry).unwrap_or_else(|error| unreachable!("names and hashes are JSON: {error}"));
     let written =
         private::append(&path).and_then(|mut file| file.write_all(format!("{line}\n").as_bytes()).and_then(|()| file.sync_all()));
     written.map_err(at(&path))?;
     Ok(path)
 }
 
-fn read(path: &Path) -> Result<Vec<(CompactString, [u8; 32])>, Error> {
+fn read(path: &Path) -> Result<Vec<Known>, Error> {
     let bytes = match private::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -127,11 +134,11 @@ mod tests {
     fn a_stored_key_is_known_by_its_secret_alone() {
         let dir = tempfile::tempdir().unwrap();
         assert!(ApiKeys::load(&[], Some(dir.path())).unwrap().is_none());
-        let key = create("shop").unwrap();
+        let key = create("shop", None).unwrap();
         store(dir.path(), &key.entry).unwrap();
         let keys = ApiKeys::load(&[], Some(dir.path())).unwrap().unwrap();
-        assert_eq!(keys.client(&key.secret).as_deref(), Some("shop"));
-        assert_eq!(keys.client("hf_wrong"), None);
+        assert_eq!(keys.scope(&key.secret).as_deref(), Some("shop"));
+        assert_eq!(keys.scope("hf_wrong"), None);
         let file = std::fs::read_to_string(file_in(dir.path())).unwrap();
         assert!(!file.contains(&key.secret));
     }
@@ -143,12 +150,12 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let dir = root.path().join("data");
         let mode = |path: &Path| metadata(path).unwrap().permissions().mode() & 0o777;
-        let path = store(&dir, &create("one").unwrap().entry).unwrap();
+        let path = store(&dir, &create("one", None).unwrap().entry).unwrap();
         assert_eq!((mode(&dir), mode(&path)), (0o700, 0o600));
         for (path, old) in [(&dir, 0o755), (&path, 0o644)] {
             set_permissions(path, Permissions::from_mode(old)).unwrap();
         }
-        store(&dir, &create("two").unwrap().entry).unwrap();
+        store(&dir, &create("two", None).unwrap().entry).unwrap();
         assert_eq!((mode(&dir), mode(&path)), (0o700, 0o600));
         set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
         ApiKeys::load(&[], Some(&dir)).unwrap();
@@ -158,7 +165,7 @@ mod tests {
     #[test]
     fn a_line_that_is_no_key_is_refused_by_file_and_line() {
         let dir = tempfile::tempdir().unwrap();
-        let path = store(dir.path(), &create("one").unwrap().entry).unwrap();
+        let path = store(dir.path(), &create("one", None).unwrap().entry).unwrap();
         std::fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(b"{\"name\":\"x\",\"hash\":\"00\"}\n").unwrap();
         let error = ApiKeys::load(&[], Some(dir.path())).err().unwrap().to_string();
         assert!(error.contains(&format!("{}:2", path.display())), "{error}");

@@ -7,6 +7,7 @@
 
 use crate::app::App;
 use crate::money;
+use crate::object::read_from_objects;
 use crate::reply::{order_of, rejected};
 use crate::routes;
 use actix_web::web::Data;
@@ -32,6 +33,7 @@ const SIDE_BY_SIDE: usize = 64;
 
 /// The value of a record.
 #[derive(Debug, Deserialize)]
+#[serde(remote = "Self")]
 struct ResultIn {
     /// Of the provider's event, the same each time it is told.
     id: String,
@@ -43,6 +45,8 @@ struct ResultIn {
     amount: Option<i64>,
     currency: Option<String>,
 }
+
+read_from_objects! { ResultIn }
 
 /// A result that can be told.
 struct Told {

@@ -7,7 +7,7 @@ mod guide;
 pub use guide::Guide;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use actix_web::http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -52,6 +52,8 @@ macro_rules! codes {
 codes! {
     InvalidRequest "invalid_request" 400 false "The request is not understood"
         "Correct the fields listed in `errors`; each pointer names a place in the body.";
+    ConditionUnsupported "condition_unsupported" 400 false "The condition cannot be obeyed here"
+        "Leave the conditional header out: the resource has no version, or none of that kind. Those with an ETag take If-Match, and If-None-Match on reads.";
     IdempotencyKeyMissing "idempotency_key_missing" 400 false "The Idempotency-Key header is missing"
         "Send a key of 1 to 255 visible ASCII characters that is new for each new order and the same for each retry of it.";
     Unauthorized "unauthorized" 401 false "The API key or signature is missing or wrong"
@@ -61,7 +63,7 @@ codes! {
     NotFound "not_found" 404 false "There is no such thing"
         "Check the id. Ids begin with `ord_`, `res_` or `pay_`.";
     MethodNotAllowed "method_not_allowed" 405 false "The resource does not take this method"
-        "See /docs for the methods of each path.";
+        "The `Allow` header lists the methods of the path; see /docs.";
     RequestTimeout "request_timeout" 408 true "The body of the request did not arrive"
         "Nothing was executed. Send the request again, with the same key; `server.body_timeout_seconds` says how long a body may pause.";
     OutOfStock "out_of_stock" 409 false "Not enough units are available"
@@ -91,7 +93,7 @@ codes! {
     TooLarge "too_large" 413 false "The body is too large"
         "See /v1/limits. Large catalogues go through POST /v1/inventory/imports.";
     UnsupportedMediaType "unsupported_media_type" 415 false "The content type is not taken here"
-        "Send application/json (imports: application/x-ndjson).";
+        "Send application/json (imports: application/x-ndjson) in UTF-8 and without a content coding.";
     MisdirectedRequest "misdirected_request" 421 false "The request names a host that this server does not answer for"
         "Call it as localhost or 127.0.0.1, add the name to `server.hosts`, or make API keys: with them any name is answered.";
     UnknownSku "unknown_sku" 422 false "Nobody ever stocked this SKU"
@@ -132,7 +134,7 @@ impl ToSchema for Code {
 /// One field of a request that is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FieldError {
-    /// JSON pointer into the body.
+    /// JSON pointer into the body; of a query parameter, a question mark and its name.
     pub pointer: String,
     pub message: String,
 }
@@ -152,16 +154,37 @@ pub struct Problem {
     pub errors: Vec<FieldError>,
     /// Members of this code alone: `lines`, `state`, `allowed`, `current_version`.
     pub extra: Map<String, Value>,
+    /// Headers that RFC 9110 asks for with this answer.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Problem {
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), request_id: String::new(), errors: Vec::new(), extra: Map::new() }
+        Self {
+            code,
+            detail: detail.into(),
+            request_id: String::new(),
+            errors: Vec::new(),
+            extra: Map::new(),
+            headers: Vec::new(),
+        }
     }
 
     pub fn invalid(errors: Vec<FieldError>) -> Self {
         let detail = errors.first().map_or_else(String::new, |first| format!("{} {}", first.pointer, first.message));
         Self { errors, ..Self::new(Code::InvalidRequest, detail.trim().to_owned()) }
+    }
+
+    /// A query parameter that is not as it should be.
+    pub fn parameter(name: &str, message: &str) -> Self {
+        let message = format!("{name} {message}");
+        let errors = vec![FieldError::new(format!("?{name}"), message.clone())];
+        Self { errors, ..Self::new(Code::InvalidRequest, message) }
+    }
+
+    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
     }
 
     pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
@@ -201,6 +224,9 @@ impl Problem {
         }
         if self.code == Code::Unauthorized {
             response.insert_header(("WWW-Authenticate", "Bearer"));
+        }
+        for (name, value) in &self.headers {
+            response.insert_header((name, value));
         }
         response.body(Value::Object(self.body()).to_string())
     }

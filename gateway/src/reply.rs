@@ -8,7 +8,7 @@ use actix_web::http::header::{CONTENT_TYPE, ETAG, HeaderName, HeaderValue, LOCAT
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use holdfast_actors::Unanswered;
 use holdfast_engine::answer::{Answer, Reply};
-use holdfast_engine::event::{AdjustmentRefusal, Buckets, KeptAnswer, Kind, Shortage};
+use holdfast_engine::event::{AdjustmentRefusal, Buckets, KeptAnswer, Kind, Refusal, Shortage};
 use holdfast_engine::order::{Order, Status};
 use holdfast_engine::rejection::Rejection;
 use serde_json::{Map, Value, json};
@@ -189,17 +189,25 @@ pub fn order_of(answer: Answer) -> Option<Order> {
 }
 
 /// 200 with an order or reservation and its ETag.
-pub fn order_response(order: &Order, kind: Kind) -> HttpResponse {
+pub fn order_response(order: &Order, kind: Kind, replayed: bool) -> HttpResponse {
     let mut response = HttpResponse::Ok();
     response.insert_header((ETAG, etag(order.version())));
     let body = match kind {
         Kind::Order => view::order_json(order),
         Kind::Reservation => view::reservation_json(order),
     };
-    json_response(response, body, false)
+    json_response(response, body, replayed)
 }
 
-/// The answer to an adjustment or payment, the same bytes each time it is asked for.
+/// 204 for a resource that is no more, instead of the resource.
+pub fn without_body(response: &HttpResponse) -> HttpResponse {
+    let mut gone = HttpResponse::NoContent().finish();
+    let replayed = response.headers().get(IDEMPOTENT_REPLAYED).cloned();
+    replayed.into_iter().for_each(|replayed| drop(gone.headers_mut().insert(IDEMPOTENT_REPLAYED, replayed)));
+    gone
+}
+
+/// An answer that was kept under a key, the same bytes each time it is asked for.
 pub fn kept(kept: &KeptAnswer, replayed: bool, base_url: &str) -> HttpResponse {
     match kept {
         KeptAnswer::Adjusted(stock) => {
@@ -222,16 +230,33 @@ pub fn kept(kept: &KeptAnswer, replayed: bool, base_url: &str) -> HttpResponse {
             replay_problem(refused_adjustment(refusal), request_id.as_str(), replayed)
         }
         KeptAnswer::PaymentRefused { request_id, state } => {
-            let problem = if state == "expired" { expired() } else { invalid_transition(state, allowed_in(state)) };
+            let problem = if state == "expired" { expired() } else { past(Kind::Order, state) };
             replay_problem(problem, request_id.as_str(), replayed)
         }
+        KeptAnswer::Set(stock) => {
+            let mut response = HttpResponse::Ok();
+            response.insert_header((ETAG, etag(stock.version)));
+            json_response(response, view::stock_json(stock), replayed)
+        }
+        KeptAnswer::Refused { request_id, refusal } => replay_problem(refused(refusal), request_id.as_str(), replayed),
+        KeptAnswer::Moved { order, .. } => unreachable!("the answer about {order} is made of its facts"),
     }
 }
 
-fn allowed_in(state: &str) -> &'static [&'static str] {
+/// The problem of a command that was refused under a key.
+pub fn refused(refusal: &Refusal) -> Problem {
+    match refusal {
+        Refusal::State { kind, state } => past(*kind, state),
+        Refusal::Expired => expired(),
+        Refusal::BelowTaken { taken, count } => rejected(&Rejection::BelowTaken { taken: *taken, count: *count }),
+        Refusal::TooMany => rejected(&Rejection::TooMany),
+    }
+}
+
+fn past(kind: Kind, state: &str) -> Problem {
     let all = [Status::Reserving, Status::AwaitingPayment, Status::PaymentInFlight, Status::PaymentUnknown, Status::Confirmed];
-    let found = all.into_iter().find(|status| status.name(Kind::Order) == state);
-    found.map_or(&[], |status| status.allowed(Kind::Order))
+    let found = all.into_iter().find(|status| status.name(kind) == state);
+    invalid_transition(state, found.map_or(&[], |status| status.allowed(kind)))
 }
 
 fn refused_adjustment(refusal: &AdjustmentRefusal) -> Problem {

@@ -2,12 +2,14 @@
 
 use crate::app::App;
 use crate::body::Body;
+use crate::etag::{Tag, Tags};
 use crate::problem::{Code, FieldError, Problem};
-use actix_web::HttpRequest;
-use actix_web::http::header::{AUTHORIZATION, AsHeaderName, CONTENT_TYPE, HeaderMap, HeaderName, IF_MATCH};
+use actix_web::http::header::{AUTHORIZATION, AsHeaderName, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, IF_MATCH};
+use actix_web::{HttpMessage, HttpRequest};
 use compact_str::CompactString;
 use data_encoding::HEXLOWER;
-use holdfast_engine::ids::{KeyHash, RequestId};
+use holdfast_engine::command::CommandKey;
+use holdfast_engine::ids::{Fingerprint, KeyHash, RequestId};
 use serde::de::DeserializeOwned;
 use std::cell::Cell;
 
@@ -16,7 +18,8 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Who sends a request, and its id.
 pub struct Caller {
-    pub client: CompactString,
+    /// What its idempotency keys are bound to: see [`crate::keys`].
+    pub scope: CompactString,
     pub request_id: RequestId,
 }
 
@@ -24,17 +27,17 @@ impl Caller {
     /// # Errors
     /// `unauthorized` if keys are configured and the request has none of them.
     pub fn of(request: &HttpRequest, app: &App) -> Result<Self, Problem> {
-        let request_id = request_id(request.headers());
-        let client = match &app.keys {
-            None => CompactString::const_new(""),
-            Some(keys) => {
-                let bearer = text(request.headers(), &AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer "));
-                let client = bearer.and_then(|key| keys.client(key));
-                let missing = || Problem::new(Code::Unauthorized, "a valid API key is required").by(request_id.as_str());
-                client.ok_or_else(missing)?
-            }
-        };
-        Ok(Self { client, request_id })
+        Self::named(request.headers(), app, request_id(request))
+    }
+
+    /// As [`Self::of`], of a request whose id is known.
+    ///
+    /// # Errors
+    /// As [`Self::of`].
+    pub fn named(headers: &HeaderMap, app: &App, request_id: RequestId) -> Result<Self, Problem> {
+        let missing = || Problem::new(Code::Unauthorized, "a valid API key is required").by(request_id.as_str());
+        let scope = scope(headers, app).ok_or_else(missing)?;
+        Ok(Self { scope, request_id })
     }
 
     /// The key of the request, bound to this client and `route`.
@@ -53,11 +56,28 @@ impl Caller {
         })
     }
 
+    /// As [`Self::key`], of a request that may come without one. `fingerprint` is of what its body means.
+    ///
+    /// # Errors
+    /// `invalid_request`.
+    pub fn optional_key(
+        &self,
+        request: &HttpRequest,
+        route: &str,
+        fingerprint: Fingerprint,
+    ) -> Result<Option<CommandKey>, Problem> {
+        if !request.headers().contains_key(&IDEMPOTENCY_KEY) {
+            return Ok(None);
+        }
+        let hash = self.key(request, route)?;
+        Ok(Some(CommandKey { hash, fingerprint, request_id: self.request_id.clone() }))
+    }
+
     /// A quoted key (a structured-field string) and the same key without quotes are one.
     pub fn bind_key(&self, route: &str, key: &str) -> Option<KeyHash> {
         let bare = key.strip_prefix('"').and_then(|key| key.strip_suffix('"')).unwrap_or(key);
         let fits = (1..=255).contains(&bare.len()) && bare.bytes().all(|byte| byte.is_ascii_graphic());
-        fits.then(|| KeyHash::derive(&self.client, route, bare))
+        fits.then(|| KeyHash::derive(&self.scope, route, bare))
     }
 }
 
@@ -65,9 +85,48 @@ pub fn text(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// The caller's `X-Request-Id` if it can be used, else a new one.
-pub fn request_id(headers: &HeaderMap) -> RequestId {
-    text(headers, &X_REQUEST_ID).and_then(RequestId::new).unwrap_or_else(new_request_id)
+/// What the idempotency keys of whoever sends these headers are bound to. `None` for who is nobody.
+pub fn scope(headers: &HeaderMap, app: &App) -> Option<CompactString> {
+    let Some(keys) = &app.keys else { return Some(CompactString::const_new("")) };
+    let (scheme, key) = text(headers, &AUTHORIZATION)?.split_once(' ')?;
+    if scheme.eq_ignore_ascii_case("bearer") { keys.scope(key.trim_start()) } else { None }
+}
+
+/// The id of a request: the same each time it is asked for. It stands in the answer and in whatever problem there is.
+pub fn request_id(request: &HttpRequest) -> RequestId {
+    if let Some(given) = given_request_id(request.headers()) {
+        return given;
+    }
+    let mut extensions = request.extensions_mut();
+    if let Some(made) = extensions.get::<RequestId>() {
+        return made.clone();
+    }
+    let made = new_request_id();
+    extensions.insert(made.clone());
+    made
+}
+
+/// The id of a request that keeps it by itself.
+pub fn take_request_id(headers: &HeaderMap) -> RequestId {
+    given_request_id(headers).unwrap_or_else(new_request_id)
+}
+
+/// The caller's `X-Request-Id`, if there is one and it can be used.
+fn given_request_id(headers: &HeaderMap) -> Option<RequestId> {
+    let mut given = headers.get_all(&X_REQUEST_ID);
+    let first = given.next()?.to_str().ok()?;
+    given.next().is_none().then(|| RequestId::new(first)).flatten()
+}
+
+/// Names an answer by the id of its request.
+pub fn stamp(response: &mut HeaderMap, id: &RequestId) {
+    if let Ok(id) = HeaderValue::from_str(id.as_str()) {
+        response.insert(X_REQUEST_ID, id);
+    }
+}
+
+pub fn is_stamped(response: &HeaderMap) -> bool {
+    response.contains_key(&X_REQUEST_ID)
 }
 
 /// Unique in this process by a counter, between processes by a random start.
@@ -87,19 +146,30 @@ fn new_request_id() -> RequestId {
     }
 }
 
-/// The version condition of `If-Match`: `None` for any.
+/// The versions that `If-Match` names. `None`: any, or there is no such header.
 ///
 /// # Errors
-/// `precondition_required` without one, `invalid_request` for one that is no version.
-pub fn if_match(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
-    let Some(condition) = text(headers, &IF_MATCH) else {
-        return Err(Problem::new(Code::PreconditionRequired, "send If-Match: \"<version>\", \"0\" for a new location, or *"));
+/// `invalid_request` for what is no condition, or names only what no version of ours can be.
+pub fn if_match(headers: &HeaderMap) -> Result<Option<Vec<u64>>, Problem> {
+    let Some(condition) = headers.get(IF_MATCH) else { return Ok(None) };
+    let malformed = || Problem::invalid(vec![FieldError::new("", "If-Match must be versions in quotes, or *")]);
+    let tags = match Tags::parse(condition.as_bytes()).ok_or_else(malformed)? {
+        Tags::Any => return Ok(None),
+        Tags::Listed(tags) => tags,
     };
-    if condition.trim() == "*" {
-        return Ok(None);
-    }
-    let version = condition.trim().trim_start_matches("W/").trim_matches('"').parse();
-    version.map(Some).map_err(|_| Problem::invalid(vec![FieldError::new("", "If-Match must be a version in quotes, or *")]))
+    let versions: Vec<u64> = tags.iter().filter_map(Tag::version).collect();
+    // Weak tags are right to send, and never match.
+    let foreign = versions.is_empty() && tags.iter().all(|tag| !tag.weak);
+    if foreign { Err(malformed()) } else { Ok(Some(versions)) }
+}
+
+/// As [`if_match`], of a request that must have the header.
+///
+/// # Errors
+/// As [`if_match`], and `precondition_required` without one.
+pub fn required_if_match(headers: &HeaderMap) -> Result<Option<Vec<u64>>, Problem> {
+    let missing = || Problem::new(Code::PreconditionRequired, "send If-Match: \"<version>\", \"0\" for a new location, or *");
+    if headers.contains_key(IF_MATCH) { if_match(headers) } else { Err(missing()) }
 }
 
 /// Reads a JSON body.
@@ -126,18 +196,35 @@ pub fn json_or_default<T: DeserializeOwned + Default>(request: &HttpRequest, bod
 }
 
 /// # Errors
-/// `unsupported_media_type` if the request names another type.
+/// `unsupported_media_type` if the request names another type, or a charset that is not UTF-8.
 pub fn content_type(request: &HttpRequest, accepted: &[&str]) -> Result<(), Problem> {
     let named = text(request.headers(), &CONTENT_TYPE).unwrap_or_default();
     if accepted.contains(&named) {
         return Ok(());
     }
-    let essence = named.split(';').next().unwrap_or_default().trim();
-    if accepted.iter().any(|accepted| essence.eq_ignore_ascii_case(accepted)) {
-        return Ok(());
+    let (essence, parameters) = named.split_once(';').unwrap_or((named, ""));
+    if !accepted.iter().any(|accepted| essence.trim().eq_ignore_ascii_case(accepted)) {
+        let detail = format!("Content-Type must be {}", accepted[0]);
+        return Err(Problem::new(Code::UnsupportedMediaType, detail));
     }
-    let detail = format!("Content-Type must be {}", accepted[0]);
-    Err(Problem::new(Code::UnsupportedMediaType, detail))
+    match parameters.split(';').filter_map(charset).all(|charset| is_utf8(&charset)) {
+        true => Ok(()),
+        false => Err(Problem::new(Code::UnsupportedMediaType, "the charset must be utf-8")),
+    }
+}
+
+/// The charset that a parameter of a media type names, if it is that parameter. It may be a quoted string.
+fn charset(parameter: &str) -> Option<String> {
+    let (name, value) = parameter.split_once('=')?;
+    name.trim().eq_ignore_ascii_case("charset").then(|| {
+        let value = value.trim();
+        let quoted = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
+        quoted.map_or_else(|| value.to_owned(), |quoted| quoted.replace('\\', ""))
+    })
+}
+
+fn is_utf8(charset: &str) -> bool {
+    charset.eq_ignore_ascii_case("utf-8") || charset.eq_ignore_ascii_case("utf8")
 }
 
 /// Reads again, slowly, to say where the mistake is.

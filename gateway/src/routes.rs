@@ -1,10 +1,12 @@
 //! The HTTP API: one file a resource. A route parses, asks the engine, and renders; it decides nothing.
 
 pub mod admin;
+pub mod admission;
 pub mod backups;
 pub mod docs;
 pub mod events;
 pub mod health;
+pub mod ids;
 pub mod imports;
 pub mod lists;
 pub mod movements;
@@ -15,13 +17,13 @@ pub mod problems;
 pub mod reservations;
 pub mod start;
 pub mod stock;
+pub mod table;
 pub mod turned_off;
 
 use crate::app::App;
 use crate::problem::{Code, Problem};
 use crate::reply::{Outcome, unavailable};
 use crate::request::request_id;
-use actix_web::dev::fn_service;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use holdfast_actors::Unanswered;
@@ -32,12 +34,6 @@ use std::time::Duration;
 /// Every route, the hot one first.
 pub fn configure(service: &mut ServiceConfig) {
     service
-        .service(
-            web::resource("/v1/orders")
-                .route(web::post().service(fn_service(orders::place)))
-                .route(web::get().to(lists::orders))
-                .default_service(web::to(not_allowed)),
-        )
         .configure(orders::configure)
         .configure(reservations::configure)
         .configure(stock::configure)
@@ -54,13 +50,7 @@ pub fn configure(service: &mut ServiceConfig) {
 
 async fn not_found(request: HttpRequest) -> HttpResponse {
     let detail = format!("no resource at {}", request.path());
-    Problem::new(Code::NotFound, detail).by(request_id(request.headers()).as_str()).response()
-}
-
-/// For resources that exist under another method.
-pub async fn not_allowed(request: HttpRequest) -> HttpResponse {
-    let detail = format!("{} does not take {}", request.path(), request.method());
-    Problem::new(Code::MethodNotAllowed, detail).by(request_id(request.headers()).as_str()).response()
+    Problem::new(Code::NotFound, detail).by(request_id(&request).as_str()).response()
 }
 
 /// Sends a command to the live engine, or says why not. The guard on the engine is never held over an await.

@@ -412,8 +412,8 @@ pub fn availability_item(sku: &Sku, available: Option<u64>) -> AvailabilityItem<
     AvailabilityItem { sku: sku.as_str(), available, in_stock: available > 0 }
 }
 
-/// The limits of this server, as `/v1/limits` publishes them.
-pub fn limits_json() -> Vec<u8> {
+/// The limits of this server, as `/v1/limits` publishes them. `scope` is what the keys of the caller are bound to.
+pub fn limits_json(scope: Option<&str>) -> Vec<u8> {
     to_json(&serde_json::json!({
         "body_bytes": limits::MAX_BODY_BYTES,
         "lines_per_order": limits::MAX_LINES,
@@ -436,6 +436,7 @@ pub fn limits_json() -> Vec<u8> {
         "metadata_levels": limits::MAX_JSON_DEPTH,
         "idempotency_key_bytes": limits::IDEMPOTENCY_KEY.bytes,
         "idempotency_window": "orders and reservations: for life; other requests: kept with the data, at least 24 hours",
+        "idempotency": {"scope": scope},
     }))
 }
 

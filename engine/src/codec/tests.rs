@@ -99,7 +99,7 @@ fn every_variant_has_an_example() {
         let kind = |name: &String| name.strip_prefix(prefix).map(|rest| rest.split('-').next().unwrap_or_default().to_owned());
         names.iter().filter_map(kind).collect::<BTreeSet<_>>().len()
     };
-    use crate::event::{AdjustmentRefusal, Bucket, KeptAnswer, Kind, Level, RefundReason, ReleaseCause};
+    use crate::event::{AdjustmentRefusal, Bucket, KeptAnswer, Kind, Level, RefundReason, Refusal, ReleaseCause};
     let found = [
         ("event", variants::<Event>(), families.len()),
         ("stock fact", variants::<StockFact>(), kinds("stock.")),
@@ -113,6 +113,7 @@ fn every_variant_has_an_example() {
         ("kind", variants::<Kind>(), count("order.placed-")),
         ("refund reason", variants::<RefundReason>(), count("order.refund_due-")),
         ("kept answer", variants::<KeptAnswer>(), kinds("key.answered-")),
+        ("refusal", variants::<Refusal>(), count("key.answered-refused-")),
         ("adjustment refusal", variants::<AdjustmentRefusal>(), count("key.answered-adjustment_refused-")),
     ];
     for (name, variants, examples) in found {

@@ -154,6 +154,7 @@ impl OrderActor {
                 let answer = order.attempt_answer(*number).filter(|_| idle)?;
                 Some(Answer::Kept(Arc::new(answer)))
             }
+            Wait::CarriedOut(facts) => order.carried_out(*facts as usize),
             Wait::Moved => idle.then(|| Answer::Order { id: order.id, history: order.history.clone() }),
         };
         saga.waiters.retain(|(ticket, wait)| {

@@ -74,7 +74,7 @@ impl Partition {
         Ok(())
     }
 
-    fn expire_due(&mut self, now: Timestamp, id: OrderId, fx: &mut Effects) {
+    pub(super) fn expire_due(&mut self, now: Timestamp, id: OrderId, fx: &mut Effects) {
         let Some(actor) = self.orders.get(&id) else { return };
         for fact in actor.order.decide_expiry(now, &self.policy) {
             self.emit_order(now, id, fact, fx);
@@ -87,8 +87,8 @@ impl Partition {
         &mut self,
         now: Timestamp,
         ticket: Ticket,
-        id: OrderId,
-        kind: Option<Kind>,
+        (id, kind): (OrderId, Option<Kind>),
+        key: Option<CommandKey>,
         loaded: Loaded,
         fx: &mut Effects,
         decide: impl FnOnce(&Order, &crate::time::Policy) -> Result<Vec<OrderFact>, Rejection>,
@@ -99,9 +99,8 @@ impl Partition {
             false => Err(Rejection::NotFound),
         });
         match decided {
-            Err(rejection) => self.reply(ticket, Err(rejection), false, fx),
-            Ok(()) if self.orders.contains_key(&id) => self.wait(id, ticket, Wait::Moved),
-            Ok(()) => self.get_order(ticket, id, None, loaded, fx),
+            Err(rejection) => self.reply_refused(now, ticket, rejection, key, fx),
+            Ok(()) => self.reply_moved(now, ticket, id, key, loaded, fx),
         }
         self.advance(now, id, fx);
     }
@@ -143,7 +142,7 @@ impl Partition {
     }
 
     /// The answer to a second request under the key of an attempt, if there is such an attempt.
-    fn replay_payment(&self, id: OrderId, key: &CommandKey, loaded: &Loaded) -> Option<Result<Answer, Rejection>> {
+    pub(super) fn replay_payment(&self, id: OrderId, key: &CommandKey, loaded: &Loaded) -> Option<Result<Answer, Rejection>> {
         let archived = loaded.order.as_deref().and_then(|history| Order::fold(id, history));
         let order = self.orders.get(&id).map(|actor| &actor.order).or(archived.as_ref())?;
         let bound = |attempt: &&crate::order::Attempt| attempt.key.is_some_and(|(hash, _)| hash == key.hash);
@@ -248,7 +247,7 @@ impl Partition {
         self.advance(now, id, fx);
     }
 
-    fn wait(&mut self, id: OrderId, ticket: Ticket, wait: Wait) {
+    pub(super) fn wait(&mut self, id: OrderId, ticket: Ticket, wait: Wait) {
         if let Some(actor) = self.orders.get_mut(&id) {
             actor.saga().waiters.push((ticket, wait));
         }

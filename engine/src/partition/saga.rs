@@ -16,6 +16,8 @@ pub(super) enum Wait {
     Payment(u8),
     /// Every SKU has done what the order decided.
     Moved,
+    /// Every SKU has done what the first so many facts of the order decided: the answer of a key.
+    CarriedOut(u32),
 }
 
 #[derive(Clone, Debug)]

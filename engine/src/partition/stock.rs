@@ -40,9 +40,24 @@ impl Partition {
         }
     }
 
-    pub(super) fn reply_stock(&mut self, ticket: Ticket, sku: &Sku, outcome: Result<(), StockRefusal>, fx: &mut Effects) {
-        let view = outcome.map(|()| Answer::Stock(self.skus[sku].view(sku)));
-        self.reply(ticket, view.map_err(rejected), false, fx);
+    pub(super) fn reply_stock(
+        &mut self,
+        now: Timestamp,
+        ticket: Ticket,
+        sku: &Sku,
+        outcome: Result<(), StockRefusal>,
+        key: Option<CommandKey>,
+        fx: &mut Effects,
+    ) {
+        if let Err(refusal) = outcome {
+            return self.reply_refused(now, ticket, rejection(refusal), key, fx);
+        }
+        let view = self.skus[sku].view(sku);
+        let answer = match key {
+            None => Answer::Stock(view),
+            Some(key) => Answer::Kept(self.answer_key(now, key.hash, key.fingerprint, KeptAnswer::Set(view), fx)),
+        };
+        self.reply(ticket, Ok(answer), false, fx);
     }
 
     pub(super) fn close_location(
@@ -50,12 +65,12 @@ impl Partition {
         now: Timestamp,
         ticket: Ticket,
         (sku, location): (&Sku, Location),
-        expected: Option<u64>,
+        expected: Option<&[u64]>,
         fx: &mut Effects,
     ) {
         let closed = self.change_stock(now, sku, fx, |stock| stock.decide_close(location, expected));
         let answer = closed.map(|()| Answer::LocationClosed { version: self.skus[sku].version });
-        self.reply(ticket, answer.map_err(rejected), false, fx);
+        self.reply(ticket, answer.map_err(rejection), false, fx);
     }
 
     /// An adjustment binds its key, refused or not, in the same batch as its fact.
@@ -147,7 +162,7 @@ impl Partition {
     }
 }
 
-fn rejected(refusal: StockRefusal) -> Rejection {
+fn rejection(refusal: StockRefusal) -> Rejection {
     match refusal {
         StockRefusal::VersionMismatch { current } => Rejection::VersionMismatch { current },
         StockRefusal::BelowTaken { taken, count } => Rejection::BelowTaken { taken, count },

@@ -13,7 +13,11 @@ use holdfast_engine::stock::{SkuStock, StockRefusal};
 use holdfast_engine::time::Timestamp;
 
 fn close(world: &mut World, place: &str, expected: Option<u64>) -> Result<u64, Rejection> {
-    match world.ask(Command::CloseLocation { sku: sku("A"), location: location(place), expected })? {
+    match world.ask(Command::CloseLocation {
+        sku: sku("A"),
+        location: location(place),
+        expected: expected.map(|version| vec![version]),
+    })? {
         Answer::LocationClosed { version } => Ok(version),
         other => panic!("not the answer to a close: {other:?}"),
     }
@@ -26,7 +30,7 @@ fn set(world: &mut World, place: &str, on_hand: u32, expected: Option<u64>) -> R
         on_hand: Quantity(on_hand),
         safety_stock: Some(Quantity(7)),
         priority: Some(3),
-        expected,
+        expected: expected.map(|version| vec![version]),
     })
 }
 
@@ -116,7 +120,7 @@ fn opened_again_a_location_is_a_new_one_and_an_old_write_finds_another_version()
         on_hand: Quantity(4),
         safety_stock: None,
         priority: None,
-        expected: Some(0),
+        expected: Some(vec![0]),
     };
     world.ask(set_again).unwrap();
     let seen = view(&mut world);

@@ -37,4 +37,6 @@ mod stock_levels;
 #[cfg(test)]
 mod stock_scenarios;
 #[cfg(test)]
+mod terms;
+#[cfg(test)]
 mod world;

@@ -15,7 +15,7 @@ fn set(world: &mut World, place: &str, on_hand: u32, expected: Option<u64>) -> R
         on_hand: Quantity(on_hand),
         safety_stock: None,
         priority: None,
-        expected,
+        expected: expected.map(|version| vec![version]),
     };
     world.ask(command).map(|answer| view(answer).version)
 }

@@ -2,36 +2,53 @@
 
 use super::{Outcome, output, settings_of};
 use crate::cli::{DataArgs, KeyCommand};
+use crate::keys::NewKey;
+use crate::settings::KeyEntry;
 use crate::{keys, sandbox};
 use serde_json::json;
 use std::process::ExitCode;
 
 pub(super) fn run(what: KeyCommand, as_json: bool) -> Outcome {
     match what {
-        KeyCommand::New { name, data, print } => new(&name, &data, print, as_json),
+        KeyCommand::New { name, scope, data, print } => new(&name, scope.as_deref(), &data, print, as_json),
         KeyCommand::RollWebhook { data, finish: false } => roll(&data, as_json),
         KeyCommand::RollWebhook { data, finish: true } => finish_roll(&data, as_json),
     }
 }
 
-fn new(name: &str, data: &DataArgs, only_print: bool, as_json: bool) -> Outcome {
-    let key = keys::create(name)?;
+fn new(name: &str, scope: Option<&str>, data: &DataArgs, only_print: bool, as_json: bool) -> Outcome {
+    let key = keys::create(name, scope)?;
     let stored = match only_print {
         true => None,
         false => Some(keys::store(&settings_of(data)?.data.dir, &key.entry)?.display().to_string()),
     };
-    let hash = &key.entry.hash;
-    let shown = match (as_json, stored) {
-        (true, path) => json!({"name": name, "key": key.secret, "hash": hash, "stored_in": path}).to_string(),
-        (false, Some(path)) => {
-            format!("{}\n\nThis is shown once. Its hash is in {path}; start the server again to use it.", key.secret)
-        }
-        (false, None) => {
-            format!("{}\n\nThis is shown once. Put this into [auth] keys:\n{{ name = {name:?}, hash = \"{hash}\" }}", key.secret)
-        }
-    };
+    let shown = if as_json { machine_text(&key, stored) } else { text(&key, stored) };
     output::print(shown)?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn machine_text(key: &NewKey, stored: Option<String>) -> String {
+    let KeyEntry { name, hash, scope } = &key.entry;
+    let scope = scope.as_ref().unwrap_or(name);
+    json!({"name": name, "key": key.secret, "hash": hash, "scope": scope, "stored_in": stored}).to_string()
+}
+
+fn text(key: &NewKey, stored: Option<String>) -> String {
+    let KeyEntry { name, hash, scope } = &key.entry;
+    let kept = match stored {
+        Some(path) => format!("Its hash is in {path}; start the server again to use it."),
+        None => {
+            let scope = scope.as_ref().map_or_else(String::new, |scope| format!(", scope = {scope:?}"));
+            format!("Put this into [auth] keys:\n{{ name = {name:?}, hash = \"{hash}\"{scope} }}")
+        }
+    };
+    let scope = scope.as_ref().unwrap_or(name);
+    format!(
+        "{}\n\nThis is shown once. {kept}\n\nIdempotency keys sent with it are bound to the scope {scope:?}. A client that sent requests before, \
+         without a key or with another one, retries them safely only under the scope that it had: --scope \"\" is what was placed \
+         without API keys.",
+        key.secret
+    )
 }
 
 fn roll(data: &DataArgs, as_json: bool) -> Outcome {

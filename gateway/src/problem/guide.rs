@@ -26,6 +26,7 @@ impl Code {
         match self {
             Code::InvalidRequest => &requests::INVALID_REQUEST,
             Code::IdempotencyKeyMissing => &requests::IDEMPOTENCY_KEY_MISSING,
+            Code::ConditionUnsupported => &requests::CONDITION_UNSUPPORTED,
             Code::Unauthorized => &requests::UNAUTHORIZED,
             Code::ForbiddenOrigin => &requests::FORBIDDEN_ORIGIN,
             Code::NotFound => &requests::NOT_FOUND,

@@ -1,19 +1,20 @@
 //! What operators ask: the shards, and an audit of everything.
 
-use super::{internal, live, not_allowed, unread};
+use super::table::resource;
+use super::{internal, live, unread};
 use crate::app::App;
 use crate::commands::verify::{Report, audit};
 use crate::problem::Problem;
 use crate::request::Caller;
+use actix_web::http::Method;
 use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::json;
 
 pub fn configure(service: &mut ServiceConfig) {
-    let resource = |path: &str| web::resource(path).default_service(web::to(not_allowed));
     service
-        .service(resource("/admin/v1/shards").route(web::get().to(shards)))
-        .service(resource("/admin/v1/audit").route(web::post().to(run_audit)));
+        .service(resource("/admin/v1/shards").on(Method::GET, shards))
+        .service(resource("/admin/v1/audit").on(Method::POST, run_audit));
 }
 
 /// Depth, partitions, orders and holds of each shard.

@@ -3,13 +3,15 @@
 //! Invariants: no shard waits for one; its thread runs only when nobody else wants to; it ends when the engine does, so that a
 //! full disk or a stop never waits for it.
 
-use super::{internal, live, not_allowed, unread};
+use super::table::resource;
+use super::{internal, live, unread};
 use crate::app::{App, Live};
 use crate::backups::{self, Error, Made, Plan, Watch};
 use crate::problem::{Code, Problem};
 use crate::request::Caller;
 use crate::view::Rfc3339;
-use actix_web::web::{self, Data, ServiceConfig};
+use actix_web::http::Method;
+use actix_web::web::{Data, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use holdfast_actors::clock;
 use holdfast_engine::time::Timestamp;
@@ -23,8 +25,7 @@ use tokio::sync::oneshot;
 use utoipa::ToSchema;
 
 pub fn configure(service: &mut ServiceConfig) {
-    let resource = web::resource("/admin/v1/backups").default_service(web::to(not_allowed));
-    service.service(resource.route(web::post().to(make)));
+    service.service(resource("/admin/v1/backups").on(Method::POST, make));
 }
 
 /// Free bytes beside the reserve that a backup leaves: the tables and the next file of the log may need them.

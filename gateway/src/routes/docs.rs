@@ -3,13 +3,14 @@
 //! Invariant: the page loads nothing from another host, and its policy forbids the browser to; it runs no script but files served
 //! here.
 
-use super::not_allowed;
+use super::table::resource;
 use crate::openapi;
 use crate::page::guard;
 use crate::problem::{Code, Problem};
 use crate::request::request_id;
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_ENCODING, ContentEncoding};
-use actix_web::web::{self, Path, ServiceConfig};
+use actix_web::http::Method;
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_ENCODING, ContentEncoding, LOCATION};
+use actix_web::web::{Path, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use std::sync::Arc;
 use utoipa_swagger_ui::{Config, SwaggerFile};
@@ -30,9 +31,13 @@ const THEIRS: [&str; 2] = ["swagger-ui.css", "swagger-ui-bundle.js"];
 
 pub fn configure(service: &mut ServiceConfig) {
     service
-        .service(web::resource("/openapi.json").route(web::get().to(description)).default_service(web::to(not_allowed)))
-        .service(web::redirect("/docs", "/docs/"))
-        .service(web::resource("/docs/{file:.*}").route(web::get().to(file)).default_service(web::to(not_allowed)));
+        .service(resource("/openapi.json").on(Method::GET, description))
+        .service(resource("/docs").on(Method::GET, to_page))
+        .service(resource("/docs/{file}").on(Method::GET, file));
+}
+
+async fn to_page() -> HttpResponse {
+    HttpResponse::TemporaryRedirect().insert_header((LOCATION, "/docs/")).finish()
 }
 
 async fn description() -> HttpResponse {
@@ -66,5 +71,5 @@ fn whole(file: SwaggerFile<'static>) -> HttpResponse {
 
 fn missing(request: &HttpRequest) -> HttpResponse {
     let detail = format!("no resource at {}", request.path());
-    Problem::new(Code::NotFound, detail).by(request_id(request.headers()).as_str()).response()
+    Problem::new(Code::NotFound, detail).by(request_id(request).as_str()).response()
 }

@@ -1,14 +1,16 @@
 //! Events over HTTP: pages after a cursor, and a stream that follows.
 
-use super::{internal, live, not_allowed, refused, unread};
+use super::table::resource;
+use super::{internal, live, refused, unread};
 use crate::app::{App, Live};
 use crate::events::cursor::Refused;
 use crate::events::{Cursor, Published, read};
 use crate::problem::{FieldError, Problem};
 use crate::reply::json_response;
-use crate::request::{Caller, text};
+use crate::request::Caller;
 use crate::stopping::Phase;
 use crate::view::to_json;
+use actix_web::http::Method;
 use actix_web::web::{self, Bytes, Data, Query, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
@@ -21,21 +23,28 @@ const PAGE: usize = 256;
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
 pub fn configure(service: &mut ServiceConfig) {
-    let resource = |path: &str| web::resource(path).default_service(web::to(not_allowed));
-    service
-        .service(resource("/v1/events").route(web::get().to(page)))
-        .service(resource("/v1/events/stream").route(web::get().to(stream)));
+    service.service(resource("/v1/events").on(Method::GET, page)).service(resource("/v1/events/stream").on(Method::GET, stream));
 }
 
 #[derive(Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct After {
     /// The `next` of the page before; nothing for the beginning.
     #[serde(default)]
     after: String,
     /// At most 1,000.
     limit: Option<usize>,
+}
+
+#[derive(Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct Since {
+    /// The `id` of the last event that was read; nothing for the beginning. A `Last-Event-ID` goes before it.
+    #[serde(default)]
+    after: String,
 }
 
 fn cursor(text: &str) -> Result<Cursor, Problem> {
@@ -88,20 +97,18 @@ fn read_after(live: &Live, after: Cursor, limit: usize) -> Result<Page, Refused>
 }
 
 /// The same as server-sent events. `Last-Event-ID` (or `after`) goes on where a reader left off.
-#[utoipa::path(get, path = "/v1/events/stream", tag = "events", params(After),
+#[utoipa::path(get, path = "/v1/events/stream", tag = "events", params(Since),
     responses(
         (status = 200, content_type = "text/event-stream"),
         (status = 409, description = "cursor_not_of_this_history", body = crate::problem::ProblemDocument),
         (status = 410, description = "cursor_expired", body = crate::problem::ProblemDocument),
     ))]
-pub async fn stream(request: HttpRequest, app: Data<App>, after: Result<Query<After>, actix_web::Error>) -> HttpResponse {
+pub async fn stream(request: HttpRequest, app: Data<App>, since: Result<Query<Since>, actix_web::Error>) -> HttpResponse {
     let caller = match Caller::of(&request, &app) {
         Ok(caller) => caller,
         Err(problem) => return problem.response(),
     };
-    let asked = after.map(|after| after.into_inner().after).unwrap_or_default();
-    let last = text(request.headers(), "last-event-id").map_or(asked, str::to_owned);
-    let start = match readable(&app, &last).await {
+    let start = match begin(&request, &app, since).await {
         Ok(start) => start,
         Err(problem) => return problem.by(caller.request_id.as_str()).response(),
     };
@@ -110,6 +117,19 @@ pub async fn stream(request: HttpRequest, app: Data<App>, after: Result<Query<Af
         Some((Ok::<_, actix_web::Error>(Bytes::from(text)), (app, after)))
     });
     HttpResponse::Ok().content_type("text/event-stream").insert_header(("Cache-Control", "no-store")).streaming(body)
+}
+
+/// Where a stream begins.
+async fn begin(request: &HttpRequest, app: &App, since: Result<Query<Since>, actix_web::Error>) -> Result<Cursor, Problem> {
+    let malformed = |message: String| Problem::invalid(vec![FieldError::new("", message)]);
+    let Since { after } = since.map_err(|error| malformed(error.to_string()))?.into_inner();
+    match request.headers().get("last-event-id") {
+        None => readable(app, &after).await,
+        Some(last) => {
+            let last = last.to_str().map_err(|_| malformed("Last-Event-ID is not a cursor of this server".to_owned()))?;
+            readable(app, last).await
+        }
+    }
 }
 
 /// The cursor, if there is no problem with reading on from it: once a stream has begun it can only end.

@@ -1,20 +1,21 @@
 //! Is it alive, is it ready, what does it measure, what are its limits.
 
-use super::not_allowed;
+use super::table::resource;
 use crate::app::App;
+use crate::request::scope;
 use crate::stopping::Phase;
 use crate::view;
-use actix_web::HttpResponse;
-use actix_web::web::{self, Data, ServiceConfig};
+use actix_web::http::Method;
+use actix_web::web::{Data, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse};
 use serde_json::json;
 
 pub fn configure(service: &mut ServiceConfig) {
-    let get = |path: &str, route| web::resource(path).route(route).default_service(web::to(not_allowed));
     service
-        .service(get("/livez", web::get().to(livez)))
-        .service(get("/readyz", web::get().to(readyz)))
-        .service(get("/metrics", web::get().to(metrics)))
-        .service(get("/v1/limits", web::get().to(limits)));
+        .service(resource("/livez").on(Method::GET, livez))
+        .service(resource("/readyz").on(Method::GET, readyz))
+        .service(resource("/metrics").on(Method::GET, metrics))
+        .service(resource("/v1/limits").on(Method::GET, limits));
 }
 
 /// The process answers.
@@ -47,6 +48,7 @@ pub async fn metrics(app: Data<App>) -> HttpResponse {
 
 /// Every limit of this server.
 #[utoipa::path(get, path = "/v1/limits", tag = "health", responses((status = 200)))]
-pub async fn limits() -> HttpResponse {
-    HttpResponse::Ok().content_type("application/json").body(view::limits_json())
+pub async fn limits(request: HttpRequest, app: Data<App>) -> HttpResponse {
+    let scope = scope(request.headers(), &app);
+    HttpResponse::Ok().content_type("application/json").body(view::limits_json(scope.as_deref()))
 }

@@ -4,6 +4,7 @@
 //! location are taken in their order; a busy shard slows the import down and refuses no row; an engine that takes nothing
 //! ends it with a last line that says where to go on.
 
+mod keys;
 mod lines;
 mod rows;
 
@@ -14,6 +15,7 @@ use crate::problem::Code;
 use crate::request::{Caller, content_type};
 use actix_web::web::{Bytes, Data};
 use actix_web::{HttpRequest, HttpResponse};
+use keys::RowKeys;
 use lines::{Lines, Refusal, Row};
 use rows::{Rows, Settled, Stalled};
 use serde_json::{Value, json};
@@ -25,6 +27,9 @@ use tokio::sync::mpsc;
 /// `durability_unavailable`: the engine took no row for `server.answer_wait_seconds`. Then all lines before
 /// `resume_from_line` are settled, `unfinished` rows were read and have no answer (some may have been taken), and what came
 /// after them was not read. Sending the rows from `resume_from_line` on again is safe. Lines count from 1, blank ones too.
+///
+/// With an `Idempotency-Key` each line takes effect once: the whole import, sent again under it, repeats none that was done. What is
+/// sent from `resume_from_line` on has other lines, and needs a new key.
 #[utoipa::path(post, path = "/v1/inventory/imports", tag = "stock",
     request_body(content = ImportRow, content_type = "application/x-ndjson"),
     responses((status = 200, description = "NDJSON: a line {line, code, detail} per refused row, then {imported, refused}, or \
@@ -39,8 +44,12 @@ pub async fn import(request: HttpRequest, app: Data<App>, payload: Pieces) -> Ht
     if let Err(problem) = content_type(&request, &types) {
         return problem.by(caller.request_id.as_str()).response();
     }
+    let keys = match RowKeys::of(&request, caller) {
+        Ok(keys) => keys,
+        Err(problem) => return problem.response(),
+    };
     let (out, lines) = mpsc::channel::<Bytes>(64);
-    let import = Import { rows: Rows::new(app), lines: Lines::default(), tally: Tally::default(), out };
+    let import = Import { rows: Rows::new(app, keys), lines: Lines::default(), tally: Tally::default(), out };
     actix_web::rt::spawn(import.run(payload));
     let body = futures_util::stream::unfold(lines, |mut lines| async {
         let line = lines.recv().await?;

@@ -23,6 +23,7 @@ use std::str::FromStr;
 #[derive(Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Page {
     /// The `next` of the page before; nothing for the beginning.
     #[serde(default)]
@@ -74,7 +75,7 @@ pub async fn movements(
         Ok(caller) => caller,
         Err(problem) => return problem.response(),
     };
-    let answering = Answering { request_id: caller.request_id.as_str(), location: format!("/v1/inventory/{sku}/movements") };
+    let answering = Answering { request_id: caller.request_id.as_str(), location: String::new() };
     let page = match page {
         Ok(page) => page.into_inner(),
         Err(error) => return answering.problem(Problem::invalid(vec![FieldError::new("", error.to_string())])),

@@ -66,6 +66,7 @@ fn unreadable_in(placed: &Placed) -> impl Iterator<Item = Unreadable<'_>> {
 /// # Errors
 /// `invalid_request` with each such name, or why it cannot be known whether it is new.
 pub async fn check(app: &App, command: &Command) -> Result<(), Problem> {
+    let command = if let Command::Under { command, .. } = command { &**command } else { command };
     match command {
         Command::Place { order, placed } => check_placed(app, *order, placed).await,
         Command::SetStock { sku, location, .. } => {
@@ -87,7 +88,7 @@ pub async fn check(app: &App, command: &Command) -> Result<(), Problem> {
         Command::Cancel { .. } | Command::Confirm { .. } | Command::Extend { .. } | Command::StartPayment { .. } => Ok(()),
         Command::PaymentResult { .. } | Command::SetThreshold { .. } | Command::CloseLocation { .. } => Ok(()),
         Command::GetOrder { .. } | Command::GetStock { .. } | Command::Availability { .. } => Ok(()),
-        Command::ListOrders { .. } | Command::ListStock { .. } | Command::GetAnswer { .. } => Ok(()),
+        Command::ListOrders { .. } | Command::ListStock { .. } | Command::GetAnswer { .. } | Command::Under { .. } => Ok(()),
     }
 }
 

@@ -1,44 +1,35 @@
 //! Orders: place, read, timeline, cancel, confirm, pay.
 
-use super::{Sent, execute, execute_within, names, not_allowed, turned_off};
+use super::admission::Headers;
+use super::ids::{Named, nothing};
+use super::table::{Operation, resource};
+use super::{Sent, execute, execute_within, lists, names, turned_off};
 use crate::app::App;
 use crate::body::{self, Body};
 use crate::dto::{Checker, OrderIn, PaymentIn, ReasonIn};
 use crate::events::timeline_item;
 use crate::problem::{Code, Problem};
 use crate::reply::{self, Answering};
-use crate::request::{Caller, json, json_or_default};
+use crate::request::{Caller, if_match, json, json_or_default, stamp, take_request_id};
 use crate::view::{Id, to_json};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::web::{self, Data, Path, ServiceConfig};
+use actix_web::http::Method;
+use actix_web::web::{Data, Path, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use holdfast_engine::answer::Answer;
-use holdfast_engine::command::{Command, CommandKey};
+use holdfast_engine::command::{Command, CommandKey, Terms};
 use holdfast_engine::event::{Kind, Placed};
 use holdfast_engine::ids::{Fingerprint, OrderId, RequestId};
 use serde_json::json;
 
 pub fn configure(service: &mut ServiceConfig) {
-    let post = |path: &str, route| web::resource(path).route(route).default_service(web::to(not_allowed));
     service
-        .service(post("/v1/orders/{id}/payments", web::post().to(pay)))
-        .service(post("/v1/orders/{id}/timeline", web::get().to(timeline)))
-        .service(post("/v1/orders/{id:[^:/]+}:cancel", web::post().to(cancel)))
-        .service(post("/v1/orders/{id:[^:/]+}:confirm", web::post().to(confirm)))
-        .service(post("/v1/orders/{id:[^:/]+}", web::get().to(get)));
-}
-
-/// The order of an id with this prefix.
-///
-/// # Errors
-/// `not_found`: what is no id names nothing.
-pub fn parse_id(app: &App, prefix: &str, id: &str) -> Result<OrderId, Problem> {
-    let bare = id.strip_prefix(prefix).map(|bare| bare.split_once('-').map_or(bare, |(id, _)| id));
-    let partitions = app.settings.data.partitions;
-    let parsed = bare.and_then(OrderId::parse);
-    let known = app.live.load().as_ref().map_or(partitions, |live| live.handle.router().partitions.count());
-    let fits = parsed.filter(|id| id.partition().0 < known);
-    fits.ok_or_else(|| Problem::new(Code::NotFound, format!("there is nothing under {id}")))
+        .service(resource("/v1/orders").on_request(Method::POST, place).on(Method::GET, lists::orders))
+        .service(resource("/v1/orders/{id}/payments").on(Method::POST, pay))
+        .service(resource("/v1/orders/{id}/timeline").on(Method::GET, timeline))
+        .service(resource("/v1/orders/{id}:cancel").on(Method::POST, cancel))
+        .service(resource("/v1/orders/{id}:confirm").on(Method::POST, confirm))
+        .service(resource("/v1/orders/{id}").on(Method::GET, get));
 }
 
 /// Place an order: its stock is held, durable, when the answer arrives.
@@ -49,9 +40,10 @@ pub fn parse_id(app: &App, prefix: &str, id: &str) -> Result<OrderId, Problem> {
         (status = 409, description = "out_of_stock: kept as rejected", body = crate::problem::ProblemDocument),
         (status = 422, description = "unknown_sku, totals_mismatch, idempotency_key_reused, provider_unavailable", body = crate::problem::ProblemDocument),
     ))]
-pub async fn place(mut request: ServiceRequest) -> Result<ServiceResponse, actix_web::Error> {
+pub async fn place(operation: &'static Operation, mut request: ServiceRequest) -> Result<ServiceResponse, actix_web::Error> {
+    let request_id = take_request_id(request.headers());
     let body = body::of(&mut request).await;
-    let mut wanted = Wanted::of(request.request(), body);
+    let mut wanted = Wanted::of(operation, request.request(), &request_id, body);
     if wanted.as_ref().is_ok_and(|wanted| wanted.needs_what_is_off(request.request())) {
         wanted = match wanted {
             Ok(wanted) => wanted.if_placed_before(request.request()).await,
@@ -67,10 +59,11 @@ pub async fn place(mut request: ServiceRequest) -> Result<ServiceResponse, actix
     // It grows cold while the order waits for the disk: what is not needed any more goes now. Before the order is sent, as
     // this panics if anything should ever keep a clone of the request.
     request.headers_mut().clear();
-    let response = match wanted.and_then(|wanted| wanted.send(request.request())) {
+    let mut response = match wanted.and_then(|wanted| wanted.send(request.request())) {
         Ok(begun) => begun.end().await,
         Err(problem) => problem.response(),
     };
+    stamp(response.headers_mut(), &request_id);
     Ok(request.into_response(response))
 }
 
@@ -86,11 +79,17 @@ struct Wanted {
 }
 
 impl Wanted {
-    fn of(request: &HttpRequest, body: Body) -> Result<Self, Problem> {
-        let app = app(request)?;
-        let caller = Caller::of(request, app)?;
-        let wanted = Self::checked(request, app, &caller, body);
-        wanted.map_err(|problem| problem.by(caller.request_id.as_str()))
+    fn of(operation: &Operation, request: &HttpRequest, request_id: &RequestId, body: Body) -> Result<Self, Problem> {
+        let wanted =
+            Self::admitted(operation, request, request_id).and_then(|(app, caller)| Self::checked(request, app, &caller, body));
+        wanted.map_err(|problem| problem.by(request_id.as_str()))
+    }
+
+    fn admitted<'a>(operation: &Operation, request: &'a HttpRequest, id: &RequestId) -> Result<(&'a App, Caller), Problem> {
+        let (app, headers) = (app(request)?, Headers::read(request.headers())?);
+        let caller = Caller::named(request.headers(), app, id.clone())?;
+        headers.fit(operation, request)?;
+        Ok((app, caller))
     }
 
     fn checked(request: &HttpRequest, app: &App, caller: &Caller, body: Body) -> Result<Self, Problem> {
@@ -203,28 +202,48 @@ pub async fn about(
     id: &str,
     command: impl FnOnce(OrderId) -> Result<Command, Problem>,
 ) -> HttpResponse {
-    let (prefix, path) = match kind {
-        Kind::Order => ("ord_", "orders"),
-        Kind::Reservation => ("res_", "reservations"),
+    let path = match kind {
+        Kind::Order => "orders",
+        Kind::Reservation => "reservations",
     };
     let caller = match Caller::of(request, app) {
         Ok(caller) => caller,
         Err(problem) => return problem.response(),
     };
     let answering = Answering { request_id: caller.request_id.as_str(), location: format!("/v1/{path}/{id}") };
-    let command = match parse_id(app, prefix, id).and_then(command) {
-        Ok(command) => command,
+    let asked = Named::parse(app, kind, id).and_then(|named| Ok((named, command(named.order)?)));
+    let asked = asked.and_then(|(named, command)| Ok((named, under_terms(request, &caller, id, named, command)?)));
+    let (named, command) = match asked {
+        Ok(asked) => asked,
         Err(problem) => return answering.problem(problem),
     };
     if let Err(problem) = names::check(app, &command).await {
         return answering.problem(problem);
     }
     match answering.answer(execute(app, command).await) {
-        Ok((answer, _)) => {
-            reply::order_of(answer).map_or_else(|| answering.unknown(), |order| reply::order_response(&order, kind))
-        }
+        Ok((Answer::Kept(kept), replayed)) => reply::kept(&kept, replayed, ""),
+        Ok((answer, replayed)) => match reply::order_of(answer) {
+            Some(order) if named.is_in(&order) => reply::order_response(&order, kind, replayed),
+            Some(_) => answering.problem(nothing(id)),
+            None => answering.unknown(),
+        },
         Err(response) => response,
     }
+}
+
+/// A command with what the headers make it depend on, if it changes anything.
+fn under_terms(request: &HttpRequest, caller: &Caller, id: &str, named: Named, command: Command) -> Result<Command, Problem> {
+    let (verb, meant) = match &command {
+        Command::Cancel { reason, .. } => ("cancel", Fingerprint::of(reason)),
+        Command::Confirm { reason, .. } => ("confirm", Fingerprint::of(reason)),
+        Command::Extend { ttl_ms, .. } => ("extend", Fingerprint::of(ttl_ms)),
+        _ => return Ok(command),
+    };
+    if !named.is_first() {
+        return Err(nothing(id));
+    }
+    let key = caller.optional_key(request, &format!("orders/{}:{verb}", named.order), meant)?;
+    Ok(command.under(Terms { versions: if_match(request.headers())?, key }))
 }
 
 /// Every fact of an order.
@@ -236,8 +255,8 @@ pub async fn timeline(request: HttpRequest, app: Data<App>, id: Path<String>) ->
         Err(problem) => return problem.response(),
     };
     let answering = Answering { request_id: caller.request_id.as_str(), location: format!("/v1/orders/{id}") };
-    let order = match parse_id(&app, "ord_", &id) {
-        Ok(order) => order,
+    let order = match Named::parse(&app, Kind::Order, &id) {
+        Ok(named) => named.order,
         Err(problem) => return answering.problem(problem),
     };
     match answering.answer(execute(&app, Command::GetOrder { order, kind: None }).await) {
@@ -274,6 +293,10 @@ pub async fn pay(request: HttpRequest, app: Data<App>, id: Path<String>, body: B
     {
         return answering.problem(problem);
     }
+    let command = match if_match(request.headers()) {
+        Ok(versions) => command.under(Terms { versions, key: None }),
+        Err(problem) => return answering.problem(problem),
+    };
     match answering.answer(execute_within(&app, command).await) {
         Ok((Answer::Kept(kept), replayed)) => reply::kept(&kept, replayed, ""),
         Ok(_) => answering.unknown(),
@@ -282,7 +305,7 @@ pub async fn pay(request: HttpRequest, app: Data<App>, id: Path<String>, body: B
 }
 
 fn payment_command(request: &HttpRequest, app: &App, caller: &Caller, id: &str, body: Body) -> Result<Command, Problem> {
-    let order = parse_id(app, "ord_", id)?;
+    let order = Named::parse(app, Kind::Order, id)?.order;
     let wanted: PaymentIn = json(request, body)?;
     let hash = caller.key(request, &format!("orders/{order}/payments"))?;
     let mut checker = Checker::default();

@@ -1,16 +1,19 @@
 //! Payment results from outside: webhooks, and the sandbox's own pages.
 
-use super::{execute, not_allowed};
+use super::execute;
+use super::table::resource;
 use crate::accept::Preferred;
 use crate::app::App;
 use crate::body::Body;
+use crate::object::read_from_objects;
 use crate::page::form;
 use crate::problem::{Code, FieldError, Problem};
 use crate::reply::Answering;
 use crate::request::{Caller, request_id, text};
 use crate::sandbox::{Delivery, Entry, SIGNATURE, Sandbox, Step, page};
+use actix_web::http::Method;
 use actix_web::http::header::{LOCATION, VARY};
-use actix_web::web::{self, Data, Path, Query, ServiceConfig};
+use actix_web::web::{Data, Path, Query, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use holdfast_engine::command::Command;
 use holdfast_engine::ids::AttemptId;
@@ -20,14 +23,14 @@ use serde_json::json;
 use std::sync::Arc;
 
 pub fn configure(service: &mut ServiceConfig) {
-    let resource = |path: &str| web::resource(path).default_service(web::to(not_allowed));
     service
-        .service(resource("/v1/webhooks/payments/sandbox").route(web::post().to(webhook)))
-        .service(resource("/sandbox/payments/{attempt}/{step}").route(web::post().to(press)))
-        .service(resource("/sandbox/payments/{attempt}").route(web::get().to(show)));
+        .service(resource("/v1/webhooks/payments/sandbox").on(Method::POST, webhook))
+        .service(resource("/sandbox/payments/{attempt_id}/{step}").on(Method::POST, press))
+        .service(resource("/sandbox/payments/{attempt_id}").on(Method::GET, show));
 }
 
 #[derive(Deserialize, utoipa::ToSchema)]
+#[serde(remote = "Self")]
 pub struct WebhookIn {
     pub id: String,
     /// `payment.captured` or `payment.declined`.
@@ -35,12 +38,14 @@ pub struct WebhookIn {
     pub attempt_id: String,
 }
 
+read_from_objects! { WebhookIn }
+
 /// What the sandbox tells about an attempt. Answered when it is durable; told twice it is recorded once.
 #[utoipa::path(post, path = "/v1/webhooks/payments/sandbox", tag = "payments", request_body = WebhookIn,
     params(("Holdfast-Signature" = String, Header, description = "t=<unix seconds>,v1=<HMAC-SHA-256>")),
     responses((status = 200), (status = 401, body = crate::problem::ProblemDocument)))]
 pub async fn webhook(request: HttpRequest, app: Data<App>, body: Body) -> HttpResponse {
-    let request_id = request_id(request.headers());
+    let request_id = request_id(&request);
     let answering = Answering { request_id: request_id.as_str(), location: String::new() };
     let (attempt, outcome) = match read_webhook(&request, &app, body) {
         Ok(told) => told,
@@ -100,7 +105,7 @@ pub async fn show(request: HttpRequest, app: Data<App>, link: Path<String>) -> H
         Ok((attempt, entry)) => {
             HttpResponse::Ok().insert_header((VARY, "Accept")).json(json!({"attempt_id": attempt, "payment": entry}))
         }
-        Err(problem) => problem.by(request_id(request.headers()).as_str()).response(),
+        Err(problem) => problem.by(request_id(&request).as_str()).response(),
     }
 }
 
@@ -138,7 +143,7 @@ pub async fn press(
             HttpResponse::SeeOther().insert_header((LOCATION, location)).finish()
         }
         Ok((attempt, entry)) => HttpResponse::Ok().json(json!({"attempt_id": attempt, "status": entry.state})),
-        Err(problem) => problem.by(request_id(request.headers()).as_str()).response(),
+        Err(problem) => problem.by(request_id(&request).as_str()).response(),
     }
 }
 

@@ -1,17 +1,16 @@
 //! The pages of the problems: an index, and for each code its meaning, its causes, its cures and an example.
 
-use super::not_allowed;
+use super::table::resource;
 use crate::page::{escape, html, marked};
 use crate::problem::{Code, Problem};
 use crate::request::request_id;
-use actix_web::web::{self, Path, ServiceConfig};
+use actix_web::http::Method;
+use actix_web::web::{Path, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::Value;
 
 pub fn configure(service: &mut ServiceConfig) {
-    service
-        .service(web::resource("/problems").route(web::get().to(index)).default_service(web::to(not_allowed)))
-        .service(web::resource("/problems/{code}").route(web::get().to(page)).default_service(web::to(not_allowed)));
+    service.service(resource("/problems").on(Method::GET, index)).service(resource("/problems/{code}").on(Method::GET, page));
 }
 
 /// Every code of a problem.
@@ -34,7 +33,7 @@ async fn page(request: HttpRequest, name: Path<String>) -> HttpResponse {
         Some(code) => html(code.title(), &explained(code)),
         None => {
             let detail = format!("there is no problem {name}");
-            Problem::new(Code::NotFound, detail).by(request_id(request.headers()).as_str()).response()
+            Problem::new(Code::NotFound, detail).by(request_id(&request).as_str()).response()
         }
     }
 }

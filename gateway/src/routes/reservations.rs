@@ -1,7 +1,8 @@
 //! Reservations: the stock side alone, without payment.
 
 use super::orders::{about, read_reason};
-use super::{execute, names, not_allowed, send};
+use super::table::resource;
+use super::{execute, names, send};
 use crate::app::App;
 use crate::body::Body;
 use crate::dto::{BatchIn, BatchItemIn, ExtendIn, ReservationIn, check_reservation, grouped};
@@ -9,7 +10,8 @@ use crate::problem::{Code, FieldError, Problem};
 use crate::reply::{self, Answering};
 use crate::request::{Caller, json, json_or_default};
 use crate::view::{self, ItemResult};
-use actix_web::web::{self, Data, Path, ServiceConfig};
+use actix_web::http::Method;
+use actix_web::web::{Data, Path, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use futures_util::future::join_all;
 use holdfast_actors::Unanswered;
@@ -21,13 +23,12 @@ use holdfast_engine::limits;
 use std::collections::HashSet;
 
 pub fn configure(service: &mut ServiceConfig) {
-    let resource = |path: &str| web::resource(path).default_service(web::to(not_allowed));
     service
-        .service(resource("/v1/reservations").route(web::post().to(place)))
-        .service(resource("/v1/reservations:batch").route(web::post().to(batch)))
-        .service(resource("/v1/reservations/{id:[^:/]+}:commit").route(web::post().to(commit)))
-        .service(resource("/v1/reservations/{id:[^:/]+}:extend").route(web::post().to(extend)))
-        .service(resource("/v1/reservations/{id:[^:/]+}").route(web::get().to(get)).route(web::delete().to(release)));
+        .service(resource("/v1/reservations").on(Method::POST, place))
+        .service(resource("/v1/reservations:batch").on(Method::POST, batch))
+        .service(resource("/v1/reservations/{id}:commit").on(Method::POST, commit))
+        .service(resource("/v1/reservations/{id}:extend").on(Method::POST, extend))
+        .service(resource("/v1/reservations/{id}").on(Method::GET, get).on(Method::DELETE, release));
 }
 
 /// Hold units without an order.
@@ -181,7 +182,7 @@ pub async fn release(request: HttpRequest, app: Data<App>, id: Path<String>) -> 
         Ok(Command::Cancel { order, kind: Kind::Reservation, reason: None })
     })
     .await;
-    if released.status() == actix_web::http::StatusCode::OK { HttpResponse::NoContent().finish() } else { released }
+    if released.status() == actix_web::http::StatusCode::OK { reply::without_body(&released) } else { released }
 }
 
 /// The units are sold. Twice is once.

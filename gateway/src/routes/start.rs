@@ -2,18 +2,19 @@
 //!
 //! Invariant: the commands on the page succeed when they are pasted, one after the other.
 
-use super::not_allowed;
+use super::table::resource;
 use crate::accept::Preferred;
 use crate::app::App;
 use crate::page::{escape, html};
 use crate::{banner, demo};
+use actix_web::http::Method;
 use actix_web::http::header::VARY;
-use actix_web::web::{self, Data, ServiceConfig};
+use actix_web::web::{Data, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::json;
 
 pub fn configure(service: &mut ServiceConfig) {
-    service.service(web::resource("/").route(web::get().to(start)).default_service(web::to(not_allowed)));
+    service.service(resource("/").on(Method::GET, start));
 }
 
 /// Where to go from here.

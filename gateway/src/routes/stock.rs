@@ -1,35 +1,39 @@
 //! Stock: counts per location, adjustments, thresholds, availability.
 
 use super::movements::movements;
-use super::{execute, live, names, not_allowed, send};
+use super::table::{IMPORTS, resource};
+use super::{execute, live, names, send};
 use crate::app::App;
 use crate::body::Body;
 use crate::dto::{AdjustmentIn, AvailabilityIn, Checker, StockIn, ThresholdIn, grouped};
+use crate::percent::encode_segment;
 use crate::problem::{FieldError, Problem};
 use crate::reply::{self, Answering};
-use crate::request::{Caller, if_match, json};
+use crate::request::{Caller, if_match, json, required_if_match};
 use crate::view;
+use actix_web::guard;
+use actix_web::http::Method;
 use actix_web::http::header::ETAG;
-use actix_web::web::{self, Data, Path, ServiceConfig};
+use actix_web::web::{Data, Path, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use holdfast_actors::Unanswered;
 use holdfast_engine::answer::Answer;
-use holdfast_engine::command::{Command, CommandKey};
+use holdfast_engine::command::{Command, CommandKey, Terms};
 use holdfast_engine::ids::{Fingerprint, PartitionId, Sku};
 use holdfast_engine::limits;
 use serde_json::json;
 use std::collections::BTreeMap;
 
 pub fn configure(service: &mut ServiceConfig) {
-    let resource = |path: &str| web::resource(path).default_service(web::to(not_allowed));
     service
-        .service(resource("/v1/availability:query").route(web::post().to(availability)))
-        .service(resource("/v1/inventory").route(web::get().to(super::lists::stock)))
-        .service(resource("/v1/inventory/imports").route(web::post().to(super::imports::import)))
-        .service(resource("/v1/inventory/{sku}/locations/{location}").route(web::put().to(set)).route(web::delete().to(close)))
-        .service(resource("/v1/inventory/{sku}/adjustments").route(web::post().to(adjust)))
-        .service(resource("/v1/inventory/{sku}/movements").route(web::get().to(movements)))
-        .service(resource("/v1/inventory/{sku}").route(web::get().to(get)).route(web::patch().to(set_threshold)));
+        .service(resource("/v1/availability:query").on(Method::POST, availability))
+        .service(resource("/v1/inventory").on(Method::GET, super::lists::stock))
+        // A SKU may have this name: whatever is no import is about the SKU.
+        .service(resource(IMPORTS).guard(guard::Post()).on(Method::POST, super::imports::import))
+        .service(resource("/v1/inventory/{sku}/locations/{location}").on(Method::PUT, set).on(Method::DELETE, close))
+        .service(resource("/v1/inventory/{sku}/adjustments").on(Method::POST, adjust))
+        .service(resource("/v1/inventory/{sku}/movements").on(Method::GET, movements))
+        .service(resource("/v1/inventory/{sku}").on(Method::GET, get).on(Method::PATCH, set_threshold));
 }
 
 /// # Errors
@@ -55,7 +59,8 @@ async fn about_stock(
         Ok(caller) => caller,
         Err(problem) => return problem.response(),
     };
-    let answering = Answering { request_id: caller.request_id.as_str(), location: format!("/v1/inventory/{sku}") };
+    let answering =
+        Answering { request_id: caller.request_id.as_str(), location: format!("/v1/inventory/{}", encode_segment(sku)) };
     let command = match command(&caller) {
         Ok(command) => command,
         Err(problem) => return answering.problem(problem),
@@ -81,11 +86,11 @@ async fn about_stock(
     responses((status = 200, body = crate::view::StockBody<'static>), (status = 412, body = crate::problem::ProblemDocument)))]
 pub async fn set(request: HttpRequest, app: Data<App>, path: Path<(String, String)>, body: Body) -> HttpResponse {
     let (sku, location) = path.into_inner();
-    about_stock(&request, &app, &sku, |_| set_command(&request, &sku, &location, body)).await
+    about_stock(&request, &app, &sku, |caller| set_command(&request, caller, (&sku, &location), body)).await
 }
 
-fn set_command(request: &HttpRequest, sku: &str, location: &str, body: Body) -> Result<Command, Problem> {
-    let expected = if_match(request.headers())?;
+fn set_command(request: &HttpRequest, caller: &Caller, (sku, location): (&str, &str), body: Body) -> Result<Command, Problem> {
+    let expected = required_if_match(request.headers())?;
     let wanted: StockIn = json(request, body)?;
     let sku = sku_of(sku)?;
     let mut checker = Checker::default();
@@ -94,7 +99,12 @@ fn set_command(request: &HttpRequest, sku: &str, location: &str, body: Body) -> 
     let safety_stock = wanted.safety_stock.and_then(|units| checker.units(units, "/safety_stock"));
     match (location, on_hand) {
         (Some(location), Some(on_hand)) if checker.errors.is_empty() => {
-            Ok(Command::SetStock { sku, location, on_hand, safety_stock, priority: wanted.priority, expected })
+            let priority = wanted.priority;
+            // Neither name has a space in it.
+            let route = format!("count {sku} {location}");
+            let key = caller.optional_key(request, &route, Fingerprint::of(&(on_hand, safety_stock, priority)))?;
+            let command = Command::SetStock { sku, location, on_hand, safety_stock, priority, expected };
+            Ok(command.under(Terms { versions: None, key }))
         }
         _ => Err(Problem::invalid(checker.errors)),
     }
@@ -114,7 +124,7 @@ fn set_command(request: &HttpRequest, sku: &str, location: &str, body: Body) -> 
 pub async fn close(request: HttpRequest, app: Data<App>, path: Path<(String, String)>) -> HttpResponse {
     let (sku, location) = path.into_inner();
     about_stock(&request, &app, &sku, |_| {
-        let expected = if_match(request.headers())?;
+        let expected = required_if_match(request.headers())?;
         let mut checker = Checker::default();
         let location = checker.location(&location, String::new).ok_or_else(|| Problem::invalid(checker.errors))?;
         Ok(Command::CloseLocation { sku: sku_of(&sku)?, location, expected })
@@ -145,7 +155,8 @@ fn adjust_command(request: &HttpRequest, caller: &Caller, sku: &str, body: Body)
     let bucket = wanted.bucket.into();
     let fingerprint = Fingerprint::of(&(&location, bucket, wanted.delta, &reason, &reference));
     let key = CommandKey { hash, fingerprint, request_id: caller.request_id.clone() };
-    Ok(Command::AdjustStock { sku, location, bucket, delta: wanted.delta, reason, reference, key })
+    let command = Command::AdjustStock { sku, location, bucket, delta: wanted.delta, reason, reference, key };
+    Ok(command.under(Terms { versions: if_match(request.headers())?, key: None }))
 }
 
 /// One SKU with its locations.
@@ -159,14 +170,18 @@ pub async fn get(request: HttpRequest, app: Data<App>, sku: Path<String>) -> Htt
 #[utoipa::path(patch, path = "/v1/inventory/{sku}", tag = "stock", params(("sku" = String, Path)), request_body = ThresholdIn,
     responses((status = 200, body = crate::view::StockBody<'static>), (status = 404, body = crate::problem::ProblemDocument)))]
 pub async fn set_threshold(request: HttpRequest, app: Data<App>, sku: Path<String>, body: Body) -> HttpResponse {
-    about_stock(&request, &app, &sku, |_| {
-        let ThresholdIn { low_stock_threshold } = json(&request, body)?;
-        let mut checker = Checker::default();
-        let threshold = checker.units(low_stock_threshold, "/low_stock_threshold");
-        let threshold = threshold.ok_or_else(|| Problem::invalid(checker.errors))?;
-        Ok(Command::SetThreshold { sku: sku_of(&sku)?, threshold })
-    })
-    .await
+    about_stock(&request, &app, &sku, |caller| threshold_command(&request, caller, &sku, body)).await
+}
+
+fn threshold_command(request: &HttpRequest, caller: &Caller, sku: &str, body: Body) -> Result<Command, Problem> {
+    let ThresholdIn { low_stock_threshold } = json(request, body)?;
+    let mut checker = Checker::default();
+    let threshold = checker.units(low_stock_threshold, "/low_stock_threshold");
+    let threshold = threshold.ok_or_else(|| Problem::invalid(checker.errors))?;
+    let sku = sku_of(sku)?;
+    let key = caller.optional_key(request, &format!("threshold {sku}"), Fingerprint::of(&threshold))?;
+    let versions = if_match(request.headers())?;
+    Ok(Command::SetThreshold { sku, threshold }.under(Terms { versions, key }))
 }
 
 /// What can be had now, for up to 1,000 SKUs. Holds nothing.

@@ -283,6 +283,9 @@ pub struct Auth {
 pub struct KeyEntry {
     pub name: String,
     pub hash: String,
+    /// What idempotency keys sent with it are bound to. None: its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<String>,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]

@@ -118,7 +118,10 @@ impl Oracle {
             Err(rejection) => self.refused(command, rejection, ledger)?,
         }
         match (&reply.outcome, key_of(command)) {
-            (Ok(answer), Some((key, body))) => self.bind(key, body, answer),
+            (Ok(answer), Some((key, body))) => {
+                self.bound_in_journal(command, answer, (key, body), ledger, durable)?;
+                self.bind(key, body, answer)
+            }
             (Ok(_) | Err(_), _) => Ok(()),
         }
     }
@@ -128,6 +131,20 @@ impl Oracle {
         let (bound, first) = self.bound.entry(key).or_insert_with(|| (body, answer.clone()));
         require(*bound == body, "I13 another body is refused", || format!("key {key:?} answered two bodies: {answer:?}"))?;
         require(first == answer, "I13 one key, one answer", || format!("key {key:?} answered {first:?}, then {answer:?}"))
+    }
+
+    /// The answer about an order to a command whose key no order keeps.
+    fn bound_in_journal(
+        &self,
+        command: &Command,
+        answer: &Answer,
+        (key, body): (KeyHash, Fingerprint),
+        ledger: &Ledger,
+        durable: Seq,
+    ) -> Checked {
+        let (Command::Under { .. }, Answer::Order { .. }) = (command, answer) else { return Ok(()) };
+        let kept = ledger.keys.get(&key).is_some_and(|book| book.fingerprint == body && book.seq <= durable);
+        require(kept, "I14 acknowledged is durable", || format!("key {key:?} was answered {answer:?} and is not kept"))
     }
 
     fn order_shown(
@@ -232,9 +249,10 @@ impl Oracle {
             }
             Rejection::NotFound => {
                 let shown = command.order().is_some_and(|order| self.orders.contains_key(&order));
-                let wrong_kind = matches!(command, Command::Extend { .. });
-                let asked = if let Command::GetAnswer { key, .. } = command { Some(key.hash) } else { None };
-                let answered = asked.is_some_and(|key| self.kept.contains_key(&key));
+                let asked = if let Command::Under { command, .. } = command { &**command } else { command };
+                let wrong_kind = matches!(asked, Command::Extend { .. });
+                let key = if let Command::GetAnswer { key, .. } = command { Some(key.hash) } else { None };
+                let answered = key.is_some_and(|key| self.kept.contains_key(&key));
                 require(!answered, "I14 an acknowledged answer is found", || format!("{command:?}"))?;
                 require(!shown || wrong_kind, "I14 an acknowledged order is found", || format!("{command:?}"))
             }

@@ -4,7 +4,7 @@ use super::agenda::Happening;
 use super::client::{Asked, Known, Source};
 use super::faults::{MILLI, SECOND};
 use super::world::World;
-use holdfast_engine::command::{Command, CommandKey};
+use holdfast_engine::command::{Command, CommandKey, Terms};
 use holdfast_engine::event::{Bucket, Kind, Line, PaymentRequest, Placed};
 use holdfast_engine::ids::{CustomerId, Fingerprint, KeyHash, Label, Location, OrderId, RequestId, Sku};
 use holdfast_engine::quantity::{Currency, Money, Quantity};
@@ -53,16 +53,31 @@ impl World {
             0..=34 => self.place(Kind::Order),
             35..=44 => self.place(Kind::Reservation),
             45..=58 => self.start_payment(),
-            59..=65 => self.cancel(),
-            66..=73 => self.confirm(),
-            74..=77 => self.extend(),
-            78..=81 => self.set_stock(),
+            59..=65 => {
+                let cancel = self.cancel();
+                self.under_terms(cancel)
+            }
+            66..=73 => {
+                let confirm = self.confirm();
+                self.under_terms(confirm)
+            }
+            74..=77 => {
+                let extend = self.extend();
+                self.under_terms(extend)
+            }
+            78..=81 => {
+                let set = self.set_stock();
+                self.under_terms(set)
+            }
             82..=88 => self.adjust(),
             89..=92 => self.get_order(),
             93 => Command::GetStock { sku: self.sku() },
             94 => self.close_location(),
             95 => self.list(),
-            96..=97 => Command::SetThreshold { sku: self.sku(), threshold: Quantity(self.random.below(6) as u32) },
+            96..=97 => {
+                let set = Command::SetThreshold { sku: self.sku(), threshold: Quantity(self.random.below(6) as u32) };
+                self.under_terms(set)
+            }
             _ => self.availability(),
         }
     }
@@ -78,6 +93,7 @@ impl World {
             match &mut command {
                 Command::Place { placed, .. } => placed.fingerprint = other,
                 Command::StartPayment { key, .. } | Command::AdjustStock { key, .. } => key.fingerprint = other,
+                Command::Under { terms, .. } => terms.key.iter_mut().for_each(|key| key.fingerprint = other),
                 _ => {}
             }
         }
@@ -87,6 +103,15 @@ impl World {
     fn keyed(&mut self, command: Command) -> Command {
         self.clients.keyed.push(command.clone());
         command
+    }
+
+    /// Now and then of a version that may be the right one, or under a key, or both.
+    fn under_terms(&mut self, command: Command) -> Command {
+        let versions = self.random.chance(150).then(|| vec![self.random.between(1, 4), self.random.between(1, 40)]);
+        let key = self.random.chance(400).then(|| self.command_key());
+        let bound = key.is_some();
+        let command = command.under(Terms { versions, key });
+        if bound { self.keyed(command) } else { command }
     }
 
     fn place(&mut self, kind: Kind) -> Command {
@@ -198,7 +223,7 @@ impl World {
     fn set_stock(&mut self) -> Command {
         let sku = self.sku();
         let seen = self.clients.versions.get(&sku).copied();
-        let expected = if self.random.chance(600) { seen.or(Some(0)) } else { None };
+        let expected = self.random.chance(600).then(|| vec![seen.unwrap_or(0)]);
         Command::SetStock {
             location: self.location(),
             on_hand: if self.random.chance(150) { Quantity(0) } else { Quantity(self.random.below(2 * self.plan.stock) as u32) },
@@ -211,7 +236,8 @@ impl World {
 
     fn close_location(&mut self) -> Command {
         let sku = self.sku();
-        let expected = self.clients.versions.get(&sku).copied().filter(|_| self.random.chance(300));
+        let seen = self.clients.versions.get(&sku).copied();
+        let expected = seen.filter(|_| self.random.chance(300)).map(|version| vec![version]);
         Command::CloseLocation { sku, location: self.location(), expected }
     }
 

@@ -54,6 +54,8 @@ fn a_key_made_by_key_new_opens_the_api_and_a_wrong_one_does_not() {
     }
     let basic = open.send("GET", "/v1/inventory/x", &[("authorization", &format!("Basic {key}"))], None);
     basic.problem(401, "unauthorized");
+    let small = open.send("GET", "/v1/inventory/x", &[("authorization", &format!("bearer {key}"))], None);
+    small.problem(404, "not_found");
     let shop = open.with_key(&key);
     put(&shop, "sku", "berlin", 5);
     post(&shop, "/v1/orders", &order("sku", 1)).ok(201);

@@ -10,8 +10,9 @@ use std::collections::BTreeSet;
 type Provoke = fn(&Api) -> Answer;
 
 /// Code, status, and a request that earns it.
-const TABLE: [(&str, u16, Provoke); 25] = [
+const TABLE: [(&str, u16, Provoke); 26] = [
     ("invalid_request", 400, |api| post(api, "/v1/orders", &json!({}))),
+    ("condition_unsupported", 400, |api| api.send("GET", "/v1/limits", &[("if-match", "*")], None)),
     ("idempotency_key_missing", 400, |api| api.post("/v1/orders", &order("x", 1))),
     ("unauthorized", 401, |api| api.post("/v1/webhooks/payments/sandbox", &json!({}))),
     ("forbidden_origin", 403, |api| api.send("POST", "/v1/orders", &[("origin", "http://evil.example")], Some(b""))),

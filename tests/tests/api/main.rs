@@ -22,6 +22,8 @@ mod closing;
 #[cfg(test)]
 mod commands;
 #[cfg(test)]
+mod conditions;
+#[cfg(test)]
 mod crowd;
 #[cfg(test)]
 mod description;
@@ -32,6 +34,8 @@ mod health;
 #[cfg(test)]
 mod hosts;
 #[cfg(test)]
+mod http;
+#[cfg(test)]
 mod idempotency;
 #[cfg(test)]
 mod imports;
@@ -41,6 +45,8 @@ mod lists;
 mod malformed;
 #[cfg(test)]
 mod movements;
+#[cfg(test)]
+mod optional_keys;
 #[cfg(test)]
 mod orders;
 #[cfg(test)]

@@ -4,8 +4,8 @@
 
 use crate::event::{
     AdjustmentRefusal, Allocation, ArchiveFact, Bucket, Buckets, Event, KeptAnswer, KeyFact, Kind, Level, Line, LocationView,
-    OrderFact, OrderRecord, PartitionFact, PaymentRequest, Placed, RefundReason, ReleaseCause, Shortage, SkuHold, StockFact,
-    StockView,
+    OrderFact, OrderRecord, PartitionFact, PaymentRequest, Placed, RefundReason, Refusal, ReleaseCause, Shortage, SkuHold,
+    StockFact, StockView,
 };
 use crate::ids::{
     AttemptId, CustomerId, Fingerprint, HoldKey, KeyHash, Label, Location, OrderId, Partitions, Provider, RequestId, Sku, Url,
@@ -81,6 +81,12 @@ fn answer_name(answer: &KeptAnswer) -> &'static str {
         KeptAnswer::AdjustmentRefused { refusal: AdjustmentRefusal::BelowTaken { .. }, .. } => "adjustment_refused-below_taken",
         KeptAnswer::Payment { .. } => "payment",
         KeptAnswer::PaymentRefused { .. } => "payment_refused",
+        KeptAnswer::Set(_) => "set",
+        KeptAnswer::Moved { .. } => "moved",
+        KeptAnswer::Refused { refusal: Refusal::State { .. }, .. } => "refused-state",
+        KeptAnswer::Refused { refusal: Refusal::Expired, .. } => "refused-expired",
+        KeptAnswer::Refused { refusal: Refusal::BelowTaken { .. }, .. } => "refused-below_taken",
+        KeptAnswer::Refused { refusal: Refusal::TooMany, .. } => "refused-too_many",
     }
 }
 
@@ -186,6 +192,7 @@ fn order_facts() -> Vec<OrderFact> {
 
 fn answers() -> Vec<KeptAnswer> {
     let refused = |refusal| KeptAnswer::AdjustmentRefused { request_id: request_id(), refusal };
+    let command_refused = |refusal| KeptAnswer::Refused { request_id: request_id(), refusal };
     vec![
         KeptAnswer::Adjusted(view()),
         refused(AdjustmentRefusal::UnknownSku(sku())),
@@ -194,6 +201,12 @@ fn answers() -> Vec<KeptAnswer> {
         refused(AdjustmentRefusal::BelowTaken { taken: 7, count: -2 }),
         KeptAnswer::Payment { attempt: AttemptId { order: order_id(), number: 3 }, redirect_url: Some(url()) },
         KeptAnswer::PaymentRefused { request_id: request_id(), state: "expired".to_owned() },
+        KeptAnswer::Set(view()),
+        KeptAnswer::Moved { order: order_id(), facts: 300 },
+        command_refused(Refusal::State { kind: Kind::Reservation, state: "committed".to_owned() }),
+        command_refused(Refusal::Expired),
+        command_refused(Refusal::BelowTaken { taken: 70_000, count: -3 }),
+        command_refused(Refusal::TooMany),
     ]
 }
 

@@ -26,6 +26,20 @@ pub(super) const IDEMPOTENCY_KEY_MISSING: Guide = Guide {
     example: || Problem::new(Code::IdempotencyKeyMissing, "this request creates something: it needs an Idempotency-Key"),
 };
 
+pub(super) const CONDITION_UNSUPPORTED: Guide = Guide {
+    meaning: "The request depends on a condition that cannot be compared with anything here. Nothing was executed.",
+    causes: &[
+        "The resource has no version: a list, a page of events or a new order has none.",
+        "The header compares by date (If-Modified-Since, If-Unmodified-Since), and versions are numbers.",
+        "A library for HTTP caches adds If-None-Match to every request it has an answer for.",
+    ],
+    cures: &["Orders, reservations and stock have an ETag: If-Match with it is obeyed by whatever changes them."],
+    example: || {
+        let detail = "If-Match is not obeyed here: the resource has no version that it could be compared with";
+        Problem::new(Code::ConditionUnsupported, detail)
+    },
+};
+
 pub(super) const UNAUTHORIZED: Guide = Guide {
     meaning: "The server does not know who is calling. Nothing was executed.",
     causes: &[

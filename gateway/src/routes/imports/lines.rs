@@ -2,11 +2,12 @@
 //!
 //! Invariant: a line counts once it is whole, the last one also without its end; a broken connection ends no line.
 
+use super::keys::RowKeys;
 use crate::dto::{Checker, ImportRow};
 use crate::problem::{Code, Problem};
 use actix_web::web::{Bytes, BytesMut};
 use holdfast_engine::command::Command;
-use holdfast_engine::ids::{Location, Sku};
+use holdfast_engine::ids::{Fingerprint, Location, Sku};
 use holdfast_engine::quantity::Quantity;
 
 /// Bytes of one line.
@@ -102,10 +103,12 @@ impl Row {
         read(line, text).map_err(|problem| Refusal::new(line, problem))
     }
 
-    pub(super) fn command(&self) -> Command {
+    pub(super) fn command(&self, keys: &RowKeys) -> Command {
         let (sku, location) = self.key.clone();
         let Self { on_hand, safety_stock, .. } = *self;
-        Command::SetStock { sku, location, on_hand, safety_stock, priority: None, expected: None }
+        let meant = Fingerprint::of(&(&sku, &location, on_hand, safety_stock));
+        let command = Command::SetStock { sku, location, on_hand, safety_stock, priority: None, expected: None };
+        keys.bind(self.line, meant, command)
     }
 }
 

@@ -4,17 +4,22 @@
 //! it has answered; so a row whose outcome is unknown comes before any later one. Every line before [`Rows::first_unsettled`]
 //! is settled.
 
+use super::keys::RowKeys;
 use super::lines::{Refusal, Row};
 use crate::app::App;
 use crate::problem::{Code, Problem};
-use crate::reply::rejected;
+use crate::reply::{refused, rejected};
 use crate::routes::{names, send};
 use actix_web::web::Data;
 use futures_util::StreamExt;
 use futures_util::future::LocalBoxFuture;
 use futures_util::stream::FuturesUnordered;
 use holdfast_actors::Unanswered;
+use holdfast_engine::answer::Answer;
+use holdfast_engine::command::Command;
+use holdfast_engine::event::KeptAnswer;
 use holdfast_engine::ids::{Location, Sku};
+use holdfast_engine::rejection::Rejection;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
@@ -35,6 +40,7 @@ pub(super) struct Stalled;
 
 pub(super) struct Rows {
     app: Data<App>,
+    keys: RowKeys,
     sent: FuturesUnordered<LocalBoxFuture<'static, (Row, Settled)>>,
     /// An entry for each row that is sent, with the later ones of its SKU and location.
     waiting: HashMap<(Sku, Location), VecDeque<Row>>,
@@ -43,9 +49,9 @@ pub(super) struct Rows {
 }
 
 impl Rows {
-    pub(super) fn new(app: Data<App>) -> Self {
+    pub(super) fn new(app: Data<App>, keys: RowKeys) -> Self {
         let (waiting, unsettled) = (HashMap::new(), BTreeSet::new());
-        Self { app, sent: FuturesUnordered::new(), waiting, unsettled, give_up_at: Instant::now() }
+        Self { app, keys, sent: FuturesUnordered::new(), waiting, unsettled, give_up_at: Instant::now() }
     }
 
     pub(super) fn patience(&self) -> Duration {
@@ -87,7 +93,7 @@ impl Rows {
             Entry::Occupied(mut waiting) => waiting.get_mut().push_back(row),
             Entry::Vacant(free) => {
                 free.insert(VecDeque::new());
-                self.sent.push(Box::pin(settle(self.app.clone(), row)));
+                self.send(row);
             }
         }
     }
@@ -108,17 +114,22 @@ impl Rows {
 
     fn send_next(&mut self, key: &(Sku, Location)) {
         match self.waiting.get_mut(key).and_then(VecDeque::pop_front) {
-            Some(row) => self.sent.push(Box::pin(settle(self.app.clone(), row))),
+            Some(row) => self.send(row),
             None => drop(self.waiting.remove(key)),
         }
+    }
+
+    fn send(&mut self, row: Row) {
+        let command = row.command(&self.keys);
+        self.sent.push(Box::pin(settle(self.app.clone(), row, command)));
     }
 }
 
 /// Sends a row until the engine has answered it. Setting a count again changes nothing: what may have been executed is safe
 /// to repeat.
-async fn settle(app: Data<App>, row: Row) -> (Row, Settled) {
+async fn settle(app: Data<App>, row: Row, command: Command) -> (Row, Settled) {
     loop {
-        let pause = match attempt(&app, &row).await {
+        let pause = match attempt(&app, row.line, &command).await {
             Ok(settled) => return (row, settled),
             Err(pause) => pause,
         };
@@ -131,17 +142,26 @@ async fn settle(app: Data<App>, row: Row) -> (Row, Settled) {
 }
 
 /// What became of a row, or how long to wait before it is sent again.
-async fn attempt(app: &App, row: &Row) -> Result<Settled, Duration> {
-    let command = row.command();
-    match names::check(app, &command).await {
+async fn attempt(app: &App, line: u64, command: &Command) -> Result<Settled, Duration> {
+    match names::check(app, command).await {
         Ok(()) => {}
-        Err(problem) if problem.code == Code::InvalidRequest => return Ok(Err(Refusal::new(row.line, problem))),
+        Err(problem) if problem.code == Code::InvalidRequest => return Ok(Err(Refusal::new(line, problem))),
         Err(_) => return Err(AWAY_PAUSE),
     }
-    let pending = send(app, command).map_err(|why| match why {
+    let pending = send(app, command.clone()).map_err(|why| match why {
         Unanswered::Overloaded => BUSY_PAUSE,
         Unanswered::Unavailable | Unanswered::Lost => AWAY_PAUSE,
     })?;
     let reply = pending.await.map_err(|_| AWAY_PAUSE)?;
-    Ok(reply.outcome.map(drop).map_err(|rejection| Refusal::new(row.line, rejected(&rejection))))
+    Ok(set(reply.outcome).map_err(|problem| Refusal::new(line, problem)))
+}
+
+fn set(outcome: Result<Answer, Rejection>) -> Result<(), Problem> {
+    match outcome.map_err(|rejection| rejected(&rejection))? {
+        Answer::Kept(kept) => match &*kept {
+            KeptAnswer::Refused { refusal, .. } => Err(refused(refusal)),
+            _ => Ok(()),
+        },
+        _ => Ok(()),
+    }
 }

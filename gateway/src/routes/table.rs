@@ -1,0 +1,243 @@
+//! The table of routes: what each path takes by each method. It is the one place where that is said.
+//!
+//! Invariant: a path is served only through its row here ([`resource`]), so what a row says of methods, query parameters,
+//! conditions and keys is what a request meets before its handler (see [`super::admission`]). A test compares the table with the
+//! description of the API.
+
+use super::admission::{self, not_allowed};
+use actix_web::dev::{AppService, HttpServiceFactory, ServiceRequest, ServiceResponse, fn_service};
+use actix_web::guard::Guard;
+use actix_web::http::Method;
+use actix_web::web;
+use actix_web::{FromRequest, Handler, Resource, Responder};
+use std::future::Future;
+
+/// One path with what it takes.
+#[derive(Debug)]
+pub struct Route {
+    /// As the description of the API writes it.
+    pub path: &'static str,
+    pub operations: &'static [Operation],
+}
+
+/// One method of one path.
+#[derive(Clone, Copy, Debug)]
+pub struct Operation {
+    pub method: &'static str,
+    pub access: Access,
+    pub query: Query,
+    pub conditions: Conditions,
+    pub key: Key,
+}
+
+/// Who may call, where there are API keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    Keys,
+    Open,
+    /// Whoever signs it: its handler compares the signature with the body.
+    Signed,
+}
+
+/// Which query parameters are known.
+#[derive(Clone, Copy, Debug)]
+pub enum Query {
+    /// These. Any other is refused.
+    Known(&'static [Parameter]),
+    /// Whatever a browser or a balancer adds means nothing.
+    Ignored,
+}
+
+#[derive(Debug)]
+pub struct Parameter {
+    pub name: &'static str,
+    pub form: Form,
+}
+
+/// What the value of a parameter must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    Text,
+    /// An integer from 0 to this.
+    Number(u64),
+}
+
+/// What becomes of conditional headers (RFC 9110, section 13.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Conditions {
+    /// The resource has a version. A read obeys `If-Match` and `If-None-Match`, a write `If-Match`; any other is refused.
+    Version,
+    /// As `Version`, and a write without `If-Match` is refused.
+    Required,
+    /// There is no version to compare: every condition is refused.
+    Refused,
+    /// A page outside the API.
+    Ignored,
+}
+
+/// What becomes of an `Idempotency-Key`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Key {
+    Required,
+    /// It may be left out, and is obeyed where it is there.
+    Obeyed,
+    /// Nothing is changed, or what is in the body makes it idempotent.
+    Unused,
+}
+
+impl Operation {
+    const fn read(conditions: Conditions, query: Query) -> Self {
+        Self { method: "GET", access: Access::Keys, query, conditions, key: Key::Unused }
+    }
+
+    const fn write(method: &'static str, conditions: Conditions, key: Key) -> Self {
+        Self { method, access: Access::Keys, query: NONE, conditions, key }
+    }
+
+    /// A page for browsers, or what a balancer asks.
+    const fn page() -> Self {
+        Self { method: "GET", access: Access::Open, query: Query::Ignored, conditions: Conditions::Ignored, key: Key::Unused }
+    }
+
+    const fn open(self) -> Self {
+        Self { access: Access::Open, ..self }
+    }
+
+    const fn signed(self) -> Self {
+        Self { access: Access::Signed, ..self }
+    }
+
+    const fn with(self, query: Query) -> Self {
+        Self { query, ..self }
+    }
+}
+
+const NONE: Query = Query::Known(&[]);
+const AFTER: Parameter = Parameter { name: "after", form: Form::Text };
+const LIMIT: Parameter = Parameter { name: "limit", form: Form::Number(u64::MAX) };
+const PAGES: Query = Query::Known(&[AFTER, LIMIT]);
+const ORDERS: Query = Query::Known(&[Parameter { name: "customer_id", form: Form::Text }, AFTER, LIMIT]);
+const STOCK: Query = Query::Known(&[Parameter { name: "prefix", form: Form::Text }, AFTER, LIMIT]);
+const STREAM: Query = Query::Known(&[AFTER]);
+const DELIVERY: Query = Query::Known(&[
+    Parameter { name: "duplicates", form: Form::Number(u8::MAX as u64) },
+    Parameter { name: "delay_ms", form: Form::Number(u64::MAX) },
+]);
+
+use Conditions::{Ignored, Refused, Required, Version};
+
+/// Every route of the server.
+#[rustfmt::skip]
+pub const TABLE: &[Route] = &[
+    Route { path: "/v1/orders", operations: &[Operation::write("POST", Refused, Key::Required), Operation::read(Refused, ORDERS)] },
+    Route { path: "/v1/orders/{id}", operations: &[Operation::read(Version, NONE)] },
+    Route { path: "/v1/orders/{id}/timeline", operations: &[Operation::read(Refused, NONE)] },
+    Route { path: "/v1/orders/{id}/payments", operations: &[Operation::write("POST", Version, Key::Required)] },
+    Route { path: "/v1/orders/{id}:cancel", operations: &[Operation::write("POST", Version, Key::Obeyed)] },
+    Route { path: "/v1/orders/{id}:confirm", operations: &[Operation::write("POST", Version, Key::Obeyed)] },
+    Route { path: "/v1/reservations", operations: &[Operation::write("POST", Refused, Key::Required)] },
+    // Each item has a key of its own.
+    Route { path: "/v1/reservations:batch", operations: &[Operation::write("POST", Refused, Key::Unused)] },
+    Route { path: "/v1/reservations/{id}", operations: &[Operation::read(Version, NONE), Operation::write("DELETE", Version, Key::Obeyed)] },
+    Route { path: "/v1/reservations/{id}:commit", operations: &[Operation::write("POST", Version, Key::Obeyed)] },
+    Route { path: "/v1/reservations/{id}:extend", operations: &[Operation::write("POST", Version, Key::Obeyed)] },
+    // Asks, in a body because it may be long.
+    Route { path: "/v1/availability:query", operations: &[Operation::write("POST", Refused, Key::Unused)] },
+    Route { path: "/v1/inventory", operations: &[Operation::read(Refused, STOCK)] },
+    Route { path: IMPORTS, operations: &[Operation::write("POST", Refused, Key::Obeyed)] },
+    Route { path: "/v1/inventory/{sku}", operations: &[Operation::read(Version, NONE), Operation::write("PATCH", Version, Key::Obeyed)] },
+    Route { path: "/v1/inventory/{sku}/locations/{location}", operations: &[Operation::write("PUT", Required, Key::Obeyed), Operation::write("DELETE", Required, Key::Unused)] },
+    Route { path: "/v1/inventory/{sku}/adjustments", operations: &[Operation::write("POST", Version, Key::Required)] },
+    Route { path: "/v1/inventory/{sku}/movements", operations: &[Operation::read(Refused, PAGES)] },
+    Route { path: "/v1/events", operations: &[Operation::read(Refused, PAGES)] },
+    Route { path: "/v1/events/stream", operations: &[Operation::read(Refused, STREAM)] },
+    // An attempt ends once, however often it is told.
+    Route { path: "/v1/webhooks/payments/sandbox", operations: &[Operation::write("POST", Refused, Key::Unused).signed()] },
+    Route { path: "/v1/limits", operations: &[Operation::read(Refused, NONE).open()] },
+    Route { path: "/admin/v1/shards", operations: &[Operation::read(Refused, NONE)] },
+    Route { path: "/admin/v1/audit", operations: &[Operation::write("POST", Refused, Key::Unused)] },
+    // A second one is refused while the first is made, and makes another when it is done.
+    Route { path: "/admin/v1/backups", operations: &[Operation::write("POST", Refused, Key::Unused)] },
+    Route { path: "/sandbox/payments/{attempt_id}", operations: &[Operation::page()] },
+    Route { path: "/sandbox/payments/{attempt_id}/{step}", operations: &[Operation::write("POST", Ignored, Key::Unused).open().with(DELIVERY)] },
+    Route { path: "/livez", operations: &[Operation::page()] },
+    Route { path: "/readyz", operations: &[Operation::page()] },
+    Route { path: "/metrics", operations: &[Operation::page()] },
+    Route { path: "/", operations: &[Operation::page()] },
+    Route { path: "/openapi.json", operations: &[Operation::page()] },
+    Route { path: "/problems", operations: &[Operation::page()] },
+    Route { path: "/problems/{code}", operations: &[Operation::page()] },
+    Route { path: "/docs", operations: &[Operation::page()] },
+    Route { path: "/docs/{file}", operations: &[Operation::page()] },
+];
+
+/// A row of its own beside `/v1/inventory/{sku}`, as a SKU may have this name.
+pub const IMPORTS: &str = "/v1/inventory/imports";
+
+impl Route {
+    /// The path as the router reads it. An id ends before a colon, which begins a verb; what follows `/docs/` is a path.
+    pub fn pattern(&self) -> String {
+        self.path.replace("{id}", "{id:[^:/]+}").replace("{file}", "{file:.*}")
+    }
+
+    fn operation(&self, method: &Method) -> Option<&'static Operation> {
+        self.operations.iter().find(|operation| method == operation.method)
+    }
+}
+
+/// Serves the row of a path.
+pub fn resource(path: &str) -> Serving {
+    let Some(route) = TABLE.iter().find(|route| route.path == path) else { unreachable!("{path} is not in the table of routes") };
+    Serving { route, resource: web::resource(route.pattern()).default_service(web::to(not_allowed)) }
+}
+
+/// A row that is being given its handlers.
+pub struct Serving {
+    route: &'static Route,
+    resource: Resource,
+}
+
+impl Serving {
+    /// Another row takes requests that `guard` does not let pass.
+    pub fn guard(self, guard: impl Guard + 'static) -> Self {
+        Self { resource: self.resource.guard(guard), ..self }
+    }
+
+    pub fn on<F, Args>(self, method: Method, handler: F) -> Self
+    where
+        F: Handler<Args>,
+        Args: FromRequest + 'static,
+        F::Output: Responder + 'static,
+    {
+        self.on_request(method, move |operation, request| admission::handle(operation, request, handler.clone()))
+    }
+
+    /// For a handler that reads the request, and looks at its admission, by itself.
+    pub fn on_request<F, R>(self, method: Method, handle: F) -> Self
+    where
+        F: Fn(&'static Operation, ServiceRequest) -> R + Clone + 'static,
+        R: Future<Output = Result<ServiceResponse, actix_web::Error>> + 'static,
+    {
+        let path = self.route.path;
+        let Some(operation) = self.route.operation(&method) else {
+            unreachable!("{method} {path} is not in the table of routes")
+        };
+        let service = move || {
+            let handle = handle.clone();
+            fn_service(move |request| handle(operation, request))
+        };
+        let head = (method == Method::GET).then(|| web::head().service(service()));
+        let resource = self.resource.route(web::method(method).service(service()));
+        let resource = head.into_iter().fold(resource, Resource::route);
+        Self { resource, ..self }
+    }
+}
+
+impl HttpServiceFactory for Serving {
+    fn register(self, config: &mut AppService) {
+        self.resource.register(config);
+    }
+}
+
+#[cfg(test)]
+mod tests;
