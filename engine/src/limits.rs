@@ -29,6 +29,12 @@ pub const MIN_TTL_MS: u64 = 1_000;
 pub const DEFAULT_TTL_MS: u64 = 900_000;
 pub const MAX_TTL_MS: u64 = 86_400_000;
 
+/// Bytes of an idempotency key.
+pub const MAX_KEY_BYTES: usize = 255;
+/// Entries of one page: most, and where nothing is said.
+pub const MAX_PAGE: usize = 1_000;
+pub const DEFAULT_PAGE: usize = 100;
+
 /// Items of one reservation batch.
 pub const MAX_BATCH: usize = 4_096;
 /// SKUs of one availability query.

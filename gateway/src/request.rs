@@ -8,6 +8,7 @@ use actix_web::http::header::{AUTHORIZATION, AsHeaderName, CONTENT_TYPE, HeaderM
 use compact_str::CompactString;
 use data_encoding::HEXLOWER;
 use holdfast_engine::ids::{KeyHash, RequestId};
+use holdfast_engine::limits::MAX_KEY_BYTES;
 use serde::de::DeserializeOwned;
 use std::cell::Cell;
 
@@ -56,7 +57,7 @@ impl Caller {
     /// A quoted key (a structured-field string) and the same key without quotes are one.
     pub fn bind_key(&self, route: &str, key: &str) -> Option<KeyHash> {
         let bare = key.strip_prefix('"').and_then(|key| key.strip_suffix('"')).unwrap_or(key);
-        let fits = (1..=255).contains(&bare.len()) && bare.bytes().all(|byte| byte.is_ascii_graphic());
+        let fits = (1..=MAX_KEY_BYTES).contains(&bare.len()) && bare.bytes().all(|byte| byte.is_ascii_graphic());
         fits.then(|| KeyHash::derive(&self.client, route, bare))
     }
 }

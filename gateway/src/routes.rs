@@ -97,7 +97,7 @@ impl Sent {
             None => pending.await,
             Some(patience) => tokio::time::timeout(patience, pending).await.map_err(|_| self.late)?,
         };
-        reply.map_err(|_| Unanswered::Lost)
+        reply.map_err(|_| self.late)
     }
 }
 

@@ -3,7 +3,8 @@
 use super::{internal, live, not_allowed, refused, unread};
 use crate::app::{App, Live};
 use crate::events::cursor::Refused;
-use crate::events::{Cursor, Published, read};
+use crate::events::{CloudEvent, Cursor, Published, read};
+use crate::openapi::scalars;
 use crate::problem::{FieldError, Problem};
 use crate::reply::json_response;
 use crate::request::{Caller, text};
@@ -11,10 +12,11 @@ use crate::stopping::Phase;
 use crate::view::to_json;
 use actix_web::web::{self, Bytes, Data, Query, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
-use serde::Deserialize;
-use serde_json::json;
+use holdfast_engine::limits;
+use serde::{Deserialize, Serialize};
 use std::fmt::Write;
 use std::time::Duration;
+use utoipa::{IntoParams, ToSchema};
 
 /// Events read from the disk at once for a stream.
 const PAGE: usize = 256;
@@ -27,14 +29,24 @@ pub fn configure(service: &mut ServiceConfig) {
         .service(resource("/v1/events/stream").route(web::get().to(stream)));
 }
 
-#[derive(Deserialize, utoipa::IntoParams)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct After {
     /// The `next` of the page before; nothing for the beginning.
     #[serde(default)]
+    #[param(value_type = Option<scalars::Cursor>)]
     after: String,
-    /// At most 1,000.
+    #[param(value_type = Option<scalars::PageLimit>)]
     limit: Option<usize>,
+}
+
+/// A page of events.
+#[derive(Serialize, ToSchema)]
+struct Events {
+    events: Vec<CloudEvent>,
+    #[schema(value_type = scalars::Cursor)]
+    next: String,
 }
 
 fn cursor(text: &str) -> Result<Cursor, Problem> {
@@ -42,12 +54,8 @@ fn cursor(text: &str) -> Result<Cursor, Problem> {
 }
 
 /// Everything that happened, in order, from any cursor on.
-#[utoipa::path(get, path = "/v1/events", tag = "events", params(After),
-    responses(
-        (status = 200, description = "{events: [CloudEvents 1.0 with partition and sequence], next}"),
-        (status = 409, description = "cursor_not_of_this_history", body = crate::problem::ProblemDocument),
-        (status = 410, description = "cursor_expired", body = crate::problem::ProblemDocument),
-    ))]
+#[utoipa::path(get, path = "/v1/events", tag = "events", operation_id = "list_events", params(After),
+    responses((status = 200, description = "A page of CloudEvents 1.0, oldest first.", body = Events)))]
 pub async fn page(request: HttpRequest, app: Data<App>, after: Result<Query<After>, actix_web::Error>) -> HttpResponse {
     let caller = match Caller::of(&request, &app) {
         Ok(caller) => caller,
@@ -63,11 +71,11 @@ async fn read_page(app: &App, after: Result<Query<After>, actix_web::Error>) -> 
     let After { after, limit } =
         after.map_err(|error| Problem::invalid(vec![FieldError::new("", error.to_string())]))?.into_inner();
     let (after, live) = (cursor(&after)?, live(app)?);
-    let limit = limit.unwrap_or(100).clamp(1, 1000);
+    let limit = limit.unwrap_or(limits::DEFAULT_PAGE).clamp(1, limits::MAX_PAGE);
     let page = web::block(move || read_after(&live, after, limit)).await.map_err(|error| internal(&error))?;
     let Page { found, next, .. } = page.map_err(|why| refused(&why))?;
-    let events: Vec<_> = found.iter().map(Published::cloud_event).collect();
-    Ok(json_response(HttpResponse::Ok(), to_json(&json!({"events": events, "next": next.to_string()})), false))
+    let events = found.iter().map(|event| CloudEvent::of(event.partition, &event.record)).collect();
+    Ok(json_response(HttpResponse::Ok(), to_json(&Events { events, next: next.to_string() }), false))
 }
 
 struct Page {
@@ -87,12 +95,10 @@ fn read_after(live: &Live, after: Cursor, limit: usize) -> Result<Page, Refused>
 }
 
 /// The same as server-sent events. `Last-Event-ID` (or `after`) goes on where a reader left off.
-#[utoipa::path(get, path = "/v1/events/stream", tag = "events", params(After),
-    responses(
-        (status = 200, content_type = "text/event-stream"),
-        (status = 409, description = "cursor_not_of_this_history", body = crate::problem::ProblemDocument),
-        (status = 410, description = "cursor_expired", body = crate::problem::ProblemDocument),
-    ))]
+#[utoipa::path(get, path = "/v1/events/stream", tag = "events", operation_id = "stream_events",
+    params(After, ("Last-Event-ID" = Option<scalars::Cursor>, Header, description = "The id of the last event read; instead of `after`.")),
+    responses((status = 200, content_type = "text/event-stream", body = String,
+        description = "Server-sent events without an end: `id` is the cursor behind the event, `event` its type, `data` the CloudEvent.")))]
 pub async fn stream(request: HttpRequest, app: Data<App>, after: Result<Query<After>, actix_web::Error>) -> HttpResponse {
     let caller = match Caller::of(&request, &app) {
         Ok(caller) => caller,

@@ -4,11 +4,12 @@ use super::orders::{about, read_reason};
 use super::{execute, not_allowed, send};
 use crate::app::App;
 use crate::body::Body;
-use crate::dto::{BatchIn, BatchItemIn, ExtendIn, ReservationIn, check_reservation};
-use crate::problem::{Code, FieldError, Problem};
+use crate::dto::{BatchIn, BatchItemIn, ExtendIn, ReasonIn, ReservationIn, check_reservation};
+use crate::openapi::scalars;
+use crate::problem::{FieldError, Problem, ProblemDocument};
 use crate::reply::{self, Answering};
 use crate::request::{Caller, json, json_or_default};
-use crate::view;
+use crate::view::{self, LineBody, ReservationBody};
 use actix_web::web::{self, Data, Path, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use futures_util::future::join_all;
@@ -18,8 +19,11 @@ use holdfast_engine::command::Command;
 use holdfast_engine::event::Kind;
 use holdfast_engine::ids::OrderId;
 use holdfast_engine::limits;
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::{Map, Value};
 use std::collections::HashSet;
+use utoipa::ToSchema;
+use utoipa::openapi::Schema;
 
 pub fn configure(service: &mut ServiceConfig) {
     let resource = |path: &str| web::resource(path).default_service(web::to(not_allowed));
@@ -32,9 +36,9 @@ pub fn configure(service: &mut ServiceConfig) {
 }
 
 /// Hold units without an order.
-#[utoipa::path(post, path = "/v1/reservations", tag = "reservations", request_body = ReservationIn,
-    params(("Idempotency-Key" = String, Header)),
-    responses((status = 201, body = crate::view::ReservationBody<'static>), (status = 409, body = crate::problem::ProblemDocument)))]
+#[utoipa::path(post, path = "/v1/reservations", tag = "reservations", operation_id = "place_reservation", request_body = ReservationIn,
+    params(("Idempotency-Key" = scalars::IdempotencyKey, Header, description = "New for each reservation, the same for each retry.")),
+    responses((status = 201, description = "The reservation, its units held.", body = ReservationBody<'static>)))]
 pub async fn place(request: HttpRequest, app: Data<App>, body: Body) -> HttpResponse {
     let caller = match Caller::of(&request, &app) {
         Ok(caller) => caller,
@@ -65,8 +69,8 @@ fn place_command(request: &HttpRequest, app: &App, caller: &Caller, body: Body) 
 }
 
 /// Up to 4,096 reservations in one request, each by itself.
-#[utoipa::path(post, path = "/v1/reservations:batch", tag = "reservations", request_body = BatchIn,
-    responses((status = 200, description = "{results: [{status, …reservation or problem}]} in the order of the items")))]
+#[utoipa::path(post, path = "/v1/reservations:batch", tag = "reservations", operation_id = "place_reservations", request_body = BatchIn,
+    responses((status = 200, description = "What became of each item, in their order.", body = BatchResults)))]
 pub async fn batch(request: HttpRequest, app: Data<App>, body: Body) -> HttpResponse {
     let caller = match Caller::of(&request, &app) {
         Ok(caller) => caller,
@@ -79,8 +83,65 @@ pub async fn batch(request: HttpRequest, app: Data<App>, body: Body) -> HttpResp
         Err(problem) => return answering.problem(problem),
     };
     let commands: Vec<Prepared> = items.iter().map(|item| item_command(&app, &caller, item)).collect();
-    let results: Vec<Value> = send_items(&app, &caller, commands).await.into_iter().map(Value::Object).collect();
-    reply::json_response(HttpResponse::Ok(), view::to_json(&json!({"results": results})), false)
+    let results = send_items(&app, &caller, commands).await;
+    reply::json_response(HttpResponse::Ok(), view::to_json(&BatchResults { results }), false)
+}
+
+/// What became of the items of a batch.
+#[derive(Serialize, ToSchema)]
+struct BatchResults {
+    #[schema(value_type = Vec<BatchResult>)]
+    results: Vec<Map<String, Value>>,
+}
+
+/// What became of one item, for the description.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "results are written member by member")]
+enum BatchResult {
+    Made(BatchReservation),
+    Unknown(BatchUnknown),
+    Refused(ProblemDocument),
+}
+
+/// A reservation with 201 as its `status`; its own stands in `state`.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "results are written member by member")]
+struct BatchReservation {
+    #[schema(schema_with = created)]
+    status: u16,
+    #[schema(value_type = scalars::ReservationStatus)]
+    state: String,
+    #[schema(value_type = scalars::ReservationId)]
+    id: String,
+    #[schema(value_type = Option<scalars::Name>, nullable = false)]
+    owner: Option<String>,
+    lines: Vec<LineBody<'static>>,
+    #[schema(value_type = scalars::Time)]
+    expires_at: String,
+    version: u32,
+    #[schema(value_type = scalars::Time)]
+    created_at: String,
+    #[schema(value_type = scalars::Time)]
+    updated_at: String,
+}
+
+/// An item that may have been executed: its `status` is 202.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "results are written member by member")]
+struct BatchUnknown {
+    #[schema(schema_with = accepted)]
+    status: u16,
+    #[schema(value_type = scalars::ReservationId)]
+    id: String,
+}
+
+fn created() -> Schema {
+    scalars::status(201)
+}
+
+fn accepted() -> Schema {
+    scalars::status(202)
 }
 
 type Prepared = Result<(OrderId, Command), Problem>;
@@ -127,8 +188,7 @@ fn item_command(app: &App, caller: &Caller, item: &BatchItemIn) -> Prepared {
 fn send_item(app: &App, command: Command) -> Result<Pending, Problem> {
     match send(app, command) {
         Ok(pending) => Ok(pending),
-        Err(Unanswered::Overloaded) => Err(Problem::new(Code::Overloaded, "too many requests are in hand")),
-        Err(Unanswered::Unavailable | Unanswered::Lost) => Err(reply::unavailable()),
+        Err(unanswered) => Err(reply::refused(unanswered)),
     }
 }
 
@@ -156,15 +216,17 @@ fn item_result(order: OrderId, caller: &Caller, outcome: reply::Outcome) -> Map<
 }
 
 /// One reservation; of an order's id, its stock side.
-#[utoipa::path(get, path = "/v1/reservations/{id}", tag = "reservations", params(("id" = String, Path)),
-    responses((status = 200, body = crate::view::ReservationBody<'static>), (status = 404, body = crate::problem::ProblemDocument)))]
+#[utoipa::path(get, path = "/v1/reservations/{id}", tag = "reservations", operation_id = "get_reservation",
+    params(("id" = scalars::ReservationId, Path)),
+    responses((status = 200, description = "The reservation.", body = ReservationBody<'static>)))]
 pub async fn get(request: HttpRequest, app: Data<App>, id: Path<String>) -> HttpResponse {
     about(&request, &app, Kind::Reservation, &id, |order| Ok(Command::GetOrder { order, kind: None })).await
 }
 
 /// Give the units back. Twice is once.
-#[utoipa::path(delete, path = "/v1/reservations/{id}", tag = "reservations", params(("id" = String, Path)),
-    responses((status = 204), (status = 409, body = crate::problem::ProblemDocument)))]
+#[utoipa::path(delete, path = "/v1/reservations/{id}", tag = "reservations", operation_id = "release_reservation",
+    params(("id" = scalars::ReservationId, Path)),
+    responses((status = 204, description = "The units are back.")))]
 pub async fn release(request: HttpRequest, app: Data<App>, id: Path<String>) -> HttpResponse {
     let released = about(&request, &app, Kind::Reservation, &id, |order| {
         Ok(Command::Cancel { order, kind: Kind::Reservation, reason: None })
@@ -174,8 +236,9 @@ pub async fn release(request: HttpRequest, app: Data<App>, id: Path<String>) -> 
 }
 
 /// The units are sold. Twice is once.
-#[utoipa::path(post, path = "/v1/reservations/{id}:commit", tag = "reservations", params(("id" = String, Path)),
-    responses((status = 200, body = crate::view::ReservationBody<'static>), (status = 409, body = crate::problem::ProblemDocument)))]
+#[utoipa::path(post, path = "/v1/reservations/{id}:commit", tag = "reservations", operation_id = "commit_reservation",
+    request_body = ReasonIn, params(("id" = scalars::ReservationId, Path)),
+    responses((status = 200, description = "The reservation, sold.", body = ReservationBody<'static>)))]
 pub async fn commit(request: HttpRequest, app: Data<App>, id: Path<String>, body: Body) -> HttpResponse {
     let reason = read_reason(&request, body);
     about(&request, &app, Kind::Reservation, &id, |order| {
@@ -185,8 +248,9 @@ pub async fn commit(request: HttpRequest, app: Data<App>, id: Path<String>, body
 }
 
 /// Hold longer, counted from now. Never shorter.
-#[utoipa::path(post, path = "/v1/reservations/{id}:extend", tag = "reservations", params(("id" = String, Path)), request_body = ExtendIn,
-    responses((status = 200, body = crate::view::ReservationBody<'static>), (status = 409, body = crate::problem::ProblemDocument)))]
+#[utoipa::path(post, path = "/v1/reservations/{id}:extend", tag = "reservations", operation_id = "extend_reservation",
+    request_body = ExtendIn, params(("id" = scalars::ReservationId, Path)),
+    responses((status = 200, description = "The reservation with its new end.", body = ReservationBody<'static>)))]
 pub async fn extend(request: HttpRequest, app: Data<App>, id: Path<String>, body: Body) -> HttpResponse {
     let ttl = json_or_default::<ExtendIn>(&request, body).and_then(|ExtendIn { ttl_seconds }| {
         let mut checker = crate::dto::Checker::default();

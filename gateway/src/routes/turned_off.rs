@@ -6,8 +6,7 @@
 use super::execute;
 use crate::app::App;
 use crate::problem::{Code, Problem};
-use crate::reply::unavailable;
-use holdfast_actors::Unanswered;
+use crate::reply::refused;
 use holdfast_engine::answer::{Answer, Reply};
 use holdfast_engine::command::Command;
 use holdfast_engine::event::{OrderFact, OrderRecord};
@@ -47,7 +46,6 @@ async fn history(app: &App, order: OrderId) -> Result<Option<Vec<OrderRecord>>, 
     match execute(app, Command::GetOrder { order, kind: None }).await {
         Ok(Reply { outcome: Ok(Answer::Order { history, .. }), .. }) => Ok(Some(history)),
         Ok(_) => Ok(None),
-        Err(Unanswered::Overloaded) => Err(Problem::new(Code::Overloaded, "too many requests are in hand")),
-        Err(Unanswered::Unavailable | Unanswered::Lost) => Err(unavailable()),
+        Err(unanswered) => Err(refused(unanswered)),
     }
 }

@@ -18,6 +18,8 @@ mod client;
 #[cfg(test)]
 mod commands;
 #[cfg(test)]
+mod contract;
+#[cfg(test)]
 mod crowd;
 #[cfg(test)]
 mod description;
