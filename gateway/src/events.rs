@@ -126,6 +126,7 @@ pub struct CloudEvent {
     datacontenttype: &'static str,
     partition: u16,
     /// Counts the events of the partition without a gap.
+    #[schema(value_type = u64)]
     sequence: Seq,
     /// By type: one JSON Schema each in docs/events.
     #[schema(value_type = scalars::Members)]
@@ -162,6 +163,7 @@ impl CloudEvent {
 /// One fact in the timeline of an order, with what its event has in `data`.
 #[derive(Serialize, ToSchema)]
 pub struct TimelineItem {
+    #[schema(value_type = u64)]
     seq: Seq,
     #[schema(schema_with = event_type)]
     r#type: String,

@@ -18,7 +18,9 @@ use utoipa::{Modify, OpenApi};
 #[openapi(
     info(
         title = "Holdfast",
-        description = "Orders and holds, durable over HTTP. Amounts are integers in minor units, times UTC RFC 3339, errors problem documents.",
+        description = "Orders and holds, durable over HTTP. Amounts are integers in minor units, times UTC RFC 3339, errors problem \
+            documents with a stable `code`, each explained at `/problems`. A path that is not described here answers 404 `not_found`, a \
+            method that is not described 405 `method_not_allowed`. Read answers openly: a later release may add members.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     servers((url = "/", description = "This server")),

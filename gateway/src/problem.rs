@@ -193,7 +193,7 @@ impl Problem {
     }
 }
 
-/// A problem document (RFC 9457), for the API description.
+/// What went wrong, as a problem document (RFC 9457).
 #[derive(Serialize, ToSchema)]
 #[schema(as = Problem)]
 pub struct ProblemDocument {

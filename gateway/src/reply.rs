@@ -277,3 +277,28 @@ fn replay_problem(problem: Problem, request_id: &str, replayed: bool) -> HttpRes
     }
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dto::{ReservationLineIn, check_reservation};
+    use holdfast_engine::event::{OrderFact, OrderRecord};
+    use holdfast_engine::ids::{OrderId, RequestId};
+    use holdfast_engine::time::Timestamp;
+
+    fn code_after(fact: OrderFact) -> Option<Code> {
+        let line = ReservationLineIn { sku: "MUG".to_owned(), quantity: 1 };
+        let placed = check_reservation(None, &[line], None, Timestamp(1), RequestId::new("req_1").unwrap()).unwrap();
+        let record = |seq, fact: OrderFact| OrderRecord { seq, at: Timestamp(seq), fact: fact.into() };
+        let history = vec![record(1, OrderFact::Placed(placed.into())), record(2, fact)];
+        refused_order(&Order::of(OrderId::from_bytes([0; 16]), history).unwrap()).map(|problem| problem.code)
+    }
+
+    /// Over HTTP both are races: the first answer has to be later than the end.
+    #[test]
+    fn what_was_given_up_or_expired_before_its_first_answer_is_refused_as_that() {
+        assert_eq!(code_after(OrderFact::Cancelled { reason: None }), Some(Code::InvalidTransition));
+        assert_eq!(code_after(OrderFact::Expired), Some(Code::ReservationExpired));
+        assert_eq!(code_after(OrderFact::Held { holds: Vec::new() }), None);
+    }
+}

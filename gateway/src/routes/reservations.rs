@@ -94,7 +94,7 @@ struct BatchResults {
     results: Vec<Map<String, Value>>,
 }
 
-/// What became of one item, for the description.
+/// What became of one item.
 #[derive(ToSchema)]
 #[serde(untagged)]
 #[expect(dead_code, reason = "results are written member by member")]

@@ -94,7 +94,8 @@ impl Contract {
         let path = target.split(['?', '#']).next().unwrap_or_default();
         let wrong = |reason: String| format!("{method} {target} answered {}: {reason}\n{}", answer.status, answer.shown());
         let Some((template, item)) = self.item(path) else { return self.off_the_map(path, answer).map_err(wrong) };
-        let asked = if method == "HEAD" { "get" } else { &method.to_lowercase() };
+        let lower = method.to_lowercase();
+        let asked = if method == "HEAD" { "get" } else { lower.as_str() };
         let Some(operation) = item.get(asked) else { return other_method(answer).map_err(wrong) };
         let named = &operation["responses"][answer.status.to_string()];
         if named.is_null() {

@@ -55,7 +55,9 @@ fn shown(contract: &Contract, template: &str, method: &str, operation: &Operatio
 fn every_example_of_a_request_succeeds_as_it_is_shown() {
     let server = Server::start(Options::new());
     let api = Api::of(&server);
-    ["DEMO-SHIRT", "DEMO-MUG"].map(|sku| put(&api, sku, "berlin", 500));
+    for sku in ["DEMO-SHIRT", "DEMO-MUG"] {
+        put(&api, sku, "berlin", 500);
+    }
     let contract = Contract::of(api.base()).unwrap();
     let calls = contract.operations().filter_map(|(template, method, operation)| shown(contract, template, method, &operation));
     let calls: Vec<Call> = calls.collect();

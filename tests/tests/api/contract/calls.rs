@@ -28,7 +28,8 @@ impl Call {
         let path = template.replace("{id}", &format!("{kind}_00000000000000000000000000")).replace("{step}", "approve");
         let path = path.replace("{attempt_id}", "pay_00000000000000000000000000-1").replace(['{', '}'], "");
         let content_type = if template.ends_with("/imports") { NDJSON } else { JSON };
-        let headers = [("content-type", content_type), ("idempotency-key", &*fresh("key")), ("if-match", "*")];
+        let key = fresh("key");
+        let headers = [("content-type", content_type), ("idempotency-key", &*key), ("if-match", "*")];
         let headers = headers.map(|(name, value)| (name, value.to_owned())).into_iter().filter(|_| takes_body);
         Self { headers: headers.collect(), body: takes_body.then(|| b"{}".to_vec()), ..Self::new(&method.to_uppercase(), path) }
     }
@@ -72,44 +73,46 @@ pub(crate) fn good(api: &Api, operation: &str) -> Call {
     let order_at = |end: &str| format!("/v1/orders/{}{end}", id(&place(api, &order(&stocked(api, 3), 1))));
     let held_at = |end: &str| format!("/v1/reservations/{}{end}", id(&hold(api, &stocked(api, 3), 1)));
     let stock_at = |end: &str| format!("/v1/inventory/{}{end}", stocked(api, 3));
-    let call = Call::new;
     match operation {
-        "place_order" => call("POST", "/v1/orders").json(&order(&stocked(api, 3), 1)).keyed(),
-        "get_order" => call("GET", order_at("")),
-        "get_order_timeline" => call("GET", order_at("/timeline")),
-        "cancel_order" => call("POST", order_at(":cancel")).json(&json!({"reason": "x"})),
-        "confirm_order" => call("POST", order_at(":confirm")).json(&json!({})),
-        "pay_order" => call("POST", order_at("/payments")).json(&json!({"provider": "sandbox"})).keyed(),
-        "place_reservation" => call("POST", "/v1/reservations").json(&reservation(&stocked(api, 3), 1)).keyed(),
+        "place_order" => Call::new("POST", "/v1/orders").json(&order(&stocked(api, 3), 1)).keyed(),
+        "get_order" => Call::new("GET", order_at("")),
+        "get_order_timeline" => Call::new("GET", order_at("/timeline")),
+        "cancel_order" => Call::new("POST", order_at(":cancel")).json(&json!({"reason": "x"})),
+        "confirm_order" => Call::new("POST", order_at(":confirm")).json(&json!({})),
+        "pay_order" => Call::new("POST", order_at("/payments")).json(&json!({"provider": "sandbox"})).keyed(),
+        "place_reservation" => Call::new("POST", "/v1/reservations").json(&reservation(&stocked(api, 3), 1)).keyed(),
         "place_reservations" => {
             let item = |sku: &str| json!({"key": fresh("key"), "lines": [{"sku": sku, "quantity": 1}]});
-            call("POST", "/v1/reservations:batch").json(&json!({"items": [item(&stocked(api, 3)), item("nobody-stocked-it")]}))
+            Call::new("POST", "/v1/reservations:batch")
+                .json(&json!({"items": [item(&stocked(api, 3)), item("nobody-stocked-it")]}))
         }
-        "get_reservation" => call("GET", held_at("")),
-        "release_reservation" => call("DELETE", held_at("")),
-        "commit_reservation" => call("POST", held_at(":commit")).json(&json!({})),
-        "extend_reservation" => call("POST", held_at(":extend")).json(&json!({"ttl_seconds": 1000})),
-        "set_stock" => call("PUT", stock_at("/locations/berlin")).json(&json!({"on_hand": 4})).with("if-match", "*"),
+        "get_reservation" => Call::new("GET", held_at("")),
+        "release_reservation" => Call::new("DELETE", held_at("")),
+        "commit_reservation" => Call::new("POST", held_at(":commit")).json(&json!({})),
+        "extend_reservation" => Call::new("POST", held_at(":extend")).json(&json!({"ttl_seconds": 1000})),
+        "set_stock" => Call::new("PUT", stock_at("/locations/berlin")).json(&json!({"on_hand": 4})).with("if-match", "*"),
         "adjust_stock" => {
             let body = json!({"location": "berlin", "delta": 1, "reason": "x", "reference": "y"});
-            call("POST", stock_at("/adjustments")).json(&body).keyed()
+            Call::new("POST", stock_at("/adjustments")).json(&body).keyed()
         }
-        "get_stock" => call("GET", stock_at("")),
-        "set_stock_threshold" => call("PATCH", stock_at("")).json(&json!({"low_stock_threshold": 1})),
-        "list_movements" => call("GET", stock_at("/movements?limit=1")),
-        "query_availability" => call("POST", "/v1/availability:query").json(&json!({"skus": [stocked(api, 3), fresh("sku")]})),
+        "get_stock" => Call::new("GET", stock_at("")),
+        "set_stock_threshold" => Call::new("PATCH", stock_at("")).json(&json!({"low_stock_threshold": 1})),
+        "list_movements" => Call::new("GET", stock_at("/movements?limit=1")),
+        "query_availability" => {
+            Call::new("POST", "/v1/availability:query").json(&json!({"skus": [stocked(api, 3), fresh("sku")]}))
+        }
         "import_stock" => import(),
         "receive_sandbox_webhook" => webhook(api, &told(&place(api, &paying(&stocked(api, 1), 1)), "payment.captured")),
-        "show_sandbox_payment" => call("GET", page_of(api)).with("accept", JSON),
-        "press_sandbox_button" => call("POST", page_of(api) + "/approve"),
-        "list_events" => call("GET", "/v1/events?limit=5"),
-        "stream_events" => call("GET", "/v1/events/stream"),
-        "list_shards" => call("GET", "/admin/v1/shards"),
-        "run_audit" => call("POST", "/admin/v1/audit"),
-        "livez" => call("GET", "/livez"),
-        "readyz" => call("GET", "/readyz"),
-        "metrics" => call("GET", "/metrics"),
-        "get_limits" => call("GET", "/v1/limits"),
+        "show_sandbox_payment" => Call::new("GET", page_of(api)).with("accept", JSON),
+        "press_sandbox_button" => Call::new("POST", page_of(api) + "/approve"),
+        "list_events" => Call::new("GET", "/v1/events?limit=5"),
+        "stream_events" => Call::new("GET", "/v1/events/stream"),
+        "list_shards" => Call::new("GET", "/admin/v1/shards"),
+        "run_audit" => Call::new("POST", "/admin/v1/audit"),
+        "livez" => Call::new("GET", "/livez"),
+        "readyz" => Call::new("GET", "/readyz"),
+        "metrics" => Call::new("GET", "/metrics"),
+        "get_limits" => Call::new("GET", "/v1/limits"),
         other => panic!("contract/calls.rs has no call of {other}"),
     }
 }

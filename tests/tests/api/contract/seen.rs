@@ -30,12 +30,8 @@ fn codes(response: &Value) -> Vec<String> {
     let Some(contents) = contents else { return vec![String::new()] };
     let of = |(essence, content): (&String, &Value)| match essence.as_str() {
         "application/problem+json" => {
-            let narrowed = content["schema"]["allOf"]
-                .as_array()
-                .unwrap()
-                .iter()
-                .find_map(|part| part["properties"]["code"]["enum"].as_array());
-            narrowed.unwrap().iter().map(|code| code.as_str().unwrap().to_owned()).collect()
+            let codes = content["schema"]["properties"]["code"]["enum"].as_array().unwrap();
+            codes.iter().map(|code| code.as_str().unwrap().to_owned()).collect()
         }
         _ => vec![String::new()],
     };
