@@ -99,7 +99,7 @@ const TABLE: [(&str, &str, Provoke); 32] = [
     ("set_stock", "precondition_failed", |api| good(api, "set_stock").with("if-match", "\"99\"").send(api)),
     ("set_stock", "precondition_required", |api| good(api, "set_stock").without("if-match").send(api)),
     ("adjust_stock", "out_of_stock", |api| adjust(api, &stocked(api, 1), -2)),
-    ("adjust_stock", "unknown_sku", |api| adjust(api, &fresh("sku"), 1)),
+    ("adjust_stock", "unknown_sku", |api| adjust(api, &fresh("sku"), -1)),
     ("adjust_stock", "limit_reached", |api| adjust(api, &stocked(api, 2_000_000_000), 1)),
     ("cancel_order", "invalid_transition", |api| api.act(&format!("{}:cancel", confirmed(api)))),
     ("confirm_order", "invalid_transition", |api| {
