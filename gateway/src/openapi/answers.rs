@@ -166,6 +166,8 @@ impl Modify for Answers {
         let components = description.components.get_or_insert_default();
         headers::add_to(components);
         components.responses.insert(UNKNOWN.to_owned(), unknown().into());
+        // Of methods that are not described: no operation answers it.
+        refuse(components, &[MethodNotAllowed], false);
         for item in description.paths.paths.values_mut() {
             for (method, operation) in operations(item) {
                 if let Some(row) = Row::of(operation) {
@@ -265,6 +267,7 @@ fn problem(codes: &[Code], replays: bool) -> Response {
     carried.extend(codes.contains(&Unauthorized).then_some(Header::Authenticate));
     carried.extend(codes.iter().any(|code| code.retryable()).then_some(Header::RetryAfter));
     carried.extend(replays.then_some(Header::Replayed));
+    carried.extend(codes.contains(&MethodNotAllowed).then_some(Header::Allow));
     headers::carry(&mut response, &carried);
     response
 }

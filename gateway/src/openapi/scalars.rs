@@ -95,6 +95,7 @@ scalars! {
     HoldSeconds "The life of a hold, counted from now."
         = whole(limits::MIN_TTL_MS / 1000, limits::MAX_TTL_MS / 1000).default(Some((limits::DEFAULT_TTL_MS / 1000).into()));
     Priority "Lower is allocated first." = whole(0, u16::MAX.into());
+    Repeats "How often more." = whole(0, u8::MAX.into());
     PageLimit "How much of it at most." = whole(1, limits::MAX_PAGE as u64).default(Some(limits::DEFAULT_PAGE.into()));
     Cursor "How far a reader has read. Opaque: give it back as it came." = string();
     Time "UTC, RFC 3339, with milliseconds." = string().format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime))).pattern(Some("Z$"));

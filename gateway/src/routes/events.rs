@@ -1,6 +1,6 @@
 //! Events over HTTP: pages after a cursor, and a stream that follows.
 
-use super::{internal, live, not_allowed, refused, unread};
+use super::{internal, live, not_allowed, page_limit, refused, unread};
 use crate::app::{App, Live};
 use crate::events::cursor::Refused;
 use crate::events::{CloudEvent, Cursor, Published, read};
@@ -12,7 +12,6 @@ use crate::stopping::Phase;
 use crate::view::to_json;
 use actix_web::web::{self, Bytes, Data, Query, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
-use holdfast_engine::limits;
 use serde::{Deserialize, Serialize};
 use std::fmt::Write;
 use std::time::Duration;
@@ -102,7 +101,7 @@ async fn read_page(app: &App, after: Result<Query<After>, actix_web::Error>) -> 
     let After { after, limit } =
         after.map_err(|error| Problem::invalid(vec![FieldError::new("", error.to_string())]))?.into_inner();
     let (after, live) = (cursor(&after)?, live(app)?);
-    let limit = limit.unwrap_or(limits::DEFAULT_PAGE).clamp(1, limits::MAX_PAGE);
+    let limit = page_limit(limit)?;
     let page = web::block(move || read_after(&live, after, limit)).await.map_err(|error| internal(&error))?;
     let Page { found, next, .. } = page.map_err(|why| refused(&why))?;
     let events = found.iter().map(|event| CloudEvent::of(event.partition, &event.record)).collect();
@@ -127,7 +126,7 @@ fn read_after(live: &Live, after: Cursor, limit: usize) -> Result<Page, Refused>
 
 /// The same as server-sent events. `Last-Event-ID` (or `after`) goes on where a reader left off.
 #[utoipa::path(get, path = "/v1/events/stream", tag = "events", operation_id = "stream_events",
-    params(After, Resume),
+    params(("after" = Option<scalars::Cursor>, Query, description = "The cursor of the last event read; nothing for the beginning."), Resume),
     responses((status = 200, content_type = "text/event-stream", body = StreamedEvent,
         description = "Server-sent events without an end. The schema is of one of them.")))]
 pub async fn stream(request: HttpRequest, app: Data<App>, after: Result<Query<After>, actix_web::Error>) -> HttpResponse {

@@ -3,7 +3,7 @@
 //! Invariant: a cursor that is not of this history is refused, never taken for "nothing new".
 
 use super::stock::sku_of;
-use super::{execute, internal, live, refused, unread};
+use super::{execute, internal, live, page_limit, refused, unread};
 use crate::app::App;
 use crate::dto::BucketIn;
 use crate::events::bucket_name;
@@ -17,7 +17,6 @@ use actix_web::web::{self, Data, Path, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use holdfast_engine::command::Command;
 use holdfast_engine::ids::Sku;
-use holdfast_engine::limits;
 use holdfast_storage::projection::{self, Movement, MovementKind};
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
@@ -132,6 +131,7 @@ pub async fn movements(
 async fn read(app: &App, sku: &str, page: &Page) -> Result<HttpResponse, Problem> {
     let none = |()| Problem::invalid(vec![FieldError::new("", "the cursor is not one of this server")]);
     let after: Cursor = page.after.parse().map_err(none)?;
+    let limit = page_limit(page.limit)?;
     let sku = sku_of(sku)?;
     let stock = execute(app, Command::GetStock { sku: sku.clone() }).await;
     match stock {
@@ -139,7 +139,6 @@ async fn read(app: &App, sku: &str, page: &Page) -> Result<HttpResponse, Problem
         Err(unanswered) => return Err(reply::refused(unanswered)),
     }
     let live = live(app)?;
-    let limit = page.limit.unwrap_or(limits::DEFAULT_PAGE).clamp(1, limits::MAX_PAGE);
     // What was moved before this request is in the answer: the projection catches up first.
     let (told, flushed) = tokio::sync::oneshot::channel();
     live.projector.flush(Box::new(move |flushed| told.send(flushed).unwrap_or_default()));

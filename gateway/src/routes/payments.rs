@@ -161,7 +161,7 @@ fn wants_page(request: &HttpRequest) -> bool {
 #[utoipa::path(post, path = "/sandbox/payments/{attempt_id}/{step}", tag = "sandbox", operation_id = "press_sandbox_button",
     params(("attempt_id" = scalars::AttemptLink, Path, description = "The last part of `redirect_url`."),
         ("step" = SandboxButton, Path, description = "The button."),
-        ("duplicates" = Option<u8>, Query, description = "Send the webhook so many times more."),
+        ("duplicates" = Option<scalars::Repeats>, Query, description = "Send the webhook so many times more."),
         ("delay_ms" = Option<u64>, Query, description = "Send the webhook so much later.")),
     responses((status = 200, description = "How the attempt stands.", body = SandboxState),
         (status = 303, description = "Of a form: back to the shop, or to the page.")))]

@@ -96,7 +96,7 @@ impl Contract {
         let Some((template, item)) = self.item(path) else { return self.off_the_map(path, answer).map_err(wrong) };
         let lower = method.to_lowercase();
         let asked = if method == "HEAD" { "get" } else { lower.as_str() };
-        let Some(operation) = item.get(asked) else { return other_method(answer).map_err(wrong) };
+        let Some(operation) = item.get(asked) else { return self.other_method(answer).map_err(wrong) };
         let named = &operation["responses"][answer.status.to_string()];
         if named.is_null() {
             return Err(wrong(format!("{template} does not name this status")));
@@ -113,6 +113,21 @@ impl Contract {
         let page = PAGES.iter().any(|page| path == *page || path.strip_prefix(page).is_some_and(|rest| rest.starts_with('/')));
         let refused = matches!(answer.status, 403 | 404 | 421) && answer.is_problem();
         if page || refused { Ok(()) } else { Err("the path is not described".to_owned()) }
+    }
+
+    /// Of a path that is described: the method is not.
+    fn other_method(&self, answer: &Answer) -> Result<(), String> {
+        match answer.status {
+            204 if answer.header("allow").is_some() => Ok(()),
+            403 | 421 if answer.is_problem() => Ok(()),
+            405 => {
+                let response = &self.description["components"]["responses"]["MethodNotAllowed"];
+                self.headers(response, answer)?;
+                // A HEAD has none.
+                if answer.bytes.is_empty() { Ok(()) } else { self.body("405", response, answer) }
+            }
+            _ => Err("the method is not described".to_owned()),
+        }
     }
 
     fn headers(&self, response: &Value, answer: &Answer) -> Result<(), String> {
@@ -166,15 +181,6 @@ fn values(essence: &str, bytes: &[u8]) -> Result<Vec<Value>, String> {
     }
 }
 
-/// Of a path that is described: the method is not.
-fn other_method(answer: &Answer) -> Result<(), String> {
-    match answer.status {
-        204 if answer.header("allow").is_some() => Ok(()),
-        403 | 405 | 421 if answer.is_problem() || answer.bytes.is_empty() => Ok(()),
-        _ => Err("the method is not described".to_owned()),
-    }
-}
-
 /// Whether a path is one of this template: a parameter fills the whole of its segment, or what is before a colon.
 fn fits(template: &str, path: &str) -> bool {
     let (mut wanted, mut given) = (template.split('/'), path.split('/'));
@@ -223,6 +229,24 @@ mod tests {
         ] {
             assert!(!fits(template, path), "{template} {path}");
         }
+    }
+
+    #[test]
+    fn every_example_of_a_problem_is_as_its_schema_says() {
+        let contract = Contract::of(Api::shared().base()).unwrap();
+        let mut seen = 0;
+        for (name, response) in contract.description["components"]["responses"].as_object().unwrap() {
+            let content = &response["content"]["application/problem+json"];
+            for (code, example) in content["examples"].as_object().into_iter().flatten() {
+                let validator = contract.validator(name, &content["schema"]);
+                assert_eq!(
+                    (validator.validate(&example["value"]).is_ok(), &example["value"]["code"]),
+                    (true, &code.as_str().into())
+                );
+                seen += 1;
+            }
+        }
+        assert!(seen > 27, "{seen}");
     }
 
     #[test]

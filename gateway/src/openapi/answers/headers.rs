@@ -16,10 +16,18 @@ pub(super) enum Header {
     RetryAfter,
     RequestId,
     Authenticate,
+    Allow,
 }
 
-const ALL: [Header; 6] =
-    [Header::ETag, Header::Location, Header::Replayed, Header::RetryAfter, Header::RequestId, Header::Authenticate];
+const ALL: [Header; 7] = [
+    Header::ETag,
+    Header::Location,
+    Header::Replayed,
+    Header::RetryAfter,
+    Header::RequestId,
+    Header::Authenticate,
+    Header::Allow,
+];
 
 impl Header {
     fn name(self) -> &'static str {
@@ -30,6 +38,7 @@ impl Header {
             Self::RetryAfter => "Retry-After",
             Self::RequestId => "X-Request-Id",
             Self::Authenticate => "WWW-Authenticate",
+            Self::Allow => "Allow",
         }
     }
 
@@ -41,6 +50,7 @@ impl Header {
             Self::RetryAfter => "Of answers that may be others later: seconds until then.",
             Self::RequestId => "The request's own id, or the one that it was given.",
             Self::Authenticate => "How to say who one is.",
+            Self::Allow => "The methods that the resource takes.",
         }
     }
 
@@ -56,7 +66,7 @@ impl Header {
             Self::Replayed => text.enum_values(Some(["true"])).into(),
             Self::RetryAfter => ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0)).into(),
             Self::RequestId => RequestId::schema(),
-            Self::Location | Self::Authenticate => text.into(),
+            Self::Location | Self::Authenticate | Self::Allow => text.into(),
         }
     }
 }
