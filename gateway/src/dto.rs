@@ -7,6 +7,7 @@ mod fingerprint;
 pub use checker::{Checker, grouped};
 
 use crate::object::read_from_objects;
+use crate::openapi::scalars;
 use crate::problem::FieldError;
 use compact_str::CompactString;
 use fingerprint::{OrderMeaning, ReservationMeaning};
@@ -25,16 +26,15 @@ type Errors = Vec<FieldError>;
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(remote = "Self", deny_unknown_fields)]
 pub struct LineIn {
-    #[schema(value_type = String)]
+    #[schema(value_type = scalars::Sku)]
     pub sku: CompactString,
-    /// 1 to 1,000,000 units.
+    #[schema(value_type = scalars::LineQuantity)]
     pub quantity: u64,
-    /// Minor units of the order's currency.
+    #[schema(value_type = scalars::Amount)]
     pub unit_price: i64,
+    #[schema(value_type = Option<scalars::Label>)]
     pub seller_id: Option<String>,
-    /// Any JSON, at most 16 KiB of it and 100 levels deep, no name twice in an object. It comes back with its numbers in the spelling in
-    /// which they were sent, members in the order of their names.
-    #[schema(value_type = Option<serde_json::Value>)]
+    #[schema(value_type = scalars::AnyJson, required = false)]
     pub metadata: Option<Box<RawValue>>,
 }
 
@@ -42,94 +42,119 @@ pub struct LineIn {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(remote = "Self", deny_unknown_fields)]
 pub struct PaymentIn {
-    /// `sandbox`.
+    #[schema(schema_with = scalars::provider)]
     pub provider: String,
     /// Where the payment page sends the buyer back to.
+    #[schema(value_type = Option<scalars::Link>)]
     pub return_url: Option<String>,
 }
 
+/// An order to be placed.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(remote = "Self", deny_unknown_fields)]
+#[schema(examples(json!({"customer_id": "ada", "currency": "EUR", "lines": [{"sku": "DEMO-SHIRT", "quantity": 2, "unit_price": 1999}]})))]
 pub struct OrderIn {
-    #[schema(value_type = String)]
+    #[schema(value_type = scalars::Name)]
     pub customer_id: CompactString,
-    /// ISO 4217.
-    #[schema(value_type = String)]
+    #[schema(value_type = scalars::CurrencyCode)]
     pub currency: CompactString,
     pub lines: Vec<LineIn>,
     /// Sum of quantity × unit_price in minor units; checked if given.
+    #[schema(value_type = Option<scalars::Amount>)]
     pub total: Option<i64>,
-    /// Life of the hold: 1 to 86,400 seconds, 900 if left out.
+    #[schema(value_type = Option<scalars::HoldSeconds>)]
     pub ttl_seconds: Option<u64>,
     /// Take what is there where a line cannot be had whole.
     #[serde(default)]
     pub allow_partial: bool,
-    /// As `metadata`.
-    #[schema(value_type = Option<serde_json::Value>)]
+    #[schema(value_type = scalars::AnyJson, required = false)]
     pub shipping_address: Option<Box<RawValue>>,
-    /// Any JSON, at most 16 KiB of it and 100 levels deep, no name twice in an object. It comes back with its numbers in the spelling in
-    /// which they were sent, members in the order of their names.
-    #[schema(value_type = Option<serde_json::Value>)]
+    #[schema(value_type = scalars::AnyJson, required = false)]
     pub metadata: Option<Box<RawValue>>,
     pub payment: Option<PaymentIn>,
 }
 
+/// One line of a reservation.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(remote = "Self", deny_unknown_fields)]
 pub struct ReservationLineIn {
+    #[schema(value_type = scalars::Sku)]
     pub sku: String,
+    #[schema(value_type = scalars::LineQuantity)]
     pub quantity: u64,
 }
 
+/// Units to be held.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(remote = "Self", deny_unknown_fields)]
+#[schema(examples(json!({"owner": "till-7", "lines": [{"sku": "DEMO-MUG", "quantity": 1}], "ttl_seconds": 60})))]
 pub struct ReservationIn {
+    #[schema(value_type = Option<scalars::Name>)]
     pub owner: Option<String>,
     pub lines: Vec<ReservationLineIn>,
+    #[schema(value_type = Option<scalars::HoldSeconds>)]
     pub ttl_seconds: Option<u64>,
 }
 
+/// One reservation of a batch.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(remote = "Self", deny_unknown_fields)]
 pub struct BatchItemIn {
     /// The idempotency key of this item.
+    #[schema(value_type = scalars::IdempotencyKey)]
     pub key: String,
+    #[schema(value_type = Option<scalars::Name>)]
     pub owner: Option<String>,
     pub lines: Vec<ReservationLineIn>,
+    #[schema(value_type = Option<scalars::HoldSeconds>)]
     pub ttl_seconds: Option<u64>,
 }
 
+/// Reservations to be made in one request.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(remote = "Self", deny_unknown_fields)]
+#[schema(examples(json!({"items": [{"key": "till-7-1", "lines": [{"sku": "DEMO-MUG", "quantity": 1}], "ttl_seconds": 60}]})))]
 pub struct BatchIn {
     pub items: Vec<BatchItemIn>,
 }
 
+/// Why it is done, for those who look at it later.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(remote = "Self", deny_unknown_fields)]
+#[schema(examples(json!({"reason": "changed their mind"})))]
 pub struct ReasonIn {
+    #[schema(value_type = Option<scalars::Label>)]
     pub reason: Option<String>,
 }
 
+/// How much longer to hold.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(remote = "Self", deny_unknown_fields)]
+#[schema(examples(json!({"ttl_seconds": 600})))]
 pub struct ExtendIn {
-    /// Seconds from now; 900 if left out.
+    #[schema(value_type = Option<scalars::HoldSeconds>)]
     pub ttl_seconds: Option<u64>,
 }
 
+/// A count of one location.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(remote = "Self", deny_unknown_fields)]
+#[schema(examples(json!({"on_hand": 100, "safety_stock": 0})))]
 pub struct StockIn {
+    #[schema(value_type = scalars::Units)]
     pub on_hand: u64,
     /// Units kept back from sale. Unchanged if left out.
+    #[schema(value_type = Option<scalars::Units>)]
     pub safety_stock: Option<u64>,
-    /// Lower is allocated first. Unchanged if left out.
+    /// Unchanged if left out.
+    #[schema(value_type = Option<scalars::Priority>)]
     pub priority: Option<u16>,
 }
 
+/// The bucket that an adjustment changes.
 #[derive(Clone, Copy, Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = Bucket)]
 pub enum BucketIn {
     #[default]
     OnHand,
@@ -147,38 +172,53 @@ impl From<BucketIn> for Bucket {
     }
 }
 
+/// Units that came or went.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(remote = "Self", deny_unknown_fields)]
+#[schema(examples(json!({"location": "berlin", "delta": 5, "reason": "found behind the shelf"})))]
 pub struct AdjustmentIn {
+    #[schema(value_type = scalars::LocationName)]
     pub location: String,
     #[serde(default)]
     pub bucket: BucketIn,
-    /// Units to add, or to take away if negative. Not zero.
+    #[schema(value_type = scalars::Delta)]
     pub delta: i64,
+    #[schema(value_type = scalars::Label)]
     pub reason: String,
+    #[schema(value_type = Option<scalars::Label>)]
     pub reference: Option<String>,
 }
 
+/// When stock counts as low.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(remote = "Self", deny_unknown_fields)]
+#[schema(examples(json!({"low_stock_threshold": 10})))]
 pub struct ThresholdIn {
+    #[schema(value_type = scalars::Units)]
     pub low_stock_threshold: u64,
 }
 
+/// The SKUs that somebody asks about.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(remote = "Self", deny_unknown_fields)]
+#[schema(examples(json!({"skus": ["DEMO-SHIRT", "DEMO-MUG"]})))]
 pub struct AvailabilityIn {
-    /// At most 1,000.
+    #[schema(value_type = Vec<scalars::Sku>)]
     pub skus: Vec<String>,
 }
 
 /// One line of an import.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(remote = "Self", deny_unknown_fields)]
+#[schema(examples(json!({"sku": "DEMO-SHIRT", "location": "berlin", "on_hand": 100})))]
 pub struct ImportRow {
+    #[schema(value_type = scalars::Sku)]
     pub sku: String,
+    #[schema(value_type = scalars::LocationName)]
     pub location: String,
+    #[schema(value_type = scalars::Units)]
     pub on_hand: u64,
+    #[schema(value_type = Option<scalars::Units>)]
     pub safety_stock: Option<u64>,
 }
 

@@ -4,6 +4,7 @@
 
 pub mod cursor;
 
+use crate::openapi::scalars;
 use crate::view::{Id, Rfc3339};
 pub use cursor::Cursor;
 use cursor::Position;
@@ -17,6 +18,9 @@ use holdfast_storage::{Error, Journal, LogId};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::ops::ControlFlow;
+use utoipa::ToSchema;
+use utoipa::openapi::Schema;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 
 /// Begins every type of an event.
 pub const TYPE_PREFIX: &str = "holdfast.";
@@ -105,21 +109,32 @@ impl Published {
 }
 
 /// An event in the structured JSON form of CloudEvents 1.0, wherever it is sent.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct CloudEvent {
+    #[schema(schema_with = spec_version)]
     specversion: &'static str,
     /// The same in every copy of the event.
     pub id: String,
     source: &'static str,
     #[serde(rename = "type")]
+    #[schema(schema_with = event_type)]
     pub event_type: String,
     /// Order id or SKU.
     pub subject: String,
+    #[schema(value_type = scalars::Time)]
     time: Rfc3339,
     datacontenttype: &'static str,
     partition: u16,
+    /// Counts the events of the partition without a gap.
+    #[schema(value_type = u64)]
     sequence: Seq,
+    /// By type: one JSON Schema each in docs/events.
+    #[schema(value_type = scalars::Members)]
     data: Map<String, Value>,
+}
+
+fn spec_version() -> Schema {
+    scalars::words(["1.0"]).into()
 }
 
 impl CloudEvent {
@@ -145,15 +160,29 @@ impl CloudEvent {
     }
 }
 
+/// One fact in the timeline of an order, with what its event has in `data`.
+#[derive(Serialize, ToSchema)]
+pub struct TimelineItem {
+    #[schema(value_type = u64)]
+    seq: Seq,
+    #[schema(schema_with = event_type)]
+    r#type: String,
+    #[schema(value_type = scalars::Time)]
+    at: Rfc3339,
+    #[serde(flatten)]
+    #[schema(value_type = BTreeMap<String, Value>)]
+    data: Map<String, Value>,
+}
+
+/// The type of an event. Read it openly: later releases may add types.
+fn event_type() -> Schema {
+    ObjectBuilder::new().schema_type(Type::String).pattern(Some(r"^holdfast\.[a-z]+\.[a-z_]+$")).into()
+}
+
 /// One fact in the timeline of an order.
-pub fn timeline_item(order: OrderId, kind: Kind, record: &OrderRecord) -> Value {
+pub fn timeline_item(order: OrderId, kind: Kind, record: &OrderRecord) -> TimelineItem {
     let (name, data) = order_fact(order, Some(kind), &record.fact);
-    let mut item = Map::new();
-    item.insert("seq".to_owned(), record.seq.into());
-    item.insert("type".to_owned(), format!("holdfast.{name}").into());
-    item.insert("at".to_owned(), json!(Rfc3339(record.at)));
-    item.extend(data);
-    Value::Object(item)
+    TimelineItem { seq: record.seq, r#type: format!("{TYPE_PREFIX}{name}"), at: Rfc3339(record.at), data }
 }
 
 struct Described {

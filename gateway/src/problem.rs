@@ -6,6 +6,7 @@ mod guide;
 
 pub use guide::Guide;
 
+use crate::openapi::scalars;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use actix_web::{HttpResponse, HttpResponseBuilder};
@@ -232,16 +233,57 @@ impl Problem {
     }
 }
 
-/// A problem document, for the API description.
+/// What went wrong, as a problem document (RFC 9457).
 #[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
 pub struct ProblemDocument {
+    /// Where the problem is explained, on this server.
     pub r#type: String,
     pub title: String,
     pub status: u16,
+    /// What went wrong this time.
     pub detail: String,
     #[schema(value_type = Code)]
     pub code: String,
+    #[schema(value_type = scalars::RequestId)]
     pub request_id: String,
+    /// The same request may succeed later.
     pub retryable: bool,
+    /// Of `invalid_request`: every mistake.
+    #[schema(nullable = false)]
     pub errors: Option<Vec<FieldError>>,
+    /// Of `out_of_stock` and `unknown_sku`: what is missing.
+    #[schema(nullable = false)]
+    pub lines: Option<Vec<ShortLine>>,
+    /// Of `invalid_transition`: where it stands.
+    #[schema(nullable = false)]
+    pub state: Option<String>,
+    /// Of `invalid_transition`: what may be asked of it.
+    #[schema(value_type = Option<Vec<scalars::OrderTransition>>, nullable = false)]
+    pub allowed: Option<Vec<String>>,
+    /// Of `precondition_failed`: the version to send.
+    #[schema(nullable = false)]
+    pub current_version: Option<u64>,
+    /// Of `totals_mismatch`: the sum of the lines.
+    #[schema(value_type = Option<scalars::Amount>, nullable = false)]
+    pub expected: Option<i64>,
+    /// The order that is kept as rejected.
+    #[schema(value_type = Option<scalars::OrderId>, nullable = false)]
+    pub order_id: Option<String>,
+    /// The reservation that is kept as rejected.
+    #[schema(value_type = Option<scalars::ReservationId>, nullable = false)]
+    pub reservation_id: Option<String>,
+}
+
+/// What is missing of a line. Where it is not of an order it has neither a number nor a SKU.
+#[derive(Serialize, ToSchema)]
+pub struct ShortLine {
+    #[schema(nullable = false)]
+    pub line: Option<u16>,
+    #[schema(value_type = Option<scalars::Sku>, nullable = false)]
+    pub sku: Option<String>,
+    #[schema(value_type = scalars::Sum)]
+    pub requested: u64,
+    #[schema(value_type = scalars::Sum)]
+    pub available: u64,
 }

@@ -2,6 +2,7 @@
 //!
 //! Invariant: a mutation that may have happened is never answered as failed: it gets 202 and where to look.
 
+use crate::openapi::scalars;
 use crate::problem::{Code, Problem};
 use crate::view::{self, Id};
 use actix_web::http::header::{CONTENT_TYPE, ETAG, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
@@ -11,7 +12,10 @@ use holdfast_engine::answer::{Answer, Reply};
 use holdfast_engine::event::{AdjustmentRefusal, Buckets, KeptAnswer, Kind, Refusal, Shortage};
 use holdfast_engine::order::{Order, Status};
 use holdfast_engine::rejection::Rejection;
+use serde::Serialize;
 use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
+use utoipa::openapi::Schema;
 
 pub type Outcome = Result<Reply, Unanswered>;
 
@@ -32,9 +36,8 @@ impl Answering<'_> {
         match outcome {
             Ok(Reply { outcome: Ok(answer), replayed, .. }) => Ok((answer, replayed)),
             Ok(Reply { outcome: Err(rejection), .. }) => Err(self.problem(rejected(&rejection))),
-            Err(Unanswered::Overloaded) => Err(self.problem(Problem::new(Code::Overloaded, "too many requests are in hand"))),
-            Err(Unanswered::Unavailable) => Err(self.problem(unavailable())),
             Err(Unanswered::Lost) => Err(self.unknown()),
+            Err(unanswered) => Err(self.problem(self::unanswered(unanswered))),
         }
     }
 
@@ -44,12 +47,53 @@ impl Answering<'_> {
 
     /// 202: it may have happened. A retry with the same key tells.
     pub fn unknown(&self) -> HttpResponse {
-        HttpResponse::Accepted().insert_header((LOCATION, self.location.clone())).insert_header((RETRY_AFTER, "1")).json(json!({
-            "status": "unknown",
-            "detail": "the outcome is not known yet: look at `location`, or send the same request with the same key again",
-            "location": self.location,
-            "request_id": self.request_id,
-        }))
+        let body = OutcomeUnknown {
+            status: "unknown",
+            detail: "the outcome is not known yet: look at `location`, or send the same request with the same key again",
+            location: &self.location,
+            request_id: self.request_id,
+        };
+        HttpResponse::Accepted().insert_header((LOCATION, self.location.clone())).insert_header((RETRY_AFTER, "1")).json(body)
+    }
+}
+
+/// The request may have been executed. Whoever asks again will know.
+#[derive(Serialize, ToSchema)]
+pub struct OutcomeUnknown<'a> {
+    #[schema(schema_with = outcome_unknown)]
+    status: &'static str,
+    detail: &'static str,
+    /// Where to look.
+    location: &'a str,
+    #[schema(value_type = scalars::RequestId)]
+    request_id: &'a str,
+}
+
+fn outcome_unknown() -> Schema {
+    scalars::words(["unknown"]).into()
+}
+
+/// A payment that was started.
+#[derive(Serialize, ToSchema)]
+pub struct PaymentStarted<'a> {
+    #[schema(value_type = scalars::AttemptId)]
+    attempt_id: String,
+    /// Where the buyer pays; null if there is nothing to do any more.
+    #[schema(value_type = Option<scalars::Link>, required = true)]
+    redirect_url: Option<&'a str>,
+    #[schema(schema_with = started_status)]
+    status: &'static str,
+}
+
+fn started_status() -> Schema {
+    scalars::words(["pending", "captured"]).into()
+}
+
+/// What to say of a command that the engine did not take.
+pub fn unanswered(why: Unanswered) -> Problem {
+    match why {
+        Unanswered::Overloaded => Problem::new(Code::Overloaded, "too many requests are in hand"),
+        Unanswered::Unavailable | Unanswered::Lost => unavailable(),
     }
 }
 
@@ -219,12 +263,9 @@ pub fn kept(kept: &KeptAnswer, replayed: bool, base_url: &str) -> HttpResponse {
             let mut response = HttpResponse::Created();
             response.insert_header((LOCATION, format!("{base_url}/v1/orders/ord_{}", attempt.order)));
             let status = if redirect_url.is_some() { "pending" } else { "captured" };
-            let body = json!({
-                "attempt_id": attempt.to_string(),
-                "status": status,
-                "redirect_url": redirect_url.as_ref().map(|url| url.as_str()),
-            });
-            json_response(response, body.to_string().into_bytes(), replayed)
+            let redirect_url = redirect_url.as_ref().map(|url| url.as_str());
+            let body = PaymentStarted { attempt_id: attempt.to_string(), status, redirect_url };
+            json_response(response, view::to_json(&body), replayed)
         }
         KeptAnswer::AdjustmentRefused { request_id, refusal } => {
             replay_problem(refused_adjustment(refusal), request_id.as_str(), replayed)
@@ -275,4 +316,29 @@ fn replay_problem(problem: Problem, request_id: &str, replayed: bool) -> HttpRes
         response.headers_mut().insert(IDEMPOTENT_REPLAYED, yes);
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dto::{ReservationLineIn, check_reservation};
+    use holdfast_engine::event::{OrderFact, OrderRecord};
+    use holdfast_engine::ids::{OrderId, RequestId};
+    use holdfast_engine::time::Timestamp;
+
+    fn code_after(fact: OrderFact) -> Option<Code> {
+        let line = ReservationLineIn { sku: "MUG".to_owned(), quantity: 1 };
+        let placed = check_reservation(None, &[line], None, Timestamp(1), RequestId::new("req_1").unwrap()).unwrap();
+        let record = |seq, fact: OrderFact| OrderRecord { seq, at: Timestamp(seq), fact: fact.into() };
+        let history = vec![record(1, OrderFact::Placed(placed.into())), record(2, fact)];
+        refused_order(&Order::of(OrderId::from_bytes([0; 16]), history).unwrap()).map(|problem| problem.code)
+    }
+
+    /// Over HTTP both are races: the first answer has to be later than the end.
+    #[test]
+    fn what_was_given_up_or_expired_before_its_first_answer_is_refused_as_that() {
+        assert_eq!(code_after(OrderFact::Cancelled { reason: None }), Some(Code::InvalidTransition));
+        assert_eq!(code_after(OrderFact::Expired), Some(Code::ReservationExpired));
+        assert_eq!(code_after(OrderFact::Held { holds: Vec::new() }), None);
+    }
 }

@@ -10,6 +10,7 @@ use compact_str::CompactString;
 use data_encoding::HEXLOWER;
 use holdfast_engine::command::CommandKey;
 use holdfast_engine::ids::{Fingerprint, KeyHash, RequestId};
+use holdfast_engine::limits;
 use serde::de::DeserializeOwned;
 use std::cell::Cell;
 
@@ -76,7 +77,7 @@ impl Caller {
     /// A quoted key (a structured-field string) and the same key without quotes are one.
     pub fn bind_key(&self, route: &str, key: &str) -> Option<KeyHash> {
         let bare = key.strip_prefix('"').and_then(|key| key.strip_suffix('"')).unwrap_or(key);
-        let fits = (1..=255).contains(&bare.len()) && bare.bytes().all(|byte| byte.is_ascii_graphic());
+        let fits = (1..=limits::IDEMPOTENCY_KEY.bytes).contains(&bare.len()) && bare.bytes().all(|byte| byte.is_ascii_graphic());
         fits.then(|| KeyHash::derive(&self.scope, route, bare))
     }
 }

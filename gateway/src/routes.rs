@@ -21,7 +21,7 @@ pub mod table;
 pub mod turned_off;
 
 use crate::app::App;
-use crate::problem::{Code, Problem};
+use crate::problem::{Code, FieldError, Problem};
 use crate::reply::{Outcome, unavailable};
 use crate::request::request_id;
 use actix_web::web::{self, ServiceConfig};
@@ -29,6 +29,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use holdfast_actors::Unanswered;
 use holdfast_actors::replies::Pending;
 use holdfast_engine::command::Command;
+use holdfast_engine::limits;
 use std::time::Duration;
 
 /// Every route, the hot one first.
@@ -93,7 +94,7 @@ impl Sent {
             None => pending.await,
             Some(patience) => tokio::time::timeout(patience, pending).await.map_err(|_| self.late)?,
         };
-        reply.map_err(|_| Unanswered::Lost)
+        reply.map_err(|_| self.late)
     }
 }
 
@@ -110,6 +111,16 @@ pub async fn execute_within(app: &App, command: Command) -> Outcome {
 /// What routes that read the journal need: the engine's parts, or 503.
 pub fn live(app: &App) -> Result<std::sync::Arc<crate::app::Live>, Problem> {
     app.live.load_full().ok_or_else(unavailable)
+}
+
+/// How many entries a page is to have.
+///
+/// # Errors
+/// `invalid_request` for none, or for more than a page may have.
+pub fn page_limit(asked: Option<usize>) -> Result<usize, Problem> {
+    let limit = asked.unwrap_or(limits::DEFAULT_PAGE);
+    let wrong = || FieldError::new("", format!("limit must be 1 to {}", limits::MAX_PAGE));
+    if (1..=limits::MAX_PAGE).contains(&limit) { Ok(limit) } else { Err(Problem::invalid(vec![wrong()])) }
 }
 
 /// What becomes of a cursor that nothing is read after.

@@ -1,19 +1,22 @@
 //! Wire types: what the API answers. One way to render an order, whatever asked for it: as the fold of its facts.
 
 mod batch;
+mod limits;
 mod lists;
+mod stock;
 mod text;
 
 pub use batch::{BatchBody, ItemResult, batch_json};
+pub use limits::{LimitsBody, limits_json};
 pub use lists::{Edge, OrderListBody, StockListBody, orders_json, stock_list_json};
+pub use stock::{AvailabilityBody, AvailabilityItem, StockBody, availability_item, stock_body, stock_json};
 pub use text::{Id, Rfc3339};
 
 use crate::json::{Json, Value};
-use holdfast_engine::event::{Allocation, Buckets, Kind, LocationView, StockView};
-use holdfast_engine::ids::{AttemptId, Sku};
-use holdfast_engine::limits;
+use crate::openapi::scalars;
+use holdfast_engine::event::{Allocation, Kind};
+use holdfast_engine::ids::AttemptId;
 use holdfast_engine::order::{Order, Stage};
-use holdfast_engine::quantity::Quantity;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -34,8 +37,11 @@ impl Value for Names {
     }
 }
 
+/// Units of one location.
 #[derive(ToSchema)]
+#[schema(as = Allocation)]
 pub struct AllocationBody<'a> {
+    #[schema(value_type = scalars::LocationName)]
     location: &'a str,
     quantity: u32,
 }
@@ -66,21 +72,30 @@ impl Value for Given<'_> {
     }
 }
 
+/// A line with what is held, pinned and sold of it.
 #[derive(ToSchema)]
+#[schema(as = Line)]
 pub struct LineBody<'a> {
+    /// From 1.
     line: usize,
+    #[schema(value_type = scalars::Sku)]
     sku: &'a str,
+    #[schema(value_type = scalars::LineQuantity)]
     quantity: u32,
+    /// Of orders only.
+    #[schema(value_type = Option<scalars::Amount>, nullable = false)]
     unit_price: Option<i64>,
     held: u32,
     pinned: u32,
     committed: u32,
-    #[schema(value_type = Option<String>)]
+    /// The stock side of the order. Of orders only.
+    #[schema(value_type = Option<scalars::ReservationId>, nullable = false)]
     reservation_id: Option<ReservationId>,
+    #[schema(value_type = Option<scalars::Label>, nullable = false)]
     seller_id: Option<&'a str>,
     #[schema(value_type = Vec<AllocationBody<'a>>)]
     allocations: Allocations<'a>,
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = scalars::AnyJson, required = false)]
     metadata: Option<Given<'a>>,
 }
 
@@ -116,13 +131,17 @@ impl Value for ReservationId {
     }
 }
 
+/// The attempt to pay that matters: the one that took money, else the last.
 #[derive(ToSchema)]
+#[schema(as = Payment)]
 pub struct PaymentBody<'a> {
-    #[schema(value_type = String)]
+    #[schema(value_type = scalars::AttemptId)]
     attempt_id: AttemptId,
     provider: &'a str,
-    #[schema(value_type = String)]
+    #[schema(value_type = scalars::AttemptStatus)]
     status: Name,
+    /// Where the buyer pays; null until the provider has said so.
+    #[schema(value_type = Option<scalars::Link>, required = true)]
     redirect_url: Option<&'a str>,
 }
 
@@ -136,36 +155,44 @@ impl Value for PaymentBody<'_> {
     }
 }
 
+/// An order and where it stands.
 #[derive(ToSchema)]
+#[schema(as = Order)]
 pub struct OrderBody<'a> {
-    #[schema(value_type = String)]
+    #[schema(value_type = scalars::OrderId)]
     id: Id,
     /// A number for people. Unique for ever; neither dense nor in the order of time: each partition counts its own orders and
     /// reservations and leaves the numbers of the others out. Take `created_at` for time.
     number: u64,
-    #[schema(value_type = String)]
+    #[schema(value_type = scalars::OrderStatus)]
     status: Name,
-    #[schema(value_type = String)]
+    #[schema(value_type = scalars::PaymentStatus)]
     payment_status: Name,
-    #[schema(value_type = Option<String>)]
+    /// Of rejected orders only.
+    #[schema(value_type = Option<scalars::RejectionReason>, nullable = false)]
     reason: Option<Name>,
+    #[schema(value_type = Option<scalars::Name>, required = true)]
     customer_id: Option<&'a str>,
+    #[schema(value_type = Option<scalars::CurrencyCode>, required = true)]
     currency: Option<&'a str>,
+    #[schema(value_type = scalars::Amount)]
     total: i64,
     lines: Vec<LineBody<'a>>,
-    #[schema(value_type = String)]
+    #[schema(value_type = scalars::Time)]
     expires_at: Rfc3339,
+    #[schema(nullable = false)]
     payment: Option<PaymentBody<'a>>,
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = scalars::AnyJson, required = false)]
     shipping_address: Option<Given<'a>>,
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = scalars::AnyJson, required = false)]
     metadata: Option<Given<'a>>,
-    #[schema(value_type = Vec<String>)]
+    #[schema(value_type = Vec<scalars::OrderTransition>)]
     allowed_transitions: Names,
+    /// Grows with every fact; also the `ETag`.
     version: u32,
-    #[schema(value_type = String)]
+    #[schema(value_type = scalars::Time)]
     created_at: Rfc3339,
-    #[schema(value_type = String)]
+    #[schema(value_type = scalars::Time)]
     updated_at: Rfc3339,
 }
 
@@ -192,20 +219,24 @@ impl Value for OrderBody<'_> {
     }
 }
 
+/// A reservation, or the stock side of an order, and where it stands.
 #[derive(ToSchema)]
+#[schema(as = Reservation)]
 pub struct ReservationBody<'a> {
-    #[schema(value_type = String)]
+    #[schema(value_type = scalars::ReservationId)]
     id: Id,
-    #[schema(value_type = String)]
+    #[schema(value_type = scalars::ReservationStatus)]
     status: Name,
+    #[schema(value_type = Option<scalars::Name>, nullable = false)]
     owner: Option<&'a str>,
     lines: Vec<LineBody<'a>>,
-    #[schema(value_type = String)]
+    #[schema(value_type = scalars::Time)]
     expires_at: Rfc3339,
+    /// Grows with every fact; also the `ETag`.
     version: u32,
-    #[schema(value_type = String)]
+    #[schema(value_type = scalars::Time)]
     created_at: Rfc3339,
-    #[schema(value_type = String)]
+    #[schema(value_type = scalars::Time)]
     updated_at: Rfc3339,
 }
 
@@ -324,120 +355,6 @@ fn rejection_reason(order: &Order) -> Option<&'static str> {
 /// The JSON of a reservation; of an order it shows the stock side.
 pub fn reservation_json(order: &Order) -> Vec<u8> {
     Json::of(&ReservationOf(order))
-}
-
-/// Counters of a SKU or of one of its locations.
-#[derive(Default, Serialize, ToSchema)]
-pub struct CountersBody {
-    pub available: u64,
-    pub on_hand: u64,
-    pub held: u64,
-    pub pinned: u64,
-    pub committed: u64,
-    pub damaged: u64,
-    pub quality_control: u64,
-    /// Units kept back now: the target, or all that is free where that is less.
-    pub safety_stock: u64,
-    pub safety_stock_target: u64,
-}
-
-impl CountersBody {
-    fn add(&mut self, buckets: &Buckets) {
-        let sum = |total: &mut u64, units: Quantity| *total += u64::from(units.0);
-        sum(&mut self.available, buckets.available());
-        sum(&mut self.on_hand, buckets.on_hand);
-        sum(&mut self.held, buckets.held);
-        sum(&mut self.pinned, buckets.pinned);
-        sum(&mut self.committed, buckets.committed);
-        sum(&mut self.damaged, buckets.damaged);
-        sum(&mut self.quality_control, buckets.quality_control);
-        sum(&mut self.safety_stock, buckets.safety_stock());
-        sum(&mut self.safety_stock_target, buckets.safety_target);
-    }
-}
-
-#[derive(Serialize, ToSchema)]
-pub struct LocationBody<'a> {
-    location: &'a str,
-    priority: u16,
-    #[serde(flatten)]
-    counters: CountersBody,
-}
-
-#[derive(Serialize, ToSchema)]
-pub struct StockBody<'a> {
-    sku: &'a str,
-    version: u64,
-    #[serde(flatten)]
-    counters: CountersBody,
-    in_stock: bool,
-    low_stock: bool,
-    low_stock_threshold: u32,
-    locations: Vec<LocationBody<'a>>,
-}
-
-pub fn stock_json(stock: &StockView) -> Vec<u8> {
-    to_json(&stock_body(stock))
-}
-
-pub fn stock_body(stock: &StockView) -> StockBody<'_> {
-    let mut counters = CountersBody::default();
-    stock.locations.iter().for_each(|place| counters.add(&place.buckets));
-    StockBody {
-        sku: stock.sku.as_str(),
-        version: stock.version,
-        in_stock: counters.available > 0,
-        low_stock: counters.available <= u64::from(stock.low_stock_threshold.0),
-        low_stock_threshold: stock.low_stock_threshold.0,
-        locations: stock.locations.iter().map(location_body).collect(),
-        counters,
-    }
-}
-
-fn location_body(place: &LocationView) -> LocationBody<'_> {
-    let mut counters = CountersBody::default();
-    counters.add(&place.buckets);
-    LocationBody { location: place.location.as_str(), priority: place.priority, counters }
-}
-
-#[derive(Serialize, ToSchema)]
-pub struct AvailabilityItem<'a> {
-    sku: &'a str,
-    available: u64,
-    in_stock: bool,
-}
-
-pub fn availability_item(sku: &Sku, available: Option<u64>) -> AvailabilityItem<'_> {
-    let available = available.unwrap_or(0);
-    AvailabilityItem { sku: sku.as_str(), available, in_stock: available > 0 }
-}
-
-/// The limits of this server, as `/v1/limits` publishes them. `scope` is what the keys of the caller are bound to.
-pub fn limits_json(scope: Option<&str>) -> Vec<u8> {
-    to_json(&serde_json::json!({
-        "body_bytes": limits::MAX_BODY_BYTES,
-        "lines_per_order": limits::MAX_LINES,
-        "line_quantity": limits::MAX_LINE_QUANTITY,
-        "sku_characters": limits::SKU.characters,
-        "sku_bytes": limits::SKU.bytes,
-        "location_characters": limits::LOCATION.characters,
-        "location_bytes": limits::LOCATION.bytes,
-        "name_characters": limits::NAME.characters,
-        "name_bytes": limits::NAME.bytes,
-        "label_characters": limits::LABEL.characters,
-        "label_bytes": limits::LABEL.bytes,
-        "url_bytes": limits::URL.bytes,
-        "page_items": {"default": limits::DEFAULT_PAGE, "max": limits::MAX_PAGE},
-        "hold_seconds": {"min": limits::MIN_TTL_MS / 1000, "default": limits::DEFAULT_TTL_MS / 1000, "max": limits::MAX_TTL_MS / 1000},
-        "payment_attempts": limits::MAX_ATTEMPTS,
-        "batch_items": limits::MAX_BATCH,
-        "availability_skus": limits::MAX_QUERY,
-        "metadata_bytes": limits::MAX_JSON_BYTES,
-        "metadata_levels": limits::MAX_JSON_DEPTH,
-        "idempotency_key_bytes": limits::IDEMPOTENCY_KEY.bytes,
-        "idempotency_window": "orders and reservations: for life; other requests: kept with the data, at least 24 hours",
-        "idempotency": {"scope": scope},
-    }))
 }
 
 pub fn to_json(value: &impl Serialize) -> Vec<u8> {

@@ -4,7 +4,7 @@ mod text;
 
 use super::{Outcome, output};
 use crate::cli::Inspect;
-use crate::events::timeline_item;
+use crate::events::{TimelineItem, timeline_item};
 use crate::view::stock_body;
 use holdfast_engine::codec;
 use holdfast_engine::event::Kind;
@@ -68,7 +68,7 @@ fn order(journal: &dyn Journal, text: &str) -> Shown {
     let archived = live.is_none();
     let history = live.map_or_else(|| projection::order(journal, id), |history| Ok(Some(history)))?;
     let history = history.ok_or_else(|| format!("there is no order {text}"))?;
-    let facts: Vec<Value> = history.iter().map(|record| timeline_item(id, Kind::Order, record)).collect();
+    let facts: Vec<TimelineItem> = history.iter().map(|record| timeline_item(id, Kind::Order, record)).collect();
     Ok(json!({"id": text, "partition": id.partition().0, "archived": archived, "facts": facts}))
 }
 

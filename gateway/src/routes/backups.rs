@@ -7,6 +7,7 @@ use super::table::resource;
 use super::{internal, live, unread};
 use crate::app::{App, Live};
 use crate::backups::{self, Error, Made, Plan, Watch};
+use crate::openapi::scalars;
 use crate::problem::{Code, Problem};
 use crate::request::Caller;
 use crate::view::Rfc3339;
@@ -33,11 +34,12 @@ const ROOM_FOR_ORDERS: u64 = 128 << 20;
 
 /// A backup that is whole and verified.
 #[derive(Serialize, ToSchema)]
+#[schema(as = Backup)]
 pub struct BackupBody {
     /// Its directory in `backup.dir`.
     name: String,
     /// Every fact that was durable at this moment is in it.
-    #[schema(value_type = String, format = DateTime)]
+    #[schema(value_type = scalars::Time)]
     made_at: Rfc3339,
     /// The last commit in it.
     commit: u64,
@@ -50,6 +52,7 @@ pub struct BackupBody {
 
 /// What was looked at when the copy was verified.
 #[derive(Serialize, ToSchema)]
+#[schema(as = VerifiedBackup)]
 pub struct VerifiedBody {
     orders: u64,
     reservations: u64,
@@ -60,12 +63,8 @@ pub struct VerifiedBody {
 ///
 /// Every order that was acknowledged before this request is in it. It is verified before the answer, which takes about as long as
 /// `POST /admin/v1/audit`. `holdfast restore` makes a data directory of it. API keys and secrets are not in it.
-#[utoipa::path(post, path = "/admin/v1/backups", tag = "admin", responses(
-    (status = 201, body = BackupBody, description = "It is whole, verified and on disk"),
-    (status = 409, body = crate::problem::ProblemDocument, content_type = "application/problem+json",
-        description = "`backup_in_progress`: another is being made; `backup_unavailable`: `backup.dir` is not set, or the journal is on a cluster"),
-    (status = 507, body = crate::problem::ProblemDocument, content_type = "application/problem+json",
-        description = "`insufficient_storage`: there is no room, and nothing was left behind")))]
+#[utoipa::path(post, path = "/admin/v1/backups", tag = "admin", operation_id = "make_backup",
+    responses((status = 201, description = "It is whole, verified and on disk.", body = BackupBody)))]
 pub async fn make(request: HttpRequest, app: Data<App>) -> HttpResponse {
     let caller = match Caller::of(&request, &app) {
         Ok(caller) => caller,

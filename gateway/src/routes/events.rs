@@ -1,10 +1,11 @@
 //! Events over HTTP: pages after a cursor, and a stream that follows.
 
 use super::table::resource;
-use super::{internal, live, refused, unread};
+use super::{internal, live, page_limit, refused, unread};
 use crate::app::{App, Live};
 use crate::events::cursor::Refused;
-use crate::events::{Cursor, Published, read};
+use crate::events::{CloudEvent, Cursor, Published, read};
+use crate::openapi::scalars;
 use crate::problem::{FieldError, Problem};
 use crate::reply::json_response;
 use crate::request::Caller;
@@ -13,10 +14,12 @@ use crate::view::to_json;
 use actix_web::http::Method;
 use actix_web::web::{self, Bytes, Data, Query, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
 use std::fmt::Write;
 use std::time::Duration;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{Ref, Schema};
+use utoipa::{IntoParams, ToSchema};
 
 /// Events read from the disk at once for a stream.
 const PAGE: usize = 256;
@@ -26,25 +29,63 @@ pub fn configure(service: &mut ServiceConfig) {
     service.service(resource("/v1/events").on(Method::GET, page)).service(resource("/v1/events/stream").on(Method::GET, stream));
 }
 
-#[derive(Deserialize, utoipa::IntoParams)]
-#[into_params(parameter_in = Query)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct After {
     /// The `next` of the page before; nothing for the beginning.
     #[serde(default)]
+    #[param(value_type = Option<scalars::Cursor>)]
     after: String,
-    /// At most 1,000.
+    #[param(value_type = Option<scalars::PageLimit>)]
     limit: Option<usize>,
 }
 
-#[derive(Deserialize, utoipa::IntoParams)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct Since {
     /// The `id` of the last event that was read; nothing for the beginning. A `Last-Event-ID` goes before it.
     #[serde(default)]
+    #[param(value_type = Option<scalars::Cursor>)]
     after: String,
+}
+
+/// Where a stream that broke goes on. Read by hand: this is what the description says of it.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "the header is read where the stream begins")]
+struct Resume {
+    /// The id of the last event read; instead of `after`.
+    #[param(rename = "Last-Event-ID", value_type = scalars::Cursor, required = false)]
+    last_event_id: String,
+}
+
+/// One event of a stream.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it is written as text")]
+struct StreamedEvent {
+    /// The cursor behind it.
+    #[schema(value_type = scalars::Cursor)]
+    id: String,
+    /// Its type.
+    event: String,
+    #[schema(schema_with = event_text)]
+    data: String,
+}
+
+fn event_text() -> Schema {
+    let event = Ref::from_schema_name("CloudEvent");
+    let text = ObjectBuilder::new().schema_type(Type::String).description(Some("The event."));
+    text.content_media_type("application/json").content_schema(Some(event)).into()
+}
+
+/// A page of events.
+#[derive(Serialize, ToSchema)]
+struct Events {
+    events: Vec<CloudEvent>,
+    #[schema(value_type = scalars::Cursor)]
+    next: String,
 }
 
 fn cursor(text: &str) -> Result<Cursor, Problem> {
@@ -52,12 +93,8 @@ fn cursor(text: &str) -> Result<Cursor, Problem> {
 }
 
 /// Everything that happened, in order, from any cursor on.
-#[utoipa::path(get, path = "/v1/events", tag = "events", params(After),
-    responses(
-        (status = 200, description = "{events: [CloudEvents 1.0 with partition and sequence], next}"),
-        (status = 409, description = "cursor_not_of_this_history", body = crate::problem::ProblemDocument),
-        (status = 410, description = "cursor_expired", body = crate::problem::ProblemDocument),
-    ))]
+#[utoipa::path(get, path = "/v1/events", tag = "events", operation_id = "list_events", params(After),
+    responses((status = 200, description = "A page of CloudEvents 1.0, oldest first.", body = Events)))]
 pub async fn page(request: HttpRequest, app: Data<App>, after: Result<Query<After>, actix_web::Error>) -> HttpResponse {
     let caller = match Caller::of(&request, &app) {
         Ok(caller) => caller,
@@ -73,11 +110,11 @@ async fn read_page(app: &App, after: Result<Query<After>, actix_web::Error>) -> 
     let After { after, limit } =
         after.map_err(|error| Problem::invalid(vec![FieldError::new("", error.to_string())]))?.into_inner();
     let (after, live) = (cursor(&after)?, live(app)?);
-    let limit = limit.unwrap_or(100).clamp(1, 1000);
+    let limit = page_limit(limit)?;
     let page = web::block(move || read_after(&live, after, limit)).await.map_err(|error| internal(&error))?;
     let Page { found, next, .. } = page.map_err(|why| refused(&why))?;
-    let events: Vec<_> = found.iter().map(Published::cloud_event).collect();
-    Ok(json_response(HttpResponse::Ok(), to_json(&json!({"events": events, "next": next.to_string()})), false))
+    let events = found.iter().map(|event| CloudEvent::of(event.partition, &event.record)).collect();
+    Ok(json_response(HttpResponse::Ok(), to_json(&Events { events, next: next.to_string() }), false))
 }
 
 struct Page {
@@ -97,12 +134,9 @@ fn read_after(live: &Live, after: Cursor, limit: usize) -> Result<Page, Refused>
 }
 
 /// The same as server-sent events. `Last-Event-ID` (or `after`) goes on where a reader left off.
-#[utoipa::path(get, path = "/v1/events/stream", tag = "events", params(Since),
-    responses(
-        (status = 200, content_type = "text/event-stream"),
-        (status = 409, description = "cursor_not_of_this_history", body = crate::problem::ProblemDocument),
-        (status = 410, description = "cursor_expired", body = crate::problem::ProblemDocument),
-    ))]
+#[utoipa::path(get, path = "/v1/events/stream", tag = "events", operation_id = "stream_events", params(Since, Resume),
+    responses((status = 200, content_type = "text/event-stream", body = StreamedEvent,
+        description = "Server-sent events without an end. The schema is of one of them.")))]
 pub async fn stream(request: HttpRequest, app: Data<App>, since: Result<Query<Since>, actix_web::Error>) -> HttpResponse {
     let caller = match Caller::of(&request, &app) {
         Ok(caller) => caller,

@@ -2,13 +2,16 @@
 
 use super::table::resource;
 use crate::app::App;
+use crate::openapi::scalars;
 use crate::request::scope;
 use crate::stopping::Phase;
-use crate::view;
+use crate::view::{self, LimitsBody};
 use actix_web::http::Method;
 use actix_web::web::{Data, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
-use serde_json::json;
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa::openapi::Schema;
 
 pub fn configure(service: &mut ServiceConfig) {
     service
@@ -18,25 +21,55 @@ pub fn configure(service: &mut ServiceConfig) {
         .service(resource("/v1/limits").on(Method::GET, limits));
 }
 
+/// How a server is.
+#[derive(Serialize, ToSchema)]
+struct Health {
+    #[schema(schema_with = health)]
+    status: &'static str,
+    /// Why it is not ready.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    reason: Option<String>,
+}
+
+impl Health {
+    fn is(status: &'static str) -> Self {
+        Self { status, reason: None }
+    }
+}
+
+const ALIVE: &str = "alive";
+const READY: &str = "ready";
+const NOT_READY: &str = "not ready";
+
+fn health() -> Schema {
+    scalars::words([ALIVE, READY, NOT_READY]).into()
+}
+
 /// The process answers.
-#[utoipa::path(get, path = "/livez", tag = "health", responses((status = 200)))]
+#[utoipa::path(get, path = "/livez", tag = "health", operation_id = "livez",
+    responses((status = 200, description = "It is alive.", body = Health)))]
 pub async fn livez() -> HttpResponse {
-    HttpResponse::Ok().json(json!({"status": "alive"}))
+    HttpResponse::Ok().json(Health::is(ALIVE))
 }
 
 /// Orders are taken: after recovery, not while draining, not without a journal.
-#[utoipa::path(get, path = "/readyz", tag = "health", responses((status = 200), (status = 503)))]
+#[utoipa::path(get, path = "/readyz", tag = "health", operation_id = "readyz",
+    responses((status = 200, description = "Orders are taken.", body = Health), (status = 503, description = "They are not.", body = Health)))]
 pub async fn readyz(app: Data<App>) -> HttpResponse {
     let reason = match (*app.phase.borrow() > Phase::Serving, app.live.load().is_some()) {
         (true, _) => "draining".to_owned(),
-        (false, true) => return HttpResponse::Ok().json(json!({"status": "ready"})),
+        (false, true) => return HttpResponse::Ok().json(Health::is(READY)),
         (false, false) => app.down.load().as_ref().map_or_else(String::new, |reason| reason.to_string()),
     };
-    HttpResponse::ServiceUnavailable().insert_header(("Retry-After", "1")).json(json!({"status": "not ready", "reason": reason}))
+    HttpResponse::ServiceUnavailable()
+        .insert_header(("Retry-After", "1"))
+        .json(Health { status: NOT_READY, reason: Some(reason) })
 }
 
 /// Prometheus text.
-#[utoipa::path(get, path = "/metrics", tag = "health", responses((status = 200, content_type = "text/plain")))]
+#[utoipa::path(get, path = "/metrics", tag = "health", operation_id = "metrics",
+    responses((status = 200, description = "Samples of every metric.", content_type = "text/plain", body = String)))]
 pub async fn metrics(app: Data<App>) -> HttpResponse {
     if let Some(live) = &*app.live.load() {
         for inbox in &live.handle.router().table().inboxes {
@@ -47,7 +80,8 @@ pub async fn metrics(app: Data<App>) -> HttpResponse {
 }
 
 /// Every limit of this server.
-#[utoipa::path(get, path = "/v1/limits", tag = "health", responses((status = 200)))]
+#[utoipa::path(get, path = "/v1/limits", tag = "health", operation_id = "get_limits",
+    responses((status = 200, description = "The limits.", body = LimitsBody<'static>)))]
 pub async fn limits(request: HttpRequest, app: Data<App>) -> HttpResponse {
     let scope = scope(request.headers(), &app);
     HttpResponse::Ok().content_type("application/json").body(view::limits_json(scope.as_deref()))

@@ -4,6 +4,7 @@
 //! location are taken in their order; a busy shard slows the import down and refuses no row; an engine that takes nothing
 //! ends it with a last line that says where to go on.
 
+mod answer;
 mod keys;
 mod lines;
 mod rows;
@@ -13,12 +14,13 @@ use crate::body::Pieces;
 use crate::dto::ImportRow;
 use crate::problem::Code;
 use crate::request::{Caller, content_type};
+use crate::view::to_json;
 use actix_web::web::{Bytes, Data};
 use actix_web::{HttpRequest, HttpResponse};
+use answer::{ImportEnd, ImportLine, RefusedRow};
 use keys::RowKeys;
 use lines::{Lines, Refusal, Row};
 use rows::{Rows, Settled, Stalled};
-use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 /// Set the counts of many SKUs. Rows of one SKU and location are taken in the order of their lines.
@@ -30,11 +32,10 @@ use tokio::sync::mpsc;
 ///
 /// With an `Idempotency-Key` each line takes effect once: the whole import, sent again under it, repeats none that was done. What is
 /// sent from `resume_from_line` on has other lines, and needs a new key.
-#[utoipa::path(post, path = "/v1/inventory/imports", tag = "stock",
-    request_body(content = ImportRow, content_type = "application/x-ndjson"),
-    responses((status = 200, description = "NDJSON: a line {line, code, detail} per refused row, then {imported, refused}, or \
-        {imported, refused, unfinished, code, detail, resume_from_line} if the engine took nothing for a while",
-        content_type = "application/x-ndjson")))]
+#[utoipa::path(post, path = "/v1/inventory/imports", tag = "stock", operation_id = "import_stock",
+    request_body(content = ImportRow, content_type = "application/x-ndjson", description = "A row a line. The schema is of one line."),
+    responses((status = 200, content_type = "application/x-ndjson", body = ImportLine,
+        description = "A line for each refused row, then one that says how the import ended. The schema is of one line.")))]
 pub async fn import(request: HttpRequest, app: Data<App>, payload: Pieces) -> HttpResponse {
     let caller = match Caller::of(&request, &app) {
         Ok(caller) => caller,
@@ -74,11 +75,11 @@ struct Import {
 impl Import {
     async fn run(mut self, payload: Pieces) {
         let last = match self.take_all(payload).await {
-            Ok(()) => json!({"imported": self.tally.imported, "refused": self.tally.refused}),
+            Ok(()) => self.end(),
             Err(Stalled) => self.stalled(),
         };
         if !self.lines.broken {
-            self.say(&last).await;
+            self.say(&ImportLine::Ended(last)).await;
         }
     }
 
@@ -128,18 +129,24 @@ impl Import {
             return;
         };
         self.tally.refused += 1;
-        self.say(&json!({"line": line, "code": code.name(), "detail": detail})).await;
+        self.say(&ImportLine::Refused(RefusedRow { line, code: code.name(), detail })).await;
         // The time that the caller took to read is none of the engine's.
         self.rows.restart_wait();
     }
 
     /// A caller that is gone reads nothing; the rows that came whole are taken all the same.
-    async fn say(&self, line: &Value) {
-        self.out.send(Bytes::from(format!("{line}\n"))).await.unwrap_or_default();
+    async fn say(&self, line: &ImportLine) {
+        let mut text = to_json(line);
+        text.push(b'\n');
+        self.out.send(Bytes::from(text)).await.unwrap_or_default();
+    }
+
+    fn end(&self) -> ImportEnd {
+        ImportEnd { imported: self.tally.imported, refused: self.tally.refused, ..ImportEnd::default() }
     }
 
     /// The last line of an import that the engine does not go on with.
-    fn stalled(&self) -> Value {
+    fn stalled(&self) -> ImportEnd {
         let (line, seconds) = (self.rows.first_unsettled(), self.rows.patience().as_secs());
         let from = line.unwrap_or_default();
         tracing::warn!(line = from, unfinished = self.rows.len(), "an import ends: the engine took no row for {seconds} s");
@@ -147,13 +154,12 @@ impl Import {
             "the engine took no row for {seconds} s; the lines before line {from} are settled: when /readyz answers 200, send the \
              rows from line {from} on again"
         );
-        json!({
-            "imported": self.tally.imported,
-            "refused": self.tally.refused,
-            "unfinished": self.rows.len(),
-            "code": Code::DurabilityUnavailable.name(),
-            "detail": detail,
-            "resume_from_line": line,
-        })
+        ImportEnd {
+            unfinished: Some(self.rows.len()),
+            code: Some(Code::DurabilityUnavailable.name()),
+            detail: Some(detail),
+            resume_from_line: Some(from),
+            ..self.end()
+        }
     }
 }

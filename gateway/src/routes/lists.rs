@@ -3,15 +3,14 @@
 //! Invariants: a page is read partition by partition, a bounded piece a turn, so that no list keeps orders waiting; a reader who
 //! follows `next` to its end has seen all that was there from the first page to the last, and nothing twice.
 
-use super::names::unanswered;
-use super::{execute, live, refused};
+use super::{execute, live, page_limit, refused};
 use crate::app::{App, Live};
-use crate::dto::grouped;
 use crate::events::cursor::named;
+use crate::openapi::scalars;
 use crate::problem::{FieldError, Problem};
-use crate::reply::{json_response, unavailable};
+use crate::reply::{json_response, unanswered, unavailable};
 use crate::request::Caller;
-use crate::view::{self, Edge};
+use crate::view::{self, Edge, OrderListBody, StockListBody};
 use actix_web::web::{Data, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use data_encoding::BASE64URL_NOPAD;
@@ -31,11 +30,14 @@ const MAX_TURNS: usize = 256;
 #[into_params(parameter_in = Query)]
 pub struct OrdersOf {
     /// Compared byte by byte: nothing is normalised.
+    #[param(value_type = scalars::Name)]
     customer_id: String,
     /// The `next` of the page before; nothing for the first page.
     #[serde(default)]
+    #[param(value_type = Option<scalars::Cursor>)]
     after: String,
-    /// 1 to 1,000 orders, 100 if left out. A page may have fewer while more follow: read on until `next` is null.
+    /// A page may have fewer while more follow: read on until `next` is null.
+    #[param(value_type = Option<scalars::PageLimit>)]
     limit: Option<usize>,
 }
 
@@ -45,11 +47,14 @@ pub struct OrdersOf {
 pub struct StockOf {
     /// What the SKUs begin with; every SKU if left out. Compared byte by byte.
     #[serde(default)]
+    #[param(value_type = Option<scalars::Sku>)]
     prefix: String,
     /// The `next` of the page before; nothing for the first page.
     #[serde(default)]
+    #[param(value_type = Option<scalars::Cursor>)]
     after: String,
-    /// 1 to 1,000 SKUs, 100 if left out. A page may have fewer while more follow: read on until `next` is null.
+    /// A page may have fewer while more follow: read on until `next` is null.
+    #[param(value_type = Option<scalars::PageLimit>)]
     limit: Option<usize>,
 }
 
@@ -100,30 +105,16 @@ fn invalid(message: impl Into<String>) -> Problem {
     Problem::invalid(vec![FieldError::new("", message)])
 }
 
-fn limit_of(limit: Option<usize>) -> Result<usize, Problem> {
-    let limit = limit.unwrap_or(limits::DEFAULT_PAGE);
-    let rule = || invalid(format!("limit must be 1 to {}", grouped(limits::MAX_PAGE as u64)));
-    (1..=limits::MAX_PAGE).contains(&limit).then_some(limit).ok_or_else(rule)
-}
-
 /// The orders of a customer that are in memory: all that are not closed, and closed ones until they leave it.
-#[utoipa::path(get, path = "/v1/orders", tag = "orders", params(OrdersOf),
-    responses(
-        (status = 200, body = crate::view::OrderListBody<'static>),
-        (status = 400, body = crate::problem::ProblemDocument),
-        (status = 409, description = "cursor_not_of_this_history", body = crate::problem::ProblemDocument),
-    ))]
+#[utoipa::path(get, path = "/v1/orders", tag = "orders", operation_id = "list_orders", params(OrdersOf),
+    responses((status = 200, description = "A page of orders.", body = OrderListBody<'static>)))]
 pub async fn orders(request: HttpRequest, app: Data<App>, query: Result<Query<OrdersOf>, actix_web::Error>) -> HttpResponse {
     answer(&request, &app, async || read_orders(&app, parameters(query)?).await).await
 }
 
 /// SKUs with their stock, all or those whose names begin so.
-#[utoipa::path(get, path = "/v1/inventory", tag = "stock", params(StockOf),
-    responses(
-        (status = 200, body = crate::view::StockListBody<'static>),
-        (status = 400, body = crate::problem::ProblemDocument),
-        (status = 409, description = "cursor_not_of_this_history", body = crate::problem::ProblemDocument),
-    ))]
+#[utoipa::path(get, path = "/v1/inventory", tag = "stock", operation_id = "list_stock", params(StockOf),
+    responses((status = 200, description = "A page of SKUs.", body = StockListBody<'static>)))]
 pub async fn stock(request: HttpRequest, app: Data<App>, query: Result<Query<StockOf>, actix_web::Error>) -> HttpResponse {
     answer(&request, &app, async || read_stock(&app, parameters(query)?).await).await
 }
@@ -142,7 +133,7 @@ async fn answer(request: &HttpRequest, app: &App, read: impl AsyncFnOnce() -> Re
 
 async fn read_orders(app: &App, query: OrdersOf) -> Result<HttpResponse, Problem> {
     let rule = || invalid(format!("customer_id {}", CustomerId::rule()));
-    let (customer, limit) = (CustomerId::new(&query.customer_id).ok_or_else(rule)?, limit_of(query.limit)?);
+    let (customer, limit) = (CustomerId::new(&query.customer_id).ok_or_else(rule)?, page_limit(query.limit)?);
     let live = live(app)?;
     let (as_of, partitions) = (live.clock.now(), live.handle.router().partitions.count());
     let mut cursor = parse(&live, "orders", &query.after, |behind| behind.parse::<Seq>().ok())?;
@@ -175,7 +166,7 @@ async fn orders_page(app: &App, command: Command) -> Result<OrdersPage, Problem>
 }
 
 async fn read_stock(app: &App, query: StockOf) -> Result<HttpResponse, Problem> {
-    let limit = limit_of(query.limit)?;
+    let limit = page_limit(query.limit)?;
     let rule = || invalid("prefix must be the beginning of a SKU");
     let prefix = (!query.prefix.is_empty()).then(|| Sku::new(&query.prefix).ok_or_else(rule)).transpose()?;
     let live = live(app)?;

@@ -3,10 +3,12 @@
 //! Invariant: a cursor that is not of this history is refused, never taken for "nothing new".
 
 use super::stock::sku_of;
-use super::{execute, internal, live, refused, unread};
+use super::{execute, internal, live, page_limit, refused, unread};
 use crate::app::App;
+use crate::dto::BucketIn;
 use crate::events::bucket_name;
 use crate::events::cursor::{Cursors, Refused, check_value, named};
+use crate::openapi::scalars;
 use crate::problem::{FieldError, Problem};
 use crate::reply::{self, Answering};
 use crate::request::Caller;
@@ -16,20 +18,63 @@ use actix_web::{HttpRequest, HttpResponse};
 use holdfast_engine::command::Command;
 use holdfast_engine::ids::Sku;
 use holdfast_storage::projection::{self, Movement, MovementKind};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
 use std::str::FromStr;
+use utoipa::openapi::Schema;
+use utoipa::{IntoParams, ToSchema};
 
-#[derive(Deserialize, utoipa::IntoParams)]
-#[into_params(parameter_in = Query)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct Page {
     /// The `next` of the page before; nothing for the beginning.
     #[serde(default)]
+    #[param(value_type = Option<scalars::Cursor>)]
     after: String,
-    /// At most 1,000.
+    #[param(value_type = Option<scalars::PageLimit>)]
     limit: Option<usize>,
+}
+
+/// A page of movements.
+#[derive(Serialize, ToSchema)]
+struct Movements {
+    items: Vec<MovementBody>,
+    #[schema(value_type = scalars::Cursor)]
+    next: String,
+}
+
+/// What moved the stock of a SKU.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Movement)]
+struct MovementBody {
+    /// Counts the movements of the SKU from 1.
+    seq: u64,
+    #[schema(schema_with = movement_kinds)]
+    kind: &'static str,
+    /// Null where it is of no location.
+    #[schema(value_type = Option<scalars::LocationName>, required = true)]
+    location: Option<String>,
+    quantity: i64,
+    #[schema(value_type = scalars::Time)]
+    at: Rfc3339,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<BucketIn>, nullable = false)]
+    bucket: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<scalars::OrderId>, nullable = false)]
+    order_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<scalars::Label>, nullable = false)]
+    reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<scalars::Label>, nullable = false)]
+    reference: Option<String>,
+}
+
+fn movement_kinds() -> Schema {
+    use MovementKind::{Adjusted, Committed, Expired, Held, Pinned, Released, Set, ThresholdSet, Unpinned};
+    let kinds = [Set, Adjusted, ThresholdSet, Held, Pinned, Unpinned, Committed, Released, Expired];
+    scalars::words(kinds.map(kind_name)).into()
 }
 
 /// The movement that a reader has read up to. In text `<journal>~<number>-<check>`, or a number alone: so they were given out
@@ -59,12 +104,9 @@ impl FromStr for Cursor {
 }
 
 /// What moved the stock of a SKU, numbered from 1.
-#[utoipa::path(get, path = "/v1/inventory/{sku}/movements", tag = "stock", params(("sku" = String, Path), Page),
-    responses(
-        (status = 200, description = "{items: [{seq, kind, location, quantity, …}], next}"),
-        (status = 404, body = crate::problem::ProblemDocument),
-        (status = 409, description = "cursor_not_of_this_history", body = crate::problem::ProblemDocument),
-    ))]
+#[utoipa::path(get, path = "/v1/inventory/{sku}/movements", tag = "stock", operation_id = "list_movements",
+    params(("sku" = scalars::Sku, Path, example = "DEMO-SHIRT"), Page),
+    responses((status = 200, description = "A page, oldest first.", body = Movements)))]
 pub async fn movements(
     request: HttpRequest,
     app: Data<App>,
@@ -89,22 +131,22 @@ pub async fn movements(
 async fn read(app: &App, sku: &str, page: &Page) -> Result<HttpResponse, Problem> {
     let none = |()| Problem::invalid(vec![FieldError::new("", "the cursor is not one of this server")]);
     let after: Cursor = page.after.parse().map_err(none)?;
+    let limit = page_limit(page.limit)?;
     let sku = sku_of(sku)?;
     let stock = execute(app, Command::GetStock { sku: sku.clone() }).await;
     match stock {
         Ok(reply) => drop(reply.outcome.map_err(|rejection| reply::rejected(&rejection))?),
-        Err(_) => return Err(reply::unavailable()),
+        Err(why) => return Err(reply::unanswered(why)),
     }
     let live = live(app)?;
-    let limit = page.limit.unwrap_or(100).clamp(1, 1000);
     // What was moved before this request is in the answer: the projection catches up first.
     let (told, flushed) = tokio::sync::oneshot::channel();
     live.projector.flush(Box::new(move |flushed| told.send(flushed).unwrap_or_default()));
     flushed.await.map_err(|error| internal(&error))?.map_err(|error| unread(&error))?;
     let read = move || read_after(&live, &sku, &after, limit);
     let (next, found) = web::block(read).await.map_err(|error| internal(&error))?.map_err(|why| refused(&why))?;
-    let items: Vec<Value> = found.iter().map(movement_json).collect();
-    Ok(reply::json_response(HttpResponse::Ok(), view::to_json(&json!({"items": items, "next": next})), false))
+    let page = Movements { items: found.iter().map(movement_body).collect(), next };
+    Ok(reply::json_response(HttpResponse::Ok(), view::to_json(&page), false))
 }
 
 /// The cursor behind the page, and the page. Reads the movement that `after` stands on with it, to compare them.
@@ -149,27 +191,18 @@ fn kind_name(kind: MovementKind) -> &'static str {
     }
 }
 
-fn movement_json(movement: &Movement) -> Value {
-    let mut item = json!({
-        "seq": movement.seq,
-        "kind": kind_name(movement.kind),
-        "location": movement.location.as_ref().map(|location| location.as_str()),
-        "quantity": movement.quantity,
-        "at": Rfc3339(movement.at),
-    });
-    if let Some(bucket) = movement.bucket {
-        item["bucket"] = bucket_name(bucket).into();
+fn movement_body(movement: &Movement) -> MovementBody {
+    MovementBody {
+        seq: movement.seq,
+        kind: kind_name(movement.kind),
+        location: movement.location.as_ref().map(ToString::to_string),
+        quantity: movement.quantity,
+        at: Rfc3339(movement.at),
+        bucket: movement.bucket.map(bucket_name),
+        order_id: movement.order.map(|order| format!("ord_{order}")),
+        reason: movement.reason.as_ref().map(ToString::to_string),
+        reference: movement.reference.as_ref().map(ToString::to_string),
     }
-    if let Some(order) = movement.order {
-        item["order_id"] = format!("ord_{order}").into();
-    }
-    if let Some(reason) = &movement.reason {
-        item["reason"] = reason.as_str().into();
-    }
-    if let Some(reference) = &movement.reference {
-        item["reference"] = reference.as_str().into();
-    }
-    item
 }
 
 #[cfg(test)]

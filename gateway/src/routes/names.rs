@@ -6,9 +6,8 @@
 use super::stock::available;
 use super::{execute, live};
 use crate::app::App;
-use crate::problem::{Code, FieldError, Problem};
-use crate::reply::unavailable;
-use holdfast_actors::Unanswered;
+use crate::problem::{FieldError, Problem};
+use crate::reply::unanswered;
 use holdfast_engine::answer::{Answer, Reply};
 use holdfast_engine::command::{Command, CommandKey};
 use holdfast_engine::event::{Kind, Placed, StockView};
@@ -151,13 +150,5 @@ async fn answer(app: &App, command: Command) -> Result<Option<Answer>, Problem> 
     match execute(app, command).await {
         Ok(Reply { outcome, .. }) => Ok(outcome.ok()),
         Err(why) => Err(unanswered(why)),
-    }
-}
-
-/// Why a question that changes nothing has no answer.
-pub(super) fn unanswered(why: Unanswered) -> Problem {
-    match why {
-        Unanswered::Overloaded => Problem::new(Code::Overloaded, "too many requests are in hand"),
-        Unanswered::Unavailable | Unanswered::Lost => unavailable(),
     }
 }

@@ -7,11 +7,12 @@ use super::{Sent, execute, execute_within, lists, names, turned_off};
 use crate::app::App;
 use crate::body::{self, Body};
 use crate::dto::{Checker, OrderIn, PaymentIn, ReasonIn};
-use crate::events::timeline_item;
+use crate::events::{TimelineItem, timeline_item};
+use crate::openapi::scalars;
 use crate::problem::{Code, Problem};
-use crate::reply::{self, Answering};
+use crate::reply::{self, Answering, PaymentStarted};
 use crate::request::{Caller, if_match, json, json_or_default, stamp, take_request_id};
-use crate::view::{Id, to_json};
+use crate::view::{Id, OrderBody, to_json};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
 use actix_web::web::{Data, Path, ServiceConfig};
@@ -20,7 +21,8 @@ use holdfast_engine::answer::Answer;
 use holdfast_engine::command::{Command, CommandKey, Terms};
 use holdfast_engine::event::{Kind, Placed};
 use holdfast_engine::ids::{Fingerprint, OrderId, RequestId};
-use serde_json::json;
+use serde::Serialize;
+use utoipa::ToSchema;
 
 pub fn configure(service: &mut ServiceConfig) {
     service
@@ -33,13 +35,9 @@ pub fn configure(service: &mut ServiceConfig) {
 }
 
 /// Place an order: its stock is held, durable, when the answer arrives.
-#[utoipa::path(post, path = "/v1/orders", tag = "orders", request_body = OrderIn,
-    params(("Idempotency-Key" = String, Header, description = "new for each new order, the same for each retry")),
-    responses(
-        (status = 201, description = "held", body = crate::view::OrderBody<'static>),
-        (status = 409, description = "out_of_stock: kept as rejected", body = crate::problem::ProblemDocument),
-        (status = 422, description = "unknown_sku, totals_mismatch, idempotency_key_reused, provider_unavailable", body = crate::problem::ProblemDocument),
-    ))]
+#[utoipa::path(post, path = "/v1/orders", tag = "orders", operation_id = "place_order", request_body = OrderIn,
+    params(("Idempotency-Key" = scalars::IdempotencyKey, Header, description = "New for each new order, the same for each retry.")),
+    responses((status = 201, description = "The order, its units held.", body = OrderBody<'static>)))]
 pub async fn place(operation: &'static Operation, mut request: ServiceRequest) -> Result<ServiceResponse, actix_web::Error> {
     let request_id = take_request_id(request.headers());
     let body = body::of(&mut request).await;
@@ -163,23 +161,25 @@ fn count(response: &HttpResponse) {
 }
 
 /// One order with where it stands.
-#[utoipa::path(get, path = "/v1/orders/{id}", tag = "orders", params(("id" = String, Path)),
-    responses((status = 200, body = crate::view::OrderBody<'static>), (status = 404, body = crate::problem::ProblemDocument)))]
+#[utoipa::path(get, path = "/v1/orders/{id}", tag = "orders", operation_id = "get_order", params(("id" = scalars::OrderId, Path)),
+    responses((status = 200, description = "The order.", body = OrderBody<'static>)))]
 pub async fn get(request: HttpRequest, app: Data<App>, id: Path<String>) -> HttpResponse {
     about(&request, &app, Kind::Order, &id, |order| Ok(Command::GetOrder { order, kind: Some(Kind::Order) })).await
 }
 
 /// Give an order up. Holds go back to stock; an open payment is voided. Twice is once.
-#[utoipa::path(post, path = "/v1/orders/{id}:cancel", tag = "orders", params(("id" = String, Path)), request_body = ReasonIn,
-    responses((status = 200, body = crate::view::OrderBody<'static>), (status = 409, body = crate::problem::ProblemDocument)))]
+#[utoipa::path(post, path = "/v1/orders/{id}:cancel", tag = "orders", operation_id = "cancel_order", request_body = ReasonIn,
+    params(("id" = scalars::OrderId, Path)),
+    responses((status = 200, description = "The order, given up.", body = OrderBody<'static>)))]
 pub async fn cancel(request: HttpRequest, app: Data<App>, id: Path<String>, body: Body) -> HttpResponse {
     let reason = read_reason(&request, body);
     about(&request, &app, Kind::Order, &id, |order| Ok(Command::Cancel { order, kind: Kind::Order, reason: reason? })).await
 }
 
 /// Confirm an order that is paid by invoice. Twice is once.
-#[utoipa::path(post, path = "/v1/orders/{id}:confirm", tag = "orders", params(("id" = String, Path)), request_body = ReasonIn,
-    responses((status = 200, body = crate::view::OrderBody<'static>), (status = 409, body = crate::problem::ProblemDocument)))]
+#[utoipa::path(post, path = "/v1/orders/{id}:confirm", tag = "orders", operation_id = "confirm_order", request_body = ReasonIn,
+    params(("id" = scalars::OrderId, Path)),
+    responses((status = 200, description = "The order, sold.", body = OrderBody<'static>)))]
 pub async fn confirm(request: HttpRequest, app: Data<App>, id: Path<String>, body: Body) -> HttpResponse {
     let reason = read_reason(&request, body);
     about(&request, &app, Kind::Order, &id, |order| Ok(Command::Confirm { order, kind: Kind::Order, reason: reason? })).await
@@ -246,9 +246,16 @@ fn under_terms(request: &HttpRequest, caller: &Caller, id: &str, named: Named, c
     Ok(command.under(Terms { versions: if_match(request.headers())?, key }))
 }
 
+/// What happened to an order.
+#[derive(Serialize, ToSchema)]
+struct Timeline {
+    items: Vec<TimelineItem>,
+}
+
 /// Every fact of an order.
-#[utoipa::path(get, path = "/v1/orders/{id}/timeline", tag = "orders", params(("id" = String, Path)),
-    responses((status = 200, description = "{items: [{seq, type, at, …}]}"), (status = 404, body = crate::problem::ProblemDocument)))]
+#[utoipa::path(get, path = "/v1/orders/{id}/timeline", tag = "orders", operation_id = "get_order_timeline",
+    params(("id" = scalars::OrderId, Path)),
+    responses((status = 200, description = "The facts in their order.", body = Timeline)))]
 pub async fn timeline(request: HttpRequest, app: Data<App>, id: Path<String>) -> HttpResponse {
     let caller = match Caller::of(&request, &app) {
         Ok(caller) => caller,
@@ -261,8 +268,8 @@ pub async fn timeline(request: HttpRequest, app: Data<App>, id: Path<String>) ->
     };
     match answering.answer(execute(&app, Command::GetOrder { order, kind: None }).await) {
         Ok((Answer::Order { id, history }, _)) => {
-            let items: Vec<_> = history.iter().map(|record| timeline_item(id, Kind::Order, record)).collect();
-            reply::json_response(HttpResponse::Ok(), to_json(&json!({"items": items})), false)
+            let items = history.iter().map(|record| timeline_item(id, Kind::Order, record)).collect();
+            reply::json_response(HttpResponse::Ok(), to_json(&Timeline { items }), false)
         }
         Ok(_) => answering.unknown(),
         Err(response) => response,
@@ -270,13 +277,10 @@ pub async fn timeline(request: HttpRequest, app: Data<App>, id: Path<String>) ->
 }
 
 /// Start a payment: units are pinned and the payment page open when the answer arrives.
-#[utoipa::path(post, path = "/v1/orders/{id}/payments", tag = "payments", request_body = PaymentIn,
-    params(("id" = String, Path), ("Idempotency-Key" = String, Header)),
-    responses(
-        (status = 201, description = "{attempt_id, status, redirect_url}"),
-        (status = 409, body = crate::problem::ProblemDocument),
-        (status = 422, description = "idempotency_key_reused, provider_unavailable", body = crate::problem::ProblemDocument),
-    ))]
+#[utoipa::path(post, path = "/v1/orders/{id}/payments", tag = "payments", operation_id = "pay_order", request_body = PaymentIn,
+    params(("id" = scalars::OrderId, Path),
+        ("Idempotency-Key" = scalars::IdempotencyKey, Header, description = "New for each attempt, the same for each retry.")),
+    responses((status = 201, description = "The attempt.", body = PaymentStarted<'static>)))]
 pub async fn pay(request: HttpRequest, app: Data<App>, id: Path<String>, body: Body) -> HttpResponse {
     let caller = match Caller::of(&request, &app) {
         Ok(caller) => caller,

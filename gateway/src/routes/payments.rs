@@ -6,11 +6,12 @@ use crate::accept::Preferred;
 use crate::app::App;
 use crate::body::Body;
 use crate::object::read_from_objects;
+use crate::openapi::scalars::{self, SandboxButton};
 use crate::page::form;
 use crate::problem::{Code, FieldError, Problem};
 use crate::reply::Answering;
 use crate::request::{Caller, request_id, text};
-use crate::sandbox::{Delivery, Entry, SIGNATURE, Sandbox, Step, page};
+use crate::sandbox::{Delivery, Entry, SIGNATURE, Sandbox, State, Step, page};
 use actix_web::http::Method;
 use actix_web::http::header::{LOCATION, VARY};
 use actix_web::web::{Data, Path, Query, ServiceConfig};
@@ -18,9 +19,10 @@ use actix_web::{HttpRequest, HttpResponse};
 use holdfast_engine::command::Command;
 use holdfast_engine::ids::AttemptId;
 use holdfast_engine::order::Outcome;
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+use utoipa::ToSchema;
+use utoipa::openapi::Schema;
 
 pub fn configure(service: &mut ServiceConfig) {
     service
@@ -29,21 +31,42 @@ pub fn configure(service: &mut ServiceConfig) {
         .service(resource("/sandbox/payments/{attempt_id}").on(Method::GET, show));
 }
 
-#[derive(Deserialize, utoipa::ToSchema)]
+/// What the sandbox tells.
+#[derive(Deserialize, ToSchema)]
 #[serde(remote = "Self")]
 pub struct WebhookIn {
     pub id: String,
-    /// `payment.captured` or `payment.declined`.
+    #[schema(schema_with = webhook_types)]
     pub r#type: String,
     pub attempt_id: String,
 }
 
 read_from_objects! { WebhookIn }
 
+const CAPTURED: &str = "payment.captured";
+const DECLINED: &str = "payment.declined";
+
+fn webhook_types() -> Schema {
+    scalars::words([CAPTURED, DECLINED]).into()
+}
+
+/// A webhook was heard.
+#[derive(Serialize, ToSchema)]
+struct WebhookReceived {
+    received: bool,
+    /// It is of no attempt of this server.
+    ignored: bool,
+}
+
+fn received(ignored: bool) -> HttpResponse {
+    HttpResponse::Ok().json(WebhookReceived { received: true, ignored })
+}
+
 /// What the sandbox tells about an attempt. Answered when it is durable; told twice it is recorded once.
-#[utoipa::path(post, path = "/v1/webhooks/payments/sandbox", tag = "payments", request_body = WebhookIn,
-    params(("Holdfast-Signature" = String, Header, description = "t=<unix seconds>,v1=<HMAC-SHA-256>")),
-    responses((status = 200), (status = 401, body = crate::problem::ProblemDocument)))]
+#[utoipa::path(post, path = "/v1/webhooks/payments/sandbox", tag = "payments", operation_id = "receive_sandbox_webhook",
+    request_body(content = WebhookIn, description = "Signed as it is, byte for byte."),
+    params(("Holdfast-Signature" = String, Header, description = "`t=<unix seconds>,v1=<hex HMAC-SHA-256 of \"<t>.<body>\">`")),
+    responses((status = 200, description = "Heard, and durable.", body = WebhookReceived)))]
 pub async fn webhook(request: HttpRequest, app: Data<App>, body: Body) -> HttpResponse {
     let request_id = request_id(&request);
     let answering = Answering { request_id: request_id.as_str(), location: String::new() };
@@ -51,10 +74,10 @@ pub async fn webhook(request: HttpRequest, app: Data<App>, body: Body) -> HttpRe
         Ok(told) => told,
         Err(problem) => return answering.problem(problem),
     };
-    let Some(attempt) = attempt else { return HttpResponse::Ok().json(json!({"received": true, "ignored": true})) };
+    let Some(attempt) = attempt else { return received(true) };
     match execute(&app, Command::PaymentResult { attempt, outcome }).await {
         // Whoever tells of an attempt nobody knows need not tell again.
-        Ok(reply) => HttpResponse::Ok().json(json!({"received": true, "ignored": reply.outcome.is_err()})),
+        Ok(reply) => received(reply.outcome.is_err()),
         // The provider must tell again: nothing else of ours will.
         Err(_) => answering.problem(crate::reply::unavailable()),
     }
@@ -71,8 +94,8 @@ fn read_webhook(request: &HttpRequest, app: &App, body: Body) -> Result<(Option<
     let malformed = |message: String| Problem::invalid(vec![FieldError::new("", message)]);
     let told: WebhookIn = serde_json::from_slice(&body).map_err(|error| malformed(error.to_string()))?;
     let outcome = match told.r#type.as_str() {
-        "payment.captured" => Outcome::Captured,
-        "payment.declined" => Outcome::Declined,
+        CAPTURED => Outcome::Captured,
+        DECLINED => Outcome::Declined,
         other => return Err(malformed(format!("unknown type {other:?}"))),
     };
     // Without an engine nobody can tell a stranger's attempt from one of ours: it must be told again.
@@ -95,15 +118,32 @@ fn attempt_of(request: &HttpRequest, app: &App, sandbox: &Sandbox, link: &str) -
     sandbox.attempt_of(link, trusted).map(str::to_owned).ok_or_else(|| no_attempt(link))
 }
 
+/// An attempt as the sandbox knows it.
+#[derive(Serialize, ToSchema)]
+struct SandboxPayment {
+    #[schema(value_type = scalars::AttemptId)]
+    attempt_id: String,
+    payment: Entry,
+}
+
+/// How an attempt stands after a button.
+#[derive(Serialize, ToSchema)]
+struct SandboxState {
+    #[schema(value_type = scalars::AttemptId)]
+    attempt_id: String,
+    status: State,
+}
+
 /// The payment page.
-#[utoipa::path(get, path = "/sandbox/payments/{attempt_id}", tag = "sandbox",
-    params(("attempt_id" = String, Path, description = "the last part of redirect_url: where API keys exist it ends with a token")),
-    responses((status = 200, description = "a page with buttons; JSON if asked for"), (status = 404, body = crate::problem::ProblemDocument)))]
+#[utoipa::path(get, path = "/sandbox/payments/{attempt_id}", tag = "sandbox", operation_id = "show_sandbox_payment",
+    params(("attempt_id" = scalars::AttemptLink, Path, description = "The last part of `redirect_url`.")),
+    responses((status = 200, description = "A page with buttons; JSON if asked for.",
+        content((SandboxPayment = "application/json"), (String = "text/html")))))]
 pub async fn show(request: HttpRequest, app: Data<App>, link: Path<String>) -> HttpResponse {
     match find(&request, &app, &link) {
         Ok((attempt, entry)) if wants_page(&request) => form("Sandbox payment", &page(&attempt, &link, &entry)),
         Ok((attempt, entry)) => {
-            HttpResponse::Ok().insert_header((VARY, "Accept")).json(json!({"attempt_id": attempt, "payment": entry}))
+            HttpResponse::Ok().insert_header((VARY, "Accept")).json(SandboxPayment { attempt_id: attempt, payment: entry })
         }
         Err(problem) => problem.by(request_id(&request).as_str()).response(),
     }
@@ -121,11 +161,13 @@ fn wants_page(request: &HttpRequest) -> bool {
 }
 
 /// Press a button of the payment page: approve, decline or silence.
-#[utoipa::path(post, path = "/sandbox/payments/{attempt_id}/{step}", tag = "sandbox",
-    params(("attempt_id" = String, Path, description = "as in redirect_url"), ("step" = String, Path, description = "approve, decline or silence"),
-        ("duplicates" = Option<u8>, Query, description = "send the webhook so many times more"),
-        ("delay_ms" = Option<u64>, Query, description = "send the webhook so much later")),
-    responses((status = 200), (status = 404, body = crate::problem::ProblemDocument)))]
+#[utoipa::path(post, path = "/sandbox/payments/{attempt_id}/{step}", tag = "sandbox", operation_id = "press_sandbox_button",
+    params(("attempt_id" = scalars::AttemptLink, Path, description = "The last part of `redirect_url`."),
+        ("step" = SandboxButton, Path, description = "The button."),
+        ("duplicates" = Option<scalars::Repeats>, Query, description = "Send the webhook so many times more."),
+        ("delay_ms" = Option<u64>, Query, description = "Send the webhook so much later.")),
+    responses((status = 200, description = "How the attempt stands.", body = SandboxState),
+        (status = 303, description = "Of a form: back to the shop, or to the page.")))]
 pub async fn press(
     request: HttpRequest,
     app: Data<App>,
@@ -142,7 +184,7 @@ pub async fn press(
             let location = back.unwrap_or_else(|| format!("/sandbox/payments/{link}"));
             HttpResponse::SeeOther().insert_header((LOCATION, location)).finish()
         }
-        Ok((attempt, entry)) => HttpResponse::Ok().json(json!({"attempt_id": attempt, "status": entry.state})),
+        Ok((attempt, entry)) => HttpResponse::Ok().json(SandboxState { attempt_id: attempt, status: entry.state }),
         Err(problem) => problem.by(request_id(&request).as_str()).response(),
     }
 }

@@ -5,11 +5,12 @@ use super::table::resource;
 use super::{execute, names, send};
 use crate::app::App;
 use crate::body::Body;
-use crate::dto::{BatchIn, BatchItemIn, ExtendIn, ReservationIn, check_reservation, grouped};
-use crate::problem::{Code, FieldError, Problem};
+use crate::dto::{BatchIn, BatchItemIn, ExtendIn, ReasonIn, ReservationIn, check_reservation, grouped};
+use crate::openapi::scalars;
+use crate::problem::{FieldError, Problem};
 use crate::reply::{self, Answering};
 use crate::request::{Caller, json, json_or_default};
-use crate::view::{self, ItemResult};
+use crate::view::{self, BatchBody, ItemResult, ReservationBody};
 use actix_web::http::Method;
 use actix_web::web::{Data, Path, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
@@ -32,9 +33,9 @@ pub fn configure(service: &mut ServiceConfig) {
 }
 
 /// Hold units without an order.
-#[utoipa::path(post, path = "/v1/reservations", tag = "reservations", request_body = ReservationIn,
-    params(("Idempotency-Key" = String, Header)),
-    responses((status = 201, body = crate::view::ReservationBody<'static>), (status = 409, body = crate::problem::ProblemDocument)))]
+#[utoipa::path(post, path = "/v1/reservations", tag = "reservations", operation_id = "place_reservation", request_body = ReservationIn,
+    params(("Idempotency-Key" = scalars::IdempotencyKey, Header, description = "New for each reservation, the same for each retry.")),
+    responses((status = 201, description = "The reservation, its units held.", body = ReservationBody<'static>)))]
 pub async fn place(request: HttpRequest, app: Data<App>, body: Body) -> HttpResponse {
     let caller = match Caller::of(&request, &app) {
         Ok(caller) => caller,
@@ -68,8 +69,8 @@ fn place_command(request: &HttpRequest, app: &App, caller: &Caller, body: Body) 
 }
 
 /// Up to 4,096 reservations in one request, each by itself.
-#[utoipa::path(post, path = "/v1/reservations:batch", tag = "reservations", request_body = BatchIn,
-    responses((status = 200, body = crate::view::BatchBody<'static>, description = "One result an item, in the order of the items")))]
+#[utoipa::path(post, path = "/v1/reservations:batch", tag = "reservations", operation_id = "place_reservations", request_body = BatchIn,
+    responses((status = 200, description = "What became of each item, in their order.", body = BatchBody<'static>)))]
 pub async fn batch(request: HttpRequest, app: Data<App>, body: Body) -> HttpResponse {
     let caller = match Caller::of(&request, &app) {
         Ok(caller) => caller,
@@ -147,8 +148,7 @@ fn item_command(app: &App, caller: &Caller, item: &BatchItemIn) -> Prepared {
 fn send_item(app: &App, command: Command) -> Result<Pending, Problem> {
     match send(app, command) {
         Ok(pending) => Ok(pending),
-        Err(Unanswered::Overloaded) => Err(Problem::new(Code::Overloaded, "too many requests are in hand")),
-        Err(Unanswered::Unavailable | Unanswered::Lost) => Err(reply::unavailable()),
+        Err(why) => Err(reply::unanswered(why)),
     }
 }
 
@@ -168,15 +168,17 @@ fn item_result(order: OrderId, caller: &Caller, outcome: reply::Outcome) -> Item
 }
 
 /// One reservation; of an order's id, its stock side.
-#[utoipa::path(get, path = "/v1/reservations/{id}", tag = "reservations", params(("id" = String, Path)),
-    responses((status = 200, body = crate::view::ReservationBody<'static>), (status = 404, body = crate::problem::ProblemDocument)))]
+#[utoipa::path(get, path = "/v1/reservations/{id}", tag = "reservations", operation_id = "get_reservation",
+    params(("id" = scalars::ReservationId, Path)),
+    responses((status = 200, description = "The reservation.", body = ReservationBody<'static>)))]
 pub async fn get(request: HttpRequest, app: Data<App>, id: Path<String>) -> HttpResponse {
     about(&request, &app, Kind::Reservation, &id, |order| Ok(Command::GetOrder { order, kind: None })).await
 }
 
 /// Give the units back. Twice is once.
-#[utoipa::path(delete, path = "/v1/reservations/{id}", tag = "reservations", params(("id" = String, Path)),
-    responses((status = 204), (status = 409, body = crate::problem::ProblemDocument)))]
+#[utoipa::path(delete, path = "/v1/reservations/{id}", tag = "reservations", operation_id = "release_reservation",
+    params(("id" = scalars::ReservationId, Path)),
+    responses((status = 204, description = "The units are back.")))]
 pub async fn release(request: HttpRequest, app: Data<App>, id: Path<String>) -> HttpResponse {
     let released = about(&request, &app, Kind::Reservation, &id, |order| {
         Ok(Command::Cancel { order, kind: Kind::Reservation, reason: None })
@@ -186,8 +188,9 @@ pub async fn release(request: HttpRequest, app: Data<App>, id: Path<String>) -> 
 }
 
 /// The units are sold. Twice is once.
-#[utoipa::path(post, path = "/v1/reservations/{id}:commit", tag = "reservations", params(("id" = String, Path)),
-    responses((status = 200, body = crate::view::ReservationBody<'static>), (status = 409, body = crate::problem::ProblemDocument)))]
+#[utoipa::path(post, path = "/v1/reservations/{id}:commit", tag = "reservations", operation_id = "commit_reservation",
+    request_body = ReasonIn, params(("id" = scalars::ReservationId, Path)),
+    responses((status = 200, description = "The reservation, sold.", body = ReservationBody<'static>)))]
 pub async fn commit(request: HttpRequest, app: Data<App>, id: Path<String>, body: Body) -> HttpResponse {
     let reason = read_reason(&request, body);
     about(&request, &app, Kind::Reservation, &id, |order| {
@@ -197,8 +200,9 @@ pub async fn commit(request: HttpRequest, app: Data<App>, id: Path<String>, body
 }
 
 /// Hold longer, counted from now. Never shorter.
-#[utoipa::path(post, path = "/v1/reservations/{id}:extend", tag = "reservations", params(("id" = String, Path)), request_body = ExtendIn,
-    responses((status = 200, body = crate::view::ReservationBody<'static>), (status = 409, body = crate::problem::ProblemDocument)))]
+#[utoipa::path(post, path = "/v1/reservations/{id}:extend", tag = "reservations", operation_id = "extend_reservation",
+    request_body = ExtendIn, params(("id" = scalars::ReservationId, Path)),
+    responses((status = 200, description = "The reservation with its new end.", body = ReservationBody<'static>)))]
 pub async fn extend(request: HttpRequest, app: Data<App>, id: Path<String>, body: Body) -> HttpResponse {
     let ttl = json_or_default::<ExtendIn>(&request, body).and_then(|ExtendIn { ttl_seconds }| {
         let mut checker = crate::dto::Checker::default();

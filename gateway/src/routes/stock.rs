@@ -6,11 +6,12 @@ use super::{execute, live, names, send};
 use crate::app::App;
 use crate::body::Body;
 use crate::dto::{AdjustmentIn, AvailabilityIn, Checker, StockIn, ThresholdIn, grouped};
+use crate::openapi::scalars;
 use crate::percent::encode_segment;
 use crate::problem::{FieldError, Problem};
 use crate::reply::{self, Answering};
 use crate::request::{Caller, if_match, json, required_if_match};
-use crate::view;
+use crate::view::{self, AvailabilityBody, StockBody};
 use actix_web::guard;
 use actix_web::http::Method;
 use actix_web::http::header::ETAG;
@@ -21,7 +22,6 @@ use holdfast_engine::answer::Answer;
 use holdfast_engine::command::{Command, CommandKey, Terms};
 use holdfast_engine::ids::{Fingerprint, PartitionId, Sku};
 use holdfast_engine::limits;
-use serde_json::json;
 use std::collections::BTreeMap;
 
 pub fn configure(service: &mut ServiceConfig) {
@@ -80,10 +80,10 @@ async fn about_stock(
 }
 
 /// Set the count of one location.
-#[utoipa::path(put, path = "/v1/inventory/{sku}/locations/{location}", tag = "stock", request_body = StockIn,
-    params(("sku" = String, Path), ("location" = String, Path),
-        ("If-Match" = String, Header, description = "\"<version>\", \"0\" if the location does not exist yet, or *")),
-    responses((status = 200, body = crate::view::StockBody<'static>), (status = 412, body = crate::problem::ProblemDocument)))]
+#[utoipa::path(put, path = "/v1/inventory/{sku}/locations/{location}", tag = "stock", operation_id = "set_stock", request_body = StockIn,
+    params(("sku" = scalars::Sku, Path, example = "DEMO-SHIRT"), ("location" = scalars::LocationName, Path, example = "berlin"),
+        ("If-Match" = String, Header, example = "*", description = "`\"<version>\"`, `\"0\"` if the location does not exist yet, or `*`")),
+    responses((status = 200, description = "The SKU with its new count.", body = StockBody<'static>)))]
 pub async fn set(request: HttpRequest, app: Data<App>, path: Path<(String, String)>, body: Body) -> HttpResponse {
     let (sku, location) = path.into_inner();
     about_stock(&request, &app, &sku, |caller| set_command(&request, caller, (&sku, &location), body)).await
@@ -114,13 +114,10 @@ fn set_command(request: &HttpRequest, caller: &Caller, (sku, location): (&str, &
 ///
 /// The version is that of the SKU, which goes on: opened again (`If-Match: "0"`) the location is a new one. A retry after a lost
 /// answer gets 404: the location is closed.
-#[utoipa::path(delete, path = "/v1/inventory/{sku}/locations/{location}", tag = "stock",
-    params(("sku" = String, Path), ("location" = String, Path),
-        ("If-Match" = String, Header, description = "\"<version>\", or *")),
-    responses((status = 204, headers(("ETag" = String, description = "The version of the SKU now"))),
-        (status = 404, body = crate::problem::ProblemDocument),
-        (status = 409, description = "location_in_use", body = crate::problem::ProblemDocument),
-        (status = 412, body = crate::problem::ProblemDocument), (status = 428, body = crate::problem::ProblemDocument)))]
+#[utoipa::path(delete, path = "/v1/inventory/{sku}/locations/{location}", tag = "stock", operation_id = "close_location",
+    params(("sku" = scalars::Sku, Path, example = "DEMO-SHIRT"), ("location" = scalars::LocationName, Path, example = "berlni"),
+        ("If-Match" = String, Header, example = "*", description = "`\"<version>\"`, or `*`")),
+    responses((status = 204, description = "It is closed.")))]
 pub async fn close(request: HttpRequest, app: Data<App>, path: Path<(String, String)>) -> HttpResponse {
     let (sku, location) = path.into_inner();
     about_stock(&request, &app, &sku, |_| {
@@ -133,9 +130,10 @@ pub async fn close(request: HttpRequest, app: Data<App>, path: Path<(String, Str
 }
 
 /// Add or take away units of a bucket, with a reason.
-#[utoipa::path(post, path = "/v1/inventory/{sku}/adjustments", tag = "stock", request_body = AdjustmentIn,
-    params(("sku" = String, Path), ("Idempotency-Key" = String, Header)),
-    responses((status = 201, body = crate::view::StockBody<'static>), (status = 409, body = crate::problem::ProblemDocument)))]
+#[utoipa::path(post, path = "/v1/inventory/{sku}/adjustments", tag = "stock", operation_id = "adjust_stock", request_body = AdjustmentIn,
+    params(("sku" = scalars::Sku, Path, example = "DEMO-SHIRT"),
+        ("Idempotency-Key" = scalars::IdempotencyKey, Header, description = "New for each adjustment, the same for each retry.")),
+    responses((status = 201, description = "The SKU as it is now.", body = StockBody<'static>)))]
 pub async fn adjust(request: HttpRequest, app: Data<App>, sku: Path<String>, body: Body) -> HttpResponse {
     about_stock(&request, &app, &sku, |caller| adjust_command(&request, caller, &sku, body)).await
 }
@@ -160,15 +158,17 @@ fn adjust_command(request: &HttpRequest, caller: &Caller, sku: &str, body: Body)
 }
 
 /// One SKU with its locations.
-#[utoipa::path(get, path = "/v1/inventory/{sku}", tag = "stock", params(("sku" = String, Path)),
-    responses((status = 200, body = crate::view::StockBody<'static>), (status = 404, body = crate::problem::ProblemDocument)))]
+#[utoipa::path(get, path = "/v1/inventory/{sku}", tag = "stock", operation_id = "get_stock",
+    params(("sku" = scalars::Sku, Path, example = "DEMO-SHIRT")),
+    responses((status = 200, description = "The SKU.", body = StockBody<'static>)))]
 pub async fn get(request: HttpRequest, app: Data<App>, sku: Path<String>) -> HttpResponse {
     about_stock(&request, &app, &sku, |_| Ok(Command::GetStock { sku: sku_of(&sku)? })).await
 }
 
 /// When stock counts as low.
-#[utoipa::path(patch, path = "/v1/inventory/{sku}", tag = "stock", params(("sku" = String, Path)), request_body = ThresholdIn,
-    responses((status = 200, body = crate::view::StockBody<'static>), (status = 404, body = crate::problem::ProblemDocument)))]
+#[utoipa::path(patch, path = "/v1/inventory/{sku}", tag = "stock", operation_id = "set_stock_threshold", request_body = ThresholdIn,
+    params(("sku" = scalars::Sku, Path, example = "DEMO-SHIRT")),
+    responses((status = 200, description = "The SKU with its new threshold.", body = StockBody<'static>)))]
 pub async fn set_threshold(request: HttpRequest, app: Data<App>, sku: Path<String>, body: Body) -> HttpResponse {
     about_stock(&request, &app, &sku, |caller| threshold_command(&request, caller, &sku, body)).await
 }
@@ -185,8 +185,8 @@ fn threshold_command(request: &HttpRequest, caller: &Caller, sku: &str, body: Bo
 }
 
 /// What can be had now, for up to 1,000 SKUs. Holds nothing.
-#[utoipa::path(post, path = "/v1/availability:query", tag = "stock", request_body = AvailabilityIn,
-    responses((status = 200, description = "{items: [{sku, available, in_stock}]} in the order asked")))]
+#[utoipa::path(post, path = "/v1/availability:query", tag = "stock", operation_id = "query_availability", request_body = AvailabilityIn,
+    responses((status = 200, description = "One item a SKU, in the order asked.", body = AvailabilityBody<'static>)))]
 pub async fn availability(request: HttpRequest, app: Data<App>, body: Body) -> HttpResponse {
     let caller = match Caller::of(&request, &app) {
         Ok(caller) => caller,
@@ -212,7 +212,7 @@ async fn query(request: &HttpRequest, app: &App, body: Body) -> Result<HttpRespo
     }
     let found = available(app, &asked).await?;
     let items: Vec<_> = asked.iter().map(|sku| view::availability_item(sku, found.get(sku).copied().flatten())).collect();
-    Ok(reply::json_response(HttpResponse::Ok(), view::to_json(&json!({"items": items})), false))
+    Ok(reply::json_response(HttpResponse::Ok(), view::to_json(&AvailabilityBody { items }), false))
 }
 
 /// Units of each SKU that can be had now; `None` for one that nobody stocked.
@@ -225,7 +225,7 @@ pub(super) async fn available(app: &App, skus: &[Sku]) -> Result<BTreeMap<Sku, O
     let commands = by_partition.into_iter().map(|(partition, skus)| Command::Availability { partition, skus });
     let sent: Result<Vec<_>, Unanswered> = commands.map(|command| send(app, command)).collect();
     let mut found: BTreeMap<Sku, Option<u64>> = BTreeMap::new();
-    for pending in sent.map_err(|_| reply::unavailable())? {
+    for pending in sent.map_err(reply::unanswered)? {
         let reply = pending.await.map_err(|_| reply::unavailable())?;
         if let Ok(Answer::Availability(items)) = reply.outcome {
             found.extend(items);

@@ -185,6 +185,11 @@ impl Route {
     }
 }
 
+/// What is said of one method of a path.
+pub fn operation(path: &str, method: &Method) -> Option<&'static Operation> {
+    TABLE.iter().find(|route| route.path == path)?.operation(method)
+}
+
 /// Serves the row of a path.
 pub fn resource(path: &str) -> Serving {
     let Some(route) = TABLE.iter().find(|route| route.path == path) else { unreachable!("{path} is not in the table of routes") };

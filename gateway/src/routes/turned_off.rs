@@ -4,9 +4,9 @@
 //! was turned off since.
 
 use super::execute;
-use super::names::unanswered;
 use crate::app::App;
 use crate::problem::{Code, Problem};
+use crate::reply::unanswered;
 use holdfast_engine::answer::{Answer, Reply};
 use holdfast_engine::command::Command;
 use holdfast_engine::event::{OrderFact, OrderRecord};

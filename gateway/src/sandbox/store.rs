@@ -3,15 +3,19 @@
 //! Invariant: memory is the fold of the file; a half-written last line never happened.
 
 use crate::file_error::{FileError, at};
+use crate::openapi::scalars;
 use holdfast_storage::private;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
+use utoipa::ToSchema;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// How an attempt stands at the sandbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = SandboxStatus)]
 pub enum State {
     Pending,
     Captured,
@@ -34,13 +38,18 @@ pub enum Step {
     Told,
 }
 
-#[derive(Clone, Debug, Serialize)]
+/// What the sandbox knows of an attempt.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = SandboxEntry)]
 pub struct Entry {
     pub state: State,
     /// Answers no question until the buyer presses another button.
     pub silent: bool,
+    #[schema(value_type = scalars::Amount)]
     pub amount: i64,
+    #[schema(value_type = Option<scalars::CurrencyCode>, required = true)]
     pub currency: Option<String>,
+    #[schema(value_type = Option<scalars::Link>, required = true)]
     pub return_url: Option<String>,
     #[serde(skip)]
     untold: Option<Step>,

@@ -2,32 +2,63 @@
 
 use super::{Id, ReservationBody, ReservationOf};
 use crate::json::{Json, Value};
-use crate::problem::Problem;
+use crate::openapi::scalars;
+use crate::problem::{Problem, ProblemDocument};
 use holdfast_engine::event::Kind;
 use holdfast_engine::ids::OrderId;
 use holdfast_engine::order::Order;
 use utoipa::ToSchema;
+use utoipa::openapi::Schema;
 
 /// Results in the order of the items.
 #[derive(ToSchema)]
+#[schema(as = BatchResults)]
+#[expect(dead_code, reason = "results are written member by member")]
 pub struct BatchBody<'a> {
-    pub results: Vec<BatchResult<'a>>,
+    results: Vec<BatchResult<'a>>,
 }
 
-/// What became of one item. A refused one has the members of a problem document, with `status`, and neither `state` nor `reservation`.
+/// What became of one item.
 #[derive(ToSchema)]
-pub struct BatchResult<'a> {
-    /// The HTTP status that the item alone would have had: 201, 202 if its outcome is not known, or that of its problem.
-    pub status: u16,
+#[serde(untagged)]
+#[expect(dead_code, reason = "results are written member by member")]
+enum BatchResult<'a> {
+    Made(BatchReservation<'a>),
+    Unknown(BatchUnknown),
+    Refused(ProblemDocument),
+}
+
+/// An item that is reserved. `status` is the HTTP status that it alone would have had.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "results are written member by member")]
+struct BatchReservation<'a> {
+    #[schema(schema_with = created)]
+    status: u16,
     /// The status of the reservation.
-    pub state: Option<&'a str>,
-    pub id: Option<&'a str>,
-    /// The whole reservation.
-    pub reservation: Option<ReservationBody<'a>>,
-    /// Of a refused item.
-    pub code: Option<&'a str>,
-    /// Of a refused item.
-    pub detail: Option<&'a str>,
+    #[schema(value_type = scalars::ReservationStatus)]
+    state: String,
+    #[schema(value_type = scalars::ReservationId)]
+    id: String,
+    /// The whole of it.
+    reservation: ReservationBody<'a>,
+}
+
+/// An item that may have been executed: its `status` is 202.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "results are written member by member")]
+struct BatchUnknown {
+    #[schema(schema_with = accepted)]
+    status: u16,
+    #[schema(value_type = scalars::ReservationId)]
+    id: String,
+}
+
+fn created() -> Schema {
+    scalars::status(201)
+}
+
+fn accepted() -> Schema {
+    scalars::status(202)
 }
 
 /// What became of one item.

@@ -2,6 +2,7 @@
 
 use super::{OrderBody, OrderOf, Rfc3339, StockBody, stock_body, to_json};
 use crate::json::{Json, Value};
+use crate::openapi::scalars;
 use holdfast_engine::event::StockView;
 use holdfast_engine::order::Order;
 use holdfast_engine::time::Timestamp;
@@ -17,12 +18,14 @@ pub struct Edge {
 
 /// Orders of a customer, in no order of time.
 #[derive(ToSchema)]
+#[schema(as = OrderList)]
 pub struct OrderListBody<'a> {
     pub items: Vec<OrderBody<'a>>,
     /// To be sent as `after` for the next page, which may be empty; null behind the last one.
+    #[schema(value_type = Option<scalars::Cursor>, required = true)]
     pub next: Option<&'a str>,
     /// What was answered before then is in the list.
-    #[schema(value_type = String)]
+    #[schema(value_type = scalars::Time)]
     pub as_of: Rfc3339,
     /// False: closed orders have left memory, and the list may be without some of this customer's. It counts from the first page on.
     pub complete: bool,
@@ -30,12 +33,14 @@ pub struct OrderListBody<'a> {
 
 /// SKUs, in no order of their names as a whole.
 #[derive(Serialize, ToSchema)]
+#[schema(as = StockList)]
 pub struct StockListBody<'a> {
     pub items: Vec<StockBody<'a>>,
     /// To be sent as `after` for the next page, which may be empty; null behind the last one.
+    #[schema(value_type = Option<scalars::Cursor>, required = true)]
     pub next: Option<&'a str>,
     /// What was answered before then is in the list.
-    #[schema(value_type = String)]
+    #[schema(value_type = scalars::Time)]
     pub as_of: Rfc3339,
     /// Always true: no SKU leaves memory.
     pub complete: bool,

@@ -14,7 +14,7 @@ fn guarded() -> (Server, String) {
     (server, key)
 }
 
-fn new_key(server: &Server, name: &str) -> String {
+pub(crate) fn new_key(server: &Server, name: &str) -> String {
     let dir = server.data_dir().display().to_string();
     let (status, said) = server.run(&["key", "new", "--name", name, "--data-dir", &dir, "--json"]);
     assert!(status.success());

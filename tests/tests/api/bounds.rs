@@ -209,6 +209,20 @@ fn an_idempotency_key_is_1_to_255_visible_characters() {
 }
 
 #[test]
+fn a_page_has_1_to_a_thousand_entries() {
+    let api = Api::shared();
+    let sku = stocked(&api, 1);
+    for path in ["/v1/events".to_owned(), format!("/v1/inventory/{sku}/movements")] {
+        for limit in ["1", "1000"] {
+            api.get(&format!("{path}?limit={limit}")).ok(200);
+        }
+        for limit in ["0", "1001", "-1", "many", ""] {
+            api.get(&format!("{path}?limit={limit}")).problem(400, "invalid_request");
+        }
+    }
+}
+
+#[test]
 fn the_limits_are_published() {
     let limits = Api::shared().get("/v1/limits").ok(200);
     let expected = json!({"body_bytes": 1_048_576, "lines_per_order": 500, "line_quantity": 1_000_000, "sku_characters": 128, "sku_bytes": 512, "batch_items": 4096,

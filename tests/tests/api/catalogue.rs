@@ -73,7 +73,7 @@ fn set(api: &Api, headers: &[(&str, &str)]) -> Answer {
     api.json("PUT", &format!("/v1/inventory/{}/locations/berlin", fresh("sku")), headers, &json!({"on_hand": 1}))
 }
 
-fn expired(api: &Api) -> Answer {
+pub(crate) fn expired(api: &Api) -> Answer {
     let held = post(api, "/v1/reservations", &with(reservation(&stocked(api, 1), 1), json!({"ttl_seconds": 1}))).ok(201);
     let path = format!("/v1/reservations/{}", id(&held));
     becomes(api, &path, "expired");
@@ -98,13 +98,13 @@ fn until_seen(api: &Api, code: &str, body: impl Fn() -> (String, Value) + Sync) 
 }
 
 /// An order that pays is answered when the provider has opened the attempt: duplicates meanwhile are told to wait.
-fn in_progress(api: &Api) -> Answer {
+pub(crate) fn in_progress(api: &Api) -> Answer {
     let sku = stocked(api, 100_000);
     until_seen(api, "idempotency_in_progress", || (fresh("key"), paying(&sku, 1)))
 }
 
 /// A server whose only provider is off.
-fn turned_off(_: &Api) -> Answer {
+pub(crate) fn turned_off(_: &Api) -> Answer {
     let server = Server::start(Options::new().env("HOLDFAST__SANDBOX__ENABLED", "false"));
     let api = Api::of(&server);
     post(&api, "/v1/orders", &paying(&stocked(&api, 1), 1))

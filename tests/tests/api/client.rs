@@ -1,5 +1,6 @@
 //! A storefront's view of a server: calls go out, answers come back whole, whatever their status.
 
+use crate::contract::Contract;
 use holdfast_tests::server::{Options, Server};
 use serde_json::Value;
 use std::io::Read;
@@ -95,7 +96,7 @@ impl Api {
             Some(body) => self.agent.run(self.request(method, path, headers).body(body).unwrap()),
             None => self.agent.run(self.request(method, path, headers).body(()).unwrap()),
         };
-        Answer::read(answer.unwrap_or_else(|error| panic!("{method} {path}: {error}")))
+        self.described(method, path, Answer::read(answer.unwrap_or_else(|error| panic!("{method} {path}: {error}"))))
     }
 
     /// Any request, answered or not: for servers that are killed meanwhile.
@@ -104,19 +105,27 @@ impl Api {
         let request = self.request("POST", path, &headers).body(body.to_string()).unwrap();
         let mut response = self.agent.run(request).ok()?;
         let bytes = response.body_mut().read_to_vec().ok()?;
-        Some(Answer { status: response.status().as_u16(), headers: response.headers().clone(), bytes })
+        let answer = Answer { status: response.status().as_u16(), headers: response.headers().clone(), bytes };
+        Some(self.described("POST", path, answer))
     }
 
     /// A request whose body is read as it goes out.
     pub(crate) fn upload(&self, path: &str, content_type: &str, mut body: impl Read) -> Answer {
         let request = self.request("POST", path, &[("content-type", content_type)]);
         let request = request.body(SendBody::from_reader(&mut body)).unwrap();
-        Answer::read(self.agent.run(request).unwrap())
+        self.described("POST", path, Answer::read(self.agent.run(request).unwrap()))
     }
 
     /// A response to be read bit by bit.
     pub(crate) fn open(&self, path: &str, headers: &[(&str, &str)]) -> Response<Body> {
         self.agent.run(self.request("GET", path, headers).body(()).unwrap()).unwrap()
+    }
+
+    /// The answer, which `/openapi.json` must describe.
+    fn described(&self, method: &str, path: &str, answer: Answer) -> Answer {
+        let checked = Contract::of(&self.base).map_or(Ok(()), |contract| contract.check(method, path, &answer));
+        checked.unwrap_or_else(|undescribed| panic!("{undescribed}"));
+        answer
     }
 
     fn request(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> ureq::http::request::Builder {
@@ -147,6 +156,16 @@ impl Answer {
 
     pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.bytes).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
+    }
+
+    pub(crate) fn is_problem(&self) -> bool {
+        self.header("content-type") == Some("application/problem+json")
+    }
+
+    /// Headers and the beginning of the body.
+    pub(crate) fn shown(&self) -> String {
+        let text = String::from_utf8_lossy(&self.bytes);
+        format!("{:?}\n{}", self.headers, text.chars().take(1000).collect::<String>())
     }
 
     pub(crate) fn replayed(&self) -> bool {

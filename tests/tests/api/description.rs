@@ -1,7 +1,12 @@
 //! The description of the API and its pages: complete, true and offline.
 
 use crate::client::Api;
-use serde_json::Value;
+use crate::contract::calls::Call;
+use crate::contract::{Contract, Operation};
+use crate::shop::put;
+use holdfast_tests::server::{Options, Server};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 #[test]
 fn the_description_is_openapi_3_1() {
@@ -24,6 +29,58 @@ fn references_resolve(whole: &Value, part: &Value) {
         }),
         Value::Array(items) => items.iter().for_each(|item| references_resolve(whole, item)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// A call made of what the description shows: `None` where it shows no example of something that is needed.
+fn shown(contract: &Contract, template: &str, method: &str, operation: &Operation<'_>) -> Option<Call> {
+    let content = operation.described["requestBody"]["content"].as_object()?;
+    let (content_type, content) = content.iter().next()?;
+    let schema = contract.resolved(&content["schema"]);
+    let mut call = Call::shaped(method, template, false).at(template).with("content-type", content_type);
+    call.body = Some(schema["examples"][0].to_string().into_bytes());
+    for parameter in operation.described["parameters"].as_array().into_iter().flatten().filter(|one| one["required"] == true) {
+        let schema = contract.resolved(&parameter["schema"]);
+        let example = parameter["example"].as_str().or(schema["examples"][0].as_str())?;
+        call = match parameter["name"].as_str()? {
+            "Idempotency-Key" => call.with("idempotency-key", example),
+            "If-Match" => call.with("if-match", example),
+            name => Call { path: call.path.replace(&format!("{{{name}}}"), example), ..call },
+        };
+    }
+    Some(call)
+}
+
+#[test]
+fn every_example_of_a_request_succeeds_as_it_is_shown() {
+    let server = Server::start(Options::new());
+    let api = Api::of(&server);
+    for sku in ["DEMO-SHIRT", "DEMO-MUG"] {
+        put(&api, sku, "berlin", 500);
+    }
+    let contract = Contract::of(api.base()).unwrap();
+    let calls = contract.operations().filter_map(|(template, method, operation)| shown(contract, template, method, &operation));
+    let calls: Vec<Call> = calls.collect();
+    for call in &calls {
+        let answer = call.send(&api);
+        assert!(matches!(answer.status, 200 | 201), "{call:?}: {}", answer.shown());
+        assert!(!answer.text().contains("refused\":1") && !answer.text().contains("\"code\""), "{call:?}: {}", answer.text());
+    }
+    assert_eq!(calls.len(), 8, "orders, reservations, batches, counts, adjustments, thresholds, queries, imports");
+}
+
+#[test]
+fn operations_have_unique_ids_and_a_key_is_asked_for_where_the_description_says_so() {
+    let contract = Contract::of(Api::shared().base()).unwrap();
+    let ids: Vec<String> = contract.operations().map(|(.., operation)| operation.id.to_owned()).collect();
+    assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len());
+    assert_eq!(contract.description["security"], json!([{}, {"api_key": []}]));
+    assert_eq!(contract.description["components"]["securitySchemes"]["api_key"]["scheme"], "bearer");
+    for (path, _, operation) in contract.operations() {
+        let open = operation.described["security"] == json!([]);
+        let guarded = path.starts_with("/v1/") || path.starts_with("/admin/");
+        let known = ["/v1/limits", "/v1/webhooks/payments/sandbox"].contains(&path);
+        assert_eq!(open, !guarded || known, "{path}");
     }
 }
 

@@ -24,6 +24,8 @@ mod commands;
 #[cfg(test)]
 mod conditions;
 #[cfg(test)]
+mod contract;
+#[cfg(test)]
 mod crowd;
 #[cfg(test)]
 mod description;

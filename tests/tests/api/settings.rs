@@ -1,5 +1,6 @@
 //! Settings from outside: what `config check` finds is what `serve` refuses, in the same words, all of it at once.
 
+use crate::shop::PATIENCE;
 use holdfast_tests::server::{Options, Server, binary, poll};
 use serde_json::Value;
 use std::process::{Command, Output, Stdio};
@@ -117,7 +118,9 @@ fn variables_that_mean_nothing_are_named_in_one_warning_and_those_of_our_form_ar
 #[test]
 fn nothing_is_coloured_where_there_is_no_terminal() {
     let server = Server::start(Options::new());
-    assert!(server.log().contains("ready") && !server.log().contains('\x1b'), "{:?}", server.log());
+    // The banner is printed beside what makes it ready.
+    poll(PATIENCE, || server.log().contains("ready").then_some(())).unwrap_or_else(|| panic!("{:?}", server.log()));
+    assert!(!server.log().contains('\x1b'), "{:?}", server.log());
 }
 
 #[test]

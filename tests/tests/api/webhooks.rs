@@ -13,7 +13,7 @@ pub(crate) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
 
-fn secret(api: &Api) -> Vec<u8> {
+pub(crate) fn secret(api: &Api) -> Vec<u8> {
     std::fs::read(api.server().data_dir().join("sandbox/webhook-secret")).unwrap()
 }
 

@@ -1,0 +1,95 @@
+//! The limits of this server, as `/v1/limits` publishes them.
+//!
+//! Invariant: each is the constant that is enforced.
+
+use super::to_json;
+use holdfast_engine::limits;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// Every limit of this server.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Limits)]
+pub struct LimitsBody<'a> {
+    body_bytes: usize,
+    lines_per_order: usize,
+    line_quantity: u32,
+    sku_characters: usize,
+    sku_bytes: usize,
+    location_characters: usize,
+    location_bytes: usize,
+    name_characters: usize,
+    name_bytes: usize,
+    label_characters: usize,
+    label_bytes: usize,
+    url_bytes: usize,
+    page_items: PageItems,
+    hold_seconds: HoldSeconds,
+    payment_attempts: u8,
+    batch_items: usize,
+    availability_skus: usize,
+    metadata_bytes: usize,
+    metadata_levels: usize,
+    idempotency_key_bytes: usize,
+    idempotency_window: &'static str,
+    idempotency: Idempotency<'a>,
+}
+
+/// What the keys of a caller are bound to.
+#[derive(Serialize, ToSchema)]
+#[schema(as = IdempotencyLimits)]
+struct Idempotency<'a> {
+    /// The scope of the caller's API key: the same key of two scopes is two. Null without a valid API key where keys exist.
+    #[schema(required = true)]
+    scope: Option<&'a str>,
+}
+
+/// Entries of one page of a list.
+#[derive(Serialize, ToSchema)]
+#[schema(as = PageLimits)]
+struct PageItems {
+    default: usize,
+    max: usize,
+}
+
+/// How long a hold may last.
+#[derive(Serialize, ToSchema)]
+#[schema(as = HoldSecondsLimits)]
+struct HoldSeconds {
+    min: u64,
+    default: u64,
+    max: u64,
+}
+
+/// `scope` is what the keys of the caller are bound to.
+pub fn limits_json(scope: Option<&str>) -> Vec<u8> {
+    let seconds = |millis: u64| millis / 1000;
+    to_json(&LimitsBody {
+        body_bytes: limits::MAX_BODY_BYTES,
+        lines_per_order: limits::MAX_LINES,
+        line_quantity: limits::MAX_LINE_QUANTITY,
+        sku_characters: limits::SKU.characters,
+        sku_bytes: limits::SKU.bytes,
+        location_characters: limits::LOCATION.characters,
+        location_bytes: limits::LOCATION.bytes,
+        name_characters: limits::NAME.characters,
+        name_bytes: limits::NAME.bytes,
+        label_characters: limits::LABEL.characters,
+        label_bytes: limits::LABEL.bytes,
+        url_bytes: limits::URL.bytes,
+        page_items: PageItems { default: limits::DEFAULT_PAGE, max: limits::MAX_PAGE },
+        hold_seconds: HoldSeconds {
+            min: seconds(limits::MIN_TTL_MS),
+            default: seconds(limits::DEFAULT_TTL_MS),
+            max: seconds(limits::MAX_TTL_MS),
+        },
+        payment_attempts: limits::MAX_ATTEMPTS,
+        batch_items: limits::MAX_BATCH,
+        availability_skus: limits::MAX_QUERY,
+        metadata_bytes: limits::MAX_JSON_BYTES,
+        metadata_levels: limits::MAX_JSON_DEPTH,
+        idempotency_key_bytes: limits::IDEMPOTENCY_KEY.bytes,
+        idempotency_window: "orders and reservations: for life; other requests: kept with the data, at least 24 hours",
+        idempotency: Idempotency { scope },
+    })
+}
