@@ -5,20 +5,17 @@
 
 mod space;
 
-use crate::access::Access;
 use crate::events::cursor::Cursors;
 use crate::file_error::FileError;
 use crate::keys::{self, ApiKeys};
 use crate::leaving::{Holder, holder};
 use crate::publisher::Publisher;
-use crate::request::{is_stamped, request_id, stamp};
 use crate::sandbox::{Sandbox, SandboxProvider};
 use crate::settings::{Settings, Switch};
 use crate::stopping::{self, Phase};
 use crate::subscriber::Subscriber;
-use crate::{backend, body, clock, demo, memory, routes, telemetry};
-use actix_web::dev::{Service as _, ServiceResponse};
-use actix_web::{App as Service, HttpServer, web};
+use crate::{backend, clock, demo, http, memory, telemetry};
+use actix_web::web;
 use arc_swap::ArcSwapOption;
 use holdfast_actors::clock::Clock;
 use holdfast_actors::{Engine, Handle, Options, Ports, StartError};
@@ -34,13 +31,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tokio::sync::watch;
-
-/// Idle connections stay open longer than pools and balancers keep them, so that it is never the server who closes one
-/// into which a request is just being sent.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
-
-/// How long a new connection may take to say what it wants.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What routes need.
 pub struct App {
@@ -176,7 +166,7 @@ pub async fn serve(settings: Settings, accept_clock: bool) -> Result<(), Error> 
 
 async fn run(app: web::Data<App>, listener: TcpListener) -> Result<(), Error> {
     let stopping = stopping::signals()?;
-    let server = start_http(&app, listener)?;
+    let server = http::start(&app, listener)?;
     let http = server.handle();
     let serving = actix_web::rt::spawn(server);
     actix_web::rt::spawn(clock::watch(app.clone()));
@@ -223,50 +213,6 @@ async fn listen(address: &str, data_dir: Option<&Path>) -> Result<TcpListener, E
 /// A process that was just killed keeps its port and its data directory while the system takes its memory back.
 const LEAVING_TRIES: u32 = 20;
 const LEAVING_WAIT: Duration = Duration::from_millis(100);
-
-fn start_http(app: &web::Data<App>, listener: TcpListener) -> Result<actix_web::dev::Server, Error> {
-    let server = &app.settings.server;
-    let workers = if server.workers == 0 { cores() } else { server.workers };
-    let shared = app.clone();
-    let access = Arc::new(Access::of(&app.settings, app.keys.is_some()));
-    let service = HttpServer::new(move || {
-        let access = access.clone();
-        // Not boxed, and the outermost: see `body::connected`.
-        let service = Service::new().app_data(shared.clone()).wrap_fn(move |request, next| {
-            let admitted = match access.check(&request) {
-                Ok(()) => Ok(next.call(request)),
-                Err(problem) => Err(request.into_response(problem.response())),
-            };
-            async move {
-                let served = match admitted {
-                    Ok(serving) => body::connected(serving).await?,
-                    Err(refused) => refused,
-                };
-                Ok(named(served))
-            }
-        });
-        service.configure(routes::configure)
-    })
-    .workers(workers)
-    .max_connections(server.max_connections)
-    .backlog(8192)
-    .keep_alive(KEEP_ALIVE)
-    .client_request_timeout(HEAD_TIMEOUT)
-    .shutdown_timeout(server.drain_seconds)
-    .disable_signals()
-    .listen(listener)?
-    .run();
-    Ok(service)
-}
-
-/// Every answer has the id of its request.
-fn named(mut response: ServiceResponse) -> ServiceResponse {
-    if !is_stamped(response.headers()) {
-        let id = request_id(response.request());
-        stamp(response.headers_mut(), &id);
-    }
-    response
-}
 
 /// Shards are busy threads: each takes a core that HTTP workers then leave alone.
 fn shards(settings: &Settings) -> usize {

@@ -144,6 +144,18 @@ mod tests {
     }
 
     #[test]
+    fn a_scope_is_the_name_of_its_key_unless_another_is_said() {
+        let dir = tempfile::tempdir().unwrap();
+        let made = [("shop", None), ("new", Some("shop")), ("first", Some(""))].map(|(name, scope)| create(name, scope).unwrap());
+        store(dir.path(), &made[0].entry).unwrap();
+        store(dir.path(), &made[1].entry).unwrap();
+        let text = toml::to_string(&crate::settings::Auth { keys: vec![made[2].entry.clone()] }).unwrap();
+        let configured: crate::settings::Auth = toml::from_str(&text).unwrap();
+        let keys = ApiKeys::load(&configured.keys, Some(dir.path())).unwrap().unwrap();
+        assert_eq!(made.map(|key| keys.scope(&key.secret).unwrap()), ["shop", "shop", ""]);
+    }
+
+    #[test]
     fn the_keys_and_their_directory_are_for_their_owner_alone_and_older_ones_become_so() {
         use std::fs::{Permissions, metadata, set_permissions};
         use std::os::unix::fs::PermissionsExt;

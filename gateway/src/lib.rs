@@ -19,6 +19,7 @@ pub mod dto;
 pub mod etag;
 pub mod events;
 pub mod file_error;
+pub mod http;
 pub mod json;
 #[cfg(feature = "kafka")]
 pub mod kafka;

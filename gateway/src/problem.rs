@@ -155,20 +155,13 @@ pub struct Problem {
     pub errors: Vec<FieldError>,
     /// Members of this code alone: `lines`, `state`, `allowed`, `current_version`.
     pub extra: Map<String, Value>,
-    /// Headers that RFC 9110 asks for with this answer.
-    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// What RFC 9110 asks for with this answer. Boxed: few have it, and all are handed on.
+    pub header: Option<Box<(HeaderName, HeaderValue)>>,
 }
 
 impl Problem {
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self {
-            code,
-            detail: detail.into(),
-            request_id: String::new(),
-            errors: Vec::new(),
-            extra: Map::new(),
-            headers: Vec::new(),
-        }
+        Self { code, detail: detail.into(), request_id: String::new(), errors: Vec::new(), extra: Map::new(), header: None }
     }
 
     pub fn invalid(errors: Vec<FieldError>) -> Self {
@@ -184,7 +177,7 @@ impl Problem {
     }
 
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.headers.push((name, value));
+        self.header = Some(Box::new((name, value)));
         self
     }
 
@@ -226,8 +219,8 @@ impl Problem {
         if self.code == Code::Unauthorized {
             response.insert_header(("WWW-Authenticate", "Bearer"));
         }
-        for (name, value) in &self.headers {
-            response.insert_header((name, value));
+        if let Some(header) = &self.header {
+            response.insert_header((&header.0, &header.1));
         }
         response.body(Value::Object(self.body()).to_string())
     }

@@ -18,14 +18,17 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 /// Far more than it takes; a body that nobody is woken for takes for ever.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(100);
 
 type Serving = LocalBoxFuture<'static, Result<ServiceResponse, Error>>;
 
 /// Without an engine: a body that was read is answered as what it is, malformed.
 fn app() -> web::Data<App> {
+    let mut settings = Settings::default();
+    // Whoever waits is not woken by the end of this.
+    settings.server.body_timeout_seconds = 3600;
     web::Data::new(App {
-        settings: Settings::default(),
+        settings,
         accept_clock: false,
         keys: None,
         live: ArcSwapOption::empty(),

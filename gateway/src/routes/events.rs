@@ -89,7 +89,7 @@ struct Events {
 }
 
 fn cursor(text: &str) -> Result<Cursor, Problem> {
-    text.parse().map_err(|()| Problem::invalid(vec![FieldError::new("", "the cursor is not one of this server")]))
+    text.parse().map_err(|()| Problem::parameter("after", "is no cursor of this server"))
 }
 
 /// Everything that happened, in order, from any cursor on.
@@ -160,7 +160,8 @@ async fn begin(request: &HttpRequest, app: &App, since: Result<Query<Since>, act
     match request.headers().get("last-event-id") {
         None => readable(app, &after).await,
         Some(last) => {
-            let last = last.to_str().map_err(|_| malformed("Last-Event-ID is not a cursor of this server".to_owned()))?;
+            let none = || malformed("Last-Event-ID is no cursor of this server".to_owned());
+            let last = last.to_str().ok().filter(|last| cursor(last).is_ok()).ok_or_else(none)?;
             readable(app, last).await
         }
     }

@@ -129,7 +129,7 @@ pub async fn movements(
 }
 
 async fn read(app: &App, sku: &str, page: &Page) -> Result<HttpResponse, Problem> {
-    let none = |()| Problem::invalid(vec![FieldError::new("", "the cursor is not one of this server")]);
+    let none = |()| Problem::parameter("after", "is no cursor of this server");
     let after: Cursor = page.after.parse().map_err(none)?;
     let limit = page_limit(page.limit)?;
     let sku = sku_of(sku)?;

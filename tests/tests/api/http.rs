@@ -144,6 +144,7 @@ fn a_query_parameter_that_is_repeated_or_does_not_parse_is_refused_by_its_name()
             ("limit=99999999999999999999999", "?limit"),
             ("after=%ff", "?after"),
             ("after=%zz", "?after"),
+            ("after=x", "?after"),
             ("LIMIT=1", "?LIMIT"),
             ("after[]=1", "?after[]"),
         ] {
@@ -153,6 +154,9 @@ fn a_query_parameter_that_is_repeated_or_does_not_parse_is_refused_by_its_name()
     }
     api.get("/v1/events/stream?after=&after=").invalid("?after");
     api.get("/v1/events/stream?limit=1").invalid("?limit");
+    api.get("/v1/events/stream?after=x").invalid("?after");
+    api.send("GET", "/v1/events/stream", &[("last-event-id", "x")], None).problem(400, "invalid_request");
+    api.send("GET", "/v1/events/stream", &[("last-event-id", "\u{e9}")], None).problem(400, "invalid_request");
     let press = format!("/sandbox/payments/pay_{}-1/approve", "0".repeat(26));
     api.act(&format!("{press}?duplicates=256")).invalid("?duplicates");
     api.act(&format!("{press}?delay=1")).invalid("?delay");
