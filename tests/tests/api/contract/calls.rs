@@ -46,6 +46,12 @@ impl Call {
         this
     }
 
+    /// With this header beside any of its name.
+    pub(crate) fn beside(mut self, name: &'static str, value: &str) -> Self {
+        self.headers.push((name, value.to_owned()));
+        self
+    }
+
     pub(crate) fn without(mut self, name: &str) -> Self {
         self.headers.retain(|(other, _)| *other != name);
         self
@@ -55,7 +61,7 @@ impl Call {
         Self { path: path.into(), ..self }
     }
 
-    fn keyed(self) -> Self {
+    pub(crate) fn keyed(self) -> Self {
         self.with("idempotency-key", &fresh("key"))
     }
 
@@ -75,6 +81,7 @@ pub(crate) fn good(api: &Api, operation: &str) -> Call {
     let stock_at = |end: &str| format!("/v1/inventory/{}{end}", stocked(api, 3));
     match operation {
         "place_order" => Call::new("POST", "/v1/orders").json(&order(&stocked(api, 3), 1)).keyed(),
+        "list_orders" => Call::new("GET", "/v1/orders?customer_id=ada&limit=5"),
         "get_order" => Call::new("GET", order_at("")),
         "get_order_timeline" => Call::new("GET", order_at("/timeline")),
         "cancel_order" => Call::new("POST", order_at(":cancel")).json(&json!({"reason": "x"})),
@@ -95,6 +102,12 @@ pub(crate) fn good(api: &Api, operation: &str) -> Call {
             let body = json!({"location": "berlin", "delta": 1, "reason": "x", "reference": "y"});
             Call::new("POST", stock_at("/adjustments")).json(&body).keyed()
         }
+        "close_location" => {
+            let sku = stocked(api, 3);
+            crate::shop::put(api, &sku, "berlni", 0);
+            Call::new("DELETE", format!("/v1/inventory/{sku}/locations/berlni")).with("if-match", "*")
+        }
+        "list_stock" => Call::new("GET", "/v1/inventory?limit=5"),
         "get_stock" => Call::new("GET", stock_at("")),
         "set_stock_threshold" => Call::new("PATCH", stock_at("")).json(&json!({"low_stock_threshold": 1})),
         "list_movements" => Call::new("GET", stock_at("/movements?limit=1")),
@@ -109,6 +122,7 @@ pub(crate) fn good(api: &Api, operation: &str) -> Call {
         "stream_events" => Call::new("GET", "/v1/events/stream"),
         "list_shards" => Call::new("GET", "/admin/v1/shards"),
         "run_audit" => Call::new("POST", "/admin/v1/audit"),
+        "make_backup" => Call::new("POST", "/admin/v1/backups"),
         "livez" => Call::new("GET", "/livez"),
         "readyz" => Call::new("GET", "/readyz"),
         "metrics" => Call::new("GET", "/metrics"),

@@ -10,7 +10,7 @@ use holdfast_tests::server::{Options, Server, poll};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-pub(super) fn provoked(_: &Contract) -> BTreeSet<Named> {
+pub(super) fn provoked(contract: &Contract) -> BTreeSet<Named> {
     let api = Api::shared();
     let mut seen = BTreeSet::new();
     let mut expect = |operation: &str, code: &str, answer: &Answer| {
@@ -23,6 +23,8 @@ pub(super) fn provoked(_: &Contract) -> BTreeSet<Named> {
     }
     for operation in ["place_order", "pay_order", "place_reservation", "adjust_stock"] {
         expect(operation, "idempotency_key_missing", &good(&api, operation).without("idempotency-key").send(&api));
+    }
+    for (operation, ..) in contract.named().iter().filter(|(.., code)| code == "idempotency_key_reused") {
         expect(operation, "idempotency_key_reused", &reused(&api, operation));
     }
     for (operation, path) in NOWHERE {
@@ -65,7 +67,7 @@ fn query(call: Call, query: &str) -> Call {
     call.at(format!("{path}?{query}"))
 }
 
-const NOWHERE: [(&str, &str); 13] = [
+const NOWHERE: [(&str, &str); 14] = [
     ("get_order", "/v1/orders/ord_00000000000000000000000000"),
     ("get_order_timeline", "/v1/orders/ord_00000000000000000000000000/timeline"),
     ("cancel_order", "/v1/orders/ord_00000000000000000000000000:cancel"),
@@ -76,6 +78,7 @@ const NOWHERE: [(&str, &str); 13] = [
     ("commit_reservation", "/v1/reservations/res_00000000000000000000000000:commit"),
     ("extend_reservation", "/v1/reservations/res_00000000000000000000000000:extend"),
     ("get_stock", "/v1/inventory/{sku}"),
+    ("close_location", "/v1/inventory/{sku}/locations/berlin"),
     ("set_stock_threshold", "/v1/inventory/{sku}"),
     ("list_movements", "/v1/inventory/{sku}/movements"),
     ("show_sandbox_payment", "/sandbox/payments/pay_00000000000000000000000000-1"),
@@ -83,7 +86,7 @@ const NOWHERE: [(&str, &str); 13] = [
 
 type Provoke = fn(&Api) -> Answer;
 
-const TABLE: [(&str, &str, Provoke); 32] = [
+const TABLE: [(&str, &str, Provoke); 34] = [
     ("press_sandbox_button", "not_found", |api| api.act("/sandbox/payments/pay_00000000000000000000000000-1/approve")),
     ("press_sandbox_button", "not_found", |api| api.act(&(page_of(api) + "/wink"))),
     ("receive_sandbox_webhook", "unauthorized", |api| webhook(api, "{}").without("holdfast-signature").send(api)),
@@ -94,11 +97,12 @@ const TABLE: [(&str, &str, Provoke); 32] = [
     ("place_order", "provider_unavailable", turned_off),
     ("place_reservation", "out_of_stock", |api| post(api, "/v1/reservations", &reservation(&stocked(api, 1), 2))),
     ("place_reservation", "unknown_sku", |api| post(api, "/v1/reservations", &reservation(&fresh("sku"), 1))),
-    ("set_stock", "out_of_stock", count_below_held),
+    ("set_stock", "count_below_taken", count_below_held),
     ("set_stock", "limit_reached", one_location_too_many),
-    ("set_stock", "precondition_failed", |api| good(api, "set_stock").with("if-match", "\"99\"").send(api)),
-    ("set_stock", "precondition_required", |api| good(api, "set_stock").without("if-match").send(api)),
-    ("adjust_stock", "out_of_stock", |api| adjust(api, &stocked(api, 1), -2)),
+    ("close_location", "location_in_use", |api| {
+        good(api, "close_location").at(format!("/v1/inventory/{}/locations/berlin", stocked(api, 1))).send(api)
+    }),
+    ("adjust_stock", "count_below_taken", |api| adjust(api, &stocked(api, 1), -2)),
     ("adjust_stock", "unknown_sku", |api| adjust(api, &fresh("sku"), -1)),
     ("adjust_stock", "limit_reached", |api| adjust(api, &stocked(api, 2_000_000_000), 1)),
     ("cancel_order", "invalid_transition", |api| api.act(&format!("{}:cancel", confirmed(api)))),
@@ -122,21 +126,41 @@ const TABLE: [(&str, &str, Provoke); 32] = [
     ("list_movements", "cursor_not_of_this_history", |api| {
         api.get(&format!("/v1/inventory/{}/movements?after=999", stocked(api, 1)))
     }),
+    ("list_orders", "cursor_not_of_this_history", |api| {
+        api.get("/v1/orders?customer_id=ada&after=0123456789abcdef~orders.0.1.1")
+    }),
+    ("list_stock", "cursor_not_of_this_history", |api| api.get("/v1/inventory?after=0123456789abcdef~stock.0.1.YQ")),
+    ("make_backup", "backup_unavailable", |api| api.act("/admin/v1/backups")),
     ("list_events", "cursor_not_of_this_history", |api| api.get("/v1/events?after=999999999-0")),
     ("stream_events", "cursor_not_of_this_history", |api| api.get("/v1/events/stream?after=999999999-0")),
 ];
 
 /// The same key with another body.
 fn reused(api: &Api, operation: &str) -> Answer {
-    let call = good(api, operation);
-    assert_eq!(call.send(api).status, 201);
+    if operation == "release_reservation" {
+        return released_and_cancelled(api);
+    }
+    let call = good(api, operation).keyed();
+    assert!((200..300).contains(&call.send(api).status), "{operation}");
     let mut body: Value = serde_json::from_slice(call.body.as_deref().unwrap()).unwrap();
     match operation {
         "pay_order" => body["return_url"] = "http://localhost/".into(),
         "adjust_stock" => body["delta"] = 2.into(),
+        "cancel_order" | "confirm_order" | "commit_reservation" => body["reason"] = "another".into(),
+        "set_stock" => body["on_hand"] = 5.into(),
+        "set_stock_threshold" => body["low_stock_threshold"] = 2.into(),
         _ => body["ttl_seconds"] = 7.into(),
     }
     call.json(&body).send(api)
+}
+
+/// A release has no body: it is another one than the cancellation of the same order, with a reason, under the same key.
+fn released_and_cancelled(api: &Api) -> Answer {
+    let placed = place(api, &order(&stocked(api, 1), 1));
+    let (id, key) = (id(&placed), fresh("key"));
+    api.keyed(&format!("/v1/orders/{id}:cancel"), &key, &json!({"reason": "x"})).ok(200);
+    let path = format!("/v1/reservations/{}", id.replacen("ord", "res", 1));
+    api.send("DELETE", &path, &[("idempotency-key", &key)], None)
 }
 
 fn adjust(api: &Api, sku: &str, delta: i64) -> Answer {
