@@ -12,6 +12,7 @@ use actix_web::http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use serde::Serialize;
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
@@ -260,6 +261,15 @@ pub struct ProblemDocument {
     /// Of `totals_mismatch`: the sum of the lines.
     #[schema(value_type = Option<scalars::Amount>, nullable = false)]
     pub expected: Option<i64>,
+    /// Of `count_below_taken`: the units that holds, sales and checks have.
+    #[schema(value_type = Option<scalars::Sum>, nullable = false)]
+    pub taken: Option<u64>,
+    /// Of `count_below_taken`: the units that would be left to count.
+    #[schema(nullable = false)]
+    pub count: Option<i64>,
+    /// Of `location_in_use`: the counters that are not 0.
+    #[schema(value_type = Option<HashMap<String, u32>>, nullable = false)]
+    pub counts: Option<BTreeMap<String, u32>>,
     /// The order that is kept as rejected.
     #[schema(value_type = Option<scalars::OrderId>, nullable = false)]
     pub order_id: Option<String>,

@@ -255,6 +255,7 @@ fn problem(codes: &[Code], replays: bool) -> Response {
     carried.extend(codes.iter().any(|code| code.retryable()).then_some(Header::RetryAfter));
     carried.extend(replays.then_some(Header::Replayed));
     carried.extend(codes.contains(&MethodNotAllowed).then_some(Header::Allow));
+    carried.extend(codes.contains(&UnsupportedMediaType).then_some(Header::AcceptEncoding));
     headers::carry(&mut response, &carried);
     response
 }

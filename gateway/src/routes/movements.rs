@@ -72,8 +72,8 @@ struct MovementBody {
 }
 
 fn movement_kinds() -> Schema {
-    use MovementKind::{Adjusted, Committed, Expired, Held, Pinned, Released, Set, ThresholdSet, Unpinned};
-    let kinds = [Set, Adjusted, ThresholdSet, Held, Pinned, Unpinned, Committed, Released, Expired];
+    use MovementKind::{Adjusted, Committed, Expired, Held, LocationClosed, Pinned, Released, Set, ThresholdSet, Unpinned};
+    let kinds = [Set, Adjusted, ThresholdSet, Held, Pinned, Unpinned, Committed, Released, Expired, LocationClosed];
     scalars::words(kinds.map(kind_name)).into()
 }
 

@@ -17,9 +17,10 @@ pub(super) enum Header {
     RequestId,
     Authenticate,
     Allow,
+    AcceptEncoding,
 }
 
-const ALL: [Header; 7] = [
+const ALL: [Header; 8] = [
     Header::ETag,
     Header::Location,
     Header::Replayed,
@@ -27,6 +28,7 @@ const ALL: [Header; 7] = [
     Header::RequestId,
     Header::Authenticate,
     Header::Allow,
+    Header::AcceptEncoding,
 ];
 
 impl Header {
@@ -39,6 +41,7 @@ impl Header {
             Self::RequestId => "X-Request-Id",
             Self::Authenticate => "WWW-Authenticate",
             Self::Allow => "Allow",
+            Self::AcceptEncoding => "Accept-Encoding",
         }
     }
 
@@ -51,6 +54,7 @@ impl Header {
             Self::RequestId => "The request's own id, or the one that it was given.",
             Self::Authenticate => "How to say who one is.",
             Self::Allow => "The methods that the resource takes.",
+            Self::AcceptEncoding => "The content codings that bodies may have, where another was sent.",
         }
     }
 
@@ -66,7 +70,7 @@ impl Header {
             Self::Replayed => text.enum_values(Some(["true"])).into(),
             Self::RetryAfter => ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0)).into(),
             Self::RequestId => RequestId::schema(),
-            Self::Location | Self::Authenticate | Self::Allow => text.into(),
+            Self::Location | Self::Authenticate | Self::Allow | Self::AcceptEncoding => text.into(),
         }
     }
 }

@@ -14,7 +14,7 @@ function giveKeys(description) {
   const calls = Object.values(description.paths).flatMap((path) => Object.values(path));
   const shared = Object.values(description.components?.parameters ?? {});
   for (const parameter of calls.flatMap((call) => call.parameters ?? []).concat(shared)) {
-    if (parameter.in === "header" && parameter.name?.toLowerCase() === "idempotency-key") parameter.example = freshKey();
+    if (parameter.required && parameter.name?.toLowerCase() === "idempotency-key") parameter.example = freshKey();
   }
   return description;
 }

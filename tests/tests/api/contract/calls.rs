@@ -31,6 +31,7 @@ impl Call {
         let key = fresh("key");
         let headers = [("content-type", content_type), ("idempotency-key", &*key), ("if-match", "*")];
         let headers = headers.map(|(name, value)| (name, value.to_owned())).into_iter().filter(|_| takes_body);
+        let headers = headers.filter(|(name, _)| *name != "if-match" || template.ends_with("/locations/{location}"));
         Self { headers: headers.collect(), body: takes_body.then(|| b"{}".to_vec()), ..Self::new(&method.to_uppercase(), path) }
     }
 
