@@ -21,7 +21,6 @@ pub(super) const OUT_OF_STOCK: Guide = Guide {
     meaning: "Fewer units are available than the request needs. Nothing is held for it.",
     causes: &[
         "Others hold or have bought the units. Held units may come back when a hold expires or a payment fails.",
-        "An adjustment takes away more units than are free in its bucket.",
         "Units are damaged, in quality control or kept as safety stock: they are on hand and not available.",
     ],
     cures: &[
