@@ -5,6 +5,7 @@
 use crate::event::Allocation;
 use crate::quantity::Quantity;
 use crate::stock::Place;
+use std::cmp::Reverse;
 
 /// `places` are in order of allocation and have `quantity` available between them.
 pub fn allocate(places: &[Place], quantity: Quantity) -> Vec<Allocation> {
@@ -13,6 +14,23 @@ pub fn allocate(places: &[Place], quantity: Quantity) -> Vec<Allocation> {
         return vec![Allocation { location: place.name.clone(), quantity }];
     }
     split(places, quantity)
+}
+
+/// As [`allocate`], from at most so many locations: those with most, as many units as they have.
+pub fn allocate_from_few(places: &[Place], quantity: Quantity, locations: usize) -> Vec<Allocation> {
+    let mut largest: Vec<&Place> = places.iter().collect();
+    // Stable: of equal ones the first in order of allocation.
+    largest.sort_by_key(|place| Reverse(place.buckets.available()));
+    let mut missing = quantity;
+    let mut allocations = Vec::new();
+    for place in largest.into_iter().take(locations) {
+        let taken = place.buckets.available().min(missing);
+        if !taken.is_zero() {
+            allocations.push(Allocation { location: place.name.clone(), quantity: taken });
+            missing = missing.beyond(taken);
+        }
+    }
+    allocations
 }
 
 fn split(places: &[Place], quantity: Quantity) -> Vec<Allocation> {
@@ -54,6 +72,17 @@ mod tests {
         assert_eq!(taken(&places, 2), [("a".to_owned(), 2)]);
         assert_eq!(taken(&places, 3), [("b".to_owned(), 3)]);
         assert_eq!(taken(&places, 6), [("c".to_owned(), 6)]);
+    }
+
+    #[test]
+    fn a_split_over_few_locations_takes_those_that_have_most() {
+        let places = [place("a", 1), place("b", 1), place("c", 100), place("d", 1)];
+        let few = |quantity, locations| {
+            let all = allocate_from_few(&places, Quantity(quantity), locations);
+            all.iter().map(|a| (a.location.to_string(), a.quantity.0)).collect::<Vec<_>>()
+        };
+        assert_eq!(few(101, 2), [("c".to_owned(), 100), ("a".to_owned(), 1)]);
+        assert_eq!(few(103, 2), [("c".to_owned(), 100), ("a".to_owned(), 1)], "as many as they have");
     }
 
     #[test]

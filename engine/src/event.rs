@@ -280,7 +280,7 @@ pub enum KeyFact {
     Answered { key: KeyHash, fingerprint: Fingerprint, answer: Arc<KeptAnswer> },
 }
 
-/// Answers that are stored because they cannot be folded from facts again.
+/// Answers that are stored under a key: whole, or as how many facts of an order they are folded from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum KeptAnswer {
     Adjusted(StockView),

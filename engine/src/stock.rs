@@ -285,9 +285,9 @@ impl SkuStock {
         let quantity = if short { Quantity(available as u32) } else { demand.quantity };
         let mut allocations = allocation::allocate(&self.places, quantity);
         if allocations.len() > demand.locations {
-            allocations.truncate(demand.locations);
-            if !demand.partial {
-                let available = allocations.iter().map(|allocation| u64::from(allocation.quantity.0)).sum();
+            allocations = allocation::allocate_from_few(&self.places, quantity, demand.locations);
+            let available = allocations.iter().map(|allocation| u64::from(allocation.quantity.0)).sum();
+            if available < u64::from(quantity.0) && !demand.partial {
                 return Verdict::Refused { available: Some(available) };
             }
         }

@@ -53,7 +53,7 @@ pub enum Command {
     /// gap, so that none which was given out after the backup is given out again: a directory that is copied by hand cannot
     /// do that.
     #[command(
-        after_help = "Without --with-secrets a backup has no API keys: make them again under the same names, before the first start, so that retries of old requests find their orders.\n\nExample:\n  holdfast restore --from /mnt/backups/monday --data-dir data\n  holdfast key new --name storefront --data-dir data\n  holdfast serve --data-dir data"
+        after_help = "Without --with-secrets a backup has no API keys: make them again under the same names and scopes, before the first start, so that retries of old requests find their orders.\n\nExample:\n  holdfast restore --from /mnt/backups/monday --data-dir data\n  holdfast key new --name storefront --data-dir data\n  holdfast serve --data-dir data"
     )]
     Restore(RestoreArgs),
     /// Look into the data: the journal, its partitions, one order, one SKU.

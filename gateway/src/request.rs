@@ -147,10 +147,11 @@ fn new_request_id() -> RequestId {
     }
 }
 
-/// The versions that `If-Match` names. `None`: any, or there is no such header.
+/// The versions that `If-Match` names. `None`: any, or there is no such header. What is no version of ours, and a weak tag, never
+/// matches.
 ///
 /// # Errors
-/// `invalid_request` for what is no condition, or names only what no version of ours can be.
+/// `invalid_request` for what is no condition.
 pub fn if_match(headers: &HeaderMap) -> Result<Option<Vec<u64>>, Problem> {
     let Some(condition) = headers.get(IF_MATCH) else { return Ok(None) };
     let malformed = || Problem::invalid(vec![FieldError::new("", "If-Match must be versions in quotes, or *")]);
@@ -158,10 +159,7 @@ pub fn if_match(headers: &HeaderMap) -> Result<Option<Vec<u64>>, Problem> {
         Tags::Any => return Ok(None),
         Tags::Listed(tags) => tags,
     };
-    let versions: Vec<u64> = tags.iter().filter_map(Tag::version).collect();
-    // Weak tags are right to send, and never match.
-    let foreign = versions.is_empty() && tags.iter().all(|tag| !tag.weak);
-    if foreign { Err(malformed()) } else { Ok(Some(versions)) }
+    Ok(Some(tags.iter().filter_map(Tag::version).collect()))
 }
 
 /// As [`if_match`], of a request that must have the header.

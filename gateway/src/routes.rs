@@ -21,7 +21,7 @@ pub mod table;
 pub mod turned_off;
 
 use crate::app::App;
-use crate::problem::{Code, FieldError, Problem};
+use crate::problem::{Code, Problem};
 use crate::reply::{Outcome, unavailable};
 use crate::request::request_id;
 use actix_web::web::{self, ServiceConfig};
@@ -119,8 +119,8 @@ pub fn live(app: &App) -> Result<std::sync::Arc<crate::app::Live>, Problem> {
 /// `invalid_request` for none, or for more than a page may have.
 pub fn page_limit(asked: Option<usize>) -> Result<usize, Problem> {
     let limit = asked.unwrap_or(limits::DEFAULT_PAGE);
-    let wrong = || FieldError::new("", format!("limit must be 1 to {}", limits::MAX_PAGE));
-    if (1..=limits::MAX_PAGE).contains(&limit) { Ok(limit) } else { Err(Problem::invalid(vec![wrong()])) }
+    let wrong = || Problem::parameter("limit", &format!("must be 1 to {}", limits::MAX_PAGE));
+    if (1..=limits::MAX_PAGE).contains(&limit) { Ok(limit) } else { Err(wrong()) }
 }
 
 /// What becomes of a cursor that nothing is read after.

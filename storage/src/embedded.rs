@@ -8,6 +8,7 @@ mod creation;
 mod failure;
 mod log;
 mod restoring;
+
 mod snapshots;
 mod space;
 mod upgrade;
@@ -23,6 +24,7 @@ use fjall::{Database, Keyspace, PersistMode};
 use holdfast_engine::Causality;
 use holdfast_engine::codec::{self, Batch};
 use holdfast_engine::ids::{PartitionId, Partitions};
+pub(crate) use restoring::Claim;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;

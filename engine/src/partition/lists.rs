@@ -79,7 +79,8 @@ impl Partition {
                 page.next = page.found.last().map(|last| last.sku.clone());
                 break;
             }
-            let Some(stock) = self.skus.get(sku) else { continue };
+            // An order for a SKU that nobody stocked may have left a word about it.
+            let Some(stock) = self.skus.get(sku).filter(|stock| stock.known()) else { continue };
             work += 1 + stock.places.len();
             page.found.push(stock.view(sku));
         }

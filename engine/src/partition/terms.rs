@@ -3,9 +3,9 @@
 //! Invariants: a key is looked at before a version, as what was done under it made another version; a command that finds another
 //! version changes nothing and binds no key; a key is bound in the same batch as what it decided.
 
+use super::Partition;
 use super::saga::Wait;
-use super::{Gated, Partition};
-use crate::answer::{Answer, Reply};
+use crate::answer::Answer;
 use crate::command::{Command, CommandKey, Loaded, Terms};
 use crate::effect::Effects;
 use crate::event::{KeptAnswer, Kind, Refusal};
@@ -128,7 +128,7 @@ impl Partition {
             }
             (Some(_) | None, _) => Err(rejection),
         };
-        self.gate.push(self.seq, Gated::Reply(Reply { ticket, outcome, replayed: false }), fx);
+        self.reply(ticket, outcome, false, fx);
     }
 }
 

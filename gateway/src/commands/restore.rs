@@ -101,7 +101,7 @@ impl Restored {
         let keys = if secrets {
             ""
         } else {
-            "\nAPI keys are not in the backup: make them again under the same names, `holdfast key new --name …`, before the first start"
+            "\nAPI keys are not in the backup: make them again under the same names and scopes, `holdfast key new --name … --scope …`, before the first start"
         };
         let Report { orders, reservations, skus, .. } = report;
         format!(

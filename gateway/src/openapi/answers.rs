@@ -101,7 +101,7 @@ const ROWS: [Row; 34] = [
     row("stream_events", &[&[CursorNotOfThisHistory, CursorExpired], READS], &[], &[]),
     row("list_shards", &[&[DurabilityUnavailable]], &[], &[]),
     row("run_audit", &[READS], &[], &[]),
-    row("make_backup", &[&[BackupUnavailable, BackupInProgress, InsufficientStorage], READS], &[], &[]),
+    row("make_backup", &[&[BackupUnavailable, BackupInProgress, InsufficientStorage, ShuttingDown], READS], &[], &[]),
     row("livez", &[], &[], &[Open]),
     row("readyz", &[], &[], &[Open]),
     row("metrics", &[], &[], &[Open]),

@@ -207,7 +207,9 @@ fn conditional(request: &HttpRequest, response: HttpResponse) -> HttpResponse {
     let current = etag.as_bytes().trim_ascii();
     let current = current.strip_prefix(b"\"").and_then(|tag| tag.strip_suffix(b"\"")).unwrap_or(current);
     if condition(IF_MATCH).is_some_and(|tags| !tags.names_strongly(current)) {
-        let problem = Problem::new(Code::PreconditionFailed, "what is here has another version");
+        let version = std::str::from_utf8(current).ok().and_then(|version| version.parse::<u64>().ok()).unwrap_or_default();
+        let problem = Problem::new(Code::PreconditionFailed, format!("the version is {version} now"));
+        let problem = problem.with("current_version", version);
         return problem.by(request_id(request).as_str()).response();
     }
     if condition(IF_NONE_MATCH).is_some_and(|tags| tags.names_weakly(current)) {

@@ -87,7 +87,8 @@ fn parse<T: Default>(live: &Live, list: &str, given: &str, behind: impl Fn(&str)
     if given.is_empty() {
         return Ok(Cursor::beginning());
     }
-    let (journal, cursor) = read_cursor(list, given, behind).ok_or_else(|| invalid("the cursor is not one of this list"))?;
+    let (journal, cursor) =
+        read_cursor(list, given, behind).ok_or_else(|| Problem::parameter("after", "must be a cursor of this list"))?;
     live.cursors.same_journal(Some(journal)).map_err(|why| refused(&why))?;
     Ok(cursor)
 }
@@ -132,7 +133,7 @@ async fn answer(request: &HttpRequest, app: &App, read: impl AsyncFnOnce() -> Re
 }
 
 async fn read_orders(app: &App, query: OrdersOf) -> Result<HttpResponse, Problem> {
-    let rule = || invalid(format!("customer_id {}", CustomerId::rule()));
+    let rule = || Problem::parameter("customer_id", &CustomerId::rule());
     let (customer, limit) = (CustomerId::new(&query.customer_id).ok_or_else(rule)?, page_limit(query.limit)?);
     let live = live(app)?;
     let (as_of, partitions) = (live.clock.now(), live.handle.router().partitions.count());
@@ -167,7 +168,7 @@ async fn orders_page(app: &App, command: Command) -> Result<OrdersPage, Problem>
 
 async fn read_stock(app: &App, query: StockOf) -> Result<HttpResponse, Problem> {
     let limit = page_limit(query.limit)?;
-    let rule = || invalid("prefix must be the beginning of a SKU");
+    let rule = || Problem::parameter("prefix", "must be the beginning of a SKU");
     let prefix = (!query.prefix.is_empty()).then(|| Sku::new(&query.prefix).ok_or_else(rule)).transpose()?;
     let live = live(app)?;
     let (as_of, partitions) = (live.clock.now(), live.handle.router().partitions.count());

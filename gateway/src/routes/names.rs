@@ -1,7 +1,8 @@
 //! Names that nobody can read whole: with a format character, a variation selector or anything else that leaves no mark.
 //!
-//! Invariant: no request brings such a name into the data, and whoever has one there from before goes on using it. What is asked of
-//! existing things by their names is not looked at here, nor is what was answered under its key before.
+//! Invariant: no request brings such a name into the data, and a SKU or location that has one from before goes on. Customers and
+//! sellers are not looked up: an order that is no retry brings them anew. What is asked of existing things by their names is not
+//! looked at here, nor is what was answered under its key before.
 
 use super::stock::available;
 use super::{execute, live};
@@ -65,12 +66,15 @@ fn unreadable_in(placed: &Placed) -> impl Iterator<Item = Unreadable<'_>> {
 /// # Errors
 /// `invalid_request` with each such name, or why it cannot be known whether it is new.
 pub async fn check(app: &App, command: &Command) -> Result<(), Problem> {
-    let command = if let Command::Under { command, .. } = command { &**command } else { command };
+    let (command, key) = match command {
+        Command::Under { terms, command } => (&**command, terms.key.as_ref()),
+        command => (command, None),
+    };
     match command {
         Command::Place { order, placed } => check_placed(app, *order, placed).await,
         Command::SetStock { sku, location, .. } => {
             let location_name = Unreadable::outside(location.as_str(), "the location ");
-            check_stock(app, (sku, location), location_name, &[], None).await
+            check_stock(app, (sku, location), location_name, &[], key).await
         }
         Command::AdjustStock { sku, location, reason, reference, key, .. } => {
             let reason = Unreadable::text(reason.as_str(), || "/reason".to_owned());

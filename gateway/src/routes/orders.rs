@@ -212,7 +212,7 @@ pub async fn about(
     };
     let answering = Answering { request_id: caller.request_id.as_str(), location: format!("/v1/{path}/{id}") };
     let asked = Named::parse(app, kind, id).and_then(|named| Ok((named, command(named.order)?)));
-    let asked = asked.and_then(|(named, command)| Ok((named, under_terms(request, &caller, id, named, command)?)));
+    let asked = asked.and_then(|(named, command)| Ok((named, under_terms(request, &caller, kind, id, named, command)?)));
     let (named, command) = match asked {
         Ok(asked) => asked,
         Err(problem) => return answering.problem(problem),
@@ -232,17 +232,29 @@ pub async fn about(
 }
 
 /// A command with what the headers make it depend on, if it changes anything.
-fn under_terms(request: &HttpRequest, caller: &Caller, id: &str, named: Named, command: Command) -> Result<Command, Problem> {
+fn under_terms(
+    request: &HttpRequest,
+    caller: &Caller,
+    kind: Kind,
+    id: &str,
+    named: Named,
+    command: Command,
+) -> Result<Command, Problem> {
     let (verb, meant) = match &command {
         Command::Cancel { reason, .. } => ("cancel", Fingerprint::of(reason)),
         Command::Confirm { reason, .. } => ("confirm", Fingerprint::of(reason)),
         Command::Extend { ttl_ms, .. } => ("extend", Fingerprint::of(ttl_ms)),
-        _ => return Ok(command),
+        read => {
+            assert!(read.reads(), "{read:?} is asked for by a path and an id, and its terms are not known");
+            return Ok(command);
+        }
     };
     if !named.is_first() {
         return Err(nothing(id));
     }
-    let key = caller.optional_key(request, &format!("orders/{}:{verb}", named.order), meant)?;
+    // An order and its stock side have one id: what was done to one under a key is no answer to the other.
+    let path = if kind == Kind::Order { "orders" } else { "reservations" };
+    let key = caller.optional_key(request, &format!("{path}/{}:{verb}", named.order), meant)?;
     Ok(command.under(Terms { versions: if_match(request.headers())?, key }))
 }
 

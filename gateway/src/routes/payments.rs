@@ -10,7 +10,7 @@ use crate::openapi::scalars::{self, SandboxButton};
 use crate::page::form;
 use crate::problem::{Code, FieldError, Problem};
 use crate::reply::Answering;
-use crate::request::{Caller, request_id, text};
+use crate::request::{Caller, content_type, request_id, text};
 use crate::sandbox::{Delivery, Entry, SIGNATURE, Sandbox, State, Step, page};
 use actix_web::http::Method;
 use actix_web::http::header::{LOCATION, VARY};
@@ -91,6 +91,7 @@ fn read_webhook(request: &HttpRequest, app: &App, body: Body) -> Result<(Option<
     if !sandbox.secrets.verify(signature, &body, app.settings.sandbox.replay_window_seconds) {
         return Err(unsigned());
     }
+    content_type(request, &["application/json"])?;
     let malformed = |message: String| Problem::invalid(vec![FieldError::new("", message)]);
     let told: WebhookIn = serde_json::from_slice(&body).map_err(|error| malformed(error.to_string()))?;
     let outcome = match told.r#type.as_str() {

@@ -27,7 +27,7 @@ pub struct OrderListBody<'a> {
     /// What was answered before then is in the list.
     #[schema(value_type = scalars::Time)]
     pub as_of: Rfc3339,
-    /// False: closed orders have left memory, and the list may be without some of this customer's. It counts from the first page on.
+    /// False: closed orders have left memory, or the data was restored from a backup, and the list may be without some of this customer's. It counts from the first page on.
     pub complete: bool,
 }
 

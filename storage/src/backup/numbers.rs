@@ -3,7 +3,8 @@
 //! Whatever ran on after a backup was made numbered its orders, and the backup knows nothing of them. So a restore leaves out
 //! numbers, as a fact in the journal of each partition. Invariants: the first number afterwards is above every number in the
 //! backup, whichever partition gave it out, and above as many as can have followed; of two restores of one backup the later
-//! leaves out more, so that what the first gave out meanwhile is not given out again either.
+//! leaves out more, so that what the first gave out meanwhile is not given out again either. The last holds if they are
+//! at least a second apart by the clock and the clock is behind neither.
 
 use crate::journal::{Error, Journal, LogId};
 use holdfast_engine::codec::Batch;

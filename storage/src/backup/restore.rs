@@ -5,12 +5,12 @@
 
 use super::writer::sync_directories;
 use super::{Error, FileEntry, Manifest, Progress, at, damaged};
-use crate::embedded::EmbeddedJournal;
+use crate::embedded::{Claim, EmbeddedJournal};
 use crate::history;
 use crate::journal::{Journal, LogId};
 use crate::private;
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,10 +23,12 @@ pub struct Restoration {
     target: Target,
 }
 
-/// The directory that is filled. What was put into it is removed again if that came to nothing.
+/// The directory that is filled. What was put into it is removed again if that came to nothing: nobody else can have put it
+/// there, as it was empty when it was locked, and is locked until then.
 struct Target {
     dir: PathBuf,
     done: bool,
+    _lock: File,
 }
 
 impl Restoration {
@@ -37,10 +39,13 @@ impl Restoration {
     pub fn begin(backup: &Path, dir: &Path, reserve: u64, progress: Progress<'_>) -> Result<Self, Error> {
         let manifest = Manifest::read(backup)?;
         refuse_used(dir)?;
-        let target = Target { dir: dir.to_owned(), done: false };
+        let claim = Claim::take(dir)?;
+        // Again: somebody may have begun to use it meanwhile.
+        refuse_used(dir)?;
+        let target = Target { dir: dir.to_owned(), done: false, _lock: claim.share().map_err(at(dir))? };
         let (end, partitions) = (manifest.tip.commit, manifest.partitions);
         let copy = |dir: &Path| copy_all(backup, dir, &manifest, progress);
-        let journal = EmbeddedJournal::restore(dir, partitions, end, reserve, manifest.bytes(), copy)?;
+        let journal = EmbeddedJournal::restore(claim, partitions, end, reserve, manifest.bytes(), copy)?;
         let tip = journal.tip(LogId(0))?;
         if journal.end(LogId(0)) != end || tip.is_some_and(|tip| tip != manifest.tip) {
             return Err(damaged("log", format!("it does not end with commit {end}, as the manifest says")));
@@ -94,6 +99,8 @@ fn empty(dir: &Path) -> io::Result<()> {
 
 /// In the top directory of a file system.
 const OF_THE_SYSTEM: &str = "lost+found";
+/// Made by whoever looks whether it can have the directory.
+const LOCK: &str = "holdfast.lock";
 
 fn refuse_used(dir: &Path) -> Result<(), Error> {
     let entries = match fs::read_dir(dir) {
@@ -102,7 +109,8 @@ fn refuse_used(dir: &Path) -> Result<(), Error> {
         Err(error) => return Err(at(dir)(error)),
     };
     for entry in entries {
-        if entry.map_err(at(dir))?.file_name() != OsStr::new(OF_THE_SYSTEM) {
+        let name = entry.map_err(at(dir))?.file_name();
+        if ![OF_THE_SYSTEM, LOCK].map(OsStr::new).contains(&name.as_os_str()) {
             return Err(Error::NotEmpty(dir.to_owned()));
         }
     }

@@ -253,6 +253,30 @@ fn a_backup_is_restored_into_an_empty_directory_only() {
     assert!(fresh.join("lost+found").exists() && fresh.join("holdfast.meta").exists());
 }
 
+#[test]
+fn a_restore_that_finds_the_directory_taken_leaves_what_is_in_it() {
+    let shop = Shop::open();
+    let backup = shop.backup("backup");
+    let taken = shop.path("taken");
+    fs::create_dir(&taken).unwrap();
+    let lock = fs::File::create(taken.join("holdfast.lock")).unwrap();
+    lock.try_lock().unwrap();
+    assert!(shop.restore(&backup, "taken").is_err());
+    assert!(taken.join("holdfast.lock").exists(), "the lock of whoever has it is gone");
+}
+
+#[test]
+fn a_backup_is_locked_until_it_stands_under_its_name_and_of_another_nothing_is_removed() {
+    let shop = Shop::open();
+    let other = shop.path("other.partial");
+    fs::create_dir(&other).unwrap();
+    let lock = fs::File::create(other.join("backup.lock")).unwrap();
+    lock.try_lock().unwrap();
+    clear_unfinished(&shop.path("")).unwrap();
+    assert!(other.exists(), "the backup that another process makes is gone");
+    assert!(!shop.backup("backup").join("backup.lock").exists());
+}
+
 /// As a kill leaves it: nothing is dropped.
 #[test]
 fn a_restore_that_was_killed_is_opened_by_nobody() {

@@ -150,7 +150,6 @@ impl BackupWriter {
     /// # Errors
     /// If it cannot be made durable, or somebody made something at its place meanwhile.
     pub fn finish(mut self) -> Result<Manifest, Error> {
-        fs::remove_file(self.partial.join(LOCK)).map_err(at(&self.partial))?;
         sync_directories(&self.partial)?;
         self.manifest.write(&self.partial)?;
         if self.to.symlink_metadata().is_ok() {
@@ -159,6 +158,9 @@ impl BackupWriter {
         fs::rename(&self.partial, &self.to).map_err(at(&self.to))?;
         self.finished = true;
         sync_directory(above(&self.to))?;
+        // Not before: without a lock the next backup would take it for what a killed one left. A kill that leaves the file
+        // here does no harm, as no manifest names it.
+        fs::remove_file(self.to.join(LOCK)).map_err(at(&self.to))?;
         Ok(self.manifest.clone())
     }
 }
@@ -182,7 +184,11 @@ pub fn clear_unfinished(dir: &Path) -> Result<(), Error> {
         let path = entry.map_err(at(dir))?.path();
         let ours = path.join(LOCK).exists() || Manifest::is_in(&path);
         if ours && path.extension().is_some_and(|extension| extension == "partial") {
-            clear(&path)?;
+            match clear(&path) {
+                // Another server makes its backups here too.
+                Err(Error::InProgress(_)) => {}
+                cleared => cleared?,
+            }
         }
     }
     Ok(())
@@ -200,7 +206,7 @@ fn clear(partial: &Path) -> Result<(), Error> {
         return Ok(());
     }
     let empty = fs::read_dir(partial).is_ok_and(|mut entries| entries.next().is_none());
-    // Killed between the last two steps it has no lock, and a manifest.
+    // An earlier version left a manifest without a lock if it was killed between its last two steps.
     if !empty && !partial.join(LOCK).exists() && !Manifest::is_in(partial) {
         return Err(Error::InTheWay(partial.to_owned()));
     }

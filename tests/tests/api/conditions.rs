@@ -75,6 +75,18 @@ fn a_condition_that_is_none_is_400_wherever_one_is_obeyed() {
     counts(&stock(&api, &sku), &json!({"on_hand": 1}));
 }
 
+#[test]
+fn a_tag_that_is_no_version_of_ours_is_another_version() {
+    let api = Api::shared();
+    let path = format!("/v1/inventory/{}", stocked(&api, 1));
+    for tag in ["\"abc\"", "W/\"1\"", "\"-1\"", "\"99999999999999999999\"", "\"\""] {
+        api.send("GET", &path, &[("if-match", tag)], None).problem(412, "precondition_failed");
+        let threshold = json!({"low_stock_threshold": 5});
+        let refused = api.json("PATCH", &path, &[("if-match", tag)], &threshold).problem(412, "precondition_failed");
+        assert_eq!(refused["current_version"], 1, "{tag}");
+    }
+}
+
 /// Writes that the version of their resource guards, each on a resource of its own: the call, its body, and where to read it.
 fn writes(api: &Api) -> Vec<(&'static str, String, Value, String)> {
     let sku = stocked(api, 50);

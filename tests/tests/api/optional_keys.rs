@@ -204,6 +204,16 @@ fn a_key_belongs_to_one_resource_and_one_verb() {
 }
 
 #[test]
+fn what_was_done_to_an_order_under_a_key_is_no_answer_about_its_stock_side() {
+    let api = Api::shared();
+    let (placed, key) = (place(&api, &order(&stocked(&api, 1), 1)), fresh("key"));
+    let own = [("idempotency-key", key.as_str())];
+    api.json("POST", &format!("/v1/orders/{}:cancel", id(&placed)), &own, &json!({})).ok(200);
+    let reservation = format!("/v1/reservations/{}", id(&placed).replacen("ord", "res", 1));
+    api.send("DELETE", &reservation, &own, None).problem(404, "not_found");
+}
+
+#[test]
 fn an_import_that_is_sent_again_under_its_key_repeats_no_line() {
     let api = Api::shared();
     let (one, two, key) = (fresh("sku"), fresh("sku"), fresh("key"));

@@ -65,10 +65,10 @@ fn a_refused_condition_changes_nothing() {
 }
 
 #[test]
-fn a_condition_that_is_no_version_is_refused() {
+fn a_tag_that_is_no_version_matches_nothing() {
     let api = Api::shared();
     for condition in ["\"abc\"", "\"-1\"", "\"\"", "\"99999999999999999999\""] {
-        set(&api, &fresh("sku"), "berlin", Some(condition)).problem(400, "invalid_request");
+        set(&api, &fresh("sku"), "berlin", Some(condition)).problem(412, "precondition_failed");
     }
 }
 

@@ -44,7 +44,8 @@ impl Rules {
         }
         match self.0.key {
             Key::Required => codes.extend([IdempotencyKeyMissing, IdempotencyKeyReused]),
-            Key::Obeyed if !streams => codes.push(IdempotencyKeyReused),
+            // A request without a body has no other one.
+            Key::Obeyed if !streams && self.0.method != "DELETE" => codes.push(IdempotencyKeyReused),
             Key::Obeyed | Key::Unused => {}
         }
         codes

@@ -14,7 +14,7 @@ pub(super) const BACKUP_UNAVAILABLE: Guide = Guide {
 };
 
 pub(super) const BACKUP_IN_PROGRESS: Guide = Guide {
-    meaning: "Another backup of this server is being made. This request has started none.",
+    meaning: "Another backup is being made to the same place. This request has started none.",
     causes: &["Two schedules call the same server, or a caller gave up waiting and asked again: the first backup goes on."],
     cures: &["A backup takes about as long as POST /admin/v1/audit: give the call a long timeout."],
     example: || Problem::new(Code::BackupInProgress, "another backup is being made"),

@@ -116,7 +116,7 @@ pub(super) const MISDIRECTED_REQUEST: Guide = Guide {
 
 pub(super) const PRECONDITION_REQUIRED: Guide = Guide {
     meaning: "The request overwrites a count and must say which version of it the caller has seen. Nothing was executed.",
-    causes: &["The If-Match header is missing on PUT /v1/inventory/{sku}/locations/{location}."],
+    causes: &["The If-Match header is missing on PUT or DELETE of /v1/inventory/{sku}/locations/{location}."],
     cures: &["The version is in the ETag of every answer about the SKU; * overwrites whatever is there."],
     example: || Problem::new(Code::PreconditionRequired, "send If-Match: \"<version>\", \"0\" for a new location, or *"),
 };

@@ -160,8 +160,10 @@ fn set(outcome: Result<Answer, Rejection>) -> Result<(), Problem> {
     match outcome.map_err(|rejection| rejected(&rejection))? {
         Answer::Kept(kept) => match &*kept {
             KeptAnswer::Refused { refusal, .. } => Err(refused(refusal)),
-            _ => Ok(()),
+            KeptAnswer::Set(_) => Ok(()),
+            other => unreachable!("{other:?} is no answer to a count"),
         },
-        _ => Ok(()),
+        Answer::Stock(_) => Ok(()),
+        other => unreachable!("{other:?} is no answer to a count"),
     }
 }

@@ -31,8 +31,8 @@ const ELSEWHERE: [(&str, &str, &str); 13] = [
     ("adjust_stock", "out_of_stock", "was answered by an earlier version: kept under its key, never made again"),
     (
         "make_backup",
-        "backup_in_progress insufficient_storage",
-        "needs a long backup, or a small disk: the suites lifecycle and disk",
+        "backup_in_progress insufficient_storage shutting_down",
+        "needs a long backup, a small disk or a stop: the suites lifecycle and disk",
     ),
 ];
 
@@ -201,8 +201,9 @@ fn stopped_bodies(contract: &Contract) -> BTreeSet<Named> {
 /// All at once, as each takes its time; then `meanwhile`.
 fn half_sent(contract: &Contract, server: &Server, code: &str, meanwhile: impl FnOnce(&Server)) -> BTreeSet<Named> {
     let named = contract.named();
-    let wanted =
-        contract.operations().filter(|(.., operation)| named.iter().any(|name| name.0 == operation.id && name.2 == code));
+    let reads = |operation: &Operation<'_>| operation.described["requestBody"].is_object();
+    let names = |operation: &Operation<'_>| named.iter().any(|name| name.0 == operation.id && name.2 == code);
+    let wanted = contract.operations().filter(|(.., operation)| reads(operation) && names(operation));
     let begun: Vec<_> =
         wanted.map(|(path, method, operation)| (operation.id, begin(server, &Call::shaped(method, path, true)))).collect();
     meanwhile(server);

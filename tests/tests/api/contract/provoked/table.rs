@@ -137,9 +137,6 @@ const TABLE: [(&str, &str, Provoke); 34] = [
 
 /// The same key with another body.
 fn reused(api: &Api, operation: &str) -> Answer {
-    if operation == "release_reservation" {
-        return released_and_cancelled(api);
-    }
     let call = good(api, operation).keyed();
     assert!((200..300).contains(&call.send(api).status), "{operation}");
     let mut body: Value = serde_json::from_slice(call.body.as_deref().unwrap()).unwrap();
@@ -152,15 +149,6 @@ fn reused(api: &Api, operation: &str) -> Answer {
         _ => body["ttl_seconds"] = 7.into(),
     }
     call.json(&body).send(api)
-}
-
-/// A release has no body: it is another one than the cancellation of the same order, with a reason, under the same key.
-fn released_and_cancelled(api: &Api) -> Answer {
-    let placed = place(api, &order(&stocked(api, 1), 1));
-    let (id, key) = (id(&placed), fresh("key"));
-    api.keyed(&format!("/v1/orders/{id}:cancel"), &key, &json!({"reason": "x"})).ok(200);
-    let path = format!("/v1/reservations/{}", id.replacen("ord", "res", 1));
-    api.send("DELETE", &path, &[("idempotency-key", &key)], None)
 }
 
 fn adjust(api: &Api, sku: &str, delta: i64) -> Answer {
