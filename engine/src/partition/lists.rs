@@ -4,20 +4,22 @@
 //! was there all the time and sees nothing twice; no turn costs more than [`limits::MAX_SCAN`] orders, lines or locations and what the last of
 //! them adds, however many there are.
 
+mod placements;
+
 use super::Partition;
 use crate::answer::{OrdersPage, StockPage};
 use crate::event::Kind;
-use crate::ids::{CustomerId, OrderId, Seq, Sku};
+use crate::ids::{CustomerId, Seq, Sku};
 use crate::limits;
 use crate::order::Order;
-use std::collections::{BTreeMap, BTreeSet};
+use placements::Placements;
+use std::collections::BTreeSet;
 use std::ops::Bound::{Excluded, Included, Unbounded};
 
-/// The orders and SKUs in memory in the order in which lists have them. New orders come last, which costs a tree next to nothing.
+/// The orders and SKUs in memory in the order in which lists have them.
 #[derive(Debug, Default)]
 pub(super) struct Listed {
-    /// By the record that placed them.
-    orders: BTreeMap<Seq, OrderId>,
+    orders: Placements,
     skus: BTreeSet<Sku>,
 }
 
@@ -32,7 +34,7 @@ impl Listed {
     }
 
     pub(super) fn order_left(&mut self, order: &Order) {
-        self.orders.remove(&placed_by(order));
+        self.orders.remove(placed_by(order));
     }
 
     pub(super) fn sku_came(&mut self, sku: &Sku) {
@@ -49,17 +51,17 @@ impl Partition {
         let some_left = self.placed > self.orders.len() as u64;
         let mut page = OrdersPage { some_left, ..OrdersPage::default() };
         let (mut last, mut work) = (after, 0);
-        for (seq, id) in self.listed.orders.range((Excluded(after), Unbounded)) {
+        for (seq, id) in self.listed.orders.after(after) {
             if work >= limits::MAX_SCAN || page.found.len() >= limit {
                 page.next = Some(last);
                 break;
             }
-            (last, work) = (*seq, work + 1);
-            let order = self.orders.get(id).map(|actor| &actor.order);
+            (last, work) = (seq, work + 1);
+            let order = self.orders.get(&id).map(|actor| &actor.order);
             let theirs = |order: &&Order| order.kind() == Kind::Order && order.placed().customer.as_ref() == Some(customer);
             if let Some(order) = order.filter(theirs) {
                 work += order.placed().lines.len();
-                page.found.push((*id, order.history.clone()));
+                page.found.push((id, order.history.clone()));
             }
         }
         page
