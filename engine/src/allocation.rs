@@ -21,19 +21,20 @@ pub fn allocate_from_few(places: &[Place], quantity: Quantity, locations: usize)
     let mut largest: Vec<&Place> = places.iter().collect();
     // Stable: of equal ones the first in order of allocation.
     largest.sort_by_key(|place| Reverse(place.buckets.available()));
-    let mut missing = quantity;
-    let mut allocations = Vec::new();
-    for place in largest.into_iter().take(locations) {
-        let taken = place.buckets.available().min(missing);
-        if !taken.is_zero() {
-            allocations.push(Allocation { location: place.name.clone(), quantity: taken });
-            missing = missing.beyond(taken);
-        }
+    take(largest.into_iter().take(locations), quantity).0
+}
+
+fn split(places: &[Place], quantity: Quantity) -> Vec<Allocation> {
+    let (mut allocations, missing) = take(places.iter(), quantity);
+    if let (Some(first), false) = (allocations.first_mut().or(None), missing.is_zero()) {
+        // Only a planted bug asks for more than there is.
+        first.quantity = Quantity(first.quantity.0 + missing.0);
     }
     allocations
 }
 
-fn split(places: &[Place], quantity: Quantity) -> Vec<Allocation> {
+/// What these locations give, one after the other, and what is missing then.
+fn take<'a>(places: impl Iterator<Item = &'a Place>, quantity: Quantity) -> (Vec<Allocation>, Quantity) {
     let mut missing = quantity;
     let mut allocations = Vec::new();
     for place in places {
@@ -43,11 +44,7 @@ fn split(places: &[Place], quantity: Quantity) -> Vec<Allocation> {
             missing = missing.beyond(taken);
         }
     }
-    if let (Some(first), false) = (allocations.first_mut().or(None), missing.is_zero()) {
-        // Only a planted bug asks for more than there is.
-        first.quantity = Quantity(first.quantity.0 + missing.0);
-    }
-    allocations
+    (allocations, missing)
 }
 
 #[cfg(test)]
