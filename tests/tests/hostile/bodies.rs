@@ -1,0 +1,1 @@
+//! Bodies that are slow, large or refused: what they cost others.

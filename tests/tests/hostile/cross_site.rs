@@ -1,0 +1,1 @@
+//! Web pages of other sites: what they may not change.

@@ -1,0 +1,1 @@
+//! The data directory vanishes under a server.

@@ -1,0 +1,1 @@
+//! Many connections: what the engine keeps for itself.

@@ -1,0 +1,1 @@
+//! Greedy clients beside a modest one.

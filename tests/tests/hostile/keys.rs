@@ -1,0 +1,1 @@
+//! Keys that are lost, made and taken back while the server runs.

@@ -1,0 +1,1 @@
+//! The largest requests that the limits admit, and those one beyond.

@@ -1,0 +1,1 @@
+//! A second server over the same data.

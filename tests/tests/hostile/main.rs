@@ -1,0 +1,14 @@
+//! What a hostile or greedy client, web page or disk may not do: each test tells a fault that was once there, on the real binary.
+//!
+//! Invariant: the suite takes two minutes at most; whatever is done to one server here leaves its other clients served.
+
+mod bodies;
+mod cross_site;
+mod deleted;
+mod descriptors;
+mod greedy;
+mod keys;
+mod largest;
+mod locked;
+mod poison;
+mod streams;

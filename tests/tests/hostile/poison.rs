@@ -1,0 +1,1 @@
+//! Commands that break an invariant, again and again.

@@ -1,0 +1,1 @@
+//! Readers of events that do not read.
