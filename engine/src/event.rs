@@ -264,6 +264,11 @@ pub enum OrderFact {
     },
     /// Every SKU has carried out what the order decided.
     Settled,
+    /// Rejected although there are enough units: they are in more locations than the order may take from. `available` of each is what
+    /// its share of locations could give.
+    TooManyLocations {
+        shortages: Vec<Shortage>,
+    },
 }
 
 /// One fact of an order with its place in the journal.
@@ -326,6 +331,16 @@ pub enum Refusal {
         count: i64,
     },
     TooMany,
+    HoldLimit(HoldLimit),
+}
+
+/// What keeps a hold from being extended, with the limit that stood when it was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HoldLimit {
+    /// It would end later than this after it was placed.
+    Life { max_ms: u64 },
+    /// It was extended so often.
+    Extensions { max: u32 },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

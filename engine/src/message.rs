@@ -3,7 +3,7 @@
 
 use crate::event::Allocation;
 use crate::ids::{HoldKey, OrderId, PartitionId, Sku};
-use crate::stock::{Demand, HoldOp};
+use crate::stock::{Demand, DemandRefusal, HoldOp};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Message {
@@ -36,7 +36,7 @@ pub enum Body {
         sku: Sku,
         hold: HoldKey,
         step: u32,
-        available: Option<u64>,
+        refusal: DemandRefusal,
     },
     /// SKU to order: the hold stands as the step wanted.
     Moved {

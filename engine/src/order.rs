@@ -175,10 +175,15 @@ impl Order {
         self.history
             .iter()
             .find_map(|record| match &*record.fact {
-                OrderFact::Rejected { shortages } => Some(shortages.as_slice()),
+                OrderFact::Rejected { shortages } | OrderFact::TooManyLocations { shortages } => Some(shortages.as_slice()),
                 _ => None,
             })
             .unwrap_or_default()
+    }
+
+    /// Whether it was rejected because its units are in too many locations, and for nothing else.
+    pub fn too_many_locations(&self) -> bool {
+        self.history.iter().any(|record| matches!(*record.fact, OrderFact::TooManyLocations { .. }))
     }
 
     /// Nothing will ever be decided again unless late money comes: the order may leave memory.
@@ -192,9 +197,8 @@ impl Order {
         let pays = self.placed().payment.is_some();
         let answers = |fact: &OrderFact| match fact {
             OrderFact::Held { .. } => !pays,
-            OrderFact::PaymentOpened { .. } | OrderFact::Rejected { .. } | OrderFact::Expired | OrderFact::Cancelled { .. } => {
-                true
-            }
+            OrderFact::PaymentOpened { .. } | OrderFact::Rejected { .. } | OrderFact::TooManyLocations { .. } => true,
+            OrderFact::Expired | OrderFact::Cancelled { .. } => true,
             OrderFact::Paid { .. } | OrderFact::PaymentDeclined { .. } | OrderFact::PaymentVoided { .. } => true,
             _ => false,
         };
@@ -205,7 +209,7 @@ impl Order {
         match &*record.fact {
             OrderFact::Placed(_) => unreachable!("an order is placed once"),
             OrderFact::Held { .. } => self.hold_by_next(Status::AwaitingPayment),
-            OrderFact::Rejected { shortages } => {
+            OrderFact::Rejected { shortages } | OrderFact::TooManyLocations { shortages } => {
                 self.settled = shortages.len() == self.demands().len();
                 self.status = Status::Rejected;
             }

@@ -256,7 +256,7 @@ impl Partition {
             }
             Command::Extend { order, ttl_ms } => {
                 let kind = Some(crate::event::Kind::Reservation);
-                self.steer(now, ticket, (order, kind), key, loaded, fx, |order, _| order.decide_extend(now, ttl_ms));
+                self.steer(now, ticket, (order, kind), key, loaded, fx, |order, policy| order.decide_extend(now, ttl_ms, policy));
             }
             Command::StartPayment { order, provider, return_url, key } => {
                 self.start_payment(now, ticket, order, (provider, return_url), key, loaded, fx);
@@ -384,11 +384,11 @@ impl Partition {
             }
         }
         let keys: Vec<KeyHash> = keys.into_iter().filter(|key| self.keys.contains_key(key)).collect();
-        if !gone.is_empty() {
-            self.emit(now, Event::Archive(ArchiveFact::Orders(gone)), fx);
+        for gone in gone.chunks(limits::MAX_ARCHIVED) {
+            self.emit(now, Event::Archive(ArchiveFact::Orders(gone.to_vec())), fx);
         }
-        if !keys.is_empty() {
-            self.emit(now, Event::Archive(ArchiveFact::Keys(keys)), fx);
+        for keys in keys.chunks(limits::MAX_ARCHIVED) {
+            self.emit(now, Event::Archive(ArchiveFact::Keys(keys.to_vec())), fx);
         }
     }
 

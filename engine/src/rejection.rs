@@ -1,6 +1,6 @@
 //! Why a command was refused: an answer to the caller, not a failure of ours.
 
-use crate::event::{Buckets, Kind};
+use crate::event::{Buckets, HoldLimit, Kind};
 use crate::order::Status;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub enum Rejection {
     },
     /// A bucket or a list is at its limit.
     TooMany,
+    /// The hold cannot be extended so far, or once more.
+    HoldLimit(HoldLimit),
 }
 
 impl Status {

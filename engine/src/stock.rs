@@ -129,7 +129,7 @@ pub struct Demand {
     pub step: u32,
     pub quantity: Quantity,
     pub partial: bool,
-    /// Locations that the units may come from, at most: its share of [`limits::MAX_ALLOCATIONS`].
+    /// Locations that the units may come from, at most: the SKU's share of [`limits::MAX_ALLOCATIONS`].
     pub locations: usize,
     pub ask_at: Timestamp,
 }
@@ -139,9 +139,31 @@ pub struct Demand {
 pub enum Verdict {
     /// Units are held now, by this fact or, `None`, by an earlier one.
     Held(Option<StockFact>),
-    Refused {
-        available: Option<u64>,
+    Refused(DemandRefusal),
+}
+
+/// Why a SKU does not meet a demand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DemandRefusal {
+    /// Nobody ever stocked it.
+    Unknown,
+    Short {
+        available: u64,
     },
+    /// There are enough units, in more locations than the demand may take from: `available` is what so many can give.
+    TooManyLocations {
+        available: u64,
+    },
+}
+
+impl DemandRefusal {
+    /// What could have been had; `None` if nobody ever stocked the SKU.
+    pub fn available(self) -> Option<u64> {
+        match self {
+            Self::Unknown => None,
+            Self::Short { available } | Self::TooManyLocations { available } => Some(available),
+        }
+    }
 }
 
 /// What an order wants done with its hold.
@@ -270,17 +292,17 @@ impl SkuStock {
     /// Holds units or says how many there were. A demand that was met before is met by the same hold again.
     pub fn decide_demand(&self, demand: &Demand) -> Verdict {
         if let Some(hold) = self.holds.get(&demand.hold) {
-            let refused = Verdict::Refused { available: Some(self.available()) };
+            let refused = Verdict::Refused(DemandRefusal::Short { available: self.available() });
             return if hold.live() || plant::active(Bug::LateReserveRevives) { Verdict::Held(None) } else { refused };
         }
         if !self.known() {
-            return Verdict::Refused { available: None };
+            return Verdict::Refused(DemandRefusal::Unknown);
         }
         let available = self.available();
         let wanted = u64::from(demand.quantity.0);
         let short = available < wanted && !plant::active(Bug::Oversell);
         if short && (!demand.partial || available == 0) {
-            return Verdict::Refused { available: Some(available) };
+            return Verdict::Refused(DemandRefusal::Short { available });
         }
         let quantity = if short { Quantity(available as u32) } else { demand.quantity };
         let mut allocations = allocation::allocate(&self.places, quantity);
@@ -288,7 +310,7 @@ impl SkuStock {
             allocations = allocation::allocate_from_few(&self.places, quantity, demand.locations);
             let available = allocations.iter().map(|allocation| u64::from(allocation.quantity.0)).sum();
             if available < u64::from(quantity.0) && !demand.partial {
-                return Verdict::Refused { available: Some(available) };
+                return Verdict::Refused(DemandRefusal::TooManyLocations { available });
             }
         }
         let version = self.version + allocations.len() as u64;

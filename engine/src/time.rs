@@ -1,5 +1,6 @@
 //! Time as a value. The engine never reads a clock: `now` arrives with each input.
 
+use crate::limits;
 use serde::{Deserialize, Serialize};
 
 /// Milliseconds since the Unix epoch.
@@ -38,6 +39,10 @@ pub struct Policy {
     /// An order whose SKUs do not answer for this long expires.
     pub reserve_timeout_ms: u64,
     pub late_payment: LatePayment,
+    /// An extended hold ends so long after it was placed, at the latest.
+    pub max_life_ms: u64,
+    /// So often a hold is extended, at most.
+    pub max_extensions: u32,
 }
 
 /// What happens to money that arrives after its order expired.
@@ -62,6 +67,8 @@ impl Default for Policy {
             resend_max_ms: 5_000,
             reserve_timeout_ms: 30_000,
             late_payment: LatePayment::Rehold,
+            max_life_ms: limits::DEFAULT_LIFE_MS,
+            max_extensions: limits::DEFAULT_EXTENSIONS,
         }
     }
 }

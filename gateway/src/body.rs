@@ -4,6 +4,7 @@
 //! closes on nobody waits for one at all. A body that did not come whole is a problem, and nothing of its request was executed.
 
 use crate::app::App;
+use crate::dto::grouped;
 use crate::problem::{Code, FieldError, Problem};
 use crate::reply::unavailable;
 use crate::stopping::Phase;
@@ -91,12 +92,17 @@ fn feeder(reader: &Waker) -> &Waker {
     if CONNECTION.get() == Some(address(reader)) { Waker::noop() } else { reader }
 }
 
+/// The problem of a body that is larger than any may be.
+pub fn too_large() -> Problem {
+    let detail = format!("the body is over the limit of this server: body_bytes is {}", grouped(MAX_BODY_BYTES as u64));
+    Problem::over(Code::TooLarge, "body_bytes", detail)
+}
+
 /// Reads a body to its end.
 async fn whole(
     length: usize,
     mut poll: impl FnMut(&mut Context<'_>) -> Poll<Option<Result<Bytes, Problem>>>,
 ) -> Result<Bytes, Problem> {
-    let too_large = || Problem::new(Code::TooLarge, "the body is over the limit of this server");
     if length > MAX_BODY_BYTES {
         return Err(too_large());
     }
@@ -235,7 +241,7 @@ impl Drop for Silence {
 
 fn unread(error: &PayloadError) -> Problem {
     match error {
-        PayloadError::Overflow => Problem::new(Code::TooLarge, "the body is over the limit of this server"),
+        PayloadError::Overflow => too_large(),
         error => Problem::invalid(vec![FieldError::new("", format!("the body could not be read: {error}"))]),
     }
 }

@@ -272,6 +272,9 @@ fn order_fact(order: OrderId, kind: Option<Kind>, fact: &OrderFact) -> (&'static
         }
         OrderFact::Held { holds: held } => ("order.held", json!({"holds": holds(held)})),
         OrderFact::Rejected { shortages: short } => ("order.rejected", json!({"shortages": shortages(short)})),
+        OrderFact::TooManyLocations { shortages: short } => {
+            ("order.rejected", json!({"reason": "too_many_locations", "shortages": shortages(short)}))
+        }
         OrderFact::Expired => ("order.expired", json!({})),
         OrderFact::Cancelled { reason } => ("order.cancelled", json!({"reason": reason.as_ref().map(|reason| reason.as_str())})),
         OrderFact::Extended { expires_at } => ("order.extended", json!({"expires_at": Rfc3339(*expires_at)})),

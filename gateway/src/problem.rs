@@ -70,6 +70,8 @@ codes! {
         "Nothing was executed. Send the request again, with the same key; `server.body_timeout_seconds` says how long a body may pause.";
     OutOfStock "out_of_stock" 409 false "Not enough units are available"
         "`lines` says what was asked for and what could be had. An order refused like this is kept as rejected.";
+    TooManyLocations "too_many_locations" 409 false "The units are in more locations than one order may take from"
+        "`lines` says how many units of each SKU an order of this size can have. Order fewer SKUs or fewer units at once. An order refused like this is kept as rejected.";
     CountBelowTaken "count_below_taken" 409 false "The count is below what is taken"
         "`taken` says how many units holds, sales and checks have, `count` what would be left to count. Release or count those first, or send a higher count.";
     LocationInUse "location_in_use" 409 false "The location still counts units"
@@ -85,7 +87,7 @@ codes! {
     BackupInProgress "backup_in_progress" 409 true "A backup is being made"
         "Wait for it to end and ask again: there is one at a time.";
     LimitReached "limit_reached" 409 false "A limit of the data is reached"
-        "See /v1/limits for the limits of this server.";
+        "`detail` names the limit; see /v1/limits for the limits of this server.";
     CursorNotOfThisHistory "cursor_not_of_this_history" 409 false "The cursor is not of the history that is here"
         "The data was restored from an older copy, or the cursor is of another server. Read from the beginning, without a cursor, and compare by (partition, sequence): facts that were seen and are not here are gone.";
     CursorExpired "cursor_expired" 410 false "Events after the cursor are no longer kept"
@@ -93,7 +95,7 @@ codes! {
     PreconditionFailed "precondition_failed" 412 false "The stock has changed since it was read"
         "Read it again: `current_version` is the version to send in If-Match.";
     TooLarge "too_large" 413 false "The body is too large"
-        "See /v1/limits. Large catalogues go through POST /v1/inventory/imports.";
+        "`limit` names what it is over: see /v1/limits. Large catalogues go through POST /v1/inventory/imports.";
     UnsupportedMediaType "unsupported_media_type" 415 false "The content type is not taken here"
         "Send application/json (imports: application/x-ndjson) in UTF-8 and without a content coding.";
     MisdirectedRequest "misdirected_request" 421 false "The request names a host that this server does not answer for"
@@ -177,6 +179,11 @@ impl Problem {
         Self { errors, ..Self::new(Code::InvalidRequest, message) }
     }
 
+    /// More than a limit allows. `limit` is its name in `/v1/limits`.
+    pub fn over(code: Code, limit: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(code, detail).with("limit", limit)
+    }
+
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.header = Some(Box::new((name, value)));
         self
@@ -246,7 +253,10 @@ pub struct ProblemDocument {
     /// Of `invalid_request`: every mistake.
     #[schema(nullable = false)]
     pub errors: Option<Vec<FieldError>>,
-    /// Of `out_of_stock` and `unknown_sku`: what is missing.
+    /// The limit that is reached, by its name in `/v1/limits`.
+    #[schema(nullable = false)]
+    pub limit: Option<String>,
+    /// Of `out_of_stock`, `too_many_locations` and `unknown_sku`: what is missing.
     #[schema(nullable = false)]
     pub lines: Option<Vec<ShortLine>>,
     /// Of `invalid_transition`: where it stands.

@@ -2,6 +2,7 @@
 //!
 //! Invariant: a mutation that may have happened is never answered as failed: it gets 202 and where to look.
 
+use crate::dto::grouped;
 use crate::openapi::scalars;
 use crate::problem::{Code, Problem};
 use crate::view::{self, Id};
@@ -9,7 +10,8 @@ use actix_web::http::header::{CONTENT_TYPE, ETAG, HeaderName, HeaderValue, LOCAT
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use holdfast_actors::Unanswered;
 use holdfast_engine::answer::{Answer, Reply};
-use holdfast_engine::event::{AdjustmentRefusal, Buckets, KeptAnswer, Kind, Refusal, Shortage};
+use holdfast_engine::event::{AdjustmentRefusal, Buckets, HoldLimit, KeptAnswer, Kind, Refusal, Shortage};
+use holdfast_engine::limits;
 use holdfast_engine::order::{Order, Status};
 use holdfast_engine::rejection::Rejection;
 use serde::Serialize;
@@ -131,7 +133,30 @@ pub fn rejected(rejection: &Rejection) -> Problem {
         }
         Rejection::BelowTaken { taken, count } => below_taken(*taken, *count),
         Rejection::LocationInUse { buckets } => in_use(buckets),
-        Rejection::TooMany => Problem::new(Code::LimitReached, "a bucket or the list of locations is at its limit"),
+        Rejection::TooMany => {
+            let (units, locations) = (grouped(limits::MAX_BUCKET.into()), limits::MAX_LOCATIONS);
+            let detail = format!(
+                "a bucket or the list of locations is at its limit: bucket_units is {units}, locations_per_sku is {locations}"
+            );
+            Problem::new(Code::LimitReached, detail)
+        }
+        Rejection::HoldLimit(limit) => hold_limit(*limit),
+    }
+}
+
+fn hold_limit(limit: HoldLimit) -> Problem {
+    match limit {
+        HoldLimit::Life { max_ms } => {
+            let detail = format!(
+                "the hold would end later than {} s after it was placed, which is hold_life_seconds",
+                grouped(max_ms / 1000)
+            );
+            Problem::over(Code::LimitReached, "hold_life_seconds", detail)
+        }
+        HoldLimit::Extensions { max } => {
+            let detail = format!("the hold was extended {} times, which is hold_extensions", grouped(max.into()));
+            Problem::over(Code::LimitReached, "hold_extensions", detail)
+        }
     }
 }
 
@@ -163,6 +188,7 @@ fn expired() -> Problem {
 pub fn refused_order(order: &Order) -> Option<Problem> {
     let placed = order.placed();
     let problem = match order.status {
+        Status::Rejected if order.too_many_locations() => scattered(order.shortages()),
         Status::Rejected => short(order.shortages()),
         Status::Expired => expired(),
         Status::Cancelled => invalid_transition(order.status.name(placed.kind), order.status.allowed(placed.kind)),
@@ -184,6 +210,16 @@ pub(crate) fn short(shortages: &[Shortage]) -> Problem {
         skus => Problem::new(Code::UnknownSku, format!("nobody ever stocked {}", skus.join(", "))),
     };
     problem.with("lines", lines)
+}
+
+/// Units enough, in more locations than an order of so many SKUs may take from.
+pub(crate) fn scattered(shortages: &[Shortage]) -> Problem {
+    let detail = format!(
+        "the units are in too many locations: allocations_per_order is {}, and each SKU of an order has an equal share of them",
+        grouped(limits::MAX_ALLOCATIONS as u64)
+    );
+    let lines: Vec<Value> = shortages.iter().map(shortage_json).collect();
+    Problem::over(Code::TooManyLocations, "allocations_per_order", detail).with("lines", lines)
 }
 
 fn shortage_json(shortage: &Shortage) -> Value {
@@ -291,6 +327,7 @@ pub fn refused(refusal: &Refusal) -> Problem {
         Refusal::Expired => expired(),
         Refusal::BelowTaken { taken, count } => rejected(&Rejection::BelowTaken { taken: *taken, count: *count }),
         Refusal::TooMany => rejected(&Rejection::TooMany),
+        Refusal::HoldLimit(limit) => hold_limit(*limit),
     }
 }
 

@@ -13,8 +13,8 @@ mod variables;
 pub use files::warn_of_open_secrets;
 pub use mistakes::{Mistake, Mistakes};
 pub use sections::{
-    Auth, Backend, Data, Engine, Format, Journal, Kafka, KafkaProtocol, KafkaSecurity, KeyEntry, Late, Log, Names, Payments,
-    Quorum, Sandbox, Scylla, ScyllaTls, Server, Settings, Switch,
+    Auth, Backend, Data, Engine, Format, Holds, Journal, Kafka, KafkaProtocol, KafkaSecurity, KeyEntry, Late, Log, Names,
+    Payments, Quorum, Sandbox, Scylla, ScyllaTls, Server, Settings, Switch,
 };
 pub use variables::{environment, strays};
 

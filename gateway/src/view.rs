@@ -347,6 +347,7 @@ fn rejection_reason(order: &Order) -> Option<&'static str> {
     let unknown = |shortage: &holdfast_engine::event::Shortage| shortage.available.is_none();
     match order.shortages() {
         [] => None,
+        _ if order.too_many_locations() => Some("too_many_locations"),
         shortages if shortages.iter().any(unknown) => Some("unknown_sku"),
         _ => Some("out_of_stock"),
     }

@@ -1,10 +1,11 @@
 //! The bytes of every event, held to golden files, and what damaged bytes may do: be refused.
 
 mod examples;
+mod largest;
 
 use super::*;
 use crate::event::{ArchiveFact, Event, KeyFact, OrderFact, PartitionFact, StockFact};
-use crate::ids::Partitions;
+use crate::ids::{KeyHash, Partitions, RequestId};
 use crate::partition::{Causality, Partition};
 use crate::time::{Policy, Timestamp};
 use data_encoding::HEXLOWER;
@@ -99,7 +100,7 @@ fn every_variant_has_an_example() {
         let kind = |name: &String| name.strip_prefix(prefix).map(|rest| rest.split('-').next().unwrap_or_default().to_owned());
         names.iter().filter_map(kind).collect::<BTreeSet<_>>().len()
     };
-    use crate::event::{AdjustmentRefusal, Bucket, KeptAnswer, Kind, Level, RefundReason, Refusal, ReleaseCause};
+    use crate::event::{AdjustmentRefusal, Bucket, HoldLimit, KeptAnswer, Kind, Level, RefundReason, Refusal, ReleaseCause};
     let found = [
         ("event", variants::<Event>(), families.len()),
         ("stock fact", variants::<StockFact>(), kinds("stock.")),
@@ -113,7 +114,8 @@ fn every_variant_has_an_example() {
         ("kind", variants::<Kind>(), count("order.placed-")),
         ("refund reason", variants::<RefundReason>(), count("order.refund_due-")),
         ("kept answer", variants::<KeptAnswer>(), kinds("key.answered-")),
-        ("refusal", variants::<Refusal>(), count("key.answered-refused-")),
+        ("refusal", variants::<Refusal>(), kinds("key.answered-refused-")),
+        ("hold limit", variants::<HoldLimit>(), count("key.answered-refused-hold_limit-")),
         ("adjustment refusal", variants::<AdjustmentRefusal>(), count("key.answered-adjustment_refused-")),
     ];
     for (name, variants, examples) in found {
@@ -209,6 +211,17 @@ fn entries_that_lie_about_their_length_are_refused() {
     assert_eq!(walk(&signed(entry(limit as u32 + 1))), Err(Error::TooLong(limit + 1)));
     assert_eq!(walk(&signed(entry(limit as u32))), Err(Error::Short));
     assert_eq!(walk(&signed(vec![0; ENTRY - 1])), Err(Error::Short));
+}
+
+/// Earlier versions bounded facts by what a record may have, not by what one is written with now.
+#[test]
+fn a_record_of_an_earlier_version_may_be_larger_than_any_that_is_written_now() {
+    let document = "1".repeat(3 * limits::MAX_FACT_BYTES);
+    let answer = KeptAnswer::PaymentRefused { request_id: RequestId::new("r").unwrap(), state: document };
+    let event = Event::Key(KeyFact::Answered { key: KeyHash([1; 16]), fingerprint: Fingerprint(1), answer: answer.into() });
+    let (frame, records) = frame_of(&[event]);
+    assert!(frame.len() > 3 * limits::MAX_FACT_BYTES);
+    assert_eq!(walk(&frame), Ok(records));
 }
 
 #[test]

@@ -1,13 +1,13 @@
 //! What an order may decide, and what it then wants of its SKUs.
 
 use super::{Order, Status};
-use crate::event::{Kind, OrderFact, RefundReason, ReleaseCause, Shortage, SkuHold};
+use crate::event::{HoldLimit, Kind, OrderFact, RefundReason, ReleaseCause, Shortage, SkuHold};
 use crate::ids::{Fingerprint, HoldKey, KeyHash, Label, Provider, Sku, Url};
 use crate::limits;
 use crate::plant::{self, Bug};
 use crate::quantity::Quantity;
 use crate::rejection::Rejection;
-use crate::stock::HoldOp;
+use crate::stock::{DemandRefusal, HoldOp};
 use crate::time::{Policy, Timestamp};
 
 /// What the order has every SKU do now.
@@ -21,7 +21,7 @@ pub enum Want {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answered {
     Held(Vec<crate::event::Allocation>),
-    Refused { available: Option<u64> },
+    Refused(DemandRefusal),
 }
 
 impl Order {
@@ -63,18 +63,32 @@ impl Order {
 
     /// What follows once every SKU has answered a reserve.
     pub fn decide_answers(&self, answers: Vec<(Sku, Answered)>) -> Vec<OrderFact> {
-        let refused = |answer: &Answered| matches!(answer, Answered::Refused { .. });
+        let refused = |answer: &Answered| matches!(answer, Answered::Refused(_));
         let late = self.status == Status::LatePayment;
         let partial = self.placed().allow_partial && !late;
         let some_refused = answers.iter().any(|(_, answer)| refused(answer));
         let all_refused = answers.iter().all(|(_, answer)| refused(answer));
-        let unknown = answers.iter().any(|(_, answer)| matches!(answer, Answered::Refused { available: None }));
+        let unknown = answers.iter().any(|(_, answer)| matches!(answer, Answered::Refused(DemandRefusal::Unknown)));
         let failed = if partial { all_refused || unknown } else { some_refused };
         match (failed, late) {
-            (true, false) => vec![OrderFact::Rejected { shortages: self.shortages_of(&answers) }],
+            (true, false) => vec![self.rejected(&answers)],
             (false, false) => vec![OrderFact::Held { holds: holds_of(answers) }],
             (true, true) => self.late_refund(),
             (false, true) => self.late_recovered(holds_of(answers)),
+        }
+    }
+
+    /// Where units are short or a SKU is unknown the order is rejected for that, whatever else stands against it.
+    fn rejected(&self, answers: &[(Sku, Answered)]) -> OrderFact {
+        let shortages = self.shortages_of(answers);
+        let scattered = |answer: &Answered| match answer {
+            Answered::Refused(refusal) => matches!(refusal, DemandRefusal::TooManyLocations { .. }),
+            Answered::Held(_) => true,
+        };
+        if answers.iter().all(|(_, answer)| scattered(answer)) {
+            OrderFact::TooManyLocations { shortages }
+        } else {
+            OrderFact::Rejected { shortages }
         }
     }
 
@@ -109,7 +123,7 @@ impl Order {
         let lines = &self.placed().lines;
         let demands = self.demands();
         let refused = answers.iter().filter_map(|(sku, answer)| match answer {
-            Answered::Refused { available } => Some((sku, *available)),
+            Answered::Refused(refusal) => Some((sku, refusal.available())),
             Answered::Held(_) => None,
         });
         refused
@@ -172,11 +186,12 @@ impl Order {
         }
     }
 
-    /// A new end counted from now. Never shortens the life of the hold.
-    pub fn decide_extend(&self, now: Timestamp, ttl_ms: u64) -> Result<Vec<OrderFact>, Rejection> {
+    /// A new end counted from now. Never shortens the life of the hold, and never makes it longer than the policy has it.
+    pub fn decide_extend(&self, now: Timestamp, ttl_ms: u64, policy: &Policy) -> Result<Vec<OrderFact>, Rejection> {
         match self.status {
             Status::AwaitingPayment if now < self.expires_at => {
                 let expires_at = now.plus(ttl_ms).max(self.expires_at);
+                self.may_be_extended(expires_at, policy)?;
                 Ok(vec![OrderFact::Extended { expires_at }])
             }
             Status::AwaitingPayment | Status::Expired => Err(Rejection::ReservationExpired),
@@ -185,6 +200,20 @@ impl Order {
             }
             Status::Cancelled | Status::Rejected | Status::LatePayment | Status::Refunded => Err(self.invalid_transition()),
         }
+    }
+
+    /// Counted from its facts, so that neither a restart nor a snapshot forgets one.
+    fn may_be_extended(&self, expires_at: Timestamp, policy: &Policy) -> Result<(), Rejection> {
+        let (max, max_ms) = (policy.max_extensions, policy.max_life_ms);
+        if self.extensions() >= max as usize {
+            return Err(Rejection::HoldLimit(HoldLimit::Extensions { max }));
+        }
+        let longer = expires_at > self.expires_at && expires_at > self.created_at().plus(max_ms);
+        if longer { Err(Rejection::HoldLimit(HoldLimit::Life { max_ms })) } else { Ok(()) }
+    }
+
+    fn extensions(&self) -> usize {
+        self.history.iter().filter(|record| matches!(*record.fact, OrderFact::Extended { .. })).count()
     }
 
     pub fn decide_payment(
@@ -225,7 +254,7 @@ fn units(hold: &SkuHold) -> u64 {
 fn holds_of(answers: Vec<(Sku, Answered)>) -> Vec<SkuHold> {
     let held = answers.into_iter().filter_map(|(sku, answer)| match answer {
         Answered::Held(allocations) => Some(SkuHold { sku, allocations }),
-        Answered::Refused { .. } => None,
+        Answered::Refused(_) => None,
     });
     held.collect()
 }

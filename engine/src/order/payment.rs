@@ -279,7 +279,7 @@ impl Order {
             }
             OrderFact::Placed(_) | OrderFact::Held { .. } | OrderFact::Rejected { .. } | OrderFact::Expired => {}
             OrderFact::Cancelled { .. } | OrderFact::Extended { .. } | OrderFact::Confirmed { .. } => {}
-            OrderFact::Reheld { .. } | OrderFact::Settled => {}
+            OrderFact::Reheld { .. } | OrderFact::Settled | OrderFact::TooManyLocations { .. } => {}
         }
     }
 

@@ -1,10 +1,15 @@
 //! What readers see of an order: its lines with what is held for each, and its payment.
 
 use super::{Attempt, Order, Status};
-use crate::event::Allocation;
+use crate::event::{Allocation, Line};
 use crate::ids::{Location, Sku};
 use crate::quantity::Quantity;
 use std::collections::{BTreeMap, VecDeque};
+
+/// Bytes of an order, a line and an allocation as JSON, without their texts.
+const ORDER: usize = 640;
+const LINE: usize = 200;
+const ALLOCATION: usize = 40;
 
 /// Where the units of a line stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +70,17 @@ impl Order {
                 false => LineView { units, allocations },
             })
             .collect()
+    }
+
+    /// About how many bytes it is shown in: its texts, and what stands between them.
+    pub fn shown_bytes(&self) -> usize {
+        let text = |text: &Option<Box<str>>| text.as_ref().map_or(0, |text| text.len());
+        let placed = self.placed();
+        let seller = |line: &Line| line.seller.as_ref().map_or(0, |seller| seller.as_str().len());
+        let lines = placed.lines.iter().map(|line| LINE + line.sku.as_str().len() + seller(line) + text(&line.metadata));
+        let allocations = self.holds().iter().flat_map(|hold| &hold.allocations);
+        let allocations = allocations.map(|allocation| ALLOCATION + allocation.location.as_str().len());
+        ORDER + text(&placed.shipping_address) + text(&placed.metadata) + lines.sum::<usize>() + allocations.sum::<usize>()
     }
 
     /// Deals the units each SKU holds out to the lines that name it, first line first.

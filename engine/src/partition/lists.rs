@@ -50,9 +50,9 @@ impl Partition {
     pub(super) fn list_orders(&self, customer: &CustomerId, after: Seq, limit: usize) -> OrdersPage {
         let some_left = self.placed > self.orders.len() as u64;
         let mut page = OrdersPage { some_left, ..OrdersPage::default() };
-        let (mut last, mut work) = (after, 0);
+        let (mut last, mut work, mut bytes) = (after, 0, 0);
         for (seq, id) in self.listed.orders.after(after) {
-            if work >= limits::MAX_SCAN || page.found.len() >= limit {
+            if work >= limits::MAX_SCAN || bytes >= limits::MAX_PAGE_BYTES || page.found.len() >= limit {
                 page.next = Some(last);
                 break;
             }
@@ -61,6 +61,7 @@ impl Partition {
             let theirs = |order: &&Order| order.kind() == Kind::Order && order.placed().customer.as_ref() == Some(customer);
             if let Some(order) = order.filter(theirs) {
                 work += order.placed().lines.len();
+                bytes += order.shown_bytes();
                 page.found.push((id, order.history.clone()));
             }
         }

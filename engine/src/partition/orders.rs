@@ -203,7 +203,7 @@ impl Partition {
         let holds = matches!(body, Body::Held { .. });
         let (sku, hold, step, answer) = match body {
             Body::Held { sku, hold, step, allocations } => (sku, hold, step, Answered::Held(allocations)),
-            Body::Refused { sku, hold, step, available } => (sku, hold, step, Answered::Refused { available }),
+            Body::Refused { sku, hold, step, refusal } => (sku, hold, step, Answered::Refused(refusal)),
             Body::Moved { sku, hold, step } => (sku, hold, step, Answered::Held(Vec::new())),
             Body::Reserve { .. } | Body::Move { .. } | Body::Ask { .. } => return,
         };
@@ -314,6 +314,6 @@ fn refused_state(rejection: &Rejection) -> String {
             "expired".to_owned()
         }
         Rejection::VersionMismatch { .. } | Rejection::BelowTaken { .. } | Rejection::TooMany => "expired".to_owned(),
-        Rejection::LocationInUse { .. } => "expired".to_owned(),
+        Rejection::LocationInUse { .. } | Rejection::HoldLimit(_) => "expired".to_owned(),
     }
 }

@@ -67,7 +67,7 @@ impl Saga {
         self.round.as_ref().filter(|round| round.hold == hold && round.step == step)?;
         let index = self.targets.iter().position(|target| target.sku == *sku)?;
         match (&self.targets[index].answer, answer) {
-            (None, _) | (Some(Answered::Refused { .. }), Answered::Held(_)) => Some(index),
+            (None, _) | (Some(Answered::Refused(_)), Answered::Held(_)) => Some(index),
             (Some(_), _) => None,
         }
     }

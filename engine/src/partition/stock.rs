@@ -10,7 +10,7 @@ use crate::message::Body;
 use crate::partition::deadlines::Slot;
 use crate::plant::{self, Bug};
 use crate::rejection::Rejection;
-use crate::stock::{Demand, HoldOp, OpVerdict, SkuStock, StockRefusal, Verdict};
+use crate::stock::{Demand, DemandRefusal, HoldOp, OpVerdict, SkuStock, StockRefusal, Verdict};
 use crate::time::Timestamp;
 
 impl Partition {
@@ -95,10 +95,10 @@ impl Partition {
         let (hold, step) = (demand.hold, demand.step);
         let (verdict, before) = match self.skus.get(&sku) {
             Some(stock) => (stock.decide_demand(&demand), stock.level()),
-            None => (Verdict::Refused { available: None }, None),
+            None => (Verdict::Refused(DemandRefusal::Unknown), None),
         };
         let answer = match verdict {
-            Verdict::Refused { available } => Body::Refused { sku, hold, step, available },
+            Verdict::Refused(refusal) => Body::Refused { sku, hold, step, refusal },
             Verdict::Held(fact) => {
                 let allocations = match &fact {
                     Some(StockFact::HoldPlaced { allocations, .. }) => allocations.clone(),

@@ -141,6 +141,7 @@ fn refusal(rejection: &Rejection) -> Option<Refusal> {
         Rejection::ReservationExpired => Some(Refusal::Expired),
         Rejection::BelowTaken { taken, count } => Some(Refusal::BelowTaken { taken: *taken, count: *count }),
         Rejection::TooMany => Some(Refusal::TooMany),
+        Rejection::HoldLimit(limit) => Some(Refusal::HoldLimit(*limit)),
         Rejection::NotFound | Rejection::VersionMismatch { .. } | Rejection::KeyReused | Rejection::KeyInProgress => None,
         // Closing a location takes no key.
         Rejection::LocationInUse { .. } => None,

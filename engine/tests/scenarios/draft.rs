@@ -54,10 +54,11 @@ pub(crate) struct Draft {
     partial: bool,
     pays: bool,
     ttl_ms: u64,
+    metadata: usize,
 }
 
 pub(crate) fn order(key: &str) -> Draft {
-    Draft { key: key.to_owned(), kind: Kind::Order, lines: Vec::new(), partial: false, pays: false, ttl_ms: 900_000 }
+    Draft { key: key.to_owned(), kind: Kind::Order, lines: Vec::new(), partial: false, pays: false, ttl_ms: 900_000, metadata: 0 }
 }
 
 pub(crate) fn reservation(key: &str) -> Draft {
@@ -86,6 +87,12 @@ impl Draft {
         self
     }
 
+    /// Bytes of metadata.
+    pub(crate) fn metadata(mut self, bytes: usize) -> Self {
+        self.metadata = bytes;
+        self
+    }
+
     pub(crate) fn id(&self, partitions: Partitions) -> OrderId {
         order_id(&self.key, partitions)
     }
@@ -110,7 +117,7 @@ impl Draft {
             allow_partial: self.partial,
             expires_at: now.plus(self.ttl_ms),
             shipping_address: None,
-            metadata: None,
+            metadata: (self.metadata > 0).then(|| "1".repeat(self.metadata).into()),
             payment,
         };
         Command::Place { order: self.id(partitions), placed: Box::new(placed) }

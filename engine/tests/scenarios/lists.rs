@@ -5,8 +5,8 @@ use crate::world::World;
 use holdfast_engine::answer::{Answer, OrdersPage, StockPage};
 use holdfast_engine::command::Command;
 use holdfast_engine::ids::{CustomerId, OrderId, PartitionId, Sku};
-use holdfast_engine::limits;
 use holdfast_engine::rejection::Rejection;
+use holdfast_engine::{codec, limits};
 
 fn ada() -> CustomerId {
     CustomerId::new("ada").unwrap()
@@ -136,6 +136,30 @@ fn a_turn_looks_at_a_bounded_number_of_orders_and_goes_on_behind_them() {
     assert!(first.found.is_empty());
     let second = ask(&mut world, first.next.unwrap());
     assert_eq!((second.found.len(), second.next), (0, None));
+}
+
+/// Defect: a page of a thousand orders with their metadata was an answer of 48 MB.
+#[test]
+fn a_page_of_large_orders_ends_early_and_goes_on_behind_them() {
+    let mut world = World::stocked(&[("A", 1000)]);
+    let partition = PartitionId(0);
+    let large = |n: usize| order(&format!("large{n}")).line("A", 1).metadata(limits::MAX_JSON_BYTES);
+    let drafts = (0..).map(large).filter(|draft| draft.id(world.partitions).partition() == partition).take(100);
+    let ids: Vec<OrderId> = drafts.collect::<Vec<_>>().iter().map(|draft| world.place(draft)).collect();
+    let (mut found, mut after, mut pages) = (Vec::new(), 0, 0);
+    loop {
+        let page = orders_page(&mut world, partition, after, 1000);
+        let bytes: usize = page.found.iter().map(|(_, history)| codec::encode_history(history).len()).sum();
+        assert!((1..limits::MAX_PAGE_BYTES + 2 * limits::MAX_JSON_BYTES).contains(&bytes), "a page of {bytes} bytes");
+        found.extend(page.found.into_iter().map(|(id, _)| id));
+        pages += 1;
+        match page.next {
+            Some(next) => after = next,
+            None => break,
+        }
+    }
+    assert_eq!(found, ids, "all of them, once, in their order");
+    assert!(pages > 2, "{pages}");
 }
 
 #[test]

@@ -2,12 +2,14 @@
 
 use crate::draft::{command_key, provider, reservation};
 use crate::world::World;
+use holdfast_engine::Causality;
 use holdfast_engine::answer::Answer;
-use holdfast_engine::command::Command;
-use holdfast_engine::event::{KeptAnswer, Kind};
+use holdfast_engine::command::{Command, Terms};
+use holdfast_engine::event::{HoldLimit, KeptAnswer, Kind, Refusal};
 use holdfast_engine::ids::OrderId;
 use holdfast_engine::order::Status;
 use holdfast_engine::rejection::Rejection;
+use holdfast_engine::time::Policy;
 
 fn held(world: &mut World) -> OrderId {
     world.place(&reservation("r").line("A", 3).line("B", 1).ttl(60_000))
@@ -122,6 +124,80 @@ fn an_extension_counts_from_now_and_never_shortens() {
     assert_eq!(world.status(id), Status::AwaitingPayment);
     world.pass(17);
     assert_eq!((world.status(id), world.available("A")), (Status::Expired, 3));
+}
+
+const HOUR: u64 = 3_600_000;
+
+/// Defect: one reservation of a client that extends it every minute kept its units from everybody for ever.
+#[test]
+fn a_hold_is_extended_to_seven_days_after_it_was_placed_and_no_further() {
+    let mut world = World::stocked(&[("A", 3), ("B", 3)]);
+    let (start, id) = (world.now, held(&mut world));
+    for _ in 0..13 {
+        world.extend(id, 24 * HOUR).unwrap();
+        world.pass(12 * HOUR);
+    }
+    let week = 7 * 24 * HOUR;
+    let limit = HoldLimit::Life { max_ms: week };
+    assert_eq!(world.extend(id, 12 * HOUR + 1), Err(Rejection::HoldLimit(limit)), "a millisecond too long");
+    world.extend(id, 12 * HOUR).unwrap();
+    assert_eq!(world.order(id).expires_at, start.plus(week));
+    world.pass(HOUR);
+    assert_eq!(world.extend(id, 12 * HOUR), Err(Rejection::HoldLimit(limit)));
+    world.extend(id, 11 * HOUR - 1).unwrap();
+    assert_eq!(world.order(id).expires_at, start.plus(week), "what makes it no longer is no limit");
+    assert_eq!((world.status(id), world.available("A")), (Status::AwaitingPayment, 0), "a refusal ends no hold");
+    world.pass(11 * HOUR + 16);
+    assert_eq!((world.status(id), world.available("A")), (Status::Expired, 3));
+}
+
+#[test]
+fn a_hold_is_extended_a_thousand_times_and_a_restart_forgets_none() {
+    let mut world = World::stocked(&[("A", 3), ("B", 3)]);
+    let id = held(&mut world);
+    (0..999).for_each(|_| drop(world.extend(id, 60_000).unwrap()));
+    world.crash();
+    world.extend(id, 60_000).unwrap();
+    let refused = Err(Rejection::HoldLimit(HoldLimit::Extensions { max: 1_000 }));
+    assert_eq!(world.extend(id, 60_000), refused);
+    world.crash();
+    assert_eq!(world.extend(id, 60_000), refused);
+    assert_eq!(world.count(id, "Extended"), 1_000);
+    world.confirm(id).unwrap();
+}
+
+#[test]
+fn a_refusal_for_the_limit_of_extensions_is_kept_under_its_key() {
+    let mut world = World::with(Causality::OneLog, Policy { max_extensions: 0, ..Policy::default() });
+    world.stock("A", "main", 3);
+    world.stock("B", "main", 3);
+    let id = held(&mut world);
+    let extend = |ttl_ms: u64| {
+        let key = Some(command_key("e", &ttl_ms.to_string()));
+        Command::Extend { order: id, ttl_ms }.under(Terms { versions: None, key })
+    };
+    let first = world.ask(extend(70_000)).unwrap();
+    let Answer::Kept(kept) = &first else { panic!("{first:?}") };
+    let refusal = Refusal::HoldLimit(HoldLimit::Extensions { max: 0 });
+    assert!(matches!(&**kept, KeptAnswer::Refused { refusal: why, .. } if *why == refusal), "{kept:?}");
+    for _ in 0..2 {
+        assert_eq!(world.ask(extend(70_000)), Ok(first.clone()));
+        assert_eq!(world.ask(extend(80_000)), Err(Rejection::KeyReused));
+        world.project();
+        world.crash();
+    }
+}
+
+/// The engine prolongs the life of a declined order by itself: no extension of a client.
+#[test]
+fn the_grace_of_a_declined_payment_counts_as_no_extension() {
+    let mut world = World::with(Causality::OneLog, Policy { max_extensions: 0, max_life_ms: 0, ..Policy::default() });
+    world.stock("A", "main", 3);
+    let id = world.place(&crate::draft::order("o").line("A", 1).ttl(1_000));
+    let attempt = world.pay(id, "p");
+    world.pass(900);
+    world.webhook(attempt, holdfast_engine::order::Outcome::Declined);
+    assert_eq!((world.status(id), world.order(id).expires_at), (Status::AwaitingPayment, world.now.plus(60_000)));
 }
 
 #[test]

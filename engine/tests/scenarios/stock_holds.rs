@@ -5,12 +5,13 @@ use holdfast_engine::audit::Audit;
 use holdfast_engine::event::{Allocation, Bucket, Event, Record, ReleaseCause, StockFact};
 use holdfast_engine::ids::{HoldKey, PartitionId, Partitions};
 use holdfast_engine::quantity::Quantity;
-use holdfast_engine::stock::{Demand, HoldOp, HoldState, OpVerdict, SkuStock, StockRefusal, Verdict};
+use holdfast_engine::stock::{Demand, DemandRefusal, HoldOp, HoldState, OpVerdict, SkuStock, StockRefusal, Verdict};
 use holdfast_engine::time::{Policy, Timestamp};
 use holdfast_engine::{Causality, Partition, invariants};
 use proptest::prelude::*;
 
 const RELEASE: HoldOp = HoldOp::Release(ReleaseCause::Released);
+const SHORT_OF_ALL: Verdict = Verdict::Refused(DemandRefusal::Short { available: 0 });
 const EXPIRE: HoldOp = HoldOp::Release(ReleaseCause::Expired);
 
 fn key(name: &str) -> HoldKey {
@@ -81,7 +82,7 @@ fn a_demand_takes_what_is_there_whole_before_split_and_by_priority() {
         let met = match stock.decide_demand(&demand("o", units, partial)) {
             Verdict::Held(Some(fact)) => Ok(taken(&fact).into_iter().map(|(name, units)| (name.to_owned(), units)).collect()),
             Verdict::Held(None) => panic!("{rule}: there was no hold before"),
-            Verdict::Refused { available } => Err(available.unwrap()),
+            Verdict::Refused(refusal) => Err(refusal.available().unwrap()),
         };
         let then = then.map(|list| list.iter().map(|(name, units)| ((*name).to_owned(), *units)).collect::<Vec<_>>());
         assert_eq!(met, then, "{rule}");
@@ -97,8 +98,8 @@ fn locations_of_equal_priority_go_by_name() {
 
 #[test]
 fn a_sku_nobody_stocked_and_a_sold_out_one_are_refused_differently() {
-    assert_eq!(SkuStock::default().decide_demand(&demand("o", 1, true)), Verdict::Refused { available: None });
-    assert_eq!(stocked(&[("a", 0, 0)]).decide_demand(&demand("o", 1, true)), Verdict::Refused { available: Some(0) });
+    assert_eq!(SkuStock::default().decide_demand(&demand("o", 1, true)), Verdict::Refused(DemandRefusal::Unknown));
+    assert_eq!(stocked(&[("a", 0, 0)]).decide_demand(&demand("o", 1, true)), SHORT_OF_ALL);
 }
 
 #[test]
@@ -113,7 +114,7 @@ fn a_demand_told_twice_is_met_once() {
 fn a_demand_that_comes_after_its_release_is_refused() {
     let mut stock = stocked(&[("a", 5, 0)]);
     assert_eq!(act(&mut stock, 2, RELEASE), "do");
-    assert_eq!(stock.decide_demand(&demand("o", 1, false)), Verdict::Refused { available: Some(5) });
+    assert_eq!(stock.decide_demand(&demand("o", 1, false)), Verdict::Refused(DemandRefusal::Short { available: 5 }));
     place_hold(&mut stock, "other", 5);
     assert_eq!(stock.available(), 0);
 }
@@ -212,7 +213,9 @@ fn a_demand_takes_from_no_more_locations_than_it_may() {
     };
     let all: Vec<(String, u32)> = held(&asked(6, false, 3));
     assert_eq!(all, [("a".to_owned(), 1), ("b".to_owned(), 2), ("c".to_owned(), 3)]);
-    assert_eq!(asked(6, false, 2), Verdict::Refused { available: Some(5) }, "what can be had of two of them");
+    let scattered = Verdict::Refused(DemandRefusal::TooManyLocations { available: 5 });
+    assert_eq!(asked(6, false, 2), scattered, "what can be had of two of them");
+    assert_eq!(asked(7, false, 2), Verdict::Refused(DemandRefusal::Short { available: 6 }), "more than there is anywhere");
     assert_eq!(held(&asked(6, true, 2)), [("c".to_owned(), 3), ("b".to_owned(), 2)], "those that have most");
     assert_eq!(held(&asked(5, false, 2)), [("c".to_owned(), 3), ("b".to_owned(), 2)]);
     assert_eq!(held(&asked(3, false, 1)), [("c".to_owned(), 3)], "one that has it all is one");
@@ -249,7 +252,7 @@ fn decide(stock: &SkuStock, step: &Step) -> Option<StockFact> {
         Step::Close { place: n } => stock.decide_close(place(n), None).ok(),
         Step::Demand { order, units, partial } => match stock.decide_demand(&demand(&order.to_string(), *units, *partial)) {
             Verdict::Held(fact) => fact,
-            Verdict::Refused { .. } => None,
+            Verdict::Refused(_) => None,
         },
         Step::Op { order, op, step } => match stock.decide_op(key(&order.to_string()), *step, *op) {
             OpVerdict::Do(fact) => Some(fact),

@@ -49,7 +49,7 @@ impl Checker {
     /// Units of a bucket.
     pub fn units(&mut self, units: u64, pointer: &str) -> Option<Quantity> {
         let fits = u32::try_from(units).ok().filter(|units| *units <= limits::MAX_BUCKET);
-        let rule = || format!("must be 0 to {}", grouped(limits::MAX_BUCKET.into()));
+        let rule = || format!("must be 0 to {} (bucket_units)", grouped(limits::MAX_BUCKET.into()));
         self.take(fits.map(Quantity), || pointer.to_owned(), rule)
     }
 
@@ -63,7 +63,7 @@ impl Checker {
 
     pub(super) fn quantity(&mut self, units: u64, line: usize) -> Option<Quantity> {
         let fits = u32::try_from(units).ok().filter(|units| (1..=limits::MAX_LINE_QUANTITY).contains(units));
-        let rule = || format!("must be 1 to {}", grouped(limits::MAX_LINE_QUANTITY.into()));
+        let rule = || format!("must be 1 to {} (line_quantity)", grouped(limits::MAX_LINE_QUANTITY.into()));
         self.take(fits.map(Quantity), || format!("/lines/{line}/quantity"), rule)
     }
 
@@ -77,7 +77,7 @@ impl Checker {
 
     pub(super) fn lines(&mut self, count: usize) {
         if !(1..=limits::MAX_LINES).contains(&count) {
-            self.fail("/lines", format!("must have 1 to {} lines", limits::MAX_LINES));
+            self.fail("/lines", format!("must have 1 to {} lines (lines_per_order)", limits::MAX_LINES));
         }
     }
 

@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 /// Why a document is not taken.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Mistake {
-    #[error("must be at most {} KiB of JSON", limits::MAX_JSON_BYTES / 1024)]
+    #[error("must be at most {} KiB of JSON (metadata_bytes)", limits::MAX_JSON_BYTES / 1024)]
     TooLong,
-    #[error("must be at most {} levels deep", limits::MAX_JSON_DEPTH)]
+    #[error("must be at most {} levels deep (metadata_levels)", limits::MAX_JSON_DEPTH)]
     TooDeep,
     #[error("must not have two members named {0}")]
     Twice(String),

@@ -61,7 +61,7 @@ const fn row(
 const ENGINE: &[Code] = &[Overloaded, DurabilityUnavailable];
 /// The journal or the tables are read.
 const READS: &[Code] = &[DurabilityUnavailable, Internal];
-const PLACES: &[Code] = &[OutOfStock, ReservationExpired, InvalidTransition, IdempotencyInProgress, UnknownSku];
+const PLACES: &[Code] = &[OutOfStock, TooManyLocations, ReservationExpired, InvalidTransition, IdempotencyInProgress, UnknownSku];
 const MOVES: &[Code] = &[NotFound, InvalidTransition];
 /// Under a key: its first request may not be answered yet.
 const KEYED: &[Code] = &[IdempotencyInProgress];
@@ -84,7 +84,7 @@ const ROWS: [Row; 34] = [
     row("get_reservation", &[&[NotFound], ENGINE], &[ETag], &[]),
     row("release_reservation", &[MOVES, KEYED, ENGINE], &[], &[Mutates]),
     row("commit_reservation", &[MOVES, KEYED, &[ReservationExpired], ENGINE], &[ETag], &[Mutates, BodyOptional]),
-    row("extend_reservation", &[MOVES, KEYED, &[ReservationExpired], ENGINE], &[ETag], &[Mutates, BodyOptional]),
+    row("extend_reservation", &[MOVES, KEYED, &[ReservationExpired, LimitReached], ENGINE], &[ETag], &[Mutates, BodyOptional]),
     row("set_stock", &[&[CountBelowTaken, LimitReached], ENGINE], &[ETag], &[Mutates]),
     row("adjust_stock", &[&[UnknownSku, CountBelowTaken, OutOfStock, LimitReached], ENGINE], &[ETag], &[Mutates, Replays]),
     row("close_location", &[&[NotFound, LocationInUse], ENGINE], &[ETag], &[Mutates]),
@@ -279,7 +279,8 @@ fn example(code: Code) -> Example {
 impl Code {
     /// Kept with the key of the request, and answered again under it.
     fn is_kept(self) -> bool {
-        matches!(self, OutOfStock | UnknownSku | InvalidTransition | ReservationExpired | LimitReached | CountBelowTaken)
+        matches!(self, OutOfStock | TooManyLocations | UnknownSku | CountBelowTaken)
+            || matches!(self, InvalidTransition | ReservationExpired | LimitReached)
     }
 
     /// Its name as that of a component.

@@ -109,7 +109,7 @@ scalars! {
         = words(["none", "pending", "unknown", "captured", "invoiced", "failed", "refund_due", "refunded"]);
     AttemptStatus "How one attempt stands." = words(ATTEMPTS.map(AttemptState::name));
     SandboxButton "A button of the payment page." = words(["approve", "decline", "silence"]);
-    RejectionReason "Why an order was rejected." = words(["out_of_stock", "unknown_sku"]);
+    RejectionReason "Why an order was rejected." = words(["out_of_stock", "unknown_sku", "too_many_locations"]);
 }
 
 /// This HTTP status alone.

@@ -33,6 +33,7 @@ impl Code {
             Code::MethodNotAllowed => &requests::METHOD_NOT_ALLOWED,
             Code::RequestTimeout => &server::REQUEST_TIMEOUT,
             Code::OutOfStock => &conflicts::OUT_OF_STOCK,
+            Code::TooManyLocations => &conflicts::TOO_MANY_LOCATIONS,
             Code::CountBelowTaken => &conflicts::COUNT_BELOW_TAKEN,
             Code::LocationInUse => &conflicts::LOCATION_IN_USE,
             Code::InvalidTransition => &conflicts::INVALID_TRANSITION,

@@ -84,5 +84,5 @@ pub async fn metrics(app: Data<App>) -> HttpResponse {
     responses((status = 200, description = "The limits.", body = LimitsBody<'static>)))]
 pub async fn limits(request: HttpRequest, app: Data<App>) -> HttpResponse {
     let scope = scope(request.headers(), &app);
-    HttpResponse::Ok().content_type("application/json").body(view::limits_json(scope.as_deref()))
+    HttpResponse::Ok().content_type("application/json").body(view::limits_json(scope.as_deref(), &app.settings.holds))
 }

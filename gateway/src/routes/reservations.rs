@@ -80,7 +80,7 @@ pub async fn batch(request: HttpRequest, app: Data<App>, body: Body) -> HttpResp
     let items = match json::<BatchIn>(&request, body) {
         Ok(BatchIn { items }) if (1..=limits::MAX_BATCH).contains(&items.len()) => items,
         Ok(_) => {
-            let message = format!("must have 1 to {} items", grouped(limits::MAX_BATCH as u64));
+            let message = format!("must have 1 to {} items (batch_items)", grouped(limits::MAX_BATCH as u64));
             return answering.problem(Problem::invalid(vec![FieldError::new("/items", message)]));
         }
         Err(problem) => return answering.problem(problem),
@@ -199,7 +199,8 @@ pub async fn commit(request: HttpRequest, app: Data<App>, id: Path<String>, body
     .await
 }
 
-/// Hold longer, counted from now. Never shorter.
+/// Hold longer, counted from now. Never shorter, and only to `hold_life_seconds` after it was placed and `hold_extensions` times
+/// (GET /v1/limits).
 #[utoipa::path(post, path = "/v1/reservations/{id}:extend", tag = "reservations", operation_id = "extend_reservation",
     request_body = ExtendIn, params(("id" = scalars::ReservationId, Path)),
     responses((status = 200, description = "The reservation with its new end.", body = ReservationBody<'static>)))]

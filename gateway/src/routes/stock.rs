@@ -201,7 +201,7 @@ pub async fn availability(request: HttpRequest, app: Data<App>, body: Body) -> H
 async fn query(request: &HttpRequest, app: &App, body: Body) -> Result<HttpResponse, Problem> {
     let AvailabilityIn { skus } = json(request, body)?;
     if skus.len() > limits::MAX_QUERY {
-        let message = format!("must have at most {} SKUs", grouped(limits::MAX_QUERY as u64));
+        let message = format!("must have at most {} SKUs (availability_skus)", grouped(limits::MAX_QUERY as u64));
         return Err(Problem::invalid(vec![FieldError::new("/skus", message)]));
     }
     let mut checker = Checker::default();

@@ -64,6 +64,8 @@ impl Found<'_> {
             self.refuse("engine.shards", message);
         }
         self.refuse_unless(settings.engine.credits > 0, "engine.credits", "must be at least 1");
+        let (most, extensions) = (limits::MAX_EXTENSIONS, settings.holds.max_extensions);
+        self.refuse_unless(extensions <= most, "holds.max_extensions", &format!("must be 0 to {most}"));
     }
 
     fn cluster(&mut self, settings: &Settings) {
@@ -116,6 +118,7 @@ impl Found<'_> {
             ("server.answer_wait_seconds", server.answer_wait_seconds),
             ("server.drain_notice_seconds", server.drain_notice_seconds),
             ("server.body_timeout_seconds", server.body_timeout_seconds),
+            ("holds.max_life_seconds", settings.holds.max_life_seconds),
             ("payments.pin_seconds", payments.pin_seconds),
             ("payments.query_after_seconds", payments.query_after_seconds),
             ("payments.query_max_seconds", payments.query_max_seconds),

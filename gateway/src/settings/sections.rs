@@ -2,6 +2,7 @@
 //!
 //! Invariant: what a key means and what it is by default is said in `config/holdfast.toml`; a test holds the two together.
 
+use holdfast_engine::limits;
 use holdfast_engine::time::{LatePayment, Policy};
 use holdfast_storage::embedded::RESERVE;
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,7 @@ pub struct Settings {
     pub journal: Journal,
     pub scylla: Scylla,
     pub engine: Engine,
+    pub holds: Holds,
     pub payments: Payments,
     pub sandbox: Sandbox,
     pub kafka: Kafka,
@@ -152,6 +154,14 @@ pub struct Engine {
     pub credits: usize,
     pub snapshot_events: u64,
     pub memory_ahead_mb: u64,
+}
+
+/// How far holds may be extended.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Holds {
+    pub max_life_seconds: u64,
+    pub max_extensions: u32,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -360,6 +370,12 @@ impl Default for Engine {
     }
 }
 
+impl Default for Holds {
+    fn default() -> Self {
+        Self { max_life_seconds: limits::DEFAULT_LIFE_MS / 1000, max_extensions: limits::DEFAULT_EXTENSIONS }
+    }
+}
+
 impl Default for Payments {
     fn default() -> Self {
         Self {
@@ -416,6 +432,8 @@ impl Settings {
                 Late::Rehold => LatePayment::Rehold,
                 Late::Refund => LatePayment::Refund,
             },
+            max_life_ms: self.holds.max_life_seconds * 1000,
+            max_extensions: self.holds.max_extensions,
             ..Policy::default()
         }
     }

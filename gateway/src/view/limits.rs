@@ -1,8 +1,9 @@
 //! The limits of this server, as `/v1/limits` publishes them.
 //!
-//! Invariant: each is the constant that is enforced.
+//! Invariant: each is the constant or the setting that is enforced.
 
 use super::to_json;
+use crate::settings::Holds;
 use holdfast_engine::limits;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -16,6 +17,12 @@ pub struct LimitsBody<'a> {
     line_quantity: u32,
     sku_characters: usize,
     sku_bytes: usize,
+    /// Locations of one SKU.
+    locations_per_sku: usize,
+    /// Units of one bucket of one SKU at one location.
+    bucket_units: u32,
+    /// Locations that the SKUs of one order take their units from, all together: each SKU has an equal share.
+    allocations_per_order: usize,
     location_characters: usize,
     location_bytes: usize,
     name_characters: usize,
@@ -25,8 +32,14 @@ pub struct LimitsBody<'a> {
     url_bytes: usize,
     page_items: PageItems,
     hold_seconds: HoldSeconds,
+    /// How long after it was placed a hold that is extended ends at the latest.
+    hold_life_seconds: u64,
+    /// How often a hold is extended at most.
+    hold_extensions: u32,
     payment_attempts: u8,
     batch_items: usize,
+    /// Bytes of one line of an import.
+    import_line_bytes: usize,
     availability_skus: usize,
     metadata_bytes: usize,
     metadata_levels: usize,
@@ -62,7 +75,7 @@ struct HoldSeconds {
 }
 
 /// `scope` is what the keys of the caller are bound to.
-pub fn limits_json(scope: Option<&str>) -> Vec<u8> {
+pub fn limits_json(scope: Option<&str>, holds: &Holds) -> Vec<u8> {
     let seconds = |millis: u64| millis / 1000;
     to_json(&LimitsBody {
         body_bytes: limits::MAX_BODY_BYTES,
@@ -70,6 +83,9 @@ pub fn limits_json(scope: Option<&str>) -> Vec<u8> {
         line_quantity: limits::MAX_LINE_QUANTITY,
         sku_characters: limits::SKU.characters,
         sku_bytes: limits::SKU.bytes,
+        locations_per_sku: limits::MAX_LOCATIONS,
+        bucket_units: limits::MAX_BUCKET,
+        allocations_per_order: limits::MAX_ALLOCATIONS,
         location_characters: limits::LOCATION.characters,
         location_bytes: limits::LOCATION.bytes,
         name_characters: limits::NAME.characters,
@@ -83,8 +99,11 @@ pub fn limits_json(scope: Option<&str>) -> Vec<u8> {
             default: seconds(limits::DEFAULT_TTL_MS),
             max: seconds(limits::MAX_TTL_MS),
         },
+        hold_life_seconds: holds.max_life_seconds,
+        hold_extensions: holds.max_extensions,
         payment_attempts: limits::MAX_ATTEMPTS,
         batch_items: limits::MAX_BATCH,
+        import_line_bytes: limits::MAX_IMPORT_LINE_BYTES,
         availability_skus: limits::MAX_QUERY,
         metadata_bytes: limits::MAX_JSON_BYTES,
         metadata_levels: limits::MAX_JSON_DEPTH,

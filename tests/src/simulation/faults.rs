@@ -182,6 +182,7 @@ fn policy(random: &mut Random) -> Policy {
         resend_max_ms: random.between(500, 4_000),
         reserve_timeout_ms: random.between(500, 20_000),
         late_payment,
+        ..Policy::default()
     }
 }
 

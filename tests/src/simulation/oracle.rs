@@ -60,7 +60,9 @@ impl Oracle {
     pub(super) fn recorded(&mut self, now: Micros, order: OrderId, fact: &OrderFact) -> Checked {
         match fact {
             OrderFact::Placed(_) => drop(self.placed.insert(order, now)),
-            OrderFact::Held { .. } => drop(self.basis.insert(order, self.heard.get(&order).cloned().unwrap_or_default())),
+            OrderFact::Held { .. } | OrderFact::TooManyLocations { .. } => {
+                drop(self.basis.insert(order, self.heard.get(&order).cloned().unwrap_or_default()))
+            }
             OrderFact::Rejected { shortages } => {
                 self.basis.insert(order, self.heard.get(&order).cloned().unwrap_or_default());
                 let since = self.placed.get(&order).copied().unwrap_or(0);
@@ -167,7 +169,9 @@ impl Oracle {
             let same = placed.fingerprint == first.fingerprint;
             require(same, "I13 another body is refused", || format!("order {id} was answered to another body"))?;
         }
-        let decided = |record: &OrderRecord| matches!(*record.fact, OrderFact::Held { .. } | OrderFact::Rejected { .. });
+        let decided = |record: &OrderRecord| {
+            matches!(*record.fact, OrderFact::Held { .. } | OrderFact::Rejected { .. } | OrderFact::TooManyLocations { .. })
+        };
         let basis = self.basis.get(&id).filter(|_| history.iter().any(decided));
         for (partition, seq) in basis.into_iter().flatten() {
             let durable = leaving.durable[usize::from(partition.0)];
@@ -264,7 +268,8 @@ impl Oracle {
             | Rejection::VersionMismatch { .. }
             | Rejection::BelowTaken { .. }
             | Rejection::LocationInUse { .. }
-            | Rejection::TooMany => Ok(()),
+            | Rejection::TooMany
+            | Rejection::HoldLimit(_) => Ok(()),
         }
     }
 

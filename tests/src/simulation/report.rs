@@ -162,7 +162,8 @@ fn order_name(fact: &OrderFact) -> &'static str {
     match fact {
         OrderFact::Placed(_) => "Placed",
         OrderFact::Held { .. } => "Held",
-        OrderFact::Rejected { .. } => "Rejected",
+        // Of an order that is too large for a run: the scenarios have it.
+        OrderFact::Rejected { .. } | OrderFact::TooManyLocations { .. } => "Rejected",
         OrderFact::Expired => "Expired",
         OrderFact::Cancelled { .. } => "Cancelled",
         OrderFact::Extended { .. } => "Extended",

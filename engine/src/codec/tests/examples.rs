@@ -3,9 +3,9 @@
 //! [`name`] matches without `_`, so a new variant does not build before it is named here; then it wants an example.
 
 use crate::event::{
-    AdjustmentRefusal, Allocation, ArchiveFact, Bucket, Buckets, Event, KeptAnswer, KeyFact, Kind, Level, Line, LocationView,
-    OrderFact, OrderRecord, PartitionFact, PaymentRequest, Placed, RefundReason, Refusal, ReleaseCause, Shortage, SkuHold,
-    StockFact, StockView,
+    AdjustmentRefusal, Allocation, ArchiveFact, Bucket, Buckets, Event, HoldLimit, KeptAnswer, KeyFact, Kind, Level, Line,
+    LocationView, OrderFact, OrderRecord, PartitionFact, PaymentRequest, Placed, RefundReason, Refusal, ReleaseCause, Shortage,
+    SkuHold, StockFact, StockView,
 };
 use crate::ids::{
     AttemptId, CustomerId, Fingerprint, HoldKey, KeyHash, Label, Location, OrderId, Partitions, Provider, RequestId, Sku, Url,
@@ -69,6 +69,7 @@ fn order_name(fact: &OrderFact) -> &'static str {
         OrderFact::RefundDue { reason: RefundReason::PaidTwice, .. } => "refund_due-paid_twice",
         OrderFact::Refunded { .. } => "refunded",
         OrderFact::Settled => "settled",
+        OrderFact::TooManyLocations { .. } => "too_many_locations",
     }
 }
 
@@ -87,6 +88,8 @@ fn answer_name(answer: &KeptAnswer) -> &'static str {
         KeptAnswer::Refused { refusal: Refusal::Expired, .. } => "refused-expired",
         KeptAnswer::Refused { refusal: Refusal::BelowTaken { .. }, .. } => "refused-below_taken",
         KeptAnswer::Refused { refusal: Refusal::TooMany, .. } => "refused-too_many",
+        KeptAnswer::Refused { refusal: Refusal::HoldLimit(HoldLimit::Life { .. }), .. } => "refused-hold_limit-life",
+        KeptAnswer::Refused { refusal: Refusal::HoldLimit(HoldLimit::Extensions { .. }), .. } => "refused-hold_limit-extensions",
     }
 }
 
@@ -187,6 +190,7 @@ fn order_facts() -> Vec<OrderFact> {
         refund(RefundReason::PaidTwice),
         OrderFact::Refunded { attempt: 2 },
         OrderFact::Settled,
+        OrderFact::TooManyLocations { shortages: vec![shortage(Some(4))] },
     ]
 }
 
@@ -207,6 +211,8 @@ fn answers() -> Vec<KeptAnswer> {
         command_refused(Refusal::Expired),
         command_refused(Refusal::BelowTaken { taken: 70_000, count: -3 }),
         command_refused(Refusal::TooMany),
+        command_refused(Refusal::HoldLimit(HoldLimit::Life { max_ms: 604_800_000 })),
+        command_refused(Refusal::HoldLimit(HoldLimit::Extensions { max: 1_000 })),
     ]
 }
 

@@ -2,7 +2,7 @@
 
 use super::Guide;
 use crate::problem::{Code, Problem};
-use crate::reply::{rejected, short};
+use crate::reply::{rejected, scattered, short};
 use crate::view::Id;
 use holdfast_engine::event::{Buckets, Kind, Shortage};
 use holdfast_engine::ids::{OrderId, Sku};
@@ -28,6 +28,24 @@ pub(super) const OUT_OF_STOCK: Guide = Guide {
         "To try again later, use a new Idempotency-Key: the refusal is the answer to this one, byte for byte, for good.",
     ],
     example: || shortage("DEMO-LAST-ONE", Some(1)),
+};
+
+pub(super) const TOO_MANY_LOCATIONS: Guide = Guide {
+    meaning: "There are enough units, in more locations than the order may take from. Nothing is held for it.",
+    causes: &[
+        "The order takes from at most `allocations_per_order` locations (GET /v1/limits), all its SKUs together, and each of its SKUs has an \
+         equal share of them: an order of 500 SKUs takes each from at most 8 locations.",
+        "The stock of a SKU is a few units each at a great many locations.",
+    ],
+    cures: &[
+        "`available` of each line is what its share of locations can give: an order for so many units is taken, and so are orders of \
+         fewer SKUs each.",
+        "Use a new Idempotency-Key for them: the refusal is the answer to this one, byte for byte, for good.",
+    ],
+    example: || {
+        let sku = Sku::new("DEMO-SHIRT").map(|sku| Shortage { line: 1, sku, requested: Quantity(90), available: Some(80) });
+        scattered(sku.as_slice()).with("order_id", Id::order(OrderId::from_bytes([9; 16])).as_str())
+    },
 };
 
 pub(super) const COUNT_BELOW_TAKEN: Guide = Guide {
@@ -87,8 +105,17 @@ pub(super) const IDEMPOTENCY_IN_PROGRESS: Guide = Guide {
 
 pub(super) const LIMIT_REACHED: Guide = Guide {
     meaning: "What the request adds to is as large as it can get. Nothing was changed.",
-    causes: &["A bucket of a location would exceed 2,000,000,000 units.", "A SKU would have more than 256 locations."],
-    cures: &["A count that large is mostly a mistake in units: grams for pieces, or one import that ran twice."],
+    causes: &[
+        "A bucket of a location would exceed 2,000,000,000 units, which is `bucket_units` of GET /v1/limits.",
+        "A SKU would have more than 256 locations, which is `locations_per_sku`.",
+        "A hold was extended as often as it may be (`hold_extensions`), or would end later after it was placed than it may \
+         (`hold_life_seconds`).",
+    ],
+    cures: &[
+        "A count that large is mostly a mistake in units: grams for pieces, or one import that ran twice.",
+        "Commit or release a hold that is wanted for longer: the operator can allow more with `holds.max_extensions` and \
+         `holds.max_life_seconds`.",
+    ],
     example: || rejected(&Rejection::TooMany),
 };
 

@@ -90,9 +90,12 @@ pub(super) const METHOD_NOT_ALLOWED: Guide = Guide {
 
 pub(super) const TOO_LARGE: Guide = Guide {
     meaning: "The body has more bytes than the server reads. Nothing was executed.",
-    causes: &["The body is over `body_bytes` of GET /v1/limits.", "A line of an import is over 64 KiB."],
+    causes: &[
+        "The body is over `body_bytes` of GET /v1/limits.",
+        "A line of an import is over 64 KiB, which is `import_line_bytes`.",
+    ],
     cures: &["Keep large texts elsewhere and send a reference in `metadata`."],
-    example: || Problem::new(Code::TooLarge, "the body is over the limit of this server"),
+    example: crate::body::too_large,
 };
 
 pub(super) const UNSUPPORTED_MEDIA_TYPE: Guide = Guide {

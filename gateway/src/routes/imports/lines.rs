@@ -8,10 +8,8 @@ use crate::problem::{Code, Problem};
 use actix_web::web::{Bytes, BytesMut};
 use holdfast_engine::command::Command;
 use holdfast_engine::ids::{Fingerprint, Location, Sku};
+use holdfast_engine::limits::MAX_IMPORT_LINE_BYTES;
 use holdfast_engine::quantity::Quantity;
-
-/// Bytes of one line.
-const MAX_LINE: usize = 64 * 1024;
 
 /// Why a row is not taken.
 pub(super) struct Refusal {
@@ -82,9 +80,9 @@ impl Lines {
             let detail = "the rest has not come and is not read: rows before this line are done, send the others again";
             return Some(Refusal::new(line, Problem::new(code, detail)));
         }
-        let overlong = self.buffer.len() > MAX_LINE;
+        let overlong = self.buffer.len() > MAX_IMPORT_LINE_BYTES;
         self.ended |= overlong;
-        let problem = || Problem::new(Code::TooLarge, "a line is over 64 KiB: the rest is not read");
+        let problem = || Problem::over(Code::TooLarge, "import_line_bytes", "a line is over 64 KiB: the rest is not read");
         overlong.then(|| Refusal::new(line, problem()))
     }
 }

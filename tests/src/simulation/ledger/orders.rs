@@ -60,8 +60,10 @@ impl OrderBook {
                 (self.generation, self.holds) = (1, holds.clone());
                 Verdict::Holding
             }
-            OrderFact::Rejected { .. } if self.verdict == Verdict::Undecided => Verdict::Over,
-            OrderFact::Held { .. } | OrderFact::Rejected { .. } => return Err(ONCE),
+            OrderFact::Rejected { .. } | OrderFact::TooManyLocations { .. } if self.verdict == Verdict::Undecided => {
+                Verdict::Over
+            }
+            OrderFact::Held { .. } | OrderFact::Rejected { .. } | OrderFact::TooManyLocations { .. } => return Err(ONCE),
             OrderFact::Expired | OrderFact::Cancelled { .. } if open => Verdict::Over,
             OrderFact::Expired if self.verdict == Verdict::Sold => return Err("I6 no expiry after payment"),
             OrderFact::Expired | OrderFact::Cancelled { .. } => return Err(ONCE),
