@@ -6,11 +6,12 @@ use crate::handle::Handle;
 use crate::inbox::{Inbox, Letter};
 use crate::keeper::Keeper;
 use crate::lookups::Lookups;
+use crate::panics::Suspect;
 use crate::provider::{Desk, MakeProvider};
 use crate::replies::Ports;
 use crate::router::Router;
 use crate::shard::{Links, Shard};
-use actix::{Actor, Addr, Arbiter};
+use actix::{Actor, Addr, Arbiter, ArbiterHandle};
 use holdfast_engine::codec::Batch;
 use holdfast_engine::ids::PartitionId;
 use holdfast_engine::partition::Partition;
@@ -96,7 +97,7 @@ pub struct Rebuild {
 }
 
 impl Rebuild {
-    pub fn links(&self, guardian: Addr<Guardian>) -> Links {
+    pub fn links(&self, guardian: Addr<Guardian>, refused: Vec<Suspect>) -> Links {
         Links {
             journal: self.journal.clone(),
             committer: self.committer.clone(),
@@ -109,6 +110,7 @@ impl Rebuild {
             clock: self.clock,
             guardian,
             snapshot_events: self.options.snapshot_events,
+            refused,
         }
     }
 
@@ -122,11 +124,7 @@ impl Rebuild {
 
     /// The engine as a whole cannot go on: whoever runs it is told.
     pub fn give_up(&self, reason: String) {
-        self.failed.send_if_modified(|failed| {
-            let first = failed.is_none();
-            failed.get_or_insert(reason);
-            first
-        });
+        tell(&self.failed, reason);
     }
 
     /// Folds the partitions of a shard from the journal, after everything its former life submitted is durable, and
@@ -184,7 +182,7 @@ impl Engine {
         let (commits, committed) = watch::channel(0);
         let journal_error = Arc::new(OnceLock::new());
         let projector = start_projector(&journal, &router)?;
-        let watcher = watch_commits(commits, projector.clone(), journal_error.clone());
+        let watcher = watch_commits(commits, projector.clone(), journal_error.clone(), failed_sender.clone());
         let (committer, _) = Committer::start(&journal, &watcher)?;
         let (keeper, _) = Keeper::start(journal.clone())?;
         let lookups = Lookups::start(&journal)?;
@@ -205,8 +203,10 @@ impl Engine {
             failed: failed_sender,
         });
         let guardian = Guardian::default().start();
-        guardian.try_send(Guard(rebuild.clone())).map_err(|_| StartError::Shard)?;
-        let mut arbiters = start_shards(&rebuild, &guardian, recovered, &ends(&*journal));
+        let mut arbiters: Vec<Arbiter> = (0..shards).map(|_| Arbiter::new()).collect();
+        let threads: Vec<ArbiterHandle> = arbiters.iter().map(Arbiter::handle).collect();
+        guardian.try_send(Guard { rebuild: rebuild.clone(), threads }).map_err(|_| StartError::Shard)?;
+        start_shards(&rebuild, &guardian, &arbiters, recovered, &ends(&*journal));
         arbiters.push(desk_arbiter);
         let handle = Handle { router, ports };
         Ok(Self { handle, journal, rebuild, arbiters, failed, committed, projector })
@@ -301,37 +301,54 @@ fn start_projector(journal: &Arc<dyn Journal>, router: &Router) -> Result<Projec
     Ok(projector)
 }
 
-fn watch_commits(commits: watch::Sender<u64>, projector: Projector, failed: Arc<OnceLock<Arc<StorageError>>>) -> Notify {
+/// Only the first reason counts: the others follow from it.
+fn tell(failed: &watch::Sender<Option<String>>, reason: String) {
+    failed.send_if_modified(|failed| {
+        let first = failed.is_none();
+        failed.get_or_insert(reason);
+        first
+    });
+}
+
+/// A journal that fails while nobody has anything in it is heard of too.
+fn watch_commits(
+    commits: watch::Sender<u64>,
+    projector: Projector,
+    journal_error: Arc<OnceLock<Arc<StorageError>>>,
+    failed: watch::Sender<Option<String>>,
+) -> Notify {
     Arc::new(move |notice| match notice {
         Notice::Durable { log, commit, .. } => {
             commits.send_modify(|count| *count += 1);
             projector.committed(log, commit);
         }
-        Notice::Failed(error) => drop(failed.set(error)),
+        Notice::Failed(error) => {
+            let reason = format!("the journal failed: {error}");
+            journal_error.set(error).unwrap_or_default();
+            tell(&failed, reason);
+        }
     })
 }
 
 fn start_shards(
     rebuild: &Arc<Rebuild>,
     guardian: &Addr<Guardian>,
+    arbiters: &[Arbiter],
     recovered: Vec<Partition>,
     commits: &[LogSeq],
-) -> Vec<Arbiter> {
+) {
     let table = rebuild.router.table();
     let mut dealt: Vec<Vec<Partition>> = table.inboxes.iter().map(|_| Vec::new()).collect();
     for partition in recovered {
         dealt[table.shard_of[usize::from(partition.id.0)]].push(partition);
     }
-    let start = |(inbox, partitions): (&Arc<Inbox>, Vec<Partition>)| {
-        let arbiter = Arbiter::new();
-        let (inbox, links, commits) = (inbox.clone(), rebuild.links(guardian.clone()), commits.to_vec());
+    for ((inbox, partitions), arbiter) in table.inboxes.iter().zip(dealt).zip(arbiters) {
+        let (inbox, links, commits) = (inbox.clone(), rebuild.links(guardian.clone(), Vec::new()), commits.to_vec());
         arbiter.spawn_fn(move || {
             name_thread(inbox.shard);
             Shard::new(inbox, links, partitions, commits).start();
         });
-        arbiter
-    };
-    table.inboxes.iter().zip(dealt).map(start).collect()
+    }
 }
 
 fn ends(journal: &dyn Journal) -> Vec<LogSeq> {
@@ -339,7 +356,7 @@ fn ends(journal: &dyn Journal) -> Vec<LogSeq> {
 }
 
 /// So that an operator who looks at the threads sees which is which.
-pub(crate) fn name_thread(shard: usize) {
+fn name_thread(shard: usize) {
     let name = std::ffi::CString::new(format!("shard-{shard}")).unwrap_or_default();
     if let Err(error) = rustix::thread::set_name(&name) {
         tracing::debug!(%error, "thread not named");

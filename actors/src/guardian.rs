@@ -1,12 +1,18 @@
-//! The guardian: starts shards, and after a panic rebuilds one from the journal.
+//! The guardian: after a panic it rebuilds a shard from the journal.
 //!
-//! Invariant: a rebuilt shard folds only what is durable, and nothing of its former life reaches the journal after that.
+//! Invariants: a rebuilt shard folds only what is durable, and nothing of its former life reaches the journal after that; all lives of a
+//! shard have one thread, on which the state of one is dropped before the next is folded: a rebuild leaves nothing behind. What panics
+//! a shard again and again is kept from it, or ends the engine.
 //! actix's own supervisor keeps the broken value, so the rebuilding is ours.
 
 use crate::engine::Rebuild;
 use crate::inbox::Letter;
-use actix::{Actor, Addr, Arbiter, AsyncContext, Context, Handler, Message as ActixMessage};
+use crate::panics::{self, Panics, Suspect};
+use actix::{Actor, Addr, ArbiterHandle, AsyncContext, Context, Handler, Message as ActixMessage};
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// A shard panicked and does nothing more.
 #[derive(Debug, ActixMessage)]
@@ -15,18 +21,24 @@ pub struct ShardDown {
     pub shard: usize,
     pub epoch: u64,
     pub reason: String,
+    /// What it was given when it panicked.
+    pub suspect: Option<Suspect>,
 }
 
 /// What the guardian needs, once the engine that it guards is put together.
 #[derive(ActixMessage)]
 #[rtype(result = "()")]
-pub struct Guard(pub Arc<Rebuild>);
+pub struct Guard {
+    pub rebuild: Arc<Rebuild>,
+    /// The thread of each shard.
+    pub threads: Vec<ArbiterHandle>,
+}
 
 #[derive(Default)]
 pub struct Guardian {
-    rebuild: Option<Arc<Rebuild>>,
-    /// Threads of former lives: stopped with the process.
-    arbiters: Vec<Arbiter>,
+    guarded: Option<Guard>,
+    /// By shard.
+    panics: BTreeMap<usize, Panics>,
 }
 
 impl Actor for Guardian {
@@ -36,8 +48,8 @@ impl Actor for Guardian {
 impl Handler<Guard> for Guardian {
     type Result = ();
 
-    fn handle(&mut self, Guard(rebuild): Guard, _: &mut Self::Context) {
-        self.rebuild = Some(rebuild);
+    fn handle(&mut self, guard: Guard, _: &mut Self::Context) {
+        self.guarded = Some(guard);
     }
 }
 
@@ -46,33 +58,48 @@ impl Handler<ShardDown> for Guardian {
 
     fn handle(&mut self, down: ShardDown, context: &mut Self::Context) {
         metrics::counter!("shard_rebuilds_total").increment(1);
-        let ShardDown { shard, epoch, reason } = down;
-        let Some(rebuild) = self.rebuild.clone() else { return };
-        match rebuild.journal_failed() {
-            true => rebuild.give_up(reason.clone()),
-            false => self.rebuild(rebuild, shard, epoch + 1, context.address()),
+        let ShardDown { shard, epoch, reason, suspect } = down;
+        let Some(Guard { rebuild, threads }) = &self.guarded else { return };
+        let panics = self.panics.entry(shard).or_default();
+        suspect.into_iter().for_each(|suspect| panics.blame(suspect));
+        if rebuild.journal_failed() {
+            rebuild.give_up(reason.clone());
+        } else if panics.may_rebuild(Instant::now()) {
+            let next = Next { shard, epoch: epoch + 1, refused: panics.refused() };
+            start(rebuild.clone(), &threads[shard], next, context.address());
+        } else {
+            rebuild.give_up(format!("shard {shard} cannot go on: {}, at last with: {reason}", Panics::words()));
         }
         // Acted on first: a log line is never what a rebuilding waits for.
         tracing::error!(shard, epoch, reason, "a shard went down");
     }
 }
 
-impl Guardian {
-    fn rebuild(&mut self, rebuild: Arc<Rebuild>, shard: usize, epoch: u64, guardian: Addr<Self>) {
-        let arbiter = Arbiter::new();
-        let links = rebuild.links(guardian);
-        arbiter.spawn_fn(move || {
-            crate::engine::name_thread(shard);
-            match rebuild.shard(shard, epoch, links) {
-                Ok(inbox) => {
-                    rebuild.router().replace(&inbox);
-                    // Whoever sent between the panic and the swap was told it is unavailable.
-                    inbox.push(Letter::Peer(Vec::new()));
-                    tracing::warn!(shard, epoch, "the shard is rebuilt from the journal");
-                }
-                Err(error) => rebuild.give_up(error.to_string()),
+/// A life of a shard that is to begin.
+struct Next {
+    shard: usize,
+    epoch: u64,
+    refused: Vec<Suspect>,
+}
+
+/// Has the next life begin on the thread of the last, which is done with it by then.
+fn start(rebuild: Arc<Rebuild>, thread: &ArbiterHandle, next: Next, guardian: Addr<Guardian>) {
+    let Next { shard, epoch, refused } = next;
+    let links = rebuild.links(guardian, refused);
+    let begin = move || {
+        let begun = catch_unwind(AssertUnwindSafe(|| rebuild.shard(shard, epoch, links)));
+        match begun {
+            Ok(Ok(inbox)) => {
+                rebuild.router().replace(&inbox);
+                // Whoever sent between the panic and the swap was told it is unavailable.
+                inbox.push(Letter::Peer(Vec::new()));
+                tracing::warn!(shard, epoch, "the shard is rebuilt from the journal");
             }
-        });
-        self.arbiters.push(arbiter);
+            Ok(Err(error)) => rebuild.give_up(format!("shard {shard} cannot be rebuilt: {error}")),
+            Err(panic) => rebuild.give_up(format!("shard {shard} cannot be rebuilt: {}", panics::text(&*panic))),
+        }
+    };
+    if !thread.spawn_fn(begin) {
+        tracing::debug!(shard, "not rebuilt: its thread is told to stop");
     }
 }

@@ -1,28 +1,15 @@
 //! The only type the gateway sees: a command goes in, a reply or an honest "unknown" comes out.
 
 use crate::inbox::{Letter, ShardReport};
-use crate::replies::{Lost, Pending, Ports};
+use crate::replies::{Pending, Ports};
 use crate::router::Router;
+use crate::unanswered::Unanswered;
 use futures_util::future::join_all;
 use holdfast_engine::answer::Reply;
 use holdfast_engine::command::Command;
 use std::cell::Cell;
 use std::future::Future;
 use tokio::sync::oneshot;
-
-/// Why a command has no answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unanswered {
-    /// Not executed: the shard has all the requests in hand it may have.
-    #[error("the shard has too many requests in hand")]
-    Overloaded,
-    /// Not executed: the shard is being rebuilt, or the journal does not take writes.
-    #[error("the shard is not available")]
-    Unavailable,
-    /// Possibly executed: the shard was rebuilt while it had the request in hand.
-    #[error("the shard was rebuilt before it answered")]
-    Lost,
-}
 
 /// Requests that a thread sends before it lets others have the processor.
 const TURN: u32 = 16;
@@ -83,7 +70,7 @@ impl Handle {
     /// See [`Unanswered`]: only `Lost` leaves open whether the command was executed.
     pub fn execute(&self, command: Command) -> impl Future<Output = Result<Reply, Unanswered>> + use<> {
         let sent = self.send(command);
-        async move { sent?.await.map_err(|Lost| Unanswered::Lost) }
+        async move { sent?.await }
     }
 
     /// What each shard has in hand. Shards that do not answer are left out.

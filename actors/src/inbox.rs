@@ -1,6 +1,7 @@
 //! The way into a shard: a queue of letters and one wake-up message for as many as have come.
 //!
-//! Invariants: after a push into an open inbox the shard is awake or about to wake; a closed inbox takes nothing.
+//! Invariants: after a push into an open inbox the shard is awake or about to wake; a closed inbox takes nothing and keeps
+//! nothing: what waits for an answer to a letter hears that there is none.
 
 use crate::admission::Credits;
 use actix::{Message as ActixMessage, Recipient};
@@ -10,6 +11,7 @@ use holdfast_engine::event::Placed;
 use holdfast_engine::ids::{KeyHash, OrderId, PartitionId, Ticket};
 use holdfast_engine::message::Message;
 use holdfast_engine::partition::ProviderResult;
+use holdfast_storage::Error as StorageError;
 use holdfast_storage::group_commit::Notice;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -37,6 +39,11 @@ pub enum Letter {
         loaded: Box<Loaded>,
         /// Archivings of its partition when it was looked up.
         archived: u64,
+    },
+    /// A request that needed what left memory, and why that cannot be read.
+    Unread {
+        ticket: Ticket,
+        error: Box<StorageError>,
     },
     Peer(Vec<Message>),
     Provider(ProviderResult),
@@ -108,11 +115,14 @@ impl Inbox {
 
     /// False if the inbox is closed; the letter is dropped then and was not executed.
     pub fn push(&self, letter: Letter) -> bool {
-        if self.closed.load(Ordering::Acquire) {
+        if self.closed() {
             return false;
         }
         self.letters.push(letter);
         self.wake();
+        if self.closed() {
+            self.clear();
+        }
         true
     }
 
@@ -144,10 +154,16 @@ impl Inbox {
     }
 
     pub fn close(&self) {
-        self.closed.store(true, Ordering::Release);
+        self.closed.store(true, Ordering::SeqCst);
+        self.clear();
+    }
+
+    /// Whoever closes and whoever pushes at the same moment both call it, each after what it did: one of them finds the letter.
+    fn clear(&self) {
+        while self.letters.pop().is_some() {}
     }
 
     pub fn closed(&self) -> bool {
-        self.closed.load(Ordering::Acquire)
+        self.closed.load(Ordering::SeqCst)
     }
 }

@@ -25,11 +25,14 @@ pub mod handle;
 pub mod inbox;
 pub mod keeper;
 pub mod lookups;
+pub mod panics;
 pub mod provider;
 pub mod replies;
 pub mod router;
 pub mod shard;
+mod unanswered;
 
 pub use engine::{Engine, Options, StartError};
-pub use handle::{Handle, Unanswered};
+pub use handle::Handle;
 pub use replies::Ports;
+pub use unanswered::Unanswered;

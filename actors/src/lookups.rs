@@ -1,13 +1,17 @@
 //! Asks a journal on another machine for what memory no longer has, so that no shard waits for an answer.
 //!
-//! Invariant: what is found goes back to the inbox that asked, with the command it is for and nothing done yet. Whether
+//! Invariant: what is found, or why it cannot be read, goes back to the inbox that asked, with the command it is for and nothing done yet. Whether
 //! the answer is still good when it arrives is for the shard to say.
 
 use crate::inbox::{Inbox, Letter};
+use crate::panics;
 use crossbeam::channel::{Receiver, Sender, unbounded};
 use holdfast_engine::command::{Command, Loaded, Missing};
-use holdfast_engine::ids::Ticket;
+use holdfast_engine::event::OrderRecord;
+use holdfast_engine::ids::{OrderId, Ticket};
+use holdfast_engine::order::Order;
 use holdfast_storage::{Error, Journal, projection};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,22 +58,24 @@ impl Lookups {
 
 fn run(journal: &dyn Journal, asked: &Receiver<Question>) {
     while let Ok(Question { ticket, command, missing, archived, inbox }) = asked.recv() {
-        if let Some(loaded) = find(journal, &missing, &inbox) {
-            let (command, loaded) = (Box::new(command), Box::new(loaded));
-            inbox.push(Letter::Loaded { ticket, command, loaded, archived });
-        }
+        let letter = match find(journal, &missing, &inbox) {
+            None => continue,
+            Some(Ok(loaded)) => Letter::Loaded { ticket, command: Box::new(command), loaded: Box::new(loaded), archived },
+            Some(Err(error)) => Letter::Unread { ticket, error: Box::new(error) },
+        };
+        inbox.push(letter);
     }
 }
 
-/// Asks until answered. None once the shard that asked is gone.
-fn find(journal: &dyn Journal, missing: &Missing, inbox: &Inbox) -> Option<Loaded> {
+/// Asks until answered: a row that is there and cannot be read is an answer. None once the shard that asked is gone.
+fn find(journal: &dyn Journal, missing: &Missing, inbox: &Inbox) -> Option<Result<Loaded, Error>> {
     while !inbox.closed() {
         match load(journal, missing) {
-            Ok(loaded) => return Some(loaded),
-            Err(error) => {
+            Err(error @ (Error::Unreachable(_) | Error::Stopped)) => {
                 tracing::warn!(%error, "a projection cannot be read: trying on");
                 std::thread::sleep(PAUSE);
             }
+            answered => return Some(answered),
         }
     }
     None
@@ -78,9 +84,23 @@ fn find(journal: &dyn Journal, missing: &Missing, inbox: &Inbox) -> Option<Loade
 /// What is missing, as far as the projections have it.
 ///
 /// # Errors
-/// If the store cannot be read.
+/// If the store cannot be read, or a row is not what was written: also where reading it panics.
 pub fn load(journal: &dyn Journal, missing: &Missing) -> Result<Loaded, Error> {
-    let order = missing.order.map_or(Ok(None), |id| projection::order(journal, id))?;
-    let key = missing.key.map_or(Ok(None), |key| projection::key(journal, key))?;
-    Ok(Loaded { order, key })
+    let read = || {
+        let order = missing.order.map_or(Ok(None), |id| history(journal, id))?;
+        let key = missing.key.map_or(Ok(None), |key| projection::key(journal, key))?;
+        Ok(Loaded { order, key })
+    };
+    // The store keeps nothing half done in a read.
+    let read = catch_unwind(AssertUnwindSafe(read));
+    read.unwrap_or_else(|panic| Err(Error::Failed(format!("reading a row panicked: {}", panics::text(&*panic)))))
+}
+
+/// The history of an order, if it is one: the partition takes it for the truth.
+fn history(journal: &dyn Journal, id: OrderId) -> Result<Option<Vec<OrderRecord>>, Error> {
+    let history = projection::order(journal, id)?;
+    match history.as_deref().map(|history| Order::fold(id, history)) {
+        Some(None) => Err(Error::Failed(format!("the row of order {id} does not begin with its placing"))),
+        Some(Some(_)) | None => Ok(history),
+    }
 }

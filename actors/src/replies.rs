@@ -1,8 +1,9 @@
 //! The way back: one port a worker thread, filled by the shards in batches, emptied by one local task.
 //!
-//! Invariant: every registered request ends exactly once: with its reply, or as lost when its shard was rebuilt.
+//! Invariant: every registered request ends exactly once: with its reply, with why there is none, or as lost when its shard was rebuilt.
 //! A reply costs no allocation and no wake-up of its own: a batch wakes the worker once.
 
+use crate::unanswered::Unanswered;
 use futures_util::task::AtomicWaker;
 use holdfast_engine::Map;
 use holdfast_engine::answer::{Answer, Reply};
@@ -27,6 +28,11 @@ const OPENED: usize = 16;
 
 enum Delivery {
     Reply(Reply),
+    /// The shard did not take the request.
+    Refused {
+        ticket: Ticket,
+        why: Unanswered,
+    },
     /// The shard was rebuilt: what it had in hand under earlier epochs has an unknown outcome.
     Lost {
         shard: usize,
@@ -78,12 +84,8 @@ struct Slot {
     shard: usize,
     epoch: u64,
     waker: Option<Waker>,
-    ended: Option<Result<Reply, Lost>>,
+    ended: Option<Result<Reply, Unanswered>>,
 }
-
-/// The shard was rebuilt before it answered: the outcome is unknown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lost;
 
 impl Ports {
     /// Hands replies to the workers that wait for them.
@@ -99,6 +101,15 @@ impl Ports {
         }
         let told = all.iter().enumerate().filter(|(number, _)| touched & (1 << (number % 64)) != 0);
         told.for_each(|(_, port)| port.tell());
+    }
+
+    /// Ends a request that the shard did not take.
+    pub(crate) fn refuse(&self, ticket: Ticket, why: Unanswered) {
+        let Ok(all) = self.all.read() else { return };
+        if let Some(port) = all.get((ticket.0 >> SLOT_BITS) as usize) {
+            port.deliveries.push(Delivery::Refused { ticket, why });
+            port.tell();
+        }
     }
 
     /// Ends everything that shard had in hand up to `epoch`.
@@ -186,23 +197,25 @@ fn prefetch(delivery: &Delivery) {
 impl Slots {
     fn take(&mut self, delivery: Delivery) {
         match delivery {
-            Delivery::Reply(reply) => {
-                let slot = reply.ticket.0 & ((1 << SLOT_BITS) - 1);
-                if let Some(slot) = self.slots.get_mut(&slot) {
-                    slot.end(Ok(reply));
-                }
-            }
+            Delivery::Reply(reply) => self.end(reply.ticket, Ok(reply)),
+            Delivery::Refused { ticket, why } => self.end(ticket, Err(why)),
             Delivery::Lost { shard, epoch } => {
                 let hit =
                     self.slots.values_mut().filter(|slot| slot.shard == shard && slot.epoch <= epoch && slot.ended.is_none());
-                hit.for_each(|slot| slot.end(Err(Lost)));
+                hit.for_each(|slot| slot.end(Err(Unanswered::Lost)));
             }
+        }
+    }
+
+    fn end(&mut self, ticket: Ticket, ended: Result<Reply, Unanswered>) {
+        if let Some(slot) = self.slots.get_mut(&(ticket.0 & ((1 << SLOT_BITS) - 1))) {
+            slot.end(ended);
         }
     }
 }
 
 impl Slot {
-    fn end(&mut self, ended: Result<Reply, Lost>) {
+    fn end(&mut self, ended: Result<Reply, Unanswered>) {
         self.ended = Some(ended);
         if let Some(waker) = self.waker.take() {
             waker.wake();
@@ -223,11 +236,11 @@ impl Pending {
 }
 
 impl Future for Pending {
-    type Output = Result<Reply, Lost>;
+    type Output = Result<Reply, Unanswered>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = self.local.state.borrow_mut();
-        let Some(slot) = state.slots.get_mut(&self.slot) else { return Poll::Ready(Err(Lost)) };
+        let Some(slot) = state.slots.get_mut(&self.slot) else { return Poll::Ready(Err(Unanswered::Lost)) };
         match slot.ended.take() {
             Some(ended) => Poll::Ready(ended),
             None => {

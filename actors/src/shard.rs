@@ -4,22 +4,25 @@
 //! through the partitions' gates. After a panic or a failed commit the shard does nothing more: the guardian rebuilds it.
 
 mod prefetch;
+mod requests;
+mod snapshots;
 
 use crate::clock::Clock;
 use crate::guardian::{Guardian, ShardDown};
 use crate::inbox::{Inbox, Letter, ShardReport, Wake};
 use crate::keeper::{Keeper, Taken};
-use crate::lookups::{self, Lookups, Question};
+use crate::lookups::Lookups;
+use crate::panics::{self, Suspect};
 use crate::provider::Desk;
 use crate::replies::Ports;
 use crate::router::Router;
 use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, SpawnHandle};
 use holdfast_engine::Causality;
 use holdfast_engine::codec::Batch;
-use holdfast_engine::command::{Command, Loaded, Missing};
+use holdfast_engine::command::Command;
 use holdfast_engine::effect::Effects;
-use holdfast_engine::ids::{KeyHash, OrderId, PartitionId, Seq, Ticket};
-use holdfast_engine::message::Message;
+use holdfast_engine::ids::{KeyHash, OrderId, PartitionId, Seq};
+use holdfast_engine::message::{Body, Message};
 use holdfast_engine::partition::{Input, Partition};
 use holdfast_engine::time::Timestamp;
 use holdfast_storage::group_commit::{Committer, Notice, Notify};
@@ -33,10 +36,6 @@ use std::sync::Arc;
 const MAX_BATCH_BYTES: usize = 1024 * 1024;
 /// Batches on their way to each log: one is written, one waits. What comes meanwhile gathers here, where it costs less.
 const MAX_IN_FLIGHT: usize = 2;
-
-/// Events between two snapshots of a partition, at least, for each order, SKU and hold that the earlier one has: what the
-/// later one costs is then a share of what made it necessary, however large the partition has grown.
-const EVENTS_PER_OBJECT: u64 = 2;
 
 /// Everything a shard reaches outside itself.
 #[derive(Clone)]
@@ -53,6 +52,8 @@ pub struct Links {
     pub guardian: Addr<Guardian>,
     /// Events of a partition between two snapshots, at least.
     pub snapshot_events: u64,
+    /// What panicked earlier lives of the shard too often.
+    pub refused: Vec<Suspect>,
 }
 
 struct Hosted {
@@ -79,6 +80,8 @@ pub struct Shard {
     inbox: Arc<Inbox>,
     /// Taken out of the inbox and not read yet.
     opened: VecDeque<Letter>,
+    /// What is being stepped: blamed if that panics.
+    suspect: Option<Suspect>,
     links: Links,
     hosted: Vec<Hosted>,
     /// Index in `hosted` by partition number.
@@ -114,7 +117,7 @@ impl Shard {
             .map(|(index, partition)| {
                 place[usize::from(partition.id.0)] = Some(index);
                 let seq = partition.seq();
-                let pause = pause_after(&partition, links.snapshot_events);
+                let pause = snapshots::pause_after(&partition, links.snapshot_events);
                 Hosted { partition, submitted: seq, kept: seq, pause, dirty: false, archived: 0 }
             })
             .collect();
@@ -128,6 +131,7 @@ impl Shard {
             timer_lag: metrics::histogram!("shard_timer_lag_seconds", &labels),
             inbox,
             opened: VecDeque::new(),
+            suspect: None,
             links,
             hosted,
             place,
@@ -152,6 +156,7 @@ impl Shard {
         loop {
             while let Some(letter) = self.next_letter() {
                 self.read(letter);
+                self.suspect = None;
                 if self.fx.batch.entries.len() > MAX_BATCH_BYTES {
                     self.hand_on();
                 }
@@ -177,9 +182,12 @@ impl Shard {
                     holdfast_engine::ProviderResult::Opened { attempt, .. } => attempt,
                     holdfast_engine::ProviderResult::Told { attempt, .. } => attempt,
                 };
-                self.step(attempt.order.partition(), Input::Provider(result));
+                if self.may_step(Suspect::of_result(&result)) {
+                    self.step(attempt.order.partition(), Input::Provider(result));
+                }
             }
             Letter::Loaded { ticket, command, loaded, archived } => self.loaded(ticket, *command, *loaded, archived),
+            Letter::Unread { ticket, error } => self.unread(ticket, &error),
             Letter::Archived { partition, orders, keys } => self.archived(partition, orders, keys),
             Letter::Committed(notice) => self.committed(notice),
             Letter::Report(answer) => answer.send(self.report()).unwrap_or_default(),
@@ -191,33 +199,6 @@ impl Shard {
         }
     }
 
-    fn request(&mut self, ticket: Ticket, command: Command) {
-        let id = command.partition(self.links.router.partitions);
-        let Some(index) = self.place[usize::from(id.0)] else { return };
-        let hosted = &self.hosted[index];
-        let missing = hosted.partition.missing(&command);
-        let elsewhere = missing != Missing::default();
-        if elsewhere && self.links.journal.remote() {
-            let (archived, inbox) = (hosted.archived, self.inbox.clone());
-            return self.links.lookups.ask(Question { ticket, command, missing, archived, inbox });
-        }
-        let loaded = if elsewhere { lookups::load(&*self.links.journal, &missing) } else { Ok(Loaded::default()) };
-        match loaded {
-            Ok(loaded) => self.step(id, Input::Command { ticket, command, loaded }),
-            Err(error) => panic!("the projections cannot be read: {error}"),
-        }
-    }
-
-    /// What was looked up is good if nothing left memory meanwhile: it might be the very thing. Else it is asked again.
-    fn loaded(&mut self, ticket: Ticket, command: Command, loaded: Loaded, archived: u64) {
-        let id = command.partition(self.links.router.partitions);
-        let Some(index) = self.place[usize::from(id.0)] else { return };
-        match self.hosted[index].archived == archived {
-            true => self.step(id, Input::Command { ticket, command, loaded }),
-            false => self.request(ticket, command),
-        }
-    }
-
     fn archived(&mut self, id: PartitionId, orders: Vec<(OrderId, usize)>, keys: Vec<KeyHash>) {
         if let Some(index) = self.place[usize::from(id.0)] {
             self.hosted[index].archived += 1;
@@ -226,7 +207,10 @@ impl Shard {
     }
 
     fn message(&mut self, message: Message) {
-        self.step(message.to, Input::Message(message.body));
+        if self.may_step(Suspect::of_message(&message.body)) {
+            self.step(message.to, Input::Message(message.body));
+        }
+        self.suspect = None;
     }
 
     fn step(&mut self, id: PartitionId, input: Input) {
@@ -256,13 +240,22 @@ impl Shard {
             std::mem::swap(&mut mail, &mut self.fx.messages);
             for message in mail.drain(..) {
                 match self.place[usize::from(message.to.0)] {
-                    Some(index) => self.step_hosted(now, index, Input::Message(message.body)),
+                    Some(index) => self.deliver(now, index, message.body),
                     None => away.push(message),
                 }
             }
         }
         self.fx.messages.append(&mut away);
         self.mail = mail;
+    }
+
+    /// A message that follows from a request or from another message is part of that, as none of it is in the journal yet.
+    fn deliver(&mut self, now: Timestamp, index: usize, body: Body) {
+        let cause = self.suspect;
+        if cause.is_some() || self.may_step(Suspect::of_message(&body)) {
+            self.step_hosted(now, index, Input::Message(body));
+        }
+        self.suspect = cause;
     }
 
     /// Carries out the effects gathered: the journal first, then everything that may only follow it.
@@ -359,31 +352,6 @@ impl Shard {
         Some(landed)
     }
 
-    /// Takes a snapshot of the first partition that has grown enough: one at a time keeps the pause short.
-    fn snapshot_one(&mut self) {
-        let grown = |hosted: &&mut Hosted| hosted.partition.seq() - hosted.kept > hosted.pause;
-        if let Some(hosted) = self.hosted.iter_mut().find(grown) {
-            hosted.pause = pause_after(&hosted.partition, self.links.snapshot_events);
-            let snapshot = snapshot_of(hosted, &*self.links.journal, &self.commits);
-            self.snapshots.push(snapshot);
-        }
-    }
-
-    /// A snapshot may be written once its last record is durable.
-    fn keep_durable(&mut self, index: usize, durable: Seq) {
-        let id = self.hosted[index].partition.id;
-        let keeper = self.links.keeper.clone();
-        let ready = |snapshot: &mut Taken| snapshot.partition == id && snapshot.seq <= durable;
-        self.snapshots.extract_if(.., ready).for_each(|snapshot| keeper.save(snapshot));
-    }
-
-    fn snapshot_all(&mut self) {
-        // Called when nothing is in flight: everything is durable.
-        for hosted in self.hosted.iter_mut().filter(|hosted| hosted.partition.seq() > hosted.kept) {
-            self.links.keeper.save(snapshot_of(hosted, &*self.links.journal, &self.commits));
-        }
-    }
-
     fn report(&self) -> ShardReport {
         let counts = self.hosted.iter().map(|hosted| hosted.partition.counts());
         let (orders, skus) = counts.fold((0, 0), |(orders, skus), (o, s)| (orders + o, skus + s));
@@ -439,10 +407,10 @@ impl Shard {
             Ok(()) => self.arm(context),
             Err(panic) => {
                 self.inbox.close();
-                let reason = panic_text(&*panic);
+                let reason = panics::text(&*panic);
                 let (shard, epoch) = (self.inbox.shard, self.inbox.epoch);
                 self.links.ports.lost(shard, epoch);
-                let down = ShardDown { shard, epoch, reason };
+                let down = ShardDown { shard, epoch, reason, suspect: self.suspect };
                 if self.links.guardian.try_send(down).is_err() {
                     tracing::error!(shard, "the guardian is gone");
                 }
@@ -450,22 +418,6 @@ impl Shard {
             }
         }
     }
-}
-
-fn pause_after(partition: &Partition, least: u64) -> u64 {
-    least.max(EVENTS_PER_OBJECT * partition.objects() as u64)
-}
-
-fn snapshot_of(hosted: &mut Hosted, journal: &dyn Journal, commits: &[LogSeq]) -> Taken {
-    let partition = &mut hosted.partition;
-    hosted.kept = partition.seq();
-    let after = commits[usize::from(journal.log_of(partition.id).0)];
-    Taken { partition: partition.id, seq: partition.seq(), after, image: partition.image() }
-}
-
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().cloned();
-    text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
 }
 
 impl Actor for Shard {

@@ -85,6 +85,16 @@ pub enum Error {
         "the journal stopped: {0}\n  Nothing acknowledged is lost. Check the disk and its log (dmesg), then start again: the journal is replayed."
     )]
     Journal(String),
+    #[error(
+        "the journal stopped: {0}\n  Nothing is acknowledged any more. What was answered before was on disk and went with it: if it was moved, \
+         put everything back together, else restore the data directory from a backup (`holdfast restore`). Then start again."
+    )]
+    Removed(String),
+    #[error(
+        "the engine stopped: {0}\n  Nothing acknowledged is lost. Start again: the journal is replayed. If it stops again, keep the data \
+         directory and the log and report them: the log says which input it was."
+    )]
+    Shard(String),
     #[error("sandbox: {0}")]
     Sandbox(FileError),
     #[error("Kafka: {0}")]
@@ -265,10 +275,12 @@ async fn supervise(
         let reason = failed.borrow().clone().unwrap_or_default();
         let error = running.engine.journal_error();
         running.fail(app, reason.clone()).await;
-        if let Some(StorageError::Fenced { by }) = error.as_deref() {
-            return Ok(stay_fenced(app, *by, &mut stopping).await);
-        }
-        let full = error.as_deref().is_some_and(|error| matches!(error, StorageError::Full));
+        let full = match error.as_deref() {
+            Some(StorageError::Fenced { by }) => return Ok(stay_fenced(app, *by, &mut stopping).await),
+            Some(error @ StorageError::Removed(_)) => return Err(Error::Removed(error.to_string())),
+            Some(error) => matches!(error, StorageError::Full),
+            None => return Err(Error::Shard(reason)),
+        };
         if !space::wait_for(app, &reason, full, &mut stopping).await? {
             return Ok(NO_SPACE);
         }

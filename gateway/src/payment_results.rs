@@ -151,7 +151,8 @@ impl Cashier {
                 Rejection::NotFound => unknown(told),
                 other => Failure::Dead(dead("refused", rejected(&other).detail)),
             }),
-            Err(unanswered) => Err(Failure::Passing(unanswered.to_string())),
+            Err(why) if why.passes() => Err(Failure::Passing(why.to_string())),
+            Err(why) => Err(Failure::Dead(dead("refused", why.to_string()))),
         }
     }
 }

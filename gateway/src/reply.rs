@@ -96,6 +96,13 @@ pub fn unanswered(why: Unanswered) -> Problem {
     match why {
         Unanswered::Overloaded => Problem::new(Code::Overloaded, "too many requests are in hand"),
         Unanswered::Unavailable | Unanswered::Lost => unavailable(),
+        Unanswered::Unreadable => {
+            Problem::new(Code::Internal, "a row of the tables that this needs cannot be read; nothing was executed")
+        }
+        Unanswered::Poisoned => {
+            let detail = "this request stopped the engine twice and is refused until the server is started again; nothing was executed this time";
+            Problem::new(Code::Internal, detail)
+        }
     }
 }
 

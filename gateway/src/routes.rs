@@ -94,7 +94,7 @@ impl Sent {
             None => pending.await,
             Some(patience) => tokio::time::timeout(patience, pending).await.map_err(|_| self.late)?,
         };
-        reply.map_err(|_| self.late)
+        reply.map_err(|why| if why == Unanswered::Lost { self.late } else { why })
     }
 }
 
@@ -148,6 +148,7 @@ pub fn unread(error: &holdfast_storage::Error) -> Problem {
 
 /// A failure of ours while reading.
 pub fn internal(error: &impl std::fmt::Display) -> Problem {
+    metrics::counter!("alarms_total").increment(1);
     tracing::error!(%error, "a read failed");
     Problem::new(Code::Internal, "the store could not be read")
 }

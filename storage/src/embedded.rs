@@ -7,6 +7,7 @@
 mod creation;
 mod failure;
 mod log;
+mod presence;
 mod restoring;
 
 mod snapshots;
@@ -19,11 +20,12 @@ use crate::basis::Marks;
 use crate::history::{self, CommitCheck};
 use crate::journal::{Error, Journal, LogId, LogSeq, Row, Snapshot, Table, Visit, WantedPartitions};
 use creation::{FORMAT, Layout};
-use failure::{damaged_at, failed, refused, tables_failed};
+use failure::{damaged_at, failed, file_failed, refused, tables_failed};
 use fjall::{Database, Keyspace, PersistMode};
 use holdfast_engine::Causality;
 use holdfast_engine::codec::{self, Batch};
 use holdfast_engine::ids::{PartitionId, Partitions};
+use presence::Opened;
 pub(crate) use restoring::Claim;
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -52,6 +54,8 @@ pub struct EmbeddedJournal {
     tables: [Keyspace; Table::ALL.len()],
     database: Database,
     space: Space,
+    /// What the next process needs, beside the files of the log.
+    opened: Vec<Opened>,
     /// Released last, when the database is closed.
     _lock: File,
 }
@@ -120,6 +124,7 @@ impl EmbeddedJournal {
             tables: keyspaces.tables,
             database,
             space,
+            opened: layout.opened().map_err(|error| file_failed("the data directory", &layout.dir, &error))?,
             _lock: lock,
         };
         journal.take_up()?;
@@ -202,9 +207,16 @@ impl Journal for EmbeddedJournal {
             }
             Err(error) => {
                 self.stopped.store(true, Ordering::Release);
-                Err(error)
+                // Where the files are gone, what the system says of it is of no help.
+                Err(self.intact().err().unwrap_or(error))
             }
         }
+    }
+
+    fn intact(&self) -> Result<(), Error> {
+        let intact = self.opened.iter().try_for_each(Opened::check).and_then(|()| self.log.intact());
+        self.stopped.fetch_or(intact.is_err(), Ordering::AcqRel);
+        intact
     }
 
     fn end(&self, _: LogId) -> LogSeq {

@@ -2,16 +2,17 @@
 //!
 //! Each log of the journal has its own thread and one append in flight. Invariants: batches reach their log in the order
 //! they were submitted, so in one log what causes comes before what is caused; after its first failure nothing is written
-//! to a log or acknowledged from it any more.
+//! to a log or acknowledged from it any more; nor is anything acknowledged that went into files that were taken away.
 
 use crate::journal::{Error, Journal, LogId, LogSeq};
-use crossbeam::channel::{Receiver, Sender, unbounded};
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use crossbeam::queue::ArrayQueue;
 use holdfast_engine::codec::Batch;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What became of a batch.
 #[derive(Clone, Debug)]
@@ -33,6 +34,9 @@ struct Submitted {
 
 /// Room of a batch that is kept for the next: larger ones go back to the system.
 const MAX_SPARE_BYTES: usize = 8 * 1024 * 1024;
+
+/// Between two looks whether the journal is where it was. A second may pass until the process knows, half of it for its way.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// Hands batches to the commit threads. Cheap to clone; the threads end when the last clone is gone.
 #[derive(Clone)]
@@ -92,26 +96,58 @@ struct Writer {
 
 impl Writer {
     fn run(self) {
-        let syncs = metrics::histogram!("journal_sync_seconds");
-        let sizes = metrics::histogram!("journal_commit_events");
-        let log = self.log;
-        while let Ok(first) = self.submitted.recv() {
-            let mut gathered = self.gather(first);
-            let batch = merge(&mut gathered);
-            let started = Instant::now();
-            let written = if batch.is_empty() { Ok(self.journal.end(log)) } else { self.journal.append(log, &batch) };
-            match written {
-                Ok(commit) => {
-                    syncs.record(started.elapsed().as_secs_f64());
-                    sizes.record(f64::from(batch.events));
-                    (self.watch)(Notice::Durable { log, batch: 0, commit });
-                    gathered.iter().for_each(|one| (one.notify)(Notice::Durable { log, batch: one.id, commit }));
-                    let batches = gathered.into_iter().map(|one| one.batch).chain([batch]);
-                    batches.filter(|batch| batch.entries.capacity() > 0).for_each(|batch| keep(&self.spares, batch));
+        let measures = Measures::default();
+        let mut looked = Instant::now();
+        loop {
+            match self.receive() {
+                Ok(first) => {
+                    let mut gathered = self.gather(first);
+                    if let Err(error) = self.commit(&mut gathered, &measures, &mut looked) {
+                        return self.fail(error, &gathered);
+                    }
+                    let batches = gathered.into_iter().map(|one| one.batch);
+                    batches.for_each(|batch| keep(&self.spares, batch));
                 }
-                Err(error) => return self.fail(error, &gathered),
+                Err(RecvTimeoutError::Timeout) => match self.journal.intact() {
+                    Ok(()) => looked = Instant::now(),
+                    Err(error) => return self.fail(error, &[]),
+                },
+                Err(RecvTimeoutError::Disconnected) => return,
             }
         }
+    }
+
+    /// The next batch. A journal beside us is looked after while there is none; one far away tells by itself.
+    fn receive(&self) -> Result<Submitted, RecvTimeoutError> {
+        match self.journal.remote() {
+            true => self.submitted.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            false => self.submitted.recv_timeout(LOOK),
+        }
+    }
+
+    /// Writes what was gathered and tells those who submitted it.
+    fn commit(&self, gathered: &mut [Submitted], measures: &Measures, looked: &mut Instant) -> Result<(), Error> {
+        let (log, batch, started) = (self.log, merge(gathered), Instant::now());
+        let commit = self.write(&batch)?;
+        if started.duration_since(*looked) >= LOOK {
+            self.journal.intact()?;
+            *looked = started;
+        }
+        measures.syncs.record(started.elapsed().as_secs_f64());
+        measures.sizes.record(f64::from(batch.events));
+        (self.watch)(Notice::Durable { log, batch: 0, commit });
+        gathered.iter().for_each(|one| (one.notify)(Notice::Durable { log, batch: one.id, commit }));
+        keep(&self.spares, batch);
+        Ok(())
+    }
+
+    /// A panic leaves open what was written, as an error does: those who wait for it must hear of it.
+    fn write(&self, batch: &Batch) -> Result<LogSeq, Error> {
+        if batch.is_empty() {
+            return Ok(self.journal.end(self.log));
+        }
+        let written = catch_unwind(AssertUnwindSafe(|| self.journal.append(self.log, batch)));
+        written.unwrap_or_else(|_| Err(Error::Failed("writing to it panicked: the log says where".to_owned())))
     }
 
     fn gather(&self, first: Submitted) -> Vec<Submitted> {
@@ -139,6 +175,17 @@ impl Writer {
     }
 }
 
+struct Measures {
+    syncs: metrics::Histogram,
+    sizes: metrics::Histogram,
+}
+
+impl Default for Measures {
+    fn default() -> Self {
+        Self { syncs: metrics::histogram!("journal_sync_seconds"), sizes: metrics::histogram!("journal_commit_events") }
+    }
+}
+
 /// One batch of all. The only one, as so often with one shard, is taken as it is.
 fn merge(gathered: &mut [Submitted]) -> Batch {
     let Some((first, rest)) = gathered.split_first_mut() else { return Batch::default() };
@@ -148,7 +195,7 @@ fn merge(gathered: &mut [Submitted]) -> Batch {
 }
 
 fn keep(spares: &ArrayQueue<Batch>, mut batch: Batch) {
-    if batch.entries.capacity() <= MAX_SPARE_BYTES {
+    if (1..=MAX_SPARE_BYTES).contains(&batch.entries.capacity()) {
         batch.clear();
         // With enough spares the memory goes back.
         spares.push(batch).unwrap_or_default();

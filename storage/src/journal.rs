@@ -16,6 +16,7 @@ use holdfast_engine::codec::Batch;
 use holdfast_engine::ids::{PartitionId, Partitions, Seq};
 use holdfast_engine::{Causality, codec};
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Number of a commit in its log: 1, 2, 3, …
@@ -91,6 +92,8 @@ pub enum Error {
     /// What lies beside each other was not written beside each other.
     #[error("{0}")]
     Mixed(String),
+    #[error("{} was removed or replaced while it was in use", .0.display())]
+    Removed(PathBuf),
     #[error("the disk is full")]
     Full,
     #[error("the store is stopped after an earlier failure")]
@@ -212,6 +215,14 @@ pub trait Journal: Send + Sync + 'static {
     /// # Errors
     /// If the store cannot be read.
     fn refresh(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// Whether the next process will find what this one writes. Asked often, and by one thread a log.
+    ///
+    /// # Errors
+    /// [`Error::Removed`]: nothing is acknowledged any more then.
+    fn intact(&self) -> Result<(), Error> {
         Ok(())
     }
 

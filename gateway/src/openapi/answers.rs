@@ -58,7 +58,7 @@ const fn row(
 }
 
 /// The engine does not take it.
-const ENGINE: &[Code] = &[Overloaded, DurabilityUnavailable];
+const ENGINE: &[Code] = &[Overloaded, DurabilityUnavailable, Internal];
 /// The journal or the tables are read.
 const READS: &[Code] = &[DurabilityUnavailable, Internal];
 const PLACES: &[Code] = &[OutOfStock, TooManyLocations, ReservationExpired, InvalidTransition, IdempotencyInProgress, UnknownSku];
@@ -94,7 +94,7 @@ const ROWS: [Row; 34] = [
     row("list_movements", &[&[NotFound, CursorNotOfThisHistory, Overloaded], READS], &[], &[]),
     row("query_availability", &[ENGINE], &[], &[]),
     row("import_stock", &[], &[], &[BodyStreams]),
-    row("receive_sandbox_webhook", &[&[Unauthorized, DurabilityUnavailable]], &[], &[Open]),
+    row("receive_sandbox_webhook", &[&[Unauthorized, DurabilityUnavailable, Internal]], &[], &[Open]),
     row("show_sandbox_payment", &[&[NotFound]], &[], &[Open]),
     row("press_sandbox_button", &[&[NotFound, Internal]], &[], &[Open]),
     row("list_events", &[&[CursorNotOfThisHistory, CursorExpired], READS], &[], &[]),

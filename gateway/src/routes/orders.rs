@@ -3,7 +3,7 @@
 use super::admission::Headers;
 use super::ids::{Named, nothing};
 use super::table::{Operation, resource};
-use super::{Sent, execute, execute_within, lists, names, turned_off};
+use super::{Sent, execute, execute_within, internal, lists, names, turned_off};
 use crate::app::App;
 use crate::body::{self, Body};
 use crate::dto::{Checker, OrderIn, PaymentIn, ReasonIn};
@@ -220,15 +220,21 @@ pub async fn about(
     if let Err(problem) = names::check(app, &command).await {
         return answering.problem(problem);
     }
+    let reads = command.reads();
     match answering.answer(execute(app, command).await) {
         Ok((Answer::Kept(kept), replayed)) => reply::kept(&kept, replayed, ""),
         Ok((answer, replayed)) => match reply::order_of(answer) {
             Some(order) if named.is_in(&order) => reply::order_response(&order, kind, replayed),
             Some(_) => answering.problem(nothing(id)),
+            None if reads => answering.problem(not_an_order(id)),
             None => answering.unknown(),
         },
         Err(response) => response,
     }
+}
+
+fn not_an_order(id: &str) -> Problem {
+    internal(&format!("what is kept of {id} is not the history of an order"))
 }
 
 /// A command with what the headers make it depend on, if it changes anything.
@@ -283,7 +289,7 @@ pub async fn timeline(request: HttpRequest, app: Data<App>, id: Path<String>) ->
             let items = history.iter().map(|record| timeline_item(id, Kind::Order, record)).collect();
             reply::json_response(HttpResponse::Ok(), to_json(&Timeline { items }), false)
         }
-        Ok(_) => answering.unknown(),
+        Ok(_) => answering.problem(not_an_order(&id)),
         Err(response) => response,
     }
 }

@@ -78,6 +78,7 @@ pub async fn webhook(request: HttpRequest, app: Data<App>, body: Body) -> HttpRe
     match execute(&app, Command::PaymentResult { attempt, outcome }).await {
         // Whoever tells of an attempt nobody knows need not tell again.
         Ok(reply) => received(reply.outcome.is_err()),
+        Err(why) if !why.passes() => answering.problem(crate::reply::unanswered(why)),
         // The provider must tell again: nothing else of ours will.
         Err(_) => answering.problem(crate::reply::unavailable()),
     }

@@ -127,7 +127,7 @@ async fn send_wave(app: &App, caller: &Caller, items: Vec<(usize, Prepared)>) ->
     let send = |item: Prepared| item.and_then(|(order, command)| send_item(app, command).map(|pending| (order, pending)));
     let sent: Vec<_> = items.into_iter().map(|(place, item)| (place, send(item))).collect();
     let results = sent.into_iter().map(async |(place, sent)| match sent {
-        Ok((order, pending)) => (place, item_result(order, caller, pending.await.map_err(|_| Unanswered::Lost))),
+        Ok((order, pending)) => (place, item_result(order, caller, pending.await)),
         Err(problem) => (place, ItemResult::Refused(problem.by(caller.request_id.as_str()))),
     });
     join_all(results).await
@@ -155,7 +155,8 @@ fn send_item(app: &App, command: Command) -> Result<Pending, Problem> {
 fn item_result(order: OrderId, caller: &Caller, outcome: reply::Outcome) -> ItemResult {
     let answer = match outcome {
         Ok(reply) => reply.outcome,
-        Err(_) => return ItemResult::Unknown(order),
+        Err(Unanswered::Lost) => return ItemResult::Unknown(order),
+        Err(why) => return ItemResult::Refused(reply::unanswered(why).by(caller.request_id.as_str())),
     };
     match answer.map(reply::order_of) {
         Err(rejection) => ItemResult::Refused(reply::rejected(&rejection).by(caller.request_id.as_str())),

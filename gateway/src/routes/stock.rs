@@ -2,7 +2,7 @@
 
 use super::movements::movements;
 use super::table::{IMPORTS, resource};
-use super::{execute, live, names, send};
+use super::{execute, internal, live, names, send};
 use crate::app::App;
 use crate::body::Body;
 use crate::dto::{AdjustmentIn, AvailabilityIn, Checker, StockIn, ThresholdIn, grouped};
@@ -68,12 +68,14 @@ async fn about_stock(
     if let Err(problem) = names::check(app, &command).await {
         return answering.problem(problem);
     }
+    let reads = command.reads();
     match answering.answer(execute(app, command).await) {
         Ok((Answer::Stock(stock), _)) => stock_response(&stock),
         Ok((Answer::LocationClosed { version }, _)) => {
             HttpResponse::NoContent().insert_header((ETAG, reply::etag(version))).finish()
         }
         Ok((Answer::Kept(kept), replayed)) => reply::kept(&kept, replayed, ""),
+        Ok(_) if reads => answering.problem(internal(&format!("what was read of {sku} is no stock"))),
         Ok(_) => answering.unknown(),
         Err(response) => response,
     }
@@ -226,7 +228,7 @@ pub(super) async fn available(app: &App, skus: &[Sku]) -> Result<BTreeMap<Sku, O
     let sent: Result<Vec<_>, Unanswered> = commands.map(|command| send(app, command)).collect();
     let mut found: BTreeMap<Sku, Option<u64>> = BTreeMap::new();
     for pending in sent.map_err(reply::unanswered)? {
-        let reply = pending.await.map_err(|_| reply::unavailable())?;
+        let reply = pending.await.map_err(reply::unanswered)?;
         if let Ok(Answer::Availability(items)) = reply.outcome {
             found.extend(items);
         }

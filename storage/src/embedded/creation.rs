@@ -4,6 +4,7 @@
 //! renamed when it is whole, so a crash at any moment leaves a directory that opens.
 
 use super::failure::{failed, file_failed, tables_failed};
+use super::presence::Opened;
 use crate::journal::{Error, Table, WantedPartitions};
 use crate::private;
 use fjall::config::{BloomConstructionPolicy, FilterPolicy, FilterPolicyEntry, PinningPolicy};
@@ -74,7 +75,7 @@ impl Layout {
     /// its files before it does.
     pub(super) fn lock(&self) -> Result<File, Error> {
         private::directory(&self.dir).map_err(|error| file_failed("the data directory", &self.dir, &error))?;
-        let path = self.dir.join("holdfast.lock");
+        let path = self.lock_file();
         let failed = |error| file_failed("the lock", &path, &error);
         let file = File::create(&path).map_err(failed)?;
         match file.try_lock() {
@@ -113,6 +114,19 @@ impl Layout {
         file.sync_all()?;
         fs::rename(&new, &self.description)?;
         self.sync()
+    }
+
+    /// What is in use for as long as the journal is, with the files of the log.
+    pub(super) fn opened(&self) -> io::Result<Vec<Opened>> {
+        let lock = self.lock_file();
+        [&self.dir, &lock, &self.acknowledged, &self.projected, &self.log, &self.database]
+            .map(|path| Opened::at(path))
+            .into_iter()
+            .collect()
+    }
+
+    fn lock_file(&self) -> PathBuf {
+        self.dir.join("holdfast.lock")
     }
 
     /// The database of format 1 had another name.

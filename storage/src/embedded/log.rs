@@ -161,10 +161,20 @@ impl Log {
     /// Waits until everything added is on disk.
     ///
     /// # Errors
-    /// As [`Self::append`].
+    /// As [`Self::append`], or if the file is on no disk any more under its name.
     pub(super) fn sync(&self) -> Result<(), Error> {
         let tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
-        tail.segment.file().sync_data().map_err(|error| failed(&self.dir, &error))
+        tail.segment.file().sync_data().map_err(|error| failed(&self.dir, &error))?;
+        tail.segment.opened().check()
+    }
+
+    /// Whether every file is still at its path.
+    ///
+    /// # Errors
+    /// [`Error::Removed`] with one that is not.
+    pub(super) fn intact(&self) -> Result<(), Error> {
+        let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
+        segments.values().try_for_each(|segment| segment.opened().check())
     }
 
     /// Begins the next file with `first`, with one that is ready or else with an empty one: it only syncs more slowly.
@@ -179,7 +189,7 @@ impl Log {
             None => (File::options().read(true).write(true).create_new(true).open(&path)?, next_size(tail.size)),
         };
         File::open(&self.dir)?.sync_all()?;
-        let segment = Arc::new(Segment::new(first, file));
+        let segment = Arc::new(Segment::new(first, &path, file)?);
         self.segments.write().unwrap_or_else(PoisonError::into_inner).insert(first, segment.clone());
         (tail.segment, tail.size) = (segment, size);
         Ok(())

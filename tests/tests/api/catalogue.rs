@@ -56,7 +56,8 @@ const TABLE: [(&str, u16, Provoke); 26] = [
 ];
 
 /// Not provoked here: `backup_in_progress` needs a backup that takes a while, `insufficient_storage` a small disk (see the lifecycle
-/// and the disk suite); `internal` must not happen; `durability_unavailable` needs a broken disk (see the disk suite);
+/// and the disk suite); `internal` needs damaged tables (see the hostile suite);
+/// `durability_unavailable` needs a broken disk (see the disk suite);
 /// `cursor_expired` needs a purged journal (see the retention suite); `request_timeout` and `shutting_down` need a server of
 /// their own that waits or stops (see the lifecycle suite).
 const ELSEWHERE: [&str; 7] = [

@@ -15,7 +15,10 @@ pub(super) const REQUEST_TIMEOUT: Guide = Guide {
 
 pub(super) const INTERNAL: Guide = Guide {
     meaning: "Something failed that should not. The server has written the reason into its log.",
-    causes: &["The disk or the database could not be read, or there is a defect in the server."],
+    causes: &[
+        "The disk or the database could not be read, or there is a defect in the server.",
+        "The same request has stopped the engine twice: it is not carried out again before the next start, so that others are served.",
+    ],
     cures: &["The log has the reason beside the time of the request. `holdfast verify` tells whether the data is whole."],
     example: || Problem::new(Code::Internal, "the store could not be read"),
 };

@@ -8,7 +8,7 @@ use super::keys::RowKeys;
 use super::lines::{Refusal, Row};
 use crate::app::App;
 use crate::problem::{Code, Problem};
-use crate::reply::{refused, rejected};
+use crate::reply::{refused, rejected, unanswered};
 use crate::routes::{names, send};
 use actix_web::web::Data;
 use futures_util::StreamExt;
@@ -148,12 +148,17 @@ async fn attempt(app: &App, line: u64, command: &Command) -> Result<Settled, Dur
         Err(problem) if problem.code == Code::InvalidRequest => return Ok(Err(Refusal::new(line, problem))),
         Err(_) => return Err(AWAY_PAUSE),
     }
-    let pending = send(app, command.clone()).map_err(|why| match why {
-        Unanswered::Overloaded => BUSY_PAUSE,
-        Unanswered::Unavailable | Unanswered::Lost => AWAY_PAUSE,
-    })?;
-    let reply = pending.await.map_err(|_| AWAY_PAUSE)?;
-    Ok(set(reply.outcome).map_err(|problem| Refusal::new(line, problem)))
+    let outcome = match send(app, command.clone()) {
+        Ok(pending) => pending.await,
+        Err(why) => Err(why),
+    };
+    let settled = match outcome {
+        Ok(reply) => set(reply.outcome),
+        Err(Unanswered::Overloaded) => return Err(BUSY_PAUSE),
+        Err(why) if why.passes() => return Err(AWAY_PAUSE),
+        Err(why) => Err(unanswered(why)),
+    };
+    Ok(settled.map_err(|problem| Refusal::new(line, problem)))
 }
 
 fn set(outcome: Result<Answer, Rejection>) -> Result<(), Problem> {

@@ -43,14 +43,14 @@ pub(super) fn look(dir: &Path, acknowledged: LogSeq, write: bool) -> Result<Foun
         let path = path_of(dir, *first);
         let file = File::options().read(true).write(write).open(&path).map_err(|error| failed(&path, &error))?;
         let segment = if index + 1 < firsts.len() {
-            Segment::sealed(*first, file).map_err(|error| failed(&path, &error))?
+            Segment::sealed(*first, &path, file).map_err(|error| failed(&path, &error))?
         } else {
             let bytes = fs::read(&path).map_err(|error| failed(&path, &error))?;
             let walk = Walk::over(&bytes, *first)?;
             walk.refuse_damage(&bytes, acknowledged)?;
             loose = walk.loose(&bytes);
             end = walk.next - 1;
-            Segment::walked(*first, file, walk.at as u64, walk.places)
+            Segment::walked(*first, &path, file, walk.at as u64, walk.places).map_err(|error| failed(&path, &error))?
         };
         segments.insert(*first, Arc::new(segment));
     }

@@ -3,11 +3,13 @@
 //! Invariant: readers go no further than [`Segment::end`], behind which a commit may be half written, and ask for none that
 //! is not on disk yet.
 
+use super::super::presence::Opened;
 use super::record;
 use crate::journal::LogSeq;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -26,6 +28,7 @@ pub(super) struct Place {
 /// See the module.
 pub(super) struct Segment {
     file: File,
+    opened: Opened,
     end: AtomicU64,
     /// One commit in each stride, in order; `None` until somebody reads a file of an earlier process.
     places: Mutex<Option<Vec<Place>>>,
@@ -34,19 +37,25 @@ pub(super) struct Segment {
 
 impl Segment {
     /// An empty one.
-    pub(super) fn new(first: LogSeq, file: File) -> Self {
-        Self::walked(first, file, 0, Vec::new())
+    pub(super) fn new(first: LogSeq, path: &Path, file: File) -> io::Result<Self> {
+        Self::walked(first, path, file, 0, Vec::new())
     }
 
     /// One whose commits up to the byte `end` are known.
-    pub(super) fn walked(first: LogSeq, file: File, end: u64, places: Vec<Place>) -> Self {
-        Self { file, end: AtomicU64::new(end), places: Mutex::new(Some(places)), first }
+    pub(super) fn walked(first: LogSeq, path: &Path, file: File, end: u64, places: Vec<Place>) -> io::Result<Self> {
+        let opened = Opened::of(path, &file.metadata()?);
+        Ok(Self { file, opened, end: AtomicU64::new(end), places: Mutex::new(Some(places)), first })
     }
 
     /// One that is full, with zeros behind its last commit or not.
-    pub(super) fn sealed(first: LogSeq, file: File) -> io::Result<Self> {
-        let end = AtomicU64::new(file.metadata()?.len());
-        Ok(Self { file, end, places: Mutex::new(None), first })
+    pub(super) fn sealed(first: LogSeq, path: &Path, file: File) -> io::Result<Self> {
+        let metadata = file.metadata()?;
+        let (opened, end) = (Opened::of(path, &metadata), AtomicU64::new(metadata.len()));
+        Ok(Self { file, opened, end, places: Mutex::new(None), first })
+    }
+
+    pub(super) fn opened(&self) -> &Opened {
+        &self.opened
     }
 
     pub(super) fn file(&self) -> &File {

@@ -17,7 +17,7 @@ mod table;
 
 /// Answers that cannot be provoked here, and why.
 const ELSEWHERE: [(&str, &str, &str); 13] = [
-    ("*", "internal", "must not happen: the store would have to be damaged under a running server"),
+    ("*", "internal", "needs tables that are damaged under a running server: the suite hostile"),
     ("*", "202", "the outcome is unknown while a journal hangs: the suites on a cluster, and those that fill a disk"),
     ("list_events", "cursor_expired", "needs a journal that was purged: the suite retention"),
     ("stream_events", "cursor_expired", "needs a journal that was purged: the suite retention"),

@@ -1,0 +1,196 @@
+//! What a shard remembers of its panics from one life to the next.
+//!
+//! Invariants: an input that has panicked its shard [`TOLERATED`] times is not given to it again; a shard is rebuilt at most
+//! [`MOST_REBUILDS`] times in [`WINDOW`]; neither memory grows with the number of panics.
+
+use foldhash::fast::FixedState;
+use holdfast_engine::command::{Command, Terms};
+use holdfast_engine::message::Body;
+use holdfast_engine::partition::ProviderResult;
+use std::any::Any;
+use std::collections::VecDeque;
+use std::hash::{BuildHasher, Hash, Hasher};
+use std::time::{Duration, Instant};
+
+/// So many panics of one input are met by a rebuild: the first may have been of what was around it.
+const TOLERATED: u32 = 2;
+/// Inputs remembered: the oldest makes room, and has to panic again to be refused again.
+const MOST_SUSPECTS: usize = 64;
+/// What panics more often than this is in the journal or in the program: another fold does not mend it.
+const MOST_REBUILDS: usize = 20;
+const WINDOW: Duration = Duration::from_secs(60);
+
+/// Names an input of a partition by what it asks, whoever sends it and however often. A hash of its names and numbers: no allocation, as
+/// each request has one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Suspect(u64);
+
+impl Suspect {
+    pub(crate) fn of_command(command: &Command) -> Self {
+        match command {
+            Command::Place { order, placed } => Self::of(("place", order, placed.fingerprint)),
+            Command::GetOrder { order, kind } => Self::of(("get order", order, kind)),
+            Command::Cancel { order, kind, .. } => Self::of(("cancel", order, kind)),
+            Command::Confirm { order, kind, .. } => Self::of(("confirm", order, kind)),
+            Command::Extend { order, ttl_ms } => Self::of(("extend", order, ttl_ms)),
+            Command::PaymentResult { attempt, .. } => Self::of(("payment result", attempt)),
+            Command::StartPayment { key, .. } => Self::of(("start payment", key.hash, key.fingerprint)),
+            Command::AdjustStock { key, .. } => Self::of(("adjust", key.hash, key.fingerprint)),
+            Command::GetAnswer { key, .. } => Self::of(("get answer", key.hash)),
+            Command::SetStock { sku, location, on_hand, safety_stock, priority, .. } => {
+                Self::of(("set stock", sku, location, on_hand, safety_stock, priority))
+            }
+            Command::SetThreshold { sku, threshold } => Self::of(("set threshold", sku, threshold)),
+            Command::CloseLocation { sku, location, .. } => Self::of(("close location", sku, location)),
+            Command::GetStock { sku } => Self::of(("get stock", sku)),
+            Command::Availability { partition, skus } => Self::of(("availability", partition, skus)),
+            Command::ListOrders { partition, customer, after, .. } => Self::of(("list orders", partition, customer, after)),
+            Command::ListStock { partition, prefix, after, .. } => Self::of(("list stock", partition, prefix, after)),
+            Command::Under { terms, command } => Self::under(terms, command),
+        }
+    }
+
+    fn under(terms: &Terms, command: &Command) -> Self {
+        let key = terms.key.as_ref().map(|key| (key.hash, key.fingerprint));
+        Self::of((Self::of_command(command).0, key))
+    }
+
+    pub(crate) fn of_message(body: &Body) -> Self {
+        match body {
+            Body::Reserve { sku, demand } => Self::of(("reserve", sku, demand.hold)),
+            Body::Move { sku, hold, step, .. } => Self::of(("move", sku, hold, step)),
+            Body::Held { sku, hold, step, .. } => Self::of(("held", sku, hold, step)),
+            Body::Refused { sku, hold, step, .. } => Self::of(("refused", sku, hold, step)),
+            Body::Moved { sku, hold, step } => Self::of(("moved", sku, hold, step)),
+            Body::Ask { sku, hold } => Self::of(("ask", sku, hold)),
+        }
+    }
+
+    pub(crate) fn of_result(result: &ProviderResult) -> Self {
+        match result {
+            ProviderResult::Opened { attempt, .. } => Self::of(("opened", attempt)),
+            ProviderResult::Told { attempt, .. } => Self::of(("told", attempt)),
+        }
+    }
+
+    fn of(names: impl Hash) -> Self {
+        let mut hasher = FixedState::default().build_hasher();
+        names.hash(&mut hasher);
+        Self(hasher.finish())
+    }
+}
+
+/// The panics of one shard, over all its lives.
+#[derive(Debug, Default)]
+pub(crate) struct Panics {
+    /// With the panics of each, the one that panicked last behind the others.
+    suspects: VecDeque<(Suspect, u32)>,
+    rebuilds: VecDeque<Instant>,
+}
+
+impl Panics {
+    pub(crate) fn blame(&mut self, suspect: Suspect) {
+        let known = self.suspects.iter().position(|(known, _)| *known == suspect).and_then(|place| self.suspects.remove(place));
+        let panics = known.map_or(0, |(_, panics)| panics);
+        if self.suspects.len() >= MOST_SUSPECTS {
+            self.suspects.pop_front();
+        }
+        self.suspects.push_back((suspect, panics + 1));
+    }
+
+    /// What the next life is not to be given.
+    pub(crate) fn refused(&self) -> Vec<Suspect> {
+        self.suspects.iter().filter(|(_, panics)| *panics >= TOLERATED).map(|(suspect, _)| *suspect).collect()
+    }
+
+    /// Counts a rebuild. False if there were too many of late.
+    pub(crate) fn may_rebuild(&mut self, now: Instant) -> bool {
+        self.rebuilds.retain(|at| now.duration_since(*at) < WINDOW);
+        let may = self.rebuilds.len() < MOST_REBUILDS;
+        if may {
+            self.rebuilds.push_back(now);
+        }
+        may
+    }
+
+    pub(crate) fn words() -> String {
+        format!("it panicked more than {MOST_REBUILDS} times in {} s", WINDOW.as_secs())
+    }
+}
+
+/// What a panic said.
+pub(crate) fn text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().cloned();
+    text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use holdfast_engine::ids::{KeyHash, Location, OrderId, Partitions, Sku};
+    use holdfast_engine::quantity::Quantity;
+
+    fn suspect(name: u64) -> Suspect {
+        Suspect::of(name)
+    }
+
+    #[test]
+    fn an_input_is_refused_when_it_has_panicked_twice_and_no_other_for_it() {
+        let mut panics = Panics::default();
+        panics.blame(suspect(1));
+        panics.blame(suspect(2));
+        assert_eq!(panics.refused(), []);
+        panics.blame(suspect(1));
+        assert_eq!(panics.refused(), [suspect(1)]);
+    }
+
+    #[test]
+    fn however_many_inputs_panic_a_bounded_number_is_remembered() {
+        let mut panics = Panics::default();
+        for name in 0..1000 {
+            panics.blame(suspect(name));
+            panics.blame(suspect(name));
+        }
+        let latest: Vec<Suspect> = (1000 - MOST_SUSPECTS as u64..1000).map(suspect).collect();
+        assert_eq!(panics.refused(), latest);
+    }
+
+    #[test]
+    fn a_shard_is_rebuilt_so_often_in_the_window_and_again_when_it_has_passed() {
+        let (mut panics, start) = (Panics::default(), Instant::now());
+        for second in 0..MOST_REBUILDS as u64 {
+            assert!(panics.may_rebuild(start + Duration::from_secs(second)), "{second}");
+        }
+        assert!(!panics.may_rebuild(start + Duration::from_secs(59)));
+        assert!(panics.may_rebuild(start + WINDOW), "the first is a minute ago");
+        assert!(!panics.may_rebuild(start + WINDOW), "the second is not");
+    }
+
+    #[test]
+    fn a_request_sent_again_is_the_same_suspect_and_another_is_another() {
+        let sku = |name: &str| Sku::new(name).unwrap();
+        let order = |key: &str| OrderId::derive(KeyHash::derive("", "orders", key), Partitions::new(8).unwrap());
+        let set = |name: &str, on_hand: u32| Command::SetStock {
+            sku: sku(name),
+            location: Location::new("main").unwrap(),
+            on_hand: Quantity(on_hand),
+            safety_stock: None,
+            priority: None,
+            expected: None,
+        };
+        let all = [
+            set("A", 1),
+            set("A", 2),
+            set("B", 1),
+            Command::GetStock { sku: sku("A") },
+            Command::GetOrder { order: order("a"), kind: None },
+            Command::GetOrder { order: order("b"), kind: None },
+            Command::Extend { order: order("a"), ttl_ms: 1 },
+        ];
+        for (one, left) in all.iter().enumerate() {
+            for (other, right) in all.iter().enumerate() {
+                assert_eq!(Suspect::of_command(left) == Suspect::of_command(&right.clone()), one == other, "{left:?}, {right:?}");
+            }
+        }
+    }
+}

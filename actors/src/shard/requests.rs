@@ -1,0 +1,71 @@
+//! Requests on their way into a partition: what they need out of the store, and those that no partition is given.
+//!
+//! Invariant: what cannot be read, or has panicked the shard before, ends that one request; it was not executed.
+
+use super::Shard;
+use crate::lookups::{self, Question};
+use crate::panics::Suspect;
+use crate::unanswered::Unanswered;
+use holdfast_engine::command::{Command, Loaded, Missing};
+use holdfast_engine::ids::Ticket;
+use holdfast_engine::partition::Input;
+use holdfast_storage::Error as StorageError;
+
+impl Shard {
+    pub(super) fn request(&mut self, ticket: Ticket, command: Command) {
+        let id = command.partition(self.links.router.partitions);
+        let Some(index) = self.place[usize::from(id.0)] else { return };
+        if !self.may_step(Suspect::of_command(&command)) {
+            return self.refuse(ticket, Unanswered::Poisoned);
+        }
+        let hosted = &self.hosted[index];
+        let missing = hosted.partition.missing(&command);
+        let elsewhere = missing != Missing::default();
+        if elsewhere && self.links.journal.remote() {
+            let (archived, inbox) = (hosted.archived, self.inbox.clone());
+            return self.links.lookups.ask(Question { ticket, command, missing, archived, inbox });
+        }
+        let loaded = if elsewhere { lookups::load(&*self.links.journal, &missing) } else { Ok(Loaded::default()) };
+        match loaded {
+            Ok(loaded) => self.step(id, Input::Command { ticket, command, loaded }),
+            Err(error) => self.unread(ticket, &error),
+        }
+    }
+
+    /// What was looked up is good if nothing left memory meanwhile: it might be the very thing. Else it is asked again.
+    pub(super) fn loaded(&mut self, ticket: Ticket, command: Command, loaded: Loaded, archived: u64) {
+        let id = command.partition(self.links.router.partitions);
+        let Some(index) = self.place[usize::from(id.0)] else { return };
+        if self.hosted[index].archived != archived {
+            return self.request(ticket, command);
+        }
+        self.suspect = Some(Suspect::of_command(&command));
+        self.step(id, Input::Command { ticket, command, loaded });
+    }
+
+    /// The store has a row and cannot read it: whoever needs it is told, and an operator.
+    pub(super) fn unread(&mut self, ticket: Ticket, error: &StorageError) {
+        if matches!(error, StorageError::Unreachable(_) | StorageError::Stopped) {
+            return self.refuse(ticket, Unanswered::Unavailable);
+        }
+        metrics::counter!("alarms_total").increment(1);
+        tracing::error!(%error, "a row of the tables cannot be read: the request that needs it fails, others go on");
+        self.refuse(ticket, Unanswered::Unreadable);
+    }
+
+    fn refuse(&mut self, ticket: Ticket, why: Unanswered) {
+        self.inbox.credits.give_back(1);
+        self.links.ports.refuse(ticket, why);
+    }
+
+    /// Whether an input is stepped: it is blamed then for what happens. One that panicked earlier lives too often is not.
+    pub(super) fn may_step(&mut self, suspect: Suspect) -> bool {
+        self.suspect = Some(suspect);
+        let refused = self.links.refused.contains(&suspect);
+        if refused {
+            metrics::counter!("alarms_total").increment(1);
+            tracing::error!(?suspect, "an input that panicked the shard before came again and is not carried out");
+        }
+        !refused
+    }
+}

@@ -1,0 +1,51 @@
+//! When a shard takes snapshots of its partitions, and hands them on.
+//!
+//! Invariant: a snapshot is written once its last record is durable.
+
+use super::{Hosted, Shard};
+use crate::keeper::Taken;
+use holdfast_engine::ids::Seq;
+use holdfast_engine::partition::Partition;
+use holdfast_storage::{Journal, LogSeq};
+
+/// Events between two snapshots of a partition, at least, for each order, SKU and hold that the earlier one has: what the
+/// later one costs is then a share of what made it necessary, however large the partition has grown.
+const EVENTS_PER_OBJECT: u64 = 2;
+
+impl Shard {
+    /// Takes a snapshot of the first partition that has grown enough: one at a time keeps the pause short.
+    pub(super) fn snapshot_one(&mut self) {
+        let grown = |hosted: &&mut Hosted| hosted.partition.seq() - hosted.kept > hosted.pause;
+        if let Some(hosted) = self.hosted.iter_mut().find(grown) {
+            hosted.pause = pause_after(&hosted.partition, self.links.snapshot_events);
+            let snapshot = snapshot_of(hosted, &*self.links.journal, &self.commits);
+            self.snapshots.push(snapshot);
+        }
+    }
+
+    /// A snapshot may be written once its last record is durable.
+    pub(super) fn keep_durable(&mut self, index: usize, durable: Seq) {
+        let id = self.hosted[index].partition.id;
+        let keeper = self.links.keeper.clone();
+        let ready = |snapshot: &mut Taken| snapshot.partition == id && snapshot.seq <= durable;
+        self.snapshots.extract_if(.., ready).for_each(|snapshot| keeper.save(snapshot));
+    }
+
+    pub(super) fn snapshot_all(&mut self) {
+        // Called when nothing is in flight: everything is durable.
+        for hosted in self.hosted.iter_mut().filter(|hosted| hosted.partition.seq() > hosted.kept) {
+            self.links.keeper.save(snapshot_of(hosted, &*self.links.journal, &self.commits));
+        }
+    }
+}
+
+pub(super) fn pause_after(partition: &Partition, least: u64) -> u64 {
+    least.max(EVENTS_PER_OBJECT * partition.objects() as u64)
+}
+
+fn snapshot_of(hosted: &mut Hosted, journal: &dyn Journal, commits: &[LogSeq]) -> Taken {
+    let partition = &mut hosted.partition;
+    hosted.kept = partition.seq();
+    let after = commits[usize::from(journal.log_of(partition.id).0)];
+    Taken { partition: partition.id, seq: partition.seq(), after, image: partition.image() }
+}

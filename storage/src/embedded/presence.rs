@@ -1,0 +1,137 @@
+//! Whether what is open is still where the next process will look for it.
+//!
+//! A file that was removed can be written and synced as before, and all of it is gone when it is closed. Invariant: a file is taken for
+//! present only if its path leads to it now: a directory that was moved away, or replaced by another, has none.
+
+use crate::journal::Error;
+use std::fs::{self, Metadata};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// A file or directory, and what it was when it was opened.
+#[derive(Debug)]
+pub(super) struct Opened {
+    path: PathBuf,
+    /// Device and number on it.
+    identity: (u64, u64),
+}
+
+impl Opened {
+    /// What is at `path` now.
+    pub(super) fn at(path: &Path) -> io::Result<Self> {
+        Ok(Self::of(path, &fs::metadata(path)?))
+    }
+
+    /// A file that was opened at `path`.
+    pub(super) fn of(path: &Path, metadata: &Metadata) -> Self {
+        Self { path: path.to_owned(), identity: identity(metadata) }
+    }
+
+    /// # Errors
+    /// [`Error::Removed`] if something else is there, or nothing.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        let there = match fs::metadata(&self.path) {
+            Ok(found) => identity(&found) == self.identity,
+            // Whatever else keeps us from looking does not keep us from writing.
+            Err(error) => !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory),
+        };
+        if there { Ok(()) } else { Err(Error::Removed(self.path.clone())) }
+    }
+}
+
+fn identity(metadata: &Metadata) -> (u64, u64) {
+    (metadata.dev(), metadata.ino())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::conformance::{World, partitions};
+    use crate::embedded::EmbeddedJournal;
+    use crate::group_commit::{Committer, Notice, Notify};
+    use crate::journal::{Error, Journal, LogId};
+    use std::fs;
+    use std::path::Path;
+    use std::sync::Arc;
+    use std::time::Duration;
+    use tempfile::TempDir;
+
+    const LOG: LogId = LogId(0);
+    /// Far more than a look takes.
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    struct Running {
+        scratch: TempDir,
+        world: World,
+        journal: Arc<EmbeddedJournal>,
+    }
+
+    impl Running {
+        /// A journal with a commit, in a directory of another.
+        fn new() -> Self {
+            let scratch = tempfile::tempdir().unwrap();
+            let mut world = World::new(partitions());
+            let journal = EmbeddedJournal::open(&scratch.path().join("data"), partitions()).unwrap();
+            journal.append(LOG, &world.set_stock("A", 1)).unwrap();
+            Self { scratch, world, journal: Arc::new(journal) }
+        }
+    }
+
+    /// Everything that can be taken away, by name.
+    const LOSSES: [(&str, fn(&Path)); 9] = [
+        ("the directory is removed", |data| fs::remove_dir_all(data).unwrap()),
+        ("it is moved away", |data| fs::rename(data, data.with_extension("away")).unwrap()),
+        ("it is replaced by an empty one", |data| {
+            fs::rename(data, data.with_extension("away")).unwrap();
+            fs::create_dir(data).unwrap();
+        }),
+        ("the log is removed", |data| fs::remove_dir_all(data.join("log")).unwrap()),
+        ("a file of the log is removed", |data| fs::remove_file(data.join(FIRST_FILE)).unwrap()),
+        ("a file of the log is replaced by its copy", |data| {
+            fs::copy(data.join(FIRST_FILE), data.join("copy")).unwrap();
+            fs::rename(data.join("copy"), data.join(FIRST_FILE)).unwrap();
+        }),
+        ("the tables are removed", |data| fs::remove_dir_all(data.join("tables")).unwrap()),
+        ("the lock is removed", |data| fs::remove_file(data.join("holdfast.lock")).unwrap()),
+        ("the number of the last commit is removed", |data| fs::remove_file(data.join("acknowledged")).unwrap()),
+    ];
+    const FIRST_FILE: &str = "log/00000000000000000001.log";
+    /// Those that take away the file that commits go to.
+    const OF_THE_LOG: usize = 6;
+
+    #[test]
+    fn a_commit_to_a_log_that_is_not_at_its_path_is_not_acknowledged() {
+        for (name, lose) in &LOSSES[..OF_THE_LOG] {
+            let Running { scratch, mut world, journal } = Running::new();
+            lose(&scratch.path().join("data"));
+            let refused = journal.append(LOG, &world.set_stock("B", 1));
+            assert!(matches!(refused, Err(Error::Removed(_))), "{name}: {refused:?}");
+            assert!(matches!(journal.append(LOG, &world.set_stock("C", 1)), Err(Error::Stopped)), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_taken_away_while_nobody_writes_is_noticed_too() {
+        for (name, lose) in LOSSES {
+            let Running { scratch, world: _, journal } = Running::new();
+            let (tell, told) = crossbeam::channel::unbounded();
+            let watch: Notify = Arc::new(move |notice| tell.send(notice).unwrap_or_default());
+            let journal: Arc<dyn Journal> = journal;
+            let (_committer, _) = Committer::start(&journal, &watch).unwrap();
+            lose(&scratch.path().join("data"));
+            match told.recv_timeout(PATIENCE) {
+                Ok(Notice::Failed(error)) => assert!(matches!(*error, Error::Removed(_)), "{name}: {error}"),
+                other => panic!("{name}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_journal_that_is_where_it_was_goes_on() {
+        let Running { scratch, mut world, journal } = Running::new();
+        fs::write(scratch.path().join("data/somebody-elses"), "").unwrap();
+        fs::remove_file(scratch.path().join("data/somebody-elses")).unwrap();
+        assert!(journal.intact().is_ok());
+        assert!(journal.append(LOG, &world.set_stock("B", 1)).is_ok());
+    }
+}
