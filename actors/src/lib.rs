@@ -30,6 +30,7 @@ pub mod replies;
 pub mod router;
 pub mod shard;
 
+pub use admission::ClientId;
 pub use engine::{Engine, Options, StartError};
-pub use handle::{Handle, Unanswered};
+pub use handle::{Handle, Origin, Unanswered};
 pub use replies::Ports;

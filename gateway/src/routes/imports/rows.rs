@@ -149,7 +149,7 @@ async fn attempt(app: &App, line: u64, command: &Command) -> Result<Settled, Dur
         Err(_) => return Err(AWAY_PAUSE),
     }
     let pending = send(app, command.clone()).map_err(|why| match why {
-        Unanswered::Overloaded => BUSY_PAUSE,
+        Unanswered::Overloaded | Unanswered::ShareTaken => BUSY_PAUSE,
         Unanswered::Unavailable | Unanswered::Lost => AWAY_PAUSE,
     })?;
     let reply = pending.await.map_err(|_| AWAY_PAUSE)?;
