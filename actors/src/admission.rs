@@ -3,6 +3,10 @@
 //! Invariant: a request without a credit is never enqueued, so `overloaded` means not executed. An actix mailbox bound
 //! cannot say that: a cloned address is never told that the mailbox is full.
 
+mod clients;
+
+pub use clients::{ClientId, Clients, Permit};
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 #[derive(Debug)]

@@ -1,5 +1,6 @@
 //! Puts journal, threads and shards together, and takes them down in order.
 
+use crate::admission::Clients;
 use crate::clock::{self, Clock};
 use crate::guardian::{Guard, Guardian};
 use crate::handle::Handle;
@@ -31,6 +32,8 @@ pub struct Options {
     pub shards: usize,
     /// Requests a shard may have in hand; beyond it callers get `overloaded`. Higher absorbs bursts and costs latency.
     pub credits: usize,
+    /// Percent of a shard's credits that one client may have in hand.
+    pub client_percent: u8,
     /// Events of a partition between two snapshots. Lower restarts faster and writes more.
     pub snapshot_events: u64,
     /// How long a provider call may take before its outcome is unknown.
@@ -45,6 +48,7 @@ impl Default for Options {
         Self {
             shards: 1,
             credits: 32_768,
+            client_percent: 50,
             snapshot_events: 100_000,
             provider_patience: Duration::from_secs(5),
             policy: Policy::default(),
@@ -178,6 +182,7 @@ impl Engine {
         let shards = options.shards.clamp(1, usize::from(partitions.count()));
         let inboxes = (0..shards).map(|shard| Arc::new(Inbox::new(shard, 0, options.credits))).collect();
         let router = Router::new(partitions, inboxes);
+        let clients = Arc::new(Clients::new(shards, options.credits, options.client_percent));
         let (failed_sender, failed) = watch::channel(None);
         let (commits, committed) = watch::channel(0);
         let journal_error = Arc::new(OnceLock::new());
@@ -208,7 +213,7 @@ impl Engine {
         guardian.try_send(Guard { rebuild: rebuild.clone(), threads }).map_err(|_| StartError::Shard)?;
         start_shards(&rebuild, &guardian, &arbiters, recovered, &ends(&*journal));
         arbiters.push(desk_arbiter);
-        let handle = Handle { router, ports };
+        let handle = Handle { router, ports, clients };
         Ok(Self { handle, journal, rebuild, arbiters, failed, committed, projector })
     }
 

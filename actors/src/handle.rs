@@ -1,6 +1,7 @@
 //! The only type the gateway sees: a command goes in, a reply or an honest "unknown" comes out.
 
-use crate::inbox::{Letter, ShardReport};
+use crate::admission::{ClientId, Clients, Permit};
+use crate::inbox::{Inbox, Letter, ShardReport};
 use crate::replies::{Pending, Ports};
 use crate::router::Router;
 use crate::unanswered::Unanswered;
@@ -9,6 +10,7 @@ use holdfast_engine::answer::Reply;
 use holdfast_engine::command::Command;
 use std::cell::Cell;
 use std::future::Future;
+use std::sync::Arc;
 use tokio::sync::oneshot;
 
 /// Requests that a thread sends before it lets others have the processor.
@@ -27,11 +29,21 @@ fn give_way() {
     }
 }
 
+/// Where a command comes from.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Origin {
+    /// Of whose share of the credits it takes. None: the server's own, which has no share of its own.
+    pub client: Option<ClientId>,
+    /// It is one of many: the shard reads it in turns with what comes alone.
+    pub bulk: bool,
+}
+
 /// Cheap to clone.
 #[derive(Clone)]
 pub struct Handle {
     pub(crate) router: Router,
     pub(crate) ports: Ports,
+    pub(crate) clients: Arc<Clients>,
 }
 
 impl Handle {
@@ -39,29 +51,45 @@ impl Handle {
         &self.router
     }
 
+    /// Sends a command of the server itself: see [`Self::send_from`].
+    ///
+    /// # Errors
+    /// As [`Self::send_from`].
+    pub fn send(&self, command: Command) -> Result<Pending, Unanswered> {
+        self.send_from(Origin::default(), command)
+    }
+
     /// Sends a command now and returns its reply to come. Must be called on a thread with a local task set.
     ///
     /// # Errors
     /// If the command was refused admission: it was not executed.
-    pub fn send(&self, command: Command) -> Result<Pending, Unanswered> {
+    pub fn send_from(&self, origin: Origin, command: Command) -> Result<Pending, Unanswered> {
         let inbox = self.router.inbox(command.partition(self.router.partitions));
-        if inbox.closed() {
-            return Err(Unanswered::Unavailable);
-        }
-        if !inbox.credits.take() {
-            return Err(Unanswered::Overloaded);
-        }
-        let pending = self.ports.register(inbox.shard, inbox.epoch);
+        let permit = self.admit(origin, &inbox)?;
+        let mut pending = self.ports.register(inbox.shard, inbox.epoch, permit);
         let ticket = pending.ticket();
         let letter = match command {
             Command::Place { order, placed } => Letter::Place { ticket, order, placed },
             command => Letter::Request { ticket, command: Box::new(command) },
         };
-        if !inbox.push(letter) {
+        let pushed = if origin.bulk { inbox.push_bulk(letter) } else { inbox.push(letter) };
+        if !pushed {
+            pending.withdraw();
             return Err(Unanswered::Unavailable);
         }
         give_way();
         Ok(pending)
+    }
+
+    fn admit(&self, origin: Origin, inbox: &Inbox) -> Result<Option<Permit>, Unanswered> {
+        if inbox.closed() {
+            return Err(Unanswered::Unavailable);
+        }
+        let permit = match origin.client {
+            Some(client) => Some(self.clients.take(client, inbox.shard).ok_or(Unanswered::ShareTaken)?),
+            None => None,
+        };
+        if inbox.credits.take() { Ok(permit) } else { Err(Unanswered::Overloaded) }
     }
 
     /// Sends a command and waits for its reply.

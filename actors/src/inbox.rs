@@ -1,7 +1,8 @@
 //! The way into a shard: a queue of letters and one wake-up message for as many as have come.
 //!
 //! Invariants: after a push into an open inbox the shard is awake or about to wake; a closed inbox takes nothing and keeps
-//! nothing: what waits for an answer to a letter hears that there is none.
+//! nothing: what waits for an answer to a letter hears that there is none. What comes in bulk waits in a queue of its own, so that it
+//! never stands before what somebody waits for alone.
 
 use crate::admission::Credits;
 use actix::{Message as ActixMessage, Recipient};
@@ -85,6 +86,7 @@ pub struct Inbox {
     pub epoch: u64,
     pub credits: Credits,
     letters: SegQueue<Letter>,
+    bulk: SegQueue<Letter>,
     awake: AtomicBool,
     closed: AtomicBool,
     woken_at: crossbeam::atomic::AtomicCell<Option<Instant>>,
@@ -98,6 +100,7 @@ impl Inbox {
             epoch,
             credits: Credits::new(credits),
             letters: SegQueue::new(),
+            bulk: SegQueue::new(),
             awake: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             woken_at: crossbeam::atomic::AtomicCell::new(None),
@@ -115,10 +118,19 @@ impl Inbox {
 
     /// False if the inbox is closed; the letter is dropped then and was not executed.
     pub fn push(&self, letter: Letter) -> bool {
+        self.push_to(&self.letters, letter)
+    }
+
+    /// As [`Self::push`], of one letter of many.
+    pub fn push_bulk(&self, letter: Letter) -> bool {
+        self.push_to(&self.bulk, letter)
+    }
+
+    fn push_to(&self, queue: &SegQueue<Letter>, letter: Letter) -> bool {
         if self.closed() {
             return false;
         }
-        self.letters.push(letter);
+        queue.push(letter);
         self.wake();
         if self.closed() {
             self.clear();
@@ -147,10 +159,14 @@ impl Inbox {
         self.letters.pop()
     }
 
+    pub fn pop_bulk(&self) -> Option<Letter> {
+        self.bulk.pop()
+    }
+
     /// The shard has read everything and goes to sleep. False if something came meanwhile.
     pub fn sleep(&self) -> bool {
         self.awake.store(false, Ordering::SeqCst);
-        self.letters.is_empty() || self.awake.swap(true, Ordering::SeqCst)
+        self.letters.is_empty() && self.bulk.is_empty() || self.awake.swap(true, Ordering::SeqCst)
     }
 
     pub fn close(&self) {

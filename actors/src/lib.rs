@@ -32,7 +32,8 @@ pub mod router;
 pub mod shard;
 mod unanswered;
 
+pub use admission::ClientId;
 pub use engine::{Engine, Options, StartError};
-pub use handle::Handle;
+pub use handle::{Handle, Origin};
 pub use replies::Ports;
 pub use unanswered::Unanswered;

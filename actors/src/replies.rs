@@ -1,8 +1,10 @@
 //! The way back: one port a worker thread, filled by the shards in batches, emptied by one local task.
 //!
-//! Invariant: every registered request ends exactly once: with its reply, with why there is none, or as lost when its shard was rebuilt.
+//! Invariants: every registered request ends exactly once: with its reply, with why there is none, or as lost when its shard was rebuilt;
+//! until then it has its permit, also where nobody waits for it any more.
 //! A reply costs no allocation and no wake-up of its own: a batch wakes the worker once.
 
+use crate::admission::Permit;
 use crate::unanswered::Unanswered;
 use futures_util::task::AtomicWaker;
 use holdfast_engine::Map;
@@ -83,8 +85,19 @@ struct Slots {
 struct Slot {
     shard: usize,
     epoch: u64,
-    waker: Option<Waker>,
-    ended: Option<Result<Reply, Unanswered>>,
+    stage: Stage,
+    /// What its client has in hand: given back when the request ends.
+    permit: Option<Permit>,
+}
+
+enum Stage {
+    /// It is in hand, and this is who waits for it.
+    Waiting(Option<Waker>),
+    /// It is in hand, and nobody waits for it.
+    Abandoned,
+    Ended(Result<Reply, Unanswered>),
+    /// It is not in hand, and who waited knows.
+    Over,
 }
 
 impl Ports {
@@ -122,13 +135,13 @@ impl Ports {
     }
 
     /// Reserves a place for the reply to a request that is about to be sent from this thread.
-    pub(crate) fn register(&self, shard: usize, epoch: u64) -> Pending {
+    pub(crate) fn register(&self, shard: usize, epoch: u64, permit: Option<Permit>) -> Pending {
         let local = self.local();
         let slot = {
             let mut state = local.state.borrow_mut();
             state.next += 1;
             let slot = state.next;
-            state.slots.insert(slot, Slot { shard, epoch, waker: None, ended: None });
+            state.slots.insert(slot, Slot { shard, epoch, stage: Stage::Waiting(None), permit });
             slot
         };
         Pending { local, slot }
@@ -200,26 +213,34 @@ impl Slots {
             Delivery::Reply(reply) => self.end(reply.ticket, Ok(reply)),
             Delivery::Refused { ticket, why } => self.end(ticket, Err(why)),
             Delivery::Lost { shard, epoch } => {
-                let hit =
-                    self.slots.values_mut().filter(|slot| slot.shard == shard && slot.epoch <= epoch && slot.ended.is_none());
-                hit.for_each(|slot| slot.end(Err(Unanswered::Lost)));
+                let hit = |slot: &Slot| slot.shard == shard && slot.epoch <= epoch && slot.is_in_hand();
+                self.slots.retain(|_, slot| !(hit(slot) && slot.end(Err(Unanswered::Lost))));
             }
         }
     }
 
     fn end(&mut self, ticket: Ticket, ended: Result<Reply, Unanswered>) {
-        if let Some(slot) = self.slots.get_mut(&(ticket.0 & ((1 << SLOT_BITS) - 1))) {
-            slot.end(ended);
+        let number = ticket.0 & ((1 << SLOT_BITS) - 1);
+        if self.slots.get_mut(&number).is_some_and(|slot| slot.end(ended)) {
+            self.slots.remove(&number);
         }
     }
 }
 
 impl Slot {
-    fn end(&mut self, ended: Result<Reply, Unanswered>) {
-        self.ended = Some(ended);
-        if let Some(waker) = self.waker.take() {
-            waker.wake();
+    fn is_in_hand(&self) -> bool {
+        matches!(self.stage, Stage::Waiting(_) | Stage::Abandoned)
+    }
+
+    /// Whether nobody will ask how it ended.
+    fn end(&mut self, ended: Result<Reply, Unanswered>) -> bool {
+        self.permit = None;
+        match std::mem::replace(&mut self.stage, Stage::Ended(ended)) {
+            Stage::Abandoned => return true,
+            Stage::Waiting(Some(waker)) => waker.wake(),
+            Stage::Waiting(None) | Stage::Ended(_) | Stage::Over => {}
         }
+        false
     }
 }
 
@@ -233,6 +254,11 @@ impl Pending {
     pub(crate) fn ticket(&self) -> Ticket {
         Ticket(self.local.number << SLOT_BITS | self.slot)
     }
+
+    /// It was not sent, and no reply will come.
+    pub(crate) fn withdraw(&mut self) {
+        self.local.state.borrow_mut().slots.remove(&self.slot);
+    }
 }
 
 impl Future for Pending {
@@ -241,10 +267,11 @@ impl Future for Pending {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = self.local.state.borrow_mut();
         let Some(slot) = state.slots.get_mut(&self.slot) else { return Poll::Ready(Err(Unanswered::Lost)) };
-        match slot.ended.take() {
-            Some(ended) => Poll::Ready(ended),
-            None => {
-                slot.waker = Some(context.waker().clone());
+        match std::mem::replace(&mut slot.stage, Stage::Over) {
+            Stage::Ended(ended) => Poll::Ready(ended),
+            Stage::Over => Poll::Ready(Err(Unanswered::Lost)),
+            Stage::Waiting(_) | Stage::Abandoned => {
+                slot.stage = Stage::Waiting(Some(context.waker().clone()));
                 Poll::Pending
             }
         }
@@ -253,6 +280,11 @@ impl Future for Pending {
 
 impl Drop for Pending {
     fn drop(&mut self) {
-        self.local.state.borrow_mut().slots.remove(&self.slot);
+        let mut state = self.local.state.borrow_mut();
+        match state.slots.get_mut(&self.slot) {
+            Some(slot) if slot.is_in_hand() => slot.stage = Stage::Abandoned,
+            Some(_) => drop(state.slots.remove(&self.slot)),
+            None => {}
+        }
     }
 }

@@ -7,6 +7,9 @@ pub enum Unanswered {
     /// Not executed: the shard has all the requests in hand it may have.
     #[error("the shard has too many requests in hand")]
     Overloaded,
+    /// Not executed: the client has all the requests in hand that one client may have.
+    #[error("the client has its share of requests in hand")]
+    ShareTaken,
     /// Not executed: the shard is being rebuilt, or the journal does not take writes.
     #[error("the shard is not available")]
     Unavailable,
@@ -25,7 +28,7 @@ impl Unanswered {
     /// Whether the same request can have another outcome in this process.
     pub fn passes(self) -> bool {
         match self {
-            Unanswered::Overloaded | Unanswered::Unavailable | Unanswered::Lost => true,
+            Unanswered::Overloaded | Unanswered::ShareTaken | Unanswered::Unavailable | Unanswered::Lost => true,
             Unanswered::Unreadable | Unanswered::Poisoned => false,
         }
     }

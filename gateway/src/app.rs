@@ -5,6 +5,7 @@
 
 mod space;
 
+use crate::bulk::Bulk;
 use crate::events::cursor::Cursors;
 use crate::file_error::FileError;
 use crate::keys::{self, ApiKeys};
@@ -13,6 +14,7 @@ use crate::publisher::Publisher;
 use crate::sandbox::{Sandbox, SandboxProvider};
 use crate::settings::{Settings, Switch};
 use crate::stopping::{self, Phase};
+use crate::streams::Streams;
 use crate::subscriber::Subscriber;
 use crate::{backend, clock, demo, http, memory, telemetry};
 use actix_web::web;
@@ -44,6 +46,9 @@ pub struct App {
     /// How far a stop has come.
     pub phase: watch::Sender<Phase>,
     pub sandbox: Option<Arc<Sandbox>>,
+    /// Where requests that are many in one are served.
+    pub bulk: Bulk,
+    pub streams: Arc<Streams>,
     /// Whether a backup is being made.
     pub backing_up: AtomicBool,
     pub base_url: String,
@@ -165,6 +170,9 @@ pub async fn serve(settings: Settings, accept_clock: bool) -> Result<(), Error> 
         down: ArcSwapOption::from_pointee("recovering from the journal".to_owned()),
         phase: watch::Sender::new(Phase::Serving),
         sandbox,
+        // Half as many as serve single requests.
+        bulk: Bulk::start(http::workers(&settings).div_ceil(2)),
+        streams: Streams::start(&settings.server)?,
         backing_up: AtomicBool::new(false),
         base_url,
         metrics,
@@ -376,6 +384,7 @@ async fn start_engine(app: &web::Data<App>, ports: &Ports, running: Option<Clock
     let options = Options {
         shards: shards(&app.settings),
         credits: app.settings.engine.credits,
+        client_percent: app.settings.server.key_share_percent,
         snapshot_events: app.settings.engine.snapshot_events,
         provider_patience: Duration::from_secs(app.settings.payments.call_timeout_seconds.max(1)),
         policy: app.settings.policy(),

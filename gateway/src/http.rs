@@ -4,10 +4,15 @@
 
 use crate::access::Access;
 use crate::app::{App, cores};
+use crate::client::Proxies;
 use crate::request::{is_stamped, request_id, stamp};
-use crate::{body, routes};
+use crate::settings::Settings;
+use crate::{body, client, routes};
 use actix_web::dev::{Server, Service as _, ServiceResponse};
+use actix_web::rt::net::TcpStream;
 use actix_web::{App as Service, HttpServer, web};
+use rustix::net::sockopt;
+use std::any::Any;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,21 +24,26 @@ const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// How long a new connection may take to say what it wants.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Bytes of answers that the system has in hand for a connection; it takes twice as many for its own notes.
+const SEND_BUFFER: usize = 128 * 1024;
+
 /// Starts to serve on an address that is taken.
 ///
 /// # Errors
 /// If the system does not let it listen.
 pub fn start(app: &web::Data<App>, listener: TcpListener) -> std::io::Result<Server> {
     let server = &app.settings.server;
-    let workers = if server.workers == 0 { cores() } else { server.workers };
     let shared = app.clone();
     let access = Arc::new(Access::of(&app.settings, app.keys.is_some()));
+    let patience = Duration::from_secs(app.settings.server.stream_patience_seconds);
+    let proxies = Proxies::of(&app.settings);
     let service = HttpServer::new(move || {
-        let access = access.clone();
+        let (access, proxies) = (access.clone(), proxies.clone());
         // Not boxed, and the outermost: see `body::connected`.
         let service = Service::new().app_data(shared.clone()).wrap_fn(move |request, next| {
+            let client = proxies.client(&request);
             let admitted = match access.check(&request) {
-                Ok(()) => Ok(next.call(request)),
+                Ok(()) => Ok(client::serving(client, next.call(request))),
                 Err(problem) => Err(request.into_response(problem.response())),
             };
             async move {
@@ -46,7 +56,8 @@ pub fn start(app: &web::Data<App>, listener: TcpListener) -> std::io::Result<Ser
         });
         service.configure(routes::configure)
     })
-    .workers(workers)
+    .on_connect(move |connection, _| bound(connection, patience))
+    .workers(workers(&app.settings))
     .max_connections(server.max_connections)
     .backlog(8192)
     .keep_alive(KEEP_ALIVE)
@@ -56,6 +67,23 @@ pub fn start(app: &web::Data<App>, listener: TcpListener) -> std::io::Result<Ser
     .listen(listener)?
     .run();
     Ok(service)
+}
+
+/// Bounds what a reader who does not read costs: the system has only so much of an answer in hand, and closes the connection of who
+/// takes nothing of it for so long. Nothing else would: a stream is asked for more only when there is room for it.
+fn bound(connection: &dyn Any, patience: Duration) {
+    let Some(socket) = connection.downcast_ref::<TcpStream>() else { return };
+    let millis = u32::try_from(patience.as_millis()).unwrap_or(u32::MAX);
+    let bounded =
+        sockopt::set_socket_send_buffer_size(socket, SEND_BUFFER).and_then(|()| sockopt::set_tcp_user_timeout(socket, millis));
+    if let Err(error) = bounded {
+        tracing::debug!(%error, "a connection is not bounded");
+    }
+}
+
+/// Threads that parse and answer HTTP.
+pub fn workers(settings: &Settings) -> usize {
+    if settings.server.workers == 0 { cores() } else { settings.server.workers }
 }
 
 /// Every answer has the id of its request.

@@ -9,7 +9,7 @@ pub mod scalars;
 
 use self::answers::Answers;
 use self::bounds::Bounds;
-use crate::routes::{admin, backups, events, health, imports, lists, movements, orders, payments, reservations, stock};
+use crate::routes::{admin, backups, batch, events, health, imports, lists, movements, orders, payments, reservations, stock};
 use std::sync::LazyLock;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::{Modify, OpenApi};
@@ -43,7 +43,7 @@ use utoipa::{Modify, OpenApi};
         orders::confirm,
         orders::pay,
         reservations::place,
-        reservations::batch,
+        batch::batch,
         reservations::get,
         reservations::release,
         reservations::commit,

@@ -95,6 +95,10 @@ fn started_status() -> Schema {
 pub fn unanswered(why: Unanswered) -> Problem {
     match why {
         Unanswered::Overloaded => Problem::new(Code::Overloaded, "too many requests are in hand"),
+        Unanswered::ShareTaken => {
+            let detail = "this client has all the requests in hand that one client may have; others are served";
+            Problem::new(Code::Overloaded, detail)
+        }
         Unanswered::Unavailable | Unanswered::Lost => unavailable(),
         Unanswered::Unreadable => {
             Problem::new(Code::Internal, "a row of the tables that this needs cannot be read; nothing was executed")

@@ -2,6 +2,7 @@
 
 use crate::app::App;
 use crate::body::Body;
+use crate::client;
 use crate::etag::{Tag, Tags};
 use crate::problem::{Code, FieldError, Problem};
 use actix_web::http::header::{AUTHORIZATION, AsHeaderName, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, IF_MATCH};
@@ -38,6 +39,9 @@ impl Caller {
     pub fn named(headers: &HeaderMap, app: &App, request_id: RequestId) -> Result<Self, Problem> {
         let missing = || Problem::new(Code::Unauthorized, "a valid API key is required").by(request_id.as_str());
         let scope = scope(headers, app).ok_or_else(missing)?;
+        if app.keys.is_some() {
+            client::has_scope(&scope);
+        }
         Ok(Self { scope, request_id })
     }
 
@@ -177,10 +181,17 @@ pub fn required_if_match(headers: &HeaderMap) -> Result<Option<Vec<u64>>, Proble
 /// `unsupported_media_type`, `invalid_request` with the place of the mistake, or whatever kept the body from coming.
 pub fn json<T: DeserializeOwned>(request: &HttpRequest, body: Body) -> Result<T, Problem> {
     content_type(request, &["application/json"])?;
-    let body = body.0?;
+    parse(&body.0?)
+}
+
+/// Reads JSON.
+///
+/// # Errors
+/// `invalid_request` with the place of the mistake.
+pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     // All of it is checked to be UTF-8 at once, rather than each string in it.
-    let parsed = std::str::from_utf8(&body).ok().and_then(|text| serde_json::from_str(text).ok());
-    parsed.ok_or_else(|| explain::<T>(&body))
+    let parsed = std::str::from_utf8(body).ok().and_then(|text| serde_json::from_str(text).ok());
+    parsed.ok_or_else(|| explain::<T>(body))
 }
 
 /// As [`json`], for a body that may be left out.

@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod admission;
 pub mod backups;
+pub mod batch;
 pub mod docs;
 pub mod events;
 pub mod health;
@@ -21,13 +22,14 @@ pub mod table;
 pub mod turned_off;
 
 use crate::app::App;
+use crate::client;
 use crate::problem::{Code, Problem};
 use crate::reply::{Outcome, unavailable};
 use crate::request::request_id;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
-use holdfast_actors::Unanswered;
 use holdfast_actors::replies::Pending;
+use holdfast_actors::{Origin, Unanswered};
 use holdfast_engine::command::Command;
 use holdfast_engine::limits;
 use std::time::Duration;
@@ -54,11 +56,18 @@ async fn not_found(request: HttpRequest) -> HttpResponse {
     Problem::new(Code::NotFound, detail).by(request_id(&request).as_str()).response()
 }
 
-/// Sends a command to the live engine, or says why not. The guard on the engine is never held over an await.
+/// Sends a command of the request that is being served to the live engine, or says why not.
 pub fn send(app: &App, command: Command) -> Result<Pending, Unanswered> {
+    // A page of a list is many looks in one.
+    let bulk = matches!(command, Command::ListOrders { .. } | Command::ListStock { .. });
+    send_from(app, Origin { client: client::current(), bulk }, command)
+}
+
+/// As [`send`], on whosever behalf. The guard on the engine is never held over an await.
+pub fn send_from(app: &App, origin: Origin, command: Command) -> Result<Pending, Unanswered> {
     let live = app.live.load();
     match &*live {
-        Some(live) => live.handle.send(command),
+        Some(live) => live.handle.send_from(origin, command),
         None => Err(Unanswered::Unavailable),
     }
 }

@@ -125,6 +125,8 @@ fn describe() {
     histogram!("http_order_seconds", "POST /v1/orders from its parsed body to its answer");
     gauge!("memory_ahead_bytes", "Memory taken ahead of load and not given back: what of it load has used since then counts too");
     counter!("log_lines_lost_total", "Lines of the log that could not be written");
+    gauge!("event_streams", "Streams of events that are open");
+    counter!("event_streams_dropped_total", "Streams of events whose reader took nothing for server.stream_patience_seconds");
     counter!("problems_total", "Problem documents sent, by code");
 }
 

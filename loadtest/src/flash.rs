@@ -30,7 +30,7 @@ pub(crate) async fn run(options: &Options) -> Result<Report, String> {
     let outcomes = storm(&target, (0..options.buyers).map(request).collect()).await?;
     let mut violations = violations(&target, &skus, options.units, &outcomes).await?;
     violations.extend(unfair(options, &outcomes));
-    Ok(Report { scenario: "flash", outcomes, violations })
+    Ok(Report { scenario: "flash", outcomes, beside: Vec::new(), violations })
 }
 
 /// Nobody may be turned away while there are units, and nobody for another reason.

@@ -59,7 +59,25 @@ impl Target {
 
 impl Connection {
     pub(crate) async fn send(&mut self, request: &[u8]) -> Result<Answer> {
-        self.socket.write_all(request).await?;
+        let (status, body) = self.ask(request).await?;
+        let body = &self.buffer[body];
+        let body = if body.is_empty() { Value::Null } else { serde_json::from_slice(body)? };
+        Ok(Answer { status, body })
+    }
+
+    /// As [`Self::send`], of an answer of which only the status matters.
+    pub(crate) async fn exchange(&mut self, request: &[u8]) -> Result<u16> {
+        Ok(self.ask(request).await?.0)
+    }
+
+    /// Sends without waiting for an answer.
+    pub(crate) async fn write(&mut self, request: &[u8]) -> Result<()> {
+        self.socket.write_all(request).await
+    }
+
+    /// The status, and where the body is in the buffer.
+    async fn ask(&mut self, request: &[u8]) -> Result<(u16, std::ops::Range<usize>)> {
+        self.write(request).await?;
         self.buffer.clear();
         let end = loop {
             if let Some(end) = self.buffer.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
@@ -71,9 +89,7 @@ impl Connection {
         while self.buffer.len() < end + length {
             self.read().await?;
         }
-        let body = &self.buffer[end..end + length];
-        let body = if body.is_empty() { Value::Null } else { serde_json::from_slice(body)? };
-        Ok(Answer { status, body })
+        Ok((status, end..end + length))
     }
 
     async fn read(&mut self) -> Result<()> {

@@ -3,6 +3,7 @@
 
 mod audit;
 mod crowd;
+mod fairness;
 mod flash;
 mod http;
 mod pace;
@@ -36,6 +37,9 @@ enum Scenario {
     /// One SKU, a few units, and a crowd that wants them at the same moment.
     #[command(after_help = "Example:\n  loadtest flash --url http://127.0.0.1:8080 --units 7 --buyers 10000")]
     Flash(flash::Options),
+    /// A modest client beside a greedy one: how many of its orders are answered, and how fast.
+    #[command(after_help = "Example:\n  loadtest fairness --key hf_modest --greedy-key hf_greedy --pid $(pidof holdfast)")]
+    Fairness(fairness::Options),
 }
 
 /// Where the server is.
@@ -49,6 +53,14 @@ struct ServerArgs {
 }
 
 impl ServerArgs {
+    fn url(&self) -> &str {
+        &self.url
+    }
+
+    fn key(&self) -> Option<&str> {
+        self.key.as_deref()
+    }
+
     fn target(&self) -> Result<Target, String> {
         Target::parse(&self.url, self.key.as_deref())
     }
@@ -73,5 +85,6 @@ fn run(scenario: &Scenario) -> Result<Report, String> {
     match scenario {
         Scenario::Smoke(options) => runtime.block_on(smoke::run(options)),
         Scenario::Flash(options) => runtime.block_on(flash::run(options)),
+        Scenario::Fairness(options) => fairness::run(options),
     }
 }

@@ -32,6 +32,8 @@ pub(crate) struct Outcomes {
 pub(crate) struct Report {
     pub(crate) scenario: &'static str,
     pub(crate) outcomes: Outcomes,
+    /// What else was counted.
+    pub(crate) beside: Vec<(String, u64)>,
     pub(crate) violations: Vec<String>,
 }
 
@@ -62,17 +64,22 @@ impl Outcomes {
         self.counts.values().sum()
     }
 
+    /// In milliseconds.
+    pub(crate) fn percentile(&self, percentile: f64) -> f64 {
+        self.latencies.as_ref().map_or(0.0, |histogram| histogram.value_at_percentile(percentile) as f64 / 1000.0)
+    }
+
     /// Percentiles in milliseconds.
     fn latencies(&self) -> Vec<(&'static str, f64)> {
-        let Some(histogram) = &self.latencies else { return Vec::new() };
-        let at = |percentile: f64| histogram.value_at_percentile(percentile) as f64 / 1000.0;
-        vec![("p50", at(50.0)), ("p90", at(90.0)), ("p99", at(99.0)), ("p99.9", at(99.9)), ("max", at(100.0))]
+        let shown = [("p50", 50.0), ("p90", 90.0), ("p99", 99.0), ("p99.9", 99.9), ("max", 100.0)];
+        shown.map(|(name, percentile)| (name, self.percentile(percentile))).into()
     }
 }
 
 impl Report {
     pub(crate) fn json(&self) -> String {
         let latencies: BTreeMap<&str, f64> = self.outcomes.latencies().into_iter().collect();
+        let beside: BTreeMap<&str, u64> = self.beside.iter().map(|(name, count)| (name.as_str(), *count)).collect();
         let shown: Value = json!({
             "scenario": self.scenario,
             "ok": self.violations.is_empty(),
@@ -80,6 +87,7 @@ impl Report {
             "seconds": self.outcomes.took.as_secs_f64(),
             "outcomes": self.outcomes.counts,
             "latency_ms": latencies,
+            "beside": beside,
             "violations": self.violations,
         });
         shown.to_string()
@@ -91,7 +99,9 @@ impl Report {
         lines.extend(self.outcomes.counts.iter().map(|(name, count)| format!("  {count:>9}  {name}")));
         let latencies: Vec<String> = self.outcomes.latencies().iter().map(|(name, ms)| format!("{name} {ms:.2}")).collect();
         lines.push(format!("  latency from the time due, ms: {}", latencies.join("  ")));
+        lines.extend(self.beside.iter().map(|(name, count)| format!("  {count:>9}  {name}")));
         match self.violations.as_slice() {
+            [] if self.scenario == "fairness" => lines.push("  every client had its share".to_owned()),
             [] => lines.push("  audit: nothing oversold, every invariant holds".to_owned()),
             violations => lines.extend(violations.iter().map(|violation| format!("  VIOLATION {violation}"))),
         }

@@ -41,5 +41,5 @@ pub(crate) async fn run(options: &Options) -> Result<Report, String> {
     };
     let outcomes = pace.run(&target, make).await;
     let violations = violations(&target, &skus, units, &outcomes).await?;
-    Ok(Report { scenario: "smoke", outcomes, violations })
+    Ok(Report { scenario: "smoke", outcomes, beside: Vec::new(), violations })
 }

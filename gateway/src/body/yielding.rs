@@ -34,6 +34,8 @@ fn app() -> web::Data<App> {
         live: ArcSwapOption::empty(),
         down: ArcSwapOption::empty(),
         phase: watch::Sender::new(Phase::Serving),
+        bulk: crate::bulk::Bulk::start(1),
+        streams: crate::streams::Streams::start(&Settings::default().server).unwrap(),
         backing_up: false.into(),
         sandbox: None,
         base_url: String::new(),

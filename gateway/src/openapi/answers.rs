@@ -98,7 +98,7 @@ const ROWS: [Row; 34] = [
     row("show_sandbox_payment", &[&[NotFound]], &[], &[Open]),
     row("press_sandbox_button", &[&[NotFound, Internal]], &[], &[Open]),
     row("list_events", &[&[CursorNotOfThisHistory, CursorExpired], READS], &[], &[]),
-    row("stream_events", &[&[CursorNotOfThisHistory, CursorExpired], READS], &[], &[]),
+    row("stream_events", &[&[CursorNotOfThisHistory, CursorExpired, Overloaded], READS], &[], &[]),
     row("list_shards", &[&[DurabilityUnavailable]], &[], &[]),
     row("run_audit", &[READS], &[], &[]),
     row("make_backup", &[&[BackupUnavailable, BackupInProgress, InsufficientStorage, ShuttingDown], READS], &[], &[]),

@@ -1,8 +1,9 @@
 //! Events over HTTP: pages after a cursor, and a stream that follows.
 
 use super::table::resource;
-use super::{internal, live, page_limit, refused, unread};
+use super::{internal, live, page_limit, refused};
 use crate::app::{App, Live};
+use crate::client;
 use crate::events::cursor::Refused;
 use crate::events::{CloudEvent, Cursor, Published, read};
 use crate::openapi::scalars;
@@ -10,19 +11,17 @@ use crate::problem::{FieldError, Problem};
 use crate::reply::json_response;
 use crate::request::Caller;
 use crate::stopping::Phase;
+use crate::streams::{Chunk, Place};
 use crate::view::to_json;
 use actix_web::http::Method;
 use actix_web::web::{self, Bytes, Data, Query, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
-use std::fmt::Write;
 use std::time::Duration;
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{Ref, Schema};
 use utoipa::{IntoParams, ToSchema};
 
-/// Events read from the disk at once for a stream.
-const PAGE: usize = 256;
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
 pub fn configure(service: &mut ServiceConfig) {
@@ -146,9 +145,14 @@ pub async fn stream(request: HttpRequest, app: Data<App>, since: Result<Query<Si
         Ok(start) => start,
         Err(problem) => return problem.by(caller.request_id.as_str()).response(),
     };
-    let body = futures_util::stream::unfold((app, Some(start)), |(app, after)| async move {
-        let (text, after) = next_chunk(&app, after?).await?;
-        Some((Ok::<_, actix_web::Error>(Bytes::from(text)), (app, after)))
+    let place = match app.streams.enter(client::current()) {
+        Ok(place) => place,
+        Err(problem) => return problem.by(caller.request_id.as_str()).response(),
+    };
+    let stream = Stream { app, place, after: start, at_end: false, over: false };
+    let body = futures_util::stream::unfold(stream, |mut stream| async move {
+        let text = stream.next().await?;
+        Some((Ok::<_, actix_web::Error>(text), stream))
     });
     HttpResponse::Ok().content_type("text/event-stream").insert_header(("Cache-Control", "no-store")).streaming(body)
 }
@@ -174,39 +178,57 @@ async fn readable(app: &App, text: &str) -> Result<Cursor, Problem> {
     Ok(page.map_err(|why| refused(&why))?.after)
 }
 
-/// Reads on from where this stream stands.
-async fn read_blocking(app: &App, after: Cursor, limit: usize) -> Result<Vec<Published>, Problem> {
-    let live = live(app)?;
-    let found = web::block(move || read(&*live.journal, &after, limit)).await;
-    found.map_err(|error| internal(&error))?.map_err(|error| unread(&error))
+/// A stream that has begun.
+struct Stream {
+    app: Data<App>,
+    place: Place,
+    after: Cursor,
+    /// It has read everything there was.
+    at_end: bool,
+    over: bool,
 }
 
-/// The next events, or a heartbeat, and the cursor to go on from. `None` ends the stream: the reader comes back with its cursor.
-/// A server that closes still sends the page that can be read.
-async fn next_chunk(app: &App, after: Cursor) -> Option<(String, Option<Cursor>)> {
-    let mut committed = app.live.load_full()?.committed.clone();
-    committed.mark_unchanged();
-    let mut phase = app.phase.subscribe();
-    let closing = *phase.borrow_and_update() == Phase::Closing;
-    let found = read_blocking(app, after.clone(), PAGE).await.ok()?;
-    if let Some(last) = found.last() {
-        return Some((text_of(&found)?, (!closing).then(|| last.cursor.clone())));
+impl Stream {
+    /// The next events, or a heartbeat. `None` ends the stream: the reader comes back with its cursor.
+    async fn next(&mut self) -> Option<Bytes> {
+        self.place.asked();
+        if self.over {
+            return None;
+        }
+        if self.at_end {
+            // What comes at once is told at once: no stream looks at each commit.
+            tokio::time::sleep(self.app.streams.pause()).await;
+        }
+        let text = self.read().await?;
+        self.place.gives();
+        Some(text)
     }
-    if closing {
-        return None;
-    }
-    tokio::select! {
-        changed = committed.changed() => changed.ok().map(|()| (": more\n\n".to_owned(), Some(after))),
-        _ = phase.wait_for(|phase| *phase == Phase::Closing) => Some((": the server stops\n\n".to_owned(), Some(after))),
-        () = tokio::time::sleep(HEARTBEAT) => Some((": still here\n\n".to_owned(), Some(after))),
-    }
-}
 
-fn text_of(events: &[Published]) -> Option<String> {
-    let mut text = String::new();
-    for event in events {
-        let json = event.cloud_event();
-        write!(text, "id: {}\nevent: {}\ndata: {json}\n\n", event.cursor, json["type"].as_str().unwrap_or_default()).ok()?;
+    /// A server that closes still sends what can be read.
+    async fn read(&mut self) -> Option<Bytes> {
+        loop {
+            let live = self.app.live.load_full()?;
+            let mut committed = live.committed.clone();
+            committed.mark_unchanged();
+            let mut phase = self.app.phase.subscribe();
+            self.over = *phase.borrow_and_update() == Phase::Closing;
+            let found = self.app.streams.reader.next(live.journal.clone(), self.after.clone()).await;
+            let found =
+                found.inspect_err(|error| tracing::warn!(%error, "a stream of events ends: it cannot be read on")).ok()?;
+            if let Some(Chunk { text, next, last }) = found {
+                (self.after, self.at_end) = (next, last);
+                return Some(text);
+            }
+            if self.over {
+                return Some(Bytes::from_static(b": the server stops\n\n"));
+            }
+            // An engine that is gone commits nothing more.
+            drop(live);
+            tokio::select! {
+                changed = committed.changed() => changed.ok()?,
+                _ = phase.wait_for(|phase| *phase == Phase::Closing) => {}
+                () = tokio::time::sleep(HEARTBEAT) => return Some(Bytes::from_static(b": still here\n\n")),
+            }
+        }
     }
-    Some(text)
 }

@@ -6,7 +6,7 @@
 use super::files::{FileInUse, files_in_use};
 use super::mistakes::Mistake;
 use super::{Backend, Kafka, KafkaProtocol, Loaded, Settings};
-use crate::{access, backend, keys, telemetry};
+use crate::{access, backend, client, keys, telemetry};
 use actix_web::http::Uri;
 use holdfast_engine::limits;
 use std::net::IpAddr;
@@ -119,6 +119,7 @@ impl Found<'_> {
             ("server.drain_notice_seconds", server.drain_notice_seconds),
             ("server.body_timeout_seconds", server.body_timeout_seconds),
             ("holds.max_life_seconds", settings.holds.max_life_seconds),
+            ("server.stream_patience_seconds", server.stream_patience_seconds),
             ("payments.pin_seconds", payments.pin_seconds),
             ("payments.query_after_seconds", payments.query_after_seconds),
             ("payments.query_max_seconds", payments.query_max_seconds),
@@ -146,6 +147,13 @@ impl Found<'_> {
         }
         let message = "must be at least 1: a body that never comes would be waited for for ever";
         self.refuse_unless(settings.server.body_timeout_seconds > 0, "server.body_timeout_seconds", message);
+        let share = (1..=100).contains(&settings.server.key_share_percent);
+        self.refuse_unless(share, "server.key_share_percent", "must be 1 to 100");
+        let message = "must be at least 1: no reader takes everything at once";
+        self.refuse_unless(settings.server.stream_patience_seconds > 0, "server.stream_patience_seconds", message);
+        for proxy in settings.server.trusted_proxies.0.iter().filter(|proxy| client::network(proxy).is_none()) {
+            self.refuse("server.trusted_proxies", format!("{proxy:?} is neither an address nor a network, as 10.0.0.0/8"));
+        }
         for host in settings.server.hosts.0.iter().filter(|host| !is_host(host)) {
             self.refuse("server.hosts", format!("{host:?} is not the name of a host, without scheme and port"));
         }

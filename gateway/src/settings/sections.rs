@@ -35,6 +35,10 @@ pub struct Server {
     pub drain_notice_seconds: u64,
     pub drain_seconds: u64,
     pub answer_wait_seconds: u64,
+    pub key_share_percent: u8,
+    pub trusted_proxies: Names,
+    pub max_streams: usize,
+    pub stream_patience_seconds: u64,
     pub insecure: bool,
     pub hosts: Names,
 }
@@ -322,6 +326,10 @@ impl Default for Server {
             drain_notice_seconds: 1,
             drain_seconds: 30,
             answer_wait_seconds: 10,
+            key_share_percent: 50,
+            trusted_proxies: Names::default(),
+            max_streams: 1024,
+            stream_patience_seconds: 30,
             insecure: false,
             hosts: Names::default(),
         }

@@ -111,6 +111,11 @@ impl Projector {
         self.queue.send(Input::Archive(archive)).unwrap_or_default();
     }
 
+    /// Closed things that wait to be written.
+    pub fn queued(&self) -> usize {
+        self.queue.len()
+    }
+
     /// The log is durable up to `commit`.
     pub fn committed(&self, log: LogId, commit: LogSeq) {
         self.progress.committed[usize::from(log.0)].fetch_max(commit, Ordering::SeqCst);

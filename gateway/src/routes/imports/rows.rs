@@ -154,7 +154,7 @@ async fn attempt(app: &App, line: u64, command: &Command) -> Result<Settled, Dur
     };
     let settled = match outcome {
         Ok(reply) => set(reply.outcome),
-        Err(Unanswered::Overloaded) => return Err(BUSY_PAUSE),
+        Err(Unanswered::Overloaded | Unanswered::ShareTaken) => return Err(BUSY_PAUSE),
         Err(why) if why.passes() => return Err(AWAY_PAUSE),
         Err(why) => Err(unanswered(why)),
     };

@@ -1,0 +1,162 @@
+//! Streams of events: how many are open, whose they are, and the thread that reads for them.
+//!
+//! Invariants: no more streams are open than `server.max_streams`, and a client with its share of them leaves the last ones to others;
+//! a stream that has ended is counted no more; one whose reader took nothing for too long is logged and counted as dropped.
+
+mod reader;
+
+use crate::problem::{Code, Problem};
+use crate::settings::Server;
+use holdfast_actors::ClientId;
+pub use reader::{Chunk, Reader};
+use std::collections::HashMap;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The part of all streams that is kept for clients with less than their share: one in so many.
+const KEPT: usize = 50;
+/// Streams that have nothing to read look again at most once in this time for each that is open: at most two thousand looks a second,
+/// however many streams there are.
+const LOOK: Duration = Duration::from_micros(500);
+
+pub struct Streams {
+    pub reader: Reader,
+    max: usize,
+    share: usize,
+    patience: Duration,
+    open: Mutex<Open>,
+}
+
+#[derive(Default)]
+struct Open {
+    all: usize,
+    by_client: HashMap<Option<ClientId>, usize>,
+}
+
+impl Streams {
+    /// # Errors
+    /// If the thread that reads cannot be started.
+    pub fn start(server: &Server) -> io::Result<Arc<Self>> {
+        let share = (server.max_streams.saturating_mul(usize::from(server.key_share_percent)) / 100).max(1);
+        Ok(Arc::new(Self {
+            reader: Reader::start()?,
+            max: server.max_streams,
+            share,
+            patience: Duration::from_secs(server.stream_patience_seconds),
+            open: Mutex::default(),
+        }))
+    }
+
+    /// # Errors
+    /// `overloaded` if there is no room for one more.
+    pub fn enter(self: &Arc<Self>, client: Option<ClientId>) -> Result<Place, Problem> {
+        let mut open = self.open();
+        let own = open.by_client.get(&client).copied().unwrap_or_default();
+        if open.all >= self.max {
+            return Err(Problem::new(Code::Overloaded, "as many streams of events are open as there may be"));
+        }
+        if own >= self.share && open.all >= self.max - self.max.div_ceil(KEPT) {
+            let detail = "this client has its share of the streams of events, and the last ones are for others";
+            return Err(Problem::new(Code::Overloaded, detail));
+        }
+        open.all += 1;
+        open.by_client.insert(client, own + 1);
+        metrics::gauge!("event_streams").set(open.all as f64);
+        Ok(Place { streams: self.clone(), client, given: None })
+    }
+
+    fn leave(&self, client: Option<ClientId>) {
+        let mut open = self.open();
+        open.all -= 1;
+        match open.by_client.get_mut(&client) {
+            Some(own) if *own > 1 => *own -= 1,
+            _ => drop(open.by_client.remove(&client)),
+        }
+        metrics::gauge!("event_streams").set(open.all as f64);
+    }
+
+    fn open(&self) -> std::sync::MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How long a stream that has read everything waits before it looks again.
+    pub fn pause(&self) -> Duration {
+        LOOK * u32::try_from(self.open().all).unwrap_or(u32::MAX)
+    }
+}
+
+/// A stream that is open, for as long as this is there.
+pub struct Place {
+    streams: Arc<Streams>,
+    client: Option<ClientId>,
+    /// When something was given to the connection that it has not asked beyond yet.
+    given: Option<Instant>,
+}
+
+impl Place {
+    /// The connection has room for more: its reader took what was given before.
+    pub fn asked(&mut self) {
+        self.given = None;
+    }
+
+    pub fn gives(&mut self) {
+        self.given = Some(Instant::now());
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.streams.leave(self.client);
+        // The connection counts from when the reader's window closed, which may have been a little later.
+        let silent = self.given.map(|given| given.elapsed()).unwrap_or_default();
+        if silent >= self.streams.patience.mul_f64(0.9) {
+            metrics::counter!("event_streams_dropped_total").increment(1);
+            tracing::warn!(seconds = silent.as_secs(), "a stream of events was dropped: its reader took nothing");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn streams(max: usize) -> Arc<Streams> {
+        Streams::start(&Server { max_streams: max, ..Server::default() }).unwrap()
+    }
+
+    fn open(streams: &Arc<Streams>, client: u128, count: usize) -> Vec<Place> {
+        (0..count).map_while(|_| streams.enter(Some(ClientId(client))).ok()).collect()
+    }
+
+    #[test]
+    fn no_more_streams_are_open_than_there_may_be_and_the_last_are_not_for_who_has_most() {
+        let streams = streams(100);
+        let greedy = open(&streams, 1, 1000);
+        assert_eq!(greedy.len(), 98);
+        let detail = streams.enter(Some(ClientId(1))).err().unwrap().detail;
+        assert!(detail.contains("this client"), "{detail}");
+        let others = open(&streams, 2, 1000);
+        assert_eq!(others.len(), 2);
+        assert_eq!(streams.enter(Some(ClientId(3))).err().unwrap().code, Code::Overloaded);
+        drop(greedy);
+        assert_eq!(open(&streams, 3, 1000).len(), 96);
+    }
+
+    #[test]
+    fn there_may_be_one_stream_or_none() {
+        assert!(streams(0).enter(None).is_err());
+        let one = streams(1);
+        let first = one.enter(Some(ClientId(1))).unwrap();
+        assert!(one.enter(Some(ClientId(2))).is_err());
+        drop(first);
+        one.enter(Some(ClientId(2))).unwrap();
+    }
+
+    #[test]
+    fn clients_without_streams_are_forgotten() {
+        let streams = streams(10);
+        (0..1000).for_each(|client| drop(open(&streams, client, 3)));
+        assert!(streams.open().by_client.is_empty() && streams.open().all == 0);
+    }
+}
