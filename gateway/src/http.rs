@@ -1,9 +1,11 @@
 //! The HTTP server: its connections, and what is around every route.
 //!
-//! Invariants: who may not call is answered before any route is looked for; every answer has the id of its request.
+//! Invariants: who may not call is answered before any route is looked for; every answer has the id of its request, and says which pages
+//! of other origins may read it.
 
 use crate::access::Access;
 use crate::app::{App, cores};
+use crate::refusals::is_refusal;
 use crate::request::{is_stamped, request_id, stamp};
 use crate::{body, routes};
 use actix_web::dev::{Server, Service as _, ServiceResponse};
@@ -27,20 +29,30 @@ pub fn start(app: &web::Data<App>, listener: TcpListener) -> std::io::Result<Ser
     let server = &app.settings.server;
     let workers = if server.workers == 0 { cores() } else { server.workers };
     let shared = app.clone();
-    let access = Arc::new(Access::of(&app.settings, app.keys.is_some()));
+    let access = Arc::new(Access::of(&app.settings, app.keys.are_needed()));
     let service = HttpServer::new(move || {
         let access = access.clone();
         // Not boxed, and the outermost: see `body::connected`.
         let service = Service::new().app_data(shared.clone()).wrap_fn(move |request, next| {
-            let admitted = match access.check(&request) {
-                Ok(()) => Ok(next.call(request)),
-                Err(problem) => Err(request.into_response(problem.response())),
+            let sharing = access.sharing(&request);
+            let answered = match access.check(&request) {
+                Ok(()) => access.preflight(&request),
+                Err(problem) => Some(problem.response()),
+            };
+            let admitted = match answered {
+                None => Ok(next.call(request)),
+                Some(response) => Err(request.into_response(response)),
             };
             async move {
-                let served = match admitted {
+                let mut served = match admitted {
                     Ok(serving) => body::connected(serving).await?,
-                    Err(refused) => refused,
+                    Err(answered) => answered,
                 };
+                if is_refusal(&served) {
+                    // Boxed, as its future would stay with every request.
+                    Box::pin(hold(&mut served)).await;
+                }
+                sharing.apply(served.headers_mut());
                 Ok(named(served))
             }
         });
@@ -56,6 +68,12 @@ pub fn start(app: &web::Data<App>, listener: TcpListener) -> std::io::Result<Ser
     .listen(listener)?
     .run();
     Ok(service)
+}
+
+async fn hold(refusal: &mut ServiceResponse) {
+    if let Some(app) = refusal.request().app_data::<web::Data<App>>().cloned() {
+        app.refusals.hold(refusal).await;
+    }
 }
 
 /// Every answer has the id of its request.

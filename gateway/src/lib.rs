@@ -37,6 +37,7 @@ pub mod percent;
 pub mod problem;
 pub mod progress;
 pub mod publisher;
+pub mod refusals;
 pub mod reply;
 pub mod request;
 pub mod routes;

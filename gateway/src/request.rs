@@ -4,7 +4,10 @@ use crate::app::App;
 use crate::body::Body;
 use crate::etag::{Tag, Tags};
 use crate::problem::{Code, FieldError, Problem};
-use actix_web::http::header::{AUTHORIZATION, AsHeaderName, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, IF_MATCH};
+use crate::refusals::WRONG_KEY;
+use actix_web::http::header::{
+    AUTHORIZATION, AsHeaderName, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, IF_MATCH, WWW_AUTHENTICATE,
+};
 use actix_web::{HttpMessage, HttpRequest};
 use compact_str::CompactString;
 use data_encoding::HEXLOWER;
@@ -13,6 +16,7 @@ use holdfast_engine::ids::{Fingerprint, KeyHash, RequestId};
 use holdfast_engine::limits;
 use serde::de::DeserializeOwned;
 use std::cell::Cell;
+use std::net::{IpAddr, Ipv4Addr};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -36,8 +40,7 @@ impl Caller {
     /// # Errors
     /// As [`Self::of`].
     pub fn named(headers: &HeaderMap, app: &App, request_id: RequestId) -> Result<Self, Problem> {
-        let missing = || Problem::new(Code::Unauthorized, "a valid API key is required").by(request_id.as_str());
-        let scope = scope(headers, app).ok_or_else(missing)?;
+        let scope = scope(headers, app).ok_or_else(|| unauthorized(headers).by(request_id.as_str()))?;
         Ok(Self { scope, request_id })
     }
 
@@ -88,9 +91,24 @@ pub fn text(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&str> {
 
 /// What the idempotency keys of whoever sends these headers are bound to. `None` for who is nobody.
 pub fn scope(headers: &HeaderMap, app: &App) -> Option<CompactString> {
-    let Some(keys) = &app.keys else { return Some(CompactString::const_new("")) };
+    let keys = app.keys.now();
+    let Some(keys) = &*keys else { return Some(CompactString::const_new("")) };
     let (scheme, key) = text(headers, &AUTHORIZATION)?.split_once(' ')?;
     if scheme.eq_ignore_ascii_case("bearer") { keys.scope(key.trim_start()) } else { None }
+}
+
+/// A wrong key is told from none: see [`crate::refusals`].
+fn unauthorized(headers: &HeaderMap) -> Problem {
+    let problem = Problem::new(Code::Unauthorized, "a valid API key is required");
+    match headers.contains_key(AUTHORIZATION) {
+        true => problem.with_header(WWW_AUTHENTICATE, HeaderValue::from_static(WRONG_KEY)),
+        false => problem,
+    }
+}
+
+/// Where a request comes from. Behind a proxy that is the proxy.
+pub fn client_address(request: &HttpRequest) -> IpAddr {
+    request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip())
 }
 
 /// The id of a request: the same each time it is asked for. It stands in the answer and in whatever problem there is.

@@ -125,6 +125,7 @@ fn describe() {
     histogram!("http_order_seconds", "POST /v1/orders from its parsed body to its answer");
     gauge!("memory_ahead_bytes", "Memory taken ahead of load and not given back: what of it load has used since then counts too");
     counter!("log_lines_lost_total", "Lines of the log that could not be written");
+    counter!("logins_refused_total", "Requests with a wrong API key");
     counter!("problems_total", "Problem documents sent, by code");
 }
 

@@ -35,6 +35,7 @@ pub struct Server {
     pub answer_wait_seconds: u64,
     pub insecure: bool,
     pub hosts: Names,
+    pub origins: Names,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -314,6 +315,7 @@ impl Default for Server {
             answer_wait_seconds: 10,
             insecure: false,
             hosts: Names::default(),
+            origins: Names::default(),
         }
     }
 }
