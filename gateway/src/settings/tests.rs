@@ -58,7 +58,7 @@ fn all_mistakes_are_told_at_once_each_with_its_place() {
         "7: nowhere.key: unknown field `nowhere`",
         "9: sandbox.public_url: \"shop\" is not",
         "10: sandbox.enabled: invalid value: string \"maybe\", expected true, false or \"auto\"",
-        "12: engine.credits: must be at least 1",
+        "12: engine.credits: must be 1 to 10000000",
         "13: empty: unknown field `empty`",
         "HOLDFAST__KAFKA__TOPIC_PREFIX: kafka.topic_prefix: must be",
         "HOLDFAST__ENGINE__SHARTS: engine.sharts: unknown field",
