@@ -1,62 +1,127 @@
-//! Which web pages may talk to a server that asks for no key.
+//! Which web pages may talk to this server, and by which names it may be called.
 //!
-//! Without API keys the server listens on loopback, where every browser of the machine reaches it: a page of a stranger may name
-//! it by a name of its own (DNS rebinding), or send it a form. Invariant: without keys nothing is answered that names a host we
-//! do not know, and nothing is changed for a page of such a host. With keys, or if told to be insecure, anybody is answered.
+//! A browser sends what any page asks it to send, from wherever its user is: a form or a text without asking first. Invariants: nothing
+//! is changed for a page of an origin that is not ours, whether there are keys or not; ours are those of `server.origins` and
+//! `sandbox.public_url`, and the host by which the request names this server. Without API keys the server listens on loopback, where
+//! a page of a stranger may name it by a name of its own (DNS rebinding): nothing is answered then that names a host we do not know,
+//! unless the operator was told to be insecure, and even then no page of such a host changes anything.
+
+mod cors;
+pub mod origin;
+
+pub use cors::Sharing;
 
 use crate::problem::{Code, Problem};
 use crate::request::request_id;
 use crate::settings::Settings;
+use actix_web::HttpResponse;
 use actix_web::dev::ServiceRequest;
-use actix_web::http::header::{HOST, HeaderMap, HeaderValue, ORIGIN};
+use actix_web::http::header::{HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN};
 use actix_web::http::{Method, Uri};
+use cors::Cors;
+use origin::{Origin, host_and_port};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// The hosts a request may name.
+/// Where a browser says that a request comes from, as seen from where it goes to.
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// Who may call, by host and by page.
 pub struct Access {
-    /// Names beside those of loopback, in small letters. `None`: any.
-    hosts: Option<Vec<String>>,
+    names: Names,
+    /// Names beside those of loopback, in small letters.
+    hosts: Vec<String>,
+    /// Origins that are ours whatever the request names.
+    own: Vec<Origin>,
+    cors: Cors,
+}
+
+/// Which names requests may call the server by.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Names {
+    /// Any: who may call is said by keys.
+    Any,
+    /// Any, but pages are ours only under a name that nobody can bind to this address.
+    AnyButPages,
+    Known,
 }
 
 impl Access {
     /// The hosts of `server.hosts`, and those that other settings give this server already.
     pub fn of(settings: &Settings, has_keys: bool) -> Self {
-        if has_keys || settings.server.insecure {
-            return Self { hosts: None };
-        }
-        let public = settings.sandbox.public_url.parse::<Uri>().ok();
-        let public = public.as_ref().and_then(Uri::host).map(|host| host.trim_matches(['[', ']']).to_owned());
-        let own = [host_of(&settings.server.listen).map(str::to_owned), public].into_iter().flatten();
-        let hosts = settings.server.hosts.0.iter().cloned().chain(own);
-        Self { hosts: Some(hosts.map(|host| host.to_ascii_lowercase()).collect()) }
+        let names = match (has_keys, settings.server.insecure) {
+            (true, _) => Names::Any,
+            (false, true) => Names::AnyButPages,
+            (false, false) => Names::Known,
+        };
+        let public = Origin::of_url(&settings.sandbox.public_url);
+        let listed: Vec<Origin> = settings.server.origins.0.iter().filter_map(|origin| Origin::parse(origin)).collect();
+        let named = [host_of(&settings.server.listen), public.as_ref().map(Origin::host)].into_iter().flatten();
+        let hosts = settings.server.hosts.0.iter().map(String::as_str).chain(named).map(str::to_ascii_lowercase).collect();
+        Self { names, hosts, own: listed.iter().cloned().chain(public).collect(), cors: Cors(listed) }
     }
 
     /// # Errors
     /// `misdirected_request` or `forbidden_origin`.
     #[inline]
     pub fn check(&self, request: &ServiceRequest) -> Result<(), Problem> {
-        let Some(hosts) = &self.hosts else { return Ok(()) };
-        let refused = match self::check(hosts, request.uri(), request.method(), request.headers()) {
-            Ok(()) => return Ok(()),
-            Err(refused) => refused,
+        let named = self.names != Names::Known || self.is_named(request.uri(), request.headers());
+        let refused = match (named, self.may_change(request.method(), request.headers())) {
+            (true, true) => return Ok(()),
+            (false, _) => misdirected(),
+            (true, false) => foreign_origin(),
         };
         Err(refused.by(request_id(request.request()).as_str()))
     }
-}
 
-fn check(hosts: &[String], uri: &Uri, method: &Method, headers: &HeaderMap) -> Result<(), Problem> {
-    // No browser leaves the host out; who speaks HTTP/1.0 may.
-    let named = headers.get_all(HOST).all(|host| text(host).and_then(host_of).is_some_and(|host| is_known(hosts, host)));
-    let target = uri.authority().is_none_or(|target| host_of(target.as_str()).is_some_and(|host| is_known(hosts, host)));
-    if !(named && target) {
-        return Err(misdirected());
+    /// What the answer says to a browser that sent the request for a page.
+    #[inline]
+    pub fn sharing(&self, request: &ServiceRequest) -> Sharing {
+        self.cors.sharing(request.method(), request.headers())
     }
-    let reads = method == Method::GET || method == Method::HEAD;
-    let foreign = |origin: &HeaderValue| !text(origin).and_then(host_of_origin).is_some_and(|host| is_known(hosts, host));
-    if !reads && headers.get_all(ORIGIN).any(foreign) {
-        return Err(foreign_origin());
+
+    /// The whole answer, if a browser only asks what a page may send.
+    #[inline]
+    pub fn preflight(&self, request: &ServiceRequest) -> Option<HttpResponse> {
+        self.cors.preflight(request)
     }
-    Ok(())
+
+    fn is_named(&self, uri: &Uri, headers: &HeaderMap) -> bool {
+        // No browser leaves the host out; who speaks HTTP/1.0 may.
+        let named = headers.get_all(HOST).all(|host| text(host).and_then(host_of).is_some_and(|host| self.knows(host)));
+        named && uri.authority().is_none_or(|target| host_of(target.as_str()).is_some_and(|host| self.knows(host)))
+    }
+
+    /// Browsers name the origin of whatever may change something; a client that names none is no browser, or an old one that tells
+    /// where a request comes from by the other header.
+    fn may_change(&self, method: &Method, headers: &HeaderMap) -> bool {
+        if *method == Method::GET || *method == Method::HEAD {
+            return true;
+        }
+        let mut origins = headers.get_all(ORIGIN);
+        let from_here = match (origins.next(), origins.next()) {
+            (None, _) => true,
+            (Some(origin), None) => match text(origin).and_then(Origin::parse) {
+                Some(origin) if self.own.contains(&origin) => return true,
+                Some(origin) => self.is_host_of(&origin, headers),
+                None => false,
+            },
+            (Some(_), Some(_)) => false,
+        };
+        from_here && headers.get_all(SEC_FETCH_SITE).all(|site| site == "same-origin" || site == "none")
+    }
+
+    /// Whether the request names this server by the host of the origin.
+    fn is_host_of(&self, origin: &Origin, headers: &HeaderMap) -> bool {
+        let trusted = self.names == Names::Any || self.knows(origin.host()) || origin.host().parse::<IpAddr>().is_ok();
+        let mut hosts = headers.get_all(HOST);
+        let named = hosts.next().and_then(text).is_some_and(|host| origin.is_named_by(host));
+        trusted && named && hosts.next().is_none()
+    }
+
+    fn knows(&self, host: &str) -> bool {
+        let name = host.strip_suffix('.').unwrap_or(host);
+        is_loopback(host) || self.hosts.iter().any(|known| known.eq_ignore_ascii_case(name))
+    }
 }
 
 pub(crate) fn misdirected() -> Problem {
@@ -65,8 +130,7 @@ pub(crate) fn misdirected() -> Problem {
 }
 
 pub(crate) fn foreign_origin() -> Problem {
-    let detail =
-        "without API keys this server changes nothing for web pages of other hosts; add theirs to server.hosts if they may";
+    let detail = "this server changes nothing for web pages of other origins; add theirs to server.origins if they may";
     Problem::new(Code::ForbiddenOrigin, detail)
 }
 
@@ -76,21 +140,7 @@ fn text(value: &HeaderValue) -> Option<&str> {
 
 /// The host of `host[:port]`, without brackets. None for what is neither.
 pub fn host_of(authority: &str) -> Option<&str> {
-    let (host, rest) = match authority.strip_prefix('[') {
-        Some(inner) => inner.split_once(']')?,
-        None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
-    };
-    let port = rest.is_empty() || rest.strip_prefix(':').is_some_and(|port| port.bytes().all(|byte| byte.is_ascii_digit()));
-    (port && !host.is_empty()).then_some(host)
-}
-
-/// `null`, which is what a page says that hides where it is from, has none.
-fn host_of_origin(origin: &str) -> Option<&str> {
-    host_of(origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"))?)
-}
-
-fn is_known(hosts: &[String], host: &str) -> bool {
-    is_loopback(host) || hosts.iter().any(|known| known.eq_ignore_ascii_case(host.strip_suffix('.').unwrap_or(host)))
+    host_and_port(authority).map(|(host, _)| host)
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -179,34 +229,101 @@ mod tests {
         assert_eq!(code(&access, TestRequest::get().uri("http://evil.example/")), Some(Code::MisdirectedRequest));
     }
 
+    /// What becomes of a request with these headers, in this order.
+    fn sent(access: &Access, method: &Method, headers: &[(&'static str, &str)]) -> Option<Code> {
+        let request = TestRequest::default().method(method.clone());
+        let request = headers.iter().fold(request, |request, header| request.append_header(*header));
+        code(access, request)
+    }
+
+    const CHANGES: [Method; 5] = [Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
+
+    /// With keys, insecure, and neither.
+    fn each() -> [Access; 3] {
+        let mut settings = Settings::default();
+        settings.server.hosts = "shop.internal".to_owned().into();
+        settings.server.origins = "https://shop.example,http://localhost:3000".to_owned().into();
+        settings.sandbox.public_url = "https://Pay.example:8443/x".to_owned();
+        let guarded = Access::of(&settings, true);
+        let known = Access::of(&settings, false);
+        settings.server.insecure = true;
+        [guarded, Access::of(&settings, false), known]
+    }
+
     #[test]
-    fn nothing_is_changed_for_a_page_of_another_host() {
-        let access = access("shop.internal");
-        let from = |method: Method, origin: &str| code(&access, to("localhost").method(method).insert_header((ORIGIN, origin)));
-        for origin in ["http://localhost:3000", "https://shop.internal", "http://127.0.0.1:8080", "http://[::1]:8080"] {
-            assert_eq!(from(Method::POST, origin), None, "{origin}");
-        }
-        for origin in
-            ["null", "", "http://evil.example", "https://localhost.evil.example", "file://", "localhost", "chrome-extension://x"]
-        {
-            for method in [Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS] {
-                assert_eq!(from(method.clone(), origin), Some(Code::ForbiddenOrigin), "{method} {origin}");
+    fn nothing_is_changed_for_a_page_of_another_origin_with_keys_or_without() {
+        let foreign = [
+            "null",
+            "",
+            "http://evil.example",
+            "https://localhost.evil.example",
+            "file://",
+            "localhost:8080",
+            "chrome-extension://x",
+            "http://localhost",
+            "http://localhost:8081",
+            "http://127.0.0.1:8080",
+            "http://shop.internal",
+            "http://shop.example",
+            "https://pay.example",
+            "https://shop.example, http://localhost:8080",
+            "https://shop.example/",
+        ];
+        for (access, method) in each().iter().flat_map(|access| CHANGES.iter().map(move |method| (access, method))) {
+            for origin in foreign {
+                let headers = [("host", "localhost:8080"), ("origin", origin)];
+                assert_eq!(sent(access, method, &headers), Some(Code::ForbiddenOrigin), "{method} {origin}");
+                assert_eq!(sent(access, &Method::GET, &headers), None, "reading is up to the browser: {origin}");
             }
-            assert_eq!(from(Method::GET, origin), None, "{origin}");
+            for origin in ["http://localhost:8080", "https://shop.example", "http://localhost:3000", "https://pay.example:8443"] {
+                assert_eq!(sent(access, method, &[("host", "localhost:8080"), ("origin", origin)]), None, "{method} {origin}");
+            }
+            let twice = [("host", "localhost:8080"), ("origin", "https://shop.example"), ("origin", "https://shop.example")];
+            assert_eq!(sent(access, method, &twice), Some(Code::ForbiddenOrigin));
         }
-        let twice =
-            to("localhost").method(Method::POST).append_header((ORIGIN, "http://localhost")).append_header((ORIGIN, "null"));
-        assert_eq!(code(&access, twice), Some(Code::ForbiddenOrigin));
+    }
+
+    #[test]
+    fn where_the_browser_says_that_a_request_comes_from_counts_too() {
+        for access in &each() {
+            let from = |headers: &[(&'static str, &str)]| {
+                sent(access, &Method::POST, &[&[("host", "localhost:8080")], headers].concat())
+            };
+            for site in ["cross-site", "same-site", "CROSS-SITE", "", "nonsense"] {
+                assert_eq!(from(&[("sec-fetch-site", site)]), Some(Code::ForbiddenOrigin), "{site}");
+                assert_eq!(from(&[("sec-fetch-site", "none"), ("sec-fetch-site", site)]), Some(Code::ForbiddenOrigin), "{site}");
+                let own = [("origin", "http://localhost:8080"), ("sec-fetch-site", site)];
+                assert_eq!(from(&own), Some(Code::ForbiddenOrigin), "an https page of this host, or another scheme: {site}");
+                assert_eq!(from(&[("origin", "https://shop.example"), ("sec-fetch-site", site)]), None, "{site}");
+            }
+            for site in ["same-origin", "none"] {
+                assert_eq!(from(&[("sec-fetch-site", site)]), None, "{site}");
+                assert_eq!(from(&[("origin", "http://evil.example"), ("sec-fetch-site", site)]), Some(Code::ForbiddenOrigin));
+            }
+            assert_eq!(from(&[]), None, "no browser");
+        }
+    }
+
+    /// A stranger binds a name of his own to this address: origin and host agree.
+    #[test]
+    fn a_page_of_a_host_that_anybody_can_bind_changes_nothing_without_keys() {
+        let [guarded, insecure, known] = each();
+        let rebound = [("host", "evil.example:8080"), ("origin", "http://evil.example:8080")];
+        assert_eq!(sent(&insecure, &Method::POST, &rebound), Some(Code::ForbiddenOrigin));
+        assert_eq!(sent(&known, &Method::POST, &rebound), Some(Code::MisdirectedRequest));
+        assert_eq!(sent(&guarded, &Method::POST, &rebound), None, "it has no key");
+        for host in ["10.0.0.7:8080", "shop.internal:8080", "[::1]:8080"] {
+            let own = [("host", host), ("origin", &format!("http://{host}"))];
+            assert_eq!(sent(&insecure, &Method::POST, &own), None, "{host}");
+        }
     }
 
     #[test]
     fn with_keys_or_told_to_be_insecure_any_host_is_answered() {
-        let mut settings = Settings::default();
-        assert_eq!(code(&Access::of(&settings, true), to("evil.example")), None);
-        settings.server.insecure = true;
-        assert_eq!(
-            code(&Access::of(&settings, false), to("evil.example").method(Method::POST).insert_header((ORIGIN, "null"))),
-            None
-        );
+        let [guarded, insecure, _] = each();
+        for access in [guarded, insecure] {
+            assert_eq!(sent(&access, &Method::GET, &[("host", "evil.example")]), None);
+            assert_eq!(sent(&access, &Method::POST, &[("host", "evil.example")]), None);
+        }
     }
 }

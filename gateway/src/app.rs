@@ -8,9 +8,10 @@ mod space;
 use crate::bulk::Bulk;
 use crate::events::cursor::Cursors;
 use crate::file_error::FileError;
-use crate::keys::{self, ApiKeys};
+use crate::keys::{self, Keys};
 use crate::leaving::{Holder, holder};
 use crate::publisher::Publisher;
+use crate::refusals::Refusals;
 use crate::sandbox::{Sandbox, SandboxProvider};
 use crate::settings::{Settings, Switch};
 use crate::stopping::{self, Phase};
@@ -39,7 +40,8 @@ pub struct App {
     pub settings: Settings,
     /// Start although wall clock and journal are far apart.
     pub accept_clock: bool,
-    pub keys: Option<ApiKeys>,
+    pub keys: Keys,
+    pub refusals: Refusals,
     pub live: ArcSwapOption<Live>,
     /// Why there is no live engine, for `/readyz`.
     pub down: ArcSwapOption<String>,
@@ -142,8 +144,8 @@ pub async fn serve(settings: Settings, accept_clock: bool) -> Result<(), Error> 
     let data_dir = (!settings.data.ephemeral).then(|| settings.data.dir.clone());
     let listener = listen(&settings.server.listen, data_dir.as_deref()).await?;
     let local = listener.local_addr()?;
-    let keys = ApiKeys::load(&settings.auth.keys, data_dir.as_deref())?;
-    if !local.ip().is_loopback() && keys.is_none() && !settings.server.insecure {
+    let keys = Keys::load(&settings.auth.keys, data_dir.as_deref())?;
+    if !local.ip().is_loopback() && !keys.are_needed() && !settings.server.insecure {
         return Err(Error::Exposed(local.to_string()));
     }
     backend::refuse_backup(&settings).map_err(StartError::Storage)?;
@@ -157,8 +159,8 @@ pub async fn serve(settings: Settings, accept_clock: bool) -> Result<(), Error> 
         "" => format!("http://{local}"),
         url => url.trim_end_matches('/').to_owned(),
     };
-    let sandbox = match settings.sandbox.is_on(keys.is_some()) {
-        true => Some(Sandbox::open(data_dir.as_deref(), &base_url, keys.is_some()).map_err(Error::Sandbox)?),
+    let sandbox = match settings.sandbox.is_on(keys.are_needed()) {
+        true => Some(Sandbox::open(data_dir.as_deref(), &base_url).map_err(Error::Sandbox)?),
         false => None,
     };
     if sandbox.is_none() && settings.sandbox.enabled == Switch::Auto {
@@ -166,6 +168,7 @@ pub async fn serve(settings: Settings, accept_clock: bool) -> Result<(), Error> 
     }
     let app = web::Data::new(App {
         keys,
+        refusals: Refusals::default(),
         live: ArcSwapOption::empty(),
         down: ArcSwapOption::from_pointee("recovering from the journal".to_owned()),
         phase: watch::Sender::new(Phase::Serving),
@@ -188,6 +191,7 @@ async fn run(app: web::Data<App>, listener: TcpListener) -> Result<(), Error> {
     let http = server.handle();
     let serving = actix_web::rt::spawn(server);
     actix_web::rt::spawn(clock::watch(app.clone()));
+    actix_web::rt::spawn(keys::watch(app.clone()));
     let ended = supervise(&app, stopping, &http).await;
     app.phase.send_replace(Phase::Closing);
     http.stop(ended.is_ok()).await;

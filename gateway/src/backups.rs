@@ -75,7 +75,7 @@ pub fn make(
 /// The record of the sandbox is read after the log: it knows at least the attempts that the log knows.
 fn copy_files(writer: &mut BackupWriter, plan: &Plan<'_>) -> Result<(), backup::Error> {
     let Some(dir) = plan.data_dir else { return Ok(()) };
-    writer.copy_file(&dir.join(sandbox::RECORD), sandbox::RECORD)?;
+    [sandbox::RECORD, keys::MARK].into_iter().try_for_each(|path| writer.copy_file(&dir.join(path), path))?;
     if plan.with_secrets {
         writer.has_secrets();
         let secrets = [keys::FILE].into_iter().chain(sandbox::SECRETS);

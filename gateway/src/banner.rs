@@ -20,15 +20,15 @@ pub fn print(app: &App, demo: bool) {
 
 fn text(app: &App, demo: bool) -> String {
     let url = &app.base_url;
-    let access = match (&app.keys, app.settings.server.insecure) {
-        (Some(_), _) => "an API key is required (Authorization: Bearer hf_…)",
-        (None, false) => "no key needed: only this machine can reach it",
-        (None, true) => "NO KEY NEEDED and reachable from outside: --insecure was given",
+    let access = match (app.keys.are_needed(), app.settings.server.insecure) {
+        (true, _) => "an API key is required (Authorization: Bearer hf_…)",
+        (false, false) => "no key needed: only this machine can reach it",
+        (false, true) => "NO KEY NEEDED and reachable from outside: --insecure was given",
     };
-    let payments = match (&app.sandbox, &app.keys, app.settings.sandbox.enabled) {
-        (Some(_), None, _) => "the sandbox: whoever sees its page can press its buttons",
-        (Some(_), Some(_), _) => "the sandbox: its pages open by the link in redirect_url, or with a key",
-        (None, Some(_), Switch::Auto) => "none: API keys turn the sandbox off unless [sandbox] enabled = true",
+    let payments = match (&app.sandbox, app.keys.are_needed(), app.settings.sandbox.enabled) {
+        (Some(_), false, _) => "the sandbox: whoever sees its page can press its buttons",
+        (Some(_), true, _) => "the sandbox: its pages open by the link in redirect_url, or with a key",
+        (None, true, Switch::Auto) => "none: API keys turn the sandbox off unless [sandbox] enabled = true",
         (None, _, _) => "none: the sandbox is turned off",
     };
     let Settings { data, journal, scylla, .. } = &app.settings;
@@ -57,6 +57,6 @@ pub fn stock(app: &App, url: &str) -> String {
 
 /// The headers of every request with a body.
 fn headers(app: &App) -> String {
-    let key = if app.keys.is_some() { "  -H 'Authorization: Bearer hf_YOUR_KEY' \\\n" } else { "" };
+    let key = if app.keys.are_needed() { "  -H 'Authorization: Bearer hf_YOUR_KEY' \\\n" } else { "" };
     format!("  -H 'Content-Type: application/json' \\\n{key}")
 }

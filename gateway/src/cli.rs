@@ -88,7 +88,7 @@ pub enum Command {
         #[command(subcommand)]
         what: SchemaCommand,
     },
-    /// Make API keys, and roll the secret of webhooks.
+    /// Make, list and revoke API keys, and roll the secret of webhooks.
     #[command(
         after_help = "Example:\n  holdfast key new --name storefront --data-dir data\n  holdfast key roll-webhook --data-dir data"
     )]
@@ -295,6 +295,24 @@ pub enum KeyCommand {
         /// Only print a line for [auth] keys of the settings file.
         #[arg(long)]
         print: bool,
+    },
+    /// Show the keys of the data directory: names, scopes and the beginnings of their hashes.
+    List {
+        #[command(flatten)]
+        data: DataArgs,
+    },
+    /// Take keys back: a running server refuses them within two seconds.
+    #[command(
+        after_help = "Example:\n  holdfast key list --data-dir data\n  holdfast key revoke storefront --hash 1f0c9a2b77de --data-dir data"
+    )]
+    Revoke {
+        /// Whose keys.
+        name: String,
+        /// Only those whose hash begins so, where several have the name.
+        #[arg(long, default_value = "", hide_default_value = true)]
+        hash: String,
+        #[command(flatten)]
+        data: DataArgs,
     },
     /// Make a new webhook secret. Webhooks signed with the old one are taken too until the roll is finished.
     #[command(

@@ -5,6 +5,7 @@
 //! which one machine may have, are one client.
 
 use crate::settings::{Names, Settings};
+use actix_web::HttpRequest;
 use actix_web::dev::ServiceRequest;
 use actix_web::http::header::{HeaderMap, HeaderName};
 use holdfast_actors::ClientId;
@@ -73,13 +74,16 @@ impl Proxies {
 
     /// Who sends a request, as long as it has shown no key.
     pub fn client(&self, request: &ServiceRequest) -> ClientId {
-        let peer = request.peer_addr().map(|peer| peer.ip());
-        let address = peer.map(|peer| self.address(peer, request.headers()));
-        ClientId(match address.map(|address| address.to_canonical()) {
+        ClientId(match self.sender(request.request()).map(|address| address.to_canonical()) {
             None => 0,
             Some(IpAddr::V4(address)) => number(&address.octets()),
             Some(IpAddr::V6(address)) => number(&(address.to_bits() >> NETWORK_BITS).to_be_bytes()),
         })
+    }
+
+    /// The address that a request comes from. None where there are none, as in a test.
+    pub fn sender(&self, request: &HttpRequest) -> Option<IpAddr> {
+        request.peer_addr().map(|peer| self.address(peer.ip(), request.headers()))
     }
 
     fn address(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {

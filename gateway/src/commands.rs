@@ -19,9 +19,9 @@ use crate::cli::{Cli, Command, DataArgs, ServeArgs};
 use crate::settings::{self, Loaded, Log, Settings};
 use crate::{app, backend, memory, openapi, telemetry};
 use clap::CommandFactory;
-use holdfast_storage::Journal;
 #[cfg(feature = "scylla")]
 use holdfast_storage::cql;
+use holdfast_storage::{Journal, private};
 #[cfg(feature = "scylla")]
 use std::path::Path;
 use std::process::ExitCode;
@@ -33,6 +33,7 @@ pub type Outcome = Result<ExitCode, Box<dyn std::error::Error>>;
 /// Whatever the command failed with, in words for the terminal.
 pub fn run(cli: Cli) -> Outcome {
     let json = cli.json;
+    private::only_ours();
     if !matches!(cli.command, None | Some(Command::Serve(_))) {
         // What a server would log of files and data is of interest here too; the rest is what was asked for.
         telemetry::start_logs(&Log { level: "warn".to_owned(), ..Log::default() })?;

@@ -1,10 +1,12 @@
 //! The HTTP server: its connections, and what is around every route.
 //!
-//! Invariants: who may not call is answered before any route is looked for; every answer has the id of its request.
+//! Invariants: who may not call is answered before any route is looked for; every answer has the id of its request, and says which pages
+//! of other origins may read it.
 
 use crate::access::Access;
 use crate::app::{App, cores};
 use crate::client::Proxies;
+use crate::refusals::is_refusal;
 use crate::request::{is_stamped, request_id, stamp};
 use crate::settings::Settings;
 use crate::{body, client, routes};
@@ -13,7 +15,7 @@ use actix_web::rt::net::TcpStream;
 use actix_web::{App as Service, HttpServer, web};
 use rustix::net::sockopt;
 use std::any::Any;
-use std::net::TcpListener;
+use std::net::{IpAddr, Ipv4Addr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,7 +36,7 @@ const SEND_BUFFER: usize = 128 * 1024;
 pub fn start(app: &web::Data<App>, listener: TcpListener) -> std::io::Result<Server> {
     let server = &app.settings.server;
     let shared = app.clone();
-    let access = Arc::new(Access::of(&app.settings, app.keys.is_some()));
+    let access = Arc::new(Access::of(&app.settings, app.keys.are_needed()));
     let patience = Duration::from_secs(app.settings.server.stream_patience_seconds);
     let proxies = Proxies::of(&app.settings);
     let service = HttpServer::new(move || {
@@ -42,15 +44,25 @@ pub fn start(app: &web::Data<App>, listener: TcpListener) -> std::io::Result<Ser
         // Not boxed, and the outermost: see `body::connected`.
         let service = Service::new().app_data(shared.clone()).wrap_fn(move |request, next| {
             let client = proxies.client(&request);
-            let admitted = match access.check(&request) {
-                Ok(()) => Ok(client::serving(client, next.call(request))),
-                Err(problem) => Err(request.into_response(problem.response())),
+            let sharing = access.sharing(&request);
+            let answered = match access.check(&request) {
+                Ok(()) => access.preflight(&request),
+                Err(problem) => Some(problem.response()),
+            };
+            let admitted = match answered {
+                None => Ok(client::serving(client, next.call(request))),
+                Some(response) => Err(request.into_response(response)),
             };
             async move {
-                let served = match admitted {
+                let mut served = match admitted {
                     Ok(serving) => body::connected(serving).await?,
-                    Err(refused) => refused,
+                    Err(answered) => answered,
                 };
+                if is_refusal(&served) {
+                    // Boxed, as its future would stay with every request.
+                    Box::pin(hold(&mut served)).await;
+                }
+                sharing.apply(served.headers_mut());
                 Ok(named(served))
             }
         });
@@ -84,6 +96,12 @@ fn bound(connection: &dyn Any, patience: Duration) {
 /// Threads that parse and answer HTTP.
 pub fn workers(settings: &Settings) -> usize {
     if settings.server.workers == 0 { cores() } else { settings.server.workers }
+}
+
+async fn hold(refusal: &mut ServiceResponse) {
+    let Some(app) = refusal.request().app_data::<web::Data<App>>().cloned() else { return };
+    let sender = Proxies::of(&app.settings).sender(refusal.request());
+    app.refusals.hold(sender.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)), refusal).await;
 }
 
 /// Every answer has the id of its request.

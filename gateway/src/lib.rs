@@ -40,6 +40,7 @@ pub mod priority;
 pub mod problem;
 pub mod progress;
 pub mod publisher;
+pub mod refusals;
 pub mod reply;
 pub mod request;
 pub mod routes;

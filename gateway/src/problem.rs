@@ -60,8 +60,8 @@ codes! {
         "Send a key of 1 to 255 visible ASCII characters that is new for each new order and the same for each retry of it.";
     Unauthorized "unauthorized" 401 false "The API key or signature is missing or wrong"
         "Send `Authorization: Bearer hf_…` with a key made by `holdfast key new`; webhooks must carry a fresh signature.";
-    ForbiddenOrigin "forbidden_origin" 403 false "Web pages of this host may not change anything here"
-        "Call from a server, or add the host of the page to `server.hosts`. With API keys any page that has one may call.";
+    ForbiddenOrigin "forbidden_origin" 403 false "Web pages of this origin may not change anything here"
+        "Call from a server, or have the operator add the origin of the page to `server.origins`.";
     NotFound "not_found" 404 false "There is no such thing"
         "Check the id. Ids begin with `ord_`, `res_` or `pay_`.";
     MethodNotAllowed "method_not_allowed" 405 false "The resource does not take this method"

@@ -5,7 +5,10 @@ use crate::body::Body;
 use crate::client;
 use crate::etag::{Tag, Tags};
 use crate::problem::{Code, FieldError, Problem};
-use actix_web::http::header::{AUTHORIZATION, AsHeaderName, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, IF_MATCH};
+use crate::refusals::WRONG_KEY;
+use actix_web::http::header::{
+    AUTHORIZATION, AsHeaderName, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, IF_MATCH, WWW_AUTHENTICATE,
+};
 use actix_web::{HttpMessage, HttpRequest};
 use compact_str::CompactString;
 use data_encoding::HEXLOWER;
@@ -37,9 +40,8 @@ impl Caller {
     /// # Errors
     /// As [`Self::of`].
     pub fn named(headers: &HeaderMap, app: &App, request_id: RequestId) -> Result<Self, Problem> {
-        let missing = || Problem::new(Code::Unauthorized, "a valid API key is required").by(request_id.as_str());
-        let scope = scope(headers, app).ok_or_else(missing)?;
-        if app.keys.is_some() {
+        let scope = scope(headers, app).ok_or_else(|| unauthorized(headers).by(request_id.as_str()))?;
+        if app.keys.are_needed() {
             client::has_scope(&scope);
         }
         Ok(Self { scope, request_id })
@@ -92,9 +94,19 @@ pub fn text(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&str> {
 
 /// What the idempotency keys of whoever sends these headers are bound to. `None` for who is nobody.
 pub fn scope(headers: &HeaderMap, app: &App) -> Option<CompactString> {
-    let Some(keys) = &app.keys else { return Some(CompactString::const_new("")) };
+    let keys = app.keys.now();
+    let Some(keys) = &*keys else { return Some(CompactString::const_new("")) };
     let (scheme, key) = text(headers, &AUTHORIZATION)?.split_once(' ')?;
     if scheme.eq_ignore_ascii_case("bearer") { keys.scope(key.trim_start()) } else { None }
+}
+
+/// A wrong key is told from none: see [`crate::refusals`].
+fn unauthorized(headers: &HeaderMap) -> Problem {
+    let problem = Problem::new(Code::Unauthorized, "a valid API key is required");
+    match headers.contains_key(AUTHORIZATION) {
+        true => problem.with_header(WWW_AUTHENTICATE, HeaderValue::from_static(WRONG_KEY)),
+        false => problem,
+    }
 }
 
 /// The id of a request: the same each time it is asked for. It stands in the answer and in whatever problem there is.

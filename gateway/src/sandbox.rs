@@ -45,23 +45,20 @@ pub struct Sandbox {
     store: Mutex<Store>,
     pub secrets: Secrets,
     base_url: String,
-    /// The page of an attempt is for those who were given its link.
-    guarded: bool,
 }
 
 impl Sandbox {
-    /// Opens the record in the data directory, or one in memory, and goes on telling webhooks not yet taken. `guarded`: an
-    /// attempt is shown and paid with the token of its link only.
+    /// Opens the record in the data directory, or one in memory, and goes on telling webhooks not yet taken.
     ///
     /// # Errors
     /// If the record or a secret cannot be read or written.
-    pub fn open(data_dir: Option<&Path>, base_url: &str, guarded: bool) -> Result<Arc<Self>, FileError> {
+    pub fn open(data_dir: Option<&Path>, base_url: &str) -> Result<Arc<Self>, FileError> {
         if let Some(dir) = data_dir {
             private::directory(dir).map_err(at(dir))?;
         }
         let dir = data_dir.map(secrets::dir_in);
         let (store, secrets) = (Mutex::new(Store::open(dir.as_deref())?), Secrets::open(dir.as_deref())?);
-        let sandbox = Arc::new(Self { store, secrets, base_url: base_url.to_owned(), guarded });
+        let sandbox = Arc::new(Self { store, secrets, base_url: base_url.to_owned() });
         for (attempt, step) in sandbox.locked(|store| store.untold()) {
             sandbox.tell(attempt, step, Delivery::default());
         }
@@ -81,8 +78,7 @@ impl Sandbox {
     }
 
     fn redirect_url(&self, attempt: &str) -> Option<Url> {
-        let link = if self.guarded { self.secrets.link(attempt) } else { attempt.to_owned() };
-        Url::new(&format!("{}/sandbox/payments/{link}", self.base_url))
+        Url::new(&format!("{}/sandbox/payments/{}", self.base_url, self.secrets.link(attempt)))
     }
 
     /// The attempt that the last part of a payment page's path names. `None` without the token it needs, which `trusted` callers
@@ -90,7 +86,7 @@ impl Sandbox {
     pub fn attempt_of<'a>(&self, link: &'a str, trusted: bool) -> Option<&'a str> {
         match link.split_once('.') {
             Some((attempt, token)) => self.secrets.knows(attempt, token).then_some(attempt),
-            None => (trusted || !self.guarded).then_some(link),
+            None => trusted.then_some(link),
         }
     }
 
@@ -198,7 +194,7 @@ mod tests {
         let buttons: [Option<&[Step]>; 5] =
             [None, Some(&[]), Some(&[Step::Declined]), Some(&[Step::Silenced]), Some(&[Step::Approved])];
         for pressed in buttons {
-            let sandbox = Sandbox::open(None, "http://127.0.0.1:1", false).unwrap();
+            let sandbox = Sandbox::open(None, "http://127.0.0.1:1").unwrap();
             let attempt = call(CallKind::Refund).attempt.to_string();
             if let Some(steps) = pressed {
                 sandbox.answer(&call(CallKind::Create)).unwrap();

@@ -7,6 +7,7 @@ mod check;
 mod file;
 mod files;
 mod mistakes;
+mod ranges;
 mod sections;
 mod variables;
 

@@ -24,6 +24,9 @@ const SIZES: &[f64] = &[1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0, 16384.0, 65
 /// Says why it is none.
 pub fn filter(level: &str) -> Result<EnvFilter, String> {
     // A word of its own that is no level would be taken for the name of a module, of which everything is logged.
+    if level.trim().is_empty() {
+        return Err("names no level: error, warn, info, debug or trace".to_owned());
+    }
     let word = |part: &str| part.contains(['=', '[']) || part.parse::<LevelFilter>().is_ok();
     if let Some(other) = level.split(',').map(str::trim).find(|part| !word(part)) {
         return Err(format!("{other:?} is neither error, warn, info, debug or trace nor MODULE=LEVEL"));
@@ -127,6 +130,7 @@ fn describe() {
     counter!("log_lines_lost_total", "Lines of the log that could not be written");
     gauge!("event_streams", "Streams of events that are open");
     counter!("event_streams_dropped_total", "Streams of events whose reader took nothing for server.stream_patience_seconds");
+    counter!("logins_refused_total", "Requests with a wrong API key");
     counter!("problems_total", "Problem documents sent, by code");
 }
 

@@ -1,9 +1,11 @@
 //! Files and directories that only their owner may read.
 //!
-//! Invariant: what is created here has its mode from the first moment, whatever the umask; what is older and wider is
-//! narrowed with a warning, and never a directory that others use on purpose.
+//! Invariant: what a process makes that has called [`only_ours`], by whatever library, is for its owner alone, and what is created
+//! here is so in any process, from the first moment; what is older and wider is narrowed with a warning, and never a directory that
+//! others use on purpose.
 
-use rustix::process::geteuid;
+use rustix::fs::Mode;
+use rustix::process::{geteuid, umask};
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
@@ -16,7 +18,12 @@ const STICKY: u32 = 0o1000;
 /// What shows that a directory that was there before is one of ours.
 const OURS: [&str; 3] = ["holdfast.meta", "api-keys.jsonl", "attempts.jsonl"];
 
-/// Makes the directory with mode 0700, and with the usual mode those above it; narrows one that is there.
+/// From now on every file and directory that this process makes is for its owner alone, whatever umask it was given.
+pub fn only_ours() {
+    umask(Mode::RWXG | Mode::RWXO);
+}
+
+/// Makes the directory with mode 0700, and with the mode that the process gives them those above it; narrows one that is there.
 ///
 /// # Errors
 /// If it cannot be made.

@@ -2,6 +2,8 @@
 
 use super::connected;
 use crate::app::App;
+use crate::keys::Keys;
+use crate::refusals::Refusals;
 use crate::routes;
 use crate::settings::Settings;
 use crate::stopping::Phase;
@@ -30,7 +32,8 @@ fn app() -> web::Data<App> {
     web::Data::new(App {
         settings,
         accept_clock: false,
-        keys: None,
+        keys: Keys::load(&[], None).unwrap(),
+        refusals: Refusals::default(),
         live: ArcSwapOption::empty(),
         down: ArcSwapOption::empty(),
         phase: watch::Sender::new(Phase::Serving),

@@ -1,6 +1,6 @@
 //! `holdfast key`: API keys, and the secret that webhooks are signed with.
 
-use super::{Outcome, output, settings_of};
+use super::{Outcome, output, settings_of, table};
 use crate::cli::{DataArgs, KeyCommand};
 use crate::keys::NewKey;
 use crate::settings::KeyEntry;
@@ -11,6 +11,8 @@ use std::process::ExitCode;
 pub(super) fn run(what: KeyCommand, as_json: bool) -> Outcome {
     match what {
         KeyCommand::New { name, scope, data, print } => new(&name, scope.as_deref(), &data, print, as_json),
+        KeyCommand::List { data } => list(&data, as_json),
+        KeyCommand::Revoke { name, hash, data } => revoke(&name, &hash, &data, as_json),
         KeyCommand::RollWebhook { data, finish: false } => roll(&data, as_json),
         KeyCommand::RollWebhook { data, finish: true } => finish_roll(&data, as_json),
     }
@@ -20,7 +22,7 @@ fn new(name: &str, scope: Option<&str>, data: &DataArgs, only_print: bool, as_js
     let key = keys::create(name, scope)?;
     let stored = match only_print {
         true => None,
-        false => Some(keys::store(&settings_of(data)?.data.dir, &key.entry)?.display().to_string()),
+        false => Some(keys::file::store(&settings_of(data)?.data.dir, &key.entry)?.display().to_string()),
     };
     let shown = if as_json { machine_text(&key, stored) } else { text(&key, stored) };
     output::print(shown)?;
@@ -36,7 +38,7 @@ fn machine_text(key: &NewKey, stored: Option<String>) -> String {
 fn text(key: &NewKey, stored: Option<String>) -> String {
     let KeyEntry { name, hash, scope } = &key.entry;
     let kept = match stored {
-        Some(path) => format!("Its hash is in {path}; start the server again to use it."),
+        Some(path) => format!("Its hash is in {path}; a running server takes it within two seconds."),
         None => {
             let scope = scope.as_ref().map_or_else(String::new, |scope| format!(", scope = {scope:?}"));
             format!("Put this into [auth] keys:\n{{ name = {name:?}, hash = \"{hash}\"{scope} }}")
@@ -49,6 +51,37 @@ fn text(key: &NewKey, stored: Option<String>) -> String {
          without API keys.",
         key.secret
     )
+}
+
+fn list(data: &DataArgs, as_json: bool) -> Outcome {
+    let keys = keys::file::read(&settings_of(data)?.data.dir)?.unwrap_or_default();
+    let row = |key: &KeyEntry| {
+        let scope = key.scope.as_ref().unwrap_or(&key.name);
+        vec![key.name.clone(), format!("{scope:?}"), key.hash.get(..SHOWN).unwrap_or_default().to_owned()]
+    };
+    let rows: Vec<Vec<String>> = keys.iter().map(row).collect();
+    output::print(match as_json {
+        true => json!(
+            keys.iter()
+                .map(|key| json!({"name": key.name, "scope": key.scope.as_ref().unwrap_or(&key.name), "hash": key.hash}))
+                .collect::<Vec<_>>()
+        )
+        .to_string(),
+        false => table::lines(&["NAME", "SCOPE", "HASH"], &rows),
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Digits of a hash that tell keys apart.
+const SHOWN: usize = 12;
+
+fn revoke(name: &str, hash: &str, data: &DataArgs, as_json: bool) -> Outcome {
+    let revoked = keys::file::revoke(&settings_of(data)?.data.dir, name, hash)?.len();
+    output::print(match as_json {
+        true => json!({"name": name, "revoked": revoked}).to_string(),
+        false => format!("{revoked} revoked: a running server refuses it within two seconds."),
+    })?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn roll(data: &DataArgs, as_json: bool) -> Outcome {

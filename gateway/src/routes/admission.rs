@@ -66,6 +66,8 @@ const KEY: u16 = 1 << 6;
 const AUTHORIZATION: u16 = 1 << 7;
 const TYPE: u16 = 1 << 8;
 const EVENT: u16 = 1 << 9;
+/// A content type that a form of a web page may have.
+const FORM: u16 = 1 << 10;
 
 const CONDITIONS: [(u16, &str); 5] = [
     (MATCH, "If-Match"),
@@ -96,12 +98,12 @@ impl Headers {
     /// `invalid_request` for one that is there twice: nobody can tell which of them is meant.
     pub fn read(headers: &HeaderMap) -> Result<Self, Problem> {
         let mut found = 0;
-        for (name, _) in headers {
+        for (name, value) in headers {
             let bit = bit(name.as_str());
             if found & bit != 0 {
                 return Err(malformed(format!("the header {name} is there more than once")));
             }
-            found |= bit;
+            found |= if bit == TYPE && is_of_form(value.as_bytes()) { TYPE | FORM } else { bit };
         }
         Ok(Self(found))
     }
@@ -114,6 +116,9 @@ impl Headers {
         }
         if self.0 & ENCODING != 0 && operation.method != "GET" {
             content_coding(request.headers())?;
+        }
+        if self.0 & FORM != 0 && operation.method != "GET" && !operation.forms {
+            return Err(Problem::new(Code::UnsupportedMediaType, FORMS_REFUSED));
         }
         if let (Query::Known(known), false) = (operation.query, request.query_string().is_empty()) {
             query(known, request.query_string())?;
@@ -148,6 +153,19 @@ impl Headers {
         }
         Ok(())
     }
+}
+
+/// What a page of any origin may send without that its browser asks first: the types of forms, and of `fetch` in the mode `no-cors`.
+const FORM_TYPES: [&[u8]; 3] = [b"text/plain", b"application/x-www-form-urlencoded", b"multipart/form-data"];
+const FORMS_REFUSED: &str =
+    "Content-Type must be application/json (imports: application/x-ndjson), not one that forms of web pages have";
+
+fn is_of_form(content_type: &[u8]) -> bool {
+    if content_type.starts_with(b"application/json") {
+        return false;
+    }
+    let essence = content_type.split(|byte| b";,".contains(byte)).next().unwrap_or_default().trim_ascii();
+    FORM_TYPES.iter().any(|form| essence.eq_ignore_ascii_case(form))
 }
 
 fn malformed(message: impl Into<String>) -> Problem {
@@ -236,7 +254,7 @@ pub async fn not_allowed(request: HttpRequest) -> HttpResponse {
 }
 
 /// The methods of a path, of every row that it fits.
-fn allowed(path: &str) -> String {
+pub fn allowed(path: &str) -> String {
     static ROWS: LazyLock<Vec<(ResourceDef, &'static [Operation])>> =
         LazyLock::new(|| TABLE.iter().map(|route| (ResourceDef::new(route.pattern()), route.operations)).collect());
     let fitting = ROWS.iter().filter(|(pattern, _)| pattern.is_match(path));
@@ -277,6 +295,18 @@ mod tests {
         ];
         for (text, pointer) in wrong {
             assert_eq!(refused(&known, text).as_deref(), Some(pointer), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_a_form_can_send_is_known_by_its_type() {
+        for form in
+            ["text/plain", "TEXT/PLAIN;charset=utf-8", "text/plain ;x=application/json", "multipart/form-data; boundary=x"]
+        {
+            assert!(is_of_form(form.as_bytes()), "{form}");
+        }
+        for other in ["application/json", "application/x-ndjson", "text/plainer", "", "application/json;text/plain"] {
+            assert!(!is_of_form(other.as_bytes()), "{other}");
         }
     }
 

@@ -41,7 +41,7 @@ pub async fn import(request: HttpRequest, app: Data<App>, payload: Pieces) -> Ht
         Ok(caller) => caller,
         Err(problem) => return problem.response(),
     };
-    let types = ["application/x-ndjson", "application/ndjson", "application/jsonl", "text/plain"];
+    let types = ["application/x-ndjson", "application/ndjson", "application/jsonl"];
     if let Err(problem) = content_type(&request, &types) {
         return problem.by(caller.request_id.as_str()).response();
     }

@@ -63,9 +63,9 @@ fn contents(app: &App, url: &str, stocked: bool) -> String {
     let row =
         |(_, path, meaning): &(&str, &str, &str)| format!("<tr><td><a href=\"{path}\">{path}</a></td><td>{meaning}</td></tr>");
     let links: String = LINKS.iter().map(row).collect();
-    let key = match &app.keys {
-        Some(_) => "an API key is required: send <code>Authorization: Bearer hf_…</code>",
-        None => "no API key is needed here",
+    let key = match app.keys.are_needed() {
+        true => "an API key is required: send <code>Authorization: Bearer hf_…</code>",
+        false => "no API key is needed here",
     };
     format!(
         "<h1>Holdfast</h1><p>An order and inventory engine that never sells a unit twice. Storefronts send orders over HTTP; every answer is \

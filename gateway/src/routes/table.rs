@@ -28,6 +28,8 @@ pub struct Operation {
     pub query: Query,
     pub conditions: Conditions,
     pub key: Key,
+    /// Whether a body may be of a type that forms of web pages have.
+    pub forms: bool,
 }
 
 /// Who may call, where there are API keys.
@@ -87,16 +89,16 @@ pub enum Key {
 
 impl Operation {
     const fn read(conditions: Conditions, query: Query) -> Self {
-        Self { method: "GET", access: Access::Keys, query, conditions, key: Key::Unused }
+        Self { method: "GET", access: Access::Keys, query, conditions, key: Key::Unused, forms: false }
     }
 
     const fn write(method: &'static str, conditions: Conditions, key: Key) -> Self {
-        Self { method, access: Access::Keys, query: NONE, conditions, key }
+        Self { method, access: Access::Keys, query: NONE, conditions, key, forms: false }
     }
 
     /// A page for browsers, or what a balancer asks.
     const fn page() -> Self {
-        Self { method: "GET", access: Access::Open, query: Query::Ignored, conditions: Conditions::Ignored, key: Key::Unused }
+        Self::read(Ignored, Query::Ignored).open()
     }
 
     const fn open(self) -> Self {
@@ -105,6 +107,11 @@ impl Operation {
 
     const fn signed(self) -> Self {
         Self { access: Access::Signed, ..self }
+    }
+
+    /// Its page has buttons.
+    const fn by_forms(self) -> Self {
+        Self { forms: true, ..self }
     }
 
     const fn with(self, query: Query) -> Self {
@@ -159,7 +166,7 @@ pub const TABLE: &[Route] = &[
     // A second one is refused while the first is made, and makes another when it is done.
     Route { path: "/admin/v1/backups", operations: &[Operation::write("POST", Refused, Key::Unused)] },
     Route { path: "/sandbox/payments/{attempt_id}", operations: &[Operation::page()] },
-    Route { path: "/sandbox/payments/{attempt_id}/{step}", operations: &[Operation::write("POST", Ignored, Key::Unused).open().with(DELIVERY)] },
+    Route { path: "/sandbox/payments/{attempt_id}/{step}", operations: &[Operation::write("POST", Ignored, Key::Unused).open().by_forms().with(DELIVERY)] },
     Route { path: "/livez", operations: &[Operation::page()] },
     Route { path: "/readyz", operations: &[Operation::page()] },
     Route { path: "/metrics", operations: &[Operation::page()] },

@@ -5,15 +5,13 @@
 
 use super::files::{FileInUse, files_in_use};
 use super::mistakes::Mistake;
-use super::{Backend, Kafka, KafkaProtocol, Loaded, Settings};
+use super::{Backend, Kafka, KafkaProtocol, Loaded, Settings, ranges};
+use crate::access::origin::{Origin, host_and_port, is_host};
 use crate::{access, backend, client, keys, telemetry};
 use actix_web::http::Uri;
-use holdfast_engine::limits;
+use holdfast_engine::ids::Url;
 use std::net::IpAddr;
 use std::path::Path;
-
-/// No time may be longer: sums of times must not leave what a clock can say.
-const LONGEST_SECONDS: u64 = 30 * limits::MAX_TTL_MS / 1000;
 
 const MECHANISMS: [&str; 3] = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"];
 
@@ -23,7 +21,8 @@ pub(super) fn values(loaded: &Loaded) -> Vec<Mistake> {
     found.engine(&loaded.settings);
     found.cluster(&loaded.settings);
     found.kafka(&loaded.settings.kafka);
-    found.times(&loaded.settings);
+    found.ranges(&loaded.settings);
+    found.paths(&loaded.settings);
     found.mistakes
 }
 
@@ -33,6 +32,7 @@ pub(super) fn serving(loaded: &Loaded) -> Vec<Mistake> {
     found.server(&loaded.settings);
     found.sandbox(&loaded.settings);
     found.backup(&loaded.settings);
+    found.data(&loaded.settings);
     found.keys(&loaded.settings);
     found.log(&loaded.settings);
     found.files(&loaded.settings);
@@ -58,14 +58,10 @@ impl Found<'_> {
 
     fn engine(&mut self, settings: &Settings) {
         let partitions = settings.data.partitions;
-        self.refuse_unless((1..=4096).contains(&partitions), "data.partitions", "must be 1 to 4096");
         if settings.engine.shards > usize::from(partitions) && is_count_of_data(settings) {
             let message = format!("must not be more than data.partitions, which is {partitions}");
             self.refuse("engine.shards", message);
         }
-        self.refuse_unless(settings.engine.credits > 0, "engine.credits", "must be at least 1");
-        let (most, extensions) = (limits::MAX_EXTENSIONS, settings.holds.max_extensions);
-        self.refuse_unless(extensions <= most, "holds.max_extensions", &format!("must be 0 to {most}"));
     }
 
     fn cluster(&mut self, settings: &Settings) {
@@ -75,8 +71,16 @@ impl Found<'_> {
         let named = plain && keyspace.len() <= 48 && keyspace.first().is_some_and(u8::is_ascii_lowercase);
         self.refuse_unless(named, "scylla.keyspace", "must be 1 to 48 of a-z, 0-9 and _, beginning with a letter");
         self.refuse_unless(!scylla.local_dc.contains('\''), "scylla.local_dc", "is not the name of a data centre");
+        self.refuse_unless(
+            !scylla.keyspace_options.contains(';'),
+            "scylla.keyspace_options",
+            "must not end the statement it is put into",
+        );
+        self.refuse_unless(!scylla.user.contains(char::is_control), "scylla.user", "is not the name of a user");
         self.refuse_unless(!scylla.nodes.0.is_empty(), "scylla.nodes", "needs at least one node");
-        self.refuse_unless(scylla.replication > 0, "scylla.replication", "must be at least 1");
+        for node in scylla.nodes.0.iter().filter(|node| !is_address(node)) {
+            self.refuse("scylla.nodes", format!("{node:?} is not HOST or HOST:PORT, as 127.0.0.1:9042"));
+        }
         let on_cluster = settings.journal.backend == Backend::Scylla;
         let kept = settings.journal.keep_days == 0 || on_cluster;
         let message = "the embedded journal keeps everything: leave it at 0, or use backend = \"scylla\"";
@@ -91,10 +95,12 @@ impl Found<'_> {
         let name = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
         let prefix = (1..=200).contains(&kafka.topic_prefix.len()) && kafka.topic_prefix.chars().all(name);
         self.refuse_unless(prefix, "kafka.topic_prefix", "must be 1 to 200 letters, digits, dots, underscores or dashes");
-        self.refuse_unless((1..=4096).contains(&kafka.topic_partitions), "kafka.topic_partitions", "must be 1 to 4096");
-        self.refuse_unless((1..=16).contains(&kafka.replication), "kafka.replication", "must be 1 to 16");
-        self.refuse_unless((1..=10_000_000).contains(&kafka.queue_events), "kafka.queue_events", "must be 1 to 10000000");
-        self.refuse_unless((1..=200).contains(&kafka.group.len()), "kafka.group", "must be 1 to 200 characters");
+        let group = (1..=200).contains(&kafka.group.len()) && !kafka.group.contains(char::is_control);
+        self.refuse_unless(group, "kafka.group", "must be 1 to 200 characters");
+        let brokers = kafka.brokers.split(',').map(str::trim).filter(|broker| !broker.is_empty());
+        for broker in brokers.filter(|broker| !is_address(broker)) {
+            self.refuse("kafka.brokers", format!("{broker:?} is not HOST or HOST:PORT, as 127.0.0.1:9092"));
+        }
         let published = !kafka.payment_results || kafka.enabled;
         self.refuse_unless(published, "kafka.payment_results", "needs kafka.enabled = true");
         let built = cfg!(feature = "kafka") || !kafka.enabled;
@@ -106,38 +112,62 @@ impl Found<'_> {
         let sasl = matches!(security.protocol, KafkaProtocol::SaslPlaintext | KafkaProtocol::SaslSsl);
         let mechanism = !sasl || MECHANISMS.contains(&security.mechanism.as_str());
         let message = format!("must be one of {}", MECHANISMS.join(", "));
-        self.refuse_unless(mechanism, "kafka.security.mechanism", &message);
+        let listed = security.mechanism.is_empty() || MECHANISMS.contains(&security.mechanism.as_str());
+        self.refuse_unless(mechanism && listed, "kafka.security.mechanism", &message);
+        self.refuse_unless(!security.user.contains(char::is_control), "kafka.security.user", "is not the name of a user");
         let brokers = !kafka.enabled || kafka.brokers.split(',').any(|broker| !broker.trim().is_empty());
         self.refuse_unless(brokers, "kafka.brokers", "needs at least one broker");
     }
 
-    fn times(&mut self, settings: &Settings) {
-        let (server, payments) = (&settings.server, &settings.payments);
-        let seconds = [
-            ("server.drain_seconds", server.drain_seconds),
-            ("server.answer_wait_seconds", server.answer_wait_seconds),
-            ("server.drain_notice_seconds", server.drain_notice_seconds),
-            ("server.body_timeout_seconds", server.body_timeout_seconds),
-            ("holds.max_life_seconds", settings.holds.max_life_seconds),
-            ("server.stream_patience_seconds", server.stream_patience_seconds),
-            ("payments.pin_seconds", payments.pin_seconds),
-            ("payments.query_after_seconds", payments.query_after_seconds),
-            ("payments.query_max_seconds", payments.query_max_seconds),
-            ("payments.unknown_max_seconds", payments.unknown_max_seconds),
-            ("payments.decline_grace_seconds", payments.decline_grace_seconds),
-            ("payments.call_timeout_seconds", payments.call_timeout_seconds),
-            ("kafka.flush_seconds", settings.kafka.flush_seconds),
-            ("scylla.timeout_ms", settings.scylla.timeout_ms / 1000),
+    fn ranges(&mut self, settings: &Settings) {
+        for (key, value, range) in ranges::all(settings) {
+            if let Some(message) = ranges::outside(value, &range) {
+                self.refuse(key, message);
+            }
+        }
+    }
+
+    /// What no system takes for a path.
+    fn paths(&mut self, settings: &Settings) {
+        let (scylla, kafka) = (&settings.scylla, &settings.kafka.security);
+        let paths = [
+            ("data.dir", settings.data.dir.as_path()),
+            ("backup.dir", &settings.backup.dir),
+            ("scylla.password_file", &scylla.password_file),
+            ("scylla.tls.ca_file", &scylla.tls.ca_file),
+            ("scylla.tls.certificate_file", &scylla.tls.certificate_file),
+            ("scylla.tls.key_file", &scylla.tls.key_file),
+            ("kafka.security.ca_file", Path::new(&kafka.ca_file)),
+            ("kafka.security.certificate_file", Path::new(&kafka.certificate_file)),
+            ("kafka.security.key_file", Path::new(&kafka.key_file)),
+            ("kafka.security.password_file", Path::new(&kafka.password_file)),
         ];
-        for (key, seconds) in seconds {
-            self.refuse_unless(seconds <= LONGEST_SECONDS, key, "must not be longer than 30 days");
+        for (key, path) in paths {
+            self.refuse_unless(!path.as_os_str().as_encoded_bytes().contains(&0), key, "is no path: it has a zero byte");
+        }
+        self.refuse_unless(
+            !settings.data.dir.as_os_str().is_empty(),
+            "data.dir",
+            "must name a directory, as data or /var/lib/holdfast",
+        );
+    }
+
+    /// A directory is made where there is none, but not in place of a file.
+    fn data(&mut self, settings: &Settings) {
+        let dir = &settings.data.dir;
+        if let Some(file) = dir.ancestors().find(|path| path.exists()).filter(|path| !settings.data.ephemeral && !path.is_dir()) {
+            self.refuse("data.dir", format!("{}: {} is no directory", dir.display(), file.display()));
         }
     }
 
     fn server(&mut self, settings: &Settings) {
         let listen = &settings.server.listen;
         let host = address(listen);
-        self.refuse_unless(host.is_some(), "server.listen", &format!("{listen:?} is not HOST:PORT, as 127.0.0.1:8080"));
+        self.refuse_unless(
+            host.is_some_and(is_host),
+            "server.listen",
+            &format!("{listen:?} is not HOST:PORT, as 127.0.0.1:8080"),
+        );
         if host.and_then(|host| host.parse::<IpAddr>().ok()).is_some_and(|host| !host.is_loopback()) && !guarded(settings) {
             let message = format!(
                 "refusing to listen on {listen} without API keys: whoever reaches the port could do everything\n    \
@@ -145,17 +175,17 @@ impl Found<'_> {
             );
             self.refuse("server.listen", message);
         }
-        let message = "must be at least 1: a body that never comes would be waited for for ever";
-        self.refuse_unless(settings.server.body_timeout_seconds > 0, "server.body_timeout_seconds", message);
-        let share = (1..=100).contains(&settings.server.key_share_percent);
-        self.refuse_unless(share, "server.key_share_percent", "must be 1 to 100");
-        let message = "must be at least 1: no reader takes everything at once";
-        self.refuse_unless(settings.server.stream_patience_seconds > 0, "server.stream_patience_seconds", message);
         for proxy in settings.server.trusted_proxies.0.iter().filter(|proxy| client::network(proxy).is_none()) {
             self.refuse("server.trusted_proxies", format!("{proxy:?} is neither an address nor a network, as 10.0.0.0/8"));
         }
         for host in settings.server.hosts.0.iter().filter(|host| !is_host(host)) {
             self.refuse("server.hosts", format!("{host:?} is not the name of a host, without scheme and port"));
+        }
+        for origin in settings.server.origins.0.iter().filter(|origin| Origin::parse(origin).is_none()) {
+            self.refuse(
+                "server.origins",
+                format!("{origin:?} is not an origin of web pages, as https://shop.example: no path, no *"),
+            );
         }
     }
 
@@ -178,6 +208,10 @@ impl Found<'_> {
             if let Err(error) = keys::parse(entry) {
                 self.refuse("auth.keys", error.to_string());
             }
+        }
+        let stored = if settings.data.ephemeral { Ok(None) } else { keys::file::read(&settings.data.dir) };
+        if let Err(error) = stored {
+            self.refuse("data.dir", error.to_string());
         }
     }
 
@@ -210,7 +244,7 @@ fn is_inside(path: &Path, dir: &Path) -> bool {
 
 /// Whether callers need a key, or the operator does without.
 fn guarded(settings: &Settings) -> bool {
-    let stored = !settings.data.ephemeral && keys::any_in(&settings.data.dir);
+    let stored = !settings.data.ephemeral && keys::file::read(&settings.data.dir).is_ok_and(|keys| keys.is_some());
     settings.server.insecure || stored || !settings.auth.keys.is_empty()
 }
 
@@ -221,12 +255,14 @@ fn address(text: &str) -> Option<&str> {
     access::host_of(text)
 }
 
-fn is_host(text: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
-    text.parse::<IpAddr>().is_ok() || text.bytes().all(plain)
+/// A host, with a port or without one.
+fn is_address(text: &str) -> bool {
+    host_and_port(text).is_some_and(|(host, _)| is_host(host)) || is_host(text)
 }
 
+/// Whether buyers and webhooks can be sent to pages below this URL, the longest of them included.
 fn is_base_url(text: &str) -> bool {
-    let Ok(url) = text.parse::<Uri>() else { return false };
-    matches!(url.scheme_str(), Some("http" | "https")) && url.host().is_some_and(|host| !host.is_empty()) && url.query().is_none()
+    let plain = text.parse::<Uri>().is_ok_and(|url| url.query().is_none()) && !text.contains('#');
+    let page = format!("{}/sandbox/payments/{}", text.trim_end_matches('/'), "x".repeat(128));
+    plain && Origin::of_url(text).is_some() && Url::new(&page).is_some()
 }

@@ -41,6 +41,7 @@ pub struct Server {
     pub stream_patience_seconds: u64,
     pub insecure: bool,
     pub hosts: Names,
+    pub origins: Names,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -332,6 +333,7 @@ impl Default for Server {
             stream_patience_seconds: 30,
             insecure: false,
             hosts: Names::default(),
+            origins: Names::default(),
         }
     }
 }

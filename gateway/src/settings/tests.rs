@@ -58,7 +58,7 @@ fn all_mistakes_are_told_at_once_each_with_its_place() {
         "7: nowhere.key: unknown field `nowhere`",
         "9: sandbox.public_url: \"shop\" is not",
         "10: sandbox.enabled: invalid value: string \"maybe\", expected true, false or \"auto\"",
-        "12: engine.credits: must be at least 1",
+        "12: engine.credits: must be 1 to 10000000",
         "13: empty: unknown field `empty`",
         "HOLDFAST__KAFKA__TOPIC_PREFIX: kafka.topic_prefix: must be",
         "HOLDFAST__ENGINE__SHARTS: engine.sharts: unknown field",
@@ -159,7 +159,7 @@ fn keys_in_the_data_directory_let_a_server_listen_beyond_this_machine() {
     let written = Written::new("[server]\nlisten = \"0.0.0.0:80\"\n");
     let load = || load_to_serve(Some(&written.path), std::iter::empty(), |loaded| loaded.settings.data.dir = dir.path().into());
     assert!(load().is_err());
-    crate::keys::store(dir.path(), &crate::keys::create("a", None).unwrap().entry).unwrap();
+    crate::keys::file::store(dir.path(), &crate::keys::create("a", None).unwrap().entry).unwrap();
     load().unwrap();
 }
 

@@ -20,7 +20,10 @@ use std::time::Duration;
 const PAGES: [&str; 5] = ["/", "/docs", "/openapi.json", "/problems", "/favicon.ico"];
 
 /// Headers that any answer may carry.
-const ANY: [&str; 12] = [
+const ANY: [&str; 15] = [
+    "access-control-allow-origin",
+    "access-control-expose-headers",
+    "access-control-max-age",
     "content-length",
     "content-type",
     "date",

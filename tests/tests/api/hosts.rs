@@ -89,7 +89,8 @@ fn nothing_is_changed_for_a_page_of_another_host() {
     }
     assert_eq!(import_from(&api, None).status, 200);
     assert_eq!(import_from(&api, Some(&format!("http://{}", api.server().address()))).status, 200);
-    let own = [("content-type", form), ("origin", "http://localhost:3000"), ("accept", "text/html")];
+    let here = format!("http://{}", api.server().address());
+    let own = [("content-type", form), ("origin", here.as_str()), ("sec-fetch-site", "same-origin"), ("accept", "text/html")];
     assert_eq!(api.send("POST", &button, &own, Some(b"")).status, 303);
     order_becomes(&api, &placed, "confirmed");
 }

@@ -248,8 +248,8 @@ fn a_charset_other_than_utf_8_is_415_and_utf_8_is_taken_however_it_is_spelled() 
     }
     let row = json!({"sku": sku, "location": "berlin", "on_hand": 100}).to_string();
     let import = |kind| api.send("POST", IMPORTS, &[("content-type", kind)], Some(row.as_bytes()));
-    assert_eq!(import("text/plain; charset=utf-8").status, 200);
-    import("text/plain; charset=latin1").problem(415, "unsupported_media_type");
+    assert_eq!(import("application/ndjson; charset=utf-8").status, 200);
+    import("application/x-ndjson; charset=latin1").problem(415, "unsupported_media_type");
 }
 
 /// A body that is taken as an object, with the array that has the same members by their place.

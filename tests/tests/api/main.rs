@@ -10,6 +10,7 @@ mod availability;
 #[cfg(test)]
 mod backups;
 #[cfg(test)]
+mod bad_settings;
 mod batch;
 #[cfg(test)]
 mod bounds;

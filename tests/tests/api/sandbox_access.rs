@@ -87,12 +87,17 @@ fn links_outlive_the_coming_and_going_of_keys() {
     let key = make_key(&server);
     server.restart();
     let api = Api::of(&server).with_key(&key);
-    let bare = path_of(&before, &server);
-    Api::of(&server).get(&bare).problem(404, "not_found");
+    let bare = format!("/sandbox/payments/{}", before["payment"]["attempt_id"].as_str().unwrap());
+    let open = Api::of(&server);
+    open.get(&bare).problem(404, "not_found");
+    open.act(&format!("{bare}/approve")).problem(404, "not_found");
+    open.act(&format!("{}/silence", path_of(&before, &server))).ok(200);
     api.act(&format!("{bare}/approve")).ok(200);
     order_becomes(&api, &before, "confirmed");
     let with_token = place(&api, &paying("mug", 1));
-    std::fs::remove_file(server.data_dir().join("api-keys.jsonl")).unwrap();
+    for file in ["api-keys.jsonl", "api-keys.mark"] {
+        std::fs::remove_file(server.data_dir().join(file)).unwrap();
+    }
     server.restart();
     let (open, path) = (Api::of(&server), path_of(&with_token, &server));
     open.get(&format!("{path}0")).problem(404, "not_found");

@@ -3,13 +3,57 @@
 use crate::client::Api;
 use crate::shop::{order_becomes, paying, place, put};
 use crate::webhooks::{now, signature, tell, told};
-use holdfast_tests::server::{Options, Server};
+use holdfast_tests::server::{Options, Server, binary, on_cluster};
 use std::fs::{Permissions, metadata, set_permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 fn mode(path: &Path) -> u32 {
     metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+/// What others than its owner can use, of all that is below a directory.
+fn shared_below(dir: &Path) -> Vec<String> {
+    let mut shared = Vec::new();
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        // The tables remove files as they go.
+        let Ok(file) = metadata(&path) else { continue };
+        if file.permissions().mode() & 0o077 != 0 {
+            shared.push(path.display().to_string());
+        }
+        if file.is_dir() {
+            shared.extend(shared_below(&path));
+        }
+    }
+    shared
+}
+
+/// Facts are as private as secrets: the log, the tables, the lock, the sandbox's record, backups and what a restore makes.
+#[test]
+fn whatever_lies_on_disk_is_for_its_owner_alone_whatever_the_umask() {
+    if on_cluster() {
+        return;
+    }
+    let shell = ["sh", "-c", "umask 000; exec \"$@\"", "sh"];
+    let root = tempfile::tempdir().unwrap();
+    let path = |name: &str| root.path().join(name);
+    let options = Options::new().wrapper(shell).env("HOLDFAST__BACKUP__DIR", path("backups"));
+    let mut server = Server::start(options.data_dir(path("data")));
+    let api = Api::of(&server);
+    put(&api, "mug", "berlin", 5);
+    let placed = place(&api, &paying("mug", 1));
+    api.act(&format!("/sandbox/payments/{}/approve", placed["payment"]["attempt_id"].as_str().unwrap())).ok(200);
+    order_becomes(&api, &placed, "confirmed");
+    let made = api.act("/admin/v1/backups").ok(201);
+    assert_eq!(shared_below(root.path()), [""; 0]);
+    assert!(server.terminate().success());
+    let [backups, restored] =
+        [path("backups").join(made["name"].as_str().unwrap()), path("restored")].map(|path| path.display().to_string());
+    let line = format!("umask 000; exec '{}' restore --from '{backups}' --data-dir '{restored}'", binary().display());
+    assert!(std::process::Command::new("sh").args(["-c", &line]).output().unwrap().status.success());
+    server.restart();
+    assert_eq!(shared_below(root.path()), [""; 0]);
 }
 
 /// Everything in the data directory that holds a secret, with its directories.
@@ -30,6 +74,7 @@ fn secrets_are_made_for_their_owner_alone_whatever_the_umask_and_older_ones_are_
     for (path, expected) in secrets_of(&server) {
         assert_eq!(mode(&path), expected, "{}", path.display());
     }
+    assert_eq!(shared_below(server.data_dir()), [""; 0]);
     assert!(server.terminate().success());
     for (path, _) in secrets_of(&server) {
         let wide = if path.is_dir() { 0o755 } else { 0o644 };

@@ -7,16 +7,16 @@ use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
 
 /// A command of the binary in an empty directory, with no settings of whoever runs the tests.
-struct Bench(TempDir);
+pub(crate) struct Bench(pub(crate) TempDir);
 
 impl Bench {
-    fn new(settings: &str) -> Self {
+    pub(crate) fn new(settings: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("holdfast.toml"), settings).unwrap();
         Self(dir)
     }
 
-    fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(binary());
         let set = std::env::vars().map(|(name, _)| name).filter(|name| name.starts_with("HOLDFAST_"));
         for name in set {
@@ -26,12 +26,12 @@ impl Bench {
         command
     }
 
-    fn run(&self, args: &[&str]) -> Output {
+    pub(crate) fn run(&self, args: &[&str]) -> Output {
         self.command(args).output().unwrap()
     }
 }
 
-fn said(output: &Output) -> String {
+pub(crate) fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 

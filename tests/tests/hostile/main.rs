@@ -3,6 +3,7 @@
 //! Invariant: the suite takes two minutes at most; whatever is done to one server here leaves its other clients served.
 
 mod bodies;
+mod browser;
 mod cross_site;
 mod deleted;
 mod descriptors;

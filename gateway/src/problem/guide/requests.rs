@@ -54,13 +54,15 @@ pub(super) const UNAUTHORIZED: Guide = Guide {
 };
 
 pub(super) const FORBIDDEN_ORIGIN: Guide = Guide {
-    meaning: "A web page of another host asked this server, which has no API keys, to change something. Nothing was executed.",
+    meaning: "A web page of another origin asked this server to change something. Nothing was executed.",
     causes: &[
-        "A browser sent an Origin header whose host is neither this machine nor one of `server.hosts`.",
-        "The page hides its origin (`Origin: null`), for example because it was opened from a file.",
+        "A browser sent an Origin that is neither in `server.origins` nor that of `sandbox.public_url` nor the host by which the request named the server.",
+        "A browser said by Sec-Fetch-Site that the request comes from another site.",
+        "The page hides its origin (`Origin: null`), for example because it was opened from a file or forbids its browser to tell (`no-referrer`).",
     ],
     cures: &[
-        "Without keys every page that is open in a browser of this machine could place orders; that is why only known hosts may.",
+        "A browser sends what any page asks it to send, from wherever its user is: into a private network too. That is why only known origins may.",
+        "Behind a proxy that gives requests another Host, name the address that browsers see: `server.origins`, or `sandbox.public_url` for payment pages.",
     ],
     example: crate::access::foreign_origin,
 };

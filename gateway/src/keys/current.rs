@@ -1,0 +1,216 @@
+//! The keys that are taken now: those of the settings, and those of the file as it was read last.
+//!
+//! Invariants: keys that are made or taken back count within two seconds, without a restart; once a key was needed one is needed until
+//! the process ends: with a file that was emptied or is gone nobody gets in, and a file that cannot be read changes nothing.
+
+use super::{ApiKeys, Error, Known, file, parse};
+use crate::app::App;
+use crate::settings::KeyEntry;
+use actix_web::web::{self, Data};
+use arc_swap::{ArcSwapOption, Guard};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::time::{MissedTickBehavior, interval};
+
+/// How often the file is looked at.
+const EVERY: Duration = Duration::from_secs(1);
+
+pub struct Keys {
+    /// `None`: there are none, and nobody needs one.
+    now: ArcSwapOption<ApiKeys>,
+    configured: Vec<Known>,
+    data_dir: Option<PathBuf>,
+    /// What the file looked like when it was read last.
+    seen: Mutex<Option<Version>>,
+}
+
+/// When a file changes so does this.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Version {
+    inode: u64,
+    length: u64,
+    changed: (i64, i64),
+}
+
+impl Version {
+    fn of(path: &Path) -> Option<Self> {
+        let file = std::fs::metadata(path).ok()?;
+        Some(Self { inode: file.ino(), length: file.len(), changed: (file.ctime(), file.ctime_nsec()) })
+    }
+}
+
+impl Keys {
+    /// The keys of the settings and of the data directory.
+    ///
+    /// # Errors
+    /// If a hash is malformed, or the file cannot be read, is damaged or is lost.
+    pub fn load(configured: &[KeyEntry], data_dir: Option<&Path>) -> Result<Self, Error> {
+        let configured = configured.iter().map(parse).collect::<Result<Vec<_>, Error>>()?;
+        let keys = Self {
+            now: ArcSwapOption::empty(),
+            configured,
+            data_dir: data_dir.map(Path::to_owned),
+            seen: Mutex::new(data_dir.and_then(|dir| Version::of(&dir.join(file::FILE)))),
+        };
+        let stored = keys.stored()?;
+        if stored.is_some() || !keys.configured.is_empty() {
+            keys.take(stored.unwrap_or_default());
+        }
+        Ok(keys)
+    }
+
+    /// Whether callers need a key.
+    pub fn are_needed(&self) -> bool {
+        self.now.load().is_some()
+    }
+
+    #[inline]
+    pub fn now(&self) -> Guard<Option<Arc<ApiKeys>>> {
+        self.now.load()
+    }
+
+    /// Those of the file. `None` if it never had any.
+    fn stored(&self) -> Result<Option<Vec<Known>>, Error> {
+        let Some(dir) = &self.data_dir else { return Ok(None) };
+        let Some(entries) = file::read(dir)? else { return Ok(None) };
+        file::secure(dir)?;
+        entries.iter().map(parse).collect::<Result<Vec<_>, Error>>().map(Some)
+    }
+
+    fn take(&self, stored: Vec<Known>) {
+        self.now.store(Some(Arc::new(ApiKeys { known: [self.configured.clone(), stored].concat() })));
+    }
+
+    /// Reads the file again if it has changed.
+    fn refresh(&self) {
+        let Some(dir) = &self.data_dir else { return };
+        let version = Version::of(&dir.join(file::FILE));
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if *seen != version {
+            *seen = version;
+            self.read_again();
+        }
+    }
+
+    fn read_again(&self) {
+        let needed = self.are_needed();
+        match self.stored() {
+            Ok(Some(stored)) => {
+                tracing::info!(keys = stored.len(), "the API keys have changed: those of the file count now");
+                self.take(stored);
+            }
+            Ok(None) | Err(Error::Lost { .. }) if needed => {
+                self.take(Vec::new());
+                metrics::counter!("alarms_total").increment(1);
+                tracing::error!(
+                    "the API keys of the data directory are gone: all of them are revoked, nobody is let in without one"
+                );
+            }
+            Ok(None) => {}
+            Err(error) => {
+                metrics::counter!("alarms_total").increment(1);
+                tracing::error!("the API keys have changed and cannot be read, those of before go on to count: {error}");
+            }
+        }
+        if !needed && self.are_needed() {
+            tracing::warn!(
+                "from now on every caller needs an API key; what else depends on keys, as `[sandbox] enabled`, changes at the next start"
+            );
+        }
+    }
+}
+
+/// Looks after the keys as long as the process runs, and forgets who has not been refused for a while.
+pub async fn watch(app: Data<App>) {
+    let mut tick = interval(EVERY);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        app.refusals.forget();
+        let looking = app.clone();
+        if let Err(error) = web::block(move || looking.keys.refresh()).await {
+            tracing::error!(%error, "the API keys could not be looked at");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{NewKey, create};
+    use super::*;
+    use std::fs;
+
+    fn made(dir: &Path, name: &str) -> NewKey {
+        let key = create(name, None).unwrap();
+        file::store(dir, &key.entry).unwrap();
+        key
+    }
+
+    fn scope(keys: &Keys, secret: &str) -> Option<String> {
+        keys.now().as_ref().and_then(|keys| keys.scope(secret)).map(Into::into)
+    }
+
+    #[test]
+    fn a_stored_key_is_known_by_its_secret_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(!Keys::load(&[], Some(dir.path())).unwrap().are_needed());
+        let key = made(dir.path(), "shop");
+        let keys = Keys::load(&[], Some(dir.path())).unwrap();
+        assert_eq!(scope(&keys, &key.secret).as_deref(), Some("shop"));
+        assert_eq!(scope(&keys, "hf_wrong"), None);
+        let file = fs::read_to_string(dir.path().join(file::FILE)).unwrap();
+        assert!(!file.contains(&key.secret));
+    }
+
+    #[test]
+    fn a_scope_is_the_name_of_its_key_unless_another_is_said() {
+        let dir = tempfile::tempdir().unwrap();
+        let made = [("shop", None), ("new", Some("shop")), ("first", Some(""))].map(|(name, scope)| create(name, scope).unwrap());
+        file::store(dir.path(), &made[0].entry).unwrap();
+        file::store(dir.path(), &made[1].entry).unwrap();
+        let text = toml::to_string(&crate::settings::Auth { keys: vec![made[2].entry.clone()] }).unwrap();
+        let configured: crate::settings::Auth = toml::from_str(&text).unwrap();
+        let keys = Keys::load(&configured.keys, Some(dir.path())).unwrap();
+        assert_eq!(made.map(|key| scope(&keys, &key.secret).unwrap()), ["shop", "shop", ""]);
+    }
+
+    #[test]
+    fn keys_that_are_made_and_taken_back_count_once_the_file_is_looked_at() {
+        let dir = tempfile::tempdir().unwrap();
+        let keys = Keys::load(&[], Some(dir.path())).unwrap();
+        let one = made(dir.path(), "one");
+        assert!(!keys.are_needed());
+        keys.refresh();
+        assert_eq!(scope(&keys, &one.secret).as_deref(), Some("one"));
+        let two = made(dir.path(), "two");
+        file::revoke(dir.path(), "one", "").unwrap();
+        keys.refresh();
+        assert_eq!([scope(&keys, &one.secret), scope(&keys, &two.secret)], [None, Some("two".to_owned())]);
+    }
+
+    #[test]
+    fn keys_that_are_lost_under_a_running_server_let_nobody_in_but_those_of_the_settings() {
+        let configured = create("configured", None).unwrap();
+        for lose in [|path: &Path| fs::write(path, ""), |path: &Path| fs::remove_file(path)] {
+            let dir = tempfile::tempdir().unwrap();
+            let one = made(dir.path(), "one");
+            let keys = Keys::load(std::slice::from_ref(&configured.entry), Some(dir.path())).unwrap();
+            lose(&dir.path().join(file::FILE)).unwrap();
+            keys.refresh();
+            assert!(keys.are_needed());
+            assert_eq!([scope(&keys, &one.secret), scope(&keys, &configured.secret)], [None, Some("configured".to_owned())]);
+        }
+    }
+
+    #[test]
+    fn keys_go_on_to_count_while_their_file_cannot_be_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let one = made(dir.path(), "one");
+        let keys = Keys::load(&[], Some(dir.path())).unwrap();
+        fs::write(dir.path().join(file::FILE), "half a li").unwrap();
+        keys.refresh();
+        assert_eq!(scope(&keys, &one.secret).as_deref(), Some("one"));
+    }
+}

@@ -1,0 +1,212 @@
+//! The file of the keys in a data directory, and the mark beside it.
+//!
+//! A line is a key with a check of itself and of all lines before it; the last line says how many there are. Invariants: a changed bit,
+//! a missing line and a missing end are refused by their place; once there was a key, neither a missing file nor an empty one means
+//! that nobody needs any: the mark, which holds nothing secret and is in every backup, says that there was. Files of before have no
+//! checks, and get them with the next change.
+
+use super::{Error, parse};
+use crate::file_error::at;
+use crate::settings::KeyEntry;
+use data_encoding::HEXLOWER;
+use holdfast_storage::private;
+use serde::{Deserialize, Serialize};
+use std::fs::{self, File};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+/// In a data directory.
+pub const FILE: &str = "api-keys.jsonl";
+/// Beside it, from the first key on.
+pub const MARK: &str = "api-keys.mark";
+
+const MARK_TEXT: &str = "There have been API keys for this data: without api-keys.jsonl no server starts on it.\n";
+
+/// Bytes of a check.
+const CHECK: usize = 16;
+
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    name: String,
+    hash: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    scope: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    check: Option<String>,
+}
+
+/// The last line.
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct End {
+    keys: usize,
+    check: String,
+}
+
+/// The keys of a data directory. `None` if it never had any.
+///
+/// # Errors
+/// If the file cannot be read, is not as it was written, or is lost.
+pub fn read(data_dir: &Path) -> Result<Option<Vec<KeyEntry>>, Error> {
+    let path = data_dir.join(FILE);
+    let keys = match read_lines(&path)? {
+        Some(keys) => Some(keys),
+        None if data_dir.join(MARK).exists() => return Err(lost(data_dir, "is missing")),
+        None => None,
+    };
+    match keys {
+        Some(keys) if keys.is_empty() => Err(lost(data_dir, "has no keys")),
+        keys => Ok(keys),
+    }
+}
+
+/// Narrows the file to its owner, and remembers that there are keys: files of before have no mark.
+///
+/// # Errors
+/// If the mark cannot be written.
+pub fn secure(data_dir: &Path) -> Result<(), Error> {
+    let path = data_dir.join(FILE);
+    match private::read(&path) {
+        Ok(_) => mark(data_dir),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(at(&path)(error).into()),
+    }
+}
+
+/// Adds a key to the file, which a server looks at every second.
+///
+/// # Errors
+/// If the file is not as it was written, or cannot be written.
+pub fn store(data_dir: &Path, entry: &KeyEntry) -> Result<PathBuf, Error> {
+    private::directory(data_dir).map_err(at(data_dir))?;
+    change(data_dir, |keys| {
+        keys.push(entry.clone());
+        Ok(())
+    })
+}
+
+/// Takes the keys of this name back, only those whose hash begins so if that is said. Returns those that were taken back.
+///
+/// # Errors
+/// If there is none, or as [`store`].
+pub fn revoke(data_dir: &Path, name: &str, hash: &str) -> Result<Vec<KeyEntry>, Error> {
+    let mut revoked = Vec::new();
+    change(data_dir, |keys| {
+        let taken = |key: &mut KeyEntry| key.name == name && key.hash.starts_with(hash);
+        revoked = keys.extract_if(.., taken).collect();
+        let unknown = || Error::Unknown(name.to_owned(), data_dir.join(FILE).display().to_string());
+        if revoked.is_empty() { Err(unknown()) } else { Ok(()) }
+    })?;
+    Ok(revoked)
+}
+
+/// One change at a time, whole or not at all.
+fn change(data_dir: &Path, change: impl FnOnce(&mut Vec<KeyEntry>) -> Result<(), Error>) -> Result<PathBuf, Error> {
+    let path = data_dir.join(FILE);
+    let lock = File::open(data_dir).map_err(at(data_dir))?;
+    lock.lock().map_err(at(data_dir))?;
+    let mut keys = read_lines(&path)?.unwrap_or_default();
+    change(&mut keys)?;
+    private::replace(&path, text(&keys).as_bytes()).map_err(at(&path))?;
+    mark(data_dir)?;
+    Ok(path)
+}
+
+fn mark(data_dir: &Path) -> Result<(), Error> {
+    let path = data_dir.join(MARK);
+    if path.exists() {
+        return Ok(());
+    }
+    Ok(private::replace(&path, MARK_TEXT.as_bytes()).map_err(at(&path))?)
+}
+
+fn lost(data_dir: &Path, what: &'static str) -> Error {
+    let shown = |name: &str| data_dir.join(name).display().to_string();
+    Error::Lost { path: shown(FILE), mark: shown(MARK), what }
+}
+
+fn read_lines(path: &Path) -> Result<Option<Vec<KeyEntry>>, Error> {
+    match fs::read(path) {
+        Ok(bytes) => Reading::default().all(&bytes, &path.display().to_string()).map(Some),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(at(path)(error).into()),
+    }
+}
+
+/// What was read so far.
+#[derive(Default)]
+struct Reading {
+    keys: Vec<KeyEntry>,
+    check: [u8; CHECK],
+    checked: usize,
+    ended: bool,
+}
+
+impl Reading {
+    fn all(mut self, bytes: &[u8], path: &str) -> Result<Vec<KeyEntry>, Error> {
+        let shown = String::from_utf8_lossy(bytes);
+        for (index, line) in shown.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+            let (path, line_number) = (path.to_owned(), index + 1);
+            match self.line(line) {
+                Some(true) => {}
+                Some(false) => return Err(Error::Changed { path, line: line_number }),
+                None => return Err(Error::Line { path, line: line_number }),
+            }
+        }
+        let cut = self.checked > 0 && !self.ended;
+        if cut { Err(Error::Cut { path: path.to_owned() }) } else { Ok(self.keys) }
+    }
+
+    /// Whether a line is as it was written; `None` for what is no line of such a file.
+    fn line(&mut self, line: &str) -> Option<bool> {
+        if self.ended {
+            return Some(false);
+        }
+        if let Ok(End { keys, check }) = serde_json::from_str(line) {
+            self.ended = true;
+            return Some(keys == self.checked && keys == self.keys.len() && check == HEXLOWER.encode(&self.check));
+        }
+        let Line { name, hash, scope, check } = serde_json::from_str(line).ok()?;
+        let key = KeyEntry { name, hash, scope };
+        parse(&key).ok()?;
+        self.check = next_check(&self.check, &key);
+        // Either every line has a check or none has.
+        let good = match &check {
+            Some(check) => self.checked == self.keys.len() && *check == HEXLOWER.encode(&self.check),
+            None => self.checked == 0,
+        };
+        self.checked += usize::from(check.is_some());
+        self.keys.push(key);
+        Some(good)
+    }
+}
+
+/// Of a key and of all before it.
+fn next_check(before: &[u8; CHECK], key: &KeyEntry) -> [u8; CHECK] {
+    let mut hasher = blake3::Hasher::new_derive_key("holdfast api-keys.jsonl");
+    hasher.update(before).update(json(key).as_bytes());
+    let mut check = [0; CHECK];
+    check.copy_from_slice(&hasher.finalize().as_bytes()[..CHECK]);
+    check
+}
+
+fn text(keys: &[KeyEntry]) -> String {
+    let (mut text, mut check) = (String::new(), [0; CHECK]);
+    for key in keys {
+        check = next_check(&check, key);
+        let KeyEntry { name, hash, scope } = key.clone();
+        text.push_str(&json(&Line { name, hash, scope, check: Some(HEXLOWER.encode(&check)) }));
+        text.push('\n');
+    }
+    text.push_str(&json(&End { keys: keys.len(), check: HEXLOWER.encode(&check) }));
+    text.push('\n');
+    text
+}
+
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_else(|error| unreachable!("names and hashes are JSON: {error}"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,176 @@
+use super::super::create;
+use super::*;
+use std::fs::{Permissions, metadata, set_permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::thread;
+
+/// A directory with keys of these names.
+fn with_keys(names: &[&str]) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for name in names {
+        store(dir.path(), &create(name, None).unwrap().entry).unwrap();
+    }
+    dir
+}
+
+fn names(dir: &Path) -> Vec<String> {
+    read(dir).unwrap().unwrap().into_iter().map(|key| key.name).collect()
+}
+
+fn refused(dir: &Path) -> String {
+    read(dir).err().unwrap().to_string()
+}
+
+fn put(dir: &Path, bytes: &[u8]) {
+    fs::write(dir.join(FILE), bytes).unwrap();
+}
+
+#[test]
+fn a_directory_without_keys_has_none_and_one_with_keys_has_those() {
+    assert!(read(tempfile::tempdir().unwrap().path()).unwrap().is_none());
+    let dir = with_keys(&["one", "two", "one"]);
+    assert_eq!(names(dir.path()), ["one", "two", "one"]);
+}
+
+/// An empty list would open the server to everybody.
+#[test]
+fn a_missing_or_an_empty_file_where_keys_existed_is_refused_with_the_way_out() {
+    let dir = with_keys(&["one"]);
+    for contents in ["", "\n", " \n\n"] {
+        put(dir.path(), contents.as_bytes());
+        let told = refused(dir.path());
+        assert!(told.contains("has no keys") && told.contains("holdfast key new") && told.contains(MARK), "{told}");
+    }
+    fs::remove_file(dir.path().join(FILE)).unwrap();
+    assert!(refused(dir.path()).contains("is missing"));
+    store(dir.path(), &create("again", None).unwrap().entry).unwrap();
+    assert_eq!(names(dir.path()), ["again"]);
+}
+
+#[test]
+fn a_file_of_before_is_read_and_its_loss_is_remembered_once_a_server_has_seen_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let keys = ["one", "two"].map(|name| json(&create(name, None).unwrap().entry));
+    put(dir.path(), keys.join("\n").as_bytes());
+    assert_eq!(names(dir.path()), ["one", "two"]);
+    secure(dir.path()).unwrap();
+    fs::remove_file(dir.path().join(FILE)).unwrap();
+    assert!(refused(dir.path()).contains("is missing"));
+}
+
+#[test]
+fn a_file_of_before_gets_its_checks_with_the_next_change() {
+    let dir = tempfile::tempdir().unwrap();
+    put(dir.path(), json(&create("one", None).unwrap().entry).as_bytes());
+    store(dir.path(), &create("two", None).unwrap().entry).unwrap();
+    assert_eq!(names(dir.path()), ["one", "two"]);
+    let text = fs::read_to_string(dir.path().join(FILE)).unwrap();
+    assert_eq!(text.matches("\"check\"").count(), 3);
+}
+
+/// A key of another name, or of another scope, would repeat orders.
+#[test]
+fn a_flipped_bit_anywhere_is_refused_by_file_and_line_or_changes_nothing() {
+    let dir = with_keys(&["one", "two"]);
+    let (good, before) = (fs::read(dir.path().join(FILE)).unwrap(), read(dir.path()).unwrap().map(shown));
+    for bit in 0..good.len() * 8 {
+        let mut bad = good.clone();
+        bad[bit / 8] ^= 1 << (bit % 8);
+        put(dir.path(), &bad);
+        match read(dir.path()) {
+            Ok(keys) => assert_eq!(keys.map(shown), before, "bit {bit}"),
+            Err(error) => assert!(error.to_string().contains(FILE), "{error}"),
+        }
+    }
+}
+
+fn shown(keys: Vec<KeyEntry>) -> Vec<String> {
+    keys.iter().map(json).collect()
+}
+
+#[test]
+fn a_file_that_is_cut_anywhere_is_refused() {
+    let dir = with_keys(&["one", "two"]);
+    let good = fs::read(dir.path().join(FILE)).unwrap();
+    for length in 0..good.len() - 1 {
+        put(dir.path(), &good[..length]);
+        assert!(read(dir.path()).is_err(), "cut to {length} bytes");
+    }
+}
+
+#[test]
+fn a_line_that_was_removed_added_or_moved_is_refused() {
+    let dir = with_keys(&["one", "two", "three"]);
+    let text = fs::read_to_string(dir.path().join(FILE)).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    let stranger = json(&create("eve", None).unwrap().entry);
+    for changed in [
+        vec![lines[0], lines[2], lines[3]],
+        vec![lines[0], lines[1], lines[3]],
+        vec![lines[1], lines[0], lines[2], lines[3]],
+        vec![lines[0], lines[1], lines[2], &stranger, lines[3]],
+        vec![&stranger, lines[0], lines[1], lines[2], lines[3]],
+        vec![lines[0], lines[1], lines[2], lines[3], &stranger],
+        vec![lines[3]],
+    ] {
+        put(dir.path(), changed.join("\n").as_bytes());
+        assert!(refused(dir.path()).contains("key revoke"), "{changed:?}");
+    }
+}
+
+#[test]
+fn a_line_that_is_no_key_is_refused_by_file_and_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let key = json(&create("one", None).unwrap().entry);
+    put(dir.path(), format!("{key}\n{{\"name\":\"x\",\"hash\":\"00\"}}\n").as_bytes());
+    assert!(refused(dir.path()).contains(&format!("{}:2", dir.path().join(FILE).display())));
+}
+
+#[test]
+fn a_damaged_file_is_not_written_over() {
+    let dir = with_keys(&["one"]);
+    put(dir.path(), b"nonsense\n");
+    assert!(store(dir.path(), &create("two", None).unwrap().entry).is_err());
+    assert_eq!(fs::read(dir.path().join(FILE)).unwrap(), b"nonsense\n");
+}
+
+#[test]
+fn keys_are_revoked_by_name_and_by_hash_and_the_last_one_leaves_no_open_server() {
+    let dir = with_keys(&["one", "two", "one"]);
+    let first = read(dir.path()).unwrap().unwrap().remove(0);
+    assert!(matches!(revoke(dir.path(), "three", ""), Err(Error::Unknown(..))));
+    assert_eq!(revoke(dir.path(), "one", &first.hash[..12]).unwrap().len(), 1);
+    assert_eq!(names(dir.path()), ["two", "one"]);
+    assert_eq!(revoke(dir.path(), "one", "").unwrap().len(), 1);
+    revoke(dir.path(), "two", "").unwrap();
+    assert!(refused(dir.path()).contains("has no keys"));
+}
+
+#[test]
+fn keys_that_are_made_at_once_are_all_kept() {
+    let dir = with_keys(&["first"]);
+    thread::scope(|scope| {
+        for thread in 0..8 {
+            let dir = dir.path();
+            scope.spawn(move || store(dir, &create(&format!("key-{thread}"), None).unwrap().entry).unwrap());
+        }
+    });
+    assert_eq!(names(dir.path()).len(), 9);
+}
+
+#[test]
+fn the_keys_and_their_directory_are_for_their_owner_alone_and_older_ones_become_so() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = root.path().join("data");
+    let mode = |path: &Path| metadata(path).unwrap().permissions().mode() & 0o777;
+    let path = store(&dir, &create("one", None).unwrap().entry).unwrap();
+    assert_eq!((mode(&dir), mode(&path), mode(&dir.join(MARK))), (0o700, 0o600, 0o600));
+    for (path, old) in [(&dir, 0o755), (&path, 0o644)] {
+        set_permissions(path, Permissions::from_mode(old)).unwrap();
+    }
+    store(&dir, &create("two", None).unwrap().entry).unwrap();
+    assert_eq!((mode(&dir), mode(&path)), (0o700, 0o600));
+    set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+    secure(&dir).unwrap();
+    assert_eq!(mode(&path), 0o600);
+}

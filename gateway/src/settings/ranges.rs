@@ -1,0 +1,70 @@
+//! What numbers of the settings may be.
+//!
+//! Invariant: a number in its range neither leaves what a clock or a counter can say, whatever it is multiplied by, nor keeps a server
+//! from starting; a test knows a value that is refused of every one of them.
+
+use super::Settings;
+use holdfast_engine::limits;
+use std::ops::RangeInclusive;
+
+/// No time may be longer: sums of times must not leave what a clock can say.
+const LONGEST_SECONDS: u64 = 30 * limits::MAX_TTL_MS / 1000;
+const SECONDS: RangeInclusive<u64> = 0..=LONGEST_SECONDS;
+/// Each is a thread with a runtime of its own.
+const WORKERS: RangeInclusive<u64> = 0..=1024;
+const MIB: RangeInclusive<u64> = 0..=1 << 30;
+const MILLIONS: RangeInclusive<u64> = 1..=10_000_000;
+
+type Ranged = (&'static str, u64, RangeInclusive<u64>);
+
+pub(super) fn all(settings: &Settings) -> Vec<Ranged> {
+    let Settings { server, data, journal, scylla, engine, holds, payments, sandbox, kafka, .. } = settings;
+    let wide = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+    vec![
+        ("server.workers", wide(server.workers), WORKERS),
+        ("server.max_connections", wide(server.max_connections), MILLIONS),
+        // A body that never comes would be waited for for ever.
+        ("server.body_timeout_seconds", server.body_timeout_seconds, 1..=LONGEST_SECONDS),
+        ("server.drain_seconds", server.drain_seconds, SECONDS),
+        ("server.answer_wait_seconds", server.answer_wait_seconds, SECONDS),
+        ("server.drain_notice_seconds", server.drain_notice_seconds, SECONDS),
+        ("server.key_share_percent", server.key_share_percent.into(), 1..=100),
+        ("server.max_streams", wide(server.max_streams), MILLIONS),
+        // No reader takes everything at once.
+        ("server.stream_patience_seconds", server.stream_patience_seconds, 1..=LONGEST_SECONDS),
+        ("data.partitions", data.partitions.into(), 1..=4096),
+        ("data.reserve_mb", data.reserve_mb, MIB),
+        ("journal.keep_days", journal.keep_days.into(), 0..=36_500),
+        ("scylla.replication", scylla.replication.into(), 1..=100),
+        ("scylla.timeout_ms", scylla.timeout_ms, 1..=LONGEST_SECONDS * 1000),
+        ("engine.shards", wide(engine.shards), 0..=4096),
+        ("engine.credits", wide(engine.credits), MILLIONS),
+        ("engine.snapshot_events", engine.snapshot_events, 1..=10_000_000_000),
+        ("engine.memory_ahead_mb", engine.memory_ahead_mb, MIB),
+        ("holds.max_life_seconds", holds.max_life_seconds, SECONDS),
+        ("holds.max_extensions", holds.max_extensions.into(), 0..=limits::MAX_EXTENSIONS.into()),
+        ("payments.pin_seconds", payments.pin_seconds, SECONDS),
+        ("payments.query_after_seconds", payments.query_after_seconds, SECONDS),
+        ("payments.query_max_seconds", payments.query_max_seconds, SECONDS),
+        ("payments.unknown_max_seconds", payments.unknown_max_seconds, SECONDS),
+        ("payments.decline_grace_seconds", payments.decline_grace_seconds, SECONDS),
+        ("payments.call_timeout_seconds", payments.call_timeout_seconds, SECONDS),
+        ("sandbox.replay_window_seconds", sandbox.replay_window_seconds, SECONDS),
+        ("kafka.topic_partitions", kafka.topic_partitions.into(), 1..=4096),
+        ("kafka.replication", kafka.replication.into(), 1..=16),
+        ("kafka.queue_events", kafka.queue_events.into(), MILLIONS),
+        ("kafka.flush_seconds", kafka.flush_seconds, SECONDS),
+    ]
+}
+
+/// What is wrong with a number, if anything is.
+pub(super) fn outside(value: u64, range: &RangeInclusive<u64>) -> Option<String> {
+    if range.contains(&value) {
+        return None;
+    }
+    let (least, most) = (range.start(), range.end());
+    Some(match *most == LONGEST_SECONDS && value > *most {
+        true => "must not be longer than 30 days".to_owned(),
+        false => format!("must be {least} to {most}"),
+    })
+}
