@@ -7,12 +7,15 @@ use crate::journal::{Error, Journal, Row, Table};
 use holdfast_engine::codec;
 use holdfast_engine::event::{Allocation, Bucket, ReleaseCause, StockFact};
 use holdfast_engine::ids::{HoldKey, Label, Location, OrderId, Sku};
+use holdfast_engine::limits;
 use holdfast_engine::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Movements of one row.
 pub(super) const CHUNK: usize = 256;
+// A row of movements is bounded like a fact: names, texts and numbers of each at their longest.
+const _: () = assert!(CHUNK * (limits::LOCATION.bytes + 2 * limits::LABEL.bytes + 128) < limits::MAX_FACT_BYTES);
 /// Rows asked for at once: short rows are common, so one question seldom has to be followed by another.
 const ROWS: usize = 256;
 

@@ -131,7 +131,9 @@ fn a_body_has_at_most_1_mib() {
         api.send("POST", "/v1/orders", &headers, Some(body.as_bytes()))
     };
     send(&padded(1024 * 1024)).ok(201);
-    send(&padded(1024 * 1024 + 1)).problem(413, "too_large");
+    let refused = send(&padded(1024 * 1024 + 1)).problem(413, "too_large");
+    assert_eq!(refused["limit"], "body_bytes");
+    assert!(refused["detail"].as_str().unwrap().contains("1,048,576"), "{refused}");
 }
 
 #[test]
@@ -222,10 +224,32 @@ fn a_page_has_1_to_a_thousand_entries() {
     }
 }
 
+/// A caller who meets a limit finds it in `/v1/limits` by the name in the message.
+#[test]
+fn what_is_over_a_limit_names_it() {
+    let api = Api::shared();
+    let limits = api.get("/v1/limits").ok(200);
+    let line = json!({"sku": "x", "quantity": 1, "unit_price": 1});
+    let document = json!({"metadata": "x".repeat(16 * 1024)});
+    let cases = [
+        ("/v1/orders", with(order("x", 1), json!({"lines": vec![line; 501]})), "lines_per_order"),
+        ("/v1/orders", order("x", 1_000_001), "line_quantity"),
+        ("/v1/orders", with(order("x", 1), document), "metadata_bytes"),
+        ("/v1/reservations:batch", json!({"items": vec![json!({"key": "k", "lines": []}); 4097]}), "batch_items"),
+        ("/v1/availability:query", json!({"skus": vec!["x"; 1001]}), "availability_skus"),
+    ];
+    for (path, body, name) in cases {
+        let problem = post(&api, path, &body).problem(400, "invalid_request");
+        assert!(problem["errors"][0]["message"].as_str().unwrap().contains(name), "{problem}");
+        assert!(limits[name].is_u64(), "{name} is in no list of limits");
+    }
+}
+
 #[test]
 fn the_limits_are_published() {
     let limits = Api::shared().get("/v1/limits").ok(200);
     let expected = json!({"body_bytes": 1_048_576, "lines_per_order": 500, "line_quantity": 1_000_000, "sku_characters": 128, "sku_bytes": 512, "batch_items": 4096,
-        "payment_attempts": 5, "availability_skus": 1000, "hold_seconds": {"min": 1, "default": 900, "max": 86_400}});
+        "locations_per_sku": 256, "allocations_per_order": 4096, "bucket_units": 2_000_000_000, "import_line_bytes": 65_536,
+        "hold_life_seconds": 604_800, "hold_extensions": 1000, "payment_attempts": 5, "availability_skus": 1000, "hold_seconds": {"min": 1, "default": 900, "max": 86_400}});
     expected.as_object().unwrap().iter().for_each(|(name, value)| assert_eq!(&limits[name], value, "{name}"));
 }

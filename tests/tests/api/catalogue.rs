@@ -2,7 +2,7 @@
 
 use crate::client::{Answer, Api};
 use crate::pages;
-use crate::shop::{PATIENCE, becomes, fresh, id, order, paying, place, post, reservation, stocked, with};
+use crate::shop::{PATIENCE, becomes, fresh, id, order, paying, place, post, reservation, scattered_order, stocked, with};
 use holdfast_tests::server::{Options, Server, poll};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 type Provoke = fn(&Api) -> Answer;
 
 /// Code, status, and a request that earns it.
-const TABLE: [(&str, u16, Provoke); 26] = [
+const TABLE: [(&str, u16, Provoke); 27] = [
     ("invalid_request", 400, |api| post(api, "/v1/orders", &json!({}))),
     ("condition_unsupported", 400, |api| api.send("GET", "/v1/limits", &[("if-match", "*")], None)),
     ("idempotency_key_missing", 400, |api| api.post("/v1/orders", &order("x", 1))),
@@ -19,6 +19,7 @@ const TABLE: [(&str, u16, Provoke); 26] = [
     ("not_found", 404, |api| api.get("/v1/orders/ord_00000000000000000000000000")),
     ("method_not_allowed", 405, |api| api.delete("/v1/availability:query")),
     ("out_of_stock", 409, |api| post(api, "/v1/orders", &order(&stocked(api, 1), 2))),
+    ("too_many_locations", 409, |api| post(api, "/v1/orders", &scattered_order(api))),
     ("count_below_taken", 409, |api| {
         let sku = stocked(api, 1);
         crate::shop::hold(api, &sku, 1);

@@ -1,8 +1,9 @@
 //! Reservations: the stock side alone.
 
-use crate::client::Api;
+use crate::client::{Answer, Api};
 use crate::orders::seconds;
-use crate::shop::{becomes, counts, hold, id, post, reservation, stock, stocked, with};
+use crate::shop::{becomes, counts, fresh, hold, id, post, reservation, scattered, scattered_order, stock, stocked, with};
+use holdfast_tests::server::{Options, Server};
 use serde_json::json;
 
 fn path(held: &serde_json::Value) -> String {
@@ -73,6 +74,67 @@ fn extending_counts_from_now_and_never_shortens() {
     assert_eq!(same["expires_at"], longer["expires_at"]);
     let default = api.act(&format!("{}:extend", path(&held))).ok(200);
     assert_eq!(default["expires_at"], longer["expires_at"]);
+}
+
+/// Defect: a client that extended its holds again and again kept the units from everybody for ever.
+#[test]
+fn a_hold_is_extended_as_often_and_as_far_as_the_server_says_and_a_restart_forgets_nothing() {
+    let options = Options::new().env("HOLDFAST__HOLDS__MAX_EXTENSIONS", "2").env("HOLDFAST__HOLDS__MAX_LIFE_SECONDS", "4000");
+    let mut server = Server::start(options);
+    let api = Api::of(&server);
+    let limits = api.get("/v1/limits").ok(200);
+    assert_eq!([&limits["hold_extensions"], &limits["hold_life_seconds"]], [2, 4000]);
+    let held = hold(&api, &stocked(&api, 1), 1);
+    let extend = |api: &Api, seconds: u64| api.post(&format!("{}:extend", path(&held)), &json!({"ttl_seconds": seconds}));
+    let reached = |answer: &Answer, limit: &str, value: &str| {
+        let problem = answer.problem(409, "limit_reached");
+        assert_eq!(problem["limit"], limit);
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains(limit) && detail.contains(value), "{detail}");
+    };
+    extend(&api, 3600).ok(200);
+    reached(&extend(&api, 4001), "hold_life_seconds", "4,000");
+    extend(&api, 3601).ok(200);
+    reached(&extend(&api, 3602), "hold_extensions", "2");
+    server.kill();
+    server.restart();
+    let api = Api::of(&server);
+    reached(&extend(&api, 3602), "hold_extensions", "2");
+    assert_eq!(api.get(&path(&held)).ok(200)["status"], "held");
+    api.act(&format!("{}:commit", path(&held))).ok(200);
+}
+
+/// Defect: a reservation whose units are in too many places was refused for want of units that were there.
+#[test]
+fn units_in_too_many_locations_are_refused_as_that_everywhere_and_the_answer_stays() {
+    let api = Api::shared();
+    let lines = scattered(&api);
+    let sku = lines[0]["sku"].as_str().unwrap().to_owned();
+    let key = fresh("key");
+    let refused = api.keyed("/v1/reservations", &key, &json!({"lines": lines}));
+    let problem = refused.problem(409, "too_many_locations");
+    assert_eq!(problem["lines"], json!([{"line": 1, "sku": sku, "requested": 9, "available": 8}]));
+    assert_eq!(problem["limit"], "allocations_per_order");
+    let again = api.keyed("/v1/reservations", &key, &json!({"lines": lines}));
+    assert!(again.replayed() && again.bytes == refused.bytes, "{}", again.shown());
+    let kept = format!("/v1/reservations/{}", problem["reservation_id"].as_str().unwrap());
+    assert_eq!(api.get(&kept).ok(200)["status"], "rejected");
+    let batch = json!({"items": [{"key": fresh("key"), "lines": lines}, {"key": fresh("key"), "lines": [lines[1]]}]});
+    let results = api.post("/v1/reservations:batch", &batch).ok(200)["results"].clone();
+    assert_eq!([&results[0]["code"], &results[1]["status"]], [&json!("too_many_locations"), &json!(201)]);
+    counts(&stock(&api, &sku), &json!({"held": 0, "available": 9}));
+    hold(&api, &sku, 9);
+}
+
+#[test]
+fn an_order_in_too_many_locations_is_kept_as_rejected_for_that() {
+    let api = Api::shared();
+    let order = scattered_order(&api);
+    let problem = post(&api, "/v1/orders", &order).problem(409, "too_many_locations");
+    let kept = api.get(&format!("/v1/orders/{}", problem["order_id"].as_str().unwrap())).ok(200);
+    assert_eq!([&kept["status"], &kept["reason"]], ["rejected", "too_many_locations"]);
+    let partial = post(&api, "/v1/orders", &with(order, json!({"allow_partial": true}))).ok(201);
+    assert_eq!([&partial["lines"][0]["held"], &partial["lines"][1]["held"]], [8, 1], "what its share of locations gives");
 }
 
 #[test]

@@ -57,6 +57,24 @@ pub(crate) fn reservation(sku: &str, quantity: u64) -> Value {
     json!({"lines": [{"sku": sku, "quantity": quantity}]})
 }
 
+/// The lines of an order of 500 SKUs, the first of which has its units at one location more than such an order may take from.
+pub(crate) fn scattered(api: &Api) -> Vec<Value> {
+    let skus: Vec<String> = (0..500).map(|_| fresh("sku")).collect();
+    let row = |sku: &str, location: &str| format!("{}\n", json!({"sku": sku, "location": location, "on_hand": 1}));
+    let shelves = (1..9).map(|shelf| row(&skus[0], &format!("shelf-{shelf}")));
+    let rows: String = skus.iter().map(|sku| row(sku, "berlin")).chain(shelves).collect();
+    let imported = api.upload("/v1/inventory/imports", "application/x-ndjson", rows.as_bytes());
+    assert!(imported.text().contains("\"imported\":508"), "{}", imported.text());
+    let line = |(index, sku)| json!({"sku": sku, "quantity": if index == 0 { 9 } else { 1 }});
+    skus.iter().enumerate().map(line).collect()
+}
+
+/// The same as an order.
+pub(crate) fn scattered_order(api: &Api) -> Value {
+    let lines = scattered(api).into_iter().map(|line| with(line, json!({"unit_price": 1})));
+    json!({"customer_id": "ada", "currency": "EUR", "lines": lines.collect::<Value>()})
+}
+
 /// Posts under a fresh key.
 pub(crate) fn post(api: &Api, path: &str, body: &Value) -> Answer {
     api.keyed(path, &fresh("key"), body)

@@ -5,7 +5,9 @@ use super::super::calls::{Call, good, page_of, webhook};
 use super::super::seen::{Named, name_of};
 use crate::catalogue::{expired, in_progress, turned_off};
 use crate::client::{Answer, Api};
-use crate::shop::{PATIENCE, fresh, hold, id, order, paying, place, post, put, reservation, stocked, with};
+use crate::shop::{
+    PATIENCE, fresh, hold, id, order, paying, place, post, put, reservation, scattered, scattered_order, stocked, with,
+};
 use holdfast_tests::server::{Options, Server, poll};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -86,7 +88,7 @@ const NOWHERE: [(&str, &str); 14] = [
 
 type Provoke = fn(&Api) -> Answer;
 
-const TABLE: [(&str, &str, Provoke); 34] = [
+const TABLE: [(&str, &str, Provoke); 37] = [
     ("press_sandbox_button", "not_found", |api| api.act("/sandbox/payments/pay_00000000000000000000000000-1/approve")),
     ("press_sandbox_button", "not_found", |api| api.act(&(page_of(api) + "/wink"))),
     ("receive_sandbox_webhook", "unauthorized", |api| webhook(api, "{}").without("holdfast-signature").send(api)),
@@ -96,6 +98,8 @@ const TABLE: [(&str, &str, Provoke); 34] = [
     ("place_order", "idempotency_in_progress", in_progress),
     ("place_order", "provider_unavailable", turned_off),
     ("place_reservation", "out_of_stock", |api| post(api, "/v1/reservations", &reservation(&stocked(api, 1), 2))),
+    ("place_order", "too_many_locations", |api| post(api, "/v1/orders", &scattered_order(api))),
+    ("place_reservation", "too_many_locations", |api| post(api, "/v1/reservations", &json!({"lines": scattered(api)}))),
     ("place_reservation", "unknown_sku", |api| post(api, "/v1/reservations", &reservation(&fresh("sku"), 1))),
     ("set_stock", "count_below_taken", count_below_held),
     ("set_stock", "limit_reached", one_location_too_many),
@@ -115,6 +119,7 @@ const TABLE: [(&str, &str, Provoke); 34] = [
     ("release_reservation", "invalid_transition", |api| api.delete(&ended(api, ":commit"))),
     ("commit_reservation", "invalid_transition", |api| api.act(&format!("{}:commit", ended(api, "")))),
     ("extend_reservation", "invalid_transition", |api| api.act(&format!("{}:extend", ended(api, "")))),
+    ("extend_reservation", "limit_reached", never_extended),
     ("commit_reservation", "reservation_expired", expired),
     ("extend_reservation", "reservation_expired", |api| api.act(&format!("{}:extend", late(api, "/v1/reservations")))),
     ("confirm_order", "reservation_expired", |api| api.act(&format!("{}:confirm", late(api, "/v1/orders")))),
@@ -208,6 +213,13 @@ fn payment_in_progress(api: &Api) -> Answer {
         answers.into_iter().find(|answer| answer.status == 409)
     });
     seen.expect("a payment in progress")
+}
+
+/// On a server where no hold is ever extended.
+fn never_extended(_: &Api) -> Answer {
+    let server = Server::start(Options::new().env("HOLDFAST__HOLDS__MAX_EXTENSIONS", "0"));
+    let api = Api::of(&server);
+    good(&api, "extend_reservation").send(&api)
 }
 
 fn payment_turned_off(_: &Api) -> Answer {
