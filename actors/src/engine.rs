@@ -300,7 +300,10 @@ fn start_projector(journal: &Arc<dyn Journal>, router: &Router) -> Result<Projec
             // A shard that is being rebuilt archives again what it finds closed.
             router.inbox(partition).push(Letter::Archived { partition, orders, keys });
         }
-        projection::Notice::Failed(error) => tracing::error!(%error, "closed orders stay in memory: the projector stopped"),
+        projection::Notice::Failed(error) => {
+            metrics::counter!("alarms_total").increment(1);
+            tracing::error!(%error, "closed orders stay in memory: the projector stopped");
+        }
     });
     let (projector, _) = Projector::start(journal.clone(), projection::Options::default(), notify)?;
     Ok(projector)

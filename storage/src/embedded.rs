@@ -20,12 +20,12 @@ use crate::basis::Marks;
 use crate::history::{self, CommitCheck};
 use crate::journal::{Error, Journal, LogId, LogSeq, Row, Snapshot, Table, Visit, WantedPartitions};
 use creation::{FORMAT, Layout};
-use failure::{damaged_at, failed, file_failed, refused, tables_failed};
+use failure::{damaged_at, failed, refused, tables_failed};
 use fjall::{Database, Keyspace, PersistMode};
 use holdfast_engine::Causality;
 use holdfast_engine::codec::{self, Batch};
 use holdfast_engine::ids::{PartitionId, Partitions};
-use presence::Opened;
+use presence::InUse;
 pub(crate) use restoring::Claim;
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -54,8 +54,7 @@ pub struct EmbeddedJournal {
     tables: [Keyspace; Table::ALL.len()],
     database: Database,
     space: Space,
-    /// What the next process needs, beside the files of the log.
-    opened: Vec<Opened>,
+    in_use: InUse,
     /// Released last, when the database is closed.
     _lock: File,
 }
@@ -124,7 +123,7 @@ impl EmbeddedJournal {
             tables: keyspaces.tables,
             database,
             space,
-            opened: layout.opened().map_err(|error| file_failed("the data directory", &layout.dir, &error))?,
+            in_use: layout.in_use()?,
             _lock: lock,
         };
         journal.take_up()?;
@@ -214,7 +213,7 @@ impl Journal for EmbeddedJournal {
     }
 
     fn intact(&self) -> Result<(), Error> {
-        let intact = self.opened.iter().try_for_each(Opened::check).and_then(|()| self.log.intact());
+        let intact = self.in_use.check().and_then(|()| self.log.intact());
         self.stopped.fetch_or(intact.is_err(), Ordering::AcqRel);
         intact
     }
@@ -241,7 +240,7 @@ impl Journal for EmbeddedJournal {
     }
 
     fn snapshots(&self, partition: PartitionId) -> Result<Vec<Snapshot>, Error> {
-        snapshots::load_all(&self.snapshots, partition)
+        Ok(snapshots::load_all(&self.snapshots, partition))
     }
 
     fn project(&self, rows: &[Row]) -> Result<(), Error> {

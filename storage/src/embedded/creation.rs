@@ -4,7 +4,7 @@
 //! renamed when it is whole, so a crash at any moment leaves a directory that opens.
 
 use super::failure::{failed, file_failed, tables_failed};
-use super::presence::Opened;
+use super::presence::InUse;
 use crate::journal::{Error, Table, WantedPartitions};
 use crate::private;
 use fjall::config::{BloomConstructionPolicy, FilterPolicy, FilterPolicyEntry, PinningPolicy};
@@ -116,13 +116,10 @@ impl Layout {
         self.sync()
     }
 
-    /// What is in use for as long as the journal is, with the files of the log.
-    pub(super) fn opened(&self) -> io::Result<Vec<Opened>> {
-        let lock = self.lock_file();
-        [&self.dir, &lock, &self.acknowledged, &self.projected, &self.log, &self.database]
-            .map(|path| Opened::at(path))
-            .into_iter()
-            .collect()
+    /// What is open for as long as the journal is, beside the files of the log.
+    pub(super) fn in_use(&self) -> Result<InUse, Error> {
+        let files = [self.lock_file(), self.acknowledged.clone(), self.projected.clone(), self.database.join("lock")];
+        InUse::of(&files, &self.database).map_err(|error| file_failed("the data directory", &self.dir, &error))
     }
 
     fn lock_file(&self) -> PathBuf {

@@ -3,11 +3,13 @@
 //! A file that was removed can be written and synced as before, and all of it is gone when it is closed. Invariant: a file is taken for
 //! present only if its path leads to it now: a directory that was moved away, or replaced by another, has none.
 
+use super::wal;
 use crate::journal::Error;
 use std::fs::{self, Metadata};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A file or directory, and what it was when it was opened.
 #[derive(Debug)]
@@ -18,8 +20,7 @@ pub(super) struct Opened {
 }
 
 impl Opened {
-    /// What is at `path` now.
-    pub(super) fn at(path: &Path) -> io::Result<Self> {
+    fn at(path: &Path) -> io::Result<Self> {
         Ok(Self::of(path, &fs::metadata(path)?))
     }
 
@@ -36,7 +37,43 @@ impl Opened {
             // Whatever else keeps us from looking does not keep us from writing.
             Err(error) => !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory),
         };
-        if there { Ok(()) } else { Err(Error::Removed(self.path.clone())) }
+        if there { Ok(()) } else { Err(removed(&self.path)) }
+    }
+}
+
+/// Names the directory if it is not there either.
+fn removed(path: &Path) -> Error {
+    let missing = path.ancestors().take_while(|path| !path.exists()).last();
+    Error::Removed(missing.unwrap_or(path).to_owned())
+}
+
+/// What a journal has open beside the files of its log. Files, not directories: on a layered file system a directory may become another
+/// when the first file is written into it.
+pub(super) struct InUse {
+    files: Vec<Opened>,
+    database: PathBuf,
+    /// Number of the newest write-ahead file of the database. It makes new ones before it removes any.
+    newest: AtomicU64,
+}
+
+impl InUse {
+    pub(super) fn of(files: &[PathBuf], database: &Path) -> io::Result<Self> {
+        let files = files.iter().map(|path| Opened::at(path)).collect::<io::Result<_>>()?;
+        let newest = AtomicU64::new(wal::newest(database)?.unwrap_or_default());
+        Ok(Self { files, database: database.to_owned(), newest })
+    }
+
+    /// # Errors
+    /// [`Error::Removed`] with what is not there any more.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        self.files.iter().try_for_each(Opened::check)?;
+        let newest = match wal::newest(&self.database) {
+            Ok(newest) => newest.unwrap_or_default(),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Err(removed(&self.database)),
+            Err(_) => return Ok(()),
+        };
+        let before = self.newest.fetch_max(newest, Ordering::Relaxed);
+        if newest < before { Err(removed(&wal::path_of(&self.database, before))) } else { Ok(()) }
     }
 }
 
@@ -78,7 +115,7 @@ mod tests {
     }
 
     /// Everything that can be taken away, by name.
-    const LOSSES: [(&str, fn(&Path)); 9] = [
+    const LOSSES: [(&str, fn(&Path)); 11] = [
         ("the directory is removed", |data| fs::remove_dir_all(data).unwrap()),
         ("it is moved away", |data| fs::rename(data, data.with_extension("away")).unwrap()),
         ("it is replaced by an empty one", |data| {
@@ -92,6 +129,8 @@ mod tests {
             fs::rename(data.join("copy"), data.join(FIRST_FILE)).unwrap();
         }),
         ("the tables are removed", |data| fs::remove_dir_all(data.join("tables")).unwrap()),
+        ("their write-ahead file is removed", |data| fs::remove_file(data.join("tables/0.jnl")).unwrap()),
+        ("their lock is removed", |data| fs::remove_file(data.join("tables/lock")).unwrap()),
         ("the lock is removed", |data| fs::remove_file(data.join("holdfast.lock")).unwrap()),
         ("the number of the last commit is removed", |data| fs::remove_file(data.join("acknowledged")).unwrap()),
     ];
@@ -131,6 +170,11 @@ mod tests {
         let Running { scratch, mut world, journal } = Running::new();
         fs::write(scratch.path().join("data/somebody-elses"), "").unwrap();
         fs::remove_file(scratch.path().join("data/somebody-elses")).unwrap();
+        assert!(journal.intact().is_ok());
+        // As the database does when a write-ahead file is full, and later when nothing needs it any more.
+        fs::copy(scratch.path().join("data/tables/0.jnl"), scratch.path().join("data/tables/1.jnl")).unwrap();
+        assert!(journal.intact().is_ok());
+        fs::remove_file(scratch.path().join("data/tables/0.jnl")).unwrap();
         assert!(journal.intact().is_ok());
         assert!(journal.append(LOG, &world.set_stock("B", 1)).is_ok());
     }

@@ -28,7 +28,7 @@ pub(super) fn save(rows: &Keyspace, snapshot: &Snapshot, persist: impl Fn() -> R
     let Snapshot { partition, seq, after, state } = snapshot;
     let id = Id { partition: *partition, seq: *seq };
     // An idle partition is saved again and again under one sequence: the state is there, only `after` moves on.
-    let same = load(rows, id)?.is_some_and(|saved| saved.state == *state);
+    let same = load(rows, id).is_some_and(|saved| saved.state == *state);
     if !same {
         rows.remove(id.key(0)).map_err(failed)?;
         persist()?;
@@ -44,16 +44,20 @@ pub(super) fn save(rows: &Keyspace, snapshot: &Snapshot, persist: impl Fn() -> R
     prune(rows, id, persist)
 }
 
-/// Whole snapshots, newest first.
-pub(super) fn load_all(rows: &Keyspace, partition: PartitionId) -> Result<Vec<Snapshot>, Error> {
+/// Whole snapshots, newest first: those that can be read, as the log has what they stand for.
+pub(super) fn load_all(rows: &Keyspace, partition: PartitionId) -> Vec<Snapshot> {
+    let ids = ids(rows, partition).unwrap_or_else(|error| {
+        tracing::error!(partition = partition.0, %error, "its snapshots cannot be read: the whole log is");
+        Vec::new()
+    });
     let mut whole = Vec::new();
-    for id in ids(rows, partition)? {
-        match load(rows, id)? {
+    for id in ids {
+        match load(rows, id) {
             Some(snapshot) => whole.push(snapshot),
             None => tracing::warn!(partition = partition.0, seq = id.seq, "half a snapshot: passed over"),
         }
     }
-    Ok(whole)
+    whole
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -120,18 +124,17 @@ fn ids(rows: &Keyspace, partition: PartitionId) -> Result<Vec<Id>, Error> {
 }
 
 /// `None` if it is not whole: neither its head nor its chunks are believed alone.
-fn load(rows: &Keyspace, id: Id) -> Result<Option<Snapshot>, Error> {
-    let Some(head) = rows.get(id.key(0)).map_err(failed)?.as_deref().and_then(Head::decode) else { return Ok(None) };
+fn load(rows: &Keyspace, id: Id) -> Option<Snapshot> {
+    // A block the database cannot read is damage like any other: there is an older snapshot, or the log.
+    let head = rows.get(id.key(0)).ok()?.as_deref().and_then(Head::decode)?;
     let mut state = Vec::new();
     for row in rows.range(id.key(1)..=id.key(u32::MAX)) {
-        // A block the database cannot read is damage like any other: there is an older snapshot, or the log.
-        let Ok(chunk) = row.value() else { return Ok(None) };
-        state.extend_from_slice(&chunk);
+        state.extend_from_slice(&row.value().ok()?);
     }
     // A longer state under the same number may have left chunks behind.
     state.truncate(usize::try_from(head.length).unwrap_or(usize::MAX));
     let whole = Head::of(id, head.after, &state) == head;
-    Ok(whole.then_some(Snapshot { partition: id.partition, seq: id.seq, after: head.after, state }))
+    whole.then_some(Snapshot { partition: id.partition, seq: id.seq, after: head.after, state })
 }
 
 /// Removes what is older than the snapshot before `newest`, and what is not whole.

@@ -57,14 +57,26 @@ pub(super) fn check(database: &Path, acknowledged: LogSeq, may_cut: bool) -> Res
 
 /// Oldest first.
 fn files(database: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
+    let mut numbers = numbers(database)?;
+    numbers.sort_unstable();
+    Ok(numbers.into_iter().map(|number| path_of(database, number)).collect())
+}
+
+fn numbers(database: &Path) -> io::Result<Vec<u64>> {
+    let mut numbers = Vec::new();
     for entry in fs::read_dir(database)? {
-        let path = entry?.path();
-        let number = path.file_name().and_then(|name| name.to_str()?.strip_suffix(".jnl")?.parse::<u64>().ok());
-        files.extend(number.map(|number| (number, path)));
+        let name = entry?.file_name();
+        numbers.extend(name.to_str().and_then(|name| name.strip_suffix(".jnl")?.parse::<u64>().ok()));
     }
-    files.sort_unstable();
-    Ok(files.into_iter().map(|(_, path)| path).collect())
+    Ok(numbers)
+}
+
+pub(super) fn newest(database: &Path) -> io::Result<Option<u64>> {
+    Ok(numbers(database)?.into_iter().max())
+}
+
+pub(super) fn path_of(database: &Path, number: u64) -> PathBuf {
+    database.join(format!("{number}.jnl"))
 }
 
 /// The file without the zeros it was made with. A batch never ends with a zero.
