@@ -12,3 +12,4 @@ mod largest;
 mod locked;
 mod poison;
 mod streams;
+mod wire;
