@@ -3,6 +3,7 @@
 //! Invariants: events are submitted to the journal before the messages they cause leave the shard; replies leave only
 //! through the partitions' gates. After a panic or a failed commit the shard does nothing more: the guardian rebuilds it.
 
+mod deadlines;
 mod prefetch;
 mod requests;
 mod snapshots;
@@ -91,6 +92,8 @@ pub struct Shard {
     mail: Vec<Message>,
     /// Hosted partitions stepped since the last submission.
     dirty: Vec<usize>,
+    /// Where the next turn of deadlines begins.
+    first_due: usize,
     /// Earliest deadline of the partitions stepped since the timer was armed.
     soonest: Option<Timestamp>,
     /// By log.
@@ -138,6 +141,7 @@ impl Shard {
             fx: Effects::default(),
             mail: Vec::new(),
             dirty: Vec::new(),
+            first_due: 0,
             soonest: None,
             in_flight: BTreeMap::new(),
             flying: 0,
@@ -366,38 +370,6 @@ impl Shard {
             skus,
             holds,
         }
-    }
-
-    fn tick(&mut self) {
-        let now = self.links.clock.now();
-        self.soonest = None;
-        for index in 0..self.hosted.len() {
-            let Some(due) = self.hosted[index].partition.next_deadline() else { continue };
-            if due <= now {
-                self.timer_lag.record(std::time::Duration::from_millis(now.since(due)).as_secs_f64());
-                self.step_hosted(now, index, Input::Tick);
-                self.deliver_here(now);
-            } else {
-                self.soonest = Some(self.soonest.map_or(due, |soonest| soonest.min(due)));
-            }
-        }
-        self.hand_on();
-    }
-
-    /// One armed deadline a shard: the first of all its partitions.
-    fn arm(&mut self, context: &mut Context<Self>) {
-        let Some(first) = self.soonest.take() else { return };
-        if self.armed.as_ref().is_some_and(|(at, _)| *at <= first) {
-            return;
-        }
-        if let Some((_, timer)) = self.armed.take() {
-            context.cancel_future(timer);
-        }
-        let timer = context.run_later(self.links.clock.until(first), |shard, context| {
-            shard.armed = None;
-            shard.guarded(context, Shard::tick);
-        });
-        self.armed = Some((first, timer));
     }
 
     /// Runs one turn. A panic ends this life of the shard: nothing more is sent, the guardian builds the next.

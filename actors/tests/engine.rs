@@ -5,7 +5,7 @@
 use actix::Arbiter;
 use holdfast_actors::inbox::Letter;
 use holdfast_actors::provider::{Answer, Answering, PaymentProvider};
-use holdfast_actors::{Engine, Options, Ports, Unanswered};
+use holdfast_actors::{ClientId, Engine, Handle, Options, Origin, Ports, Unanswered};
 use holdfast_engine::Causality;
 use holdfast_engine::answer;
 use holdfast_engine::command::Command;
@@ -117,6 +117,88 @@ async fn a_request_without_a_credit_is_refused_and_not_executed() {
         assert_eq!(view.locations[0].buckets.held.0 as usize, accepted.min(10));
         engine.stop().await;
     }
+}
+
+/// Requests of a client that are admitted, one after the other and nothing awaited in between.
+fn admitted(handle: &Handle, client: u128, name: &str) -> Vec<holdfast_actors::replies::Pending> {
+    let origin = Origin { client: Some(ClientId(client)), bulk: client.is_multiple_of(2) };
+    let mut sent = Vec::new();
+    loop {
+        match handle.send_from(origin, place(&format!("{name}-{client}-{}", sent.len()), "A")) {
+            Ok(pending) => sent.push(pending),
+            Err(refused) => {
+                assert_eq!(refused, Unanswered::ShareTaken);
+                return sent;
+            }
+        }
+        assert!(sent.len() < 100_000, "a share never ran out");
+    }
+}
+
+/// A share is given back when the shard has answered, also to nobody, and when the shard is lost.
+#[actix::test]
+async fn a_share_is_whole_again_after_answers_that_are_awaited_given_up_or_lost() {
+    for causality in BOTH {
+        let options = Options { credits: 10, client_percent: 30, ..Options::default() };
+        let engine = start(causality, options);
+        engine.handle.execute(stock("A", 1_000_000)).await.unwrap();
+        for round in 0..20 {
+            let [own, others] = [1, 2].map(|client| admitted(&engine.handle, client, &round.to_string()));
+            // An answer that comes in between makes room for one more.
+            assert!(own.len() >= 3 && others.len() >= 3, "{} and {}", own.len(), others.len());
+            drop(others);
+            match round % 3 {
+                0 => {
+                    for pending in own {
+                        pending.await.unwrap();
+                    }
+                }
+                1 => drop(own),
+                _ => {
+                    engine.handle.router().table().inboxes[0].push(Letter::Panic);
+                    drop(own);
+                }
+            }
+            is_whole_again(&engine.handle).await;
+        }
+        engine.stop().await;
+    }
+}
+
+/// Until everything in hand has ended, and the shard is there.
+async fn is_whole_again(handle: &Handle) {
+    for client in [1, 2] {
+        let origin = Origin { client: Some(ClientId(client)), bulk: false };
+        let mut sent = Vec::new();
+        while sent.len() < 3 {
+            match handle.send_from(origin, Command::GetStock { sku: sku("A") }) {
+                Ok(pending) => sent.push(pending),
+                // Each look gives the shard, and the task that brings its answers, time to go on.
+                Err(_) => {
+                    sent.clear();
+                    tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+                }
+            }
+        }
+    }
+}
+
+/// However many requests wait in bulk, one alone is answered before the most of them.
+#[actix::test]
+async fn what_comes_alone_does_not_wait_for_what_came_in_bulk() {
+    let engine = start(Causality::OneLog, Options::default());
+    engine.handle.execute(stock("A", 1_000_000)).await.unwrap();
+    let bulk = Origin { client: None, bulk: true };
+    let mut waiting: Vec<_> =
+        (0..5_000).map(|n| engine.handle.send_from(bulk, place(&format!("bulk-{n}"), "A")).unwrap()).collect();
+    let single = engine.handle.execute(Command::GetStock { sku: sku("A") });
+    let last = waiting.pop().unwrap();
+    tokio::select! {
+        biased;
+        _ = last => panic!("all that came in bulk went before"),
+        reply = single => drop(reply.unwrap()),
+    }
+    engine.stop().await;
 }
 
 #[actix::test]

@@ -11,13 +11,15 @@ mod rows;
 
 use crate::app::App;
 use crate::body::Pieces;
+use crate::client;
 use crate::dto::ImportRow;
-use crate::problem::Code;
+use crate::problem::{Code, Problem};
 use crate::request::{Caller, content_type};
 use crate::view::to_json;
 use actix_web::web::{Bytes, Data};
 use actix_web::{HttpRequest, HttpResponse};
 use answer::{ImportEnd, ImportLine, RefusedRow};
+use holdfast_actors::Origin;
 use keys::RowKeys;
 use lines::{Lines, Refusal, Row};
 use rows::{Rows, Settled, Stalled};
@@ -50,13 +52,35 @@ pub async fn import(request: HttpRequest, app: Data<App>, payload: Pieces) -> Ht
         Err(problem) => return problem.response(),
     };
     let (out, lines) = mpsc::channel::<Bytes>(64);
-    let import = Import { rows: Rows::new(app, keys), lines: Lines::default(), tally: Tally::default(), out };
-    actix_web::rt::spawn(import.run(payload));
+    let (feed, pieces) = mpsc::channel(1);
+    actix_web::rt::spawn(forward(payload, feed));
+    let (server, origin) = (app.clone(), Origin { client: client::current(), bulk: true });
+    app.bulk.spawn(move || {
+        let rows = Rows::new(server, keys, origin);
+        Import { rows, lines: Lines::default(), tally: Tally::default(), out }.run(pieces)
+    });
     let body = futures_util::stream::unfold(lines, |mut lines| async {
         let line = lines.recv().await?;
         Some((Ok::<_, actix_web::Error>(line), lines))
     });
     HttpResponse::Ok().content_type("application/x-ndjson").streaming(body)
+}
+
+/// A piece of the body, or its end. Where none of these comes any more the body broke off.
+type Piece = Option<Result<Bytes, Problem>>;
+
+/// Hands the body from the thread of its connection to the one that imports it.
+async fn forward(mut payload: Pieces, feed: mpsc::Sender<Piece>) {
+    loop {
+        let piece = tokio::select! {
+            piece = payload.next() => piece,
+            () = feed.closed() => return,
+        };
+        let more = matches!(piece, Some(Ok(_)));
+        if feed.send(piece).await.is_err() || !more {
+            return;
+        }
+    }
 }
 
 #[derive(Default)]
@@ -73,8 +97,8 @@ struct Import {
 }
 
 impl Import {
-    async fn run(mut self, payload: Pieces) {
-        let last = match self.take_all(payload).await {
+    async fn run(mut self, pieces: mpsc::Receiver<Piece>) {
+        let last = match self.take_all(pieces).await {
             Ok(()) => self.end(),
             Err(Stalled) => self.stalled(),
         };
@@ -83,13 +107,16 @@ impl Import {
         }
     }
 
-    async fn take_all(&mut self, mut payload: Pieces) -> Result<(), Stalled> {
+    async fn take_all(&mut self, mut pieces: mpsc::Receiver<Piece>) -> Result<(), Stalled> {
         while !self.lines.ended {
             // Rows in hand go on while the next ones are waited for: a slow caller sees what became of those it sent.
             tokio::select! {
                 settled = self.rows.next(), if !self.rows.is_empty() => self.count(settled?).await,
-                chunk = payload.next() => {
-                    self.lines.take(chunk);
+                piece = pieces.recv() => {
+                    match piece {
+                        Some(piece) => self.lines.take(piece),
+                        None => self.lines.break_off(),
+                    }
                     if self.rows.is_closing() {
                         self.lines.leave();
                     }

@@ -12,6 +12,7 @@ use std::collections::{HashMap, VecDeque};
 use std::fmt::Write;
 use std::io;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 /// Bytes given to a connection at once.
@@ -21,6 +22,8 @@ const PAGE: usize = 64;
 /// Bytes of chunks that are remembered.
 const REMEMBERED: usize = 16 << 20;
 const NICENESS: i32 = 15;
+/// Between two chunks: the threads that serve orders send them too. A stream alone gets more a second than can be rendered.
+const PAUSE: Duration = Duration::from_micros(500);
 
 /// Events of a stream, as text.
 #[derive(Clone)]
@@ -67,7 +70,7 @@ impl Reader {
 }
 
 fn run(asked: &Receiver<Question>) {
-    let mut remembered = Remembered::default();
+    let (mut remembered, mut due) = (Remembered::default(), Instant::now());
     while let Ok(Question { journal, after, answer }) = asked.recv() {
         if answer.is_closed() {
             continue;
@@ -77,6 +80,10 @@ fn run(asked: &Receiver<Question>) {
             Some(known) => Ok(Some(known.clone())),
             None => chunk(&*journal, &after).inspect(|chunk| remembered.add(name, chunk.as_ref())),
         };
+        if let Ok(Some(_)) = chunk {
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            due = Instant::now() + PAUSE;
+        }
         // Its stream may have ended meanwhile.
         drop(answer.send(chunk));
     }

@@ -13,3 +13,4 @@ mod largest;
 mod locked;
 mod poison;
 mod streams;
+mod wire;

@@ -9,12 +9,12 @@ use super::lines::{Refusal, Row};
 use crate::app::App;
 use crate::problem::{Code, Problem};
 use crate::reply::{refused, rejected, unanswered};
-use crate::routes::{names, send};
+use crate::routes::{names, send_from};
 use actix_web::web::Data;
 use futures_util::StreamExt;
 use futures_util::future::LocalBoxFuture;
 use futures_util::stream::FuturesUnordered;
-use holdfast_actors::Unanswered;
+use holdfast_actors::{Origin, Unanswered};
 use holdfast_engine::answer::Answer;
 use holdfast_engine::command::Command;
 use holdfast_engine::event::KeptAnswer;
@@ -41,6 +41,7 @@ pub(super) struct Stalled;
 pub(super) struct Rows {
     app: Data<App>,
     keys: RowKeys,
+    origin: Origin,
     sent: FuturesUnordered<LocalBoxFuture<'static, (Row, Settled)>>,
     /// An entry for each row that is sent, with the later ones of its SKU and location.
     waiting: HashMap<(Sku, Location), VecDeque<Row>>,
@@ -49,9 +50,9 @@ pub(super) struct Rows {
 }
 
 impl Rows {
-    pub(super) fn new(app: Data<App>, keys: RowKeys) -> Self {
+    pub(super) fn new(app: Data<App>, keys: RowKeys, origin: Origin) -> Self {
         let (waiting, unsettled) = (HashMap::new(), BTreeSet::new());
-        Self { app, keys, sent: FuturesUnordered::new(), waiting, unsettled, give_up_at: Instant::now() }
+        Self { app, keys, origin, sent: FuturesUnordered::new(), waiting, unsettled, give_up_at: Instant::now() }
     }
 
     pub(super) fn patience(&self) -> Duration {
@@ -121,15 +122,15 @@ impl Rows {
 
     fn send(&mut self, row: Row) {
         let command = row.command(&self.keys);
-        self.sent.push(Box::pin(settle(self.app.clone(), row, command)));
+        self.sent.push(Box::pin(settle(self.app.clone(), self.origin, row, command)));
     }
 }
 
 /// Sends a row until the engine has answered it. Setting a count again changes nothing: what may have been executed is safe
 /// to repeat.
-async fn settle(app: Data<App>, row: Row, command: Command) -> (Row, Settled) {
+async fn settle(app: Data<App>, origin: Origin, row: Row, command: Command) -> (Row, Settled) {
     loop {
-        let pause = match attempt(&app, row.line, &command).await {
+        let pause = match attempt(&app, origin, row.line, &command).await {
             Ok(settled) => return (row, settled),
             Err(pause) => pause,
         };
@@ -142,13 +143,13 @@ async fn settle(app: Data<App>, row: Row, command: Command) -> (Row, Settled) {
 }
 
 /// What became of a row, or how long to wait before it is sent again.
-async fn attempt(app: &App, line: u64, command: &Command) -> Result<Settled, Duration> {
+async fn attempt(app: &App, origin: Origin, line: u64, command: &Command) -> Result<Settled, Duration> {
     match names::check(app, command).await {
         Ok(()) => {}
         Err(problem) if problem.code == Code::InvalidRequest => return Ok(Err(Refusal::new(line, problem))),
         Err(_) => return Err(AWAY_PAUSE),
     }
-    let outcome = match send(app, command.clone()) {
+    let outcome = match send_from(app, origin, command.clone()) {
         Ok(pending) => pending.await,
         Err(why) => Err(why),
     };

@@ -256,9 +256,10 @@ fn signed(secret: &[u8], call: Call) -> Call {
     Call { body: Some(body.into()), ..call }.with("holdfast-signature", &signature)
 }
 
-/// A shard that may have one request in hand, and buyers who keep it busy.
+/// A shard that may have one request in hand, buyers who keep it busy, and no stream of events.
 fn overloaded(contract: &Contract) -> BTreeSet<Named> {
-    let server = Server::start(Options::new().env("HOLDFAST__ENGINE__CREDITS", "1").arg("--shards").arg("1"));
+    let options = Options::new().env("HOLDFAST__ENGINE__CREDITS", "1").env("HOLDFAST__SERVER__MAX_STREAMS", "0");
+    let server = Server::start(options.arg("--shards").arg("1"));
     let api = Api::of(&server);
     let named = contract.named().into_iter().filter(|named| named.2 == "overloaded");
     let calls: Vec<(String, Call)> = named.map(|named| (named.0.clone(), good(&api, &named.0))).collect();
