@@ -1,13 +1,15 @@
 //! The keys that are taken now: those of the settings, and those of the file as it was read last.
 //!
 //! Invariants: keys that are made or taken back count within two seconds, without a restart; once a key was needed one is needed until
-//! the process ends: with a file that was emptied or is gone nobody gets in, and a file that cannot be read changes nothing.
+//! the process ends: with a file that was emptied or is gone nobody gets in, and a file that cannot be read changes nothing, but that a key
+//! whose line was taken out by hand does not count any more.
 
 use super::{ApiKeys, Error, Known, file, parse};
 use crate::app::App;
 use crate::settings::KeyEntry;
 use actix_web::web::{self, Data};
 use arc_swap::{ArcSwapOption, Guard};
+use data_encoding::HEXLOWER;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -83,6 +85,16 @@ impl Keys {
         self.now.store(Some(Arc::new(ApiKeys { known: [self.configured.clone(), stored].concat() })));
     }
 
+    /// Of a file that was changed by hand: nothing in it is believed but that a key is not in it any more.
+    fn keep_those_in_the_file(&self) {
+        let there = self.data_dir.as_deref().and_then(file::hashes);
+        if let (Some(there), Some(now)) = (there, &*self.now.load()) {
+            let is_there = |known: &Known| there.iter().any(|hash| hash.eq_ignore_ascii_case(&HEXLOWER.encode(&known.hash)));
+            let stored = now.known.get(self.configured.len()..).unwrap_or_default();
+            self.take(stored.iter().filter(|known| is_there(known)).cloned().collect());
+        }
+    }
+
     /// Reads the file again if it has changed.
     fn refresh(&self) {
         let Some(dir) = &self.data_dir else { return };
@@ -110,6 +122,7 @@ impl Keys {
             }
             Ok(None) => {}
             Err(error) => {
+                self.keep_those_in_the_file();
                 metrics::counter!("alarms_total").increment(1);
                 tracing::error!("the API keys have changed and cannot be read, those of before go on to count: {error}");
             }
@@ -202,6 +215,23 @@ mod tests {
             assert!(keys.are_needed());
             assert_eq!([scope(&keys, &one.secret), scope(&keys, &configured.secret)], [None, Some("configured".to_owned())]);
         }
+    }
+
+    /// As was the way to do it before `holdfast key revoke`.
+    #[test]
+    fn a_key_whose_line_is_taken_out_by_hand_does_not_count_any_more_and_none_that_is_put_in_does() {
+        let dir = tempfile::tempdir().unwrap();
+        let (one, two) = (made(dir.path(), "one"), made(dir.path(), "two"));
+        let keys = Keys::load(&[], Some(dir.path())).unwrap();
+        let path = dir.path().join(file::FILE);
+        let text = fs::read_to_string(&path).unwrap();
+        let eve = create("eve", None).unwrap();
+        let rest: Vec<&str> = text.lines().filter(|line| !line.contains("\"one\"")).collect();
+        let put_in = format!("{{\"name\":\"eve\",\"hash\":\"{}\"}}", eve.entry.hash);
+        fs::write(&path, format!("{}\n{put_in}\n", rest.join("\n"))).unwrap();
+        keys.refresh();
+        assert_eq!([&one, &two, &eve].map(|key| scope(&keys, &key.secret)), [None, Some("two".to_owned()), None]);
+        assert!(Keys::load(&[], Some(dir.path())).is_err(), "no server starts with it");
     }
 
     #[test]
