@@ -124,6 +124,15 @@ impl Order {
     }
 
     /// Counts the facts of this order: the ETag of its resource.
+    /// How much of a page it takes: a line, a location that gives units, and a KiB of the caller's JSON count alike.
+    pub fn room(&self) -> usize {
+        let placed = self.placed();
+        let held: usize = self.holds().iter().map(|hold| hold.allocations.len()).sum();
+        let of_lines = placed.lines.iter().filter_map(|line| line.metadata.as_ref());
+        let documents = placed.shipping_address.iter().chain(&placed.metadata).chain(of_lines);
+        placed.lines.len() + held + documents.map(|document| document.len()).sum::<usize>() / 1024
+    }
+
     pub fn version(&self) -> u32 {
         self.history.len() as u32
     }

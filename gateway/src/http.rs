@@ -1,9 +1,11 @@
 //! The HTTP server: its connections, and what is around every route.
 //!
-//! Invariants: who may not call is answered before any route is looked for; every answer has the id of its request.
+//! Invariants: who may not call is answered before any route is looked for; every answer has the id of its request; a body that no
+//! route reads is not read on for the sake of the next request.
 
 use crate::access::Access;
 use crate::app::{App, cores};
+use crate::body::unread;
 use crate::request::{is_stamped, request_id, stamp};
 use crate::{body, routes};
 use actix_web::dev::{Server, Service as _, ServiceResponse};
@@ -34,14 +36,18 @@ pub fn start(app: &web::Data<App>, listener: TcpListener) -> std::io::Result<Ser
         let service = Service::new().app_data(shared.clone()).wrap_fn(move |request, next| {
             let admitted = match access.check(&request) {
                 Ok(()) => Ok(next.call(request)),
-                Err(problem) => Err(request.into_response(problem.response())),
+                Err(problem) => Err(unread::refuse(request, problem.response())),
             };
             async move {
                 let served = match admitted {
                     Ok(serving) => body::connected(serving).await?,
                     Err(refused) => refused,
                 };
-                Ok(named(served))
+                let served = named(served);
+                match unread::of(&served) {
+                    Some(rest) => Ok(rest.behind(served).await),
+                    None => Ok(served),
+                }
             }
         });
         service.configure(routes::configure)
@@ -51,6 +57,10 @@ pub fn start(app: &web::Data<App>, listener: TcpListener) -> std::io::Result<Ser
     .backlog(8192)
     .keep_alive(KEEP_ALIVE)
     .client_request_timeout(HEAD_TIMEOUT)
+    // `body::unread` waits for the client to read its answer; this would read whatever the client sends meanwhile.
+    .client_disconnect_timeout(Duration::ZERO)
+    // Who has closed a connection waits for nothing: its audits and streams end.
+    .h1_allow_half_closed(false)
     .shutdown_timeout(server.drain_seconds)
     .disable_signals()
     .listen(listener)?

@@ -60,7 +60,7 @@ impl Partition {
             let order = self.orders.get(&id).map(|actor| &actor.order);
             let theirs = |order: &&Order| order.kind() == Kind::Order && order.placed().customer.as_ref() == Some(customer);
             if let Some(order) = order.filter(theirs) {
-                work += order.placed().lines.len();
+                work += order.room();
                 page.found.push((id, order.history.clone()));
             }
         }

@@ -138,16 +138,16 @@ async fn read_orders(app: &App, query: OrdersOf) -> Result<HttpResponse, Problem
     let live = live(app)?;
     let (as_of, partitions) = (live.clock.now(), live.handle.router().partitions.count());
     let mut cursor = parse(&live, "orders", &query.after, |behind| behind.parse::<Seq>().ok())?;
-    let (mut found, mut lines) = (Vec::new(), 0);
+    let (mut found, mut room) = (Vec::new(), 0);
     for _ in 0..MAX_TURNS {
-        if cursor.partition >= partitions || found.len() >= limit || lines >= limits::MAX_SCAN {
+        if cursor.partition >= partitions || found.len() >= limit || room >= limits::MAX_SCAN {
             break;
         }
         let (partition, customer, after) = (PartitionId(cursor.partition), customer.clone(), cursor.after);
         let page = orders_page(app, Command::ListOrders { partition, customer, after, limit: limit - found.len() }).await?;
         cursor.complete &= !page.some_left;
         let orders = page.found.into_iter().filter_map(|(id, history)| Order::of(id, history));
-        found.extend(orders.inspect(|order| lines += order.placed().lines.len()));
+        found.extend(orders.inspect(|order| room += order.room()));
         match page.next {
             Some(seq) => cursor.after = seq,
             None => cursor.next_partition(),

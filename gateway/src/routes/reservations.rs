@@ -128,7 +128,7 @@ async fn send_wave(app: &App, caller: &Caller, items: Vec<(usize, Prepared)>) ->
     let sent: Vec<_> = items.into_iter().map(|(place, item)| (place, send(item))).collect();
     let results = sent.into_iter().map(async |(place, sent)| match sent {
         Ok((order, pending)) => (place, item_result(order, caller, pending.await.map_err(|_| Unanswered::Lost))),
-        Err(problem) => (place, ItemResult::Refused(problem.by(caller.request_id.as_str()))),
+        Err(problem) => (place, ItemResult::Refused(problem.of_an_item().by(caller.request_id.as_str()))),
     });
     join_all(results).await
 }

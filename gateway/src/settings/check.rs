@@ -5,7 +5,7 @@
 
 use super::files::{FileInUse, files_in_use};
 use super::mistakes::Mistake;
-use super::{Backend, Kafka, KafkaProtocol, Loaded, Settings};
+use super::{Backend, Kafka, KafkaProtocol, Loaded, Server, Settings};
 use crate::{access, backend, keys, telemetry};
 use actix_web::http::Uri;
 use holdfast_engine::limits;
@@ -116,6 +116,7 @@ impl Found<'_> {
             ("server.answer_wait_seconds", server.answer_wait_seconds),
             ("server.drain_notice_seconds", server.drain_notice_seconds),
             ("server.body_timeout_seconds", server.body_timeout_seconds),
+            ("server.body_seconds", server.body_seconds),
             ("payments.pin_seconds", payments.pin_seconds),
             ("payments.query_after_seconds", payments.query_after_seconds),
             ("payments.query_max_seconds", payments.query_max_seconds),
@@ -141,11 +142,20 @@ impl Found<'_> {
             );
             self.refuse("server.listen", message);
         }
-        let message = "must be at least 1: a body that never comes would be waited for for ever";
-        self.refuse_unless(settings.server.body_timeout_seconds > 0, "server.body_timeout_seconds", message);
+        self.bodies(&settings.server);
         for host in settings.server.hosts.0.iter().filter(|host| !is_host(host)) {
             self.refuse("server.hosts", format!("{host:?} is not the name of a host, without scheme and port"));
         }
+    }
+
+    fn bodies(&mut self, server: &Server) {
+        let message = "must be at least 1: no body would ever have come in time";
+        self.refuse_unless(server.body_timeout_seconds > 0, "server.body_timeout_seconds", message);
+        self.refuse_unless(server.body_seconds > 0, "server.body_seconds", message);
+        let message = "must be 1 to 1048576: the largest body needs one";
+        self.refuse_unless((1..=1 << 20).contains(&server.bodies_mb), "server.bodies_mb", message);
+        let message = "must not be more than 1048576: most clients could not send any body";
+        self.refuse_unless(server.body_min_bytes_per_second <= 1 << 20, "server.body_min_bytes_per_second", message);
     }
 
     fn sandbox(&mut self, settings: &Settings) {
