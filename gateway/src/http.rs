@@ -6,7 +6,9 @@
 use crate::access::Access;
 use crate::app::{App, cores};
 use crate::body::unread;
+use crate::descriptors::{Connections, TooFew};
 use crate::request::{is_stamped, request_id, stamp};
+use crate::settings::Server as Settings;
 use crate::{body, routes};
 use actix_web::dev::{Server, Service as _, ServiceResponse};
 use actix_web::{App as Service, HttpServer, web};
@@ -21,13 +23,20 @@ const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// How long a new connection may take to say what it wants.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How many connections are taken, and by how many workers.
+///
+/// # Errors
+/// If the system does not let the process have enough files.
+pub fn connections(server: &Settings) -> Result<Connections, TooFew> {
+    let workers = if server.workers == 0 { cores() } else { server.workers };
+    Connections::wanted(server.max_connections, workers)
+}
+
 /// Starts to serve on an address that is taken.
 ///
 /// # Errors
 /// If the system does not let it listen.
-pub fn start(app: &web::Data<App>, listener: TcpListener) -> std::io::Result<Server> {
-    let server = &app.settings.server;
-    let workers = if server.workers == 0 { cores() } else { server.workers };
+pub fn start(app: &web::Data<App>, listener: TcpListener, connections: Connections) -> std::io::Result<Server> {
     let shared = app.clone();
     let access = Arc::new(Access::of(&app.settings, app.keys.is_some()));
     let service = HttpServer::new(move || {
@@ -52,8 +61,8 @@ pub fn start(app: &web::Data<App>, listener: TcpListener) -> std::io::Result<Ser
         });
         service.configure(routes::configure)
     })
-    .workers(workers)
-    .max_connections(server.max_connections)
+    .workers(connections.workers)
+    .max_connections(connections.of_a_worker())
     .backlog(8192)
     .keep_alive(KEEP_ALIVE)
     .client_request_timeout(HEAD_TIMEOUT)
@@ -61,7 +70,7 @@ pub fn start(app: &web::Data<App>, listener: TcpListener) -> std::io::Result<Ser
     .client_disconnect_timeout(Duration::ZERO)
     // Who has closed a connection waits for nothing: its audits and streams end.
     .h1_allow_half_closed(false)
-    .shutdown_timeout(server.drain_seconds)
+    .shutdown_timeout(app.settings.server.drain_seconds)
     .disable_signals()
     .listen(listener)?
     .run();

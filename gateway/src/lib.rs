@@ -15,6 +15,7 @@ pub mod cli;
 pub mod clock;
 pub mod commands;
 pub mod demo;
+mod descriptors;
 pub mod dto;
 pub mod etag;
 pub mod events;
