@@ -136,6 +136,11 @@ impl Entry<'_> {
         crc32fast::hash(self.record)
     }
 
+    /// Bytes of the encoded record.
+    pub fn bytes(&self) -> usize {
+        self.record.len()
+    }
+
     pub fn decode(&self) -> Result<Record, Error> {
         decode(self.record)
     }

@@ -6,6 +6,7 @@
 mod space;
 
 use crate::bulk::Bulk;
+use crate::descriptors::{Connections, TooFew};
 use crate::events::cursor::Cursors;
 use crate::file_error::FileError;
 use crate::keys::{self, Keys};
@@ -85,6 +86,8 @@ pub enum Error {
     )]
     Exposed(String),
     #[error(transparent)]
+    Descriptors(#[from] TooFew),
+    #[error(transparent)]
     Keys(#[from] keys::Error),
     #[error("{}", advice(.0))]
     Start(#[from] StartError),
@@ -141,6 +144,7 @@ fn advice(error: &StartError) -> String {
 /// # Errors
 /// If it cannot start, or the journal fails in a way that only an operator can mend.
 pub async fn serve(settings: Settings, accept_clock: bool) -> Result<(), Error> {
+    let connections = http::connections(&settings)?;
     let data_dir = (!settings.data.ephemeral).then(|| settings.data.dir.clone());
     let listener = listen(&settings.server.listen, data_dir.as_deref()).await?;
     let local = listener.local_addr()?;
@@ -182,12 +186,12 @@ pub async fn serve(settings: Settings, accept_clock: bool) -> Result<(), Error> 
         accept_clock,
         settings,
     });
-    run(app, listener).await
+    run(app, listener, connections).await
 }
 
-async fn run(app: web::Data<App>, listener: TcpListener) -> Result<(), Error> {
+async fn run(app: web::Data<App>, listener: TcpListener, connections: Connections) -> Result<(), Error> {
     let stopping = stopping::signals()?;
-    let server = http::start(&app, listener)?;
+    let server = http::start(&app, listener, connections)?;
     let http = server.handle();
     let serving = actix_web::rt::spawn(server);
     actix_web::rt::spawn(clock::watch(app.clone()));

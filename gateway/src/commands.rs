@@ -17,7 +17,7 @@ pub mod verify;
 use crate::cli::SchemaCommand;
 use crate::cli::{Cli, Command, DataArgs, ServeArgs};
 use crate::settings::{self, Loaded, Log, Settings};
-use crate::{app, backend, memory, openapi, telemetry};
+use crate::{app, backend, descriptors, memory, openapi, telemetry};
 use clap::CommandFactory;
 #[cfg(feature = "scylla")]
 use holdfast_storage::cql;
@@ -38,6 +38,7 @@ pub fn run(cli: Cli) -> Outcome {
         // What a server would log of files and data is of interest here too; the rest is what was asked for.
         telemetry::start_logs(&Log { level: "warn".to_owned(), ..Log::default() })?;
     }
+    descriptors::raise();
     match cli.command {
         None => serve(&cli.serve),
         Some(Command::Serve(args)) => serve(&args),
@@ -75,7 +76,6 @@ fn serve(args: &ServeArgs) -> Outcome {
     telemetry::start_logs(&settings.log)?;
     warn_of_strays();
     settings::warn_of_open_secrets(&settings);
-    raise_file_limit();
     use_small_pages();
     actix_web::rt::System::new().block_on(app::serve(settings, args.accept_clock))?;
     Ok(ExitCode::SUCCESS)
@@ -135,16 +135,6 @@ fn warn_of_strays() {
     let strays = settings::strays(settings::environment().map(|(name, _)| name));
     if !strays.is_empty() {
         tracing::warn!("variables that mean nothing here: {}; settings are HOLDFAST__SECTION__KEY", strays.join(", "));
-    }
-}
-
-/// A connection is a file: the soft limit of many systems, 1,024, is too few for a sale.
-fn raise_file_limit() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
-    if let Err(error) = setrlimit(Resource::Nofile, raised) {
-        tracing::warn!(%error, "the limit of open files stays as it is");
     }
 }
 

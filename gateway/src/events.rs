@@ -32,8 +32,11 @@ pub struct Published {
     pub record: Record,
 }
 
-/// Reads up to `limit` events after `cursor`, of every log its share, so that a busy one never hides the others.
-/// Blocks on the store.
+/// Bytes of records after which a page ends, however few events it has: a record may have megabytes.
+pub const PAGE_BYTES: usize = 1 << 20;
+
+/// Reads up to `limit` events after `cursor`, of every log its share, so that a busy one never hides the others. With the event that
+/// brings them over [`PAGE_BYTES`] there are no more. Blocks on the store.
 ///
 /// # Errors
 /// If a log is damaged or cannot be read.
@@ -43,20 +46,34 @@ pub fn read(journal: &dyn Journal, after: &Cursor, limit: usize) -> Result<Vec<P
         begin(journal, &mut cursor)?;
     }
     let after = &cursor.clone();
-    let mut found = Vec::new();
+    let mut page = Found::default();
     let mut news: Vec<LogId> = journal.logs().into_iter().filter(|log| journal.end(*log) >= after.of(*log).commit).collect();
-    while !news.is_empty() && found.len() < limit {
-        let share = (limit - found.len()).div_ceil(news.len());
+    while !news.is_empty() && page.events.len() < limit && !page.is_full() {
+        let share = (limit - page.events.len()).div_ceil(news.len());
         let mut more = Vec::new();
         for log in news {
-            let most = share.min(limit - found.len());
-            if most > 0 && read_log(journal, log, &mut cursor, most, &mut found)? == most {
+            let most = share.min(limit - page.events.len());
+            if most > 0 && !page.is_full() && read_log(journal, log, &mut cursor, most, &mut page)? == most {
                 more.push(log);
             }
         }
         news = more;
     }
-    Ok(found)
+    Ok(page.events)
+}
+
+/// What was read for a page so far.
+#[derive(Default)]
+struct Found {
+    events: Vec<Published>,
+    /// Of their records, as the journal has them.
+    bytes: usize,
+}
+
+impl Found {
+    fn is_full(&self) -> bool {
+        self.bytes >= PAGE_BYTES
+    }
 }
 
 /// The beginning of everything that is kept. A reader that has seen something stands where it stands, and hears of it when
@@ -72,14 +89,8 @@ fn begin(journal: &dyn Journal, cursor: &mut Cursor) -> Result<(), Error> {
 }
 
 /// Reads on in one log and says how many events it found.
-fn read_log(
-    journal: &dyn Journal,
-    log: LogId,
-    cursor: &mut Cursor,
-    most: usize,
-    found: &mut Vec<Published>,
-) -> Result<usize, Error> {
-    let (after, before) = (cursor.of(log), found.len());
+fn read_log(journal: &dyn Journal, log: LogId, cursor: &mut Cursor, most: usize, page: &mut Found) -> Result<usize, Error> {
+    let (after, before) = (cursor.of(log), page.events.len());
     journal.read(log, after.commit.saturating_sub(1), &mut |commit, frame| {
         let check = Some(codec::frame_check(frame)?);
         let mut entries = (1..).zip(codec::read_frame(frame)?).peekable();
@@ -90,15 +101,16 @@ fn read_log(
                 let last = entries.peek().is_none();
                 let (commit, index) = if last { (commit + 1, 0) } else { (commit, index) };
                 cursor.set(log, Position { commit, index, check });
-                found.push(Published { cursor: cursor.clone(), partition: entry.partition, record: entry.decode()? });
+                page.bytes += entry.bytes();
+                page.events.push(Published { cursor: cursor.clone(), partition: entry.partition, record: entry.decode()? });
             }
-            if found.len() - before >= most {
+            if page.events.len() - before >= most || page.is_full() {
                 return Ok(ControlFlow::Break(()));
             }
         }
         Ok(ControlFlow::Continue(()))
     })?;
-    Ok(found.len() - before)
+    Ok(page.events.len() - before)
 }
 
 impl Published {
@@ -400,6 +412,37 @@ mod tests {
         let published = &schema["properties"]["data"]["properties"];
         assert_eq!(schema["properties"]["type"]["const"], event.event_type);
         assert!(event.data.keys().eq(published.as_object().unwrap().keys()), "{published}");
+    }
+
+    /// A thousand records at their largest would be gigabytes.
+    #[test]
+    fn a_page_ends_with_the_event_that_fills_it_and_the_next_one_goes_on_there() {
+        let partitions = Partitions::new(4).unwrap();
+        let journal = MemoryJournal::with(Causality::PerPartition, partitions);
+        let location = holdfast_engine::ids::Location::new("MAIN").unwrap();
+        let allocation = |n: u32| Allocation { location: location.clone(), quantity: Quantity(n) };
+        let hold = holdfast_engine::ids::HoldKey { order: OrderId::parse("00000000000000000000000000").unwrap(), generation: 0 };
+        for log in [0, 2] {
+            for seq in 1..=5 {
+                let mut batch = Batch::default();
+                let allocations = (0..50_000).map(allocation).collect();
+                let fact = StockFact::HoldPlaced { hold, step: 1, allocations, ask_at: Timestamp(1), version: seq };
+                let event = Event::Stock { sku: Sku::new("SKU").unwrap(), fact };
+                batch.push(PartitionId(log), &Record { seq, at: Timestamp(1), event });
+                journal.append(LogId(log), &batch).unwrap();
+            }
+        }
+        let (mut cursor, mut seen) = (Cursor::default(), Vec::new());
+        loop {
+            let page = read(&journal, &cursor, 1000).unwrap();
+            let Some(last) = page.last() else { break };
+            assert!(page.len() <= 4, "{} events of 400 KB are no page", page.len());
+            cursor = last.cursor.to_string().parse().unwrap();
+            seen.extend(page.iter().map(|event| (event.partition.0, event.record.seq)));
+        }
+        seen.sort_unstable();
+        let all: Vec<(u16, u64)> = [0, 2].into_iter().flat_map(|log| (1..=5).map(move |seq| (log, seq))).collect();
+        assert_eq!(seen, all);
     }
 
     /// A busy partition must not hide the events of the others from a reader who asks for short pages.

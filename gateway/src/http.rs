@@ -1,11 +1,13 @@
 //! The HTTP server: its connections, and what is around every route.
 //!
 //! Invariants: who may not call is answered before any route is looked for; every answer has the id of its request, and says which pages
-//! of other origins may read it.
+//! of other origins may read it; a body that no route reads is not read on for the sake of the next request.
 
 use crate::access::Access;
 use crate::app::{App, cores};
+use crate::body::unread;
 use crate::client::Proxies;
+use crate::descriptors::{Connections, TooFew};
 use crate::refusals::is_refusal;
 use crate::request::{is_stamped, request_id, stamp};
 use crate::settings::Settings;
@@ -29,12 +31,19 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes of answers that the system has in hand for a connection; it takes twice as many for its own notes.
 const SEND_BUFFER: usize = 128 * 1024;
 
+/// How many connections are taken, and by how many workers.
+///
+/// # Errors
+/// If the system does not let the process have enough files.
+pub fn connections(settings: &Settings) -> Result<Connections, TooFew> {
+    Connections::wanted(settings.server.max_connections, workers(settings))
+}
+
 /// Starts to serve on an address that is taken.
 ///
 /// # Errors
 /// If the system does not let it listen.
-pub fn start(app: &web::Data<App>, listener: TcpListener) -> std::io::Result<Server> {
-    let server = &app.settings.server;
+pub fn start(app: &web::Data<App>, listener: TcpListener, connections: Connections) -> std::io::Result<Server> {
     let shared = app.clone();
     let access = Arc::new(Access::of(&app.settings, app.keys.are_needed()));
     let patience = Duration::from_secs(app.settings.server.stream_patience_seconds);
@@ -51,7 +60,7 @@ pub fn start(app: &web::Data<App>, listener: TcpListener) -> std::io::Result<Ser
             };
             let admitted = match answered {
                 None => Ok(client::serving(client, next.call(request))),
-                Some(response) => Err(request.into_response(response)),
+                Some(response) => Err(unread::refuse(request, response)),
             };
             async move {
                 let mut served = match admitted {
@@ -63,18 +72,26 @@ pub fn start(app: &web::Data<App>, listener: TcpListener) -> std::io::Result<Ser
                     Box::pin(hold(&mut served)).await;
                 }
                 sharing.apply(served.headers_mut());
-                Ok(named(served))
+                let served = named(served);
+                match unread::of(&served) {
+                    Some(rest) => Ok(rest.behind(served).await),
+                    None => Ok(served),
+                }
             }
         });
         service.configure(routes::configure)
     })
     .on_connect(move |connection, _| bound(connection, patience))
-    .workers(workers(&app.settings))
-    .max_connections(server.max_connections)
+    .workers(connections.workers)
+    .max_connections(connections.of_a_worker())
     .backlog(8192)
     .keep_alive(KEEP_ALIVE)
     .client_request_timeout(HEAD_TIMEOUT)
-    .shutdown_timeout(server.drain_seconds)
+    // `body::unread` waits for the client to read its answer; this would read whatever the client sends meanwhile.
+    .client_disconnect_timeout(Duration::ZERO)
+    // Who has closed a connection waits for nothing: its audits and streams end.
+    .h1_allow_half_closed(false)
+    .shutdown_timeout(app.settings.server.drain_seconds)
     .disable_signals()
     .listen(listener)?
     .run();

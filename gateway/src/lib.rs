@@ -17,6 +17,7 @@ pub mod client;
 pub mod clock;
 pub mod commands;
 pub mod demo;
+mod descriptors;
 pub mod dto;
 pub mod etag;
 pub mod events;

@@ -9,7 +9,9 @@ pub mod scalars;
 
 use self::answers::Answers;
 use self::bounds::Bounds;
-use crate::routes::{admin, backups, batch, events, health, imports, lists, movements, orders, payments, reservations, stock};
+use crate::routes::{
+    admin, audits, backups, batch, events, health, imports, lists, movements, orders, payments, reservations, stock,
+};
 use std::sync::LazyLock;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::{Modify, OpenApi};
@@ -63,7 +65,7 @@ use utoipa::{Modify, OpenApi};
         events::page,
         events::stream,
         admin::shards,
-        admin::run_audit,
+        audits::run_audit,
         backups::make,
         health::livez,
         health::readyz,

@@ -1,9 +1,12 @@
 //! The catalogue of problems: every error of the API, with its status, its meaning and what to do about it.
 //!
-//! Invariant: a code never changes its status or meaning; each is served at `/problems/{code}` by the server itself.
+//! Invariants: a code never changes its status or meaning; each is served at `/problems/{code}` by the server itself; however long
+//! what a caller sent, what is said of it is not ([`bounded`]).
 
+mod bounded;
 mod guide;
 
+pub use bounded::is_enough;
 pub use guide::Guide;
 
 use crate::openapi::scalars;
@@ -145,7 +148,8 @@ pub struct FieldError {
 
 impl FieldError {
     pub fn new(pointer: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { pointer: pointer.into(), message: message.into() }
+        let pointer = bounded::cut(pointer.into(), bounded::POINTER);
+        Self { pointer, message: bounded::cut(message.into(), bounded::DETAIL) }
     }
 }
 
@@ -164,12 +168,13 @@ pub struct Problem {
 
 impl Problem {
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), request_id: String::new(), errors: Vec::new(), extra: Map::new(), header: None }
+        let detail = bounded::cut(detail.into(), bounded::DETAIL);
+        Self { code, detail, request_id: String::new(), errors: Vec::new(), extra: Map::new(), header: None }
     }
 
     pub fn invalid(errors: Vec<FieldError>) -> Self {
         let detail = errors.first().map_or_else(String::new, |first| format!("{} {}", first.pointer, first.message));
-        Self { errors, ..Self::new(Code::InvalidRequest, detail.trim().to_owned()) }
+        Self { errors: bounded::shown(errors), ..Self::new(Code::InvalidRequest, detail.trim().to_owned()) }
     }
 
     /// A query parameter that is not as it should be.
@@ -196,6 +201,12 @@ impl Problem {
 
     pub fn by(mut self, request_id: &str) -> Self {
         self.request_id = request_id.to_owned();
+        self
+    }
+
+    /// As one of the thousands of problems that one answer may have.
+    pub fn of_an_item(mut self) -> Self {
+        self.errors = bounded::first(self.errors, bounded::ITEM_ERRORS);
         self
     }
 

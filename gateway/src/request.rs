@@ -19,6 +19,8 @@ use serde::de::DeserializeOwned;
 use std::cell::Cell;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// The media type of most bodies.
+pub const JSON: &str = "application/json";
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Who sends a request, and its id.
@@ -53,8 +55,7 @@ impl Caller {
     /// `idempotency_key_missing` or `invalid_request`.
     pub fn key(&self, request: &HttpRequest, route: &str) -> Result<KeyHash, Problem> {
         let Some(header) = request.headers().get(&IDEMPOTENCY_KEY) else {
-            let detail = "this request creates something: it needs an Idempotency-Key";
-            return Err(Problem::new(Code::IdempotencyKeyMissing, detail).by(self.request_id.as_str()));
+            return Err(key_missing().by(self.request_id.as_str()));
         };
         let key = header.to_str().unwrap_or_default();
         self.bind_key(route, key).ok_or_else(|| {
@@ -86,6 +87,10 @@ impl Caller {
         let fits = (1..=limits::IDEMPOTENCY_KEY.bytes).contains(&bare.len()) && bare.bytes().all(|byte| byte.is_ascii_graphic());
         fits.then(|| KeyHash::derive(&self.scope, route, bare))
     }
+}
+
+pub fn key_missing() -> Problem {
+    Problem::new(Code::IdempotencyKeyMissing, "this request creates something: it needs an Idempotency-Key")
 }
 
 pub fn text(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&str> {
@@ -192,7 +197,15 @@ pub fn required_if_match(headers: &HeaderMap) -> Result<Option<Vec<u64>>, Proble
 /// # Errors
 /// `unsupported_media_type`, `invalid_request` with the place of the mistake, or whatever kept the body from coming.
 pub fn json<T: DeserializeOwned>(request: &HttpRequest, body: Body) -> Result<T, Problem> {
-    content_type(request, &["application/json"])?;
+    content_type(request, &[JSON])?;
+    parsed(body)
+}
+
+/// Reads a JSON body whose media type was looked at.
+///
+/// # Errors
+/// As [`json`].
+pub fn parsed<T: DeserializeOwned>(body: Body) -> Result<T, Problem> {
     parse(&body.0?)
 }
 

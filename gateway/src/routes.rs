@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod admission;
+pub mod audits;
 pub mod backups;
 pub mod batch;
 pub mod docs;
@@ -22,16 +23,19 @@ pub mod table;
 pub mod turned_off;
 
 use crate::app::App;
+use crate::body::unread;
 use crate::client;
 use crate::problem::{Code, Problem};
 use crate::reply::{Outcome, unavailable};
 use crate::request::request_id;
-use actix_web::web::{self, ServiceConfig};
+use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse, fn_service};
+use actix_web::web::ServiceConfig;
 use actix_web::{HttpRequest, HttpResponse};
 use holdfast_actors::replies::Pending;
 use holdfast_actors::{Origin, Unanswered};
 use holdfast_engine::command::Command;
 use holdfast_engine::limits;
+use std::future::ready;
 use std::time::Duration;
 
 /// Every route, the hot one first.
@@ -43,17 +47,28 @@ pub fn configure(service: &mut ServiceConfig) {
         .configure(payments::configure)
         .configure(events::configure)
         .configure(admin::configure)
+        .configure(audits::configure)
         .configure(backups::configure)
         .configure(health::configure)
         .configure(docs::configure)
         .configure(problems::configure)
         .configure(start::configure)
-        .default_service(web::to(not_found));
+        .default_service(answering(not_found));
 }
 
-async fn not_found(request: HttpRequest) -> HttpResponse {
+fn not_found(request: &HttpRequest) -> HttpResponse {
     let detail = format!("no resource at {}", request.path());
-    Problem::new(Code::NotFound, detail).by(request_id(&request).as_str()).response()
+    Problem::new(Code::NotFound, detail).by(request_id(request).as_str()).response()
+}
+
+/// What answers by the head of a request.
+fn answering(
+    answer: fn(&HttpRequest) -> HttpResponse,
+) -> impl ServiceFactory<ServiceRequest, Config = (), Response = ServiceResponse, Error = actix_web::Error, InitError = ()> {
+    fn_service(move |request: ServiceRequest| {
+        let response = answer(request.request());
+        ready(Ok(unread::refuse(request, response)))
+    })
 }
 
 /// Sends a command of the request that is being served to the live engine, or says why not.

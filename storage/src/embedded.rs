@@ -34,6 +34,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use watermark::Watermark;
 
+pub use creation::TABLE_FILES;
 pub(crate) use log::{Log, LogCopy};
 pub(crate) use space::Space;
 pub use space::{RESERVE, has_room};

@@ -36,11 +36,16 @@ pub struct Report {
     pub violations: Vec<String>,
 }
 
-/// Folds the journal twice: with the engine's rules, and by adding up its records. Then compares, snapshots included.
+/// Folds the journal twice: with the engine's rules, and by adding up its records. Then compares, snapshots included. `progress` hears
+/// of each commit, and may end it.
 ///
 /// # Errors
-/// If the journal is damaged or cannot be read.
-pub fn audit(journal: &dyn Journal, policy: &Policy, progress: &mut dyn FnMut(u64, u64)) -> Result<Report, Error> {
+/// If the journal is damaged or cannot be read, and whatever `progress` ends it with.
+pub fn audit(
+    journal: &dyn Journal,
+    policy: &Policy,
+    progress: &mut dyn FnMut(u64, u64) -> Result<(), Error>,
+) -> Result<Report, Error> {
     let remade = Remade::of(journal, policy)?;
     let bases = bases(journal, policy)?;
     let mut sums = Audit::default();
@@ -74,7 +79,7 @@ pub fn audit(journal: &dyn Journal, policy: &Policy, progress: &mut dyn FnMut(u6
                 partition.seq() < *seq
             });
             done += 1;
-            progress(done, all);
+            progress(done, all)?;
             Ok(ControlFlow::Continue(()))
         })?;
     }
@@ -192,7 +197,7 @@ fn open(data: &DataArgs) -> Result<Arc<dyn Journal>, Box<dyn std::error::Error>>
 fn verify(data: &DataArgs) -> Result<Report, Box<dyn std::error::Error>> {
     let journal = open(data)?;
     let bar = progress::bar("verifying", true);
-    let report = audit(&*journal, &Policy::default(), &mut |done, all| bar.at(done, all));
+    let report = audit(&*journal, &Policy::default(), &mut |done, all| Ok(bar.at(done, all)));
     bar.finish();
     let report = report?;
     if journal.remote() && !report.violations.is_empty() {

@@ -5,7 +5,7 @@
 
 use super::document::{self, Mistake};
 use super::{Errors, PaymentIn};
-use crate::problem::FieldError;
+use crate::problem::{FieldError, is_enough};
 use holdfast_engine::event::PaymentRequest;
 use holdfast_engine::ids::{Label, Location, Provider, Sku, Url};
 use holdfast_engine::limits;
@@ -24,7 +24,7 @@ impl Checker {
     }
 
     pub(super) fn take<T>(&mut self, value: Option<T>, pointer: impl Fn() -> String, rule: impl FnOnce() -> String) -> Option<T> {
-        if value.is_none() {
+        if value.is_none() && !is_enough(&self.errors) {
             self.fail(&pointer(), rule());
         }
         value

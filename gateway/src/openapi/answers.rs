@@ -100,7 +100,7 @@ const ROWS: [Row; 34] = [
     row("list_events", &[&[CursorNotOfThisHistory, CursorExpired], READS], &[], &[]),
     row("stream_events", &[&[CursorNotOfThisHistory, CursorExpired, Overloaded], READS], &[], &[]),
     row("list_shards", &[&[DurabilityUnavailable]], &[], &[]),
-    row("run_audit", &[READS], &[], &[]),
+    row("run_audit", &[&[Overloaded], READS], &[], &[]),
     row("make_backup", &[&[BackupUnavailable, BackupInProgress, InsufficientStorage, ShuttingDown], READS], &[], &[]),
     row("livez", &[], &[], &[Open]),
     row("readyz", &[], &[], &[Open]),
@@ -136,7 +136,7 @@ impl Row {
     }
 
     fn codes_of_body(&self) -> Vec<Code> {
-        let read = (!self.is(BodyStreams)).then_some([RequestTimeout, TooLarge, ShuttingDown]);
+        let read = (!self.is(BodyStreams)).then_some([RequestTimeout, TooLarge, Overloaded, ShuttingDown]);
         read.into_iter().flatten().collect()
     }
 }

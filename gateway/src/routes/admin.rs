@@ -1,22 +1,18 @@
-//! What operators ask: the shards, and an audit of everything.
+//! What operators ask of the shards.
 
+use super::live;
 use super::table::resource;
-use super::{internal, live, unread};
 use crate::app::App;
-use crate::commands::verify::{Report, audit};
-use crate::problem::Problem;
 use crate::request::Caller;
 use actix_web::http::Method;
-use actix_web::web::{self, Data, ServiceConfig};
+use actix_web::web::{Data, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use holdfast_actors::inbox::ShardReport;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 pub fn configure(service: &mut ServiceConfig) {
-    service
-        .service(resource("/admin/v1/shards").on(Method::GET, shards))
-        .service(resource("/admin/v1/audit").on(Method::POST, run_audit));
+    service.service(resource("/admin/v1/shards").on(Method::GET, shards));
 }
 
 /// The shards of this server.
@@ -60,49 +56,4 @@ pub async fn shards(request: HttpRequest, app: Data<App>) -> HttpResponse {
     };
     let reports = handle.reports().await;
     HttpResponse::Ok().json(Shards { shards: reports.into_iter().map(Shard::from).collect() })
-}
-
-/// What an audit found.
-#[derive(Serialize, ToSchema)]
-struct Audit {
-    /// Every invariant holds.
-    ok: bool,
-    checked: Checked,
-    violations: Vec<String>,
-}
-
-/// How much an audit looked at.
-#[derive(Serialize, ToSchema)]
-struct Checked {
-    skus: u64,
-    orders: u64,
-    reservations: u64,
-    events: u64,
-}
-
-impl From<Report> for Audit {
-    fn from(Report { events, orders, reservations, skus, violations }: Report) -> Self {
-        Self { ok: violations.is_empty(), checked: Checked { skus, orders, reservations, events }, violations }
-    }
-}
-
-/// Replays the whole journal beside the running engine and checks every invariant.
-#[utoipa::path(post, path = "/admin/v1/audit", tag = "admin", operation_id = "run_audit",
-    responses((status = 200, description = "What was found.", body = Audit)))]
-pub async fn run_audit(request: HttpRequest, app: Data<App>) -> HttpResponse {
-    let caller = match Caller::of(&request, &app) {
-        Ok(caller) => caller,
-        Err(problem) => return problem.response(),
-    };
-    match audited(&app).await {
-        Ok(report) => HttpResponse::Ok().json(Audit::from(report)),
-        Err(problem) => problem.by(caller.request_id.as_str()).response(),
-    }
-}
-
-async fn audited(app: &App) -> Result<Report, Problem> {
-    let live = live(app)?;
-    let policy = app.settings.policy();
-    let report = web::block(move || audit(&*live.journal, &policy, &mut |_, _| {})).await;
-    report.map_err(|error| internal(&error))?.map_err(|error| unread(&error))
 }

@@ -3,17 +3,20 @@
 //! Invariants: a header that would be ignored, or would be obeyed in one of two ways, is refused; nothing here reads a body or
 //! asks the engine; a request with nothing to refuse costs one walk over its headers and no allocation.
 
-use super::table::{Access, Conditions, Form, Operation, Parameter, Query, TABLE};
+use super::table::{Access, Conditions, Content, Form, Key, Operation, Parameter, Query, TABLE};
 use crate::app::App;
+use crate::body::{fits, unread};
 use crate::etag::Tags;
 use crate::percent;
 use crate::problem::{Code, FieldError, Problem};
 use crate::reply::unavailable;
-use crate::request::{Caller, request_id};
+use crate::request::{Caller, JSON, content_type, key_missing, request_id};
 use crate::sandbox::SIGNATURE;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ResourceDef, ServiceRequest, ServiceResponse};
-use actix_web::http::header::{ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, ETAG, HeaderMap, HeaderValue, IF_MATCH, IF_NONE_MATCH};
+use actix_web::http::header::{
+    ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_LENGTH, ETAG, HeaderMap, HeaderValue, IF_MATCH, IF_NONE_MATCH,
+};
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::Data;
 use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Responder};
@@ -31,13 +34,14 @@ where
     F::Output: Responder,
 {
     if let Err(problem) = admit(operation, request.request()) {
-        return Ok(request.into_response(problem.response()));
+        return Ok(unread::refuse(request, problem.response()));
     }
     let (request, mut payload) = request.into_parts();
     let response = match Args::from_request(&request, &mut payload).await {
         Ok(arguments) => handler.call(arguments).await.respond_to(&request).map_into_boxed_body(),
         Err(error) => HttpResponse::from_error(error),
     };
+    unread::keep(&request, payload);
     let response = if operation.method == "GET" { read(operation, &request, response) } else { response };
     Ok(ServiceResponse::new(request, response))
 }
@@ -49,7 +53,7 @@ fn admit(operation: &Operation, request: &HttpRequest) -> Result<(), Problem> {
         let app = request.app_data::<Data<App>>().ok_or_else(unavailable)?;
         Caller::of(request, app)?;
     }
-    headers.fit(operation, request).map_err(refused)
+    headers.fit(operation, request).and_then(|()| headers.announce(operation, request)).map_err(refused)
 }
 
 /// Which of the headers that matter here a request has, each once.
@@ -66,8 +70,9 @@ const KEY: u16 = 1 << 6;
 const AUTHORIZATION: u16 = 1 << 7;
 const TYPE: u16 = 1 << 8;
 const EVENT: u16 = 1 << 9;
+const LENGTH: u16 = 1 << 10;
 /// A content type that a form of a web page may have.
-const FORM: u16 = 1 << 10;
+const FORM: u16 = 1 << 11;
 
 const CONDITIONS: [(u16, &str); 5] = [
     (MATCH, "If-Match"),
@@ -89,6 +94,7 @@ fn bit(name: &str) -> u16 {
         "authorization" => AUTHORIZATION,
         "content-type" => TYPE,
         "last-event-id" => EVENT,
+        "content-length" => LENGTH,
         _ => 0,
     }
 }
@@ -130,6 +136,20 @@ impl Headers {
         Ok(())
     }
 
+    /// What the head says of the body.
+    ///
+    /// # Errors
+    /// The problem with a body that would be refused once it was read.
+    pub fn announce(self, operation: &Operation, request: &HttpRequest) -> Result<(), Problem> {
+        if operation.key == Key::Required && self.0 & KEY == 0 {
+            return Err(key_missing());
+        }
+        match operation.content {
+            Content::Json if self.0 & LENGTH != 0 => fits(request.headers()).and_then(|()| typed(request)),
+            Content::Json | Content::Rows | Content::Any => Ok(()),
+        }
+    }
+
     fn conditions(self, operation: &Operation, headers: &HeaderMap) -> Result<(), Problem> {
         if operation.access == Access::Signed && !headers.contains_key(SIGNATURE) {
             return Ok(());
@@ -166,6 +186,12 @@ fn is_of_form(content_type: &[u8]) -> bool {
     }
     let essence = content_type.split(|byte| b";,".contains(byte)).next().unwrap_or_default().trim_ascii();
     FORM_TYPES.iter().any(|form| essence.eq_ignore_ascii_case(form))
+}
+
+/// The media type of a body that is not empty.
+fn typed(request: &HttpRequest) -> Result<(), Problem> {
+    let empty = request.headers().get(CONTENT_LENGTH).is_some_and(|length| length == "0");
+    if empty { Ok(()) } else { content_type(request, &[JSON]) }
 }
 
 fn malformed(message: impl Into<String>) -> Problem {
@@ -245,12 +271,12 @@ fn bodiless(response: HttpResponse) -> HttpResponse {
 }
 
 /// For resources that exist under another method.
-pub async fn not_allowed(request: HttpRequest) -> HttpResponse {
+pub fn not_allowed(request: &HttpRequest) -> HttpResponse {
     let (path, method) = (request.path(), request.method());
     let problem = Problem::new(Code::MethodNotAllowed, format!("{path} does not take {method}"));
     let allow = allowed(request.match_info().as_str());
     let problem = allow.parse().map_or(problem.clone(), |allow| problem.with_header(ALLOW, allow));
-    problem.by(request_id(&request).as_str()).response()
+    problem.by(request_id(request).as_str()).response()
 }
 
 /// The methods of a path, of every row that it fits.

@@ -112,10 +112,10 @@ impl Turn {
     }
 
     fn run(self, live: Arc<Live>, dir: &Path) -> Result<BackupBody, Problem> {
-        let (app, journal) = (self.0.clone(), live.journal.clone());
+        let (app, journal, source) = (self.0.clone(), live.journal.clone(), Source::of(&self.0, &live));
         drop(live);
         let name = name(clock::wall(), &*journal);
-        let watch = Arc::new(Engine { app: app.clone(), journal: Arc::downgrade(&journal) });
+        let watch = Arc::new(source);
         let made = make_in(&app, journal, dir, &name, &watch);
         match &made {
             Ok(made) => tracing::info!(backup = name, commit = made.manifest.tip.commit, "backup made and verified"),
@@ -131,7 +131,7 @@ impl Drop for Turn {
     }
 }
 
-fn make_in(app: &App, journal: Arc<dyn Journal>, dir: &Path, name: &str, watch: &Arc<Engine>) -> Result<Made, Error> {
+fn make_in(app: &App, journal: Arc<dyn Journal>, dir: &Path, name: &str, watch: &Arc<Source>) -> Result<Made, Error> {
     let unusable = |reason| backup::Error::File { path: dir.display().to_string(), reason };
     private::directory(dir).map_err(unusable)?;
     clear_unfinished(dir)?;
@@ -162,13 +162,23 @@ fn body(name: String, Made { manifest, report }: &Made) -> BackupBody {
     }
 }
 
-/// The engine whose journal is copied: when it ends, for whatever reason, so does the backup.
-struct Engine {
+/// The engine whose journal is read: when it ends, for whatever reason, so does what reads it.
+pub(super) struct Source {
     app: Data<App>,
     journal: Weak<dyn Journal>,
 }
 
-impl Watch for Engine {
+impl Source {
+    pub(super) fn of(app: &Data<App>, live: &Live) -> Self {
+        Self { app: app.clone(), journal: Arc::downgrade(&live.journal) }
+    }
+
+    pub(super) fn journal(&self) -> Option<Arc<dyn Journal>> {
+        self.journal.upgrade()
+    }
+}
+
+impl Watch for Source {
     fn copied(&self, _: u64, _: u64) {}
 
     fn verified(&self, _: u64, _: u64) {}

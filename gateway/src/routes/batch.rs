@@ -176,7 +176,7 @@ impl Batch {
     }
 
     fn refused(&self, problem: Problem) -> ItemResult {
-        ItemResult::Refused(problem.by(self.caller.request_id.as_str()))
+        ItemResult::Refused(problem.of_an_item().by(self.caller.request_id.as_str()))
     }
 }
 

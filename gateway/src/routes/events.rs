@@ -110,10 +110,9 @@ async fn read_page(app: &App, after: Result<Query<After>, actix_web::Error>) -> 
         after.map_err(|error| Problem::invalid(vec![FieldError::new("", error.to_string())]))?.into_inner();
     let (after, live) = (cursor(&after)?, live(app)?);
     let limit = page_limit(limit)?;
-    let page = web::block(move || read_after(&live, after, limit)).await.map_err(|error| internal(&error))?;
-    let Page { found, next, .. } = page.map_err(|why| refused(&why))?;
-    let events = found.iter().map(|event| CloudEvent::of(event.partition, &event.record)).collect();
-    Ok(json_response(HttpResponse::Ok(), to_json(&Events { events, next: next.to_string() }), false))
+    let page = web::block(move || read_after(&live, after, limit).map(|page| page.json())).await;
+    let json = page.map_err(|error| internal(&error))?.map_err(|why| refused(&why))?;
+    Ok(json_response(HttpResponse::Ok(), json, false))
 }
 
 struct Page {
@@ -121,6 +120,13 @@ struct Page {
     after: Cursor,
     found: Vec<Published>,
     next: Cursor,
+}
+
+impl Page {
+    fn json(&self) -> Vec<u8> {
+        let events = self.found.iter().map(|event| CloudEvent::of(event.partition, &event.record)).collect();
+        to_json(&Events { events, next: self.next.to_string() })
+    }
 }
 
 /// Reads on from a cursor that came from outside. Blocks.

@@ -5,13 +5,13 @@ use super::ids::{Named, nothing};
 use super::table::{Operation, resource};
 use super::{Sent, execute, execute_within, internal, lists, names, turned_off};
 use crate::app::App;
-use crate::body::{self, Body};
+use crate::body::{self, Body, unread};
 use crate::dto::{Checker, OrderIn, PaymentIn, ReasonIn};
 use crate::events::{TimelineItem, timeline_item};
 use crate::openapi::scalars;
 use crate::problem::{Code, Problem};
 use crate::reply::{self, Answering, PaymentStarted};
-use crate::request::{Caller, if_match, json, json_or_default, stamp, take_request_id};
+use crate::request::{Caller, JSON, content_type, if_match, json, json_or_default, parsed, stamp, take_request_id};
 use crate::view::{Id, OrderBody, to_json};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
@@ -20,7 +20,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use holdfast_engine::answer::Answer;
 use holdfast_engine::command::{Command, CommandKey, Terms};
 use holdfast_engine::event::{Kind, Placed};
-use holdfast_engine::ids::{Fingerprint, OrderId, RequestId};
+use holdfast_engine::ids::{Fingerprint, KeyHash, OrderId, RequestId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -40,8 +40,16 @@ pub fn configure(service: &mut ServiceConfig) {
     responses((status = 201, description = "The order, its units held.", body = OrderBody<'static>)))]
 pub async fn place(operation: &'static Operation, mut request: ServiceRequest) -> Result<ServiceResponse, actix_web::Error> {
     let request_id = take_request_id(request.headers());
+    let key = match Wanted::admitted(operation, request.request(), &request_id) {
+        Ok(key) => key,
+        Err(problem) => {
+            let mut response = problem.by(request_id.as_str()).response();
+            stamp(response.headers_mut(), &request_id);
+            return Ok(unread::refuse(request, response));
+        }
+    };
     let body = body::of(&mut request).await;
-    let mut wanted = Wanted::of(operation, request.request(), &request_id, body);
+    let mut wanted = Wanted::of(request.request(), &request_id, key, body);
     if wanted.as_ref().is_ok_and(|wanted| wanted.needs_what_is_off(request.request())) {
         wanted = match wanted {
             Ok(wanted) => wanted.if_placed_before(request.request()).await,
@@ -77,34 +85,34 @@ struct Wanted {
 }
 
 impl Wanted {
-    fn of(operation: &Operation, request: &HttpRequest, request_id: &RequestId, body: Body) -> Result<Self, Problem> {
-        let wanted =
-            Self::admitted(operation, request, request_id).and_then(|(app, caller)| Self::checked(request, app, &caller, body));
-        wanted.map_err(|problem| problem.by(request_id.as_str()))
-    }
-
-    fn admitted<'a>(operation: &Operation, request: &'a HttpRequest, id: &RequestId) -> Result<(&'a App, Caller), Problem> {
+    /// Whether its body is to be read, by its head alone: under which key the order is placed.
+    fn admitted(operation: &Operation, request: &HttpRequest, id: &RequestId) -> Result<KeyHash, Problem> {
         let (app, headers) = (app(request)?, Headers::read(request.headers())?);
         let caller = Caller::named(request.headers(), app, id.clone())?;
         headers.fit(operation, request)?;
-        Ok((app, caller))
+        content_type(request, &[JSON])?;
+        body::fits(request.headers())?;
+        caller.key(request, "orders")
     }
 
-    fn checked(request: &HttpRequest, app: &App, caller: &Caller, body: Body) -> Result<Self, Problem> {
-        let wanted: OrderIn = json(request, body)?;
-        let key = caller.key(request, "orders")?;
+    fn of(request: &HttpRequest, request_id: &RequestId, key: KeyHash, body: Body) -> Result<Self, Problem> {
+        Self::checked(request, request_id, key, body).map_err(|problem| problem.by(request_id.as_str()))
+    }
+
+    fn checked(request: &HttpRequest, request_id: &RequestId, key: KeyHash, body: Body) -> Result<Self, Problem> {
+        let (app, wanted): (_, OrderIn) = (app(request)?, parsed(body)?);
         let (now, partitions) = match &*app.live.load() {
             Some(live) => (live.clock.now(), live.handle.router().partitions),
             None => return Err(reply::unavailable()),
         };
-        let checked = wanted.check(now, caller.request_id.clone()).map_err(Problem::invalid)?;
+        let checked = wanted.check(now, request_id.clone()).map_err(Problem::invalid)?;
         if checked.total.is_some_and(|total| total != checked.sum) {
             let detail =
                 format!("the lines sum to {} minor units, the total says {}", checked.sum.0, wanted.total.unwrap_or_default());
             return Err(Problem::new(Code::TotalsMismatch, detail).with("expected", checked.sum.0));
         }
         let id = OrderId::derive(key, partitions);
-        Ok(Self { id, request_id: caller.request_id.clone(), placed: Box::new(checked.placed) })
+        Ok(Self { id, request_id: request_id.clone(), placed: Box::new(checked.placed) })
     }
 
     fn needs_what_is_off(&self, request: &HttpRequest) -> bool {

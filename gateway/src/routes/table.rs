@@ -5,6 +5,7 @@
 //! description of the API.
 
 use super::admission::{self, not_allowed};
+use super::answering;
 use actix_web::dev::{AppService, HttpServiceFactory, ServiceRequest, ServiceResponse, fn_service};
 use actix_web::guard::Guard;
 use actix_web::http::Method;
@@ -28,8 +29,19 @@ pub struct Operation {
     pub query: Query,
     pub conditions: Conditions,
     pub key: Key,
+    pub content: Content,
     /// Whether a body may be of a type that forms of web pages have.
     pub forms: bool,
+}
+
+/// What the body is that a request may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    Json,
+    /// Lines, of any number.
+    Rows,
+    /// Nothing is read, or its handler looks at what it is.
+    Any,
 }
 
 /// Who may call, where there are API keys.
@@ -89,11 +101,15 @@ pub enum Key {
 
 impl Operation {
     const fn read(conditions: Conditions, query: Query) -> Self {
-        Self { method: "GET", access: Access::Keys, query, conditions, key: Key::Unused, forms: false }
+        Self { method: "GET", access: Access::Keys, query, conditions, key: Key::Unused, content: Content::Any, forms: false }
     }
 
     const fn write(method: &'static str, conditions: Conditions, key: Key) -> Self {
-        Self { method, access: Access::Keys, query: NONE, conditions, key, forms: false }
+        Self { method, access: Access::Keys, query: NONE, conditions, key, content: Content::Json, forms: false }
+    }
+
+    const fn of(self, content: Content) -> Self {
+        Self { content, ..self }
     }
 
     /// A page for browsers, or what a balancer asks.
@@ -151,22 +167,22 @@ pub const TABLE: &[Route] = &[
     // Asks, in a body because it may be long.
     Route { path: "/v1/availability:query", operations: &[Operation::write("POST", Refused, Key::Unused)] },
     Route { path: "/v1/inventory", operations: &[Operation::read(Refused, STOCK)] },
-    Route { path: IMPORTS, operations: &[Operation::write("POST", Refused, Key::Obeyed)] },
+    Route { path: IMPORTS, operations: &[Operation::write("POST", Refused, Key::Obeyed).of(Content::Rows)] },
     Route { path: "/v1/inventory/{sku}", operations: &[Operation::read(Version, NONE), Operation::write("PATCH", Version, Key::Obeyed)] },
-    Route { path: "/v1/inventory/{sku}/locations/{location}", operations: &[Operation::write("PUT", Required, Key::Obeyed), Operation::write("DELETE", Required, Key::Unused)] },
+    Route { path: "/v1/inventory/{sku}/locations/{location}", operations: &[Operation::write("PUT", Required, Key::Obeyed), Operation::write("DELETE", Required, Key::Unused).of(Content::Any)] },
     Route { path: "/v1/inventory/{sku}/adjustments", operations: &[Operation::write("POST", Version, Key::Required)] },
     Route { path: "/v1/inventory/{sku}/movements", operations: &[Operation::read(Refused, PAGES)] },
     Route { path: "/v1/events", operations: &[Operation::read(Refused, PAGES)] },
     Route { path: "/v1/events/stream", operations: &[Operation::read(Refused, STREAM)] },
     // An attempt ends once, however often it is told.
-    Route { path: "/v1/webhooks/payments/sandbox", operations: &[Operation::write("POST", Refused, Key::Unused).signed()] },
+    Route { path: "/v1/webhooks/payments/sandbox", operations: &[Operation::write("POST", Refused, Key::Unused).of(Content::Any).signed()] },
     Route { path: "/v1/limits", operations: &[Operation::read(Refused, NONE).open()] },
     Route { path: "/admin/v1/shards", operations: &[Operation::read(Refused, NONE)] },
-    Route { path: "/admin/v1/audit", operations: &[Operation::write("POST", Refused, Key::Unused)] },
+    Route { path: "/admin/v1/audit", operations: &[Operation::write("POST", Refused, Key::Unused).of(Content::Any)] },
     // A second one is refused while the first is made, and makes another when it is done.
-    Route { path: "/admin/v1/backups", operations: &[Operation::write("POST", Refused, Key::Unused)] },
+    Route { path: "/admin/v1/backups", operations: &[Operation::write("POST", Refused, Key::Unused).of(Content::Any)] },
     Route { path: "/sandbox/payments/{attempt_id}", operations: &[Operation::page()] },
-    Route { path: "/sandbox/payments/{attempt_id}/{step}", operations: &[Operation::write("POST", Ignored, Key::Unused).open().by_forms().with(DELIVERY)] },
+    Route { path: "/sandbox/payments/{attempt_id}/{step}", operations: &[Operation::write("POST", Ignored, Key::Unused).of(Content::Any).open().by_forms().with(DELIVERY)] },
     Route { path: "/livez", operations: &[Operation::page()] },
     Route { path: "/readyz", operations: &[Operation::page()] },
     Route { path: "/metrics", operations: &[Operation::page()] },
@@ -200,7 +216,7 @@ pub fn operation(path: &str, method: &Method) -> Option<&'static Operation> {
 /// Serves the row of a path.
 pub fn resource(path: &str) -> Serving {
     let Some(route) = TABLE.iter().find(|route| route.path == path) else { unreachable!("{path} is not in the table of routes") };
-    Serving { route, resource: web::resource(route.pattern()).default_service(web::to(not_allowed)) }
+    Serving { route, resource: web::resource(route.pattern()).default_service(answering(not_allowed)) }
 }
 
 /// A row that is being given its handlers.

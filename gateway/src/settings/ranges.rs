@@ -25,6 +25,11 @@ pub(super) fn all(settings: &Settings) -> Vec<Ranged> {
         ("server.max_connections", wide(server.max_connections), MILLIONS),
         // A body that never comes would be waited for for ever.
         ("server.body_timeout_seconds", server.body_timeout_seconds, 1..=LONGEST_SECONDS),
+        ("server.body_seconds", server.body_seconds, 1..=LONGEST_SECONDS),
+        // The largest body needs one.
+        ("server.bodies_mb", server.bodies_mb, 1..=1 << 20),
+        // With more, most clients could not send any body.
+        ("server.body_min_bytes_per_second", server.body_min_bytes_per_second, 0..=1 << 20),
         ("server.drain_seconds", server.drain_seconds, SECONDS),
         ("server.answer_wait_seconds", server.answer_wait_seconds, SECONDS),
         ("server.drain_notice_seconds", server.drain_notice_seconds, SECONDS),

@@ -32,6 +32,9 @@ pub struct Server {
     pub workers: usize,
     pub max_connections: usize,
     pub body_timeout_seconds: u64,
+    pub body_seconds: u64,
+    pub body_min_bytes_per_second: u64,
+    pub bodies_mb: u64,
     pub drain_notice_seconds: u64,
     pub drain_seconds: u64,
     pub answer_wait_seconds: u64,
@@ -324,6 +327,9 @@ impl Default for Server {
             workers: 0,
             max_connections: 50_000,
             body_timeout_seconds: 30,
+            body_seconds: 60,
+            body_min_bytes_per_second: 1_024,
+            bodies_mb: 256,
             drain_notice_seconds: 1,
             drain_seconds: 30,
             answer_wait_seconds: 10,
@@ -335,6 +341,13 @@ impl Default for Server {
             hosts: Names::default(),
             origins: Names::default(),
         }
+    }
+}
+
+impl Server {
+    /// Bytes that all bodies in hand may have.
+    pub fn bodies_bytes(&self) -> usize {
+        usize::try_from(self.bodies_mb).unwrap_or(usize::MAX).saturating_mul(1 << 20)
     }
 }
 

@@ -21,6 +21,9 @@ const OLDEST: u32 = 1;
 
 const MIB: u64 = 1024 * 1024;
 
+/// Files of tables that are kept open. Beside them are those that are just written.
+pub const TABLE_FILES: usize = 256;
+
 /// Where everything is.
 pub(super) struct Layout {
     pub(super) dir: PathBuf,
@@ -172,6 +175,7 @@ impl Layout {
             // One flushes while the other compacts: a long compaction must not hold back a flush, which holds back rows.
             .worker_threads(2)
             .cache_size(64 * MIB)
+            .max_cached_files(Some(TABLE_FILES))
             .open()
     }
 }
