@@ -3,6 +3,7 @@
 //! Invariant: while there is no live engine every request that needs one gets 503, not executed; a full disk brings the
 //! engine down and, once there is space, up again from the journal.
 
+mod lock;
 mod space;
 
 use crate::events::cursor::Cursors;
@@ -21,7 +22,7 @@ use holdfast_actors::clock::Clock;
 use holdfast_actors::{Engine, Handle, Options, Ports, StartError};
 use holdfast_storage::projection::Projector;
 use holdfast_storage::retention::{self, Retention};
-use holdfast_storage::{Error as StorageError, Journal, history};
+use holdfast_storage::{DirectoryLock, Error as StorageError, Journal, history};
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::io::ErrorKind;
 use std::net::TcpListener;
@@ -35,6 +36,8 @@ use tokio::sync::watch;
 /// What routes need.
 pub struct App {
     pub settings: Settings,
+    /// Keeps the data directory for this process. None without one.
+    pub lock: Option<DirectoryLock>,
     /// Start although wall clock and journal are far apart.
     pub accept_clock: bool,
     pub keys: Option<ApiKeys>,
@@ -127,14 +130,11 @@ pub async fn serve(settings: Settings, accept_clock: bool) -> Result<(), Error> 
     let data_dir = (!settings.data.ephemeral).then(|| settings.data.dir.clone());
     let listener = listen(&settings.server.listen, data_dir.as_deref()).await?;
     let local = listener.local_addr()?;
+    backend::refuse_backup(&settings).map_err(StartError::Storage)?;
+    let lock = lock::take(&settings).await.map_err(StartError::Storage)?;
     let keys = ApiKeys::load(&settings.auth.keys, data_dir.as_deref())?;
     if !local.ip().is_loopback() && keys.is_none() && !settings.server.insecure {
         return Err(Error::Exposed(local.to_string()));
-    }
-    backend::refuse_backup(&settings).map_err(StartError::Storage)?;
-    // The sandbox's record is opened before the journal: not under the hands of a server that has it.
-    if data_dir.as_deref().is_some_and(|dir| holder(dir) == Holder::Alive) {
-        return Err(StartError::Storage(StorageError::Locked).into());
     }
     let metrics = telemetry::start_metrics().map_err(|error| Error::Metrics(error.to_string()))?;
     actix_web::rt::spawn(telemetry::upkeep(metrics.clone()));
@@ -159,6 +159,7 @@ pub async fn serve(settings: Settings, accept_clock: bool) -> Result<(), Error> 
         base_url,
         metrics,
         accept_clock,
+        lock,
         settings,
     });
     run(app, listener).await
@@ -233,18 +234,11 @@ async fn supervise(
     http: &actix_web::dev::ServerHandle,
 ) -> Result<Synced, Error> {
     let ports = Ports::default();
-    let (mut clock, mut tries, mut retry) = (None, 0, Retry::default());
+    let (mut clock, mut retry) = (None, Retry::default());
     loop {
         let first = clock.is_none();
         let (engine, cursors) = match start_engine(app, &ports, clock).await {
             Ok(started) => started,
-            Err(StartError::Storage(StorageError::Locked))
-                if first && tries < LEAVING_TRIES && holder(&app.settings.data.dir) != Holder::Alive =>
-            {
-                tries += 1;
-                tokio::time::sleep(LEAVING_WAIT).await;
-                continue;
-            }
             Err(StartError::Storage(error)) if passes(&error, first) => {
                 app.down.store(Some(Arc::new(error.to_string())));
                 tracing::error!(%error, "not ready: trying again");
@@ -353,10 +347,10 @@ async fn stay_fenced(app: &web::Data<App>, by: u64, stopping: &mut watch::Receiv
 
 /// The first engine takes the time from the wall clock, each later one from the engine before it.
 async fn start_engine(app: &web::Data<App>, ports: &Ports, running: Option<Clock>) -> Result<(Engine, Cursors), StartError> {
-    let (settings, accepted) = (app.settings.clone(), app.accept_clock);
+    let (settings, lock, accepted) = (app.settings.clone(), app.lock.clone(), app.accept_clock);
     let open = move || {
         let check = |journal: &dyn Journal| if running.is_none() { clock::check(journal, accepted) } else { Ok(()) };
-        let journal = backend::open(&settings, check)?;
+        let journal = backend::open(&settings, lock.as_ref(), check)?;
         let cursors = Cursors::of(&history::ensure_name(&*journal)?);
         Ok::<_, StartError>((journal, cursors))
     };

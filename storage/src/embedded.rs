@@ -18,6 +18,7 @@ mod watermark;
 use crate::basis::Marks;
 use crate::history::{self, CommitCheck};
 use crate::journal::{Error, Journal, LogId, LogSeq, Row, Snapshot, Table, Visit, WantedPartitions};
+use crate::lock::{DirectoryLock, Lent};
 use creation::{FORMAT, Layout};
 use failure::{damaged_at, failed, refused, tables_failed};
 use fjall::{Database, Keyspace, PersistMode};
@@ -26,7 +27,6 @@ use holdfast_engine::codec::{self, Batch};
 use holdfast_engine::ids::{PartitionId, Partitions};
 pub(crate) use restoring::Claim;
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -53,7 +53,7 @@ pub struct EmbeddedJournal {
     database: Database,
     space: Space,
     /// Released last, when the database is closed.
-    _lock: File,
+    _lock: Lent,
 }
 
 impl EmbeddedJournal {
@@ -72,13 +72,21 @@ impl EmbeddedJournal {
     /// # Errors
     /// As [`Self::open`].
     pub fn open_with_reserve(dir: &Path, wanted: impl Into<WantedPartitions>, reserve: u64) -> Result<Self, Error> {
-        let layout = Layout::at(dir);
-        let lock = layout.lock()?;
-        layout.refuse_unfinished()?;
-        Self::open_locked(&layout, lock, wanted.into(), reserve)
+        Self::open_under(&DirectoryLock::take(dir)?, wanted, reserve)
     }
 
-    fn open_locked(layout: &Layout, lock: File, wanted: WantedPartitions, reserve: u64) -> Result<Self, Error> {
+    /// As [`Self::open_with_reserve`], in a directory that this process has already.
+    ///
+    /// # Errors
+    /// As [`Self::open`]; [`Error::Locked`] while another journal of this process is open in it.
+    pub fn open_under(lock: &DirectoryLock, wanted: impl Into<WantedPartitions>, reserve: u64) -> Result<Self, Error> {
+        let lent = lock.lend()?;
+        let layout = Layout::at(lock.dir());
+        layout.refuse_unfinished()?;
+        Self::open_locked(&layout, lent, wanted.into(), reserve)
+    }
+
+    fn open_locked(layout: &Layout, lock: Lent, wanted: WantedPartitions, reserve: u64) -> Result<Self, Error> {
         let (format, partitions) = layout.described(wanted)?;
         let (mark, acknowledged) = Watermark::open(&layout.acknowledged)?;
         let (projected, told) = Watermark::open(&layout.projected)?;

@@ -6,7 +6,7 @@
 //! which tables belong to a log, [`recovery`] folds a journal back into partitions, [`projection`] keeps what left memory,
 //! [`retention`] deletes what
 //! nothing reads any more, [`backup`] copies a log while it grows and makes a data directory of the copy,
-//! [`private`] makes files that only their owner may read, `relay` publishes every fact to Kafka, `inbound` takes what others put there for us.
+//! [`lock`] keeps a data directory for one process, [`private`] makes files that only their owner may read, `relay` publishes every fact to Kafka, `inbound` takes what others put there for us.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr, clippy::dbg_macro))]
@@ -25,6 +25,7 @@ pub mod history;
 #[cfg(feature = "kafka")]
 pub mod inbound;
 pub mod journal;
+pub mod lock;
 pub mod memory;
 pub mod private;
 pub mod projection;
@@ -36,3 +37,4 @@ pub mod retention;
 mod sessions;
 
 pub use journal::{Error, Journal, LogId, LogSeq, Row, Snapshot, Table, WantedPartitions};
+pub use lock::DirectoryLock;

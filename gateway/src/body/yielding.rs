@@ -30,6 +30,7 @@ fn app() -> web::Data<App> {
     web::Data::new(App {
         settings,
         accept_clock: false,
+        lock: None,
         keys: None,
         live: ArcSwapOption::empty(),
         down: ArcSwapOption::empty(),

@@ -5,11 +5,10 @@
 
 use super::failure::{failed, file_failed, tables_failed};
 use crate::journal::{Error, Table, WantedPartitions};
-use crate::private;
 use fjall::config::{BloomConstructionPolicy, FilterPolicy, FilterPolicyEntry, PinningPolicy};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 use holdfast_engine::ids::Partitions;
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -68,20 +67,6 @@ impl Layout {
     pub(super) fn finish_restoring(&self) -> Result<(), Error> {
         let done = fs::rename(self.unfinished(), self.dir.join("holdfast.meta")).and_then(|()| self.sync());
         done.map_err(|error| file_failed("the data directory", &self.dir, &error))
-    }
-
-    /// Takes the directory for this process until the file is closed. The database has a lock of its own, but we read
-    /// its files before it does.
-    pub(super) fn lock(&self) -> Result<File, Error> {
-        private::directory(&self.dir).map_err(|error| file_failed("the data directory", &self.dir, &error))?;
-        let path = self.dir.join("holdfast.lock");
-        let failed = |error| file_failed("the lock", &path, &error);
-        let file = File::create(&path).map_err(failed)?;
-        match file.try_lock() {
-            Ok(()) => Ok(file),
-            Err(TryLockError::WouldBlock) => Err(Error::Locked),
-            Err(TryLockError::Error(error)) => Err(failed(error)),
-        }
     }
 
     /// The format and the number of partitions the data was created with; describes it if it is new.
