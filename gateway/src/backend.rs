@@ -38,7 +38,7 @@ pub fn open<E: From<Error>>(
     }
 }
 
-/// Opens the journal to look at it: an embedded one while no server runs on it, one on a cluster at any time.
+/// Opens the journal to look at it and writes nothing: an embedded one while no server runs on it, one on a cluster at any time.
 ///
 /// # Errors
 /// If it is in use, damaged or not there.
@@ -51,7 +51,7 @@ pub fn observe(settings: &Settings) -> Result<Arc<dyn Journal>, Error> {
         }
         Backend::Embedded => {
             let any = Partitions::new(64).ok_or(Error::Stopped)?;
-            Ok(Arc::new(EmbeddedJournal::open_with_reserve(dir, any, 0)?))
+            Ok(Arc::new(EmbeddedJournal::observe(dir, any)?))
         }
         Backend::Scylla => cluster::observe(settings),
     }

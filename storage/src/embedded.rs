@@ -1,24 +1,27 @@
 //! The default journal: a log in files of our own, and a `fjall` database for what follows from it, in the data directory.
 //!
 //! A commit is one frame under the next log number, written to the newest file of the log and synced; nothing else is in
-//! that sync. Invariants: no acknowledged commit is ever silently left out (see [`log`] and [`watermark`]); after a failed
+//! that sync. Invariants: no acknowledged commit is ever silently left out (see [`log`] and [`crate::watermark`]); after a failed
 //! append nothing is written until the directory is opened anew; one process at a time.
 
 mod creation;
+mod description;
 mod failure;
 mod log;
+mod manifests;
+mod observing;
 mod restoring;
 
 mod snapshots;
 mod space;
 mod upgrade;
 mod wal;
-mod watermark;
 
 use crate::basis::Marks;
 use crate::history::{self, CommitCheck};
 use crate::journal::{Error, Journal, LogId, LogSeq, Row, Snapshot, Table, Visit, WantedPartitions};
 use crate::lock::{DirectoryLock, Lent};
+use crate::watermark::Watermark;
 use creation::{FORMAT, Layout};
 use failure::{damaged_at, failed, refused, tables_failed};
 use fjall::{Database, Keyspace, PersistMode};
@@ -27,10 +30,11 @@ use holdfast_engine::codec::{self, Batch};
 use holdfast_engine::ids::{PartitionId, Partitions};
 pub(crate) use restoring::Claim;
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
-use watermark::Watermark;
+use tempfile::TempDir;
 
 pub(crate) use log::{Log, LogCopy};
 pub(crate) use space::Space;
@@ -53,7 +57,26 @@ pub struct EmbeddedJournal {
     database: Database,
     space: Space,
     /// Released last, when the database is closed.
-    _lock: Lent,
+    keeper: Keeper,
+}
+
+/// Who has the directory.
+enum Keeper {
+    Writer {
+        _lock: Lent,
+    },
+    Reader {
+        /// With others, if it was ever written where it lies.
+        _shared: Option<File>,
+        /// Where the database is.
+        _scratch: TempDir,
+    },
+}
+
+impl Keeper {
+    fn writes(&self) -> bool {
+        matches!(self, Keeper::Writer { .. })
+    }
 }
 
 impl EmbeddedJournal {
@@ -83,10 +106,10 @@ impl EmbeddedJournal {
         let lent = lock.lend()?;
         let layout = Layout::at(lock.dir());
         layout.refuse_unfinished()?;
-        Self::open_locked(&layout, lent, wanted.into(), reserve)
+        Self::open_locked(&layout, Keeper::Writer { _lock: lent }, wanted.into(), reserve)
     }
 
-    fn open_locked(layout: &Layout, lock: Lent, wanted: WantedPartitions, reserve: u64) -> Result<Self, Error> {
+    fn open_locked(layout: &Layout, keeper: Keeper, wanted: WantedPartitions, reserve: u64) -> Result<Self, Error> {
         let (format, partitions) = layout.described(wanted)?;
         let (mark, acknowledged) = Watermark::open(&layout.acknowledged)?;
         let (projected, told) = Watermark::open(&layout.projected)?;
@@ -95,6 +118,7 @@ impl EmbeddedJournal {
         }
         if layout.has_tables()? {
             wal::check(&layout.database, acknowledged, format == FORMAT)?;
+            manifests::check(&layout.database, if format == FORMAT { creation::PARTS } else { 1 })?;
         } else if acknowledged > 0 {
             return Err(damaged_at(1, "the tables beside the log are gone"));
         } else {
@@ -104,14 +128,19 @@ impl EmbeddedJournal {
         let refuse = |error| tables_failed(&layout.database, refused(error, acknowledged));
         let database = layout.open(&layout.database).map_err(refuse)?;
         let space = Space { dir: layout.dir.clone(), reserve };
+        if format == FORMAT {
+            layout.seal_description()?;
+        }
+        creation::Keyspaces::refuse_missing(&database, layout, format)?;
+        let keyspaces = creation::Keyspaces::open(&database).map_err(refuse)?;
         if format < FORMAT {
             space.check(database.write_buffer_size())?;
             upgrade::copy_log(&database, layout, acknowledged, &space)?;
             layout.describe(partitions)?;
         }
         upgrade::drop_log(&database).map_err(refuse)?;
-        let keyspaces = creation::Keyspaces::open(&database).map_err(refuse)?;
-        let (log, end) = Log::look(&layout.log, acknowledged, space.clone())?;
+        let look = if keeper.writes() { Log::look } else { Log::look_only };
+        let (log, end) = look(&layout.log, acknowledged, space.clone())?;
         let rows = last_rows(&keyspaces)?;
         if rows < told {
             return Err(damaged_at(end.max(1), &format!("the tables end with rows {rows}, and {told} were reported")));
@@ -120,7 +149,7 @@ impl EmbeddedJournal {
             partitions,
             end: AtomicU64::new(end),
             tip: Mutex::new(None),
-            stopped: AtomicBool::new(false),
+            stopped: AtomicBool::new(!keeper.writes()),
             mark: Mutex::new(mark),
             projected: Mutex::new((projected, rows)),
             log,
@@ -128,7 +157,7 @@ impl EmbeddedJournal {
             tables: keyspaces.tables,
             database,
             space,
-            _lock: lock,
+            keeper,
         };
         journal.take_up()?;
         Ok(journal)
@@ -137,8 +166,10 @@ impl EmbeddedJournal {
     /// Nothing of the log is changed before its tables are known to belong to it.
     fn take_up(&self) -> Result<(), Error> {
         Marks::read(self, &self.logs())?.check(self)?;
-        self.log.settle()?;
-        self.space.check(self.database.write_buffer_size())?;
+        if self.keeper.writes() {
+            self.log.settle()?;
+            self.space.check(self.database.write_buffer_size())?;
+        }
         *self.tip.lock().unwrap_or_else(PoisonError::into_inner) = history::tip(self, LogId(0))?;
         Ok(())
     }

@@ -88,6 +88,9 @@ pub enum Error {
     Purged { first: LogSeq },
     #[error("log record {record} is damaged: {reason}")]
     Damaged { record: LogSeq, reason: String },
+    /// A file beside the log, or the log where no record can be named.
+    #[error("{file} is damaged: {reason}\n  Keep what is there, and restore the data directory from a copy or a backup.")]
+    DamagedFile { file: String, reason: String },
     /// What lies beside each other was not written beside each other.
     #[error("{0}")]
     Mixed(String),

@@ -35,6 +35,7 @@ pub mod relay;
 pub mod retention;
 #[cfg(feature = "kafka")]
 mod sessions;
+pub mod watermark;
 
 pub use journal::{Error, Journal, LogId, LogSeq, Row, Snapshot, Table, WantedPartitions};
 pub use lock::DirectoryLock;

@@ -40,6 +40,10 @@ pub(super) fn tables_failed(path: &Path, error: Error) -> Error {
     }
 }
 
+pub(super) fn damaged_file(path: &Path, reason: &str) -> Error {
+    Error::DamagedFile { file: path.display().to_string(), reason: reason.to_owned() }
+}
+
 pub(super) fn damaged_at(record: LogSeq, reason: &str) -> Error {
     Error::Damaged { record, reason: reason.to_owned() }
 }

@@ -3,10 +3,10 @@
 //! Invariant: until it is done its description has another name, and whoever opens the directory meanwhile refuses it.
 
 use super::creation::Layout;
-use super::watermark::Watermark;
-use super::{EmbeddedJournal, Log, Space};
+use super::{EmbeddedJournal, Keeper, Log, Space};
 use crate::journal::{Error, LogSeq};
 use crate::lock::DirectoryLock;
+use crate::watermark::Watermark;
 use holdfast_engine::ids::Partitions;
 use std::path::Path;
 
@@ -52,7 +52,7 @@ impl EmbeddedJournal {
         }
         Watermark::open(&layout.acknowledged)?.0.set(end)?;
         layout.create()?;
-        Ok(Self::open_locked(&layout, lock.lend()?, partitions.into(), reserve)?)
+        Ok(Self::open_locked(&layout, Keeper::Writer { _lock: lock.lend()? }, partitions.into(), reserve)?)
     }
 
     /// The directory is whole: from now on it opens.
