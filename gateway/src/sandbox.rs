@@ -4,6 +4,7 @@
 //! webhooks are told until taken, also after a restart.
 
 mod page;
+mod record;
 mod secrets;
 mod store;
 mod webhook;
@@ -80,7 +81,8 @@ impl Sandbox {
         self.locked(|store| store.entry(attempt).cloned())
     }
 
-    fn redirect_url(&self, attempt: &str) -> Option<Url> {
+    /// Where the buyer of an attempt pays.
+    pub fn redirect_url(&self, attempt: &str) -> Option<Url> {
         let link = if self.guarded { self.secrets.link(attempt) } else { attempt.to_owned() };
         Url::new(&format!("{}/sandbox/payments/{link}", self.base_url))
     }
