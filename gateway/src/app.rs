@@ -22,6 +22,7 @@ use holdfast_actors::clock::Clock;
 use holdfast_actors::{Engine, Handle, Options, Ports, StartError};
 use holdfast_storage::projection::Projector;
 use holdfast_storage::retention::{self, Retention};
+use holdfast_storage::scrub::Scrub;
 use holdfast_storage::{DirectoryLock, Error as StorageError, Journal, history};
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::io::ErrorKind;
@@ -274,6 +275,7 @@ struct Running {
     engine: Engine,
     publisher: Publisher,
     retention: Option<Retention>,
+    scrub: Option<Scrub>,
     subscriber: Subscriber,
 }
 
@@ -281,9 +283,10 @@ impl Running {
     async fn start(app: &web::Data<App>, engine: Engine, cursors: Cursors, first: bool) -> Result<Self, Error> {
         let publisher = Publisher::start(&app.settings.kafka, engine.journal()).map_err(Error::Kafka)?;
         let retention = start_retention(&app.settings, engine.journal())?;
+        let scrub = start_scrub(&app.settings, engine.journal())?;
         go_live(app, &engine, cursors, first).await;
         let subscriber = Subscriber::start(app).map_err(Error::Kafka)?;
-        Ok(Self { engine, publisher, retention, subscriber })
+        Ok(Self { engine, publisher, retention, scrub, subscriber })
     }
 
     /// The stop in order, with an engine that answers what is in hand until the last request has its answer.
@@ -309,7 +312,7 @@ impl Running {
         app.live.store(None);
         let synced = self.engine.stop().await;
         self.publisher.stop(patience).await;
-        stop_retention(self.retention).await;
+        stop_reading(self.retention, self.scrub).await;
         synced
     }
 }
@@ -378,10 +381,18 @@ fn start_retention(settings: &Settings, journal: &Arc<dyn Journal>) -> std::io::
     (!keep.is_zero()).then(|| Retention::start(journal.clone(), options)).transpose()
 }
 
-async fn stop_retention(retention: Option<Retention>) {
-    if let Some(retention) = retention {
-        web::block(|| retention.stop()).await.unwrap_or_default();
-    }
+fn start_scrub(settings: &Settings, journal: &Arc<dyn Journal>) -> std::io::Result<Option<Scrub>> {
+    let period = Duration::from_secs(3600 * u64::from(settings.journal.scrub_hours));
+    (!period.is_zero()).then(|| Scrub::start(journal.clone(), period)).transpose()
+}
+
+/// Threads that hold on to the journal.
+async fn stop_reading(retention: Option<Retention>, scrub: Option<Scrub>) {
+    let stop = || {
+        retention.map(Retention::stop).unwrap_or_default();
+        scrub.map(Scrub::stop).unwrap_or_default();
+    };
+    web::block(stop).await.unwrap_or_default();
 }
 
 async fn go_live(app: &web::Data<App>, engine: &Engine, cursors: Cursors, first: bool) {

@@ -21,6 +21,7 @@ use crate::basis::Marks;
 use crate::history::{self, CommitCheck};
 use crate::journal::{Error, Journal, LogId, LogSeq, Row, Snapshot, Table, Visit, WantedPartitions};
 use crate::lock::{DirectoryLock, Lent};
+use crate::scrub::{Checked, Pace};
 use crate::watermark::Watermark;
 use creation::{FORMAT, Layout};
 use failure::{damaged_at, failed, refused, tables_failed};
@@ -117,8 +118,8 @@ impl EmbeddedJournal {
             layout.rename_database()?;
         }
         if layout.has_tables()? {
-            wal::check(&layout.database, acknowledged, format == FORMAT)?;
             manifests::check(&layout.database, if format == FORMAT { creation::PARTS } else { 1 })?;
+            wal::check(&layout.database, acknowledged, format == FORMAT)?;
         } else if acknowledged > 0 {
             return Err(damaged_at(1, "the tables beside the log are gone"));
         } else {
@@ -260,6 +261,10 @@ impl Journal for EmbeddedJournal {
 
     fn read(&self, _: LogId, after: LogSeq, visit: &mut Visit<'_>) -> Result<(), Error> {
         self.log.read(after, self.last(), visit)
+    }
+
+    fn check_next_file(&self, after: LogSeq, pace: Pace<'_>) -> Result<Option<Checked>, Error> {
+        self.log.check_next(after, pace)
     }
 
     fn save_snapshot(&self, snapshot: &Snapshot) -> Result<(), Error> {

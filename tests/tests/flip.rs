@@ -7,9 +7,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use holdfast_gateway::sandbox::Sandbox;
 use holdfast_engine::ids::Partitions;
 use holdfast_engine::time::Policy;
+use holdfast_gateway::sandbox::Sandbox;
 use holdfast_storage::embedded::EmbeddedJournal;
 use holdfast_storage::{Journal, LogId, Table, recovery};
 use holdfast_tests::repertoire::Repertoire;
@@ -193,7 +193,7 @@ fn hurt(path: &Path, dice: &mut Dice) -> String {
 
 /// A refusal names a file or a record, and says what to do.
 fn is_in_words(said: &str, dir: &Path) -> bool {
-    let names = said.contains(&dir.display().to_string()) || said.contains("log record") || said.contains("the tables");
+    let names = said.contains(&dir.display().to_string()) || said.contains("log record") || said.contains("`tables`");
     let advice = ["estore", "remove", "move it away", "delete"].iter().any(|word| said.contains(word));
     names && (advice || said.contains("log record"))
 }

@@ -17,8 +17,16 @@ use xxhash_rust::xxh3::xxh3_128;
 const CURRENT: &str = "current";
 const CURRENT_BYTES: usize = 25;
 
+/// What the file `version` of any version begins with; the database itself refuses another than its own.
+const VERSION: &[u8] = b"FJL";
+const VERSION_BYTES: usize = 4;
+
 /// Compares every list, of which there must be `parts` at least.
 pub(super) fn check(database: &Path, parts: usize) -> Result<(), Error> {
+    let version = database.join("version");
+    if !read(&version)?.is_some_and(|bytes| bytes.len() == VERSION_BYTES && bytes.starts_with(VERSION)) {
+        return Err(damaged_file(&version, "it is not as it was written"));
+    }
     let keyspaces = database.join("keyspaces");
     let dirs = directories(&keyspaces).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => damaged_file(&keyspaces, "it is missing"),
