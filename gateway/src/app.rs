@@ -3,6 +3,7 @@
 //! Invariant: while there is no live engine every request that needs one gets 503, not executed; a full disk brings the
 //! engine down and, once there is space, up again from the journal.
 
+mod lock;
 mod space;
 
 use crate::bulk::Bulk;
@@ -25,7 +26,8 @@ use holdfast_actors::clock::Clock;
 use holdfast_actors::{Engine, Handle, Options, Ports, StartError};
 use holdfast_storage::projection::Projector;
 use holdfast_storage::retention::{self, Retention};
-use holdfast_storage::{Error as StorageError, Journal, history};
+use holdfast_storage::scrub::Scrub;
+use holdfast_storage::{DirectoryLock, Error as StorageError, Journal, history};
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::io::ErrorKind;
 use std::net::TcpListener;
@@ -39,6 +41,8 @@ use tokio::sync::watch;
 /// What routes need.
 pub struct App {
     pub settings: Settings,
+    /// Keeps the data directory for this process. None without one.
+    pub lock: Option<DirectoryLock>,
     /// Start although wall clock and journal are far apart.
     pub accept_clock: bool,
     pub keys: Keys,
@@ -148,14 +152,11 @@ pub async fn serve(settings: Settings, accept_clock: bool) -> Result<(), Error> 
     let data_dir = (!settings.data.ephemeral).then(|| settings.data.dir.clone());
     let listener = listen(&settings.server.listen, data_dir.as_deref()).await?;
     let local = listener.local_addr()?;
+    backend::refuse_backup(&settings).map_err(StartError::Storage)?;
+    let lock = lock::take(&settings).await.map_err(StartError::Storage)?;
     let keys = Keys::load(&settings.auth.keys, data_dir.as_deref())?;
     if !local.ip().is_loopback() && !keys.are_needed() && !settings.server.insecure {
         return Err(Error::Exposed(local.to_string()));
-    }
-    backend::refuse_backup(&settings).map_err(StartError::Storage)?;
-    // The sandbox's record is opened before the journal: not under the hands of a server that has it.
-    if data_dir.as_deref().is_some_and(|dir| holder(dir) == Holder::Alive) {
-        return Err(StartError::Storage(StorageError::Locked).into());
     }
     let metrics = telemetry::start_metrics().map_err(|error| Error::Metrics(error.to_string()))?;
     actix_web::rt::spawn(telemetry::upkeep(metrics.clone()));
@@ -184,6 +185,7 @@ pub async fn serve(settings: Settings, accept_clock: bool) -> Result<(), Error> 
         base_url,
         metrics,
         accept_clock,
+        lock,
         settings,
     });
     run(app, listener, connections).await
@@ -259,18 +261,11 @@ async fn supervise(
     http: &actix_web::dev::ServerHandle,
 ) -> Result<Synced, Error> {
     let ports = Ports::default();
-    let (mut clock, mut tries, mut retry) = (None, 0, Retry::default());
+    let (mut clock, mut retry) = (None, Retry::default());
     loop {
         let first = clock.is_none();
         let (engine, cursors) = match start_engine(app, &ports, clock).await {
             Ok(started) => started,
-            Err(StartError::Storage(StorageError::Locked))
-                if first && tries < LEAVING_TRIES && holder(&app.settings.data.dir) != Holder::Alive =>
-            {
-                tries += 1;
-                tokio::time::sleep(LEAVING_WAIT).await;
-                continue;
-            }
             Err(StartError::Storage(error)) if passes(&error, first) => {
                 app.down.store(Some(Arc::new(error.to_string())));
                 tracing::error!(%error, "not ready: trying again");
@@ -308,6 +303,7 @@ struct Running {
     engine: Engine,
     publisher: Publisher,
     retention: Option<Retention>,
+    scrub: Option<Scrub>,
     subscriber: Subscriber,
 }
 
@@ -315,9 +311,10 @@ impl Running {
     async fn start(app: &web::Data<App>, engine: Engine, cursors: Cursors, first: bool) -> Result<Self, Error> {
         let publisher = Publisher::start(&app.settings.kafka, engine.journal()).map_err(Error::Kafka)?;
         let retention = start_retention(&app.settings, engine.journal())?;
+        let scrub = start_scrub(&app.settings, engine.journal())?;
         go_live(app, &engine, cursors, first).await;
         let subscriber = Subscriber::start(app).map_err(Error::Kafka)?;
-        Ok(Self { engine, publisher, retention, subscriber })
+        Ok(Self { engine, publisher, retention, scrub, subscriber })
     }
 
     /// The stop in order, with an engine that answers what is in hand until the last request has its answer.
@@ -343,7 +340,7 @@ impl Running {
         app.live.store(None);
         let synced = self.engine.stop().await;
         self.publisher.stop(patience).await;
-        stop_retention(self.retention).await;
+        stop_reading(self.retention, self.scrub).await;
         synced
     }
 }
@@ -381,10 +378,10 @@ async fn stay_fenced(app: &web::Data<App>, by: u64, stopping: &mut watch::Receiv
 
 /// The first engine takes the time from the wall clock, each later one from the engine before it.
 async fn start_engine(app: &web::Data<App>, ports: &Ports, running: Option<Clock>) -> Result<(Engine, Cursors), StartError> {
-    let (settings, accepted) = (app.settings.clone(), app.accept_clock);
+    let (settings, lock, accepted) = (app.settings.clone(), app.lock.clone(), app.accept_clock);
     let open = move || {
         let check = |journal: &dyn Journal| if running.is_none() { clock::check(journal, accepted) } else { Ok(()) };
-        let journal = backend::open(&settings, check)?;
+        let journal = backend::open(&settings, lock.as_ref(), check)?;
         let cursors = Cursors::of(&history::ensure_name(&*journal)?);
         Ok::<_, StartError>((journal, cursors))
     };
@@ -413,10 +410,18 @@ fn start_retention(settings: &Settings, journal: &Arc<dyn Journal>) -> std::io::
     (!keep.is_zero()).then(|| Retention::start(journal.clone(), options)).transpose()
 }
 
-async fn stop_retention(retention: Option<Retention>) {
-    if let Some(retention) = retention {
-        web::block(|| retention.stop()).await.unwrap_or_default();
-    }
+fn start_scrub(settings: &Settings, journal: &Arc<dyn Journal>) -> std::io::Result<Option<Scrub>> {
+    let period = Duration::from_secs(3600 * u64::from(settings.journal.scrub_hours));
+    (!period.is_zero()).then(|| Scrub::start(journal.clone(), period)).transpose()
+}
+
+/// Threads that hold on to the journal.
+async fn stop_reading(retention: Option<Retention>, scrub: Option<Scrub>) {
+    let stop = || {
+        retention.map(Retention::stop).unwrap_or_default();
+        scrub.map(Scrub::stop).unwrap_or_default();
+    };
+    web::block(stop).await.unwrap_or_default();
 }
 
 async fn go_live(app: &web::Data<App>, engine: &Engine, cursors: Cursors, first: bool) {

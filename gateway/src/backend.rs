@@ -8,16 +8,17 @@ use holdfast_engine::ids::Partitions;
 use holdfast_storage::backup::Manifest;
 use holdfast_storage::embedded::EmbeddedJournal;
 use holdfast_storage::memory::MemoryJournal;
-use holdfast_storage::{Error, Journal, WantedPartitions};
+use holdfast_storage::{DirectoryLock, Error, Journal, WantedPartitions};
 use std::sync::Arc;
 
-/// Opens the journal for writing, if `check` has nothing against what is in it: on a cluster it is then taken over from
+/// Opens the journal for writing, an embedded one in the directory that `lock` keeps, if `check` has nothing against what is in it: on a cluster it is then taken over from
 /// whoever had it.
 ///
 /// # Errors
 /// Whatever keeps it from opening, with what to do about it, or what `check` has against it.
 pub fn open<E: From<Error>>(
     settings: &Settings,
+    lock: Option<&DirectoryLock>,
     check: impl FnOnce(&dyn Journal) -> Result<(), E>,
 ) -> Result<Arc<dyn Journal>, E> {
     let partitions = Partitions::new(settings.data.partitions);
@@ -29,7 +30,7 @@ pub fn open<E: From<Error>>(
     let wanted = WantedPartitions { if_new: partitions, exactly: settings.data.partitions_named, shards: settings.engine.shards };
     match settings.journal.backend {
         Backend::Embedded => {
-            let journal = EmbeddedJournal::open_with_reserve(&settings.data.dir, wanted, settings.data.reserve_bytes())?;
+            let journal = EmbeddedJournal::open_under(lock.ok_or(Error::Locked)?, wanted, settings.data.reserve_bytes())?;
             check(&journal)?;
             Ok(Arc::new(journal))
         }
@@ -37,7 +38,7 @@ pub fn open<E: From<Error>>(
     }
 }
 
-/// Opens the journal to look at it: an embedded one while no server runs on it, one on a cluster at any time.
+/// Opens the journal to look at it and writes nothing: an embedded one while no server runs on it, one on a cluster at any time.
 ///
 /// # Errors
 /// If it is in use, damaged or not there.
@@ -50,7 +51,7 @@ pub fn observe(settings: &Settings) -> Result<Arc<dyn Journal>, Error> {
         }
         Backend::Embedded => {
             let any = Partitions::new(64).ok_or(Error::Stopped)?;
-            Ok(Arc::new(EmbeddedJournal::open_with_reserve(dir, any, 0)?))
+            Ok(Arc::new(EmbeddedJournal::observe(dir, any)?))
         }
         Backend::Scylla => cluster::observe(settings),
     }

@@ -4,6 +4,7 @@
 //! webhooks are told until taken, also after a restart.
 
 mod page;
+mod record;
 mod secrets;
 mod store;
 mod webhook;
@@ -77,7 +78,8 @@ impl Sandbox {
         self.locked(|store| store.entry(attempt).cloned())
     }
 
-    fn redirect_url(&self, attempt: &str) -> Option<Url> {
+    /// Where the buyer of an attempt pays.
+    pub fn redirect_url(&self, attempt: &str) -> Option<Url> {
         Url::new(&format!("{}/sandbox/payments/{}", self.base_url, self.secrets.link(attempt)))
     }
 

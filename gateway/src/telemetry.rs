@@ -117,6 +117,11 @@ fn describe() {
     gauge!("shard_depth", "Requests a shard has in hand");
     counter!("shard_rebuilds_total", "Shards rebuilt after a panic");
     counter!("alarms_total", "Things that must be impossible and were seen");
+    gauge!(
+        "scrub_finished_timestamp_seconds",
+        "When all full files of the log had last been compared with their checksums, 0 for never"
+    );
+    counter!("scrub_damaged_files_total", "Files of the log that were found to be damaged, at each pass");
     gauge!("relay_lag_events", "Durable events that are not published to Kafka yet");
     gauge!("relay_lag_seconds", "Age of the oldest durable event that is not published to Kafka yet, 0 if there is none");
     counter!("relay_published_total", "Events that Kafka acknowledged");

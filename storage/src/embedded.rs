@@ -1,12 +1,15 @@
 //! The default journal: a log in files of our own, and a `fjall` database for what follows from it, in the data directory.
 //!
 //! A commit is one frame under the next log number, written to the newest file of the log and synced; nothing else is in
-//! that sync. Invariants: no acknowledged commit is ever silently left out (see [`log`] and [`watermark`]); after a failed
+//! that sync. Invariants: no acknowledged commit is ever silently left out (see [`log`] and [`crate::watermark`]); after a failed
 //! append nothing is written until the directory is opened anew; one process at a time.
 
 mod creation;
+mod description;
 mod failure;
 mod log;
+mod manifests;
+mod observing;
 mod presence;
 mod restoring;
 
@@ -14,11 +17,13 @@ mod snapshots;
 mod space;
 mod upgrade;
 mod wal;
-mod watermark;
 
 use crate::basis::Marks;
 use crate::history::{self, CommitCheck};
 use crate::journal::{Error, Journal, LogId, LogSeq, Row, Snapshot, Table, Visit, WantedPartitions};
+use crate::lock::{DirectoryLock, Lent};
+use crate::scrub::{Checked, Pace};
+use crate::watermark::Watermark;
 use creation::{FORMAT, Layout};
 use failure::{damaged_at, failed, refused, tables_failed};
 use fjall::{Database, Keyspace, PersistMode};
@@ -32,7 +37,7 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
-use watermark::Watermark;
+use tempfile::TempDir;
 
 pub use creation::TABLE_FILES;
 pub(crate) use log::{Log, LogCopy};
@@ -55,9 +60,29 @@ pub struct EmbeddedJournal {
     tables: [Keyspace; Table::ALL.len()],
     database: Database,
     space: Space,
-    in_use: InUse,
+    /// Of a writer.
+    in_use: Option<InUse>,
     /// Released last, when the database is closed.
-    _lock: File,
+    keeper: Keeper,
+}
+
+/// Who has the directory.
+enum Keeper {
+    Writer {
+        _lock: Lent,
+    },
+    Reader {
+        /// With others, if it was ever written where it lies.
+        _shared: Option<File>,
+        /// Where the database is.
+        _scratch: TempDir,
+    },
+}
+
+impl Keeper {
+    fn writes(&self) -> bool {
+        matches!(self, Keeper::Writer { .. })
+    }
 }
 
 impl EmbeddedJournal {
@@ -76,13 +101,21 @@ impl EmbeddedJournal {
     /// # Errors
     /// As [`Self::open`].
     pub fn open_with_reserve(dir: &Path, wanted: impl Into<WantedPartitions>, reserve: u64) -> Result<Self, Error> {
-        let layout = Layout::at(dir);
-        let lock = layout.lock()?;
-        layout.refuse_unfinished()?;
-        Self::open_locked(&layout, lock, wanted.into(), reserve)
+        Self::open_under(&DirectoryLock::take(dir)?, wanted, reserve)
     }
 
-    fn open_locked(layout: &Layout, lock: File, wanted: WantedPartitions, reserve: u64) -> Result<Self, Error> {
+    /// As [`Self::open_with_reserve`], in a directory that this process has already.
+    ///
+    /// # Errors
+    /// As [`Self::open`]; [`Error::Locked`] while another journal of this process is open in it.
+    pub fn open_under(lock: &DirectoryLock, wanted: impl Into<WantedPartitions>, reserve: u64) -> Result<Self, Error> {
+        let lent = lock.lend()?;
+        let layout = Layout::at(lock.dir());
+        layout.refuse_unfinished()?;
+        Self::open_locked(&layout, Keeper::Writer { _lock: lent }, wanted.into(), reserve)
+    }
+
+    fn open_locked(layout: &Layout, keeper: Keeper, wanted: WantedPartitions, reserve: u64) -> Result<Self, Error> {
         let (format, partitions) = layout.described(wanted)?;
         let (mark, acknowledged) = Watermark::open(&layout.acknowledged)?;
         let (projected, told) = Watermark::open(&layout.projected)?;
@@ -90,6 +123,7 @@ impl EmbeddedJournal {
             layout.rename_database()?;
         }
         if layout.has_tables()? {
+            manifests::check(&layout.database, if format == FORMAT { creation::PARTS } else { 1 })?;
             wal::check(&layout.database, acknowledged, format == FORMAT)?;
         } else if acknowledged > 0 {
             return Err(damaged_at(1, "the tables beside the log are gone"));
@@ -100,14 +134,19 @@ impl EmbeddedJournal {
         let refuse = |error| tables_failed(&layout.database, refused(error, acknowledged));
         let database = layout.open(&layout.database).map_err(refuse)?;
         let space = Space { dir: layout.dir.clone(), reserve };
+        if format == FORMAT {
+            layout.seal_description()?;
+        }
+        creation::Keyspaces::refuse_missing(&database, layout, format)?;
+        let keyspaces = creation::Keyspaces::open(&database).map_err(refuse)?;
         if format < FORMAT {
             space.check(database.write_buffer_size())?;
             upgrade::copy_log(&database, layout, acknowledged, &space)?;
             layout.describe(partitions)?;
         }
         upgrade::drop_log(&database).map_err(refuse)?;
-        let keyspaces = creation::Keyspaces::open(&database).map_err(refuse)?;
-        let (log, end) = Log::look(&layout.log, acknowledged, space.clone())?;
+        let look = if keeper.writes() { Log::look } else { Log::look_only };
+        let (log, end) = look(&layout.log, acknowledged, space.clone())?;
         let rows = last_rows(&keyspaces)?;
         if rows < told {
             return Err(damaged_at(end.max(1), &format!("the tables end with rows {rows}, and {told} were reported")));
@@ -116,7 +155,7 @@ impl EmbeddedJournal {
             partitions,
             end: AtomicU64::new(end),
             tip: Mutex::new(None),
-            stopped: AtomicBool::new(false),
+            stopped: AtomicBool::new(!keeper.writes()),
             mark: Mutex::new(mark),
             projected: Mutex::new((projected, rows)),
             log,
@@ -124,8 +163,8 @@ impl EmbeddedJournal {
             tables: keyspaces.tables,
             database,
             space,
-            in_use: layout.in_use()?,
-            _lock: lock,
+            in_use: keeper.writes().then(|| layout.in_use()).transpose()?,
+            keeper,
         };
         journal.take_up()?;
         Ok(journal)
@@ -134,8 +173,10 @@ impl EmbeddedJournal {
     /// Nothing of the log is changed before its tables are known to belong to it.
     fn take_up(&self) -> Result<(), Error> {
         Marks::read(self, &self.logs())?.check(self)?;
-        self.log.settle()?;
-        self.space.check(self.database.write_buffer_size())?;
+        if self.keeper.writes() {
+            self.log.settle()?;
+            self.space.check(self.database.write_buffer_size())?;
+        }
         *self.tip.lock().unwrap_or_else(PoisonError::into_inner) = history::tip(self, LogId(0))?;
         Ok(())
     }
@@ -214,7 +255,7 @@ impl Journal for EmbeddedJournal {
     }
 
     fn intact(&self) -> Result<(), Error> {
-        let intact = self.in_use.check().and_then(|()| self.log.intact());
+        let intact = self.in_use.as_ref().map_or(Ok(()), InUse::check).and_then(|()| self.log.intact());
         self.stopped.fetch_or(intact.is_err(), Ordering::AcqRel);
         intact
     }
@@ -233,6 +274,10 @@ impl Journal for EmbeddedJournal {
 
     fn read(&self, _: LogId, after: LogSeq, visit: &mut Visit<'_>) -> Result<(), Error> {
         self.log.read(after, self.last(), visit)
+    }
+
+    fn check_next_file(&self, after: LogSeq, pace: Pace<'_>) -> Result<Option<Checked>, Error> {
+        self.log.check_next(after, pace)
     }
 
     fn save_snapshot(&self, snapshot: &Snapshot) -> Result<(), Error> {

@@ -12,6 +12,7 @@
 //!   commits, since closed orders leave memory for them; the facts behind them are still in the log.
 
 use crate::history::{self, CommitCheck};
+use crate::scrub::{Checked, Pace};
 use holdfast_engine::codec::Batch;
 use holdfast_engine::ids::{PartitionId, Partitions, Seq};
 use holdfast_engine::{Causality, codec};
@@ -89,6 +90,9 @@ pub enum Error {
     Purged { first: LogSeq },
     #[error("log record {record} is damaged: {reason}")]
     Damaged { record: LogSeq, reason: String },
+    /// A file beside the log, or the log where no record can be named.
+    #[error("{file} is damaged: {reason}\n  Keep what is there, and restore the data directory from a copy or a backup.")]
+    DamagedFile { file: String, reason: String },
     /// What lies beside each other was not written beside each other.
     #[error("{0}")]
     Mixed(String),
@@ -247,6 +251,15 @@ pub trait Journal: Send + Sync + 'static {
     /// If the store does not answer, or the log is another's.
     fn purge(&self, log: LogId, _floor: LogSeq, _age: Duration) -> Result<LogSeq, Error> {
         self.first(log)
+    }
+
+    /// Reads the next full file of the log behind the one that begins with commit `after` from the disk, and compares it with its
+    /// checksums. None: there is none, the store sees to that itself, or `pace` broke off.
+    ///
+    /// # Errors
+    /// If the file cannot be read at all.
+    fn check_next_file(&self, _after: LogSeq, _pace: Pace<'_>) -> Result<Option<Checked>, Error> {
+        Ok(None)
     }
 
     /// Keeps a snapshot, and the one before it.

@@ -5,8 +5,8 @@
 //! into one sync at a time, [`history`] tells copies of a journal apart, [`basis`] says
 //! which tables belong to a log, [`recovery`] folds a journal back into partitions, [`projection`] keeps what left memory,
 //! [`retention`] deletes what
-//! nothing reads any more, [`backup`] copies a log while it grows and makes a data directory of the copy,
-//! [`private`] makes files that only their owner may read, `relay` publishes every fact to Kafka, `inbound` takes what others put there for us.
+//! nothing reads any more, [`scrub`] compares what is on the disk with its checksums, [`backup`] copies a log while it grows and makes a data directory of the copy,
+//! [`lock`] keeps a data directory for one process, [`private`] makes files that only their owner may read, `relay` publishes every fact to Kafka, `inbound` takes what others put there for us.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr, clippy::dbg_macro))]
@@ -25,6 +25,7 @@ pub mod history;
 #[cfg(feature = "kafka")]
 pub mod inbound;
 pub mod journal;
+pub mod lock;
 pub mod memory;
 pub mod private;
 pub mod projection;
@@ -32,7 +33,10 @@ pub mod recovery;
 #[cfg(feature = "kafka")]
 pub mod relay;
 pub mod retention;
+pub mod scrub;
 #[cfg(feature = "kafka")]
 mod sessions;
+pub mod watermark;
 
 pub use journal::{Error, Journal, LogId, LogSeq, Row, Snapshot, Table, WantedPartitions};
+pub use lock::DirectoryLock;

@@ -65,6 +65,7 @@ fn fold(
         let mut tail = Tail { lasts: BTreeMap::new(), remake: remakes.then(|| Remake::new(journal, &marks, log)) };
         journal.read(log, after, &mut |commit, frame| {
             tail.begin_commit(commit);
+            refuse_unknown(journal, commit, frame)?;
             replay(commit, frame, &mut partitions, place_of, &mut tail)?;
             tail.end_commit(frame)?;
             done += 1;
@@ -78,6 +79,18 @@ fn fold(
         tail.end()?;
     }
     Ok(partitions)
+}
+
+/// What says how many partitions the data has may be of other data than the log.
+fn refuse_unknown(journal: &dyn Journal, commit: LogSeq, frame: &[u8]) -> Result<(), Error> {
+    let (count, damaged) = (journal.partitions().count(), |reason: String| Error::Damaged { record: commit, reason });
+    for entry in codec::read_frame(frame).map_err(|error| damaged(error.to_string()))? {
+        let id = entry.map_err(|error| damaged(error.to_string()))?.partition.0;
+        if id >= count {
+            return Err(damaged(format!("it is of partition {id}, and holdfast.meta says that there are {count}")));
+        }
+    }
+    Ok(())
 }
 
 /// When the last record was made, as the last commit of each log says. `None`: there is no record.

@@ -32,6 +32,7 @@ fn app() -> web::Data<App> {
     web::Data::new(App {
         settings,
         accept_clock: false,
+        lock: None,
         keys: Keys::load(&[], None).unwrap(),
         refusals: Refusals::default(),
         live: ArcSwapOption::empty(),

@@ -1,14 +1,15 @@
 //! The secrets of the sandbox: what webhooks are signed with, and what the links to payment pages are made from.
 //!
 //! Invariants: whoever has the newest webhook secret signs what the server takes, and so does whoever has the one before it
-//! until the roll is finished; a link that is made once holds for good, as it is journalled with its order.
+//! until the roll is finished; a link that is made once holds for good, as it is journalled with its order; a secret that is not as
+//! it was written, as the checksum beside it says, is refused, and one that was there and is gone is not made anew.
 
 use super::webhook;
 use crate::file_error::{FileError, at};
 use data_encoding::HEXLOWER;
 use hmac::{Hmac, KeyInit, Mac};
 use holdfast_storage::private;
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -88,8 +89,8 @@ pub fn roll(data_dir: &Path) -> Result<PathBuf, FileError> {
     if read(&previous)?.is_some_and(|kept| kept != old) {
         return Err(wrong(&previous, "an earlier roll is not finished: say --finish when nobody signs with that one any more"));
     }
-    private::replace(&previous, &old).map_err(at(&previous))?;
-    private::replace(&path, &random()?).map_err(at(&path))?;
+    write(&previous, &old)?;
+    write(&path, &random()?)?;
     Ok(path)
 }
 
@@ -99,10 +100,16 @@ pub fn roll(data_dir: &Path) -> Result<PathBuf, FileError> {
 /// If it cannot be removed.
 pub fn finish_roll(data_dir: &Path) -> Result<bool, FileError> {
     let previous = dir_in(data_dir).join(PREVIOUS);
-    match std::fs::remove_file(&previous) {
+    // The checksum first: a secret without one is only older.
+    remove(&check_of(&previous))?;
+    remove(&previous)
+}
+
+fn remove(path: &Path) -> Result<bool, FileError> {
+    match std::fs::remove_file(path) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(at(&previous)(error)),
+        Err(error) => Err(at(path)(error)),
     }
 }
 
@@ -113,12 +120,61 @@ fn random() -> Result<Vec<u8>, FileError> {
 }
 
 fn read(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
-    match private::read(path) {
-        Ok(secret) if secret.len() == LENGTH => Ok(Some(secret)),
-        Ok(_) => Err(wrong(path, "is not 32 bytes long: delete it, and what was signed with it is refused")),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(at(path)(error)),
+    let (sums, check) = (read_if_there(&check_of(path))?, check_of(path));
+    let Some(secret) = read_if_there(path)? else {
+        let gone = || format!("is gone: restore it from a copy, or remove {} too, and {LOST}", check.display());
+        return if sums.is_some() { Err(wrong(path, &gone())) } else { Ok(None) };
+    };
+    if secret.len() != LENGTH {
+        return Err(wrong(path, &format!("is not 32 bytes long: delete it and {}, and {LOST}", check.display())));
     }
+    match sums {
+        // Of an earlier build, or a crash came in between.
+        None => private::replace(&check, sum(&secret).as_bytes()).map_err(at(&check))?,
+        Some(sums) if String::from_utf8_lossy(&sums).lines().any(|known| known == sum(&secret)) => {}
+        Some(_) => {
+            let other = format!(
+                "is not as it was written: restore it from a copy. If it was put there on purpose, remove {}",
+                check.display()
+            );
+            return Err(wrong(path, &other));
+        }
+    }
+    Ok(Some(secret))
+}
+
+const LOST: &str = "what was signed with it is refused";
+
+fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
+    match private::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        read => read.map(Some).map_err(at(path)),
+    }
+}
+
+/// The checksums of a secret, of the one before it too while it is replaced.
+fn check_of(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!("{name}.check"))
+}
+
+/// It says nothing of the secret.
+fn sum(secret: &[u8]) -> String {
+    HEXLOWER.encode(&Sha256::digest(secret))
+}
+
+/// Whatever is on disk when it is killed meanwhile is a secret with its checksum, or one that gets it at the next start.
+fn write(path: &Path, secret: &[u8]) -> Result<(), FileError> {
+    let check = check_of(path);
+    let sums = read(path)?.map(|old| format!("{}\n{}", sum(&old), sum(secret)));
+    if let Some(both) = &sums {
+        private::replace(&check, both.as_bytes()).map_err(at(&check))?;
+    }
+    private::replace(path, secret).map_err(at(path))?;
+    if sums.is_none() {
+        private::replace(&check, sum(secret).as_bytes()).map_err(at(&check))?;
+    }
+    Ok(())
 }
 
 fn read_or_make(path: &Path) -> Result<Vec<u8>, FileError> {
@@ -126,7 +182,7 @@ fn read_or_make(path: &Path) -> Result<Vec<u8>, FileError> {
         return Ok(secret);
     }
     let secret = random()?;
-    private::replace(path, &secret).map_err(at(path))?;
+    write(path, &secret)?;
     Ok(secret)
 }
 
@@ -212,12 +268,49 @@ mod tests {
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&sandbox), 0o700);
         let files = [WEBHOOK, PREVIOUS, PAGE].map(|name| sandbox.join(name));
+        let files = files.clone().into_iter().chain(files.iter().map(|path| check_of(path)));
+        let files: Vec<PathBuf> = files.collect();
         for path in &files {
             assert_eq!(mode(path), 0o600, "{}", path.display());
             std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o644)).unwrap();
         }
         open(dir.path());
         files.iter().for_each(|path| assert_eq!(mode(path), 0o600, "{}", path.display()));
+    }
+
+    /// Webhooks of the provider were refused, and links that were given out, and nobody was told why.
+    #[test]
+    fn a_secret_with_a_flipped_bit_is_refused_and_one_that_is_gone_is_not_made_anew() {
+        for name in [WEBHOOK, PREVIOUS, PAGE] {
+            let dir = tempfile::tempdir().unwrap();
+            open(dir.path());
+            roll(dir.path()).unwrap();
+            let path = dir_in(dir.path()).join(name);
+            let refused = || Secrets::open(Some(&dir_in(dir.path()))).err().unwrap().to_string();
+            for file in [path.clone(), check_of(&path)] {
+                let whole = std::fs::read(&file).unwrap();
+                for byte in [0, whole.len() / 2, whole.len() - 1] {
+                    let mut changed = whole.clone();
+                    changed[byte] ^= 1;
+                    std::fs::write(&file, &changed).unwrap();
+                    assert!(refused().contains(&path.display().to_string()), "{}", refused());
+                }
+                std::fs::write(&file, whole).unwrap();
+            }
+            open(dir.path());
+            std::fs::remove_file(&path).unwrap();
+            assert!(refused().contains("is gone"), "{}", refused());
+        }
+    }
+
+    #[test]
+    fn a_secret_of_an_earlier_build_gets_its_checksum() {
+        let dir = tempfile::tempdir().unwrap();
+        let made = open(dir.path());
+        let check = check_of(&dir_in(dir.path()).join(WEBHOOK));
+        std::fs::remove_file(&check).unwrap();
+        assert_eq!(open(dir.path()).newest(), made.newest());
+        assert!(check.exists());
     }
 
     #[test]

@@ -1,14 +1,15 @@
 //! The sandbox's own durable record: a line of JSON a step, synced before anybody hears of it.
 //!
-//! Invariant: memory is the fold of the file; a half-written last line never happened.
+//! Invariants: memory is the fold of the file; a half-written last line never happened; a line that is not as it was written, or
+//! one that somebody was told of and that is gone, is refused.
 
+use super::record::Record;
 use crate::file_error::{FileError, at};
 use crate::openapi::scalars;
 use holdfast_storage::private;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 use utoipa::ToSchema;
 
@@ -56,6 +57,7 @@ pub struct Entry {
 }
 
 #[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Line {
     attempt: String,
     step: Step,
@@ -77,7 +79,7 @@ impl Line {
 }
 
 pub(super) struct Store {
-    file: Option<File>,
+    record: Option<Record>,
     entries: BTreeMap<String, Entry>,
 }
 
@@ -88,7 +90,7 @@ impl Store {
     /// If the file cannot be read or written, or is no record.
     pub(super) fn open(dir: Option<&Path>) -> Result<Self, FileError> {
         match dir {
-            None => Ok(Self { file: None, entries: BTreeMap::new() }),
+            None => Ok(Self { record: None, entries: BTreeMap::new() }),
             Some(dir) => {
                 private::directory(dir).map_err(at(dir))?;
                 let path = dir.join("attempts.jsonl");
@@ -98,15 +100,12 @@ impl Store {
     }
 
     fn read(path: &Path) -> io::Result<Self> {
-        let file = private::append(path)?;
-        let text = std::fs::read_to_string(path)?;
-        let whole = text.rfind('\n').map_or(0, |end| end + 1);
-        file.set_len(whole as u64)?;
-        let mut store = Self { file: Some(file), entries: BTreeMap::new() };
-        for (index, line) in text[..whole].lines().enumerate() {
-            let damaged = |error| io::Error::other(format!("line {} cannot be read: {error}", index + 1));
-            store.apply(&serde_json::from_str(line).map_err(damaged)?);
-        }
+        let mut store = Self { record: None, entries: BTreeMap::new() };
+        let record = Record::open(path, |line| {
+            store.apply(&serde_json::from_str(line)?);
+            Ok(())
+        })?;
+        store.record = Some(record);
         Ok(store)
     }
 
@@ -152,15 +151,8 @@ impl Store {
     }
 
     fn write(&mut self, line: &Line) -> io::Result<()> {
-        if let Some(file) = &mut self.file {
-            let mut text = serde_json::to_vec(line)?;
-            text.push(b'\n');
-            let before = file.metadata()?.len();
-            if let Err(error) = file.write_all(&text).and_then(|()| file.sync_data()) {
-                // Half a line, on a full disk, would swallow the next one.
-                file.set_len(before)?;
-                return Err(error);
-            }
+        if let Some(record) = &mut self.record {
+            record.append(&serde_json::to_string(line)?)?;
         }
         self.apply(line);
         Ok(())
@@ -198,6 +190,8 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs::File;
+    use std::io::Write;
 
     #[test]
     fn the_record_survives_a_restart_and_a_half_written_line_never_happened() {

@@ -67,11 +67,18 @@ pub struct Backup {
     pub dir: PathBuf,
 }
 
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Journal {
     pub backend: Backend,
     pub keep_days: u32,
+    pub scrub_hours: u32,
+}
+
+impl Default for Journal {
+    fn default() -> Self {
+        Self { backend: Backend::default(), keep_days: 0, scrub_hours: 24 }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]

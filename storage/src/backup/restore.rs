@@ -8,9 +8,10 @@ use super::{Error, FileEntry, Manifest, Progress, at, damaged};
 use crate::embedded::{Claim, EmbeddedJournal};
 use crate::history;
 use crate::journal::{Journal, LogId};
+use crate::lock::{self, DirectoryLock};
 use crate::private;
 use std::ffi::OsStr;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,7 +29,7 @@ pub struct Restoration {
 struct Target {
     dir: PathBuf,
     done: bool,
-    _lock: File,
+    _lock: DirectoryLock,
 }
 
 impl Restoration {
@@ -42,7 +43,7 @@ impl Restoration {
         let claim = Claim::take(dir)?;
         // Again: somebody may have begun to use it meanwhile.
         refuse_used(dir)?;
-        let target = Target { dir: dir.to_owned(), done: false, _lock: claim.share().map_err(at(dir))? };
+        let target = Target { dir: dir.to_owned(), done: false, _lock: claim.lock() };
         let (end, partitions) = (manifest.tip.commit, manifest.partitions);
         let copy = |dir: &Path| copy_all(backup, dir, &manifest, progress);
         let journal = EmbeddedJournal::restore(claim, partitions, end, reserve, manifest.bytes(), copy)?;
@@ -99,8 +100,6 @@ fn empty(dir: &Path) -> io::Result<()> {
 
 /// In the top directory of a file system.
 const OF_THE_SYSTEM: &str = "lost+found";
-/// Made by whoever looks whether it can have the directory.
-const LOCK: &str = "holdfast.lock";
 
 fn refuse_used(dir: &Path) -> Result<(), Error> {
     let entries = match fs::read_dir(dir) {
@@ -110,7 +109,7 @@ fn refuse_used(dir: &Path) -> Result<(), Error> {
     };
     for entry in entries {
         let name = entry.map_err(at(dir))?.file_name();
-        if ![OF_THE_SYSTEM, LOCK].map(OsStr::new).contains(&name.as_os_str()) {
+        if ![OF_THE_SYSTEM, lock::NAME].map(OsStr::new).contains(&name.as_os_str()) {
             return Err(Error::NotEmpty(dir.to_owned()));
         }
     }

@@ -3,21 +3,22 @@
 //! Invariant: creation is all or nothing. The description is written first, the database is made under another name and
 //! renamed when it is whole, so a crash at any moment leaves a directory that opens.
 
-use super::failure::{failed, file_failed, tables_failed};
+use super::description::Description;
+use super::failure::{damaged_file, failed, file_failed, tables_failed};
 use super::presence::InUse;
 use crate::journal::{Error, Table, WantedPartitions};
-use crate::private;
+use crate::lock;
 use fjall::config::{BloomConstructionPolicy, FilterPolicy, FilterPolicyEntry, PinningPolicy};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 use holdfast_engine::ids::Partitions;
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 /// Version of everything below the directory that the database does not version itself. Format 1 had its log in the
 /// database; it is upgraded when it is opened.
 pub(super) const FORMAT: u32 = 2;
-const OLDEST: u32 = 1;
+pub(super) const OLDEST: u32 = 1;
 
 const MIB: u64 = 1024 * 1024;
 
@@ -74,39 +75,42 @@ impl Layout {
         done.map_err(|error| file_failed("the data directory", &self.dir, &error))
     }
 
-    /// Takes the directory for this process until the file is closed. The database has a lock of its own, but we read
-    /// its files before it does.
-    pub(super) fn lock(&self) -> Result<File, Error> {
-        private::directory(&self.dir).map_err(|error| file_failed("the data directory", &self.dir, &error))?;
-        let path = self.lock_file();
-        let failed = |error| file_failed("the lock", &path, &error);
-        let file = File::create(&path).map_err(failed)?;
-        match file.try_lock() {
-            Ok(()) => Ok(file),
-            Err(TryLockError::WouldBlock) => Err(Error::Locked),
-            Err(TryLockError::Error(error)) => Err(failed(error)),
-        }
-    }
-
     /// The format and the number of partitions the data was created with; describes it if it is new.
     pub(super) fn described(&self, wanted: WantedPartitions) -> Result<(u32, Partitions), Error> {
-        match fs::read_to_string(&self.description) {
-            Ok(text) => parse(&text).and_then(|(format, found)| Ok((format, wanted.accept(found)?))),
-            Err(error) if error.kind() == io::ErrorKind::NotFound && !self.exists()? => {
+        match self.description()? {
+            Some(found) => Ok((found.format, wanted.accept(found.partitions)?)),
+            None if self.exists()? => {
+                let reason = "it is missing beside the journal, and says how many partitions the data has";
+                Err(damaged_file(&self.description, reason))
+            }
+            None => {
                 let partitions = wanted.accept(wanted.if_new)?;
                 self.describe(partitions)?;
                 Ok((FORMAT, partitions))
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                Err(Error::Incompatible("holdfast.meta is missing beside the journal".to_owned()))
-            }
+        }
+    }
+
+    /// What the data says of itself; `None` if it says nothing.
+    pub(super) fn description(&self) -> Result<Option<Description>, Error> {
+        match fs::read(&self.description) {
+            Ok(bytes) => Description::parse(&bytes, &self.description).map(Some),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(file_failed("the description", &self.description, &error)),
+        }
+    }
+
+    /// A description of an earlier build gets its checksum.
+    pub(super) fn seal_description(&self) -> Result<(), Error> {
+        match self.description()? {
+            Some(found) if !found.sealed && found.format == FORMAT => self.describe(found.partitions),
+            Some(_) | None => Ok(()),
         }
     }
 
     /// Says that the data is of this format.
     pub(super) fn describe(&self, partitions: Partitions) -> Result<(), Error> {
-        let text = format!("format {FORMAT}\npartitions {}\n", partitions.count());
+        let text = Description { format: FORMAT, partitions, sealed: true }.text();
         self.write_description(&text).map_err(|error| file_failed("the description", &self.description, &error))
     }
 
@@ -121,12 +125,8 @@ impl Layout {
 
     /// What is open for as long as the journal is, beside the files of the log.
     pub(super) fn in_use(&self) -> Result<InUse, Error> {
-        let files = [self.lock_file(), self.acknowledged.clone(), self.projected.clone(), self.database.join("lock")];
+        let files = [self.dir.join(lock::NAME), self.acknowledged.clone(), self.projected.clone(), self.database.join("lock")];
         InUse::of(&files, &self.database).map_err(|error| file_failed("the data directory", &self.dir, &error))
-    }
-
-    fn lock_file(&self) -> PathBuf {
-        self.dir.join("holdfast.lock")
     }
 
     /// The database of format 1 had another name.
@@ -180,18 +180,6 @@ impl Layout {
     }
 }
 
-fn parse(text: &str) -> Result<(u32, Partitions), Error> {
-    let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    let format = match field("format").and_then(|format| format.parse::<u32>().ok()) {
-        Some(format @ OLDEST..=FORMAT) => format,
-        Some(other) => return Err(Error::Incompatible(format!("the data is of format {other}, this version reads {FORMAT}"))),
-        None => return Err(Error::Incompatible("holdfast.meta names no format".to_owned())),
-    };
-    let partitions = field("partitions").and_then(|count| count.parse().ok()).and_then(Partitions::new);
-    let named = partitions.map(|partitions| (format, partitions));
-    named.ok_or_else(|| Error::Incompatible("holdfast.meta names no number of partitions".to_owned()))
-}
-
 /// The parts of the database.
 pub(super) struct Keyspaces {
     pub(super) snapshots: Keyspace,
@@ -199,10 +187,24 @@ pub(super) struct Keyspaces {
     pub(super) tables: [Keyspace; Table::ALL.len()],
 }
 
+/// What the database has: a list of its parts, the snapshots and the tables.
+pub(super) const PARTS: usize = 2 + Table::ALL.len();
+
+const SNAPSHOTS: &str = "snapshots";
+
 impl Keyspaces {
+    /// The database makes a part anew that it does not find. In data of this format there are all of them.
+    pub(super) fn refuse_missing(database: &Database, layout: &Layout, format: u32) -> Result<(), Error> {
+        let mut names = Table::ALL.map(Table::name).into_iter().chain([SNAPSHOTS]);
+        match names.find(|name| format == FORMAT && !database.keyspace_exists(name)) {
+            Some(name) => Err(damaged_file(&layout.database, &format!("the table of {name} is gone"))),
+            None => Ok(()),
+        }
+    }
+
     /// Opens all, making those that are missing. The options of one count when it is made.
     pub(super) fn open(database: &Database) -> fjall::Result<Self> {
-        let snapshots = database.keyspace("snapshots", snapshot_options)?;
+        let snapshots = database.keyspace(SNAPSHOTS, snapshot_options)?;
         let table = |table: Table| database.keyspace(table.name(), table_options);
         let [orders, keys, movements, meta] = Table::ALL;
         Ok(Self { snapshots, tables: [table(orders)?, table(keys)?, table(movements)?, table(meta)?] })

@@ -14,6 +14,7 @@ pub(super) fn failed(error: fjall::Error) -> Error {
         fjall::Error::Poisoned => Error::Stopped,
         fjall::Error::Locked => Error::Locked,
         other if is_full(other) => Error::Full,
+        other if is_damage(other) => Error::DamagedFile { file: "a file of `tables`".to_owned(), reason: other.to_string() },
         other => Error::Failed(other.to_string()),
     }
 }
@@ -21,7 +22,10 @@ pub(super) fn failed(error: fjall::Error) -> Error {
 /// A failure to open or to read the log: `record` is the first that may not be as it was written.
 pub(super) fn refused(error: fjall::Error, record: LogSeq) -> Error {
     match &error {
-        fjall::Error::InvalidVersion(_) => Error::Incompatible(format!("the database is of another version: {error}")),
+        fjall::Error::InvalidVersion(_) => Error::Incompatible(format!(
+            "the database in `tables` is of another version: {error}\n  Open the data with the version that wrote it; if `tables/version` \
+             was changed, restore the data directory from a copy."
+        )),
         other if is_damage(other) => Error::Damaged { record: record.max(1), reason: other.to_string() },
         _ => failed(error),
     }
@@ -38,6 +42,10 @@ pub(super) fn tables_failed(path: &Path, error: Error) -> Error {
         Error::Failed(reason) => Error::Failed(format!("the tables {}: {reason}", path.display())),
         other => other,
     }
+}
+
+pub(super) fn damaged_file(path: &Path, reason: &str) -> Error {
+    Error::DamagedFile { file: path.display().to_string(), reason: reason.to_owned() }
 }
 
 pub(super) fn damaged_at(record: LogSeq, reason: &str) -> Error {
@@ -57,9 +65,12 @@ fn is_damage(error: &fjall::Error) -> bool {
     }
 }
 
-/// A file that is gone or ends too early.
+/// A file that is gone or ends too early, before the place that is looked for in it.
 fn is_cut(cause: &io::Error) -> bool {
-    matches!(cause.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::NotFound | io::ErrorKind::InvalidData)
+    matches!(
+        cause.kind(),
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::NotFound | io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput
+    )
 }
 
 fn is_full(error: &(dyn Cause + 'static)) -> bool {

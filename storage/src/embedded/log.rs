@@ -5,6 +5,7 @@
 //! when every commit before it is on disk, so only the newest can be torn; after a failed append there is no other.
 
 mod ahead;
+mod checking;
 mod copy;
 mod opening;
 mod record;

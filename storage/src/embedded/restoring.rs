@@ -3,35 +3,30 @@
 //! Invariant: until it is done its description has another name, and whoever opens the directory meanwhile refuses it.
 
 use super::creation::Layout;
-use super::watermark::Watermark;
-use super::{EmbeddedJournal, Log, Space};
+use super::{EmbeddedJournal, Keeper, Log, Space};
 use crate::journal::{Error, LogSeq};
+use crate::lock::DirectoryLock;
+use crate::watermark::Watermark;
 use holdfast_engine::ids::Partitions;
-use std::fs::File;
-use std::io;
 use std::path::Path;
 
 /// A directory that is this process's alone, before anything is in it.
 pub(crate) struct Claim {
     layout: Layout,
-    lock: File,
+    lock: DirectoryLock,
 }
 
 impl Claim {
     /// # Errors
     /// If another process has it.
     pub(crate) fn take(dir: &Path) -> Result<Self, Error> {
-        let layout = Layout::restoring(dir);
-        let lock = layout.lock()?;
-        Ok(Self { layout, lock })
+        let lock = DirectoryLock::take(dir)?;
+        Ok(Self { layout: Layout::restoring(dir), lock })
     }
 
     /// Keeps the directory for as long as it lives, whatever becomes of the claim.
-    ///
-    /// # Errors
-    /// If the process may open no more files.
-    pub(crate) fn share(&self) -> io::Result<File> {
-        self.lock.try_clone()
+    pub(crate) fn lock(&self) -> DirectoryLock {
+        self.lock.clone()
     }
 }
 
@@ -57,7 +52,7 @@ impl EmbeddedJournal {
         }
         Watermark::open(&layout.acknowledged)?.0.set(end)?;
         layout.create()?;
-        Ok(Self::open_locked(&layout, lock, partitions.into(), reserve)?)
+        Ok(Self::open_locked(&layout, Keeper::Writer { _lock: lock.lend()? }, partitions.into(), reserve)?)
     }
 
     /// The directory is whole: from now on it opens.

@@ -319,12 +319,16 @@ fn data_of_another_format_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     drop(open(dir.path()).unwrap());
     let description = dir.path().join("holdfast.meta");
-    for text in ["format 3\npartitions 4\n", "format 0\npartitions 4\n", "", "format 2\n", "format 2\npartitions 0\n"] {
+    for text in ["format 3\npartitions 4\n", "format 0\npartitions 4\n"] {
         fs::write(&description, text).unwrap();
         assert!(matches!(open(dir.path()), Err(Error::Incompatible(_))), "{text:?}");
     }
+    for text in ["", "format 2\n", "format 2\npartitions 0\n"] {
+        fs::write(&description, text).unwrap();
+        assert!(matches!(open(dir.path()), Err(Error::DamagedFile { .. })), "{text:?}");
+    }
     fs::remove_file(&description).unwrap();
-    assert!(matches!(open(dir.path()), Err(Error::Incompatible(_))));
+    assert!(matches!(open(dir.path()), Err(Error::DamagedFile { .. })));
 }
 
 /// The database alone would never open a directory whose creation was cut short.
@@ -347,7 +351,7 @@ fn a_log_without_its_tables_is_refused_and_kept() {
     fs::remove_file(written.dir.path().join("acknowledged")).unwrap();
     assert_eq!(written.damaged(), 1);
     fs::remove_file(written.dir.path().join("holdfast.meta")).unwrap();
-    assert!(matches!(open(written.dir.path()), Err(Error::Incompatible(_))));
+    assert!(matches!(open(written.dir.path()), Err(Error::DamagedFile { .. })));
     assert!(fs::read(log_of(&written.dir)).unwrap().starts_with(&written.log));
 }
 
@@ -377,7 +381,8 @@ fn data_of_format_1_is_upgraded_with_all_it_has() {
         assert_eq!(journal.get(Table::Orders, b"key").unwrap().as_deref(), Some(&b"row"[..]));
         assert!(!journal.database.keyspace_exists("log"));
     }
-    assert_eq!(fs::read_to_string(dir.path().join("holdfast.meta")).unwrap(), "format 2\npartitions 4\n");
+    let described = fs::read_to_string(dir.path().join("holdfast.meta")).unwrap();
+    assert!(described.starts_with("format 2\npartitions 4\ncheck "), "{described}");
 }
 
 #[test]
@@ -449,4 +454,37 @@ fn the_data_directory_is_for_its_owner_alone() {
     fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).unwrap();
     drop(open(&dir).unwrap());
     assert_eq!(mode(), 0o700, "data of old is not narrowed");
+}
+
+/// A build before this one wrote no checksum.
+#[test]
+fn a_description_of_an_earlier_build_gets_its_checksum_at_the_next_start() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(open(dir.path()).unwrap());
+    let description = dir.path().join("holdfast.meta");
+    let sealed = fs::read(&description).unwrap();
+    fs::write(&description, "format 2\npartitions 4\n").unwrap();
+    drop(EmbeddedJournal::observe(dir.path(), Partitions::new(4).unwrap()).unwrap());
+    assert_eq!(fs::read_to_string(&description).unwrap(), "format 2\npartitions 4\n", "looking changed it");
+    drop(open(dir.path()).unwrap());
+    assert_eq!(fs::read(&description).unwrap(), sealed);
+}
+
+/// The database would have made an empty table in its place, and every closed order would have been unknown.
+#[test]
+fn a_table_that_is_gone_is_refused_and_not_made_anew() {
+    for gone in ["current", ""] {
+        for part in 0..creation::PARTS {
+            let dir = tempfile::tempdir().unwrap();
+            drop(open(dir.path()).unwrap());
+            let path = dir.path().join(format!("tables/keyspaces/{part}")).join(gone);
+            if gone.is_empty() {
+                fs::remove_dir_all(&path).unwrap()
+            } else {
+                fs::remove_file(&path).unwrap()
+            }
+            let said = open(dir.path()).err().unwrap().to_string();
+            assert!(said.contains("parts of the tables are there") && said.contains("tables/keyspaces"), "{said}");
+        }
+    }
 }

@@ -19,6 +19,8 @@ use std::path::{Path, PathBuf};
 const VERSION: &[u8; 4] = b"FJL\x03";
 /// A thousand years of writes.
 const SEQUENCE_END: u64 = 1 << 56;
+/// The numbers of batches grow by one, and by what the database itself writes in between.
+const LARGEST_STEP: u64 = 1 << 16;
 const START: u8 = 1;
 const ITEM: u8 = 2;
 const END: u8 = 3;
@@ -33,14 +35,16 @@ pub(super) fn check(database: &Path, acknowledged: LogSeq, may_cut: bool) -> Res
         return Ok(());
     }
     let files = files(database).map_err(failed)?;
+    let mut last = None;
     for (index, path) in files.iter().enumerate() {
         let bytes = read(path).map_err(failed)?;
-        let end = walk(&bytes);
+        let end = walk(&bytes, &mut last);
         if end == bytes.len() {
             continue;
         }
         let rest = &bytes[end..];
-        let beyond = (1..rest.len()).any(|at| batch(&rest[at..]).is_some());
+        // A whole batch under a number that does not follow is not torn.
+        let beyond = (0..rest.len()).any(|at| batch(&rest[at..]).is_some());
         if beyond || index + 1 < files.len() {
             let reason = format!("the write-ahead file {} of the tables cannot be read from byte {end}", path.display());
             return Err(damaged_at(acknowledged.max(1), &reason));
@@ -98,21 +102,25 @@ fn cut(path: &Path, length: u64) -> io::Result<()> {
     file.sync_all()
 }
 
-/// Where the whole batches end.
-fn walk(bytes: &[u8]) -> usize {
+/// Where the batches end that are whole and follow on each other. `last` is the number of the last one.
+fn walk(bytes: &[u8], last: &mut Option<u64>) -> usize {
     let mut at = 0;
-    while let Some(length) = batch(&bytes[at..]) {
-        at += length;
+    while let Some((length, number)) = batch(&bytes[at..]) {
+        if last.is_some_and(|last| !(last + 1..last + LARGEST_STEP).contains(&number)) {
+            break;
+        }
+        (at, *last) = (at + length, Some(number));
     }
     at
 }
 
-/// The length of the batch that begins here, if it is whole.
-fn batch(bytes: &[u8]) -> Option<usize> {
+/// The length and the number of the batch that begins here, if it is whole.
+fn batch(bytes: &[u8]) -> Option<(usize, u64)> {
     let mut rest = Rest { bytes };
     rest.tag(START)?;
     let items = rest.u32()?;
-    // The checksum leaves this number out. Near its end the database would panic.
+    // The checksum leaves this number out, which says which of two rows under a key is the newer. Near its end the database
+    // would panic.
     let sequence = rest.u64()?;
     let body = rest.bytes;
     for _ in 0..items {
@@ -127,7 +135,7 @@ fn batch(bytes: &[u8]) -> Option<usize> {
     let sum = rest.u64()?;
     let sealed = rest.take(VERSION.len())? == VERSION && sum == xxhash_rust::xxh3::xxh3_64(body);
     let whole = sealed && sequence < SEQUENCE_END;
-    whole.then_some(bytes.len() - rest.bytes.len())
+    whole.then_some((bytes.len() - rest.bytes.len(), sequence))
 }
 
 /// What is not yet parsed.

@@ -43,6 +43,7 @@ pub(super) fn look(dir: &Path, acknowledged: LogSeq, write: bool) -> Result<Foun
         let path = path_of(dir, *first);
         let file = File::options().read(true).write(write).open(&path).map_err(|error| failed(&path, &error))?;
         let segment = if index + 1 < firsts.len() {
+            check_head(&file, *first, &path)?;
             Segment::sealed(*first, &path, file).map_err(|error| failed(&path, &error))?
         } else {
             let bytes = fs::read(&path).map_err(|error| failed(&path, &error))?;
@@ -58,6 +59,20 @@ pub(super) fn look(dir: &Path, acknowledged: LogSeq, write: bool) -> Result<Foun
         return Err(damaged_at(end + 1, &format!("the log ends before it, and {acknowledged} was acknowledged")));
     }
     Ok(Found { segments, end, loose })
+}
+
+/// A file begins with the commit it is named after. What follows is compared when it is read, and by the scrub.
+fn check_head(file: &File, first: LogSeq, path: &Path) -> Result<(), Error> {
+    let mut head = [0; record::HEAD];
+    match file.read_exact_at(&mut head, 0) {
+        Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => return Err(failed(path, &error)),
+        Ok(()) | Err(_) => {}
+    }
+    match record::head(&head) {
+        Some((commit, _)) if commit == first => Ok(()),
+        Some((commit, _)) => Err(damaged_at(first, &format!("{} begins with {commit}", path.display()))),
+        None => Err(damaged_at(first, &format!("{} cannot be read from byte 0", path.display()))),
+    }
 }
 
 /// Whether there is nothing in any file: what a crash leaves of a log that was being made.

@@ -93,6 +93,11 @@ impl Segment {
         Ok(Reader::new(&self.file, from, self.end()))
     }
 
+    /// Reads all of a file of so many bytes, which begins with `first`.
+    pub(super) fn reader_of_all(&self, first: LogSeq, length: u64) -> Reader<'_> {
+        Reader::new(&self.file, Place { commit: first, at: 0 }, length)
+    }
+
     fn walk(&self) -> io::Result<Vec<Place>> {
         let mut places = Vec::new();
         let mut reader = Reader::new(&self.file, Place { commit: self.first, at: 0 }, self.end());
@@ -133,6 +138,11 @@ pub(super) struct Reader<'a> {
 impl<'a> Reader<'a> {
     fn new(file: &'a File, from: Place, end: u64) -> Self {
         Self { file, at: from.at, end, expected: from.commit, buffer: Vec::new(), read: 0 }
+    }
+
+    /// The byte where the next commit begins.
+    pub(super) fn place(&self) -> u64 {
+        self.at + self.read as u64
     }
 
     /// The next commit, if it is there and whole.

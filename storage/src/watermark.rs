@@ -1,29 +1,32 @@
-//! A number beside the log or the tables: of the last acknowledged commit, or of the last rows that were reported.
+//! A number beside a file that grows: of the last acknowledged commit, of the last rows or lines that were reported.
 //!
-//! Log and tables end at the first bytes that cannot be read, as if the rest had never been written. This file tells
+//! What it counts ends at the first bytes that cannot be read, as if the rest had never been written. This file tells
 //! the difference between a tail nobody was promised and a record that is gone. Invariant: it is never ahead of what it
 //! counts, because it is written after the sync. It is not synced itself: it outlives the process, and after a power
 //! failure an older number only makes the check weaker.
 
-use super::failure::file_failed;
-use crate::journal::{Error, LogSeq};
+use crate::journal::Error;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// Number and checksum.
 const WIDTH: usize = 12;
 
-pub(super) struct Watermark {
+/// See the module.
+pub struct Watermark {
     file: File,
     path: PathBuf,
 }
 
 impl Watermark {
     /// The file and the number in it; 0 for a new file, or one a power failure left without content.
-    pub(super) fn open(path: &Path) -> Result<(Self, LogSeq), Error> {
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+    ///
+    /// # Errors
+    /// If the file cannot be read or made.
+    pub fn open(path: &Path) -> Result<(Self, u64), Error> {
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
         let file = file.map_err(|error| failed(path, &error))?;
         let mut bytes = [0; WIDTH];
         let acknowledged = match (&file).read_exact(&mut bytes) {
@@ -37,16 +40,21 @@ impl Watermark {
         Ok((Self { file, path: path.to_owned() }, acknowledged.unwrap_or(0)))
     }
 
-    pub(super) fn set(&self, log: LogSeq) -> Result<(), Error> {
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn set(&self, log: u64) -> Result<(), Error> {
         self.file.write_all_at(&encode(log), 0).map_err(|error| failed(&self.path, &error))
     }
 }
 
 fn failed(path: &Path, error: &io::Error) -> Error {
-    file_failed("the number of the last acknowledged commit", path, error)
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Error::Full,
+        _ => Error::Failed(format!("the mark {}: {error}", path.display())),
+    }
 }
 
-fn encode(log: LogSeq) -> [u8; WIDTH] {
+fn encode(log: u64) -> [u8; WIDTH] {
     let mut bytes = [0; WIDTH];
     let number = log.to_le_bytes();
     bytes[..8].copy_from_slice(&number);
@@ -54,9 +62,9 @@ fn encode(log: LogSeq) -> [u8; WIDTH] {
     bytes
 }
 
-fn decode(bytes: &[u8; WIDTH]) -> Option<LogSeq> {
+fn decode(bytes: &[u8; WIDTH]) -> Option<u64> {
     let mut number = [0; 8];
     number.copy_from_slice(&bytes[..8]);
-    let log = LogSeq::from_le_bytes(number);
+    let log = u64::from_le_bytes(number);
     (encode(log) == *bytes).then_some(log)
 }

@@ -1,0 +1,84 @@
+//! A file of the log that nobody writes any more, read from the disk and compared with its checksums.
+//!
+//! Invariant: it is whole if its commits follow on each other from the one it is named after to the one before the next file, with
+//! nothing but zeros behind them.
+
+use super::segment::Segment;
+use super::{Log, failed, path_of};
+use crate::journal::{Error, LogSeq};
+use crate::scrub::{Checked, Pace};
+use holdfast_engine::codec;
+use rustix::fs::{Advice, fadvise};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::sync::{Arc, PoisonError};
+
+/// Bytes compared with zero at once.
+const PIECE: usize = 64 * 1024;
+
+/// Why a file was not compared to its end.
+enum Ended {
+    Damaged(u64, String),
+    Told,
+    Failed(io::Error),
+}
+
+impl From<io::Error> for Ended {
+    fn from(error: io::Error) -> Self {
+        Ended::Failed(error)
+    }
+}
+
+impl Log {
+    /// Compares the next file behind the one that begins with `after`, if it is full. None: there is no such file, or it was
+    /// told to stop.
+    pub(crate) fn check_next(&self, after: LogSeq, pace: Pace<'_>) -> Result<Option<Checked>, Error> {
+        let Some((segment, first, next)) = self.sealed_behind(after) else { return Ok(None) };
+        let path = path_of(&self.dir, first);
+        let damage = match check(&segment, first, next, pace) {
+            Ok(()) => None,
+            Err(Ended::Told) => return Ok(None),
+            Err(Ended::Failed(error)) => return Err(failed(&path, &error)),
+            Err(Ended::Damaged(at, reason)) => Some(format!("{} is damaged from byte {at}: {reason}", path.display())),
+        };
+        Ok(Some(Checked { first, damage }))
+    }
+
+    fn sealed_behind(&self, after: LogSeq) -> Option<(Arc<Segment>, LogSeq, LogSeq)> {
+        let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
+        let mut behind = segments.range(after + 1..);
+        let (first, segment) = behind.next()?;
+        let (next, _) = behind.next()?;
+        Some((segment.clone(), *first, *next))
+    }
+}
+
+fn check(segment: &Segment, first: LogSeq, next: LogSeq, pace: Pace<'_>) -> Result<(), Ended> {
+    // What memory has of it says nothing about the disk. Where that is not possible memory is read.
+    fadvise(segment.file(), 0, None, Advice::DontNeed).unwrap_or_default();
+    let length = segment.file_len()?;
+    let mut reader = segment.reader_of_all(first, length);
+    for commit in first..next {
+        let at = reader.place();
+        let Some(record) = reader.next()? else { return Err(Ended::Damaged(at, format!("commit {commit} cannot be read"))) };
+        codec::read_frame(record.frame).map_err(|error| Ended::Damaged(at, format!("commit {commit}: {error}")))?;
+        let bytes = record.frame.len() as u64;
+        if pace(bytes).is_break() {
+            return Err(Ended::Told);
+        }
+    }
+    check_rest(segment, reader.place(), length)
+}
+
+fn check_rest(segment: &Segment, mut at: u64, length: u64) -> Result<(), Ended> {
+    let mut piece = vec![0; PIECE];
+    while at < length {
+        let bytes = usize::try_from(length - at).unwrap_or(PIECE).min(PIECE);
+        segment.file().read_exact_at(&mut piece[..bytes], at)?;
+        if let Some(place) = piece[..bytes].iter().position(|byte| *byte != 0) {
+            return Err(Ended::Damaged(at + place as u64, "something follows on its last commit".to_owned()));
+        }
+        at += bytes as u64;
+    }
+    Ok(())
+}
