@@ -61,7 +61,7 @@ impl Batch {
         self.entries.push(VERSION);
         self.entries = append(record, std::mem::take(&mut self.entries));
         let length = self.entries.len() - start - ENTRY;
-        // Refused when read, so it must never be written.
+        // Refused when read, so it must never be written. Facts that are decided now are smaller by far: see `limits`.
         assert!(length <= limits::MAX_RECORD_BYTES, "a record of {length} bytes");
         let length = length as u32;
         self.entries[start + 10..start + ENTRY].copy_from_slice(&length.to_le_bytes());
@@ -103,7 +103,11 @@ impl Batch {
     }
 
     /// The frame to write: header, checksum, entries.
+    ///
+    /// # Panics
+    /// If the entries are longer than a header can say: cut off, the length would make another frame of them.
     pub fn frame(&self) -> Vec<u8> {
+        assert!(u32::try_from(self.entries.len()).is_ok(), "a frame of {} bytes", self.entries.len());
         let mut frame = Vec::with_capacity(HEADER + self.entries.len());
         frame.extend_from_slice(&MAGIC);
         frame.extend_from_slice(&checksum(&self.entries).to_le_bytes());

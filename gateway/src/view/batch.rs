@@ -25,7 +25,7 @@ pub struct BatchBody<'a> {
 enum BatchResult<'a> {
     Made(BatchReservation<'a>),
     Unknown(BatchUnknown),
-    Refused(ProblemDocument),
+    Refused(Box<ProblemDocument>),
 }
 
 /// An item that is reserved. `status` is the HTTP status that it alone would have had.

@@ -1,5 +1,7 @@
 //! The largest requests that the limits admit, and those one beyond.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use holdfast_tests::server::{Options, Server};
 use serde_json::{Value, json};
 use std::time::Duration;
