@@ -114,8 +114,10 @@ mod tests {
         }
     }
 
+    type Loss = (&'static str, fn(&Path));
+
     /// Everything that can be taken away, by name.
-    const LOSSES: [(&str, fn(&Path)); 11] = [
+    const LOSSES: [Loss; 11] = [
         ("the directory is removed", |data| fs::remove_dir_all(data).unwrap()),
         ("it is moved away", |data| fs::rename(data, data.with_extension("away")).unwrap()),
         ("it is replaced by an empty one", |data| {
