@@ -9,7 +9,7 @@ use holdfast_engine::message::Body;
 use holdfast_engine::partition::ProviderResult;
 use std::any::Any;
 use std::collections::VecDeque;
-use std::hash::{BuildHasher, Hash, Hasher};
+use std::hash::{BuildHasher, Hash};
 use std::time::{Duration, Instant};
 
 /// So many panics of one input are met by a rebuild: the first may have been of what was around it.
@@ -74,9 +74,7 @@ impl Suspect {
     }
 
     fn of(names: impl Hash) -> Self {
-        let mut hasher = FixedState::default().build_hasher();
-        names.hash(&mut hasher);
-        Self(hasher.finish())
+        Self(FixedState::default().hash_one(names))
     }
 }
 

@@ -52,28 +52,28 @@ fn removed(path: &Path) -> Error {
 pub(super) struct InUse {
     files: Vec<Opened>,
     database: PathBuf,
-    /// Number of the newest write-ahead file of the database. It makes new ones before it removes any.
-    newest: AtomicU64,
+    /// Write-ahead files that the database has made: it makes the next before it removes any.
+    made: AtomicU64,
 }
 
 impl InUse {
     pub(super) fn of(files: &[PathBuf], database: &Path) -> io::Result<Self> {
         let files = files.iter().map(|path| Opened::at(path)).collect::<io::Result<_>>()?;
-        let newest = AtomicU64::new(wal::newest(database)?.unwrap_or_default());
-        Ok(Self { files, database: database.to_owned(), newest })
+        let made = AtomicU64::new(wal::made(database)?);
+        Ok(Self { files, database: database.to_owned(), made })
     }
 
     /// # Errors
     /// [`Error::Removed`] with what is not there any more.
     pub(super) fn check(&self) -> Result<(), Error> {
         self.files.iter().try_for_each(Opened::check)?;
-        let newest = match wal::newest(&self.database) {
-            Ok(newest) => newest.unwrap_or_default(),
+        let made = match wal::made(&self.database) {
+            Ok(made) => made,
             Err(error) if error.kind() == ErrorKind::NotFound => return Err(removed(&self.database)),
             Err(_) => return Ok(()),
         };
-        let before = self.newest.fetch_max(newest, Ordering::Relaxed);
-        if newest < before { Err(removed(&wal::path_of(&self.database, before))) } else { Ok(()) }
+        let before = self.made.fetch_max(made, Ordering::Relaxed);
+        if made < before { Err(removed(&wal::path_of(&self.database, before - 1))) } else { Ok(()) }
     }
 }
 
@@ -114,8 +114,10 @@ mod tests {
         }
     }
 
+    type Loss = (&'static str, fn(&Path));
+
     /// Everything that can be taken away, by name.
-    const LOSSES: [(&str, fn(&Path)); 11] = [
+    const LOSSES: [Loss; 11] = [
         ("the directory is removed", |data| fs::remove_dir_all(data).unwrap()),
         ("it is moved away", |data| fs::rename(data, data.with_extension("away")).unwrap()),
         ("it is replaced by an empty one", |data| {

@@ -75,8 +75,9 @@ fn numbers(database: &Path) -> io::Result<Vec<u64>> {
     Ok(numbers)
 }
 
-pub(super) fn newest(database: &Path) -> io::Result<Option<u64>> {
-    Ok(numbers(database)?.into_iter().max())
+/// How many there have been, as their numbers say: they begin with 0, and the newest is never removed.
+pub(super) fn made(database: &Path) -> io::Result<u64> {
+    Ok(numbers(database)?.into_iter().max().map_or(0, |newest| newest.saturating_add(1)))
 }
 
 pub(super) fn path_of(database: &Path, number: u64) -> PathBuf {

@@ -1,7 +1,9 @@
 //! The data directory, or a file that is in use, is taken away under a server that takes orders. It used to go on and acknowledge
 //! orders into files that had no name any more: all of them were gone when it ended.
 
-use holdfast_tests::server::{Options, Server};
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use holdfast_tests::server::{Options, Server, poll};
 use holdfast_tests::torture::client::{Client, Reached, Request};
 use serde_json::json;
 use std::fs;
@@ -66,7 +68,7 @@ fn buyers_lose(server: &mut Server, lose: fn(&Path)) -> (Instant, Told) {
             let (url, told, stop) = (&url, &told, &stop);
             scope.spawn(move || buy(url, buyer, told, stop));
         }
-        let under_way = holdfast_tests::server::poll(PATIENCE, || (told.lock().unwrap().acknowledged.len() >= 50).then_some(()));
+        let under_way = poll(PATIENCE, || (told.lock().unwrap().acknowledged.len() >= 50).then_some(()));
         lose(&data);
         let lost = Instant::now();
         let ended = server.wait_for_exit(PATIENCE);
@@ -114,7 +116,9 @@ fn remove_the_log(data: &Path) {
     fs::remove_dir_all(data.join("log")).unwrap();
 }
 
-const LOSSES: [(&str, fn(&Path)); 5] = [
+type Loss = (&'static str, fn(&Path));
+
+const LOSSES: [Loss; 5] = [
     ("the directory is removed", remove),
     ("it is moved away", move_away),
     ("it is replaced by an empty one", replace_by_an_empty_one),
