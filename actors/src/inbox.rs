@@ -14,10 +14,14 @@ use holdfast_engine::message::Message;
 use holdfast_engine::partition::ProviderResult;
 use holdfast_storage::Error as StorageError;
 use holdfast_storage::group_commit::Notice;
+use std::collections::VecDeque;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 use tokio::sync::oneshot;
+
+/// While there are other letters, for so many of them one that came in bulk is read.
+const BULK_PART: usize = 4;
 
 /// Everything a shard can be sent.
 #[derive(Debug)]
@@ -155,12 +159,11 @@ impl Inbox {
         self.woken_at.take().map(|at| at.elapsed())
     }
 
-    pub fn pop(&self) -> Option<Letter> {
-        self.letters.pop()
-    }
-
-    pub fn pop_bulk(&self) -> Option<Letter> {
-        self.bulk.pop()
+    /// Takes up to `most` letters, and behind them some of those that came in bulk: fewer while there are others.
+    pub fn take(&self, most: usize, taken: &mut VecDeque<Letter>) {
+        taken.extend(std::iter::from_fn(|| self.letters.pop()).take(most));
+        let bulk = if taken.is_empty() { most } else { most / BULK_PART };
+        taken.extend(std::iter::from_fn(|| self.bulk.pop()).take(bulk));
     }
 
     /// The shard has read everything and goes to sleep. False if something came meanwhile.
@@ -181,5 +184,35 @@ impl Inbox {
 
     pub fn closed(&self) -> bool {
         self.closed.load(Ordering::SeqCst)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use holdfast_engine::ids::Sku;
+
+    fn letter(number: u64) -> Letter {
+        Letter::Request { ticket: Ticket(number), command: Box::new(Command::GetStock { sku: Sku::new("A").unwrap() }) }
+    }
+
+    fn numbers(inbox: &Inbox) -> Vec<u64> {
+        let mut taken = VecDeque::new();
+        inbox.take(8, &mut taken);
+        let number = |letter| if let Letter::Request { ticket, .. } = letter { ticket.0 } else { panic!("{letter:?}") };
+        taken.into_iter().map(number).collect()
+    }
+
+    #[test]
+    fn what_comes_alone_stands_behind_a_few_of_those_that_came_in_bulk_however_many_wait() {
+        let inbox = Inbox::new(0, 0, 1);
+        (100..120).for_each(|number| assert!(inbox.push_bulk(letter(number))));
+        (0..9).for_each(|number| assert!(inbox.push(letter(number))));
+        assert_eq!(numbers(&inbox), [0, 1, 2, 3, 4, 5, 6, 7, 100, 101]);
+        assert_eq!(numbers(&inbox), [8, 102, 103]);
+        assert_eq!(numbers(&inbox), [104, 105, 106, 107, 108, 109, 110, 111], "nothing else waits");
+        assert!(!inbox.sleep(), "there are letters");
+        assert_eq!(numbers(&inbox).len(), 8);
+        assert!(numbers(&inbox).is_empty());
     }
 }

@@ -14,8 +14,8 @@ use tokio::sync::{Semaphore, oneshot};
 
 /// Bulk requests of one client that run at once.
 const RUNNING: usize = 4;
-/// Their threads yield to those that serve single requests: about a tenth of a processor is theirs whatever happens.
-const NICENESS: i32 = 10;
+/// Their threads yield to those that serve single requests: about a quarter of a processor is theirs whatever happens.
+const NICENESS: i32 = 5;
 
 /// Ends with the process.
 pub struct Bulk {
