@@ -1,8 +1,8 @@
 //! Lists of what a partition has in memory: the orders of a customer, SKUs by the beginning of their names.
 //!
 //! Invariants: a list is read in an order that nothing changes, so that a reader who goes on behind the last item misses nothing that
-//! was there all the time and sees nothing twice; no turn costs more than [`limits::MAX_SCAN`] orders, lines or locations and what the last of
-//! them adds, however many there are.
+//! was there all the time and sees nothing twice; no turn costs more than [`limits::MAX_SCAN`] orders, SKUs and what
+//! they have ([`Order::room`], locations) and what the last of them adds, however many there are.
 
 mod placements;
 

@@ -11,10 +11,12 @@ mod rows;
 
 use crate::app::App;
 use crate::body::Pieces;
+use crate::body::unread::Returned;
 use crate::dto::ImportRow;
 use crate::problem::Code;
 use crate::request::{Caller, content_type};
 use crate::view::to_json;
+use actix_web::body::BodyStream;
 use actix_web::web::{Bytes, Data};
 use actix_web::{HttpRequest, HttpResponse};
 use answer::{ImportEnd, ImportLine, RefusedRow};
@@ -51,12 +53,13 @@ pub async fn import(request: HttpRequest, app: Data<App>, payload: Pieces) -> Ht
     };
     let (out, lines) = mpsc::channel::<Bytes>(64);
     let import = Import { rows: Rows::new(app, keys), lines: Lines::default(), tally: Tally::default(), out };
-    actix_web::rt::spawn(import.run(payload));
+    let returned = Returned::default();
+    actix_web::rt::spawn(import.run(payload, returned.clone()));
     let body = futures_util::stream::unfold(lines, |mut lines| async {
         let line = lines.recv().await?;
         Some((Ok::<_, actix_web::Error>(line), lines))
     });
-    HttpResponse::Ok().content_type("application/x-ndjson").streaming(body)
+    HttpResponse::Ok().content_type("application/x-ndjson").body(returned.behind(BodyStream::new(body)))
 }
 
 #[derive(Default)]
@@ -73,17 +76,18 @@ struct Import {
 }
 
 impl Import {
-    async fn run(mut self, payload: Pieces) {
-        let last = match self.take_all(payload).await {
+    async fn run(mut self, mut payload: Pieces, returned: Returned) {
+        let last = match self.take_all(&mut payload).await {
             Ok(()) => self.end(),
             Err(Stalled) => self.stalled(),
         };
         if !self.lines.broken {
             self.say(&ImportLine::Ended(last)).await;
         }
+        returned.give_back(payload.rest());
     }
 
-    async fn take_all(&mut self, mut payload: Pieces) -> Result<(), Stalled> {
+    async fn take_all(&mut self, payload: &mut Pieces) -> Result<(), Stalled> {
         while !self.lines.ended {
             // Rows in hand go on while the next ones are waited for: a slow caller sees what became of those it sent.
             tokio::select! {

@@ -11,4 +11,5 @@ mod keys;
 mod largest;
 mod locked;
 mod poison;
+mod raw;
 mod streams;
