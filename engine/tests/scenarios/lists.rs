@@ -87,6 +87,17 @@ fn an_order_is_listed_as_it_stands() {
     assert!(!page.some_left);
 }
 
+/// A page was bounded by its lines alone: a thousand orders of one line each, from hundreds of locations, were one page.
+#[test]
+fn an_order_takes_as_much_of_a_page_as_it_has_lines_and_locations() {
+    let mut world = World::stocked(&[]);
+    for place in ["berlin", "paris", "rome"] {
+        world.stock("A", place, 1);
+    }
+    let id = world.place(&order("k").line("A", 3));
+    assert_eq!(world.order(id).room(), 4);
+}
+
 #[test]
 fn orders_placed_and_closed_between_two_pages_move_no_other() {
     let mut world = World::stocked(&[("A", 1000)]);
