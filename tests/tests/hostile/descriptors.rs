@@ -37,7 +37,7 @@ fn connections_beyond_the_limit_wait_while_the_engine_opens_its_files() {
     let taken = |fewest: usize| poll(GENEROUS, || (server.open_files() >= fewest).then_some(()));
     assert!(taken(120).is_some(), "no connection was taken: {}", server.open_files());
     // Several files of the log, and snapshots.
-    for key in 0..400 {
+    for key in 0..250 {
         assert_eq!(placed(&mut modest, key), 201);
     }
     assert!(server.open_files() < 640 - 256, "{} files are open", server.open_files());
