@@ -63,7 +63,10 @@ pub fn make(
     copy_files(&mut writer, plan)?;
     let stops = watch.clone();
     let copy = writer.journal(move || stops.stops())?;
-    let audited = audit(&copy, policy, &mut |done, all| Ok(watch.verified(done, all)));
+    let audited = audit(&copy, policy, &mut |done, all| {
+        watch.verified(done, all);
+        Ok(())
+    });
     let report = audited.map_err(|error| if watch.stops() { backup::Error::Stopped } else { error.into() })?;
     if let Some(first) = report.violations.first() {
         return Err(Error::Inconsistent(first.clone()));

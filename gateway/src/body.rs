@@ -169,6 +169,11 @@ impl Pieces {
         self.silence.poll(&self.app, &mut self.payload, context, feeding)
     }
 
+    /// What was not read of it.
+    pub fn rest(self) -> Payload {
+        self.payload
+    }
+
     /// The next piece. `None` at the end.
     pub async fn next(&mut self) -> Option<Result<Bytes, Problem>> {
         poll_fn(|context| {

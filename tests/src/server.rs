@@ -225,6 +225,15 @@ impl Server {
         kib.unwrap_or_default() << 10
     }
 
+    /// How many files the process has open, connections among them.
+    ///
+    /// # Panics
+    /// If it does not run.
+    pub fn open_files(&self) -> usize {
+        let Some(child) = &self.child else { panic!("the server does not run") };
+        or_panic(std::fs::read_dir(format!("/proc/{}/fd", child.id())), "the files of the server").count()
+    }
+
     /// How the process ended, or `None` if it runs on after `patience`. A server that ended can be started again.
     ///
     /// # Panics

@@ -11,9 +11,11 @@ use actix_web::http::ConnectionType;
 use actix_web::web::Bytes;
 use actix_web::{HttpMessage, HttpResponse};
 use futures_util::Stream;
+use std::cell::RefCell;
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 use tokio::time::{Sleep, sleep};
 
@@ -82,14 +84,54 @@ impl Rest {
             return response;
         }
         response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
-        response.map_body(|_, answer| Lingering { answer, rest: self, time: None }.boxed())
+        response.map_body(|_, answer| Lingering { answer, rest: Returned::of(self), time: None }.boxed())
+    }
+}
+
+/// Where a body comes back to that is read while its answer is sent.
+#[derive(Clone, Default)]
+pub struct Returned(Rc<RefCell<Coming>>);
+
+#[derive(Default)]
+enum Coming {
+    #[default]
+    Unasked,
+    Asked(Waker),
+    Here(Rest),
+}
+
+impl Returned {
+    fn of(rest: Rest) -> Self {
+        Self(Rc::new(RefCell::new(Coming::Here(rest))))
+    }
+
+    /// Nothing more of it will be read.
+    pub fn give_back(&self, payload: Payload) {
+        if let Coming::Asked(waker) = self.0.replace(Coming::Here(Rest { payload, read: 0 })) {
+            waker.wake();
+        }
+    }
+
+    /// The answer, with what comes back behind it.
+    pub fn behind(self, answer: impl MessageBody + 'static) -> impl MessageBody {
+        Lingering { answer: BoxBody::new(answer), rest: self, time: None }
+    }
+
+    fn poll(&self, context: &mut Context<'_>) -> Poll<bool> {
+        match &mut *self.0.borrow_mut() {
+            Coming::Here(rest) => rest.poll(context),
+            coming => {
+                *coming = Coming::Asked(context.waker().clone());
+                Poll::Pending
+            }
+        }
     }
 }
 
 /// An answer with a rest behind it. The rest is held until the end, by which the connection knows that it is not to be read.
 struct Lingering {
     answer: BoxBody,
-    rest: Rest,
+    rest: Returned,
     /// From the end of the answer on.
     time: Option<Pin<Box<Sleep>>>,
 }

@@ -197,7 +197,10 @@ fn open(data: &DataArgs) -> Result<Arc<dyn Journal>, Box<dyn std::error::Error>>
 fn verify(data: &DataArgs) -> Result<Report, Box<dyn std::error::Error>> {
     let journal = open(data)?;
     let bar = progress::bar("verifying", true);
-    let report = audit(&*journal, &Policy::default(), &mut |done, all| Ok(bar.at(done, all)));
+    let report = audit(&*journal, &Policy::default(), &mut |done, all| {
+        bar.at(done, all);
+        Ok(())
+    });
     bar.finish();
     let report = report?;
     if journal.remote() && !report.violations.is_empty() {

@@ -145,7 +145,7 @@ impl Headers {
             return Err(key_missing());
         }
         match operation.content {
-            Content::Json if self.0 & LENGTH != 0 => fits(request.headers()).and_then(|()| typed(request)),
+            Content::Json if self.0 & LENGTH != 0 => typed(request).and_then(|()| fits(request.headers())),
             Content::Json | Content::Rows | Content::Any => Ok(()),
         }
     }

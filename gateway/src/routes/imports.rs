@@ -11,11 +11,13 @@ mod rows;
 
 use crate::app::App;
 use crate::body::Pieces;
+use crate::body::unread::Returned;
 use crate::client;
 use crate::dto::ImportRow;
 use crate::problem::{Code, Problem};
 use crate::request::{Caller, content_type};
 use crate::view::to_json;
+use actix_web::body::BodyStream;
 use actix_web::web::{Bytes, Data};
 use actix_web::{HttpRequest, HttpResponse};
 use answer::{ImportEnd, ImportLine, RefusedRow};
@@ -53,7 +55,8 @@ pub async fn import(request: HttpRequest, app: Data<App>, payload: Pieces) -> Ht
     };
     let (out, lines) = mpsc::channel::<Bytes>(64);
     let (feed, pieces) = mpsc::channel(1);
-    actix_web::rt::spawn(forward(payload, feed));
+    let returned = Returned::default();
+    actix_web::rt::spawn(forward(payload, feed, returned.clone()));
     let (server, origin) = (app.clone(), Origin { client: client::current(), bulk: true });
     app.bulk.spawn(move || {
         let rows = Rows::new(server, keys, origin);
@@ -63,14 +66,19 @@ pub async fn import(request: HttpRequest, app: Data<App>, payload: Pieces) -> Ht
         let line = lines.recv().await?;
         Some((Ok::<_, actix_web::Error>(line), lines))
     });
-    HttpResponse::Ok().content_type("application/x-ndjson").streaming(body)
+    HttpResponse::Ok().content_type("application/x-ndjson").body(returned.behind(BodyStream::new(body)))
 }
 
 /// A piece of the body, or its end. Where none of these comes any more the body broke off.
 type Piece = Option<Result<Bytes, Problem>>;
 
-/// Hands the body from the thread of its connection to the one that imports it.
-async fn forward(mut payload: Pieces, feed: mpsc::Sender<Piece>) {
+/// Hands the body from the thread of its connection to the one that imports it, and what is left of it back.
+async fn forward(mut payload: Pieces, feed: mpsc::Sender<Piece>, returned: Returned) {
+    hand_over(&mut payload, feed).await;
+    returned.give_back(payload.rest());
+}
+
+async fn hand_over(payload: &mut Pieces, feed: mpsc::Sender<Piece>) {
     loop {
         let piece = tokio::select! {
             piece = payload.next() => piece,

@@ -90,9 +90,10 @@ impl Wanted {
         let (app, headers) = (app(request)?, Headers::read(request.headers())?);
         let caller = Caller::named(request.headers(), app, id.clone())?;
         headers.fit(operation, request)?;
+        let key = caller.key(request, "orders")?;
         content_type(request, &[JSON])?;
         body::fits(request.headers())?;
-        caller.key(request, "orders")
+        Ok(key)
     }
 
     fn of(request: &HttpRequest, request_id: &RequestId, key: KeyHash, body: Body) -> Result<Self, Problem> {

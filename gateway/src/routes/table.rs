@@ -161,7 +161,7 @@ pub const TABLE: &[Route] = &[
     Route { path: "/v1/reservations", operations: &[Operation::write("POST", Refused, Key::Required)] },
     // Each item has a key of its own.
     Route { path: "/v1/reservations:batch", operations: &[Operation::write("POST", Refused, Key::Unused)] },
-    Route { path: "/v1/reservations/{id}", operations: &[Operation::read(Version, NONE), Operation::write("DELETE", Version, Key::Obeyed)] },
+    Route { path: "/v1/reservations/{id}", operations: &[Operation::read(Version, NONE), Operation::write("DELETE", Version, Key::Obeyed).of(Content::Any)] },
     Route { path: "/v1/reservations/{id}:commit", operations: &[Operation::write("POST", Version, Key::Obeyed)] },
     Route { path: "/v1/reservations/{id}:extend", operations: &[Operation::write("POST", Version, Key::Obeyed)] },
     // Asks, in a body because it may be long.

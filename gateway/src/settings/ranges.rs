@@ -34,7 +34,7 @@ pub(super) fn all(settings: &Settings) -> Vec<Ranged> {
         ("server.answer_wait_seconds", server.answer_wait_seconds, SECONDS),
         ("server.drain_notice_seconds", server.drain_notice_seconds, SECONDS),
         ("server.key_share_percent", server.key_share_percent.into(), 1..=100),
-        ("server.max_streams", wide(server.max_streams), MILLIONS),
+        ("server.max_streams", wide(server.max_streams), 0..=10_000_000),
         // No reader takes everything at once.
         ("server.stream_patience_seconds", server.stream_patience_seconds, 1..=LONGEST_SECONDS),
         ("data.partitions", data.partitions.into(), 1..=4096),

@@ -2,6 +2,8 @@
 //!
 //! Invariant: the suite takes two minutes at most; whatever is done to one server here leaves its other clients served.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod bodies;
 mod browser;
 mod cross_site;
@@ -12,5 +14,6 @@ mod keys;
 mod largest;
 mod locked;
 mod poison;
+mod raw;
 mod streams;
 mod wire;
