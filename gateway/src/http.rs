@@ -21,13 +21,16 @@ const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// How long a new connection may take to say what it wants.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The server that is used here takes no more, and panics.
+pub const MOST_WORKERS: usize = 512;
+
 /// Starts to serve on an address that is taken.
 ///
 /// # Errors
 /// If the system does not let it listen.
 pub fn start(app: &web::Data<App>, listener: TcpListener) -> std::io::Result<Server> {
     let server = &app.settings.server;
-    let workers = if server.workers == 0 { cores() } else { server.workers };
+    let workers = if server.workers == 0 { cores().min(MOST_WORKERS) } else { server.workers };
     let shared = app.clone();
     let access = Arc::new(Access::of(&app.settings, app.keys.are_needed()));
     let service = HttpServer::new(move || {
