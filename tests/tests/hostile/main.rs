@@ -3,11 +3,14 @@
 //! Invariant: the suite takes two minutes at most; whatever is done to one server here leaves its other clients served.
 
 mod bodies;
+#[cfg(test)]
 mod browser;
+#[cfg(test)]
 mod cross_site;
 mod deleted;
 mod descriptors;
 mod greedy;
+#[cfg(test)]
 mod keys;
 mod largest;
 mod locked;
