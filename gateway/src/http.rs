@@ -31,6 +31,9 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes of answers that the system has in hand for a connection; it takes twice as many for its own notes.
 const SEND_BUFFER: usize = 128 * 1024;
 
+/// The server that is used here takes no more, and panics.
+pub const MOST_WORKERS: usize = 512;
+
 /// How many connections are taken, and by how many workers.
 ///
 /// # Errors
@@ -112,7 +115,7 @@ fn bound(connection: &dyn Any, patience: Duration) {
 
 /// Threads that parse and answer HTTP.
 pub fn workers(settings: &Settings) -> usize {
-    if settings.server.workers == 0 { cores() } else { settings.server.workers }
+    if settings.server.workers == 0 { cores().min(MOST_WORKERS) } else { settings.server.workers }
 }
 
 async fn hold(refusal: &mut ServiceResponse) {

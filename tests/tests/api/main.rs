@@ -11,6 +11,7 @@ mod availability;
 mod backups;
 #[cfg(test)]
 mod bad_settings;
+#[cfg(test)]
 mod batch;
 #[cfg(test)]
 mod bounds;

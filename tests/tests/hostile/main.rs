@@ -5,11 +5,14 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod bodies;
+#[cfg(test)]
 mod browser;
+#[cfg(test)]
 mod cross_site;
 mod deleted;
 mod descriptors;
 mod greedy;
+#[cfg(test)]
 mod keys;
 mod largest;
 mod locked;
