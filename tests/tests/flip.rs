@@ -247,7 +247,8 @@ fn all_cases(originals: &[Original], root: &Path) -> Vec<String> {
     let (seed, cases, began) = (number("FLIP_SEED", SEED), number("FLIP_CASES", CASES * 2), Instant::now());
     let mut failures = Vec::new();
     for case in 0..cases {
-        failures.extend(wrong(&originals[(case % 2) as usize], root, case, seed));
+        // Said at once too: a long run may be ended before it is over.
+        failures.extend(wrong(&originals[(case % 2) as usize], root, case, seed).inspect(|failure| eprintln!("{failure}")));
         assert!(began.elapsed() < PATIENCE.max(Duration::from_secs(cases)), "case {case} came too late");
     }
     failures

@@ -289,7 +289,8 @@ mod tests {
             let refused = || Secrets::open(Some(&dir_in(dir.path()))).err().unwrap().to_string();
             for file in [path.clone(), check_of(&path)] {
                 let whole = std::fs::read(&file).unwrap();
-                for byte in [0, whole.len() / 2, whole.len() - 1] {
+                // The checksum of the newest comes last.
+                for byte in [whole.len() - LENGTH, whole.len() - LENGTH / 2, whole.len() - 1] {
                     let mut changed = whole.clone();
                     changed[byte] ^= 1;
                     std::fs::write(&file, &changed).unwrap();
