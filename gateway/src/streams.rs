@@ -1,7 +1,8 @@
 //! Streams of events: how many are open, whose they are, and the thread that reads for them.
 //!
 //! Invariants: no more streams are open than `server.max_streams`, and a client with its share of them leaves the last ones to others;
-//! a stream that has ended is counted no more; one whose reader took nothing for too long is logged and counted as dropped.
+//! a stream that has ended is counted no more; one that ended while its reader had not taken what it was given is logged and counted as
+//! dropped. (The system closes the connection of who takes nothing for `server.stream_patience_seconds`: see `crate::http`.)
 
 mod reader;
 
@@ -12,7 +13,7 @@ pub use reader::{Chunk, Reader};
 use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The part of all streams that is kept for clients with less than their share: one in so many.
 const KEPT: usize = 50;
@@ -24,7 +25,6 @@ pub struct Streams {
     pub reader: Reader,
     max: usize,
     share: usize,
-    patience: Duration,
     open: Mutex<Open>,
 }
 
@@ -39,13 +39,7 @@ impl Streams {
     /// If the thread that reads cannot be started.
     pub fn start(server: &Server) -> io::Result<Arc<Self>> {
         let share = (server.max_streams.saturating_mul(usize::from(server.key_share_percent)) / 100).max(1);
-        Ok(Arc::new(Self {
-            reader: Reader::start()?,
-            max: server.max_streams,
-            share,
-            patience: Duration::from_secs(server.stream_patience_seconds),
-            open: Mutex::default(),
-        }))
+        Ok(Arc::new(Self { reader: Reader::start()?, max: server.max_streams, share, open: Mutex::default() }))
     }
 
     /// # Errors
@@ -63,7 +57,7 @@ impl Streams {
         open.all += 1;
         open.by_client.insert(client, own + 1);
         metrics::gauge!("event_streams").set(open.all as f64);
-        Ok(Place { streams: self.clone(), client, given: None })
+        Ok(Place { streams: self.clone(), client, given: false })
     }
 
     fn leave(&self, client: Option<ClientId>) {
@@ -90,29 +84,27 @@ impl Streams {
 pub struct Place {
     streams: Arc<Streams>,
     client: Option<ClientId>,
-    /// When something was given to the connection that it has not asked beyond yet.
-    given: Option<Instant>,
+    /// Something was given to the connection that it has not asked beyond yet.
+    given: bool,
 }
 
 impl Place {
     /// The connection has room for more: its reader took what was given before.
     pub fn asked(&mut self) {
-        self.given = None;
+        self.given = false;
     }
 
     pub fn gives(&mut self) {
-        self.given = Some(Instant::now());
+        self.given = true;
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         self.streams.leave(self.client);
-        // The connection counts from when the reader's window closed, which may have been a little later.
-        let silent = self.given.map(|given| given.elapsed()).unwrap_or_default();
-        if silent >= self.streams.patience.mul_f64(0.9) {
+        if self.given {
             metrics::counter!("event_streams_dropped_total").increment(1);
-            tracing::warn!(seconds = silent.as_secs(), "a stream of events was dropped: its reader took nothing");
+            tracing::warn!("a stream of events was dropped: its reader did not take what it was given");
         }
     }
 }

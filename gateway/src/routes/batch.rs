@@ -43,7 +43,7 @@ pub async fn batch(request: HttpRequest, app: Data<App>, body: Body) -> HttpResp
         Err(problem) => return problem.response(),
     };
     let request_id = caller.request_id.clone();
-    let body = content_type(&request, &["application/json"]).and_then(|()| body.0);
+    let body = content_type(&request, &["application/json"]).and(body.0);
     let answer = match body {
         Ok(body) => in_turn(&app, caller, body).await,
         Err(problem) => Err(problem),
