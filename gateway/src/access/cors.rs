@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn a_page_may_read_every_header_that_answers_are_described_with() {
-        let described: serde_json::Value = serde_json::from_str(&openapi::json()).unwrap();
+        let described: serde_json::Value = serde_json::from_str(openapi::json()).unwrap();
         let headers = described["components"]["headers"].as_object().unwrap();
         let shown: Vec<&str> = SHOWN.split(", ").collect();
         for name in headers.keys().filter(|name| *name != "Accept-Encoding") {
@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn a_page_may_send_every_header_that_operations_take() {
-        let described: serde_json::Value = serde_json::from_str(&openapi::json()).unwrap();
+        let described: serde_json::Value = serde_json::from_str(openapi::json()).unwrap();
         let taken: Vec<&str> = TAKEN.split(", ").collect();
         let operations = described["paths"].as_object().unwrap().values().flat_map(|item| item.as_object().unwrap().values());
         let parameters = operations.flat_map(|operation| operation["parameters"].as_array().into_iter().flatten());
