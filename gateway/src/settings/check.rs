@@ -85,7 +85,6 @@ impl Found<'_> {
         let kept = settings.journal.keep_days == 0 || on_cluster;
         let message = "the embedded journal keeps everything: leave it at 0, or use backend = \"scylla\"";
         self.refuse_unless(kept, "journal.keep_days", message);
-        self.refuse_unless(settings.journal.scrub_hours <= 8784, "journal.scrub_hours", "must be at most 8784, a year; 0: never");
         let built = cfg!(feature = "scylla") || !on_cluster;
         self.refuse_unless(built, "journal.backend", "this binary was built without the feature scylla");
         let tls = cfg!(feature = "scylla-tls") || !scylla.tls.enabled;

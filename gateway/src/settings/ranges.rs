@@ -39,6 +39,8 @@ pub(super) fn all(settings: &Settings) -> Vec<Ranged> {
         ("data.partitions", data.partitions.into(), 1..=4096),
         ("data.reserve_mb", data.reserve_mb, MIB),
         ("journal.keep_days", journal.keep_days.into(), 0..=36_500),
+        // A year; 0 is never.
+        ("journal.scrub_hours", journal.scrub_hours.into(), 0..=8_784),
         ("scylla.replication", scylla.replication.into(), 1..=100),
         ("scylla.timeout_ms", scylla.timeout_ms, 1..=LONGEST_SECONDS * 1000),
         ("engine.shards", wide(engine.shards), 0..=4096),

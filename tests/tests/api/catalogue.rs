@@ -42,7 +42,10 @@ const TABLE: [(&str, u16, Provoke); 27] = [
     ("cursor_not_of_this_history", 409, |api| api.get("/v1/events?after=999999999-0")),
     ("precondition_failed", 412, |api| set(api, &[("if-match", "\"9\"")])),
     ("too_large", 413, |api| post(api, "/v1/orders", &json!("x".repeat(1024 * 1024)))),
-    ("unsupported_media_type", 415, |api| api.send("POST", "/v1/orders", &[("content-type", "text/xml")], Some(b"<order/>"))),
+    ("unsupported_media_type", 415, |api| {
+        let headers = [("content-type", "text/xml"), ("idempotency-key", "one")];
+        api.send("POST", "/v1/orders", &headers, Some(b"<order/>"))
+    }),
     ("misdirected_request", 421, |api| api.send("GET", "/livez", &[("host", "evil.example")], None)),
     ("unknown_sku", 422, |api| post(api, "/v1/orders", &order(&fresh("sku"), 1))),
     ("totals_mismatch", 422, |api| post(api, "/v1/orders", &with(order("x", 1), json!({"total": 1})))),
