@@ -9,6 +9,7 @@
 
 use holdfast_engine::ids::Partitions;
 use holdfast_engine::time::Policy;
+use holdfast_gateway::keys::{self, Keys};
 use holdfast_gateway::sandbox::Sandbox;
 use holdfast_storage::embedded::EmbeddedJournal;
 use holdfast_storage::{Journal, LogId, Table, recovery};
@@ -50,13 +51,21 @@ struct Answers {
     /// What the sandbox says of each attempt, and the link to it.
     attempts: Vec<String>,
     signed_with: Vec<u8>,
+    /// Whom each of the keys is of.
+    scopes: Vec<Option<String>>,
 }
 
 /// What is flipped, and what it said before.
 struct Original {
     dir: PathBuf,
-    attempts: Vec<String>,
+    asked: Asked,
     answers: Answers,
+}
+
+/// What is asked for beside all that can be listed.
+struct Asked {
+    attempts: Vec<String>,
+    keys: Vec<String>,
 }
 
 fn made(killed: bool, root: &Path) -> Original {
@@ -78,12 +87,20 @@ fn made(killed: bool, root: &Path) -> Original {
     let attempt = |line: &str| Some(line.split_once("\"attempt\":\"")?.1.split_once('"')?.0.to_owned());
     let mut attempts: Vec<String> = record.lines().filter_map(attempt).collect();
     attempts.dedup();
+    let asked = Asked { attempts, keys: ["shop", "office", "till"].map(|name| new_key(&dir, name)).to_vec() };
     let copy = root.join("oracle");
     copy_data(&dir, &copy);
-    let answers = answers(&copy, &attempts).unwrap_or_else(|said| panic!("it does not open as it is: {said}"));
+    let answers = answers(&copy, &asked).unwrap_or_else(|said| panic!("it does not open as it is: {said}"));
     fs::remove_dir_all(copy).unwrap();
     assert!(answers.rows.len() > 10 && answers.attempts.len() > 3, "{}, {}", answers.rows.len(), answers.attempts.len());
-    Original { dir, attempts, answers }
+    Original { dir, asked, answers }
+}
+
+/// Made when the server is down, which would ask for it.
+fn new_key(dir: &Path, name: &str) -> String {
+    let key = keys::create(name, None).unwrap();
+    keys::file::store(dir, &key.entry).unwrap();
+    key.secret
 }
 
 /// Enough for another file of the log.
@@ -108,18 +125,22 @@ fn flush(tables: &Path) {
 type Said = Box<dyn std::error::Error>;
 
 /// As a start reads it. What the sandbox would tell is not told: its tasks end here.
-fn answers(dir: &Path, attempts: &[String]) -> Result<Answers, Said> {
+fn answers(dir: &Path, asked: &Asked) -> Result<Answers, Said> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let tasks = tokio::task::LocalSet::new();
-    runtime.block_on(tasks.run_until(async { opened(dir, attempts) }))
+    runtime.block_on(tasks.run_until(async { opened(dir, asked) }))
 }
 
-fn opened(dir: &Path, attempts: &[String]) -> Result<Answers, Said> {
+fn opened(dir: &Path, asked: &Asked) -> Result<Answers, Said> {
     let lock = holdfast_storage::DirectoryLock::take(dir)?;
+    let keys = Keys::load(&[], Some(dir))?;
     let sandbox = Sandbox::open(Some(dir), "http://127.0.0.1:9")?;
     let journal = EmbeddedJournal::open_under(&lock, Partitions::new(4).unwrap(), 0)?;
     let signed_with = fs::read(dir.join("sandbox/webhook-secret"))?;
-    Ok(Answers { signed_with, ..read(&journal, &sandbox, attempts)? })
+    let known = keys.now();
+    let scope = |key: &String| known.as_ref()?.scope(key).map(String::from);
+    let scopes = asked.keys.iter().map(scope).collect();
+    Ok(Answers { signed_with, scopes, ..read(&journal, &sandbox, &asked.attempts)? })
 }
 
 fn read(journal: &dyn Journal, sandbox: &Sandbox, attempts: &[String]) -> Result<Answers, Said> {
@@ -142,7 +163,7 @@ fn read(journal: &dyn Journal, sandbox: &Sandbox, attempts: &[String]) -> Result
     let shown = |attempt: &String| format!("{attempt} {:?} {:?}", sandbox.entry(attempt), sandbox.redirect_url(attempt));
     let attempts = attempts.iter().map(shown).collect();
     let partitions = partitions.iter().map(|partition| partition.snapshot()).collect();
-    Ok(Answers { partitions, commits, rows, attempts, signed_with: Vec::new() })
+    Ok(Answers { partitions, commits, rows, attempts, signed_with: Vec::new(), scopes: Vec::new() })
 }
 
 /// The files of a directory, by their path below it.
@@ -207,7 +228,7 @@ fn wrong(original: &Original, root: &Path, case: u64, seed: u64) -> Option<Strin
     let file = &files[dice.index(files.len())];
     let how = hurt(&dir.join(file), &mut dice);
     let before = PANICS.load(Ordering::SeqCst);
-    let ended = catch_unwind(AssertUnwindSafe(|| answers(&dir, &original.attempts)));
+    let ended = catch_unwind(AssertUnwindSafe(|| answers(&dir, &original.asked)));
     let panicked = PANICS.load(Ordering::SeqCst) > before;
     let what = match ended {
         Err(_) => Some("it panicked".to_owned()),
@@ -230,12 +251,13 @@ fn wrong(original: &Original, root: &Path, case: u64, seed: u64) -> Option<Strin
 fn difference(now: &Answers, then: &Answers) -> String {
     let rows = then.rows.iter().filter(|(key, value)| now.rows.get(*key) != Some(*value)).count();
     format!(
-        "other answers: partitions differ {}, commits {} of {}, rows differ {rows} of {}, attempts differ {}",
+        "other answers: partitions differ {}, commits {} of {}, rows differ {rows} of {}, attempts differ {}, keys differ {}",
         now.partitions != then.partitions,
         now.commits.len(),
         then.commits.len(),
         then.rows.len(),
-        now.attempts != then.attempts
+        now.attempts != then.attempts,
+        now.scopes != then.scopes
     )
 }
 
