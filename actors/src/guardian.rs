@@ -12,7 +12,7 @@ use actix::{Actor, Addr, ArbiterHandle, AsyncContext, Context, Handler, Message 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A shard panicked and does nothing more.
 #[derive(Debug, ActixMessage)]
@@ -75,6 +75,22 @@ impl Handler<ShardDown> for Guardian {
     }
 }
 
+/// A fold of a shard's partitions is over.
+#[derive(Debug, ActixMessage)]
+#[rtype(result = "()")]
+struct Folded {
+    shard: usize,
+    took: Duration,
+}
+
+impl Handler<Folded> for Guardian {
+    type Result = ();
+
+    fn handle(&mut self, Folded { shard, took }: Folded, _: &mut Self::Context) {
+        self.panics.entry(shard).or_default().folded(took);
+    }
+}
+
 /// A life of a shard that is to begin.
 struct Next {
     shard: usize,
@@ -85,9 +101,12 @@ struct Next {
 /// Has the next life begin on the thread of the last, which is done with it by then.
 fn start(rebuild: Arc<Rebuild>, thread: &ArbiterHandle, next: Next, guardian: Addr<Guardian>) {
     let Next { shard, epoch, refused } = next;
-    let links = rebuild.links(guardian, refused);
+    let links = rebuild.links(guardian.clone(), refused);
     let begin = move || {
+        let from = Instant::now();
         let begun = catch_unwind(AssertUnwindSafe(|| rebuild.shard(shard, epoch, links)));
+        // Before the new life can panic: it begins when this is over.
+        guardian.do_send(Folded { shard, took: from.elapsed() });
         match begun {
             Ok(Ok(inbox)) => {
                 rebuild.router().replace(&inbox);

@@ -1,7 +1,7 @@
 //! What a shard remembers of its panics from one life to the next.
 //!
 //! Invariants: an input that has panicked its shard [`TOLERATED`] times is not given to it again; a shard is rebuilt at most
-//! [`MOST_REBUILDS`] times in [`WINDOW`]; neither memory grows with the number of panics.
+//! [`MOST_REBUILDS`] times in [`WINDOW`] of its lives, however long the folds between them take; neither memory grows with the number of panics.
 
 use foldhash::fast::FixedState;
 use holdfast_engine::command::{Command, Terms};
@@ -10,6 +10,7 @@ use holdfast_engine::partition::ProviderResult;
 use std::any::Any;
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hash};
+use std::mem::discriminant;
 use std::time::{Duration, Instant};
 
 /// So many panics of one input are met by a rebuild: the first may have been of what was around it.
@@ -33,7 +34,7 @@ impl Suspect {
             Command::Cancel { order, kind, .. } => Self::of(("cancel", order, kind)),
             Command::Confirm { order, kind, .. } => Self::of(("confirm", order, kind)),
             Command::Extend { order, ttl_ms } => Self::of(("extend", order, ttl_ms)),
-            Command::PaymentResult { attempt, .. } => Self::of(("payment result", attempt)),
+            Command::PaymentResult { attempt, outcome } => Self::of(("payment result", attempt, discriminant(outcome))),
             Command::StartPayment { key, .. } => Self::of(("start payment", key.hash, key.fingerprint)),
             Command::AdjustStock { key, .. } => Self::of(("adjust", key.hash, key.fingerprint)),
             Command::GetAnswer { key, .. } => Self::of(("get answer", key.hash)),
@@ -69,7 +70,9 @@ impl Suspect {
     pub(crate) fn of_result(result: &ProviderResult) -> Self {
         match result {
             ProviderResult::Opened { attempt, .. } => Self::of(("opened", attempt)),
-            ProviderResult::Told { attempt, .. } => Self::of(("told", attempt)),
+            ProviderResult::Told { attempt, kind, outcome } => {
+                Self::of(("told", attempt, discriminant(kind), discriminant(outcome)))
+            }
         }
     }
 
@@ -111,6 +114,11 @@ impl Panics {
         may
     }
 
+    /// A fold took so long: what panics after each of a large partition would else never be too often.
+    pub(crate) fn folded(&mut self, took: Duration) {
+        self.rebuilds.iter_mut().for_each(|at| *at += took);
+    }
+
     pub(crate) fn words() -> String {
         format!("it panicked more than {MOST_REBUILDS} times in {} s", WINDOW.as_secs())
     }
@@ -125,7 +133,8 @@ pub(crate) fn text(panic: &(dyn Any + Send)) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use holdfast_engine::ids::{KeyHash, Location, OrderId, Partitions, Sku};
+    use holdfast_engine::ids::{AttemptId, KeyHash, Location, OrderId, Partitions, Sku};
+    use holdfast_engine::order::{CallKind, Outcome};
     use holdfast_engine::quantity::Quantity;
 
     fn suspect(name: u64) -> Suspect {
@@ -162,6 +171,29 @@ mod tests {
         assert!(!panics.may_rebuild(start + Duration::from_secs(59)));
         assert!(panics.may_rebuild(start + WINDOW), "the first is a minute ago");
         assert!(!panics.may_rebuild(start + WINDOW), "the second is not");
+    }
+
+    /// Folds of three seconds and more kept the window from ever being full: a shard that panicked at once was rebuilt for ever.
+    #[test]
+    fn the_folds_between_panics_are_no_time_without_one() {
+        let (mut panics, mut now) = (Panics::default(), Instant::now());
+        for panic in 0..MOST_REBUILDS {
+            assert!(panics.may_rebuild(now), "{panic}");
+            now += WINDOW;
+            panics.folded(WINDOW);
+        }
+        assert!(!panics.may_rebuild(now));
+    }
+
+    /// Behind an unclear result that panicked twice the money came in vain.
+    #[test]
+    fn another_outcome_of_an_attempt_is_another_suspect() {
+        let order = OrderId::derive(KeyHash::derive("", "orders", "a"), Partitions::new(8).unwrap());
+        let attempt = AttemptId { order, number: 1 };
+        let told = |outcome| ProviderResult::Told { attempt, kind: CallKind::Query, outcome };
+        assert_ne!(Suspect::of_result(&told(Outcome::Timeout)), Suspect::of_result(&told(Outcome::Captured)));
+        let result = |outcome| Command::PaymentResult { attempt, outcome };
+        assert_ne!(Suspect::of_command(&result(Outcome::Declined)), Suspect::of_command(&result(Outcome::Captured)));
     }
 
     #[test]

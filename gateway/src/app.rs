@@ -412,7 +412,8 @@ fn start_retention(settings: &Settings, journal: &Arc<dyn Journal>) -> std::io::
 
 fn start_scrub(settings: &Settings, journal: &Arc<dyn Journal>) -> std::io::Result<Option<Scrub>> {
     let period = Duration::from_secs(3600 * u64::from(settings.journal.scrub_hours));
-    (!period.is_zero()).then(|| Scrub::start(journal.clone(), period)).transpose()
+    // A cluster compares what it stores by itself.
+    (!period.is_zero() && !journal.remote()).then(|| Scrub::start(journal.clone(), period)).transpose()
 }
 
 /// Threads that hold on to the journal.

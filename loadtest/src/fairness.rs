@@ -86,21 +86,24 @@ pub(crate) fn run(options: &Options) -> Result<Report, String> {
     };
     let outcomes = modest.block_on(pace.run(&target, make));
     let mut beside = greed.told();
+    let batches = beside.iter().find(|(what, _)| what == "batch 200").map_or(0, |(_, count)| *count);
     let growth = watched.map(Watched::stop);
     beside.extend(growth.iter().flat_map(memory::Growth::told));
-    let violations = unfair(options, &outcomes, growth.map(|growth| growth.beyond_holds));
+    let violations = unfair(options, &outcomes, batches, growth.map(|growth| growth.beyond_holds));
     // What the greedy client has in hand is given up with its thread.
     greedy.shutdown_background();
     Ok(Report { scenario: "fairness", outcomes, beside, violations })
 }
 
 /// Everything that the modest client may not be made to bear, in words.
-fn unfair(options: &Options, outcomes: &Outcomes, growth: Option<u64>) -> Vec<String> {
+fn unfair(options: &Options, outcomes: &Outcomes, batches: u64, growth: Option<u64>) -> Vec<String> {
     let (answered, asked) = (outcomes.accepted.values().sum::<u64>(), options.rate * options.seconds);
     let p99 = outcomes.percentile(99.0);
     let wrong = [
         (answered * 1000 < asked * Options::ANSWERED).then(|| format!("{answered} of {asked} orders were accepted")),
         (p99 > Options::P99_MS).then(|| format!("p99 of an order is {p99:.0} ms")),
+        // Where the greedy client got nothing, nothing is shown.
+        (options.batches > 0 && batches == 0).then(|| "no batch was answered".to_owned()),
         growth.filter(|growth| *growth > Options::GROWTH).map(|growth| format!("{} MiB beyond open holds", growth >> 20)),
     ];
     wrong.into_iter().flatten().collect()

@@ -149,7 +149,8 @@ impl EmbeddedJournal {
         let (log, end) = look(&layout.log, acknowledged, space.clone())?;
         let rows = last_rows(&keyspaces)?;
         if rows < told {
-            return Err(damaged_at(end.max(1), &format!("the tables end with rows {rows}, and {told} were reported")));
+            let reason = format!("it ends with rows {rows}, and {told} were reported: it is older than the files beside it");
+            return Err(failure::damaged_file(&layout.database, &reason));
         }
         let journal = Self {
             partitions,

@@ -111,8 +111,11 @@ fn run(journal: &dyn Journal, period: Duration, stopped: &Receiver<()>) {
         };
         match pass(journal, position, pace) {
             Ok((to, _)) => position = to,
-            // The position that is kept is that of the last file; it goes on from there.
-            Err(error) => tracing::warn!(%error, "the files of the log are not compared further for now"),
+            // It goes on behind the last file that was compared.
+            Err(error) => {
+                position = Position::read(journal).unwrap_or(position);
+                tracing::warn!(%error, "the files of the log are not compared further for now");
+            }
         }
         tell(position);
     }
@@ -137,7 +140,7 @@ fn pass(journal: &dyn Journal, mut position: Position, pace: Pace<'_>) -> Result
             metrics::counter!("scrub_damaged_files_total").increment(1);
             metrics::counter!("alarms_total").increment(1);
             tracing::error!(
-                "{damage}. Everything acknowledged is in memory and in the tables still: make a copy of the data and restore the file from a backup"
+                "{damage}. Everything acknowledged is in memory and in the tables still: copy the data directory, stop the server and restore from a backup"
             );
             damaged.push(damage);
         }

@@ -4,6 +4,7 @@
 //! request it was taken for has ended at the shard, whoever still waits for it; a client that has nothing in hand is forgotten.
 
 use dashmap::DashMap;
+use foldhash::fast::RandomState;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -17,7 +18,7 @@ pub struct ClientId(pub u128);
 /// The clients of an engine that have requests in hand, and some that had.
 #[derive(Debug)]
 pub struct Clients {
-    known: DashMap<ClientId, Arc<Client>>,
+    known: DashMap<ClientId, Arc<Client>, RandomState>,
     /// Clients after which the idle ones are forgotten.
     sweep_at: AtomicUsize,
     shards: usize,
@@ -28,7 +29,7 @@ impl Clients {
     /// `percent` is the part of a shard's credits that one client may have in hand: never less than one request.
     pub fn new(shards: usize, credits: usize, percent: u8) -> Self {
         let share = (credits.saturating_mul(usize::from(percent)) / 100).max(1);
-        Self { known: DashMap::new(), sweep_at: AtomicUsize::new(FEW), shards, share }
+        Self { known: DashMap::default(), sweep_at: AtomicUsize::new(FEW), shards, share }
     }
 
     /// Takes one of the client's share at a shard. None if all of it is in hand.

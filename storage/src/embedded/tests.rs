@@ -242,7 +242,7 @@ fn a_torn_write_to_the_tables_is_cut() {
     }
     // Orders have left memory for rows that were reported.
     fs::write(dir.path().join("projected"), told).unwrap();
-    assert!(matches!(open(dir.path()), Err(Error::Damaged { reason, .. }) if reason.contains("tables")));
+    assert!(matches!(open(dir.path()), Err(Error::DamagedFile { file, .. }) if file.ends_with("tables")));
 }
 
 /// The database would cut the file there, with every row behind it.

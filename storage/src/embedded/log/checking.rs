@@ -4,7 +4,7 @@
 //! nothing but zeros behind them.
 
 use super::segment::Segment;
-use super::{Log, failed, path_of};
+use super::{Log, path_of};
 use crate::journal::{Error, LogSeq};
 use crate::scrub::{Checked, Pace};
 use holdfast_engine::codec;
@@ -38,7 +38,8 @@ impl Log {
         let damage = match check(&segment, first, next, pace) {
             Ok(()) => None,
             Err(Ended::Told) => return Ok(None),
-            Err(Ended::Failed(error)) => return Err(failed(&path, &error)),
+            // As bad as damage: the bytes that were written do not come back.
+            Err(Ended::Failed(error)) => Some(format!("{} cannot be read: {error}", path.display())),
             Err(Ended::Damaged(at, reason)) => Some(format!("{} is damaged from byte {at}: {reason}", path.display())),
         };
         Ok(Some(Checked { first, damage }))
