@@ -37,7 +37,10 @@ pub struct NewKey {
 pub enum Error {
     #[error("API key {0:?}: the hash must be 64 hexadecimal digits, as `holdfast key new` prints it")]
     Hash(String),
-    #[error("{path}:{line}: is no API key: lines are {{\"name\": …, \"hash\": …}}, as `holdfast key new` writes them")]
+    #[error(
+        "{path}:{line}: is no API key: lines are {{\"name\": …, \"hash\": …}}, as `holdfast key new` writes them\n  restore the file from a \
+         copy, or delete it and make its keys again under the same names and scopes (`holdfast key new`)"
+    )]
     Line { path: String, line: usize },
     #[error(
         "{path}:{line}: is not what `holdfast key` wrote: it or a line before it was changed or is gone\n  restore the file from a copy, \
