@@ -49,6 +49,8 @@ pub(crate) struct Log {
 /// Where the next commit goes.
 struct Tail {
     segment: Arc<Segment>,
+    /// Of the segment. It is closed when the next is begun and nobody reads it.
+    file: Arc<File>,
     /// Bytes that were made of zeros, or would have been. A commit that does not fit begins the next file.
     size: u64,
     /// The bytes of a commit, kept for their room.
@@ -103,11 +105,10 @@ impl Log {
     }
 
     fn found(dir: &Path, found: opening::Found, space: Space) -> Result<(Self, LogSeq), Error> {
-        let newest = found.segments.last_key_value().map(|(_, newest)| newest.clone());
-        let segment = newest.ok_or_else(|| damaged_at(1, "the log is gone"))?;
-        let size = segment.file_len().map_err(|error| failed(dir, &error))?;
+        let (segment, file) = found.newest;
+        let size = file.metadata().map_err(|error| failed(dir, &error))?.len();
         let ahead = Ahead::start(dir.join(ahead::NAME), space)?;
-        let tail = Mutex::new(Tail { segment, size, record: Vec::new() });
+        let tail = Mutex::new(Tail { segment, file, size, record: Vec::new() });
         let log = Self { dir: dir.to_owned(), segments: RwLock::new(found.segments), tail, ahead, loose: found.loose };
         Ok((log, found.end))
     }
@@ -120,7 +121,7 @@ impl Log {
     pub(super) fn settle(&self) -> Result<(), Error> {
         let tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
         ahead::forget(&self.dir.join(ahead::NAME)).map_err(|error| failed(&self.dir, &error))?;
-        self.loose.settle(tail.segment.file(), &self.dir).map_err(|error| failed(&self.dir, &error))
+        self.loose.settle(&tail.file, &self.dir).map_err(|error| failed(&self.dir, &error))
     }
 
     /// Opens the log and settles it.
@@ -165,7 +166,7 @@ impl Log {
     /// As [`Self::append`], or if the file is on no disk any more under its name.
     pub(super) fn sync(&self) -> Result<(), Error> {
         let tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
-        tail.segment.file().sync_data().map_err(|error| failed(&self.dir, &error))?;
+        tail.file.sync_data().map_err(|error| failed(&self.dir, &error))?;
         tail.segment.opened().check()
     }
 
@@ -180,7 +181,7 @@ impl Log {
 
     /// Begins the next file with `first`, with one that is ready or else with an empty one: it only syncs more slowly.
     fn begin(&self, tail: &mut Tail, first: LogSeq) -> io::Result<()> {
-        tail.segment.file().sync_data()?;
+        tail.file.sync_data()?;
         let path = path_of(&self.dir, first);
         let (file, size) = match self.ahead.take() {
             Some((file, size)) => {
@@ -190,9 +191,10 @@ impl Log {
             None => (File::options().read(true).write(true).create_new(true).open(&path)?, next_size(tail.size)),
         };
         File::open(&self.dir)?.sync_all()?;
-        let segment = Arc::new(Segment::new(first, &path, file)?);
+        let file = Arc::new(file);
+        let segment = Arc::new(Segment::new(first, &path, &file)?);
         self.segments.write().unwrap_or_else(PoisonError::into_inner).insert(first, segment.clone());
-        (tail.segment, tail.size) = (segment, size);
+        (tail.segment, tail.file, tail.size) = (segment, file, size);
         Ok(())
     }
 
@@ -205,10 +207,11 @@ impl Log {
         while next <= end {
             let (segment, last) = self.holding(next).ok_or_else(|| damaged_at(next, "it is missing"))?;
             let last = last.min(end);
-            let mut reader = segment.reader(next).map_err(|error| failed(&self.dir, &error))?;
+            let unreadable = |error: io::Error| failed(segment.opened().path(), &error);
+            let mut reader = segment.reader(next).map_err(unreadable)?;
             while next <= last {
                 let expected = reader.expected;
-                let record = reader.next().map_err(|error| failed(&self.dir, &error))?;
+                let record = reader.next().map_err(unreadable)?;
                 let record = record.ok_or_else(|| damaged_at(expected, "it is missing"))?;
                 if record.commit < next {
                     continue;
@@ -247,7 +250,7 @@ impl Tail {
         let (at, length) = (self.segment.end(), self.record.len());
         let behind = (at + length as u64) % PAGE as u64;
         self.record.resize(length + (PAGE - behind as usize) % PAGE, 0);
-        self.segment.file().write_all_at(&self.record, at)?;
+        self.file.write_all_at(&self.record, at)?;
         self.segment.grown(commit, at, length as u64);
         if self.record.capacity() as u64 > FIRST {
             self.record = Vec::new();
