@@ -8,6 +8,7 @@ use crate::{keys, sandbox};
 use holdfast_engine::time::{Policy, Timestamp};
 use holdfast_storage::Journal;
 use holdfast_storage::backup::{self, BackupWriter, Manifest};
+use holdfast_storage::stoppable::Stoppable;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -62,11 +63,8 @@ pub fn make(
     drop(journal);
     copy_files(&mut writer, plan)?;
     let stops = watch.clone();
-    let copy = writer.journal(move || stops.stops())?;
-    let audited = audit(&copy, policy, &mut |done, all| {
-        watch.verified(done, all);
-        Ok(())
-    });
+    let copy = Stoppable::new(Arc::new(writer.journal()?), move || stops.stops());
+    let audited = audit(&copy, policy, &mut |done, all| watch.verified(done, all));
     let report = audited.map_err(|error| if watch.stops() { backup::Error::Stopped } else { error.into() })?;
     if let Some(first) = report.violations.first() {
         return Err(Error::Inconsistent(first.clone()));

@@ -129,7 +129,7 @@ async fn whole(
     if length > MAX_BODY_BYTES {
         return Err(too_large());
     }
-    let mut collected = Collected::new(length, app.settings.server.bodies_bytes());
+    let mut collected = Collected::new(length, &app.settings.server);
     while let Some(piece) = poll_fn(&mut poll).await {
         collected.add(piece?).map_err(|full| no_room(&full))?;
     }
@@ -140,6 +140,9 @@ fn no_room(full: &Full) -> Problem {
     match full {
         Full::TooLarge => too_large(),
         Full::Budget => Problem::new(Code::Overloaded, "the bodies of other requests take all the room there is for bodies"),
+        Full::Share => {
+            Problem::new(Code::Overloaded, "this client's bodies take all the room that one client may have for bodies")
+        }
     }
 }
 

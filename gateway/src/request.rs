@@ -37,6 +37,17 @@ impl Caller {
         Self::named(request.headers(), app, request_id(request))
     }
 
+    /// As [`Self::of`], where nobody needs a key: `None` for a request without one.
+    ///
+    /// # Errors
+    /// `unauthorized` for a key that is wrong: else keys could be tried here.
+    pub fn if_any(request: &HttpRequest, app: &App) -> Result<Option<Self>, Problem> {
+        match app.keys.are_needed() && !request.headers().contains_key(AUTHORIZATION) {
+            true => Ok(None),
+            false => Self::of(request, app).map(Some),
+        }
+    }
+
     /// As [`Self::of`], of a request whose id is known.
     ///
     /// # Errors
@@ -98,7 +109,7 @@ pub fn text(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&str> {
 }
 
 /// What the idempotency keys of whoever sends these headers are bound to. `None` for who is nobody.
-pub fn scope(headers: &HeaderMap, app: &App) -> Option<CompactString> {
+fn scope(headers: &HeaderMap, app: &App) -> Option<CompactString> {
     let keys = app.keys.now();
     let Some(keys) = &*keys else { return Some(CompactString::const_new("")) };
     let (scheme, key) = text(headers, &AUTHORIZATION)?.split_once(' ')?;

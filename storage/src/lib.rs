@@ -5,7 +5,7 @@
 //! into one sync at a time, [`history`] tells copies of a journal apart, [`basis`] says
 //! which tables belong to a log, [`recovery`] folds a journal back into partitions, [`projection`] keeps what left memory,
 //! [`retention`] deletes what
-//! nothing reads any more, [`scrub`] compares what is on the disk with its checksums, [`backup`] copies a log while it grows and makes a data directory of the copy,
+//! nothing reads any more, [`stoppable`] ends whoever reads a journal, [`scrub`] compares what is on the disk with its checksums, [`backup`] copies a log while it grows and makes a data directory of the copy,
 //! [`lock`] keeps a data directory for one process, [`private`] makes files that only their owner may read, `relay` publishes every fact to Kafka, `inbound` takes what others put there for us.
 
 #![forbid(unsafe_code)]
@@ -36,6 +36,7 @@ pub mod retention;
 pub mod scrub;
 #[cfg(feature = "kafka")]
 mod sessions;
+pub mod stoppable;
 pub mod watermark;
 
 pub use journal::{Error, Journal, LogId, LogSeq, Row, Snapshot, Table, WantedPartitions};

@@ -230,8 +230,22 @@ impl Server {
     /// # Panics
     /// If it does not run.
     pub fn open_files(&self) -> usize {
+        self.descriptors().count()
+    }
+
+    /// Those of them that lie in a directory.
+    ///
+    /// # Panics
+    /// If it does not run.
+    pub fn open_files_in(&self, dir: &Path) -> usize {
+        let dir = or_panic(dir.canonicalize(), "the directory");
+        let open = self.descriptors().filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
+        open.filter(|path| path.starts_with(&dir)).count()
+    }
+
+    fn descriptors(&self) -> std::fs::ReadDir {
         let Some(child) = &self.child else { panic!("the server does not run") };
-        or_panic(std::fs::read_dir(format!("/proc/{}/fd", child.id())), "the files of the server").count()
+        or_panic(std::fs::read_dir(format!("/proc/{}/fd", child.id())), "the files of the server")
     }
 
     /// How the process ended, or `None` if it runs on after `patience`. A server that ended can be started again.

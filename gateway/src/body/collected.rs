@@ -1,30 +1,78 @@
 //! What came of bodies so far, and how much of that the process may have in hand.
 //!
 //! Invariants: a body that comes in one piece, as most do, is neither copied nor counted; of all others every byte is counted from
-//! the moment it came until the body is whole, or given up.
+//! the moment it came until the body is whole, or given up; no client has more than its share of them, and a client that has none is
+//! forgotten.
 
+use crate::client;
+use crate::settings::Server;
 use actix_web::web::{Bytes, BytesMut};
+use holdfast_actors::ClientId;
 use holdfast_engine::limits::MAX_BODY_BYTES;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The bodies that this process collects.
-static IN_HAND: Budget = Budget(AtomicUsize::new(0));
+static IN_HAND: Budget = Budget::new();
 
-/// Bytes in hand, of everybody.
-struct Budget(AtomicUsize);
+/// Bytes in hand.
+struct Budget(Mutex<InHand>);
+
+struct InHand {
+    all: usize,
+    /// Of each client that has any, by its number.
+    clients: BTreeMap<u128, usize>,
+}
+
+/// Bytes that may be in hand.
+#[derive(Clone, Copy)]
+struct Limits {
+    all: usize,
+    client: usize,
+}
+
+impl Limits {
+    /// One client may always send one body, however small the share is.
+    fn of(server: &Server) -> Self {
+        let all = server.bodies_bytes();
+        let share = all / 100 * usize::from(server.key_share_percent);
+        Self { all, client: share.max(MAX_BODY_BYTES) }
+    }
+}
 
 impl Budget {
-    /// Whether so many more fit under `most`; then they count.
-    fn take(&self, bytes: usize, most: usize) -> bool {
-        let fits = self.0.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes) <= most;
-        if !fits {
-            self.give_back(bytes);
-        }
-        fits
+    const fn new() -> Self {
+        Self(Mutex::new(InHand { all: 0, clients: BTreeMap::new() }))
     }
 
-    fn give_back(&self, bytes: usize) {
-        self.0.fetch_sub(bytes, Ordering::Relaxed);
+    // Nothing that changes it can panic half way.
+    fn in_hand(&self) -> MutexGuard<'_, InHand> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts so many more bytes of a client, if they fit.
+    fn take(&self, ClientId(client): ClientId, bytes: usize, limits: Limits) -> Result<(), Full> {
+        let mut in_hand = self.in_hand();
+        let own = in_hand.clients.get(&client).copied().unwrap_or_default() + bytes;
+        if own > limits.client {
+            return Err(Full::Share);
+        }
+        if in_hand.all + bytes > limits.all {
+            return Err(Full::Budget);
+        }
+        in_hand.all += bytes;
+        in_hand.clients.insert(client, own);
+        Ok(())
+    }
+
+    fn give_back(&self, ClientId(client): ClientId, bytes: usize) {
+        let mut in_hand = self.in_hand();
+        in_hand.all -= bytes;
+        let left = in_hand.clients.get(&client).map_or(0, |own| own - bytes);
+        match left {
+            0 => in_hand.clients.remove(&client),
+            left => in_hand.clients.insert(client, left),
+        };
     }
 }
 
@@ -35,20 +83,22 @@ pub(super) enum Full {
     TooLarge,
     /// All bodies in hand are as large as they may be together.
     Budget,
+    /// Those of this client are.
+    Share,
 }
 
 /// What of one body counts.
 struct Counted {
     budget: &'static Budget,
+    client: ClientId,
     bytes: usize,
-    /// Bytes that all bodies may have in hand.
-    most: usize,
+    limits: Limits,
 }
 
 impl Counted {
     fn add(&mut self, bytes: usize) -> Result<(), Full> {
-        if bytes > 0 && !self.budget.take(bytes, self.most) {
-            return Err(Full::Budget);
+        if bytes > 0 {
+            self.budget.take(self.client, bytes, self.limits)?;
         }
         self.bytes += bytes;
         Ok(())
@@ -58,7 +108,7 @@ impl Counted {
 impl Drop for Counted {
     fn drop(&mut self) {
         if self.bytes > 0 {
-            self.budget.give_back(self.bytes);
+            self.budget.give_back(self.client, self.bytes);
         }
     }
 }
@@ -73,8 +123,13 @@ pub(super) struct Collected {
 }
 
 impl Collected {
-    pub(super) fn new(length: usize, most: usize) -> Self {
-        let counted = Counted { budget: &IN_HAND, bytes: 0, most };
+    /// Of a request that was admitted, so that it is known whose it is. Nobody's are one client's.
+    pub(super) fn new(length: usize, server: &Server) -> Self {
+        let client = client::current().unwrap_or(ClientId(0));
+        Self::counted(length, Counted { budget: &IN_HAND, client, bytes: 0, limits: Limits::of(server) })
+    }
+
+    fn counted(length: usize, counted: Counted) -> Self {
         Self { first: Bytes::new(), all: BytesMut::new(), length, counted }
     }
 
@@ -113,12 +168,21 @@ impl Collected {
 mod tests {
     use super::*;
 
-    fn collected(budget: &'static Budget, length: usize, most: usize) -> Collected {
-        Collected { counted: Counted { budget, bytes: 0, most }, ..Collected::new(length, most) }
+    const ONE: ClientId = ClientId(1);
+    const OTHER: ClientId = ClientId(2);
+
+    fn collected(budget: &'static Budget, client: ClientId, length: usize, limits: (usize, usize)) -> Collected {
+        let limits = Limits { all: limits.0, client: limits.1 };
+        Collected::counted(length, Counted { budget, client, bytes: 0, limits })
     }
 
     fn budget() -> &'static Budget {
-        Box::leak(Box::new(Budget(AtomicUsize::new(0))))
+        Box::leak(Box::new(Budget::new()))
+    }
+
+    fn is_empty(budget: &Budget) -> bool {
+        let in_hand = budget.in_hand();
+        in_hand.all == 0 && in_hand.clients.is_empty()
     }
 
     fn piece(bytes: usize) -> Bytes {
@@ -127,40 +191,66 @@ mod tests {
 
     #[test]
     fn a_body_in_pieces_is_their_sum_and_one_in_one_piece_is_not_copied() {
-        let mut whole = Collected::new(9, 0);
+        let mut whole = collected(budget(), ONE, 9, (0, 0));
         let one = Bytes::from_static(b"one piece");
         whole.add(one.clone()).unwrap();
         assert_eq!(whole.into_bytes().as_ptr(), one.as_ptr());
-        let mut parts = Collected::new(15, 100);
+        let mut parts = collected(budget(), ONE, 15, (100, 100));
         [&b"in "[..], b"", b"three ", b"pieces"].into_iter().for_each(|part| parts.add(Bytes::from_static(part)).unwrap());
         assert_eq!(parts.into_bytes(), "in three pieces");
-        assert!(Collected::new(0, 0).into_bytes().is_empty());
+        assert!(collected(budget(), ONE, 0, (0, 0)).into_bytes().is_empty());
     }
 
     #[test]
     fn what_all_bodies_have_in_hand_is_bounded_and_given_back_with_each() {
-        let budget = budget();
-        let mut one = collected(budget, 100, 100);
+        let (budget, limits) = (budget(), (100, 100));
+        let mut one = collected(budget, ONE, 100, limits);
         assert_eq!([one.add(piece(30)), one.add(piece(40))], [Ok(()), Ok(())]);
-        let mut other = collected(budget, 0, 100);
+        let mut other = collected(budget, OTHER, 0, limits);
         assert_eq!(other.add(piece(31)), Err(Full::Budget));
         assert_eq!(other.add(piece(30)), Ok(()));
-        let mut small = collected(budget, 50, 100);
+        let mut small = collected(budget, OTHER, 50, limits);
         assert_eq!(small.add(piece(50)), Ok(()), "what is here whole is no more in hand than its request");
         assert_eq!(one.add(piece(1)), Err(Full::Budget));
         drop(other);
         assert_eq!(one.add(piece(30)), Ok(()));
         assert_eq!(one.into_bytes().len(), 100);
-        assert_eq!(budget.0.load(Ordering::Relaxed), 0);
+        assert!(is_empty(budget));
+    }
+
+    /// It was one pot: with 260 slow connections one client had all of it.
+    #[test]
+    fn a_client_has_no_more_than_its_share_over_all_its_bodies_and_others_have_the_rest() {
+        let (budget, limits) = (budget(), (100, 50));
+        let mut greedy: Vec<Collected> = (0..3).map(|_| collected(budget, ONE, 0, limits)).collect();
+        let added: Vec<_> = greedy.iter_mut().map(|body| body.add(piece(20))).collect();
+        assert_eq!(added, [Ok(()), Ok(()), Err(Full::Share)]);
+        let mut modest = collected(budget, OTHER, 0, limits);
+        assert_eq!([modest.add(piece(25)), modest.add(piece(25)), modest.add(piece(1))], [Ok(()), Ok(()), Err(Full::Share)]);
+        greedy.remove(0);
+        assert_eq!(greedy[1].add(piece(30)), Ok(()), "what one body gave back another of the client may have");
+        drop((greedy, modest));
+        assert!(is_empty(budget), "who has nothing in hand is forgotten");
+    }
+
+    #[test]
+    fn the_share_of_a_client_is_what_the_settings_say_and_at_least_one_body() {
+        for (bodies_mb, key_share_percent, share) in
+            [(256, 50, 128 << 20), (256, 100, 256 << 20), (1, 50, 1 << 20), (8, 1, 1 << 20)]
+        {
+            let limits = Limits::of(&Server { bodies_mb, key_share_percent, ..Server::default() });
+            // Whole percents of the bytes.
+            assert!(limits.client <= share && limits.client + 100 > share, "{bodies_mb} {key_share_percent}: {}", limits.client);
+        }
     }
 
     #[test]
     fn no_body_is_larger_than_one_may_be() {
-        let budget = budget();
-        let mut body = collected(budget, 0, usize::MAX);
+        let (budget, limits) = (budget(), (usize::MAX, usize::MAX));
+        let mut body = collected(budget, ONE, 0, limits);
         assert_eq!([body.add(piece(MAX_BODY_BYTES)), body.add(piece(1))], [Ok(()), Err(Full::TooLarge)]);
-        assert_eq!(collected(budget, 0, usize::MAX).add(piece(MAX_BODY_BYTES + 1)), Err(Full::TooLarge));
+        assert_eq!(collected(budget, ONE, 0, limits).add(piece(MAX_BODY_BYTES + 1)), Err(Full::TooLarge));
         drop(body);
-        assert_eq!(budget.0.load(Ordering::Relaxed), 0);
+        assert!(is_empty(budget));
     }
 }

@@ -48,10 +48,7 @@ fn restore(args: &RestoreArgs, settings: &Settings) -> Result<Restored, Failure>
     let journal = restoration.journal();
     let next_number = fill_tables(&journal, &restoration.manifest, &policy)?;
     let bar = progress::bar("verifying", true);
-    let report = audit(&*journal, &policy, &mut |done, all| {
-        bar.at(done, all);
-        Ok(())
-    });
+    let report = audit(&*journal, &policy, &mut |done, all| bar.at(done, all));
     bar.finish();
     let report = report?;
     if let Some(first) = report.violations.first() {

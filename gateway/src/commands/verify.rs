@@ -37,15 +37,11 @@ pub struct Report {
 }
 
 /// Folds the journal twice: with the engine's rules, and by adding up its records. Then compares, snapshots included. `progress` hears
-/// of each commit, and may end it.
+/// of each commit. It ends early where the journal is one that stops.
 ///
 /// # Errors
-/// If the journal is damaged or cannot be read, and whatever `progress` ends it with.
-pub fn audit(
-    journal: &dyn Journal,
-    policy: &Policy,
-    progress: &mut dyn FnMut(u64, u64) -> Result<(), Error>,
-) -> Result<Report, Error> {
+/// If the journal is damaged or cannot be read.
+pub fn audit(journal: &dyn Journal, policy: &Policy, progress: &mut dyn FnMut(u64, u64)) -> Result<Report, Error> {
     let remade = Remade::of(journal, policy)?;
     let bases = bases(journal, policy)?;
     let mut sums = Audit::default();
@@ -79,7 +75,7 @@ pub fn audit(
                 partition.seq() < *seq
             });
             done += 1;
-            progress(done, all)?;
+            progress(done, all);
             Ok(ControlFlow::Continue(()))
         })?;
     }
@@ -197,10 +193,7 @@ fn open(data: &DataArgs) -> Result<Arc<dyn Journal>, Box<dyn std::error::Error>>
 fn verify(data: &DataArgs) -> Result<Report, Box<dyn std::error::Error>> {
     let journal = open(data)?;
     let bar = progress::bar("verifying", true);
-    let report = audit(&*journal, &Policy::default(), &mut |done, all| {
-        bar.at(done, all);
-        Ok(())
-    });
+    let report = audit(&*journal, &Policy::default(), &mut |done, all| bar.at(done, all));
     bar.finish();
     let report = report?;
     if journal.remote() && !report.violations.is_empty() {
@@ -220,4 +213,51 @@ fn shown(report: &Report, json: bool) -> String {
     let counts = format!("{events} events, {orders} orders, {reservations} reservations, {skus} SKUs\n");
     let violations: String = violations.iter().map(|violation| format!("VIOLATION {violation}\n")).collect();
     [counts.as_str(), &violations, if ok { "every invariant holds" } else { "the data is not consistent" }].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use holdfast_storage::basis;
+    use holdfast_storage::conformance::{World, partitions};
+    use holdfast_storage::memory::MemoryJournal;
+    use holdfast_storage::stoppable::Stoppable;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    /// A busy day of which a part left memory for rows, with snapshots.
+    fn journal() -> (Arc<MemoryJournal>, u64) {
+        let (journal, mut world) = (Arc::new(MemoryJournal::new(partitions())), World::new(partitions()));
+        let day = world.busy_day();
+        let (left, archived) = world.leave_memory();
+        for batch in day.iter().chain(&archived) {
+            journal.append(LogId(0), batch).unwrap();
+        }
+        let end = journal.end(LogId(0));
+        world.snapshots(|_| end).iter().for_each(|snapshot| basis::save_snapshot(&*journal, snapshot).unwrap());
+        (journal, left.len() as u64)
+    }
+
+    /// Of those who have gone it heard between two commits only: not while it read snapshots and rows, which may take minutes.
+    #[test]
+    fn an_audit_looks_at_nothing_more_once_it_is_to_stop() {
+        let (journal, left) = journal();
+        let stopped_at = |last: u64| {
+            let asked = Arc::new(AtomicU64::new(0));
+            let asking = asked.clone();
+            let stoppable = Stoppable::new(journal.clone(), move || asking.fetch_add(1, Ordering::Relaxed) + 1 >= last);
+            let ended = audit(&stoppable, &Policy::default(), &mut |_, _| {});
+            (ended, asked.load(Ordering::Relaxed))
+        };
+        let (whole, looks) = stopped_at(u64::MAX);
+        assert!(whole.unwrap().events > 0);
+        let fewest = journal.end(LogId(0)) + 3 * u64::from(partitions().count());
+        assert!(looks > fewest, "{looks} looks at {left} orders and keys that left memory, {fewest} snapshots and commits");
+        for last in 1..=looks {
+            let (ended, asked) = stopped_at(last);
+            assert!(
+                matches!(ended, Err(Error::Stopped)) && asked == last,
+                "told at look {last} of {looks}, it asked {asked} times"
+            );
+        }
+    }
 }

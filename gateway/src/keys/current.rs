@@ -24,8 +24,15 @@ pub struct Keys {
     now: ArcSwapOption<ApiKeys>,
     configured: Vec<Known>,
     data_dir: Option<PathBuf>,
-    /// What the file looked like when it was read last.
-    seen: Mutex<Option<Version>>,
+    seen: Mutex<Seen>,
+}
+
+/// What was found when the file was looked at.
+struct Seen {
+    /// What it looked like when it was read last.
+    read: Option<Version>,
+    /// The failure to read what it has become, said once.
+    failed: Option<String>,
 }
 
 /// When a file changes so does this.
@@ -54,7 +61,7 @@ impl Keys {
             now: ArcSwapOption::empty(),
             configured,
             data_dir: data_dir.map(Path::to_owned),
-            seen: Mutex::new(data_dir.and_then(|dir| Version::of(&dir.join(file::FILE)))),
+            seen: Mutex::new(Seen { read: data_dir.and_then(|dir| Version::of(&dir.join(file::FILE))), failed: None }),
         };
         let stored = keys.stored()?;
         if stored.is_some() || !keys.configured.is_empty() {
@@ -95,20 +102,26 @@ impl Keys {
         }
     }
 
-    /// Reads the file again if it has changed.
+    /// Reads the file again if it has changed, or could not be read since it has.
     fn refresh(&self) {
         let Some(dir) = &self.data_dir else { return };
         let version = Version::of(&dir.join(file::FILE));
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if *seen != version {
-            *seen = version;
-            self.read_again();
+        if seen.read == version {
+            return;
+        }
+        match self.stored() {
+            Err(Error::File(error)) => seen.failed(error.to_string()),
+            stored => {
+                *seen = Seen { read: version, failed: None };
+                self.read_again(stored);
+            }
         }
     }
 
-    fn read_again(&self) {
+    fn read_again(&self, stored: Result<Option<Vec<Known>>, Error>) {
         let needed = self.are_needed();
-        match self.stored() {
+        match stored {
             Ok(Some(stored)) => {
                 tracing::info!(keys = stored.len(), "the API keys have changed: those of the file count now");
                 self.take(stored);
@@ -132,6 +145,18 @@ impl Keys {
                 "from now on every caller needs an API key; what else depends on keys, as `[sandbox] enabled`, changes at the next start"
             );
         }
+    }
+}
+
+impl Seen {
+    /// The file cannot be read now, whatever is in it.
+    fn failed(&mut self, error: String) {
+        if self.failed.as_ref() == Some(&error) {
+            return;
+        }
+        metrics::counter!("alarms_total").increment(1);
+        tracing::error!("the API keys cannot be read, those of before go on to count until they can: {error}");
+        self.failed = Some(error);
     }
 }
 
@@ -232,6 +257,23 @@ mod tests {
         keys.refresh();
         assert_eq!([&one, &two, &eve].map(|key| scope(&keys, &key.secret)), [None, Some("two".to_owned()), None]);
         assert!(Keys::load(&[], Some(dir.path())).is_err(), "no server starts with it");
+    }
+
+    /// It was not tried again before the file changed once more.
+    #[test]
+    fn keys_count_once_they_can_be_read_although_their_file_has_not_changed_since() {
+        let dir = tempfile::tempdir().unwrap();
+        let keys = Keys::load(&[], Some(dir.path())).unwrap();
+        let one = made(dir.path(), "one");
+        let mark = dir.path().join(file::MARK);
+        fs::remove_file(&mark).unwrap();
+        std::os::unix::fs::symlink(file::MARK, &mark).unwrap();
+        keys.refresh();
+        keys.refresh();
+        assert_eq!(scope(&keys, &one.secret), None, "its mark can be neither read nor made");
+        fs::remove_file(&mark).unwrap();
+        keys.refresh();
+        assert_eq!(scope(&keys, &one.secret).as_deref(), Some("one"));
     }
 
     #[test]

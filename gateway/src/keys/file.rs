@@ -52,7 +52,7 @@ pub fn read(data_dir: &Path) -> Result<Option<Vec<KeyEntry>>, Error> {
     let path = data_dir.join(FILE);
     let keys = match read_lines(&path)? {
         Some(keys) => Some(keys),
-        None if data_dir.join(MARK).exists() => return Err(lost(data_dir, "is missing")),
+        None if is_marked(data_dir)? => return Err(lost(data_dir, "is missing")),
         None => None,
     };
     match keys {
@@ -120,11 +120,17 @@ fn change(data_dir: &Path, change: impl FnOnce(&mut Vec<KeyEntry>) -> Result<(),
     Ok(path)
 }
 
-fn mark(data_dir: &Path) -> Result<(), Error> {
+/// Whether there were keys. Where that cannot be found out it is not taken for no.
+fn is_marked(data_dir: &Path) -> Result<bool, Error> {
     let path = data_dir.join(MARK);
-    if path.exists() {
+    Ok(path.try_exists().map_err(at(&path))?)
+}
+
+fn mark(data_dir: &Path) -> Result<(), Error> {
+    if is_marked(data_dir)? {
         return Ok(());
     }
+    let path = data_dir.join(MARK);
     Ok(private::replace(&path, MARK_TEXT.as_bytes()).map_err(at(&path))?)
 }
 

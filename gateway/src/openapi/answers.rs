@@ -63,6 +63,8 @@ const ENGINE: &[Code] = &[Overloaded, DurabilityUnavailable, Internal];
 const READS: &[Code] = &[DurabilityUnavailable, Internal];
 const PLACES: &[Code] = &[OutOfStock, TooManyLocations, ReservationExpired, InvalidTransition, IdempotencyInProgress, UnknownSku];
 const MOVES: &[Code] = &[NotFound, InvalidTransition];
+/// Nobody asks for a key there, and one that comes all the same must be right.
+const WRONG_KEY: &[Code] = &[Unauthorized];
 /// Under a key: its first request may not be answered yet.
 const KEYED: &[Code] = &[IdempotencyInProgress];
 
@@ -95,8 +97,8 @@ const ROWS: [Row; 34] = [
     row("query_availability", &[ENGINE], &[], &[]),
     row("import_stock", &[], &[], &[BodyStreams]),
     row("receive_sandbox_webhook", &[&[Unauthorized, DurabilityUnavailable, Internal]], &[], &[Open]),
-    row("show_sandbox_payment", &[&[NotFound]], &[], &[Open]),
-    row("press_sandbox_button", &[&[NotFound, Internal]], &[], &[Open]),
+    row("show_sandbox_payment", &[&[NotFound], WRONG_KEY], &[], &[Open]),
+    row("press_sandbox_button", &[&[NotFound, Internal], WRONG_KEY], &[], &[Open]),
     row("list_events", &[&[CursorNotOfThisHistory, CursorExpired], READS], &[], &[]),
     row("stream_events", &[&[CursorNotOfThisHistory, CursorExpired, Overloaded], READS], &[], &[]),
     row("list_shards", &[&[DurabilityUnavailable]], &[], &[]),
@@ -105,7 +107,7 @@ const ROWS: [Row; 34] = [
     row("livez", &[], &[], &[Open]),
     row("readyz", &[], &[], &[Open]),
     row("metrics", &[], &[], &[Open]),
-    row("get_limits", &[], &[], &[Open]),
+    row("get_limits", &[WRONG_KEY], &[], &[Open]),
 ];
 
 impl Row {

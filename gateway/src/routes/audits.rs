@@ -14,8 +14,10 @@ use crate::request::Caller;
 use actix_web::http::Method;
 use actix_web::web::{Data, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
+use holdfast_storage::stoppable::Stoppable;
 use holdfast_storage::{Error, background};
 use serde::Serialize;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::oneshot;
 use utoipa::ToSchema;
@@ -90,15 +92,20 @@ async fn audited(app: &Data<App>) -> Result<Report, Problem> {
     let (source, policy) = (Source::of(app, &*live(app)?), app.settings.policy());
     let turn = Turn::take()?;
     let (done, report) = oneshot::channel::<Result<Report, Error>>();
+    let done = Arc::new(done);
     let work = move || {
         background::yield_to_the_hot_path();
-        let stops = || done.is_closed() || source.stops();
+        let asked = done.clone();
         let found = source.journal().ok_or(Error::Stopped);
-        let report =
-            found.and_then(|journal| audit(&*journal, &policy, &mut |_, _| if stops() { Err(Error::Stopped) } else { Ok(()) }));
+        let report = found.and_then(|journal| {
+            let journal = Stoppable::new(journal, move || asked.is_closed() || source.stops());
+            audit(&journal, &policy, &mut |_, _| {})
+        });
         drop(turn);
         // Whoever asked may have gone.
-        done.send(report).map(drop).unwrap_or_default();
+        if let Some(done) = Arc::into_inner(done) {
+            done.send(report).map(drop).unwrap_or_default();
+        }
     };
     std::thread::Builder::new().name("audit".to_owned()).spawn(work).map_err(|error| internal(&error))?;
     report.await.map_err(|error| internal(&error))?.map_err(|error| unread(&error))

@@ -3,7 +3,7 @@
 use super::table::resource;
 use crate::app::App;
 use crate::openapi::scalars;
-use crate::request::scope;
+use crate::request::Caller;
 use crate::stopping::Phase;
 use crate::view::{self, LimitsBody};
 use actix_web::http::Method;
@@ -79,10 +79,15 @@ pub async fn metrics(app: Data<App>) -> HttpResponse {
     HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(app.metrics.render())
 }
 
-/// Every limit of this server.
+/// Every limit of this server. Nobody needs a key for it; with one it names its scope, with a wrong one it is 401.
 #[utoipa::path(get, path = "/v1/limits", tag = "health", operation_id = "get_limits",
     responses((status = 200, description = "The limits.", body = LimitsBody<'static>)))]
 pub async fn limits(request: HttpRequest, app: Data<App>) -> HttpResponse {
-    let scope = scope(request.headers(), &app);
-    HttpResponse::Ok().content_type("application/json").body(view::limits_json(scope.as_deref(), &app.settings.holds))
+    match Caller::if_any(&request, &app) {
+        Ok(caller) => {
+            let scope = caller.as_ref().map(|caller| caller.scope.as_str());
+            HttpResponse::Ok().content_type("application/json").body(view::limits_json(scope, &app.settings.holds))
+        }
+        Err(problem) => problem.response(),
+    }
 }

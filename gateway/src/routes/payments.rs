@@ -114,9 +114,10 @@ fn no_attempt(attempt: &str) -> Problem {
     Problem::new(Code::NotFound, format!("the sandbox knows no attempt {attempt}"))
 }
 
-/// The attempt of a link. It needs its token, or whoever asks may do everything anyway: with a key, or where nobody needs one.
+/// The attempt of a link. It needs its token, or whoever asks may do everything anyway: with a key, or where nobody needs one. A wrong
+/// key is refused whatever the link is.
 fn attempt_of(request: &HttpRequest, app: &App, sandbox: &Sandbox, link: &str) -> Result<String, Problem> {
-    let trusted = Caller::of(request, app).is_ok();
+    let trusted = Caller::if_any(request, app)?.is_some();
     sandbox.attempt_of(link, trusted).map(str::to_owned).ok_or_else(|| no_attempt(link))
 }
 

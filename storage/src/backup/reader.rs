@@ -18,7 +18,6 @@ pub struct BackupJournal {
     end: LogSeq,
     /// None where there is no commit.
     log: Option<Log>,
-    stop: Box<dyn Fn() -> bool + Send + Sync>,
 }
 
 impl BackupJournal {
@@ -34,15 +33,15 @@ impl BackupJournal {
             done += file.bytes;
             progress(done, all);
         }
-        Self::open(backup, &manifest, Box::new(|| false))
+        Self::open(backup, &manifest)
     }
 
-    pub(super) fn open(dir: &Path, manifest: &Manifest, stop: Box<dyn Fn() -> bool + Send + Sync>) -> Result<Self, Error> {
+    pub(super) fn open(dir: &Path, manifest: &Manifest) -> Result<Self, Error> {
         let (partitions, end) = (manifest.partitions, manifest.tip.commit);
         let space = Space { dir: dir.to_owned(), reserve: 0 };
         let log = if end > 0 { Some(Log::look_only(&dir.join("log"), end, space)?) } else { None };
         let found = log.as_ref().map_or(0, |(_, found)| *found);
-        let journal = Self { partitions, end: found, log: log.map(|(log, _)| log), stop };
+        let journal = Self { partitions, end: found, log: log.map(|(log, _)| log) };
         let tip = journal.tip(LogId(0))?;
         if found != end || tip.is_some_and(|tip| tip != manifest.tip) {
             return Err(damaged("log", format!("it ends with another commit {found} than commit {end} of the manifest")));
@@ -69,11 +68,7 @@ impl Journal for BackupJournal {
     }
 
     fn read(&self, _: LogId, after: LogSeq, visit: &mut Visit<'_>) -> Result<(), journal::Error> {
-        let Some(log) = &self.log else { return Ok(()) };
-        log.read(after, self.end, &mut |commit, frame| match (self.stop)() {
-            true => Err(journal::Error::Stopped),
-            false => visit(commit, frame),
-        })
+        self.log.as_ref().map_or(Ok(()), |log| log.read(after, self.end, visit))
     }
 
     fn save_snapshot(&self, _: &Snapshot) -> Result<(), journal::Error> {

@@ -137,12 +137,12 @@ impl BackupWriter {
         self.manifest.secrets = true;
     }
 
-    /// What was copied, read from the disk as a restore will. It fails once `stop` says so.
+    /// What was copied, read from the disk as a restore will.
     ///
     /// # Errors
     /// If it is not what was written.
-    pub fn journal(&self, stop: impl Fn() -> bool + Send + Sync + 'static) -> Result<BackupJournal, Error> {
-        BackupJournal::open(&self.partial, &self.manifest, Box::new(stop))
+    pub fn journal(&self) -> Result<BackupJournal, Error> {
+        BackupJournal::open(&self.partial, &self.manifest)
     }
 
     /// Makes a backup of what was written.

@@ -24,6 +24,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 /// Bytes of the first file. Each is twice as large as the one before it, so that a small shop has small files.
@@ -34,6 +35,8 @@ const LARGEST: u64 = 64 * 1024 * 1024;
 /// What a disk and its cache take at once. A commit is written up to the end of its last one: the zeros are there already,
 /// and a page that is written whole need not be read first.
 const PAGE: usize = 4096;
+/// Files of the log at whose paths is looked at once.
+const LOOKED_AT: usize = 64;
 
 /// See the module. One thread appends at a time, any number read.
 pub(crate) struct Log {
@@ -42,6 +45,8 @@ pub(crate) struct Log {
     segments: RwLock<BTreeMap<LogSeq, Arc<Segment>>>,
     tail: Mutex<Tail>,
     ahead: Ahead,
+    /// Where the next look at files goes on.
+    looked: AtomicU64,
     /// What an earlier process may have left half done.
     loose: Loose,
 }
@@ -49,6 +54,8 @@ pub(crate) struct Log {
 /// Where the next commit goes.
 struct Tail {
     segment: Arc<Segment>,
+    /// Of the segment. It is closed when the next is begun and nobody reads it.
+    file: Arc<File>,
     /// Bytes that were made of zeros, or would have been. A commit that does not fit begins the next file.
     size: u64,
     /// The bytes of a commit, kept for their room.
@@ -103,12 +110,18 @@ impl Log {
     }
 
     fn found(dir: &Path, found: opening::Found, space: Space) -> Result<(Self, LogSeq), Error> {
-        let newest = found.segments.last_key_value().map(|(_, newest)| newest.clone());
-        let segment = newest.ok_or_else(|| damaged_at(1, "the log is gone"))?;
-        let size = segment.file_len().map_err(|error| failed(dir, &error))?;
+        let (segment, file) = found.newest;
+        let size = file.metadata().map_err(|error| failed(dir, &error))?.len();
         let ahead = Ahead::start(dir.join(ahead::NAME), space)?;
-        let tail = Mutex::new(Tail { segment, size, record: Vec::new() });
-        let log = Self { dir: dir.to_owned(), segments: RwLock::new(found.segments), tail, ahead, loose: found.loose };
+        let tail = Mutex::new(Tail { segment, file, size, record: Vec::new() });
+        let log = Self {
+            dir: dir.to_owned(),
+            segments: RwLock::new(found.segments),
+            tail,
+            ahead,
+            looked: AtomicU64::new(0),
+            loose: found.loose,
+        };
         Ok((log, found.end))
     }
 
@@ -120,7 +133,7 @@ impl Log {
     pub(super) fn settle(&self) -> Result<(), Error> {
         let tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
         ahead::forget(&self.dir.join(ahead::NAME)).map_err(|error| failed(&self.dir, &error))?;
-        self.loose.settle(tail.segment.file(), &self.dir).map_err(|error| failed(&self.dir, &error))
+        self.loose.settle(&tail.file, &self.dir).map_err(|error| failed(&self.dir, &error))
     }
 
     /// Opens the log and settles it.
@@ -165,22 +178,28 @@ impl Log {
     /// As [`Self::append`], or if the file is on no disk any more under its name.
     pub(super) fn sync(&self) -> Result<(), Error> {
         let tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
-        tail.segment.file().sync_data().map_err(|error| failed(&self.dir, &error))?;
+        tail.file.sync_data().map_err(|error| failed(&self.dir, &error))?;
         tail.segment.opened().check()
     }
 
-    /// Whether every file is still at its path.
+    /// Whether the files are still at their paths: some of them at each look, so that a long log holds up no commit.
     ///
     /// # Errors
     /// [`Error::Removed`] with one that is not.
     pub(super) fn intact(&self) -> Result<(), Error> {
         let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
-        segments.values().try_for_each(|segment| segment.opened().check())
+        let from = self.looked.load(Ordering::Relaxed);
+        let round = segments.range(from..).chain(segments.range(..from));
+        for (first, segment) in round.take(LOOKED_AT) {
+            segment.opened().check()?;
+            self.looked.store(first + 1, Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     /// Begins the next file with `first`, with one that is ready or else with an empty one: it only syncs more slowly.
     fn begin(&self, tail: &mut Tail, first: LogSeq) -> io::Result<()> {
-        tail.segment.file().sync_data()?;
+        tail.file.sync_data()?;
         let path = path_of(&self.dir, first);
         let (file, size) = match self.ahead.take() {
             Some((file, size)) => {
@@ -190,9 +209,10 @@ impl Log {
             None => (File::options().read(true).write(true).create_new(true).open(&path)?, next_size(tail.size)),
         };
         File::open(&self.dir)?.sync_all()?;
-        let segment = Arc::new(Segment::new(first, &path, file)?);
+        let file = Arc::new(file);
+        let segment = Arc::new(Segment::new(first, &path, &file)?);
         self.segments.write().unwrap_or_else(PoisonError::into_inner).insert(first, segment.clone());
-        (tail.segment, tail.size) = (segment, size);
+        (tail.segment, tail.file, tail.size) = (segment, file, size);
         Ok(())
     }
 
@@ -205,10 +225,11 @@ impl Log {
         while next <= end {
             let (segment, last) = self.holding(next).ok_or_else(|| damaged_at(next, "it is missing"))?;
             let last = last.min(end);
-            let mut reader = segment.reader(next).map_err(|error| failed(&self.dir, &error))?;
+            let unreadable = |error: io::Error| failed(segment.opened().path(), &error);
+            let mut reader = segment.reader(next).map_err(unreadable)?;
             while next <= last {
                 let expected = reader.expected;
-                let record = reader.next().map_err(|error| failed(&self.dir, &error))?;
+                let record = reader.next().map_err(unreadable)?;
                 let record = record.ok_or_else(|| damaged_at(expected, "it is missing"))?;
                 if record.commit < next {
                     continue;
@@ -247,7 +268,7 @@ impl Tail {
         let (at, length) = (self.segment.end(), self.record.len());
         let behind = (at + length as u64) % PAGE as u64;
         self.record.resize(length + (PAGE - behind as usize) % PAGE, 0);
-        self.segment.file().write_all_at(&self.record, at)?;
+        self.file.write_all_at(&self.record, at)?;
         self.segment.grown(commit, at, length as u64);
         if self.record.capacity() as u64 > FIRST {
             self.record = Vec::new();

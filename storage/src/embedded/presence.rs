@@ -5,19 +5,22 @@
 
 use super::wal;
 use crate::journal::Error;
-use std::fs::{self, Metadata};
+use std::fs::{self, File, Metadata};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 /// A file or directory, and what it was when it was opened.
 #[derive(Debug)]
 pub(super) struct Opened {
     path: PathBuf,
-    /// Device and number on it.
-    identity: (u64, u64),
+    identity: Identity,
 }
+
+/// Device, number on it, and birth, where the file system knows that: the number of a file that was removed goes to another.
+type Identity = (u64, u64, Option<SystemTime>);
 
 impl Opened {
     fn at(path: &Path) -> io::Result<Self> {
@@ -27,6 +30,20 @@ impl Opened {
     /// A file that was opened at `path`.
     pub(super) fn of(path: &Path, metadata: &Metadata) -> Self {
         Self { path: path.to_owned(), identity: identity(metadata) }
+    }
+
+    /// Opens it again to read.
+    ///
+    /// # Errors
+    /// If it cannot be opened, or something else is there.
+    pub(super) fn open(&self) -> io::Result<File> {
+        let file = File::open(&self.path)?;
+        let same = identity(&file.metadata()?) == self.identity;
+        if same { Ok(file) } else { Err(io::Error::new(ErrorKind::NotFound, "another file has taken its place")) }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// # Errors
@@ -77,8 +94,8 @@ impl InUse {
     }
 }
 
-fn identity(metadata: &Metadata) -> (u64, u64) {
-    (metadata.dev(), metadata.ino())
+fn identity(metadata: &Metadata) -> Identity {
+    (metadata.dev(), metadata.ino(), metadata.created().ok())
 }
 
 #[cfg(test)]

@@ -61,6 +61,28 @@ fn a_key_made_by_key_new_opens_the_api_and_a_wrong_one_does_not() {
     post(&shop, "/v1/orders", &order("sku", 1)).ok(201);
 }
 
+/// The limits say whose key it is, and the pages of the sandbox open with one: both told right keys from wrong ones, as fast as asked.
+#[test]
+fn where_nobody_needs_a_key_a_wrong_one_is_refused_and_counted_all_the_same() {
+    let mut server = Server::prepare(Options::new().env("HOLDFAST__SANDBOX__ENABLED", "true"));
+    let key = new_key(&server, "storefront");
+    server.restart();
+    let open = Api::of(&server);
+    let (limits, page) = ("/v1/limits", "/sandbox/payments/pay_00000000000000000000000000-1");
+    assert_eq!(open.get(limits).ok(200)["idempotency"]["scope"], Value::Null);
+    assert_eq!(open.with_key(&key).get(limits).ok(200)["idempotency"]["scope"], "storefront");
+    open.get(page).problem(404, "not_found");
+    open.with_key(&key).get(page).problem(404, "not_found");
+    let guessing = open.with_key("hf_wrong");
+    for refused in [guessing.get(limits), guessing.get(page), guessing.act(&format!("{page}/approve"))] {
+        assert_eq!(refused.header("www-authenticate"), Some("Bearer error=\"invalid_token\""));
+        refused.problem(401, "unauthorized");
+    }
+    open.send("GET", limits, &[("authorization", &format!("Basic {key}"))], None).problem(401, "unauthorized");
+    let metrics = String::from_utf8(open.get("/metrics").bytes).unwrap();
+    assert!(metrics.lines().any(|line| line == "logins_refused_total 4"), "{metrics}");
+}
+
 #[test]
 fn health_limits_and_documents_need_no_key() {
     let (server, _) = guarded();

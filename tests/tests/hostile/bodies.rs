@@ -195,6 +195,35 @@ fn bodies_in_hand_have_a_budget_and_small_orders_go_on_beyond_it() {
     assert!(taken.is_some(), "the room is free again");
 }
 
+/// 260 slow connections of one client had all the room for a minute, and every other client's body in pieces was refused.
+#[test]
+fn the_bodies_of_a_greedy_client_leave_room_for_those_of_another() {
+    let options =
+        Options::new().env("HOLDFAST__SERVER__BODIES_MB", "4").env("HOLDFAST__SERVER__TRUSTED_PROXIES", "127.0.0.1, ::1");
+    let server = Server::start(options);
+    let begun = |client: &str, bytes: usize| {
+        let mut connection = Connection::open(&server);
+        let client = format!("X-Forwarded-For: {client}\r\n");
+        connection.send(&head(ORDERS, &[JSON, &client, &sized(900 << 10)].concat()));
+        connection.send(&vec![b' '; bytes]);
+        connection
+    };
+    let mut greedy: Vec<Connection> = (0..8).map(|_| begun("192.0.2.1", 600 << 10)).collect();
+    let refused =
+        poll(GENEROUS, || greedy.iter_mut().find_map(|connection| connection.answer_within(Duration::from_millis(100))));
+    let refused = refused.expect("a client is refused beyond its share");
+    assert_eq!((refused.status, refused.code()), (503, "overloaded".to_owned()));
+    assert!(refused.shown().contains("that one client may have"), "{}", refused.shown());
+    for _ in 0..5 {
+        let mut modest = begun("192.0.2.2", 300 << 10);
+        modest.rest(Duration::from_millis(50));
+        modest.send(&vec![b' '; 600 << 10]);
+        let answer = modest.answer();
+        assert_eq!(answer.status, 400, "it was not read whole: {}", answer.shown());
+    }
+    drop(greedy);
+}
+
 /// A body of 1 MB came back as 4.
 #[test]
 fn what_a_refusal_says_is_short_however_long_the_request_was() {
@@ -229,7 +258,7 @@ fn what_a_refusal_says_is_short_however_long_the_request_was() {
 
 /// Each folds all data once more: 24 of them took the memory of 24 servers.
 #[test]
-fn there_is_one_audit_at_a_time_and_it_ends_with_its_connection() {
+fn there_is_one_audit_at_a_time_and_the_next_is_taken_when_it_has_ended() {
     let server = Server::start(Options::new());
     let mut shop = Connection::open(&server);
     let stock = json!({"on_hand": 1_000_000}).to_string();

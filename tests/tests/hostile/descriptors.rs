@@ -26,7 +26,7 @@ fn placed(connection: &mut Connection, key: usize) -> u16 {
 /// Connections took the last file, and the next file of the log could not be made: nobody could order.
 #[test]
 fn connections_beyond_the_limit_wait_while_the_engine_opens_its_files() {
-    let server = Server::start(limited(640).env("HOLDFAST__ENGINE__SNAPSHOT_EVENTS", "500"));
+    let mut server = Server::start(limited(640).env("HOLDFAST__ENGINE__SNAPSHOT_EVENTS", "500"));
     assert!(server.log().contains("128 connections are taken at once"), "{}", server.log());
     let mut modest = Connection::open(&server);
     let stock = json!({"on_hand": 1_000_000}).to_string();
@@ -47,7 +47,18 @@ fn connections_beyond_the_limit_wait_while_the_engine_opens_its_files() {
     let mut late = Connection::open(&server);
     late.send(&head("GET /livez", ""));
     assert_eq!(late.answer().status, 200, "a place is free again");
+    drop((late, modest));
+    full_files_of_the_log_are_closed(&mut server);
     assert!(!server.log().contains("Too many open files"), "{}", server.log());
+}
+
+/// Each stayed open: a log of terabytes had all the files that the process may have.
+fn full_files_of_the_log_are_closed(server: &mut Server) {
+    server.restart();
+    let log = server.data_dir().join("log");
+    let files = std::fs::read_dir(&log).unwrap().count();
+    let open = || server.open_files_in(&log);
+    assert!(files > 1 && poll(GENEROUS, || (open() == 1).then_some(())).is_some(), "of {files} files {} are open", open());
 }
 
 #[test]

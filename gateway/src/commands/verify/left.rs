@@ -113,3 +113,31 @@ fn each<T: Sync>(
         Ok(joined.collect::<Result<Vec<_>, _>>()?.concat())
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use holdfast_engine::ids::Partitions;
+    use holdfast_storage::memory::MemoryJournal;
+    use holdfast_storage::stoppable::Stoppable;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// Nobody heard that whoever had asked was gone before the last of millions of rows was read.
+    #[test]
+    fn rows_are_looked_for_one_by_one_until_it_is_to_stop() {
+        let partitions = Partitions::new(4).unwrap();
+        let order = |n: u32| OrderId::derive(KeyHash::derive("shop", "orders", &n.to_string()), partitions);
+        let key = |n: u32| KeyHash::derive("shop", "adjustments", &n.to_string());
+        let left = Left { orders: (0..100).map(|n| (order(n), 1)).collect(), keys: (0..100).map(key).collect() };
+        for last in [1, 50, 150, 200] {
+            let asked = Arc::new(AtomicUsize::new(0));
+            let asking = asked.clone();
+            let stop = move || asking.fetch_add(1, Ordering::Relaxed) + 1 >= last;
+            let journal = Stoppable::new(Arc::new(MemoryJournal::new(partitions)), stop);
+            assert!(matches!(left.missing(&journal), Err(Error::Stopped)), "{last}");
+            assert_eq!(asked.load(Ordering::Relaxed), last);
+        }
+        assert_eq!(left.missing(&MemoryJournal::new(partitions)).unwrap().len(), 200);
+    }
+}

@@ -47,6 +47,16 @@ fn a_missing_or_an_empty_file_where_keys_existed_is_refused_with_the_way_out() {
     assert_eq!(names(dir.path()), ["again"]);
 }
 
+/// Of what could not be looked at it was said that it is not there, and then nobody needs a key.
+#[test]
+fn a_mark_that_cannot_be_looked_at_is_not_taken_for_none() {
+    let dir = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink(MARK, dir.path().join(MARK)).unwrap();
+    assert!(matches!(read(dir.path()), Err(Error::File(_))));
+    fs::remove_file(dir.path().join(MARK)).unwrap();
+    assert!(read(dir.path()).unwrap().is_none());
+}
+
 #[test]
 fn a_file_of_before_is_read_and_its_loss_is_remembered_once_a_server_has_seen_it() {
     let dir = tempfile::tempdir().unwrap();

@@ -28,13 +28,13 @@ pub(super) const OVERLOADED: Guide = Guide {
     causes: &[
         "A rush: more orders a second than the disk syncs, or one hot SKU.",
         "The cluster behind the server is slow or away, so that requests pile up.",
-        "One client (a scope of API keys; without keys an address) has as many requests in hand, or streams open, as one client may \
-         have: the detail says so, and others are served.",
+        "One client (a scope of API keys; without keys an address) has as many requests in hand, bytes of bodies \
+         under way, or streams open, as one client may have: the detail says so, and others are served.",
     ],
     cures: &[
         "Add a random delay to Retry-After, or all clients come back in the same moment.",
         "If it lasts, see the metric `shard_depth`; `engine.credits` says how many requests a shard may have in hand, \
-         `server.key_share_percent` which part of them one client may have.",
+         `server.bodies_mb` how much of bodies that come in pieces, `server.key_share_percent` which part of each one client may have.",
     ],
     example: || Problem::new(Code::Overloaded, "too many requests are in hand"),
 };

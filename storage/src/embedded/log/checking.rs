@@ -3,8 +3,8 @@
 //! Invariant: it is whole if its commits follow on each other from the one it is named after to the one before the next file, with
 //! nothing but zeros behind them.
 
-use super::segment::Segment;
-use super::{Log, path_of};
+use super::Log;
+use super::segment::{Reader, Segment};
 use crate::journal::{Error, LogSeq};
 use crate::scrub::{Checked, Pace};
 use holdfast_engine::codec;
@@ -34,7 +34,7 @@ impl Log {
     /// told to stop.
     pub(crate) fn check_next(&self, after: LogSeq, pace: Pace<'_>) -> Result<Option<Checked>, Error> {
         let Some((segment, first, next)) = self.sealed_behind(after) else { return Ok(None) };
-        let path = path_of(&self.dir, first);
+        let path = segment.opened().path();
         let damage = match check(&segment, first, next, pace) {
             Ok(()) => None,
             Err(Ended::Told) => return Ok(None),
@@ -55,10 +55,9 @@ impl Log {
 }
 
 fn check(segment: &Segment, first: LogSeq, next: LogSeq, pace: Pace<'_>) -> Result<(), Ended> {
+    let mut reader = segment.reader_of_all()?;
     // What memory has of it says nothing about the disk. Where that is not possible memory is read.
-    fadvise(segment.file(), 0, None, Advice::DontNeed).unwrap_or_default();
-    let length = segment.file_len()?;
-    let mut reader = segment.reader_of_all(first, length);
+    fadvise(&*reader.file, 0, None, Advice::DontNeed).unwrap_or_default();
     for commit in first..next {
         let at = reader.place();
         let Some(record) = reader.next()? else { return Err(Ended::Damaged(at, format!("commit {commit} cannot be read"))) };
@@ -68,14 +67,14 @@ fn check(segment: &Segment, first: LogSeq, next: LogSeq, pace: Pace<'_>) -> Resu
             return Err(Ended::Told);
         }
     }
-    check_rest(segment, reader.place(), length)
+    check_rest(&reader)
 }
 
-fn check_rest(segment: &Segment, mut at: u64, length: u64) -> Result<(), Ended> {
-    let mut piece = vec![0; PIECE];
-    while at < length {
-        let bytes = usize::try_from(length - at).unwrap_or(PIECE).min(PIECE);
-        segment.file().read_exact_at(&mut piece[..bytes], at)?;
+fn check_rest(reader: &Reader) -> Result<(), Ended> {
+    let (mut piece, mut at) = (vec![0; PIECE], reader.place());
+    while at < reader.end {
+        let bytes = usize::try_from(reader.end - at).unwrap_or(PIECE).min(PIECE);
+        reader.file.read_exact_at(&mut piece[..bytes], at)?;
         if let Some(place) = piece[..bytes].iter().position(|byte| *byte != 0) {
             return Err(Ended::Damaged(at + place as u64, "something follows on its last commit".to_owned()));
         }

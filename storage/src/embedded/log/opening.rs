@@ -17,6 +17,8 @@ use std::sync::Arc;
 
 pub(super) struct Found {
     pub(super) segments: BTreeMap<LogSeq, Arc<Segment>>,
+    /// The newest of them, and its file.
+    pub(super) newest: (Arc<Segment>, Arc<File>),
     pub(super) end: LogSeq,
     pub(super) loose: Loose,
 }
@@ -32,33 +34,31 @@ pub(super) struct Loose {
 
 pub(super) fn look(dir: &Path, acknowledged: LogSeq, write: bool) -> Result<Found, Error> {
     let firsts = firsts(dir).map_err(|error| failed(dir, &error))?;
-    match firsts.first() {
-        Some(1) => {}
-        Some(first) => return Err(damaged_at(1, &format!("the log begins with {first}"))),
-        None => return Err(damaged_at(1, "the log is gone")),
+    let Some((newest, full)) = firsts.split_last() else { return Err(damaged_at(1, "the log is gone")) };
+    if firsts[0] != 1 {
+        return Err(damaged_at(1, &format!("the log begins with {}", firsts[0])));
     }
-    let mut segments = BTreeMap::new();
-    let (mut end, mut loose) = (0, Loose::default());
-    for (index, first) in firsts.iter().enumerate() {
-        let path = path_of(dir, *first);
-        let file = File::options().read(true).write(write).open(&path).map_err(|error| failed(&path, &error))?;
-        let segment = if index + 1 < firsts.len() {
-            check_head(&file, *first, &path)?;
-            Segment::sealed(*first, &path, file).map_err(|error| failed(&path, &error))?
-        } else {
-            let bytes = fs::read(&path).map_err(|error| failed(&path, &error))?;
-            let walk = Walk::over(&bytes, *first)?;
-            walk.refuse_damage(&bytes, acknowledged)?;
-            loose = walk.loose(&bytes);
-            end = walk.next - 1;
-            Segment::walked(*first, &path, file, walk.at as u64, walk.places).map_err(|error| failed(&path, &error))?
-        };
-        segments.insert(*first, Arc::new(segment));
-    }
+    let full = full.iter().map(|first| Ok((*first, Arc::new(sealed(dir, *first)?))));
+    let mut segments: BTreeMap<LogSeq, Arc<Segment>> = full.collect::<Result<_, Error>>()?;
+    let path = path_of(dir, *newest);
+    let bytes = fs::read(&path).map_err(|error| failed(&path, &error))?;
+    let walk = Walk::over(&bytes, *newest)?;
+    walk.refuse_damage(&bytes, acknowledged)?;
+    let (end, loose) = (walk.next - 1, walk.loose(&bytes));
     if end < acknowledged {
         return Err(damaged_at(end + 1, &format!("the log ends before it, and {acknowledged} was acknowledged")));
     }
-    Ok(Found { segments, end, loose })
+    let newest = walk.segment(*newest, &path, write).map_err(|error| failed(&path, &error))?;
+    segments.insert(newest.0.first(), newest.0.clone());
+    Ok(Found { segments, newest, end, loose })
+}
+
+/// A file that another follows. It is closed again: there may be many.
+fn sealed(dir: &Path, first: LogSeq) -> Result<Segment, Error> {
+    let path = path_of(dir, first);
+    let file = File::open(&path).map_err(|error| failed(&path, &error))?;
+    check_head(&file, first, &path)?;
+    Segment::sealed(first, &path, &file).map_err(|error| failed(&path, &error))
 }
 
 /// A file begins with the commit it is named after. What follows is compared when it is read, and by the scrub.
@@ -118,6 +118,13 @@ impl Walk {
             walk.next += 1;
         }
         Ok(walk)
+    }
+
+    /// The file that was walked over, which begins with `first`.
+    fn segment(self, first: LogSeq, path: &Path, write: bool) -> io::Result<(Arc<Segment>, Arc<File>)> {
+        let file = Arc::new(File::options().read(true).write(write).open(path)?);
+        let segment = Segment::walked(first, path, &file, self.at as u64, self.places)?;
+        Ok((Arc::new(segment), file))
     }
 
     /// Bytes that are no commit must be the torn last write of somebody who was promised nothing.

@@ -1,7 +1,8 @@
 //! One file of the log, and how it is read.
 //!
-//! Invariant: readers go no further than [`Segment::end`], behind which a commit may be half written, and ask for none that
-//! is not on disk yet.
+//! Invariants: readers go no further than [`Segment::end`], behind which a commit may be half written, and ask for none that
+//! is not on disk yet; the file is open while somebody writes or reads it and no longer, so that a long log takes no more open files
+//! than a short one.
 
 use super::super::presence::Opened;
 use super::record;
@@ -11,7 +12,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 /// Bytes between two places that are remembered: what a reader passes over at most before it is where it wants to be.
 const STRIDE: u64 = 64 * 1024;
@@ -27,8 +28,9 @@ pub(super) struct Place {
 
 /// See the module.
 pub(super) struct Segment {
-    file: File,
     opened: Opened,
+    /// As long as somebody has it open: whoever comes meanwhile shares it.
+    file: Mutex<Weak<File>>,
     end: AtomicU64,
     /// One commit in each stride, in order; `None` until somebody reads a file of an earlier process.
     places: Mutex<Option<Vec<Place>>>,
@@ -37,33 +39,41 @@ pub(super) struct Segment {
 
 impl Segment {
     /// An empty one.
-    pub(super) fn new(first: LogSeq, path: &Path, file: File) -> io::Result<Self> {
+    pub(super) fn new(first: LogSeq, path: &Path, file: &Arc<File>) -> io::Result<Self> {
         Self::walked(first, path, file, 0, Vec::new())
     }
 
     /// One whose commits up to the byte `end` are known.
-    pub(super) fn walked(first: LogSeq, path: &Path, file: File, end: u64, places: Vec<Place>) -> io::Result<Self> {
-        let opened = Opened::of(path, &file.metadata()?);
-        Ok(Self { file, opened, end: AtomicU64::new(end), places: Mutex::new(Some(places)), first })
+    pub(super) fn walked(first: LogSeq, path: &Path, file: &Arc<File>, end: u64, places: Vec<Place>) -> io::Result<Self> {
+        let (opened, file) = (Opened::of(path, &file.metadata()?), Mutex::new(Arc::downgrade(file)));
+        Ok(Self { opened, file, end: AtomicU64::new(end), places: Mutex::new(Some(places)), first })
     }
 
     /// One that is full, with zeros behind its last commit or not.
-    pub(super) fn sealed(first: LogSeq, path: &Path, file: File) -> io::Result<Self> {
+    pub(super) fn sealed(first: LogSeq, path: &Path, file: &File) -> io::Result<Self> {
         let metadata = file.metadata()?;
         let (opened, end) = (Opened::of(path, &metadata), AtomicU64::new(metadata.len()));
-        Ok(Self { file, opened, end, places: Mutex::new(None), first })
+        Ok(Self { opened, file: Mutex::default(), end, places: Mutex::new(None), first })
+    }
+
+    /// The commit it begins with.
+    pub(super) fn first(&self) -> LogSeq {
+        self.first
     }
 
     pub(super) fn opened(&self) -> &Opened {
         &self.opened
     }
 
-    pub(super) fn file(&self) -> &File {
-        &self.file
-    }
-
-    pub(super) fn file_len(&self) -> io::Result<u64> {
-        Ok(self.file.metadata()?.len())
+    /// The file to read from, opened if nobody has it open.
+    fn file(&self) -> io::Result<Arc<File>> {
+        let mut shared = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(file) = shared.upgrade() {
+            return Ok(file);
+        }
+        let file = Arc::new(self.opened.open()?);
+        *shared = Arc::downgrade(&file);
+        Ok(file)
     }
 
     /// Bytes of whole commits.
@@ -81,26 +91,29 @@ impl Segment {
     }
 
     /// Reads from `commit` on, or from at most a stride before it.
-    pub(super) fn reader(&self, commit: LogSeq) -> io::Result<Reader<'_>> {
+    pub(super) fn reader(&self, commit: LogSeq) -> io::Result<Reader> {
+        let file = self.file()?;
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         let places = match &mut *places {
             Some(places) => places,
-            unknown => unknown.insert(self.walk()?),
+            unknown => unknown.insert(self.walk(file.clone())?),
         };
         let after = places.partition_point(|place| place.commit <= commit);
         let first = Place { commit: self.first, at: 0 };
         let from = after.checked_sub(1).map_or(first, |index| places[index]);
-        Ok(Reader::new(&self.file, from, self.end()))
+        Ok(Reader::new(file, from, self.end()))
     }
 
-    /// Reads all of a file of so many bytes, which begins with `first`.
-    pub(super) fn reader_of_all(&self, first: LogSeq, length: u64) -> Reader<'_> {
-        Reader::new(&self.file, Place { commit: first, at: 0 }, length)
+    /// Reads all of the file, whatever is known of its end.
+    pub(super) fn reader_of_all(&self) -> io::Result<Reader> {
+        let file = self.file()?;
+        let length = file.metadata()?.len();
+        Ok(Reader::new(file, Place { commit: self.first, at: 0 }, length))
     }
 
-    fn walk(&self) -> io::Result<Vec<Place>> {
+    fn walk(&self, file: Arc<File>) -> io::Result<Vec<Place>> {
         let mut places = Vec::new();
-        let mut reader = Reader::new(&self.file, Place { commit: self.first, at: 0 }, self.end());
+        let mut reader = Reader::new(file, Place { commit: self.first, at: 0 }, self.end());
         while let Some(record) = reader.next()? {
             remember(&mut places, Place { commit: record.commit, at: record.at });
         }
@@ -123,11 +136,11 @@ pub(super) struct Record<'a> {
 }
 
 /// Reads commits one behind the other.
-pub(super) struct Reader<'a> {
-    file: &'a File,
+pub(super) struct Reader {
+    pub(super) file: Arc<File>,
     /// Where in the file the buffer begins.
     at: u64,
-    end: u64,
+    pub(super) end: u64,
     /// The commit that comes next.
     pub(super) expected: LogSeq,
     buffer: Vec<u8>,
@@ -135,8 +148,8 @@ pub(super) struct Reader<'a> {
     read: usize,
 }
 
-impl<'a> Reader<'a> {
-    fn new(file: &'a File, from: Place, end: u64) -> Self {
+impl Reader {
+    fn new(file: Arc<File>, from: Place, end: u64) -> Self {
         Self { file, at: from.at, end, expected: from.commit, buffer: Vec::new(), read: 0 }
     }
 

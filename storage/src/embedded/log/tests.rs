@@ -152,6 +152,67 @@ fn damage_in_an_older_file_names_its_commit() {
     }
 }
 
+/// Files of a log that this process has open.
+fn open_files(dir: &TempDir) -> usize {
+    let dir = dir.path().canonicalize().unwrap();
+    let open = fs::read_dir("/proc/self/fd").unwrap().filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+    open.filter(|path| path.starts_with(&dir)).count()
+}
+
+/// Each kept its file open, and a log of terabytes took all that the process may have.
+#[test]
+fn the_log_has_no_more_files_open_the_longer_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    Log::create(dir.path()).unwrap();
+    let (log, _) = open(&dir).unwrap();
+    for commit in 1..=COMMITS {
+        log.append(commit, &frame(commit, LENGTH)).unwrap();
+        // The newest, and the next, which is open twice while it is made.
+        assert!((1..=3).contains(&open_files(&dir)), "{} of {:?}", open_files(&dir), files(&dir));
+    }
+    drop(log);
+    assert!(files(&dir).len() > 3, "{:?}", files(&dir));
+    let (log, end) = open(&dir).unwrap();
+    assert_eq!(open_files(&dir), 1);
+    log.read(0, end, &mut |_, _| {
+        assert!(open_files(&dir) <= 2);
+        Ok(ControlFlow::Continue(()))
+    })
+    .unwrap();
+    let mut after = 0;
+    while let Some(checked) = log.check_next(after, &mut |_| ControlFlow::Continue(())).unwrap() {
+        (after, _) = (checked.first, assert_eq!(checked.damage, None));
+    }
+    assert!(after > 1, "several files were compared");
+    assert_eq!(open_files(&dir), 1);
+}
+
+/// What is not open can be replaced, and its number on the disk be given to another file.
+#[test]
+fn a_full_file_that_is_not_at_its_path_any_more_is_missed_and_never_read_from_another() {
+    let dir = written();
+    let (log, end) = open(&dir).unwrap();
+    let path = &files(&dir)[0];
+    let bytes = fs::read(path).unwrap();
+    let mut seen = 0;
+    log.read(0, end, &mut |commit, _| {
+        if commit == 1 {
+            fs::remove_file(path).unwrap();
+            fs::write(path, &bytes).unwrap();
+        }
+        seen += 1;
+        Ok(ControlFlow::Continue(()))
+    })
+    .unwrap();
+    assert_eq!(seen, end, "who reads it already goes on");
+    assert!(matches!(log.intact(), Err(Error::Removed(missing)) if missing == *path));
+    let refused = read(&log, 0, end);
+    assert!(matches!(&refused, Err(Error::Failed(reason)) if reason.contains("another file has taken its place")), "{refused:?}");
+    fs::remove_file(path).unwrap();
+    assert!(read(&log, 0, end).is_err());
+    assert_eq!(read(&log, end - 1, end).unwrap(), [end]);
+}
+
 #[test]
 fn a_missing_file_names_its_first_commit() {
     let dir = written();

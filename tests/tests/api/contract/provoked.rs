@@ -159,12 +159,17 @@ fn conditional(contract: &Contract) -> BTreeSet<Named> {
     seen
 }
 
+/// Where nobody asks for a key it is a wrong one that is refused.
 fn without_key(contract: &Contract) -> BTreeSet<Named> {
     let mut server = Server::prepare(Options::new().env("HOLDFAST__SANDBOX__ENABLED", "true"));
     crate::auth::new_key(&server, "storefront");
     server.restart();
     let api = Api::of(&server);
-    each(contract, "unauthorized", |_, call| call.send(&api))
+    let open = |operation: &Operation<'_>| operation.described["security"].as_array().is_some_and(Vec::is_empty);
+    each(contract, "unauthorized", |operation, call| match open(operation) {
+        true => call.with("authorization", "Bearer hf_wrong").send(&api),
+        false => call.send(&api),
+    })
 }
 
 fn foreign(contract: &Contract) -> BTreeSet<Named> {
