@@ -1,10 +1,11 @@
 //! What came of bodies so far, and how much of that the process may have in hand.
 //!
 //! Invariants: a body that comes in one piece, as most do, is neither copied nor counted; of all others every byte is counted from
-//! the moment it came until the body is whole, or given up.
+//! the moment it came until whoever reads the body is done with it, or it is given up.
 
 use actix_web::web::{Bytes, BytesMut};
 use holdfast_engine::limits::MAX_BODY_BYTES;
+use std::ops::Deref;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The bodies that this process collects.
@@ -104,8 +105,23 @@ impl Collected {
         Ok(())
     }
 
-    pub(super) fn into_bytes(self) -> Bytes {
-        if self.all.is_empty() { self.first } else { self.all.freeze() }
+    pub(super) fn into_whole(self) -> Whole {
+        let bytes = if self.all.is_empty() { self.first } else { self.all.freeze() };
+        Whole { bytes, _counted: self.counted }
+    }
+}
+
+/// A body that is here. It counts for as long as it is held.
+pub struct Whole {
+    bytes: Bytes,
+    _counted: Counted,
+}
+
+impl Deref for Whole {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
     }
 }
 
@@ -130,11 +146,11 @@ mod tests {
         let mut whole = Collected::new(9, 0);
         let one = Bytes::from_static(b"one piece");
         whole.add(one.clone()).unwrap();
-        assert_eq!(whole.into_bytes().as_ptr(), one.as_ptr());
+        assert_eq!(whole.into_whole().as_ptr(), one.as_ptr());
         let mut parts = Collected::new(15, 100);
         [&b"in "[..], b"", b"three ", b"pieces"].into_iter().for_each(|part| parts.add(Bytes::from_static(part)).unwrap());
-        assert_eq!(parts.into_bytes(), "in three pieces");
-        assert!(Collected::new(0, 0).into_bytes().is_empty());
+        assert_eq!(&*parts.into_whole(), b"in three pieces");
+        assert!(Collected::new(0, 0).into_whole().is_empty());
     }
 
     #[test]
@@ -150,7 +166,9 @@ mod tests {
         assert_eq!(one.add(piece(1)), Err(Full::Budget));
         drop(other);
         assert_eq!(one.add(piece(30)), Ok(()));
-        assert_eq!(one.into_bytes().len(), 100);
+        let whole = one.into_whole();
+        assert_eq!((whole.len(), budget.0.load(Ordering::Relaxed)), (100, 100), "it is in hand until it is read");
+        drop(whole);
         assert_eq!(budget.0.load(Ordering::Relaxed), 0);
     }
 
