@@ -179,7 +179,7 @@ impl Inbox {
 
     /// Whoever closes and whoever pushes at the same moment both call it, each after what it did: one of them finds the letter.
     fn clear(&self) {
-        while self.letters.pop().is_some() {}
+        while self.letters.pop().or_else(|| self.bulk.pop()).is_some() {}
     }
 
     pub fn closed(&self) -> bool {
@@ -213,6 +213,16 @@ mod tests {
         assert_eq!(numbers(&inbox), [104, 105, 106, 107, 108, 109, 110, 111], "nothing else waits");
         assert!(!inbox.sleep(), "there are letters");
         assert_eq!(numbers(&inbox).len(), 8);
+        assert!(numbers(&inbox).is_empty());
+    }
+
+    #[test]
+    fn a_closed_inbox_keeps_nothing_that_came_alone_or_in_bulk_and_takes_nothing() {
+        let inbox = Inbox::new(0, 0, 1);
+        (0..3).for_each(|number| assert!(inbox.push(letter(number)) && inbox.push_bulk(letter(100 + number))));
+        inbox.close();
+        assert!(inbox.letters.is_empty() && inbox.bulk.is_empty());
+        assert!(!inbox.push(letter(3)) && !inbox.push_bulk(letter(103)));
         assert!(numbers(&inbox).is_empty());
     }
 }

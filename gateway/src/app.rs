@@ -5,6 +5,8 @@
 
 mod lock;
 mod space;
+#[cfg(test)]
+mod without_engine;
 
 use crate::bulk::Bulk;
 use crate::descriptors::{Connections, TooFew};

@@ -18,6 +18,7 @@ use actix_web::error::{ErrorInternalServerError, PayloadError};
 use actix_web::http::header::{CONTENT_LENGTH, HeaderMap};
 use actix_web::web::{Bytes, Data};
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
+pub use collected::Whole;
 use collected::{Collected, Full};
 use futures_util::Stream;
 use holdfast_engine::limits::MAX_BODY_BYTES;
@@ -29,7 +30,7 @@ use std::task::{Context, Poll, RawWakerVTable, Waker, ready};
 use waiting::{Entry, Patience};
 
 /// A body that is here, or why it is not.
-pub struct Body(pub Result<Bytes, Problem>);
+pub struct Body(pub Result<Whole, Problem>);
 
 impl FromRequest for Body {
     type Error = Infallible;
@@ -125,7 +126,7 @@ async fn whole(
     app: &App,
     length: usize,
     mut poll: impl FnMut(&mut Context<'_>) -> Poll<Option<Result<Bytes, Problem>>>,
-) -> Result<Bytes, Problem> {
+) -> Result<Whole, Problem> {
     if length > MAX_BODY_BYTES {
         return Err(too_large());
     }
@@ -133,7 +134,7 @@ async fn whole(
     while let Some(piece) = poll_fn(&mut poll).await {
         collected.add(piece?).map_err(|full| no_room(&full))?;
     }
-    Ok(collected.into_bytes())
+    Ok(collected.into_whole())
 }
 
 fn no_room(full: &Full) -> Problem {

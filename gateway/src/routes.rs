@@ -17,6 +17,7 @@ pub mod orders;
 pub mod payments;
 pub mod problems;
 pub mod reservations;
+pub mod sender;
 pub mod start;
 pub mod stock;
 pub mod table;
@@ -100,16 +101,26 @@ impl Sent {
     /// Sends a command whose reply from a journal beside us is waited for however long it takes, and from one far away,
     /// which may be gone for hours, as by [`Self::within`].
     pub fn new(app: &App, command: Command) -> Self {
+        let reads = command.reads();
+        Self::of(app, reads, send(app, command))
+    }
+
+    fn of(app: &App, reads: bool, pending: Result<Pending, Unanswered>) -> Self {
         let far = app.live.load().as_ref().is_some_and(|live| live.journal.remote());
-        let sent = Self::within(app, command);
+        let sent = Self::bounded(app, reads, pending);
         if far { sent } else { Self { patience: None, ..sent } }
     }
 
     /// Sends a command whose reply is waited for a while.
     pub fn within(app: &App, command: Command) -> Self {
+        let reads = command.reads();
+        Self::bounded(app, reads, send(app, command))
+    }
+
+    fn bounded(app: &App, reads: bool, pending: Result<Pending, Unanswered>) -> Self {
         let patience = Duration::from_secs(app.settings.server.answer_wait_seconds.max(1));
-        let late = if command.reads() { Unanswered::Unavailable } else { Unanswered::Lost };
-        Self { pending: send(app, command), patience: Some(patience), late }
+        let late = if reads { Unanswered::Unavailable } else { Unanswered::Lost };
+        Self { pending, patience: Some(patience), late }
     }
 
     pub async fn outcome(self) -> Outcome {

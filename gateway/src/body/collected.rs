@@ -1,8 +1,8 @@
 //! What came of bodies so far, and how much of that the process may have in hand.
 //!
 //! Invariants: a body that comes in one piece, as most do, is neither copied nor counted; of all others every byte is counted from
-//! the moment it came until the body is whole, or given up; no client has more than its share of them, and a client that has none is
-//! forgotten.
+//! the moment it came until whoever reads the body is done with it, or it is given up; no client has more than its share of them, and a
+//! client that has none is forgotten.
 
 use crate::client;
 use crate::settings::Server;
@@ -10,6 +10,7 @@ use actix_web::web::{Bytes, BytesMut};
 use holdfast_actors::ClientId;
 use holdfast_engine::limits::MAX_BODY_BYTES;
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The bodies that this process collects.
@@ -159,8 +160,23 @@ impl Collected {
         Ok(())
     }
 
-    pub(super) fn into_bytes(self) -> Bytes {
-        if self.all.is_empty() { self.first } else { self.all.freeze() }
+    pub(super) fn into_whole(self) -> Whole {
+        let bytes = if self.all.is_empty() { self.first } else { self.all.freeze() };
+        Whole { bytes, _counted: self.counted }
+    }
+}
+
+/// A body that is here. It counts for as long as it is held.
+pub struct Whole {
+    bytes: Bytes,
+    _counted: Counted,
+}
+
+impl Deref for Whole {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
     }
 }
 
@@ -194,11 +210,11 @@ mod tests {
         let mut whole = collected(budget(), ONE, 9, (0, 0));
         let one = Bytes::from_static(b"one piece");
         whole.add(one.clone()).unwrap();
-        assert_eq!(whole.into_bytes().as_ptr(), one.as_ptr());
+        assert_eq!(whole.into_whole().as_ptr(), one.as_ptr());
         let mut parts = collected(budget(), ONE, 15, (100, 100));
         [&b"in "[..], b"", b"three ", b"pieces"].into_iter().for_each(|part| parts.add(Bytes::from_static(part)).unwrap());
-        assert_eq!(parts.into_bytes(), "in three pieces");
-        assert!(collected(budget(), ONE, 0, (0, 0)).into_bytes().is_empty());
+        assert_eq!(&*parts.into_whole(), b"in three pieces");
+        assert!(collected(budget(), ONE, 0, (0, 0)).into_whole().is_empty());
     }
 
     #[test]
@@ -214,7 +230,9 @@ mod tests {
         assert_eq!(one.add(piece(1)), Err(Full::Budget));
         drop(other);
         assert_eq!(one.add(piece(30)), Ok(()));
-        assert_eq!(one.into_bytes().len(), 100);
+        let whole = one.into_whole();
+        assert!(whole.len() == 100 && !is_empty(budget), "it is in hand until it is read");
+        drop(whole);
         assert!(is_empty(budget));
     }
 

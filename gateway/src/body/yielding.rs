@@ -2,14 +2,10 @@
 
 use super::connected;
 use crate::app::App;
-use crate::keys::Keys;
-use crate::refusals::Refusals;
 use crate::routes;
 use crate::settings::Settings;
-use crate::stopping::Phase;
 use actix_web::dev::{Service as _, ServiceResponse};
 use actix_web::{App as Service, Error, HttpServer, web};
-use arc_swap::ArcSwapOption;
 use futures_util::StreamExt;
 use futures_util::future::LocalBoxFuture;
 use futures_util::stream::FuturesUnordered;
@@ -17,34 +13,18 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::watch;
 
 /// Far more than it takes; a body that nobody is woken for takes for ever.
 const PATIENCE: Duration = Duration::from_secs(100);
 
 type Serving = LocalBoxFuture<'static, Result<ServiceResponse, Error>>;
 
-/// Without an engine: a body that was read is answered as what it is, malformed.
+/// A body that was read is answered as what it is, malformed.
 fn app() -> web::Data<App> {
     let mut settings = Settings::default();
     // Whoever waits is not woken by the end of this.
     settings.server.body_timeout_seconds = 3600;
-    web::Data::new(App {
-        settings,
-        accept_clock: false,
-        lock: None,
-        keys: Keys::load(&[], None).unwrap(),
-        refusals: Refusals::default(),
-        live: ArcSwapOption::empty(),
-        down: ArcSwapOption::empty(),
-        phase: watch::Sender::new(Phase::Serving),
-        bulk: crate::bulk::Bulk::start(1),
-        streams: crate::streams::Streams::start(&Settings::default().server).unwrap(),
-        backing_up: false.into(),
-        sandbox: None,
-        base_url: String::new(),
-        metrics: metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder().handle(),
-    })
+    web::Data::new(App::without_engine(settings))
 }
 
 async fn serve(middleware: fn(Serving) -> Serving) -> (actix_web::dev::ServerHandle, SocketAddr) {

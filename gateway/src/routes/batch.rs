@@ -1,38 +1,35 @@
 //! Many reservations in one request, each by itself.
 //!
 //! Invariants: a batch has only so many items in hand, so that it takes turns with whatever else is asked; no item is refused because of
-//! the others of its batch; an item whose key was in the batch before gets the answer of that one.
+//! the others of its batch; an item whose key was in the batch before gets the answer of that one; a batch whose turn comes when the
+//! server closes is not executed.
 
-use super::{names, send_from};
+mod tables;
+
+use super::sender::Sender;
+use super::{Sent, names};
 use crate::app::App;
-use crate::body::Body;
+use crate::body::{Body, Whole};
+use crate::bulk::{IN_HAND, NoAnswer};
 use crate::client;
 use crate::dto::{BatchIn, BatchItemIn, check_reservation, grouped};
-use crate::problem::{FieldError, Problem};
+use crate::problem::{Code, FieldError, Problem};
 use crate::reply;
 use crate::request::{Caller, content_type, parse};
 use crate::view::{self, BatchBody, ItemResult};
-use actix_web::web::{Bytes, Data};
+use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
-use futures_util::StreamExt;
-use futures_util::future::join_all;
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use holdfast_actors::replies::Pending;
-use holdfast_actors::{ClientId, Origin, Unanswered};
+use holdfast_actors::{ClientId, Unanswered};
 use holdfast_engine::command::Command;
 use holdfast_engine::ids::OrderId;
 use holdfast_engine::limits;
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{Instant, sleep, timeout};
-
-/// Items of one batch in hand: enough that the next commit is full while one is written.
-const IN_HAND: usize = 256;
-/// From a refused admission to the next try.
-const BUSY_PAUSE: Duration = Duration::from_millis(5);
-/// Closed orders that wait to be written to tables. With more of them batches wait: they are what can place, and let expire, more than
-/// the tables take up.
-const MOST_CLOSED: usize = 100_000;
+use tables::Tables;
+use tokio::sync::Semaphore;
 
 /// Up to 4,096 reservations in one request, each by itself.
 #[utoipa::path(post, path = "/v1/reservations:batch", tag = "reservations", operation_id = "place_reservations", request_body = BatchIn,
@@ -54,40 +51,51 @@ pub async fn batch(request: HttpRequest, app: Data<App>, body: Body) -> HttpResp
     }
 }
 
-async fn in_turn(app: &Data<App>, caller: Caller, body: Bytes) -> Result<Vec<u8>, Problem> {
-    let client = client::current();
-    let batch = Batch::new(app.clone(), caller, client);
-    let answer = app.bulk.run(client, move || async move { batch.answer(&body).await }).await;
-    // As of every route: whoever asked sees the connection end, and asks again under the same keys.
-    answer.unwrap_or_else(|| panic!("a batch was given up"))
+async fn in_turn(app: &Data<App>, caller: Caller, body: Whole) -> Result<Vec<u8>, Problem> {
+    let (server, client) = (app.clone(), client::current());
+    let work = move |in_hand| async move { Batch::new(server, caller, client, in_hand).answer(body).await };
+    match app.bulk.run(client, work).await {
+        Ok(answer) => answer,
+        Err(NoAnswer::Crowded) => {
+            let detail = "this client has as many batches waiting as one client may have; nothing was executed";
+            Err(Problem::new(Code::Overloaded, detail))
+        }
+        // As of every route: whoever asked sees the connection end, and asks again under the same keys.
+        Err(NoAnswer::Panicked) => panic!("a batch was given up"),
+    }
 }
 
 struct Batch {
     app: Data<App>,
     caller: Caller,
-    origin: Origin,
-    /// How long an item that is not admitted is tried again.
-    patience: Duration,
+    sender: Sender,
+    tables: Tables,
+    /// A permit for each item in hand, of all batches of the client.
+    in_hand: Arc<Semaphore>,
 }
 
 type Prepared = Result<(OrderId, Command), Problem>;
 
 impl Batch {
-    fn new(app: Data<App>, caller: Caller, client: Option<ClientId>) -> Self {
+    fn new(app: Data<App>, caller: Caller, client: Option<ClientId>, in_hand: Arc<Semaphore>) -> Self {
         let patience = Duration::from_secs(app.settings.server.answer_wait_seconds.max(1));
-        Self { app, caller, origin: Origin { client, bulk: true }, patience }
+        Self { app, caller, sender: Sender::bulk(client, patience), tables: Tables::new(patience), in_hand }
     }
 
-    async fn answer(&self, body: &[u8]) -> Result<Vec<u8>, Problem> {
-        let BatchIn { items } = parse(body)?;
+    async fn answer(&self, body: Whole) -> Result<Vec<u8>, Problem> {
+        if self.app.is_closing() {
+            let detail = "the server stops and it was not this batch's turn: nothing was executed";
+            return Err(Problem::new(Code::ShuttingDown, detail));
+        }
+        let BatchIn { items } = parse(&body)?;
+        drop(body);
         if !(1..=limits::MAX_BATCH).contains(&items.len()) {
             let message = format!("must have 1 to {} items (batch_items)", grouped(limits::MAX_BATCH as u64));
             return Err(Problem::invalid(vec![FieldError::new("/items", message)]));
         }
         let prepared = items.iter().map(|item| self.prepare(item)).collect();
         drop(items);
-        let results = self.send(with_readable_names(&self.app, prepared).await).await;
-        Ok(view::batch_json(&results))
+        Ok(view::batch_json(&self.send(prepared).await))
     }
 
     fn prepare(&self, item: &BatchItemIn) -> Prepared {
@@ -116,47 +124,31 @@ impl Batch {
     }
 
     async fn send_wave(&self, items: Vec<(usize, Prepared)>) -> Vec<(usize, ItemResult)> {
-        let admitted = stream::iter(items).then(async |item| {
-            self.let_tables_follow().await;
-            item
+        let ready = stream::iter(items).then(async |(place, item)| match item {
+            Ok(item) => (place, self.tables.let_follow(&self.app).await.map(|()| item)),
+            refused => (place, refused),
         });
-        let sent = admitted.map(async |(place, item)| (place, self.settle(item).await));
+        let sent = ready.map(async |(place, item)| (place, self.settle(item).await));
         sent.buffer_unordered(IN_HAND).collect().await
     }
 
-    async fn let_tables_follow(&self) {
-        let behind = || self.app.live.load().as_ref().is_some_and(|live| live.projector.queued() > MOST_CLOSED);
-        while behind() {
-            sleep(BUSY_PAUSE).await;
-        }
-    }
-
     async fn settle(&self, item: Prepared) -> ItemResult {
+        let _in_hand = self.in_hand.acquire().await;
         let sent = match item {
             Ok((order, command)) => self.admit(command).await.map(|pending| (order, pending)),
             Err(problem) => Err(problem),
         };
         match sent {
-            Ok((order, pending)) => self.result(order, self.outcome(pending).await),
+            // From a journal far away it is waited for a while.
+            Ok((order, pending)) => self.result(order, Sent::of(&self.app, false, Ok(pending)).outcome().await),
             Err(problem) => self.refused(problem),
         }
     }
 
-    /// Sends an item as soon as there is room for it.
+    /// Sends an item that brings no name nobody can read whole.
     async fn admit(&self, command: Command) -> Result<Pending, Problem> {
-        let give_up_at = Instant::now() + self.patience;
-        loop {
-            match send_from(&self.app, self.origin, command.clone()) {
-                Err(Unanswered::Overloaded | Unanswered::ShareTaken) if Instant::now() < give_up_at => sleep(BUSY_PAUSE).await,
-                sent => return sent.map_err(reply::unanswered),
-            }
-        }
-    }
-
-    /// From a journal far away it is waited for a while.
-    async fn outcome(&self, pending: Pending) -> reply::Outcome {
-        let far = self.app.live.load().as_ref().is_some_and(|live| live.journal.remote());
-        if far { timeout(self.patience, pending).await.map_err(|_| Unanswered::Lost)? } else { pending.await }
+        names::check(&self.app, self.sender, &command).await?;
+        self.sender.send(&self.app, command).await.map_err(reply::unanswered)
     }
 
     fn result(&self, order: OrderId, outcome: reply::Outcome) -> ItemResult {
@@ -180,16 +172,32 @@ impl Batch {
     }
 }
 
-/// Refuses the items that bring a name nobody can read whole. Where there is none, which is nearly always, nothing is asked.
-async fn with_readable_names(app: &App, items: Vec<Prepared>) -> Vec<Prepared> {
-    let readable = |command: &Command| !matches!(command, Command::Place { placed, .. } if !names::readable(placed));
-    if items.iter().flatten().all(|(_, command)| readable(command)) {
-        return items;
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::routes;
+    use crate::settings::Settings;
+    use crate::stopping::Phase;
+    use actix_web::{App as Service, test};
+    use serde_json::{Value, json};
+
+    async fn answer(phase: Phase) -> (u16, Value) {
+        let app = Data::new(App::without_engine(Settings::default()));
+        let service = test::init_service(Service::new().app_data(app.clone()).configure(routes::configure)).await;
+        app.phase.send_replace(phase);
+        let items = json!({"items": [{"key": "k", "lines": [{"sku": "MUG", "quantity": 1}]}]});
+        let request = test::TestRequest::post().uri("/v1/reservations:batch").set_json(items).to_request();
+        let response = test::call_service(&service, request).await;
+        let status = response.status().as_u16();
+        (status, test::read_body_json(response).await)
     }
-    let checked = items.into_iter().map(async |item| {
-        let (order, command) = item?;
-        names::check(app, &command).await?;
-        Ok((order, command))
-    });
-    join_all(checked).await
+
+    /// Those that waited for their turn were executed while the engine went away under them.
+    #[actix_web::test]
+    async fn a_batch_whose_turn_comes_when_the_server_closes_is_refused_whole() {
+        let (status, served) = answer(Phase::Draining).await;
+        assert_eq!((status, &served["results"][0]["code"]), (200, &json!("durability_unavailable")), "each item is answered");
+        let (status, refused) = answer(Phase::Closing).await;
+        assert_eq!((status, &refused["code"]), (503, &json!("shutting_down")), "{refused}");
+    }
 }

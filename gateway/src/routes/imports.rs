@@ -16,15 +16,16 @@ use crate::client;
 use crate::dto::ImportRow;
 use crate::problem::{Code, Problem};
 use crate::request::{Caller, content_type};
+use crate::routes::sender::Sender;
 use crate::view::to_json;
 use actix_web::body::BodyStream;
 use actix_web::web::{Bytes, Data};
 use actix_web::{HttpRequest, HttpResponse};
 use answer::{ImportEnd, ImportLine, RefusedRow};
-use holdfast_actors::Origin;
 use keys::RowKeys;
 use lines::{Lines, Refusal, Row};
 use rows::{Rows, Settled, Stalled};
+use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// Set the counts of many SKUs. Rows of one SKU and location are taken in the order of their lines.
@@ -57,9 +58,10 @@ pub async fn import(request: HttpRequest, app: Data<App>, payload: Pieces) -> Ht
     let (feed, pieces) = mpsc::channel(1);
     let returned = Returned::default();
     actix_web::rt::spawn(forward(payload, feed, returned.clone()));
-    let (server, origin) = (app.clone(), Origin { client: client::current(), bulk: true });
+    // A row that finds no room is tried again as a whole, until the import stalls or the server stops.
+    let (server, sender) = (app.clone(), Sender::bulk(client::current(), Duration::ZERO));
     app.bulk.spawn(move || {
-        let rows = Rows::new(server, keys, origin);
+        let rows = Rows::new(server, keys, sender);
         Import { rows, lines: Lines::default(), tally: Tally::default(), out }.run(pieces)
     });
     let body = futures_util::stream::unfold(lines, |mut lines| async {

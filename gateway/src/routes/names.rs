@@ -4,8 +4,9 @@
 //! sellers are not looked up: an order that is no retry brings them anew. What is asked of existing things by their names is not
 //! looked at here, nor is what was answered under its key before.
 
+use super::live;
+use super::sender::Sender;
 use super::stock::available;
-use super::{execute, live};
 use crate::app::App;
 use crate::problem::{FieldError, Problem};
 use crate::reply::unanswered;
@@ -61,20 +62,20 @@ fn unreadable_in(placed: &Placed) -> impl Iterator<Item = Unreadable<'_>> {
     customer.into_iter().chain(lines)
 }
 
-/// Lets a command pass that brings no unreadable name with it.
+/// Lets a command of the sender's pass that brings no unreadable name with it.
 ///
 /// # Errors
 /// `invalid_request` with each such name, or why it cannot be known whether it is new.
-pub async fn check(app: &App, command: &Command) -> Result<(), Problem> {
+pub async fn check(app: &App, sender: Sender, command: &Command) -> Result<(), Problem> {
     let (command, key) = match command {
         Command::Under { terms, command } => (&**command, terms.key.as_ref()),
         command => (command, None),
     };
     match command {
-        Command::Place { order, placed } => check_placed(app, *order, placed).await,
+        Command::Place { order, placed } => check_placed(app, sender, *order, placed).await,
         Command::SetStock { sku, location, .. } => {
             let location_name = Unreadable::outside(location.as_str(), "the location ");
-            check_stock(app, (sku, location), location_name, &[], key).await
+            check_stock(app, sender, (sku, location), location_name, &[], key).await
         }
         Command::AdjustStock { sku, location, reason, reference, key, .. } => {
             let reason = Unreadable::text(reason.as_str(), || "/reason".to_owned());
@@ -82,7 +83,7 @@ pub async fn check(app: &App, command: &Command) -> Result<(), Problem> {
             let reference = Unreadable::text(reference, || "/reference".to_owned());
             let texts: Vec<Unreadable<'_>> = reason.into_iter().chain(reference).collect();
             let location_name = Unreadable::text(location.as_str(), || "/location".to_owned());
-            check_stock(app, (sku, location), location_name, &texts, Some(key)).await
+            check_stock(app, sender, (sku, location), location_name, &texts, Some(key)).await
         }
         Command::Cancel { reason: Some(reason), .. } | Command::Confirm { reason: Some(reason), .. } => {
             refuse(Unreadable::text(reason.as_str(), || "/reason".to_owned()).iter())
@@ -104,19 +105,20 @@ fn refuse<'a>(names: impl Iterator<Item = &'a Unreadable<'a>>) -> Result<(), Pro
 ///
 /// # Errors
 /// As [`check`].
-pub async fn check_placed(app: &App, order: OrderId, placed: &Placed) -> Result<(), Problem> {
-    if readable(placed) || answer(app, Command::GetOrder { order, kind: None }).await?.is_some() {
+pub async fn check_placed(app: &App, sender: Sender, order: OrderId, placed: &Placed) -> Result<(), Problem> {
+    if readable(placed) || answer(app, sender, Command::GetOrder { order, kind: None }).await?.is_some() {
         return Ok(());
     }
     let names: Vec<Unreadable<'_>> = unreadable_in(placed).collect();
     let skus: Vec<Sku> = names.iter().filter_map(|name| name.sku.cloned()).collect();
-    let found = available(app, &skus).await?;
+    let found = available(app, sender, &skus).await?;
     let known = |sku: &Sku| found.get(sku).copied().flatten().is_some();
     refuse(names.iter().filter(|name| !name.sku.is_some_and(known)))
 }
 
 async fn check_stock(
     app: &App,
+    sender: Sender,
     (sku, location): (&Sku, &Location),
     location_name: Option<Unreadable<'_>>,
     texts: &[Unreadable<'_>],
@@ -128,11 +130,11 @@ async fn check_stock(
     }
     let home = live(app)?.handle.router().partitions.of_sku(sku);
     if let Some(key) = key
-        && answered(app, home, key).await?
+        && answered(app, sender, home, key).await?
     {
         return Ok(());
     }
-    let stock = match answer(app, Command::GetStock { sku: sku.clone() }).await? {
+    let stock = match answer(app, sender, Command::GetStock { sku: sku.clone() }).await? {
         Some(Answer::Stock(stock)) => Some(stock),
         Some(_) | None => None,
     };
@@ -142,16 +144,16 @@ async fn check_stock(
     refuse(new_sku.into_iter().chain(new_location).chain(texts))
 }
 
-async fn answered(app: &App, partition: PartitionId, key: &CommandKey) -> Result<bool, Problem> {
-    match execute(app, Command::GetAnswer { partition, key: key.clone() }).await {
+async fn answered(app: &App, sender: Sender, partition: PartitionId, key: &CommandKey) -> Result<bool, Problem> {
+    match sender.execute(app, Command::GetAnswer { partition, key: key.clone() }).await {
         // Another body under the key is for the command itself to refuse.
         Ok(reply) => Ok(reply.replayed),
         Err(why) => Err(unanswered(why)),
     }
 }
 
-async fn answer(app: &App, command: Command) -> Result<Option<Answer>, Problem> {
-    match execute(app, command).await {
+async fn answer(app: &App, sender: Sender, command: Command) -> Result<Option<Answer>, Problem> {
+    match sender.execute(app, command).await {
         Ok(Reply { outcome, .. }) => Ok(outcome.ok()),
         Err(why) => Err(unanswered(why)),
     }

@@ -2,6 +2,7 @@
 
 use super::admission::Headers;
 use super::ids::{Named, nothing};
+use super::sender::Sender;
 use super::table::{Operation, resource};
 use super::{Sent, execute, execute_within, internal, lists, names, turned_off};
 use crate::app::App;
@@ -127,7 +128,7 @@ impl Wanted {
     }
 
     async fn if_names_are_known(self, request: &HttpRequest) -> Result<Self, Problem> {
-        let known = names::check_placed(app(request)?, self.id, &self.placed).await;
+        let known = names::check_placed(app(request)?, Sender::current(), self.id, &self.placed).await;
         known.map_err(|problem| problem.by(self.request_id.as_str()))?;
         Ok(self)
     }
@@ -226,7 +227,7 @@ pub async fn about(
         Ok(asked) => asked,
         Err(problem) => return answering.problem(problem),
     };
-    if let Err(problem) = names::check(app, &command).await {
+    if let Err(problem) = names::check(app, Sender::current(), &command).await {
         return answering.problem(problem);
     }
     let reads = command.reads();

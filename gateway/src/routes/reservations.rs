@@ -1,6 +1,7 @@
 //! Reservations: the stock side alone, without payment.
 
 use super::orders::{about, read_reason};
+use super::sender::Sender;
 use super::table::resource;
 use super::{batch, execute, names};
 use crate::app::App;
@@ -42,7 +43,7 @@ pub async fn place(request: HttpRequest, app: Data<App>, body: Body) -> HttpResp
         Ok((order, command)) => {
             let answering =
                 Answering { request_id: caller.request_id.as_str(), location: format!("/v1/reservations/res_{order}") };
-            if let Err(problem) = names::check(&app, &command).await {
+            if let Err(problem) = names::check(&app, Sender::current(), &command).await {
                 return answering.problem(problem);
             }
             reply::placed(answering, execute(&app, command).await)

@@ -1,8 +1,9 @@
 //! Stock: counts per location, adjustments, thresholds, availability.
 
 use super::movements::movements;
+use super::sender::Sender;
 use super::table::{IMPORTS, resource};
-use super::{execute, internal, live, names, send};
+use super::{execute, internal, live, names};
 use crate::app::App;
 use crate::body::Body;
 use crate::dto::{AdjustmentIn, AvailabilityIn, Checker, StockIn, ThresholdIn, grouped};
@@ -17,7 +18,6 @@ use actix_web::http::Method;
 use actix_web::http::header::ETAG;
 use actix_web::web::{Data, Path, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
-use holdfast_actors::Unanswered;
 use holdfast_engine::answer::Answer;
 use holdfast_engine::command::{Command, CommandKey, Terms};
 use holdfast_engine::ids::{Fingerprint, PartitionId, Sku};
@@ -65,7 +65,7 @@ async fn about_stock(
         Ok(command) => command,
         Err(problem) => return answering.problem(problem),
     };
-    if let Err(problem) = names::check(app, &command).await {
+    if let Err(problem) = names::check(app, Sender::current(), &command).await {
         return answering.problem(problem);
     }
     let reads = command.reads();
@@ -212,22 +212,25 @@ async fn query(request: &HttpRequest, app: &App, body: Body) -> Result<HttpRespo
     if !checker.errors.is_empty() {
         return Err(Problem::invalid(checker.errors));
     }
-    let found = available(app, &asked).await?;
+    let found = available(app, Sender::current(), &asked).await?;
     let items: Vec<_> = asked.iter().map(|sku| view::availability_item(sku, found.get(sku).copied().flatten())).collect();
     Ok(reply::json_response(HttpResponse::Ok(), view::to_json(&AvailabilityBody { items }), false))
 }
 
 /// Units of each SKU that can be had now; `None` for one that nobody stocked.
-pub(super) async fn available(app: &App, skus: &[Sku]) -> Result<BTreeMap<Sku, Option<u64>>, Problem> {
+pub(super) async fn available(app: &App, sender: Sender, skus: &[Sku]) -> Result<BTreeMap<Sku, Option<u64>>, Problem> {
     let partitions = live(app)?.handle.router().partitions;
     let mut by_partition: BTreeMap<PartitionId, Vec<Sku>> = BTreeMap::new();
     for sku in skus {
         by_partition.entry(partitions.of_sku(sku)).or_default().push(sku.clone());
     }
-    let commands = by_partition.into_iter().map(|(partition, skus)| Command::Availability { partition, skus });
-    let sent: Result<Vec<_>, Unanswered> = commands.map(|command| send(app, command)).collect();
+    let mut sent = Vec::with_capacity(by_partition.len());
+    for (partition, skus) in by_partition {
+        let pending = sender.send(app, Command::Availability { partition, skus }).await;
+        sent.push(pending.map_err(reply::unanswered)?);
+    }
     let mut found: BTreeMap<Sku, Option<u64>> = BTreeMap::new();
-    for pending in sent.map_err(reply::unanswered)? {
+    for pending in sent {
         let reply = pending.await.map_err(reply::unanswered)?;
         if let Ok(Answer::Availability(items)) = reply.outcome {
             found.extend(items);

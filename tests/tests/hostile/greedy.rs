@@ -1,15 +1,26 @@
 //! Greedy clients beside a modest one.
 
+use crate::raw::{Connection, head, sized};
 use crate::wire::{Answer, PATIENCE, ask, begin};
 use holdfast_tests::server::{Options, Server, poll};
 use serde_json::{Value, json};
+use std::io::Read;
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 const SHARE_TAKEN: &str = "this client has all the requests in hand";
+
+const BATCHES: &str = "POST /v1/reservations:batch";
 
 /// Of this server a client may have one request in hand, and two may have one each.
 fn two_credits() -> Options {
     Options::new().env("HOLDFAST__ENGINE__CREDITS", "2").arg("--shards").arg("1")
+}
+
+/// Of this server a client may have two requests in hand.
+fn four_credits() -> Options {
+    Options::new().env("HOLDFAST__ENGINE__CREDITS", "4").arg("--shards").arg("1")
 }
 
 fn behind_a_proxy(options: Options) -> Options {
@@ -59,7 +70,11 @@ impl Drop for Over<'_> {
 }
 
 fn is_served(server: &Server, who: &str) {
-    for _ in 0..50 {
+    has_orders_answered(server, who, 50);
+}
+
+fn has_orders_answered(server: &Server, who: &str, orders: usize) {
+    for _ in 0..orders {
         let answer = order(server, who);
         assert_eq!(answer.status, 201, "{}", answer.body);
     }
@@ -107,6 +122,14 @@ fn batch(name: &str, items: usize) -> String {
     json!({"items": (0..items).map(item).collect::<Vec<_>>()}).to_string()
 }
 
+fn results(answer: &Answer) -> Vec<Value> {
+    serde_json::from_str::<Value>(&answer.body).unwrap()["results"].as_array().unwrap().clone()
+}
+
+fn statuses(results: &[Value]) -> Vec<u64> {
+    results.iter().map(|one| one["status"].as_u64().unwrap()).collect()
+}
+
 /// Four such connections took another client from 1,121 orders a second to 4: a batch stood before it at each shard, and on each thread.
 #[test]
 fn full_batches_on_64_connections_do_not_stop_the_orders_of_another_client() {
@@ -114,25 +137,84 @@ fn full_batches_on_64_connections_do_not_stop_the_orders_of_another_client() {
     stock(&server, "");
     let greedy = "X-Forwarded-For: 192.0.2.1\r\n";
     let body = |connection: usize| batch(&format!("greedy-{connection}"), 4096);
-    let begun: Vec<_> =
-        (0..64).map(|connection| begin(&server, "POST /v1/reservations:batch", greedy, &body(connection))).collect();
-    let started = std::time::Instant::now();
-    is_served(&server, "X-Forwarded-For: 192.0.2.2\r\n");
-    assert!(started.elapsed() < PATIENCE / 2, "{:?}", started.elapsed());
-    drop(begun);
+    let begun: Vec<_> = (0..64).map(|connection| begin(&server, BATCHES, greedy, &body(connection))).collect();
+    has_orders_answered(&server, "X-Forwarded-For: 192.0.2.2\r\n", 300);
+    let answered = begun.iter().filter(|connection| is_answered(connection)).count();
+    assert!(answered < begun.len() / 2, "300 orders take as long as {answered} batches");
+}
+
+fn is_answered(connection: &TcpStream) -> bool {
+    connection.set_nonblocking(true).unwrap();
+    connection.peek(&mut [0]).is_ok_and(|bytes| bytes > 0)
+}
+
+/// As many as connections came waited, each with its body.
+#[test]
+fn of_one_client_only_so_many_batches_wait_and_another_clients_is_answered() {
+    let server = Server::start(behind_a_proxy(two_credits()));
+    stock(&server, "");
+    let [greedy, modest] = [1, 2].map(|number| format!("X-Forwarded-For: 192.0.2.{number}\r\n"));
+    let connect = |connection: usize| begin(&server, BATCHES, &greedy, &batch(&format!("greedy-{connection}"), 4096));
+    let mut begun: Vec<_> = (0..68).map(connect).collect();
+    // Those that were answered meanwhile made room.
+    let refused = poll(PATIENCE, || {
+        let mut one = begin(&server, BATCHES, &greedy, &batch("one", 1));
+        let answer = answer_within(&mut one, Duration::from_millis(200));
+        begun.push(one);
+        answer.filter(|answer| answer.starts_with("HTTP/1.1 503"))
+    });
+    let refused = refused.expect("there is no end of those that wait").to_ascii_lowercase();
+    assert!(refused.contains("retry-after: 1") && refused.contains("as many batches waiting"), "{refused}");
+    let other = ask(&server, BATCHES, &modest, &batch("other", 20));
+    assert_eq!(statuses(&results(&other)), vec![201; 20]);
+}
+
+fn answer_within(connection: &mut TcpStream, patience: Duration) -> Option<String> {
+    connection.set_read_timeout(Some(patience)).unwrap();
+    let mut text = String::new();
+    connection.read_to_string(&mut text).ok().map(|_| text)
+}
+
+/// Their names were looked up all at once, on nobody's behalf: who found no room was refused as if the server had none.
+#[test]
+fn each_item_of_a_batch_hears_of_its_unreadable_name_however_few_requests_may_be_in_hand() {
+    let server = Server::start(four_credits());
+    let line = json!([{"sku": "MUG", "quantity": 1}]);
+    let item = |number| json!({"key": format!("k-{number}"), "owner": format!("a\u{200B}da-{number}"), "lines": line});
+    let answer = ask(&server, BATCHES, "", &json!({"items": (0..300).map(item).collect::<Vec<_>>()}).to_string());
+    let refused = results(&answer);
+    let pointers: Vec<_> = refused.iter().map(|one| &one["errors"][0]["pointer"]).collect();
+    assert_eq!(pointers, vec!["/owner"; 300], "{}", refused.iter().find(|one| one["status"] != 400).unwrap_or(&Value::Null));
+}
+
+/// The look-ups took all the credits, of nobody's share.
+#[test]
+fn names_that_an_import_brings_are_looked_up_out_of_its_clients_share() {
+    let server = Server::start(behind_a_proxy(two_credits()));
+    stock(&server, "");
+    let row = |number| json!({"sku": format!("odd\u{200B}{number}"), "location": "main", "on_hand": 1}).to_string() + "\n";
+    let rows: String = (0..400).map(row).collect();
+    let headers = ["X-Forwarded-For: 192.0.2.1\r\nContent-Type: application/x-ndjson\r\n", &sized(rows.len() as u64)].concat();
+    let mut import = Connection::open(&server);
+    import.send(&[head("POST /v1/inventory/imports", &headers), rows.into_bytes()].concat());
+    let imported = poll(PATIENCE, || {
+        has_orders_answered(&server, "X-Forwarded-For: 192.0.2.2\r\n", 1);
+        import.answer_within(Duration::from_millis(1))
+    });
+    let imported = String::from_utf8(imported.expect("the import ends").body).unwrap();
+    assert!(imported.ends_with("{\"imported\":0,\"refused\":400}\n"), "{imported}");
+    assert_eq!(imported.matches("\"code\":\"invalid_request\"").count(), 400, "{imported}");
 }
 
 /// A batch was refused beyond what a shard may have in hand: the more items, the more of them.
 #[test]
 fn a_batch_larger_than_a_clients_share_is_executed_whole_and_in_order() {
-    let server = Server::start(Options::new().env("HOLDFAST__ENGINE__CREDITS", "4").arg("--shards").arg("1"));
+    let server = Server::start(four_credits());
     stock(&server, "");
     let body = batch("whole", 300);
-    let first = ask(&server, "POST /v1/reservations:batch", "", &body);
-    let results = |answer: &Answer| serde_json::from_str::<Value>(&answer.body).unwrap()["results"].as_array().unwrap().clone();
-    let statuses = |results: &[Value]| results.iter().map(|one| one["status"].as_u64().unwrap()).collect::<Vec<_>>();
+    let first = ask(&server, BATCHES, "", &body);
     assert_eq!(statuses(&results(&first)), vec![201; 300]);
-    let again = ask(&server, "POST /v1/reservations:batch", "", &body);
+    let again = ask(&server, BATCHES, "", &body);
     let ids = |answer: &Answer| results(answer).iter().map(|one| one["id"].clone()).collect::<Vec<_>>();
     assert_eq!(ids(&again), ids(&first), "a retry is answered in the order of its items");
 }

@@ -9,12 +9,13 @@ use super::lines::{Refusal, Row};
 use crate::app::App;
 use crate::problem::{Code, Problem};
 use crate::reply::{refused, rejected, unanswered};
-use crate::routes::{names, send_from};
+use crate::routes::names;
+use crate::routes::sender::{BUSY_PAUSE, Sender};
 use actix_web::web::Data;
 use futures_util::StreamExt;
 use futures_util::future::LocalBoxFuture;
 use futures_util::stream::FuturesUnordered;
-use holdfast_actors::{Origin, Unanswered};
+use holdfast_actors::Unanswered;
 use holdfast_engine::answer::Answer;
 use holdfast_engine::command::Command;
 use holdfast_engine::event::KeptAnswer;
@@ -27,8 +28,6 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 /// Most rows in hand.
 const MAX_ROWS: usize = 2048;
-/// From a refused admission to the next try.
-const BUSY_PAUSE: Duration = Duration::from_millis(5);
 /// From an engine that is away to the next try.
 const AWAY_PAUSE: Duration = Duration::from_millis(200);
 
@@ -41,7 +40,7 @@ pub(super) struct Stalled;
 pub(super) struct Rows {
     app: Data<App>,
     keys: RowKeys,
-    origin: Origin,
+    sender: Sender,
     sent: FuturesUnordered<LocalBoxFuture<'static, (Row, Settled)>>,
     /// An entry for each row that is sent, with the later ones of its SKU and location.
     waiting: HashMap<(Sku, Location), VecDeque<Row>>,
@@ -50,9 +49,9 @@ pub(super) struct Rows {
 }
 
 impl Rows {
-    pub(super) fn new(app: Data<App>, keys: RowKeys, origin: Origin) -> Self {
+    pub(super) fn new(app: Data<App>, keys: RowKeys, sender: Sender) -> Self {
         let (waiting, unsettled) = (HashMap::new(), BTreeSet::new());
-        Self { app, keys, origin, sent: FuturesUnordered::new(), waiting, unsettled, give_up_at: Instant::now() }
+        Self { app, keys, sender, sent: FuturesUnordered::new(), waiting, unsettled, give_up_at: Instant::now() }
     }
 
     pub(super) fn patience(&self) -> Duration {
@@ -122,15 +121,15 @@ impl Rows {
 
     fn send(&mut self, row: Row) {
         let command = row.command(&self.keys);
-        self.sent.push(Box::pin(settle(self.app.clone(), self.origin, row, command)));
+        self.sent.push(Box::pin(settle(self.app.clone(), self.sender, row, command)));
     }
 }
 
 /// Sends a row until the engine has answered it. Setting a count again changes nothing: what may have been executed is safe
 /// to repeat.
-async fn settle(app: Data<App>, origin: Origin, row: Row, command: Command) -> (Row, Settled) {
+async fn settle(app: Data<App>, sender: Sender, row: Row, command: Command) -> (Row, Settled) {
     loop {
-        let pause = match attempt(&app, origin, row.line, &command).await {
+        let pause = match attempt(&app, sender, row.line, &command).await {
             Ok(settled) => return (row, settled),
             Err(pause) => pause,
         };
@@ -143,13 +142,15 @@ async fn settle(app: Data<App>, origin: Origin, row: Row, command: Command) -> (
 }
 
 /// What became of a row, or how long to wait before it is sent again.
-async fn attempt(app: &App, origin: Origin, line: u64, command: &Command) -> Result<Settled, Duration> {
-    match names::check(app, command).await {
-        Ok(()) => {}
-        Err(problem) if problem.code == Code::InvalidRequest => return Ok(Err(Refusal::new(line, problem))),
-        Err(_) => return Err(AWAY_PAUSE),
+async fn attempt(app: &App, sender: Sender, line: u64, command: &Command) -> Result<Settled, Duration> {
+    if let Err(problem) = names::check(app, sender, command).await {
+        return match problem.code {
+            Code::Overloaded => Err(BUSY_PAUSE),
+            Code::DurabilityUnavailable => Err(AWAY_PAUSE),
+            _ => Ok(Err(Refusal::new(line, problem))),
+        };
     }
-    let outcome = match send_from(app, origin, command.clone()) {
+    let outcome = match sender.send(app, command.clone()).await {
         Ok(pending) => pending.await,
         Err(why) => Err(why),
     };

@@ -1,0 +1,34 @@
+//! What routes need, for tests that need no engine.
+
+use super::App;
+use crate::bulk::Bulk;
+use crate::keys::Keys;
+use crate::refusals::Refusals;
+use crate::settings::Settings;
+use crate::stopping::Phase;
+use crate::streams::Streams;
+use arc_swap::ArcSwapOption;
+use metrics_exporter_prometheus::PrometheusBuilder;
+use tokio::sync::watch;
+
+impl App {
+    /// Must be called inside an actix system.
+    pub(crate) fn without_engine(settings: Settings) -> Self {
+        Self {
+            accept_clock: false,
+            lock: None,
+            keys: Keys::load(&[], None).unwrap(),
+            refusals: Refusals::default(),
+            live: ArcSwapOption::empty(),
+            down: ArcSwapOption::empty(),
+            phase: watch::Sender::new(Phase::Serving),
+            bulk: Bulk::start(1),
+            streams: Streams::start(&settings.server).unwrap(),
+            backing_up: false.into(),
+            sandbox: None,
+            base_url: String::new(),
+            metrics: PrometheusBuilder::new().build_recorder().handle(),
+            settings,
+        }
+    }
+}
