@@ -40,6 +40,7 @@ fn app() -> web::Data<App> {
         phase: watch::Sender::new(Phase::Serving),
         bulk: crate::bulk::Bulk::start(1),
         streams: crate::streams::Streams::start(&Settings::default().server).unwrap(),
+        pages: crate::readers::Readers::start("pages", 1).unwrap(),
         backing_up: false.into(),
         sandbox: None,
         base_url: String::new(),
