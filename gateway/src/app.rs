@@ -15,6 +15,7 @@ use crate::file_error::FileError;
 use crate::keys::{self, Keys};
 use crate::leaving::{Holder, holder};
 use crate::publisher::Publisher;
+use crate::readers::Readers;
 use crate::refusals::Refusals;
 use crate::sandbox::{Sandbox, SandboxProvider};
 use crate::settings::{Settings, Switch};
@@ -40,6 +41,9 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tokio::sync::watch;
 
+/// Pages of events that are read at once, each with megabytes in hand.
+const PAGES: usize = 4;
+
 /// What routes need.
 pub struct App {
     pub settings: Settings,
@@ -58,6 +62,8 @@ pub struct App {
     /// Where requests that are many in one are served.
     pub bulk: Bulk,
     pub streams: Arc<Streams>,
+    /// Where pages of events are read.
+    pub pages: Readers,
     /// Whether a backup is being made.
     pub backing_up: AtomicBool,
     pub base_url: String,
@@ -183,6 +189,7 @@ pub async fn serve(settings: Settings, accept_clock: bool) -> Result<(), Error> 
         // Half as many as serve single requests.
         bulk: Bulk::start(http::workers(&settings).div_ceil(2)),
         streams: Streams::start(&settings.server)?,
+        pages: Readers::start("pages", PAGES)?,
         backing_up: AtomicBool::new(false),
         base_url,
         metrics,

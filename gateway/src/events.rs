@@ -3,122 +3,27 @@
 //! Invariant: every record of the journal is an event, in the dense sequence of its partition: nothing missing, nothing twice.
 
 pub mod cursor;
+pub mod page;
+pub mod reading;
 
 use crate::openapi::scalars;
 use crate::view::{Id, Rfc3339};
 pub use cursor::Cursor;
-use cursor::Position;
-use holdfast_engine::codec;
 use holdfast_engine::event::{
     Allocation, ArchiveFact, Event, KeyFact, Kind, Level, OrderFact, OrderRecord, PartitionFact, Record, RefundReason,
     ReleaseCause, Shortage, SkuHold, StockFact,
 };
 use holdfast_engine::ids::{OrderId, PartitionId, Seq};
-use holdfast_storage::{Error, Journal, LogId};
+pub use page::Page;
+pub use reading::{Published, read};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-use std::ops::ControlFlow;
 use utoipa::ToSchema;
 use utoipa::openapi::Schema;
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 
 /// Begins every type of an event.
 pub const TYPE_PREFIX: &str = "holdfast.";
-
-/// One event with the cursor after it.
-pub struct Published {
-    pub cursor: Cursor,
-    pub partition: PartitionId,
-    pub record: Record,
-}
-
-/// Bytes of records after which a page ends, however few events it has: a record may have megabytes.
-pub const PAGE_BYTES: usize = 1 << 20;
-
-/// Reads up to `limit` events after `cursor`, of every log its share, so that a busy one never hides the others. With the event that
-/// brings them over [`PAGE_BYTES`] there are no more. Blocks on the store.
-///
-/// # Errors
-/// If a log is damaged or cannot be read.
-pub fn read(journal: &dyn Journal, after: &Cursor, limit: usize) -> Result<Vec<Published>, Error> {
-    let mut cursor = after.clone();
-    if after.is_beginning() {
-        begin(journal, &mut cursor)?;
-    }
-    let after = &cursor.clone();
-    let mut page = Found::default();
-    let mut news: Vec<LogId> = journal.logs().into_iter().filter(|log| journal.end(*log) >= after.of(*log).commit).collect();
-    while !news.is_empty() && page.events.len() < limit && !page.is_full() {
-        let share = (limit - page.events.len()).div_ceil(news.len());
-        let mut more = Vec::new();
-        for log in news {
-            let most = share.min(limit - page.events.len());
-            if most > 0 && !page.is_full() && read_log(journal, log, &mut cursor, most, &mut page)? == most {
-                more.push(log);
-            }
-        }
-        news = more;
-    }
-    Ok(page.events)
-}
-
-/// What was read for a page so far.
-#[derive(Default)]
-struct Found {
-    events: Vec<Published>,
-    /// Of their records, as the journal has them.
-    bytes: usize,
-}
-
-impl Found {
-    fn is_full(&self) -> bool {
-        self.bytes >= PAGE_BYTES
-    }
-}
-
-/// The beginning of everything that is kept. A reader that has seen something stands where it stands, and hears of it when
-/// what comes next for it is purged.
-fn begin(journal: &dyn Journal, cursor: &mut Cursor) -> Result<(), Error> {
-    for log in journal.logs() {
-        let first = journal.first(log)?;
-        if first > 1 {
-            cursor.set(log, Position { commit: first, index: 0, check: None });
-        }
-    }
-    Ok(())
-}
-
-/// Reads on in one log and says how many events it found.
-fn read_log(journal: &dyn Journal, log: LogId, cursor: &mut Cursor, most: usize, page: &mut Found) -> Result<usize, Error> {
-    let (after, before) = (cursor.of(log), page.events.len());
-    journal.read(log, after.commit.saturating_sub(1), &mut |commit, frame| {
-        let check = Some(codec::frame_check(frame)?);
-        let mut entries = (1..).zip(codec::read_frame(frame)?).peekable();
-        while let Some((index, entry)) = entries.next() {
-            if commit > after.commit || index > after.index {
-                let entry = entry?;
-                // Behind the last event of a commit it stands before the next: who has read all finds that without a read.
-                let last = entries.peek().is_none();
-                let (commit, index) = if last { (commit + 1, 0) } else { (commit, index) };
-                cursor.set(log, Position { commit, index, check });
-                page.bytes += entry.bytes();
-                page.events.push(Published { cursor: cursor.clone(), partition: entry.partition, record: entry.decode()? });
-            }
-            if page.events.len() - before >= most || page.is_full() {
-                return Ok(ControlFlow::Break(()));
-            }
-        }
-        Ok(ControlFlow::Continue(()))
-    })?;
-    Ok(page.events.len() - before)
-}
-
-impl Published {
-    /// The event in the structured JSON form of CloudEvents 1.0.
-    pub fn cloud_event(&self) -> Value {
-        json!(CloudEvent::of(self.partition, &self.record))
-    }
-}
 
 /// An event in the structured JSON form of CloudEvents 1.0, wherever it is sent.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -393,12 +298,8 @@ fn hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use holdfast_engine::Causality;
-    use holdfast_engine::codec::Batch;
-    use holdfast_engine::ids::{Partitions, Sku};
-    use holdfast_engine::quantity::Quantity;
+    use holdfast_engine::ids::Sku;
     use holdfast_engine::time::Timestamp;
-    use holdfast_storage::memory::MemoryJournal;
 
     /// The suite `schemas` compares every other event with its schema; this one is a race that nobody can win on purpose.
     #[test]
@@ -412,71 +313,5 @@ mod tests {
         let published = &schema["properties"]["data"]["properties"];
         assert_eq!(schema["properties"]["type"]["const"], event.event_type);
         assert!(event.data.keys().eq(published.as_object().unwrap().keys()), "{published}");
-    }
-
-    /// A thousand records at their largest would be gigabytes.
-    #[test]
-    fn a_page_ends_with_the_event_that_fills_it_and_the_next_one_goes_on_there() {
-        let partitions = Partitions::new(4).unwrap();
-        let journal = MemoryJournal::with(Causality::PerPartition, partitions);
-        let location = holdfast_engine::ids::Location::new("MAIN").unwrap();
-        let allocation = |n: u32| Allocation { location: location.clone(), quantity: Quantity(n) };
-        let hold = holdfast_engine::ids::HoldKey { order: OrderId::parse("00000000000000000000000000").unwrap(), generation: 0 };
-        for log in [0, 2] {
-            for seq in 1..=5 {
-                let mut batch = Batch::default();
-                let allocations = (0..50_000).map(allocation).collect();
-                let fact = StockFact::HoldPlaced { hold, step: 1, allocations, ask_at: Timestamp(1), version: seq };
-                let event = Event::Stock { sku: Sku::new("SKU").unwrap(), fact };
-                batch.push(PartitionId(log), &Record { seq, at: Timestamp(1), event });
-                journal.append(LogId(log), &batch).unwrap();
-            }
-        }
-        let (mut cursor, mut seen) = (Cursor::default(), Vec::new());
-        loop {
-            let page = read(&journal, &cursor, 1000).unwrap();
-            let Some(last) = page.last() else { break };
-            assert!(page.len() <= 4, "{} events of 400 KB are no page", page.len());
-            cursor = last.cursor.to_string().parse().unwrap();
-            seen.extend(page.iter().map(|event| (event.partition.0, event.record.seq)));
-        }
-        seen.sort_unstable();
-        let all: Vec<(u16, u64)> = [0, 2].into_iter().flat_map(|log| (1..=5).map(move |seq| (log, seq))).collect();
-        assert_eq!(seen, all);
-    }
-
-    /// A busy partition must not hide the events of the others from a reader who asks for short pages.
-    #[test]
-    fn pages_of_any_size_show_every_event_of_every_log_once() {
-        let partitions = Partitions::new(4).unwrap();
-        let journal = MemoryJournal::with(Causality::PerPartition, partitions);
-        let fact = |n| StockFact::ThresholdSet { threshold: Quantity(1), version: n };
-        for (log, commits) in [(0, 200), (1, 3), (3, 1)] {
-            for commit in 0..commits {
-                let mut batch = Batch::default();
-                for seq in [2 * commit + 1, 2 * commit + 2] {
-                    let event = Event::Stock { sku: Sku::new("SKU").unwrap(), fact: fact(seq) };
-                    batch.push(PartitionId(log), &Record { seq, at: Timestamp(1), event });
-                }
-                journal.append(LogId(log), &batch).unwrap();
-            }
-        }
-        for limit in [1, 2, 3, 7, 50, 1000] {
-            let (mut cursor, mut seen, mut pages) = (Cursor::default(), Vec::new(), 0);
-            loop {
-                let page = read(&journal, &cursor, limit).unwrap();
-                let Some(last) = page.last() else { break };
-                cursor = last.cursor.to_string().parse().unwrap();
-                seen.extend(page.iter().map(|event| (event.partition.0, event.record.seq)));
-                pages += 1;
-                if pages == 1 && limit >= 7 {
-                    assert!(seen.iter().any(|(partition, _)| *partition == 3), "limit {limit}");
-                }
-            }
-            seen.sort_unstable();
-            let all: Vec<(u16, u64)> =
-                [(0, 400), (1, 6), (3, 2)].iter().flat_map(|(log, last)| (1..=*last).map(|seq| (*log, seq))).collect();
-            assert_eq!(seen, all, "limit {limit}");
-        }
     }
 }

@@ -41,6 +41,7 @@ pub mod priority;
 pub mod problem;
 pub mod progress;
 pub mod publisher;
+pub mod readers;
 pub mod refusals;
 pub mod reply;
 pub mod request;

@@ -1,15 +1,16 @@
 //! Streams of events: how many are open, whose they are, and the thread that reads for them.
 //!
 //! Invariants: no more streams are open than `server.max_streams`, and a client with its share of them leaves the last ones to others;
-//! a stream that has ended is counted no more; one that ended while its reader had not taken what it was given is logged and counted as
-//! dropped. (The system closes the connection of who takes nothing for `server.stream_patience_seconds`: see `crate::http`.)
+//! a stream that has ended is counted no more. Every stream that ended with its connection is counted as disconnected: nobody here is told
+//! whether its reader closed it, or the system, as it does where a reader takes nothing for `server.stream_patience_seconds` (see
+//! `crate::http`). Where it ended with a full buffer its reader was behind for certain: that one is logged, and counted as dropped too.
 
 mod reader;
 
 use crate::problem::{Code, Problem};
 use crate::settings::Server;
 use holdfast_actors::ClientId;
-pub use reader::{Chunk, Reader};
+pub use reader::{Chunk, Reader, slice};
 use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -57,7 +58,7 @@ impl Streams {
         open.all += 1;
         open.by_client.insert(client, own + 1);
         metrics::gauge!("event_streams").set(open.all as f64);
-        Ok(Place { streams: self.clone(), client, given: false })
+        Ok(Place { streams: self.clone(), client, full: false, going: false })
     }
 
     fn leave(&self, client: Option<ClientId>) {
@@ -84,25 +85,41 @@ impl Streams {
 pub struct Place {
     streams: Arc<Streams>,
     client: Option<ClientId>,
-    /// Something was given to the connection that it has not asked beyond yet.
-    given: bool,
+    /// The buffer of the connection is full, as far as is known: it has asked for nothing since something was given to it.
+    full: bool,
+    /// It was asked for something, and has not ended by itself.
+    going: bool,
 }
 
 impl Place {
-    /// The connection has room for more: its reader took what was given before.
+    /// The connection asks for more. It does so as soon as fewer bytes than a slice wait in its buffer, whether or not its reader takes
+    /// any: the system has in hand what it can hold, and the buffer may have the rest.
     pub fn asked(&mut self) {
-        self.given = false;
+        (self.full, self.going) = (false, true);
     }
 
     pub fn gives(&mut self) {
-        self.given = true;
+        self.full = true;
+    }
+
+    /// The stream ends by itself.
+    pub fn ends(&mut self) {
+        self.going = false;
+    }
+
+    pub fn client(&self) -> Option<ClientId> {
+        self.client
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         self.streams.leave(self.client);
-        if self.given {
+        if !self.going {
+            return;
+        }
+        metrics::counter!("event_streams_disconnected_total").increment(1);
+        if self.full {
             metrics::counter!("event_streams_dropped_total").increment(1);
             tracing::warn!("a stream of events was dropped: its reader did not take what it was given");
         }

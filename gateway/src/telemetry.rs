@@ -134,7 +134,11 @@ fn describe() {
     gauge!("memory_ahead_bytes", "Memory taken ahead of load and not given back: what of it load has used since then counts too");
     counter!("log_lines_lost_total", "Lines of the log that could not be written");
     gauge!("event_streams", "Streams of events that are open");
-    counter!("event_streams_dropped_total", "Streams of events that ended while their reader did not take what it was given");
+    counter!(
+        "event_streams_disconnected_total",
+        "Streams of events whose connection ended, closed by its reader or for its patience"
+    );
+    counter!("event_streams_dropped_total", "Those of them whose connection had a full buffer that its reader did not take");
     counter!("logins_refused_total", "Requests with a wrong API key");
     counter!("problems_total", "Problem documents sent, by code");
 }

@@ -24,6 +24,7 @@ impl App {
             phase: watch::Sender::new(Phase::Serving),
             bulk: Bulk::start(1),
             streams: Streams::start(&settings.server).unwrap(),
+            pages: crate::readers::Readers::start("pages", 1).unwrap(),
             backing_up: false.into(),
             sandbox: None,
             base_url: String::new(),

@@ -8,6 +8,7 @@ use holdfast_engine::ids::Sku;
 use holdfast_engine::stock::SkuStock;
 use holdfast_storage::Journal;
 use serde_json::json;
+use std::ops::ControlFlow;
 use std::process::ExitCode;
 
 /// Events read at once.
@@ -27,12 +28,14 @@ pub(super) fn run(args: &ExportArgs) -> Outcome {
 fn events(journal: &dyn Journal, out: &mut Output) -> Result<(), Box<dyn std::error::Error>> {
     let mut after = Cursor::default();
     loop {
-        let events = read(journal, &after, PAGE)?;
-        let Some(last) = events.last() else { return Ok(()) };
-        after = last.cursor.clone();
-        for event in &events {
-            out.line(event.cloud_event())?;
-        }
+        let mut written = Ok(());
+        let reached = read(journal, &after, PAGE, &mut |event| {
+            written = out.line(json!(event.cloud_event()));
+            if written.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })?;
+        written?;
+        let Some(next) = reached.next else { return Ok(()) };
+        after = next;
     }
 }
 

@@ -238,7 +238,7 @@ impl Known {
     }
 }
 
-fn fingerprint(cursor: &Cursor) -> u128 {
+pub(super) fn fingerprint(cursor: &Cursor) -> u128 {
     xxh3_128(cursor.to_string().as_bytes())
 }
 

@@ -5,18 +5,18 @@ use super::{internal, live, page_limit, refused};
 use crate::app::{App, Live};
 use crate::client;
 use crate::events::cursor::Refused;
-use crate::events::{CloudEvent, Cursor, Published, read};
+use crate::events::{CloudEvent, Cursor, Page, read};
 use crate::openapi::scalars;
 use crate::problem::{FieldError, Problem};
 use crate::reply::json_response;
 use crate::request::Caller;
 use crate::stopping::Phase;
-use crate::streams::{Chunk, Place};
-use crate::view::to_json;
+use crate::streams::{Chunk, Place, slice};
 use actix_web::http::Method;
-use actix_web::web::{self, Bytes, Data, Query, ServiceConfig};
+use actix_web::web::{Bytes, Data, Query, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+use std::ops::ControlFlow;
 use std::time::Duration;
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{Ref, Schema};
@@ -80,7 +80,8 @@ fn event_text() -> Schema {
 }
 
 /// A page of events.
-#[derive(Serialize, ToSchema)]
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it is written as text")]
 struct Events {
     events: Vec<CloudEvent>,
     #[schema(value_type = scalars::Cursor)]
@@ -110,32 +111,22 @@ async fn read_page(app: &App, after: Result<Query<After>, actix_web::Error>) -> 
         after.map_err(|error| Problem::invalid(vec![FieldError::new("", error.to_string())]))?.into_inner();
     let (after, live) = (cursor(&after)?, live(app)?);
     let limit = page_limit(limit)?;
-    let page = web::block(move || read_after(&live, after, limit).map(|page| page.json())).await;
-    let json = page.map_err(|error| internal(&error))?.map_err(|why| refused(&why))?;
-    Ok(json_response(HttpResponse::Ok(), json, false))
+    let page = beside(app, move || read_after(&live, after, limit)).await?;
+    Ok(json_response(HttpResponse::Ok(), page.json, false))
 }
 
-struct Page {
-    /// As it is given out.
-    after: Cursor,
-    found: Vec<Published>,
-    next: Cursor,
-}
-
-impl Page {
-    fn json(&self) -> Vec<u8> {
-        let events = self.found.iter().map(|event| CloudEvent::of(event.partition, &event.record)).collect();
-        to_json(&Events { events, next: self.next.to_string() })
-    }
+/// Reads for whoever sent the request that is being served, on the threads that read pages.
+async fn beside<T: Send + 'static>(app: &App, read: impl FnOnce() -> Result<T, Refused> + Send + 'static) -> Result<T, Problem> {
+    let found = app.pages.run(client::current(), read).await;
+    found.ok_or_else(|| internal(&"reading events panicked"))?.map_err(|why| refused(&why))
 }
 
 /// Reads on from a cursor that came from outside. Blocks.
 fn read_after(live: &Live, after: Cursor, limit: usize) -> Result<Page, Refused> {
     let after = live.cursors.verified(&*live.journal, after)?;
-    let found = read(&*live.journal, &after, limit)?;
-    let next = found.last().map_or(&after, |event| &event.cursor).clone();
-    live.cursors.gave(&next);
-    Ok(Page { after, found, next })
+    let page = Page::read(&*live.journal, &after, limit)?;
+    live.cursors.gave(&page.next);
+    Ok(page)
 }
 
 /// The same as server-sent events. `Last-Event-ID` (or `after`) goes on where a reader left off.
@@ -155,7 +146,7 @@ pub async fn stream(request: HttpRequest, app: Data<App>, since: Result<Query<Si
         Ok(place) => place,
         Err(problem) => return problem.by(caller.request_id.as_str()).response(),
     };
-    let stream = Stream { app, place, after: start, at_end: false, over: false };
+    let stream = Stream { app, place, after: start, rest: Bytes::new(), at_end: false, over: false };
     let body = futures_util::stream::unfold(stream, |mut stream| async move {
         let text = stream.next().await?;
         Some((Ok::<_, actix_web::Error>(text), stream))
@@ -179,9 +170,14 @@ async fn begin(request: &HttpRequest, app: &App, since: Result<Query<Since>, act
 
 /// The cursor, if there is no problem with reading on from it: once a stream has begun it can only end.
 async fn readable(app: &App, text: &str) -> Result<Cursor, Problem> {
-    let (start, live) = (cursor(text)?, live(app)?);
-    let page = web::block(move || read_after(&live, start, 1)).await.map_err(|error| internal(&error))?;
-    Ok(page.map_err(|why| refused(&why))?.after)
+    let (after, live) = (cursor(text)?, live(app)?);
+    beside(app, move || {
+        let after = live.cursors.verified(&*live.journal, after)?;
+        read(&*live.journal, &after, 1, &mut |_| ControlFlow::Break(()))?;
+        // As it is given out.
+        Ok(after)
+    })
+    .await
 }
 
 /// A stream that has begun.
@@ -189,15 +185,30 @@ struct Stream {
     app: Data<App>,
     place: Place,
     after: Cursor,
+    /// What was read and is not given to the connection yet.
+    rest: Bytes,
     /// It has read everything there was.
     at_end: bool,
     over: bool,
 }
 
 impl Stream {
-    /// The next events, or a heartbeat. `None` ends the stream: the reader comes back with its cursor.
+    /// The next of its text. `None` ends the stream: the reader comes back with its cursor.
     async fn next(&mut self) -> Option<Bytes> {
         self.place.asked();
+        if self.rest.is_empty() {
+            let Some(more) = self.more().await else {
+                self.place.ends();
+                return None;
+            };
+            self.rest = more;
+        }
+        self.place.gives();
+        Some(slice(&mut self.rest))
+    }
+
+    /// The next events, or a heartbeat.
+    async fn more(&mut self) -> Option<Bytes> {
         if self.over {
             return None;
         }
@@ -205,9 +216,7 @@ impl Stream {
             // What comes at once is told at once: no stream looks at each commit.
             tokio::time::sleep(self.app.streams.pause()).await;
         }
-        let text = self.read().await?;
-        self.place.gives();
-        Some(text)
+        self.read().await
     }
 
     /// A server that closes still sends what can be read.
@@ -218,7 +227,7 @@ impl Stream {
             committed.mark_unchanged();
             let mut phase = self.app.phase.subscribe();
             self.over = *phase.borrow_and_update() == Phase::Closing;
-            let found = self.app.streams.reader.next(live.journal.clone(), self.after.clone()).await;
+            let found = self.app.streams.reader.next(self.place.client(), live.journal.clone(), self.after.clone()).await;
             let found =
                 found.inspect_err(|error| tracing::warn!(%error, "a stream of events ends: it cannot be read on")).ok()?;
             if let Some(Chunk { text, next, last }) = found {

@@ -20,9 +20,8 @@ pub(crate) fn begin(server: &Server, what: &str, headers: &str, body: &str) -> T
     let mut stream = TcpStream::connect(server.address()).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let (host, length) = (server.address(), body.len());
-    let head = format!(
-        "{what} HTTP/1.1\r\nHost: {host}\r\n{headers}Content-Type: application/json\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n"
-    );
+    let json = if headers.contains("Content-Type: ") { "" } else { "Content-Type: application/json\r\n" };
+    let head = format!("{what} HTTP/1.1\r\nHost: {host}\r\n{headers}{json}Connection: close\r\nContent-Length: {length}\r\n\r\n");
     stream.write_all(head.as_bytes()).unwrap();
     stream.write_all(body.as_bytes()).unwrap();
     stream
