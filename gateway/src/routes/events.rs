@@ -1,13 +1,13 @@
 //! Events over HTTP: pages after a cursor, and a stream that follows.
 
 use super::table::resource;
-use super::{internal, live, page_limit, refused};
+use super::{live, page_limit, refused};
 use crate::app::{App, Live};
 use crate::client;
 use crate::events::cursor::Refused;
 use crate::events::{CloudEvent, Cursor, Page, read};
 use crate::openapi::scalars;
-use crate::problem::{FieldError, Problem};
+use crate::problem::{Code, FieldError, Problem};
 use crate::reply::json_response;
 use crate::request::Caller;
 use crate::stopping::Phase;
@@ -118,7 +118,9 @@ async fn read_page(app: &App, after: Result<Query<After>, actix_web::Error>) -> 
 /// Reads for whoever sent the request that is being served, on the threads that read pages.
 async fn beside<T: Send + 'static>(app: &App, read: impl FnOnce() -> Result<T, Refused> + Send + 'static) -> Result<T, Problem> {
     let found = app.pages.run(client::current(), read).await;
-    found.ok_or_else(|| internal(&"reading events panicked"))?.map_err(|why| refused(&why))
+    // That it panicked is logged and counted where it did.
+    let panicked = || Problem::new(Code::Internal, "the events could not be rendered");
+    found.ok_or_else(panicked)?.map_err(|why| refused(&why))
 }
 
 /// Reads on from a cursor that came from outside. Blocks.

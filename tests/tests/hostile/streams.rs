@@ -1,10 +1,10 @@
 //! Readers of events that do not read, and events that are large to read.
 
-use crate::wire::{PATIENCE, ask, begin, begun};
+use crate::wire::{PATIENCE, ask, begin, begun, text_of_chunks};
 use holdfast_tests::server::{Options, Server, poll};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
+use std::io::BufRead;
 use std::net::TcpStream;
 
 const STREAM: &str = "GET /v1/events/stream";
@@ -92,7 +92,7 @@ fn streams_that_nobody_reads_are_dropped_with_a_word_and_one_that_is_read_misses
 /// Holds that a stream tells of before it tells of this SKU.
 fn held_until(stream: TcpStream, sku: &str) -> usize {
     let mut held = 0;
-    for line in BufReader::new(stream).lines() {
+    for line in text_of_chunks(stream).lines() {
         let line = line.unwrap();
         held += usize::from(line.contains("\"type\":\"holdfast.stock.held\""));
         if line.starts_with("data: ") && line.contains(&format!("\"subject\":\"{sku}\"")) {
@@ -188,7 +188,7 @@ fn large_events_come_in_pages_that_stay_small_and_whole_through_a_stream_beside_
     let is_release = |event: &&Value| event["type"] == "holdfast.stock.released";
     assert_eq!(listed.values().filter(is_release).count(), 100 + 3 * 16);
     let unread: Vec<_> = (0..50).map(|_| open(&server, "").unwrap()).collect();
-    let lines = BufReader::new(begin(&server, STREAM, "", "")).lines().map(Result::unwrap);
+    let lines = text_of_chunks(begin(&server, STREAM, "", "")).lines().map(Result::unwrap);
     let data = lines.filter_map(|line| Some(serde_json::from_str::<Value>(line.strip_prefix("data: ")?).unwrap()));
     let mut left = listed;
     for event in data {

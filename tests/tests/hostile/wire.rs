@@ -1,7 +1,7 @@
 //! Requests by hand, on a connection each: with headers that no client library sends, and answers that nobody reads.
 
 use holdfast_tests::server::Server;
-use std::io::{Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -43,4 +43,38 @@ pub(crate) fn begun(stream: &mut TcpStream) -> u16 {
 
 fn status(head: &str) -> u16 {
     head[9..12].parse().unwrap()
+}
+
+/// The text of an answer in chunks. Where one ends says nothing: a line goes on in the next.
+pub(crate) fn text_of_chunks(stream: TcpStream) -> BufReader<Chunked> {
+    let mut stream = BufReader::new(stream);
+    let mut line = String::new();
+    while line != "\r\n" {
+        line.clear();
+        assert!(stream.read_line(&mut line).unwrap() > 0, "there is no answer");
+    }
+    BufReader::new(Chunked { stream, left: 0 })
+}
+
+pub(crate) struct Chunked {
+    stream: BufReader<TcpStream>,
+    left: u64,
+}
+
+impl Read for Chunked {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        while self.left == 0 {
+            let mut line = String::new();
+            self.stream.read_line(&mut line)?;
+            match line.trim() {
+                // The end of the chunk before.
+                "" if !line.is_empty() => {}
+                "" | "0" => return Ok(0),
+                length => self.left = u64::from_str_radix(length, 16).map_err(io::Error::other)?,
+            }
+        }
+        let read = (&mut self.stream).take(self.left).read(into)?;
+        self.left -= read as u64;
+        Ok(read)
+    }
 }

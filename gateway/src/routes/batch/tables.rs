@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 
 /// Closed orders that wait to be written to tables. With more of them batches wait: they are what can place, and let expire, more than
 /// the tables take up.
-const MOST_CLOSED: usize = 100_000;
+const MOST_CLOSED: usize = 16_384;
 
 /// The tables as one batch waits for them.
 pub(super) struct Tables {
