@@ -106,7 +106,9 @@ fn start(rebuild: Arc<Rebuild>, thread: &ArbiterHandle, next: Next, guardian: Ad
         let from = Instant::now();
         let begun = catch_unwind(AssertUnwindSafe(|| rebuild.shard(shard, epoch, links)));
         // Before the new life can panic: it begins when this is over.
-        guardian.do_send(Folded { shard, took: from.elapsed() });
+        if guardian.try_send(Folded { shard, took: from.elapsed() }).is_err() {
+            tracing::error!(shard, "the guardian is gone");
+        }
         match begun {
             Ok(Ok(inbox)) => {
                 rebuild.router().replace(&inbox);

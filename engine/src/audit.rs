@@ -7,7 +7,7 @@ use crate::ids::{HoldKey, Location, OrderId, PartitionId, Seq, Sku};
 use crate::invariants::{self, Violation};
 use crate::partition::Partition;
 use crate::stock::{Hold, HoldState};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
 /// Sums of one SKU at one location.
@@ -38,8 +38,8 @@ pub struct Audit {
     /// Those that are not resolved.
     holds: BTreeMap<(Sku, HoldKey), (Stage, Vec<Allocation>)>,
     /// Hashes of those that are, which are most of a long journal: of ten million two are alike once in a million audits.
-    committed: HashSet<u64>,
-    released: HashSet<u64>,
+    committed: BTreeSet<u64>,
+    released: BTreeSet<u64>,
     orders: BTreeMap<OrderId, bool>,
     /// The last number of an order that each partition gave out.
     numbers: BTreeMap<PartitionId, u64>,
