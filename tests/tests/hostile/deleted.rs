@@ -17,6 +17,9 @@ const BUYERS: usize = 4;
 /// A server notices within a second; a busy machine is given more.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How an order is refused of which nothing was executed.
+const NOT_EXECUTED: [&str; 2] = ["durability_unavailable", "shutting_down"];
+
 /// What buyers were told, and when they had asked.
 #[derive(Default)]
 struct Told {
@@ -48,7 +51,8 @@ fn buy(url: &str, buyer: usize, told: &Mutex<Told>, stop: &AtomicBool) {
         let mut told = told.lock().unwrap();
         match reached {
             Reached::Answered(answer) if answer.status == 201 => told.acknowledged.push((asked, answer.text("id"))),
-            Reached::Refused(answer) if answer.text("code") == "durability_unavailable" => told.refused += 1,
+            // As the engine is down, or in the moment in which the process ends.
+            Reached::Refused(answer) if NOT_EXECUTED.contains(&answer.text("code").as_str()) => told.refused += 1,
             Reached::Answered(answer) | Reached::Refused(answer) => told.wrong.push(answer.shown()),
             Reached::Unknown => {
                 drop(told);
