@@ -29,7 +29,7 @@ const ELSEWHERE: [(&str, usize, &str); 3] = [
 ];
 
 /// Far longer than a document takes on a quiet machine.
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 const CARGO: &str = r#"#!/bin/bash
 [ "$1 $2" = "run --release" ] || { echo "cargo $*: mark this block as elsewhere" >&2; exit 64; }
