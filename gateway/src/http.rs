@@ -18,7 +18,6 @@ use actix_web::{App as Service, HttpServer, web};
 use rustix::net::sockopt;
 use std::any::Any;
 use std::net::{IpAddr, Ipv4Addr, TcpListener};
-use std::sync::Arc;
 use std::time::Duration;
 
 /// Idle connections stay open longer than pools and balancers keep them, so that it is never the server who closes one
@@ -48,7 +47,7 @@ pub fn connections(settings: &Settings) -> Result<Connections, TooFew> {
 /// If the system does not let it listen.
 pub fn start(app: &web::Data<App>, listener: TcpListener, connections: Connections) -> std::io::Result<Server> {
     let shared = app.clone();
-    let access = Arc::new(Access::of(&app.settings, app.keys.are_needed()));
+    let access = Access::of(&app.settings, app.keys.are_needed());
     let patience = Duration::from_secs(app.settings.server.stream_patience_seconds);
     let proxies = Proxies::of(&app.settings);
     let service = HttpServer::new(move || {
