@@ -9,7 +9,7 @@ use serde::Serialize;
 /// The state of the partition: its SKUs, orders and keys.
 pub const IMAGE: u16 = 1;
 /// The largest tag of this build. A capability that keeps state of its own adds the next.
-const NEWEST: u16 = IMAGE;
+pub const NEWEST: u16 = IMAGE;
 /// Bytes before a section.
 const HEAD: usize = 10;
 

@@ -4,7 +4,7 @@
 //! API is added here only in a way that leaves bodies without it what they were.
 
 use holdfast_engine::event::{Line, PaymentRequest};
-use holdfast_engine::ids::{CustomerId, Label, Sku};
+use holdfast_engine::ids::{CustomerId, Label, Provider, Sku, Url};
 use holdfast_engine::quantity::{Currency, Money, Quantity};
 use serde::{Serialize, Serializer};
 use std::borrow::Cow;
@@ -22,6 +22,7 @@ pub(super) struct OrderMeaning<'a> {
     pub(super) shipping_address: &'a Option<Box<str>>,
     #[serde(serialize_with = "document")]
     pub(super) metadata: &'a Option<Box<str>>,
+    #[serde(serialize_with = "payment")]
     pub(super) payment: &'a Option<PaymentRequest>,
 }
 
@@ -51,6 +52,17 @@ fn lines<S: Serializer>(lines: &[Line], serializer: S) -> Result<S::Ok, S::Error
         seller,
         metadata,
     }))
+}
+
+#[derive(Serialize)]
+struct PaymentMeaning<'a> {
+    provider: &'a Provider,
+    return_url: &'a Option<Url>,
+}
+
+fn payment<S: Serializer>(payment: &Option<PaymentRequest>, serializer: S) -> Result<S::Ok, S::Error> {
+    let meaning = payment.as_ref().map(|PaymentRequest { provider, return_url }| PaymentMeaning { provider, return_url });
+    meaning.serialize(serializer)
 }
 
 fn document<S: Serializer>(json: &Option<Box<str>>, serializer: S) -> Result<S::Ok, S::Error> {
