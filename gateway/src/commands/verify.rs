@@ -55,7 +55,7 @@ pub fn audit(journal: &dyn Journal, policy: &Policy, progress: &mut dyn FnMut(u6
     let mut snapshots = snapshots(journal, policy)?;
     // Of logs that somebody else writes: they now end behind every snapshot that was found.
     journal.refresh()?;
-    let mut look = Look { sums, left: Left::default(), remade, at: (LogId(0), 0) };
+    let mut look = Look { journal, sums, left: Left::default(), remade, at: (LogId(0), 0) };
     let mut violations = Vec::new();
     let cut = cut(journal);
     let after = |log: LogId| begin.get(&log).copied().unwrap_or_default();
@@ -165,20 +165,20 @@ fn beyond(snapshots: &[Taken], folded: &[Partition]) -> Vec<String> {
 }
 
 /// Looks on while the journal is folded.
-struct Look {
+struct Look<'a> {
+    journal: &'a dyn Journal,
     sums: Audit,
     left: Left,
     remade: Remade,
     at: (LogId, LogSeq),
 }
 
-impl Observer for Look {
+impl Observer for Look<'_> {
     fn meets(&mut self, _: PartitionId, _: Seq) {}
 
     fn follows(&mut self, partition: &Partition, record: &Record) -> Result<(), Error> {
         self.sums.add(partition.id, record);
-        self.left.note(self.at, partition, record, &self.remade);
-        Ok(())
+        self.left.note(self.journal, self.at, partition, record, &self.remade)
     }
 }
 
