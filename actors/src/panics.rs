@@ -58,19 +58,19 @@ impl Suspect {
 
     pub(crate) fn of_message(body: &Body) -> Self {
         match body {
-            Body::Reserve { sku, demand } => Self::of(("reserve", sku, demand.hold)),
-            Body::Move { sku, hold, step, .. } => Self::of(("move", sku, hold, step)),
-            Body::Held { sku, hold, step, .. } => Self::of(("held", sku, hold, step)),
-            Body::Refused { sku, hold, step, .. } => Self::of(("refused", sku, hold, step)),
-            Body::Moved { sku, hold, step } => Self::of(("moved", sku, hold, step)),
-            Body::Ask { sku, hold } => Self::of(("ask", sku, hold)),
+            Body::Reserve { sku, request } => Self::of(("reserve", sku, request.hold)),
+            Body::Move { sku, hold, order_version, .. } => Self::of(("move", sku, hold, order_version)),
+            Body::Held { sku, hold, order_version, .. } => Self::of(("held", sku, hold, order_version)),
+            Body::Refused { sku, hold, order_version, .. } => Self::of(("refused", sku, hold, order_version)),
+            Body::Moved { sku, hold, order_version } => Self::of(("moved", sku, hold, order_version)),
+            Body::HoldProbe { sku, hold } => Self::of(("ask", sku, hold)),
         }
     }
 
     pub(crate) fn of_result(result: &ProviderResult) -> Self {
         match result {
             ProviderResult::Opened { attempt, .. } => Self::of(("opened", attempt)),
-            ProviderResult::Told { attempt, kind, outcome } => {
+            ProviderResult::Outcome { attempt, kind, outcome } => {
                 Self::of(("told", attempt, discriminant(kind), discriminant(outcome)))
             }
         }
@@ -190,8 +190,8 @@ mod tests {
     fn another_outcome_of_an_attempt_is_another_suspect() {
         let order = OrderId::derive(KeyHash::derive("", "orders", "a"), Partitions::new(8).unwrap());
         let attempt = AttemptId { order, number: 1 };
-        let told = |outcome| ProviderResult::Told { attempt, kind: CallKind::Query, outcome };
-        assert_ne!(Suspect::of_result(&told(Outcome::Timeout)), Suspect::of_result(&told(Outcome::Captured)));
+        let result = |outcome| ProviderResult::Outcome { attempt, kind: CallKind::Query, outcome };
+        assert_ne!(Suspect::of_result(&result(Outcome::Timeout)), Suspect::of_result(&result(Outcome::Captured)));
         let result = |outcome| Command::PaymentResult { attempt, outcome };
         assert_ne!(Suspect::of_command(&result(Outcome::Declined)), Suspect::of_command(&result(Outcome::Captured)));
     }

@@ -11,7 +11,7 @@
 pub mod sections;
 pub mod version;
 
-use crate::event::{KeptAnswer, OrderRecord, Record};
+use crate::event::{OrderRecord, Record, StoredResponse};
 use crate::ids::{Fingerprint, PartitionId, Seq};
 use crate::limits;
 use crate::plant::{self, Bug};
@@ -327,11 +327,11 @@ pub fn decode_history(row: &[u8]) -> Result<Vec<OrderRecord>, Error> {
 }
 
 /// Row of an idempotency key in the projection.
-pub fn encode_key(fingerprint: Fingerprint, answer: &KeptAnswer) -> Vec<u8> {
+pub fn encode_key(fingerprint: Fingerprint, answer: &StoredResponse) -> Vec<u8> {
     encode(&(fingerprint, answer))
 }
 
-pub fn decode_key(row: &[u8]) -> Result<(Fingerprint, Arc<KeptAnswer>), Error> {
+pub fn decode_key(row: &[u8]) -> Result<(Fingerprint, Arc<StoredResponse>), Error> {
     decode(row)
 }
 

@@ -20,14 +20,18 @@ use actix_web::http::header::{HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN};
 use actix_web::http::{Method, Uri};
 use cors::Cors;
 use origin::{Origin, host_and_port};
+use std::cell::RefCell;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Where a browser says that a request comes from, as seen from where it goes to.
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Who may call, by host and by page.
+/// Who may call, by host and by page. One for each worker.
+#[derive(Clone)]
 pub struct Access {
     names: Names,
+    /// The last `Host` that was looked at and is known: requests of a connection all name the same.
+    last: RefCell<Option<Box<[u8]>>>,
     /// Names beside those of loopback, in small letters.
     hosts: Vec<String>,
     /// Origins that are ours whatever the request names.
@@ -57,7 +61,7 @@ impl Access {
         let listed: Vec<Origin> = settings.server.origins.0.iter().filter_map(|origin| Origin::parse(origin)).collect();
         let named = [host_of(&settings.server.listen), public.as_ref().map(Origin::host)].into_iter().flatten();
         let hosts = settings.server.hosts.0.iter().map(String::as_str).chain(named).map(str::to_ascii_lowercase).collect();
-        Self { names, hosts, own: listed.iter().cloned().chain(public).collect(), cors: Cors(listed) }
+        Self { names, last: RefCell::default(), hosts, own: listed.iter().cloned().chain(public).collect(), cors: Cors(listed) }
     }
 
     /// # Errors
@@ -87,8 +91,19 @@ impl Access {
 
     fn is_named(&self, uri: &Uri, headers: &HeaderMap) -> bool {
         // No browser leaves the host out; who speaks HTTP/1.0 may.
-        let named = headers.get_all(HOST).all(|host| text(host).and_then(host_of).is_some_and(|host| self.knows(host)));
+        let named = headers.get_all(HOST).all(|host| self.is_known(host));
         named && uri.authority().is_none_or(|target| host_of(target.as_str()).is_some_and(|host| self.knows(host)))
+    }
+
+    fn is_known(&self, host: &HeaderValue) -> bool {
+        if self.last.borrow().as_deref() == Some(host.as_bytes()) {
+            return true;
+        }
+        let known = text(host).and_then(host_of).is_some_and(|host| self.knows(host));
+        if known {
+            self.last.replace(Some(host.as_bytes().into()));
+        }
+        known
     }
 
     /// Browsers name the origin of whatever may change something; a client that names none is no browser, or an old one that tells

@@ -54,9 +54,6 @@ impl Caller {
     /// As [`Self::of`].
     pub fn named(headers: &HeaderMap, app: &App, request_id: RequestId) -> Result<Self, Problem> {
         let scope = scope(headers, app).ok_or_else(|| unauthorized(headers).by(request_id.as_str()))?;
-        if app.keys.are_needed() {
-            client::has_scope(&scope);
-        }
         Ok(Self { scope, request_id })
     }
 
@@ -113,7 +110,8 @@ fn scope(headers: &HeaderMap, app: &App) -> Option<CompactString> {
     let keys = app.keys.now();
     let Some(keys) = &*keys else { return Some(CompactString::const_new("")) };
     let (scheme, key) = text(headers, &AUTHORIZATION)?.split_once(' ')?;
-    if scheme.eq_ignore_ascii_case("bearer") { keys.scope(key.trim_start()) } else { None }
+    let scope = if scheme.eq_ignore_ascii_case("bearer") { keys.scope(key.trim_start()) } else { None };
+    scope.inspect(|scope| client::has_scope(scope))
 }
 
 /// A wrong key is told from none: see [`crate::refusals`].

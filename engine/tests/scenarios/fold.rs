@@ -135,7 +135,9 @@ fn provider_says(world: &mut World, call: usize, opens: bool, outcome: Outcome) 
         CallKind::Create if opens => {
             ProviderResult::Opened { attempt, redirect_url: crate::draft::url("https://bank.example/page") }
         }
-        CallKind::Create | CallKind::Query | CallKind::Void | CallKind::Refund => ProviderResult::Told { attempt, kind, outcome },
+        CallKind::Create | CallKind::Query | CallKind::Void | CallKind::Refund => {
+            ProviderResult::Outcome { attempt, kind, outcome }
+        }
     });
 }
 
@@ -180,7 +182,7 @@ fn come_to_rest(world: &mut World) {
                 CallKind::Void => Outcome::Voided,
                 CallKind::Refund => Outcome::Refunded,
             };
-            world.provider(ProviderResult::Told { attempt: call.attempt, kind: call.kind, outcome });
+            world.provider(ProviderResult::Outcome { attempt: call.attempt, kind: call.kind, outcome });
         }
         if at_rest(world) {
             return;
@@ -190,7 +192,7 @@ fn come_to_rest(world: &mut World) {
 }
 
 fn at_rest(world: &World) -> bool {
-    let closed = |order: &Order| order.closed() && (order.status.negative() || order.status == Status::Confirmed);
+    let closed = |order: &Order| order.archivable() && (order.status.ended_without_goods() || order.status == Status::Confirmed);
     let quiet = |partition: &Partition| {
         let free = partition.skus().all(|(_, stock)| stock.holds.values().all(|hold| !hold.live()));
         free && partition.orders().all(closed)

@@ -5,7 +5,7 @@ use crate::world::World;
 use holdfast_engine::ProviderResult;
 use holdfast_engine::answer::Answer;
 use holdfast_engine::command::Command;
-use holdfast_engine::event::KeptAnswer;
+use holdfast_engine::event::StoredResponse;
 use holdfast_engine::ids::{AttemptId, OrderId, Ticket};
 use holdfast_engine::order::{CallKind, Outcome, Status};
 use holdfast_engine::quantity::Money;
@@ -17,16 +17,16 @@ fn world_with_order(ttl_ms: u64) -> (World, OrderId) {
     (world, id)
 }
 
-fn kept(world: &World, ticket: Ticket) -> KeptAnswer {
+fn kept(world: &World, ticket: Ticket) -> StoredResponse {
     match &world.reply(ticket).expect("it is answered").outcome {
-        Ok(Answer::Kept(kept)) => (**kept).clone(),
+        Ok(Answer::Stored(kept)) => (**kept).clone(),
         other => panic!("not an answer about a payment: {other:?}"),
     }
 }
 
-fn refused_in(kept: &KeptAnswer) -> &str {
+fn refused_in(kept: &StoredResponse) -> &str {
     match kept {
-        KeptAnswer::PaymentRefused { state, .. } => state,
+        StoredResponse::PaymentRefused { state, .. } => state,
         other => panic!("not refused: {other:?}"),
     }
 }
@@ -40,7 +40,7 @@ fn an_attempt_pins_the_units_and_answers_with_its_page() {
     assert_eq!(world.calls[0].amount, Money(500));
     let attempt = world.open_page();
     let page = Some(url("https://bank.example/page"));
-    assert_eq!(kept(&world, ticket), KeptAnswer::Payment { attempt, redirect_url: page });
+    assert_eq!(kept(&world, ticket), StoredResponse::Payment { attempt, redirect_url: page });
     assert_eq!(world.order(id).payment_status(), "pending");
 }
 
@@ -168,7 +168,7 @@ fn the_last_attempt_declined_cancels_the_order() {
     assert_eq!(refused_in(&kept_of_payment(&mut world, id, "p6")), "cancelled");
 }
 
-fn kept_of_payment(world: &mut World, id: OrderId, key: &str) -> KeptAnswer {
+fn kept_of_payment(world: &mut World, id: OrderId, key: &str) -> StoredResponse {
     let ticket = world.send_payment(id, key);
     kept(world, ticket)
 }
@@ -282,7 +282,7 @@ fn pinned_longer_than_allowed_the_attempt_is_voided_before_the_units_are_free() 
         asked.push(call.kind);
         assert_eq!(world.units("A"), (0, 5, 0, 0));
         let outcome = if call.kind == CallKind::Void { Outcome::Voided } else { Outcome::Pending };
-        world.provider(ProviderResult::Told { attempt: call.attempt, kind: call.kind, outcome });
+        world.provider(ProviderResult::Outcome { attempt: call.attempt, kind: call.kind, outcome });
     }
     assert_eq!(asked.iter().filter(|kind| **kind == CallKind::Void).count(), 1);
     assert!(asked.len() >= 20, "20 minutes of questions came first");
@@ -308,7 +308,7 @@ fn an_attempt_nobody_can_tell_about_is_given_up_after_a_day() {
     for _ in 0..1_500 {
         if let Some(call) = world.calls.pop() {
             let (attempt, kind) = (call.attempt, call.kind);
-            world.provider(ProviderResult::Told { attempt, kind, outcome: Outcome::Timeout });
+            world.provider(ProviderResult::Outcome { attempt, kind, outcome: Outcome::Timeout });
         }
         world.pass(61_000);
     }

@@ -21,6 +21,7 @@ const SHOWN: &str = "Allow, ETag, Idempotent-Replayed, Location, Retry-After, WW
 const REMEMBERED: &str = "600";
 
 /// The origins whose pages may read answers.
+#[derive(Clone)]
 pub(super) struct Cors(pub(super) Vec<Origin>);
 
 /// What the answer to one request says. Boxed, as it stays with each request and most have none.

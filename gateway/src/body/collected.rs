@@ -88,19 +88,23 @@ pub(super) enum Full {
     Share,
 }
 
-/// What of one body counts.
-struct Counted {
+/// Where the bytes of one body count.
+#[derive(Clone, Copy)]
+struct Account {
     budget: &'static Budget,
     client: ClientId,
-    bytes: usize,
     limits: Limits,
+}
+
+/// Bytes of one body that count.
+struct Counted {
+    account: Account,
+    bytes: usize,
 }
 
 impl Counted {
     fn add(&mut self, bytes: usize) -> Result<(), Full> {
-        if bytes > 0 {
-            self.budget.take(self.client, bytes, self.limits)?;
-        }
+        self.account.budget.take(self.account.client, bytes, self.account.limits)?;
         self.bytes += bytes;
         Ok(())
     }
@@ -108,9 +112,7 @@ impl Counted {
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        if self.bytes > 0 {
-            self.budget.give_back(self.client, self.bytes);
-        }
+        self.account.budget.give_back(self.account.client, self.bytes);
     }
 }
 
@@ -120,18 +122,28 @@ pub(super) struct Collected {
     all: BytesMut,
     /// As its head says; 0 if that says nothing.
     length: usize,
-    counted: Counted,
+    account: Account,
+    /// None for most, and boxed: it is moved with each body.
+    counted: Option<Box<Counted>>,
 }
 
 impl Collected {
     /// Of a request that was admitted, so that it is known whose it is. Nobody's are one client's.
     pub(super) fn new(length: usize, server: &Server) -> Self {
         let client = client::current().unwrap_or(ClientId(0));
-        Self::counted(length, Counted { budget: &IN_HAND, client, bytes: 0, limits: Limits::of(server) })
+        Self::of(length, Account { budget: &IN_HAND, client, limits: Limits::of(server) })
     }
 
-    fn counted(length: usize, counted: Counted) -> Self {
-        Self { first: Bytes::new(), all: BytesMut::new(), length, counted }
+    fn of(length: usize, account: Account) -> Self {
+        Self { first: Bytes::new(), all: BytesMut::new(), length, account, counted: None }
+    }
+
+    fn count(&mut self, bytes: usize) -> Result<(), Full> {
+        if bytes == 0 {
+            return Ok(());
+        }
+        let account = self.account;
+        self.counted.get_or_insert_with(|| Box::new(Counted { account, bytes: 0 })).add(bytes)
     }
 
     fn len(&self) -> usize {
@@ -147,11 +159,11 @@ impl Collected {
         if self.len() == 0 {
             // Of what comes without a length nobody knows that it is whole.
             let whole = self.length > 0 && piece.len() >= self.length;
-            self.counted.add(if whole { 0 } else { piece.len() })?;
+            self.count(if whole { 0 } else { piece.len() })?;
             self.first = piece;
             return Ok(());
         }
-        self.counted.add(piece.len())?;
+        self.count(piece.len())?;
         if self.all.is_empty() {
             self.all.extend_from_slice(&self.first);
             self.first = Bytes::new();
@@ -169,7 +181,7 @@ impl Collected {
 /// A body that is here. It counts for as long as it is held.
 pub struct Whole {
     bytes: Bytes,
-    _counted: Counted,
+    _counted: Option<Box<Counted>>,
 }
 
 impl Deref for Whole {
@@ -189,7 +201,7 @@ mod tests {
 
     fn collected(budget: &'static Budget, client: ClientId, length: usize, limits: (usize, usize)) -> Collected {
         let limits = Limits { all: limits.0, client: limits.1 };
-        Collected::counted(length, Counted { budget, client, bytes: 0, limits })
+        Collected::of(length, Account { budget, client, limits })
     }
 
     fn budget() -> &'static Budget {
@@ -240,7 +252,7 @@ mod tests {
     #[test]
     fn a_client_has_no_more_than_its_share_over_all_its_bodies_and_others_have_the_rest() {
         let (budget, limits) = (budget(), (100, 50));
-        let mut greedy: Vec<Collected> = (0..3).map(|_| collected(budget, ONE, 0, limits)).collect();
+        let mut greedy: Vec<_> = (0..3).map(|_| collected(budget, ONE, 0, limits)).collect();
         let added: Vec<_> = greedy.iter_mut().map(|body| body.add(piece(20))).collect();
         assert_eq!(added, [Ok(()), Ok(()), Err(Full::Share)]);
         let mut modest = collected(budget, OTHER, 0, limits);

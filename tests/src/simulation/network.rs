@@ -150,7 +150,7 @@ impl World {
             self.buyer_thinks(attempt);
         }
         let result = match times_out {
-            true => ProviderResult::Told { attempt, kind, outcome: Outcome::Timeout },
+            true => ProviderResult::Outcome { attempt, kind, outcome: Outcome::Timeout },
             false => self.provider.answer(attempt, kind),
         };
         self.counts.provider_timeouts += u64::from(times_out);
@@ -178,7 +178,7 @@ impl World {
     }
 
     pub(super) fn call_answered(&mut self, life: Life, result: ProviderResult) {
-        let (ProviderResult::Opened { attempt, .. } | ProviderResult::Told { attempt, .. }) = &result;
+        let (ProviderResult::Opened { attempt, .. } | ProviderResult::Outcome { attempt, .. }) = &result;
         if life == self.life {
             self.post(usize::from(attempt.order.partition().0), Mail::Input(Input::Provider(result)));
         }
@@ -275,7 +275,7 @@ fn digest(reply: &Reply) -> u64 {
     match &reply.outcome {
         Ok(Answer::Order { history, .. }) => xxhash_rust::xxh3::xxh3_64(&codec::encode_history(history)),
         Ok(Answer::Stock(view)) => Fingerprint::of(view).0 as u64,
-        Ok(Answer::Kept(answer)) => Fingerprint::of(&**answer).0 as u64,
+        Ok(Answer::Stored(answer)) => Fingerprint::of(&**answer).0 as u64,
         Ok(Answer::Availability(items)) => Fingerprint::of(items).0 as u64,
         Ok(Answer::Orders(page)) => Fingerprint::of(&(&page.found, page.next, page.some_left)).0 as u64,
         Ok(Answer::StockList(page)) => Fingerprint::of(&(&page.found, &page.next)).0 as u64,

@@ -18,7 +18,7 @@ use futures_util::stream::FuturesUnordered;
 use holdfast_actors::Unanswered;
 use holdfast_engine::answer::Answer;
 use holdfast_engine::command::Command;
-use holdfast_engine::event::KeptAnswer;
+use holdfast_engine::event::StoredResponse;
 use holdfast_engine::ids::{Location, Sku};
 use holdfast_engine::rejection::Rejection;
 use std::collections::hash_map::Entry;
@@ -54,13 +54,13 @@ impl Rows {
         Self { app, keys, sender, sent: FuturesUnordered::new(), waiting, unsettled, give_up_at: Instant::now() }
     }
 
-    pub(super) fn patience(&self) -> Duration {
+    pub(super) fn timeout(&self) -> Duration {
         Duration::from_secs(self.app.settings.server.answer_wait_seconds.max(1))
     }
 
     /// The engine is waited for from now on, as long as it may take.
     pub(super) fn restart_wait(&mut self) {
-        self.give_up_at = Instant::now() + self.patience();
+        self.give_up_at = Instant::now() + self.timeout();
     }
 
     pub(super) fn len(&self) -> usize {
@@ -165,9 +165,9 @@ async fn attempt(app: &App, sender: Sender, line: u64, command: &Command) -> Res
 
 fn set(outcome: Result<Answer, Rejection>) -> Result<(), Problem> {
     match outcome.map_err(|rejection| rejected(&rejection))? {
-        Answer::Kept(kept) => match &*kept {
-            KeptAnswer::Refused { refusal, .. } => Err(refused(refusal)),
-            KeptAnswer::Set(_) => Ok(()),
+        Answer::Stored(kept) => match &*kept {
+            StoredResponse::Refused { refusal, .. } => Err(refused(refusal)),
+            StoredResponse::Set(_) => Ok(()),
             other => unreachable!("{other:?} is no answer to a count"),
         },
         Answer::Stock(_) => Ok(()),
