@@ -26,7 +26,7 @@ const BULK_PART: usize = 4;
 /// Everything a shard can be sent.
 #[derive(Debug)]
 pub enum ShardMessage {
-    /// [`Command::Place`], which most messages are. Letters are as large as the largest of them, so other commands are boxed: a
+    /// [`Command::Place`], which most messages are. Messages are as large as the largest of them, so other commands are boxed: a
     /// message is copied into memory that another thread used last.
     Place {
         ticket: Ticket,

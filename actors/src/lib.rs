@@ -4,14 +4,14 @@
 //! HTTP worker ── Handle ── Router ──► Inbox ──► Shard (actix actor on its own Arbiter, hosts partitions)
 //!      ▲                                           │ batches            │ calls             │ closed orders
 //!      │                                           ▼                    ▼                   ▼
-//!      └────────── ReplyQueue ◄── replies ──────── Committer (journal)   Provider provider_dispatcher       Projector
+//!      └────────── ReplyQueue ◄── replies ──────── Committer (journal)   ProviderDispatcher         Projector
 //!                                           Guardian: starts shards, rebuilds one from the journal after a panic
 //! ```
 //!
 //! Where the journal is on another machine, what memory no longer has comes through Lookups, and the request with it.
 //!
 //! Who may send to whom: workers to inboxes, with a credit; shards to inboxes of other shards, to the committer, the
-//! provider provider_dispatcher, the lookups and the projector; those back to inboxes; shards to the guardian. Nobody holds a shard's address but
+//! provider dispatcher, the look-ups and the projector; those back to inboxes; shards to the guardian. Nobody holds a shard's address but
 //! its inbox. No file here has an `if` on the state of an order or of stock: that is `holdfast_engine`'s.
 
 #![forbid(unsafe_code)]

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 /// Questions on their way at once: each holds a thread for one round trip.
 const THREADS: usize = 16;
-/// Between two tries of a requests the cluster does not answer.
+/// Between two tries of a request that the cluster does not answer.
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// A command that waits for what it needs.
@@ -50,9 +50,9 @@ impl Lookups {
         Ok(Self { requests })
     }
 
-    pub fn ask(&self, requests: LookupRequest) {
+    pub fn ask(&self, request: LookupRequest) {
         // Without threads the process ends, and nobody waits any more.
-        self.requests.send(requests).unwrap_or_default();
+        self.requests.send(request).unwrap_or_default();
     }
 }
 

@@ -38,14 +38,14 @@ pub type MakeProvider = Box<dyn FnOnce() -> Rc<dyn PaymentProvider> + Send>;
 /// Calls under way at once.
 const MAX_CALLS: usize = 256;
 
-/// Hands calls to the provider_dispatcher. Cheap to clone.
+/// Hands calls to the dispatcher. Cheap to clone.
 #[derive(Clone)]
 pub struct ProviderDispatcher {
     calls: mpsc::UnboundedSender<ProviderCall>,
 }
 
 impl ProviderDispatcher {
-    /// Opens the provider_dispatcher on an arbiter of its own.
+    /// Opens the dispatcher on an arbiter of its own.
     pub fn open(arbiter: &Arbiter, router: Router, make: MakeProvider, timeout: Duration) -> Self {
         // Bounded by the orders that are paying: one call an order at a time.
         let (calls, queue) = mpsc::unbounded_channel();
@@ -57,7 +57,7 @@ impl ProviderDispatcher {
     }
 
     pub fn call(&self, call: ProviderCall) {
-        // A provider_dispatcher that is gone means an engine that stops: the call follows again from the order.
+        // A dispatcher that is gone means an engine that stops: the call follows again from the order.
         self.calls.send(call).unwrap_or_default();
     }
 }

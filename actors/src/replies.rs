@@ -57,7 +57,7 @@ impl ReplyQueue {
     }
 }
 
-/// All reply_queues of a process. Cheap to clone.
+/// All reply queues of a process. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct ReplyQueues {
     all: Arc<RwLock<Vec<Arc<ReplyQueue>>>>,

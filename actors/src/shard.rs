@@ -81,7 +81,7 @@ struct InFlight {
 
 pub struct Shard {
     inbox: Arc<Inbox>,
-    /// PendingSnapshot out of the inbox and not read yet.
+    /// Taken out of the inbox and not read yet.
     opened: VecDeque<ShardMessage>,
     /// What is being stepped: blamed if that panics.
     suspect: Option<Suspect>,

@@ -17,7 +17,7 @@ pub struct PendingSnapshot {
     pub image: Image,
 }
 
-/// Hands snapshots to the snapshot_writer thread. The thread ends when the last clone is gone.
+/// Hands snapshots to the thread that writes them. The thread ends when the last clone is gone.
 #[derive(Clone)]
 pub struct SnapshotWriter {
     queue: Sender<Job>,
@@ -45,7 +45,7 @@ impl SnapshotWriter {
     }
 
     pub fn save(&self, taken: PendingSnapshot) {
-        // A snapshot_writer that is gone means a process that ends: the log has everything.
+        // A writer that is gone means a process that ends: the log has everything.
         self.queue.send(Job::Save(Box::new(taken))).unwrap_or_default();
     }
 

@@ -1,8 +1,8 @@
-//! Payment results that come over Kafka: read, compared with the order, result to the engine like those of a webhook.
+//! Payment results that come over Kafka: read, compared with the order, delivered to the engine like those of a webhook.
 //!
 //! Invariants: a result is taken only after the engine answered that it is durable; what may pass (no room, no journal, an
-//! unknown outcome) is waited out and never becomes a dead letter; results of one order are result in the order of the topic.
-//! That an event of a provider, result again, changes nothing is the engine's: an attempt is captured once and declined once,
+//! unknown outcome) is waited out and never becomes a dead letter; results of one order are delivered in the order of the topic.
+//! That an event of a provider, delivered again, changes nothing is the engine's: an attempt is captured once and declined once,
 //! whoever tells it, whatever its event was called.
 
 use crate::app::App;
@@ -28,14 +28,14 @@ use tokio::sync::mpsc;
 /// Pauses between two tries to tell the engine: the first, doubled up to the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LAST_PAUSE: Duration = Duration::from_secs(1);
-/// Orders whose results are result at once: enough to share a sync of the journal, too few to crowd buyers out.
+/// Orders whose results are delivered at once: enough to share a sync of the journal, too few to crowd buyers out.
 const SIDE_BY_SIDE: usize = 64;
 
 /// The value of a record.
 #[derive(Debug, Deserialize)]
 #[serde(remote = "Self")]
 struct ResultIn {
-    /// Of the provider's event, the same each time it is result.
+    /// Of the provider's event, the same each time it is delivered.
     id: String,
     provider: String,
     /// `payment.captured` or `payment.declined`.
@@ -48,7 +48,7 @@ struct ResultIn {
 
 read_from_objects! { ResultIn }
 
-/// A result that can be result.
+/// A result that can be delivered.
 struct PaymentResult {
     event: ResultIn,
     attempt: AttemptId,

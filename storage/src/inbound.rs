@@ -1,10 +1,10 @@
 //! What others put into a topic for Holdfast, brought to whoever knows what it means.
 //!
 //! One thread reads the topic as a member of a consumer group. Invariants: the offset of a record is committed only after
-//! its effect is durable, or after the topic of dead dead_letters has it; in a partition nothing is passed over. A record may
+//! its effect is durable, or after the topic of dead letters has it; in a partition nothing is passed over. A record may
 //! come again after a crash or when members change, so what it does must be something that can be done twice.
 //!
-//! `member` is the place in the group, `dead_letters` the way to the dead dead_letters, `worker` the thread.
+//! `member` is the place in the group, `dead_letters` the way to the dead letters, `worker` the thread.
 
 mod dead_letters;
 mod member;

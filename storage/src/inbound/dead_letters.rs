@@ -1,4 +1,4 @@
-//! The way to the topic of dead dead_letters: a record as it came, with why it could not be taken.
+//! The way to the topic of dead letters: a record as it came, with why it could not be taken.
 //!
 //! Invariant: of every letter that was posted it says exactly once whether the topic has it.
 

@@ -62,7 +62,7 @@ pub(super) struct Member {
     topic: String,
     /// Read while another batch was in hand.
     waiting: VecDeque<Record>,
-    /// The first offset of each topic_partition that is not settled.
+    /// The first offset of each topic partition that is not settled.
     positions: BTreeMap<TopicPartition, i64>,
     /// The group knows all of them.
     told: bool,

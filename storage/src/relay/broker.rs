@@ -1,6 +1,6 @@
 //! The client of the brokers: how it is set up, and the producer that says what landed.
 //!
-//! Invariants: the producer is idempotent and never gives a message up by itself, so what it acknowledges of a topic_partition is in
+//! Invariants: the producer is idempotent and never gives a message up by itself, so what it acknowledges of a topic partition is in
 //! the order it was sent, without a gap; of every message handed over it says exactly once what became of it.
 
 use super::cursor::TopicPartition;

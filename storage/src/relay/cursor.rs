@@ -22,7 +22,7 @@ pub struct Checkpoint {
     pub commit: LogSeq,
     /// The last published event of each partition of the log.
     pub published: BTreeMap<u16, Seq>,
-    /// For each topic_partition an offset before which no event of this log after `published` was put by the one who kept it.
+    /// For each topic partition an offset before which no event of this log after `published` was put by the one who kept it.
     pub resume: BTreeMap<TopicPartition, i64>,
     /// Lanes of the topic: with another number the events of a partition would lose their order.
     pub topic_partitions: TopicPartition,
@@ -42,7 +42,7 @@ impl Checkpoint {
 pub enum Offer {
     /// It was sent or published before.
     Known,
-    /// It goes out now, as this message of its topic_partition.
+    /// It goes out now, as this message of its topic partition.
     Next { topic_partition: TopicPartition, number: u64 },
     /// The journal jumps over events that were never published: they must not be left out.
     Gap { expected: Seq },
@@ -84,7 +84,7 @@ struct Track {
     landed: Seq,
 }
 
-/// Sent to one topic_partition, in order. The broker may answer out of order; what counts is the part from the front that landed.
+/// Sent to one topic partition, in order. The broker may answer out of order; what counts is the part from the front that landed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 struct OnTheWay {
     /// Number of the event at the front.
@@ -132,12 +132,12 @@ impl Session {
         session
     }
 
-    /// The topic_partition of a partition, the same for ever.
+    /// The topic partition of a partition, the same for ever.
     pub fn topic_partition_of(&self, partition: PartitionId) -> TopicPartition {
         (usize::from(partition.0) % self.topic_partitions.len()) as TopicPartition
     }
 
-    /// Where to read a topic_partition back from.
+    /// Where to read a topic partition back from.
     pub fn resume(&self, topic_partition: TopicPartition) -> i64 {
         self.topic_partition(topic_partition).map_or(0, |topic_partition| topic_partition.resume)
     }
@@ -149,7 +149,7 @@ impl Session {
         track.sent = track.sent.max(seq);
     }
 
-    /// A topic_partition was read back up to this offset: what this session sends lies behind it.
+    /// A topic partition was read back up to this offset: what this session sends lies behind it.
     pub fn read_through(&mut self, topic_partition: TopicPartition, offset: i64) {
         if let Some(topic_partition) =
             usize::try_from(topic_partition).ok().and_then(|topic_partition| self.topic_partitions.get_mut(topic_partition))

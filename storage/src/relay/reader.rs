@@ -1,7 +1,7 @@
 //! Reads the topic from one end to the other, or on and on.
 //!
 //! Invariant: what [`Reader::record`] gives is every record between the start and the end that the topic had when the reader
-//! was opened, in the order of each topic_partition.
+//! was opened, in the order of each topic partition.
 
 use super::broker::{self, SilentContext};
 use super::cursor::TopicPartition;
@@ -58,7 +58,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Where to begin in a topic_partition.
+/// Where to begin in a topic partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start {
     /// With this offset, or the first that is still kept.
@@ -66,7 +66,7 @@ pub enum Start {
     End,
 }
 
-/// The records of a topic_partition that a reader began with: `low ≤ offset < high`.
+/// The records of a topic partition that a reader began with: `low ≤ offset < high`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
     pub low: i64,
@@ -74,7 +74,7 @@ pub struct Span {
     next: i64,
 }
 
-/// Over all topic_partitions of a topic.
+/// Over all topic partitions of a topic.
 pub struct Reader {
     consumer: BaseConsumer<SilentContext>,
     brokers: String,
@@ -82,7 +82,7 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Notes where each topic_partition ends now, and begins where `start` says.
+    /// Notes where each topic partition ends now, and begins where `start` says.
     ///
     /// # Errors
     /// If no broker answers, or there is no such topic.
@@ -119,7 +119,7 @@ impl Reader {
         Ok(Self { consumer, brokers, spans })
     }
 
-    /// Of each topic_partition.
+    /// Of each topic partition.
     pub fn spans(&self) -> &[Span] {
         &self.spans
     }

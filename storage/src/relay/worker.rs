@@ -189,7 +189,7 @@ impl Worker {
         Ok(Some(Begun { session, checkpoints, checks }))
     }
 
-    /// From these offsets on, a topic_partition without one from its beginning.
+    /// From these offsets on, a topic partition without one from its beginning.
     fn open_reader(&mut self, from: Vec<i64>) -> Result<Option<Reader>, Error> {
         let (connection, topic) = (self.options.connection.clone(), self.options.topic.clone());
         let start = move |topic_partition: TopicPartition| Start::At(from.get(topic_partition as usize).copied().unwrap_or(0));

@@ -83,7 +83,7 @@ impl Segment {
 
     /// A commit of `length` bytes is written.
     pub(super) fn grown(&self, commit: LogSeq, at: u64, length: u64) {
-        // A reader may hold it that has no processor: a offset less only makes the next reader's way longer.
+        // A reader may hold it that has no processor: an offset less only makes the next reader's way longer.
         if let Ok(mut offsets) = self.offsets.try_lock() {
             remember(offsets.get_or_insert_default(), Offset { commit, at });
         }
@@ -121,7 +121,7 @@ impl Segment {
     }
 }
 
-/// Keeps a offset that is a stride behind the one before it.
+/// Keeps an offset that is a stride behind the one before it.
 pub(super) fn remember(offsets: &mut Vec<Offset>, offset: Offset) {
     if offsets.last().is_none_or(|last| offset.at >= last.at + STRIDE) {
         offsets.push(offset);

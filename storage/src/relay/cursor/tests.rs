@@ -135,7 +135,7 @@ enum Variant {
 /// Commits of the journal in a world: log, commit, partition, sequence.
 type Layout = &'static [(u16, LogSeq, u16, Seq)];
 
-/// Two partitions of one log share a topic_partition; a commit carries both.
+/// Two partitions of one log share a topic partition; a commit carries both.
 const SHARED: Layout = &[(0, 1, 0, 1), (0, 1, 1, 1), (0, 2, 0, 2)];
 /// A log for each partition.
 const APART: Layout = &[(0, 1, 0, 1), (0, 2, 0, 2), (1, 1, 1, 1)];
