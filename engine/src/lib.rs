@@ -8,7 +8,6 @@
 #![deny(clippy::float_arithmetic, clippy::match_wildcard_for_single_variants)]
 #![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr, clippy::dbg_macro))]
 
-pub mod allocation;
 pub mod answer;
 pub mod audit;
 pub mod codec;
@@ -16,16 +15,18 @@ pub mod command;
 pub mod effect;
 pub mod event;
 pub mod filter;
-pub mod holds;
+mod fingerprint;
 pub mod ids;
 pub mod invariants;
 pub mod limits;
 pub mod message;
 pub mod order;
 pub mod partition;
+mod payment;
 pub mod plant;
 pub mod quantity;
 pub mod rejection;
+mod status;
 pub mod stock;
 pub mod time;
 

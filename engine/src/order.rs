@@ -7,8 +7,10 @@ mod decide;
 mod payment;
 mod view;
 
+pub use crate::payment::{AttemptState, CallKind, Outcome};
+pub use crate::status::Status;
 pub use decide::{Answered, Want};
-pub use payment::{Attempt, AttemptState, CallKind, Outcome};
+pub use payment::Attempt;
 pub use view::{LineView, Stage};
 
 use crate::answer::Answer;
@@ -16,52 +18,6 @@ use crate::event::{Kind, OrderFact, OrderRecord, Placed, SkuHold};
 use crate::ids::{OrderId, Sku};
 use crate::quantity::{Money, Quantity};
 use crate::time::Timestamp;
-
-/// Where the saga stands. A reservation uses the same states under names of its own (see [`Status::name`]).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Status {
-    Reserving,
-    /// Units are held. The name for an order; a reservation is simply held.
-    AwaitingPayment,
-    PaymentInFlight,
-    PaymentUnknown,
-    Confirmed,
-    Cancelled,
-    Expired,
-    Rejected,
-    LatePayment,
-    Refunded,
-}
-
-impl Status {
-    pub fn name(self, kind: Kind) -> &'static str {
-        match (self, kind) {
-            (Status::Reserving, _) => "reserving",
-            (Status::AwaitingPayment, Kind::Order) => "awaiting_payment",
-            (Status::AwaitingPayment, Kind::Reservation) => "held",
-            (Status::PaymentInFlight, _) => "payment_in_flight",
-            (Status::PaymentUnknown, _) => "payment_unknown",
-            (Status::Confirmed, Kind::Order) => "confirmed",
-            (Status::Confirmed, Kind::Reservation) => "committed",
-            (Status::Cancelled, Kind::Order) => "cancelled",
-            (Status::Cancelled, Kind::Reservation) => "released",
-            (Status::Expired, _) => "expired",
-            (Status::Rejected, _) => "rejected",
-            (Status::LatePayment, _) => "late_payment",
-            (Status::Refunded, _) => "refunded",
-        }
-    }
-
-    /// The order is over without goods: nothing of it may stay held.
-    pub fn negative(self) -> bool {
-        matches!(self, Status::Cancelled | Status::Expired | Status::Rejected | Status::Refunded)
-    }
-
-    /// An attempt is open and the units are pinned.
-    pub fn paying(self) -> bool {
-        matches!(self, Status::PaymentInFlight | Status::PaymentUnknown)
-    }
-}
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Order {

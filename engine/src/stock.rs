@@ -4,9 +4,12 @@
 //! never negative; held and pinned are the sums of the live holds; each hold is resolved once. `decide_*` reads and
 //! refuses, [`SkuStock::evolve`] changes and cannot fail. No hold ends by a timer here: the order decides (see `order`).
 
-use crate::allocation;
+mod allocation;
+mod holds;
+
+pub use holds::Holds;
+
 use crate::event::{Allocation, Bucket, Buckets, Level, LocationView, ReleaseCause, StockFact, StockView};
-use crate::holds::Holds;
 use crate::ids::{HoldKey, Location, Sku};
 use crate::limits;
 use crate::plant::{self, Bug};

@@ -3,46 +3,12 @@
 //! Invariants: a time-out is not a failure; money that comes for an order that is over ends in fresh holds or in exactly
 //! one refund; an attempt captures once, however often its outcome is told.
 
-use super::{Order, Status};
+use super::{AttemptState, CallKind, Order, Outcome, Status};
 use crate::event::{KeptAnswer, OrderFact, OrderRecord, RefundReason};
 use crate::ids::{AttemptId, Fingerprint, KeyHash, Label, Provider, Url};
 use crate::limits;
 use crate::plant::{self, Bug};
 use crate::time::{LatePayment, Policy, Timestamp};
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum AttemptState {
-    /// The provider has not confirmed that it knows the attempt.
-    Opening,
-    Open,
-    /// The provider was asked and did not answer.
-    Unknown,
-    Captured,
-    Declined,
-    Voided,
-    RefundDue,
-    Refunded,
-}
-
-impl AttemptState {
-    pub fn name(self) -> &'static str {
-        match self {
-            AttemptState::Opening => "opening",
-            AttemptState::Open => "pending",
-            AttemptState::Unknown => "unknown",
-            AttemptState::Captured => "captured",
-            AttemptState::Declined => "declined",
-            AttemptState::Voided => "voided",
-            AttemptState::RefundDue => "refund_due",
-            AttemptState::Refunded => "refunded",
-        }
-    }
-
-    /// The provider may still take the money.
-    pub fn open(self) -> bool {
-        matches!(self, AttemptState::Opening | AttemptState::Open | AttemptState::Unknown)
-    }
-}
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Attempt {
@@ -54,29 +20,6 @@ pub struct Attempt {
     pub started_at: Timestamp,
     pub pin_until: Timestamp,
     pub key: Option<(KeyHash, Fingerprint)>,
-}
-
-/// What a provider said about an attempt, by webhook or when asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    Captured,
-    Declined,
-    /// The buyer has not decided.
-    Pending,
-    /// Void succeeded, or the provider never heard of the attempt and never will.
-    Voided,
-    Refunded,
-    /// Nobody knows: the provider did not answer in time.
-    Timeout,
-}
-
-/// What the order wants from the provider.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum CallKind {
-    Create,
-    Query,
-    Void,
-    Refund,
 }
 
 impl Order {

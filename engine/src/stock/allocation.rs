@@ -8,7 +8,7 @@ use crate::stock::Place;
 use std::cmp::Reverse;
 
 /// `places` are in order of allocation and have `quantity` available between them.
-pub fn allocate(places: &[Place], quantity: Quantity) -> Vec<Allocation> {
+pub(super) fn allocate(places: &[Place], quantity: Quantity) -> Vec<Allocation> {
     let whole = places.iter().find(|place| place.buckets.available() >= quantity);
     if let Some(place) = whole {
         return vec![Allocation { location: place.name.clone(), quantity }];
@@ -17,7 +17,7 @@ pub fn allocate(places: &[Place], quantity: Quantity) -> Vec<Allocation> {
 }
 
 /// As [`allocate`], from at most so many locations: those with most, as many units as they have.
-pub fn allocate_from_few(places: &[Place], quantity: Quantity, locations: usize) -> Vec<Allocation> {
+pub(super) fn allocate_from_few(places: &[Place], quantity: Quantity, locations: usize) -> Vec<Allocation> {
     let mut largest: Vec<&Place> = places.iter().collect();
     // Stable: of equal ones the first in order of allocation.
     largest.sort_by_key(|place| Reverse(place.buckets.available()));
