@@ -281,9 +281,9 @@ pub fn decode_first<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<(T, &'a [
     if *version != VERSION {
         return Err(Error::Version(*version));
     }
-    postcard::take_from_bytes(body).map_err(|error| match error {
-        postcard::Error::DeserializeUnexpectedEnd => Error::Short,
-        error => Error::Malformed(error.to_string()),
+    postcard::take_from_bytes(body).map_err(|error| {
+        let short = error == postcard::Error::DeserializeUnexpectedEnd;
+        if short { Error::Short } else { Error::Malformed(error.to_string()) }
     })
 }
 

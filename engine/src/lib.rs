@@ -5,7 +5,7 @@
 //! cannot fail), [`partition`] (the machine that hosts them), [`audit`] (a second opinion on the result).
 
 #![forbid(unsafe_code)]
-#![deny(clippy::float_arithmetic, clippy::match_wildcard_for_single_variants)]
+#![deny(clippy::float_arithmetic, clippy::match_wildcard_for_single_variants, clippy::wildcard_enum_match_arm)]
 #![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr, clippy::dbg_macro))]
 
 pub mod answer;

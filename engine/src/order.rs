@@ -69,10 +69,8 @@ impl Order {
     }
 
     pub fn placed(&self) -> &Placed {
-        match &*self.history[0].fact {
-            OrderFact::Placed(placed) => placed,
-            _ => unreachable!("the first fact of an order is its placing"),
-        }
+        let OrderFact::Placed(placed) = &*self.history[0].fact else { unreachable!("the first fact of an order is its placing") };
+        placed
     }
 
     pub fn kind(&self) -> Kind {
@@ -94,10 +92,7 @@ impl Order {
 
     /// What each SKU holds for this order now.
     pub fn holds(&self) -> &[SkuHold] {
-        match self.held_by.map(|index| &*self.history[index].fact) {
-            Some(OrderFact::Held { holds } | OrderFact::Reheld { holds, .. }) => holds,
-            _ => &[],
-        }
+        self.held_by.and_then(|index| self.history[index].fact.holds()).unwrap_or_default()
     }
 
     /// The SKUs of the order with the sum of their lines, sorted.
@@ -128,13 +123,7 @@ impl Order {
     }
 
     pub fn shortages(&self) -> &[crate::event::Shortage] {
-        self.history
-            .iter()
-            .find_map(|record| match &*record.fact {
-                OrderFact::Rejected { shortages } | OrderFact::TooManyLocations { shortages } => Some(shortages.as_slice()),
-                _ => None,
-            })
-            .unwrap_or_default()
+        self.history.iter().find_map(|record| record.fact.shortages()).unwrap_or_default()
     }
 
     /// Whether it was rejected because its units are in too many locations, and for nothing else.
@@ -156,7 +145,9 @@ impl Order {
             OrderFact::PaymentOpened { .. } | OrderFact::Rejected { .. } | OrderFact::TooManyLocations { .. } => true,
             OrderFact::Expired | OrderFact::Cancelled { .. } => true,
             OrderFact::Paid { .. } | OrderFact::PaymentDeclined { .. } | OrderFact::PaymentVoided { .. } => true,
-            _ => false,
+            OrderFact::Placed(_) | OrderFact::Extended { .. } | OrderFact::Confirmed { .. } | OrderFact::Settled => false,
+            OrderFact::PaymentStarted { .. } | OrderFact::PaymentUnknown { .. } | OrderFact::PaymentLate { .. } => false,
+            OrderFact::Reheld { .. } | OrderFact::RefundDue { .. } | OrderFact::Refunded { .. } => false,
         };
         self.history.iter().position(|record| answers(&record.fact)).map(|index| index + 1)
     }

@@ -51,7 +51,13 @@ impl Order {
                 let request_id = self.placed().request_id.clone();
                 Some(KeptAnswer::PaymentRefused { request_id, state: then.status.name(then.kind()).to_owned() })
             }
-            _ => None,
+            OrderFact::PaymentOpened { .. } | OrderFact::Paid { .. } | OrderFact::PaymentStarted { .. } => None,
+            OrderFact::PaymentUnknown { .. } | OrderFact::PaymentLate { .. } | OrderFact::Confirmed { .. } => None,
+            OrderFact::Placed(_) | OrderFact::Held { .. } | OrderFact::Rejected { .. } | OrderFact::TooManyLocations { .. } => {
+                None
+            }
+            OrderFact::Extended { .. } | OrderFact::Reheld { .. } | OrderFact::Settled => None,
+            OrderFact::RefundDue { .. } | OrderFact::Refunded { .. } => None,
         })
     }
 
