@@ -58,12 +58,12 @@ impl Suspect {
 
     pub(crate) fn of_message(body: &Body) -> Self {
         match body {
-            Body::Reserve { sku, demand } => Self::of(("reserve", sku, demand.hold)),
-            Body::Move { sku, hold, step, .. } => Self::of(("move", sku, hold, step)),
-            Body::Held { sku, hold, step, .. } => Self::of(("held", sku, hold, step)),
-            Body::Refused { sku, hold, step, .. } => Self::of(("refused", sku, hold, step)),
-            Body::Moved { sku, hold, step } => Self::of(("moved", sku, hold, step)),
-            Body::Ask { sku, hold } => Self::of(("ask", sku, hold)),
+            Body::Reserve { sku, request } => Self::of(("reserve", sku, request.hold)),
+            Body::Move { sku, hold, order_version, .. } => Self::of(("move", sku, hold, order_version)),
+            Body::Held { sku, hold, order_version, .. } => Self::of(("held", sku, hold, order_version)),
+            Body::Refused { sku, hold, order_version, .. } => Self::of(("refused", sku, hold, order_version)),
+            Body::Moved { sku, hold, order_version } => Self::of(("moved", sku, hold, order_version)),
+            Body::HoldProbe { sku, hold } => Self::of(("ask", sku, hold)),
         }
     }
 

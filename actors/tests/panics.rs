@@ -126,7 +126,7 @@ async fn an_order_that_panicked_its_shard_twice_is_refused_and_all_others_are_ta
 /// To a partition that there is not.
 fn poisoned_message() -> Message {
     let hold = HoldKey { order: id("none"), generation: 1 };
-    Message { to: PartitionId(u16::MAX), body: Body::Ask { sku: sku(), hold } }
+    Message { to: PartitionId(u16::MAX), body: Body::HoldProbe { sku: sku(), hold } }
 }
 
 #[actix::test]

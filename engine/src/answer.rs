@@ -1,6 +1,6 @@
 //! What a command is answered. An order is answered with the facts it is the fold of: there is one way to render it.
 
-use crate::event::{KeptAnswer, OrderRecord, StockView};
+use crate::event::{OrderRecord, StockView, StoredResponse};
 use crate::ids::{OrderId, Seq, Sku, Ticket};
 use crate::rejection::Rejection;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ pub enum Answer {
         history: Vec<OrderRecord>,
     },
     Stock(StockView),
-    Kept(Arc<KeptAnswer>),
+    Stored(Arc<StoredResponse>),
     /// Available units; `None` for a SKU nobody stocked.
     Availability(Vec<(Sku, Option<u64>)>),
     /// Some orders of a partition.

@@ -59,7 +59,7 @@ pub struct Checked {
 
 impl Audit {
     /// Goes on from the state of a partition, where the records that led to it are gone.
-    pub fn take_up(&mut self, partition: &Partition) {
+    pub fn resume(&mut self, partition: &Partition) {
         self.seqs.insert(partition.id, partition.seq());
         for order in partition.orders() {
             self.reservations += u64::from(order.kind() == Kind::Reservation);
@@ -67,7 +67,7 @@ impl Audit {
         }
         for (sku, stock) in partition.skus() {
             self.versions.insert(sku.clone(), stock.version);
-            let sums = stock.places.iter().map(|place| ((sku.clone(), place.name.clone()), Sums::of(&place.buckets)));
+            let sums = stock.locations.iter().map(|place| ((sku.clone(), place.name.clone()), Sums::of(&place.buckets)));
             self.sums.extend(sums);
             stock.holds.iter().for_each(|(key, hold)| self.keep(sku, *key, Stage::of(hold), hold.allocations.to_vec()));
         }
@@ -151,10 +151,10 @@ impl Audit {
                 self.place(sku, *hold, allocations);
                 Some((*version, allocations.len() as u64))
             }
-            StockFact::HoldPinned { hold, version, .. } => Some((*version, self.turn(sku, *hold, Stage::Pinned))),
-            StockFact::HoldUnpinned { hold, version, .. } => Some((*version, self.turn(sku, *hold, Stage::Held))),
-            StockFact::HoldCommitted { hold, version, .. } => Some((*version, self.turn(sku, *hold, Stage::Committed))),
-            StockFact::HoldReleased { hold, version, .. } => Some((*version, self.turn(sku, *hold, Stage::Released))),
+            StockFact::HoldPinned { hold, version, .. } => Some((*version, self.transition(sku, *hold, Stage::Pinned))),
+            StockFact::HoldUnpinned { hold, version, .. } => Some((*version, self.transition(sku, *hold, Stage::Held))),
+            StockFact::HoldCommitted { hold, version, .. } => Some((*version, self.transition(sku, *hold, Stage::Committed))),
+            StockFact::HoldReleased { hold, version, .. } => Some((*version, self.transition(sku, *hold, Stage::Released))),
             StockFact::HoldForbidden { .. } | StockFact::LevelCrossed { .. } => None,
             StockFact::LocationClosed { location, version } => {
                 let sums = self.sums.remove(&(sku.clone(), location.clone()));
@@ -200,7 +200,7 @@ impl Audit {
         }
     }
 
-    fn turn(&mut self, sku: &Sku, hold: HoldKey, next: Stage) -> u64 {
+    fn transition(&mut self, sku: &Sku, hold: HoldKey, next: Stage) -> u64 {
         let Some((stage, allocations)) = self.holds.remove(&(sku.clone(), hold)) else {
             let known = hash(sku, hold);
             let twice = self.committed.contains(&known) || self.released.contains(&known);
@@ -224,7 +224,7 @@ impl Audit {
     pub fn finish(mut self, partitions: &[Partition]) -> (Checked, Vec<Violation>) {
         for partition in partitions {
             for (sku, stock) in partition.skus() {
-                for place in &stock.places {
+                for place in &stock.locations {
                     let folded = Sums::of(&place.buckets);
                     let summed = self.sums.get(&(sku.clone(), place.name.clone())).copied().unwrap_or_default();
                     if folded != summed {

@@ -4,7 +4,7 @@
 //! entries `partition u16 | seq u64 | length u32 | record` of any number of partitions. Every length is bounded before
 //! it is believed, and bytes that do not end where they should are refused.
 
-use crate::event::{KeptAnswer, OrderRecord, Record};
+use crate::event::{OrderRecord, Record, StoredResponse};
 use crate::ids::{Fingerprint, PartitionId, Seq};
 use crate::limits;
 use crate::plant::{self, Bug};
@@ -297,11 +297,11 @@ pub fn decode_history(row: &[u8]) -> Result<Vec<OrderRecord>, Error> {
 }
 
 /// Row of an idempotency key in the projection.
-pub fn encode_key(fingerprint: Fingerprint, answer: &KeptAnswer) -> Vec<u8> {
+pub fn encode_key(fingerprint: Fingerprint, answer: &StoredResponse) -> Vec<u8> {
     encode(&(fingerprint, answer))
 }
 
-pub fn decode_key(row: &[u8]) -> Result<(Fingerprint, Arc<KeptAnswer>), Error> {
+pub fn decode_key(row: &[u8]) -> Result<(Fingerprint, Arc<StoredResponse>), Error> {
     decode(row)
 }
 

@@ -1,6 +1,6 @@
 //! The complete list of what one may ask of a partition.
 
-use crate::event::{Bucket, KeptAnswer, Kind, OrderRecord, Placed};
+use crate::event::{Bucket, Kind, OrderRecord, Placed, StoredResponse};
 use crate::ids::{
     AttemptId, CustomerId, Fingerprint, KeyHash, Label, Location, OrderId, PartitionId, Partitions, Provider, RequestId, Seq,
     Sku, Url,
@@ -193,7 +193,7 @@ impl Command {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Loaded {
     pub order: Option<Vec<OrderRecord>>,
-    pub key: Option<(Fingerprint, Arc<KeptAnswer>)>,
+    pub key: Option<(Fingerprint, Arc<StoredResponse>)>,
 }
 
 /// What of [`Loaded`] the partition does not have in memory.

@@ -2,7 +2,7 @@
 
 use crate::answer::Reply;
 use crate::codec::Batch;
-use crate::event::{KeptAnswer, OrderRecord};
+use crate::event::{OrderRecord, StoredResponse};
 use crate::ids::{AttemptId, Fingerprint, KeyHash, OrderId, PartitionId, Provider, Url};
 use crate::message::Message;
 use crate::payment::CallKind;
@@ -38,5 +38,5 @@ pub struct ProviderCall {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Archive {
     Order { partition: PartitionId, order: OrderId, history: Vec<OrderRecord> },
-    Key { partition: PartitionId, key: KeyHash, fingerprint: Fingerprint, answer: Arc<KeptAnswer> },
+    Key { partition: PartitionId, key: KeyHash, fingerprint: Fingerprint, answer: Arc<StoredResponse> },
 }

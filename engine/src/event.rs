@@ -85,20 +85,20 @@ pub enum StockFact {
     },
     HoldPlaced {
         hold: HoldKey,
-        step: u32,
+        order_version: u32,
         allocations: Vec<Allocation>,
-        ask_at: Timestamp,
+        probe_at: Timestamp,
         version: u64,
     },
     HoldPinned {
         hold: HoldKey,
-        step: u32,
+        order_version: u32,
         allocations: Vec<Allocation>,
         version: u64,
     },
     HoldUnpinned {
         hold: HoldKey,
-        step: u32,
+        order_version: u32,
         allocations: Vec<Allocation>,
         version: u64,
     },
@@ -318,12 +318,12 @@ pub struct OrderRecord {
 /// The answer bound to an idempotency key that no order keeps.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum KeyFact {
-    Answered { key: KeyHash, fingerprint: Fingerprint, answer: Arc<KeptAnswer> },
+    Answered { key: KeyHash, fingerprint: Fingerprint, answer: Arc<StoredResponse> },
 }
 
 /// Answers that are stored under a key: whole, or as how many facts of an order they are folded from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub enum KeptAnswer {
+pub enum StoredResponse {
     Adjusted(StockView),
     AdjustmentRefused {
         request_id: RequestId,

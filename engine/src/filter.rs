@@ -34,7 +34,7 @@ impl Layer {
     }
 
     /// Word and bit of each probe. The sizes are powers of two, so an odd step visits different bits.
-    fn places(&self, hash: u128) -> impl Iterator<Item = (usize, u64)> + use<> {
+    fn positions(&self, hash: u128) -> impl Iterator<Item = (usize, u64)> + use<> {
         let bits = self.words.len() as u64 * 64;
         let (start, step) = (hash as u64, (hash >> 64) as u64 | 1);
         (0..PROBES).map(move |probe| {
@@ -56,7 +56,7 @@ impl Filter {
             self.layers.push(Layer::of(capacity));
         }
         if let Some(layer) = self.layers.last_mut() {
-            layer.places(hash).for_each(|(word, bit)| layer.words[word] |= bit);
+            layer.positions(hash).for_each(|(word, bit)| layer.words[word] |= bit);
             layer.ids += 1;
         }
     }
@@ -72,7 +72,7 @@ impl Filter {
     }
 
     fn has(&self, hash: u128) -> bool {
-        self.layers.iter().any(|layer| layer.places(hash).all(|(word, bit)| layer.words[word] & bit != 0))
+        self.layers.iter().any(|layer| layer.positions(hash).all(|(word, bit)| layer.words[word] & bit != 0))
     }
 }
 

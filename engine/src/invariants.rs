@@ -44,7 +44,7 @@ fn check_stock(sku: &Sku, stock: &SkuStock, violations: &mut Vec<Violation>) {
             }
         }
     }
-    for place in &stock.places {
+    for place in &stock.locations {
         let buckets = &place.buckets;
         if !buckets.balanced() {
             violations.push(format!("I1 {sku} at {} does not add up: {buckets:?}", place.name));
@@ -92,7 +92,7 @@ fn check_order(order: &Order, partitions: &[Partition], violations: &mut Vec<Vio
             violations
                 .push(format!("I4 order {} ({:?}) counts on {} but its hold is {hold:?}", order.id, order.status, wanted.sku));
         }
-        if order.settled && (order.status.negative() || order.status == Status::Confirmed) && live {
+        if order.stock_settled && (order.status.ended_without_goods() || order.status == Status::Confirmed) && live {
             violations.push(format!("I7 order {} is settled ({:?}) but {} still holds", order.id, order.status, wanted.sku));
         }
     }

@@ -5,7 +5,9 @@
 //! cannot fail), [`partition`] (the machine that hosts them), [`audit`] (a second opinion on the result).
 
 #![forbid(unsafe_code)]
-#![deny(clippy::float_arithmetic, clippy::match_wildcard_for_single_variants, clippy::wildcard_enum_match_arm)]
+#![deny(clippy::float_arithmetic, clippy::match_wildcard_for_single_variants)]
+// A new fact breaks the build wherever a rule reads facts. Tests may pick the variants they are about.
+#![cfg_attr(not(test), deny(clippy::wildcard_enum_match_arm))]
 #![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr, clippy::dbg_macro))]
 
 pub mod answer;

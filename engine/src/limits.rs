@@ -120,4 +120,4 @@ const _: () = assert!((MAX_BUCKET as u64) * (MAX_LOCATIONS as u64) < u64::MAX / 
 /// A constant, not a setting: replay must forget exactly where the live actor forgot.
 pub const RESOLVED_MS: u64 = 30_000;
 /// What one record adds to that time at most: a clock that jumps ahead must not make a message on its way look old.
-pub const MAX_LULL_MS: u64 = 1_000;
+pub const MAX_TIME_STEP_MS: u64 = 1_000;

@@ -3,7 +3,7 @@
 
 use crate::event::Allocation;
 use crate::ids::{HoldKey, OrderId, PartitionId, Sku};
-use crate::stock::{Demand, DemandRefusal, HoldOp};
+use crate::stock::{HoldOp, ReserveRefusal, ReserveRequest};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Message {
@@ -16,36 +16,36 @@ pub enum Body {
     /// Order to SKU: hold units.
     Reserve {
         sku: Sku,
-        demand: Demand,
+        request: ReserveRequest,
     },
     /// Order to SKU: move the hold on.
     Move {
         sku: Sku,
         hold: HoldKey,
-        step: u32,
+        order_version: u32,
         op: HoldOp,
     },
     /// SKU to order: answer to a reserve.
     Held {
         sku: Sku,
         hold: HoldKey,
-        step: u32,
+        order_version: u32,
         allocations: Vec<Allocation>,
     },
     Refused {
         sku: Sku,
         hold: HoldKey,
-        step: u32,
-        refusal: DemandRefusal,
+        order_version: u32,
+        refusal: ReserveRefusal,
     },
     /// SKU to order: the hold stands as the step wanted.
     Moved {
         sku: Sku,
         hold: HoldKey,
-        step: u32,
+        order_version: u32,
     },
     /// SKU to order: this hold is past its time, what of it?
-    Ask {
+    HoldProbe {
         sku: Sku,
         hold: HoldKey,
     },
@@ -55,9 +55,9 @@ impl Body {
     /// The order the message is from or to.
     pub fn order(&self) -> OrderId {
         match self {
-            Body::Reserve { demand, .. } => demand.hold.order,
+            Body::Reserve { request, .. } => request.hold.order,
             Body::Move { hold, .. } | Body::Held { hold, .. } | Body::Refused { hold, .. } => hold.order,
-            Body::Moved { hold, .. } | Body::Ask { hold, .. } => hold.order,
+            Body::Moved { hold, .. } | Body::HoldProbe { hold, .. } => hold.order,
         }
     }
 }

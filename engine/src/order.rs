@@ -9,7 +9,7 @@ mod view;
 
 pub use crate::payment::{AttemptState, CallKind, Outcome};
 pub use crate::status::Status;
-pub use decide::{Answered, Want};
+pub use decide::{HoldIntent, StockReply};
 pub use payment::Attempt;
 pub use view::{LineView, Stage};
 
@@ -31,7 +31,7 @@ pub struct Order {
     pub expires_at: Timestamp,
     pub attempts: Vec<Attempt>,
     /// Every SKU has carried out the last decision.
-    pub settled: bool,
+    pub stock_settled: bool,
     /// Holds may still be pinned by an attempt that is over.
     pub unpin: bool,
 }
@@ -43,13 +43,13 @@ impl Order {
         let expires_at = placed.expires_at;
         Some(Self {
             id,
-            history: two_facts(record),
+            history: with_room(record),
             status: Status::Reserving,
             generation: 1,
             held_by: None,
             expires_at,
             attempts: Vec::new(),
-            settled: true,
+            stock_settled: true,
             unpin: false,
         })
     }
@@ -96,16 +96,16 @@ impl Order {
     }
 
     /// The SKUs of the order with the sum of their lines, sorted.
-    pub fn demands(&self) -> Vec<(Sku, Quantity)> {
+    pub fn requested(&self) -> Vec<(Sku, Quantity)> {
         let lines = &self.placed().lines;
         if let [line] = lines.as_slice() {
             return vec![(line.sku.clone(), line.quantity)];
         }
-        let mut demands = std::collections::BTreeMap::<&Sku, u32>::new();
+        let mut requested = std::collections::BTreeMap::<&Sku, u32>::new();
         for line in lines {
-            *demands.entry(&line.sku).or_default() += line.quantity.0;
+            *requested.entry(&line.sku).or_default() += line.quantity.0;
         }
-        demands.into_iter().map(|(sku, units)| (sku.clone(), Quantity(units))).collect()
+        requested.into_iter().map(|(sku, units)| (sku.clone(), Quantity(units))).collect()
     }
 
     /// What the buyer owes: units held or sold times price. A partial order owes for what it got.
@@ -132,9 +132,9 @@ impl Order {
     }
 
     /// Nothing will ever be decided again unless late money comes: the order may leave memory.
-    pub fn closed(&self) -> bool {
-        let over = self.status.negative() || self.status == Status::Confirmed;
-        over && self.settled && self.attempts.iter().all(|attempt| self.call_for(attempt).is_none())
+    pub fn archivable(&self) -> bool {
+        let over = self.status.ended_without_goods() || self.status == Status::Confirmed;
+        over && self.stock_settled && self.attempts.iter().all(|attempt| self.call_for(attempt).is_none())
     }
 
     /// How many facts made the answer to the command that placed this order; `None` while it is undecided.
@@ -157,7 +157,7 @@ impl Order {
             OrderFact::Placed(_) => unreachable!("an order is placed once"),
             OrderFact::Held { .. } => self.hold_by_next(Status::AwaitingPayment),
             OrderFact::Rejected { shortages } | OrderFact::TooManyLocations { shortages } => {
-                self.settled = shortages.len() == self.demands().len();
+                self.stock_settled = shortages.len() == self.requested().len();
                 self.status = Status::Rejected;
             }
             OrderFact::Expired => self.decided(Status::Expired),
@@ -168,7 +168,7 @@ impl Order {
                 self.generation = *generation;
                 self.hold_by_next(Status::LatePayment);
             }
-            OrderFact::Settled => self.settled = true,
+            OrderFact::Settled => self.stock_settled = true,
             OrderFact::PaymentStarted { .. }
             | OrderFact::PaymentOpened { .. }
             | OrderFact::PaymentUnknown { .. }
@@ -186,7 +186,7 @@ impl Order {
     pub fn carried_out(&self, facts: usize) -> Option<Answer> {
         let decided = Self::fold(self.id, self.history.get(..facts)?)?;
         let settled = |record: &OrderRecord| matches!(*record.fact, OrderFact::Settled);
-        let more = if decided.settled { 0 } else { self.history[facts..].iter().position(settled)? + 1 };
+        let more = if decided.stock_settled { 0 } else { self.history[facts..].iter().position(settled)? + 1 };
         Some(Answer::Order { id: self.id, history: self.history[..facts + more].to_vec() })
     }
 
@@ -199,20 +199,20 @@ impl Order {
     /// A decision the SKUs have yet to carry out.
     fn decided(&mut self, status: Status) {
         self.status = status;
-        self.settled = false;
+        self.stock_settled = false;
         self.unpin = false;
     }
 
     fn refund_decided(&mut self, generation: u8) {
         if generation > self.generation {
             self.generation = generation;
-            self.settled = false;
+            self.stock_settled = false;
         }
     }
 }
 
 /// Room for placing and holding: all that most open orders ever have.
-fn two_facts(first: OrderRecord) -> Vec<OrderRecord> {
+fn with_room(first: OrderRecord) -> Vec<OrderRecord> {
     let mut history = Vec::with_capacity(2);
     history.push(first);
     history

@@ -19,7 +19,7 @@ pub use snapshot::{Image, SnapshotError};
 use crate::answer::{Answer, Reply};
 use crate::command::{Command, CommandKey, Loaded, Missing};
 use crate::effect::{Archive, Effects};
-use crate::event::{ArchiveFact, Event, KeptAnswer, KeyFact, OrderFact, OrderRecord, PartitionFact, Record, StockFact};
+use crate::event::{ArchiveFact, Event, KeyFact, OrderFact, OrderRecord, PartitionFact, Record, StockFact, StoredResponse};
 use crate::filter::Filter;
 use crate::ids::{AttemptId, Fingerprint, HoldKey, KeyHash, OrderId, PartitionId, Partitions, Seq, Sku, Ticket, Url};
 use crate::message::{Body, Message};
@@ -76,7 +76,7 @@ pub enum ProviderResult {
 #[derive(Clone, Debug, PartialEq)]
 struct KeyRecord {
     fingerprint: Fingerprint,
-    answer: Arc<KeptAnswer>,
+    answer: Arc<StoredResponse>,
 }
 
 /// One partition. See the module for its contract.
@@ -89,7 +89,7 @@ pub struct Partition {
     /// Time of the last record; time never runs backwards inside a partition.
     at: Timestamp,
     /// Event time without its jumps: what [`limits::RESOLVED_MS`] is counted in.
-    steady: Timestamp,
+    logical_time: Timestamp,
     /// What the number of the next order follows from: the orders placed here, and the counts that a restore left out.
     placed: u64,
     skus: Map<Sku, SkuStock>,
@@ -114,7 +114,7 @@ impl Partition {
             policy,
             seq: 0,
             at: Timestamp(0),
-            steady: Timestamp(0),
+            logical_time: Timestamp(0),
             placed: 0,
             skus: Map::default(),
             orders: Map::default(),
@@ -221,7 +221,7 @@ impl Partition {
     pub fn resume(&mut self, now: Timestamp, fx: &mut Effects) {
         let now = now.max(self.at);
         self.gate.open(self.seq, fx);
-        self.resume_asks();
+        self.resume_probes();
         let mut orders: Vec<OrderId> = self.orders.keys().copied().collect();
         orders.sort_unstable();
         for id in orders {
@@ -249,14 +249,18 @@ impl Partition {
             Command::Place { order, placed } => self.place(now, ticket, order, placed, loaded, fx),
             Command::GetOrder { order, kind } => self.get_order(ticket, order, kind, loaded, fx),
             Command::Cancel { order, kind, reason } => {
-                self.steer(now, ticket, (order, Some(kind)), key, loaded, fx, |order, _| order.decide_cancel(reason));
+                self.command_order(now, ticket, (order, Some(kind)), key, loaded, fx, |order, _| order.decide_cancel(reason));
             }
             Command::Confirm { order, kind, reason } => {
-                self.steer(now, ticket, (order, Some(kind)), key, loaded, fx, |order, _| order.decide_confirm(now, reason));
+                self.command_order(now, ticket, (order, Some(kind)), key, loaded, fx, |order, _| {
+                    order.decide_confirm(now, reason)
+                });
             }
             Command::Extend { order, ttl_ms } => {
                 let kind = Some(crate::event::Kind::Reservation);
-                self.steer(now, ticket, (order, kind), key, loaded, fx, |order, policy| order.decide_extend(now, ttl_ms, policy));
+                self.command_order(now, ticket, (order, kind), key, loaded, fx, |order, policy| {
+                    order.decide_extend(now, ttl_ms, policy)
+                });
             }
             Command::StartPayment { order, provider, return_url, key } => {
                 self.start_payment(now, ticket, order, (provider, return_url), key, loaded, fx);
@@ -322,9 +326,9 @@ impl Partition {
         now: Timestamp,
         key: KeyHash,
         fingerprint: Fingerprint,
-        answer: KeptAnswer,
+        answer: StoredResponse,
         fx: &mut Effects,
-    ) -> Arc<KeptAnswer> {
+    ) -> Arc<StoredResponse> {
         let answer = Arc::new(answer);
         self.emit(now, Event::Key(KeyFact::Answered { key, fingerprint, answer: answer.clone() }), fx);
         self.archive_key(key, fx);
@@ -359,16 +363,16 @@ impl Partition {
     fn tick(&mut self, now: Timestamp, fx: &mut Effects) {
         while let Some((slot, due)) = self.deadlines.due(now) {
             due.orders.into_iter().for_each(|id| self.order_due(now, id, slot, fx));
-            due.asks.into_iter().for_each(|(sku, hold)| self.ask_due(now, sku, hold, fx));
+            due.probes.into_iter().for_each(|(sku, hold)| self.probe_due(now, sku, hold, fx));
         }
     }
 
     fn message(&mut self, now: Timestamp, body: Body, fx: &mut Effects) {
         match body {
-            Body::Reserve { sku, demand } => self.reserve(now, sku, demand, fx),
-            Body::Move { sku, hold, step, op } => self.move_hold(now, sku, hold, step, op, fx),
+            Body::Reserve { sku, request } => self.reserve(now, sku, request, fx),
+            Body::Move { sku, hold, order_version, op } => self.move_hold(now, sku, hold, order_version, op, fx),
             Body::Held { .. } | Body::Refused { .. } | Body::Moved { .. } => self.sku_answered(now, body, fx),
-            Body::Ask { sku, hold } => self.asked(sku, hold, fx),
+            Body::HoldProbe { sku, hold } => self.answer_probe(sku, hold, fx),
         }
     }
 
@@ -377,7 +381,7 @@ impl Partition {
         for (id, facts) in orders {
             let Some(actor) = self.orders.get_mut(&id) else { continue };
             actor.archiving = false;
-            match actor.order.closed() && actor.order.history.len() == facts {
+            match actor.order.archivable() && actor.order.history.len() == facts {
                 true => gone.push(id),
                 // It had more to decide meanwhile: once closed again it is written again.
                 false => self.advance(now, id, fx),
@@ -397,7 +401,7 @@ impl Partition {
         let Record { seq, at, event } = record;
         assert_eq!(seq, self.seq + 1, "the sequence of partition {} has a gap", self.id.0);
         self.seq = seq;
-        self.steady = self.steady.plus(at.since(self.at).min(limits::MAX_LULL_MS));
+        self.logical_time = self.logical_time.plus(at.since(self.at).min(limits::MAX_TIME_STEP_MS));
         self.at = at;
         match event {
             Event::Stock { sku, fact } => self.apply_stock(sku, &fact),
@@ -429,7 +433,7 @@ impl Partition {
 
     fn apply_stock(&mut self, sku: Sku, fact: &StockFact) {
         if let Some(hold) = fact.resolves() {
-            self.resolved.push_back((self.steady, sku.clone(), hold));
+            self.resolved.push_back((self.logical_time, sku.clone(), hold));
         }
         let stock = match self.skus.entry(sku) {
             Entry::Occupied(known) => known.into_mut(),
@@ -457,7 +461,7 @@ impl Partition {
 
     fn forget_resolved(&mut self) {
         while let Some((at, _, _)) = self.resolved.front() {
-            if at.plus(limits::RESOLVED_MS) > self.steady {
+            if at.plus(limits::RESOLVED_MS) > self.logical_time {
                 break;
             }
             if let Some((_, sku, hold)) = self.resolved.pop_front() {

@@ -23,14 +23,14 @@ impl Quantity {
     }
 
     /// `self` moved by `delta`, if the result is a quantity no bucket limit forbids.
-    pub fn checked_move(self, delta: i64) -> Option<Self> {
+    pub fn checked_add_signed(self, delta: i64) -> Option<Self> {
         let moved = i64::from(self.0).checked_add(delta)?;
         let moved = u32::try_from(moved).ok()?;
         (moved <= crate::limits::MAX_BUCKET).then_some(Self(moved))
     }
 
     /// What `self` has more than `other`, or zero.
-    pub fn beyond(self, other: Self) -> Self {
+    pub fn saturating_sub(self, other: Self) -> Self {
         Self(self.0.saturating_sub(other.0))
     }
 }

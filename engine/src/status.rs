@@ -41,7 +41,7 @@ impl Status {
     }
 
     /// The order is over without goods: nothing of it may stay held.
-    pub fn negative(self) -> bool {
+    pub fn ended_without_goods(self) -> bool {
         matches!(self, Status::Cancelled | Status::Expired | Status::Rejected | Status::Refunded)
     }
 

@@ -30,7 +30,7 @@ impl Buckets {
 
     /// What a new hold may take.
     pub fn available(&self) -> Quantity {
-        self.free().beyond(self.safety_target)
+        self.free().saturating_sub(self.safety_target)
     }
 
     /// Whether the counters add up (invariant I1).
@@ -63,7 +63,7 @@ impl Level {
 
 /// One place that has units of the SKU.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Place {
+pub struct LocationStock {
     pub name: Location,
     /// Lower goes first when units are allocated; equal priorities go by name.
     pub priority: u16,
@@ -82,10 +82,10 @@ pub enum HoldState {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Hold {
     pub state: HoldState,
-    /// Highest step of the order seen, so that an overtaken pin or unpin is recognised.
-    pub step: u32,
+    /// Highest order_version of the order seen, so that an overtaken pin or unpin is recognised.
+    pub order_version: u32,
     pub allocations: Vec<Allocation>,
-    pub ask_at: Timestamp,
+    pub probe_at: Timestamp,
 }
 
 impl Hold {
@@ -100,7 +100,7 @@ pub struct SkuStock {
     pub version: u64,
     pub threshold: Quantity,
     /// Sorted by priority, then name: the order of allocation.
-    pub places: Vec<Place>,
+    pub locations: Vec<LocationStock>,
     pub holds: Holds,
 }
 
@@ -127,39 +127,39 @@ pub enum StockRefusal {
 
 /// What a reserve message asks of one SKU.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Demand {
+pub struct ReserveRequest {
     pub hold: HoldKey,
-    pub step: u32,
+    pub order_version: u32,
     pub quantity: Quantity,
     pub partial: bool,
     /// Locations that the units may come from, at most: the SKU's share of [`limits::MAX_ALLOCATIONS`].
     pub locations: usize,
-    pub ask_at: Timestamp,
+    pub probe_at: Timestamp,
 }
 
-/// What the SKU answers to a demand.
+/// What the SKU answers to a request.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Verdict {
+pub enum ReserveDecision {
     /// Units are held now, by this fact or, `None`, by an earlier one.
     Held(Option<StockFact>),
-    Refused(DemandRefusal),
+    Refused(ReserveRefusal),
 }
 
-/// Why a SKU does not meet a demand.
+/// Why a SKU does not meet a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DemandRefusal {
+pub enum ReserveRefusal {
     /// Nobody ever stocked it.
     Unknown,
     Short {
         available: u64,
     },
-    /// There are enough units, in more locations than the demand may take from: `available` is what so many can give.
+    /// There are enough units, in more locations than the request may take from: `available` is what so many can give.
     TooManyLocations {
         available: u64,
     },
 }
 
-impl DemandRefusal {
+impl ReserveRefusal {
     /// What could have been had; `None` if nobody ever stocked the SKU.
     pub fn available(self) -> Option<u64> {
         match self {
@@ -180,9 +180,9 @@ pub enum HoldOp {
 
 /// What the SKU does about it.
 #[derive(Clone, Debug, PartialEq)]
-pub enum OpVerdict {
+pub enum HoldDecision {
     Do(StockFact),
-    /// Done before, or overtaken by a later step.
+    /// Done before, or overtaken by a later order_version.
     Done,
     /// A commit found no hold. Never happens while the protocol holds; it moves no stock and raises an alarm.
     Impossible,
@@ -190,7 +190,7 @@ pub enum OpVerdict {
 
 impl SkuStock {
     pub fn available(&self) -> u64 {
-        self.places.iter().map(|place| u64::from(place.buckets.available().0)).sum()
+        self.locations.iter().map(|place| u64::from(place.buckets.available().0)).sum()
     }
 
     /// Whether anybody ever stocked this SKU.
@@ -198,8 +198,8 @@ impl SkuStock {
         self.version > 0
     }
 
-    fn place(&self, name: &Location) -> Option<&Place> {
-        self.places.iter().find(|place| place.name == *name)
+    fn location(&self, name: &Location) -> Option<&LocationStock> {
+        self.locations.iter().find(|place| place.name == *name)
     }
 
     pub fn decide_set(
@@ -210,14 +210,14 @@ impl SkuStock {
         priority: Option<u16>,
         expected: Option<&[u64]>,
     ) -> Result<StockFact, StockRefusal> {
-        let place = self.place(&location);
+        let place = self.location(&location);
         self.expect(expected, place.is_none())?;
         let before = place.map(|place| place.buckets).unwrap_or_default();
         let taken = before.taken();
         if u64::from(on_hand.0) < taken {
             return Err(StockRefusal::BelowTaken { taken, count: i64::from(on_hand.0) });
         }
-        if on_hand.0 > limits::MAX_BUCKET || (place.is_none() && self.places.len() >= limits::MAX_LOCATIONS) {
+        if on_hand.0 > limits::MAX_BUCKET || (place.is_none() && self.locations.len() >= limits::MAX_LOCATIONS) {
             return Err(StockRefusal::TooMany);
         }
         Ok(StockFact::Set {
@@ -245,7 +245,7 @@ impl SkuStock {
         reason: crate::ids::Label,
         reference: Option<crate::ids::Label>,
     ) -> Result<StockFact, StockRefusal> {
-        let place = self.place(&location);
+        let place = self.location(&location);
         if place.is_none() && !self.known() && delta < 0 {
             return Err(StockRefusal::UnknownSku);
         }
@@ -265,11 +265,11 @@ impl SkuStock {
                 },
             });
         }
-        if current.checked_move(delta).is_none() {
+        if current.checked_add_signed(delta).is_none() {
             // Nothing is taken of what is damaged or checked: it is counted down to zero.
             return Err(if delta < 0 { StockRefusal::BelowTaken { taken: 0, count } } else { StockRefusal::TooMany });
         }
-        if place.is_none() && self.places.len() >= limits::MAX_LOCATIONS {
+        if place.is_none() && self.locations.len() >= limits::MAX_LOCATIONS {
             return Err(StockRefusal::TooMany);
         }
         Ok(StockFact::Adjusted { location, bucket, delta, reason, reference, version: self.version + 1 })
@@ -284,7 +284,7 @@ impl SkuStock {
 
     /// A location that was put in by mistake goes while it counts nothing. Opened again it is a new one.
     pub fn decide_close(&self, location: Location, expected: Option<&[u64]>) -> Result<StockFact, StockRefusal> {
-        let Some(place) = self.place(&location) else { return Err(StockRefusal::UnknownLocation) };
+        let Some(place) = self.location(&location) else { return Err(StockRefusal::UnknownLocation) };
         self.expect(expected, false)?;
         if !place.buckets.empty() {
             return Err(StockRefusal::LocationInUse { buckets: place.buckets });
@@ -292,66 +292,66 @@ impl SkuStock {
         Ok(StockFact::LocationClosed { location, version: self.version + 1 })
     }
 
-    /// Holds units or says how many there were. A demand that was met before is met by the same hold again.
-    pub fn decide_demand(&self, demand: &Demand) -> Verdict {
-        if let Some(hold) = self.holds.get(&demand.hold) {
-            let refused = Verdict::Refused(DemandRefusal::Short { available: self.available() });
-            return if hold.live() || plant::active(Bug::LateReserveRevives) { Verdict::Held(None) } else { refused };
+    /// Holds units or says how many there were. A request that was met before is met by the same hold again.
+    pub fn decide_reserve(&self, request: &ReserveRequest) -> ReserveDecision {
+        if let Some(hold) = self.holds.get(&request.hold) {
+            let refused = ReserveDecision::Refused(ReserveRefusal::Short { available: self.available() });
+            return if hold.live() || plant::active(Bug::LateReserveRevives) { ReserveDecision::Held(None) } else { refused };
         }
         if !self.known() {
-            return Verdict::Refused(DemandRefusal::Unknown);
+            return ReserveDecision::Refused(ReserveRefusal::Unknown);
         }
         let available = self.available();
-        let wanted = u64::from(demand.quantity.0);
+        let wanted = u64::from(request.quantity.0);
         let short = available < wanted && !plant::active(Bug::Oversell);
-        if short && (!demand.partial || available == 0) {
-            return Verdict::Refused(DemandRefusal::Short { available });
+        if short && (!request.partial || available == 0) {
+            return ReserveDecision::Refused(ReserveRefusal::Short { available });
         }
-        let quantity = if short { Quantity(available as u32) } else { demand.quantity };
-        let mut allocations = allocation::allocate(&self.places, quantity);
-        if allocations.len() > demand.locations {
-            allocations = allocation::allocate_from_few(&self.places, quantity, demand.locations);
+        let quantity = if short { Quantity(available as u32) } else { request.quantity };
+        let mut allocations = allocation::allocate(&self.locations, quantity);
+        if allocations.len() > request.locations {
+            allocations = allocation::allocate_from_few(&self.locations, quantity, request.locations);
             let available = allocations.iter().map(|allocation| u64::from(allocation.quantity.0)).sum();
-            if available < u64::from(quantity.0) && !demand.partial {
-                return Verdict::Refused(DemandRefusal::TooManyLocations { available });
+            if available < u64::from(quantity.0) && !request.partial {
+                return ReserveDecision::Refused(ReserveRefusal::TooManyLocations { available });
             }
         }
         let version = self.version + allocations.len() as u64;
-        let Demand { hold, step, ask_at, .. } = *demand;
-        Verdict::Held(Some(StockFact::HoldPlaced { hold, step, allocations, ask_at, version }))
+        let ReserveRequest { hold, order_version, probe_at, .. } = *request;
+        ReserveDecision::Held(Some(StockFact::HoldPlaced { hold, order_version, allocations, probe_at, version }))
     }
 
-    pub fn decide_op(&self, hold: HoldKey, step: u32, op: HoldOp) -> OpVerdict {
+    pub fn decide_op(&self, hold: HoldKey, order_version: u32, op: HoldOp) -> HoldDecision {
         let Some(found) = self.holds.get(&hold) else {
             return match op {
-                HoldOp::Release(_) => OpVerdict::Do(StockFact::HoldForbidden { hold }),
-                HoldOp::Pin | HoldOp::Unpin => OpVerdict::Done,
-                HoldOp::Commit => OpVerdict::Impossible,
+                HoldOp::Release(_) => HoldDecision::Do(StockFact::HoldForbidden { hold }),
+                HoldOp::Pin | HoldOp::Unpin => HoldDecision::Done,
+                HoldOp::Commit => HoldDecision::Impossible,
             };
         };
         let version = self.version + found.allocations.len() as u64;
         let allocations = found.allocations.clone();
-        let overtaken = step < found.step;
+        let overtaken = order_version < found.order_version;
         match (op, found.state) {
             (HoldOp::Pin, HoldState::Held) if !overtaken => {
-                OpVerdict::Do(StockFact::HoldPinned { hold, step, allocations, version })
+                HoldDecision::Do(StockFact::HoldPinned { hold, order_version, allocations, version })
             }
             (HoldOp::Unpin, HoldState::Pinned) if !overtaken => {
-                OpVerdict::Do(StockFact::HoldUnpinned { hold, step, allocations, version })
+                HoldDecision::Do(StockFact::HoldUnpinned { hold, order_version, allocations, version })
             }
             (HoldOp::Commit, HoldState::Held | HoldState::Pinned) => {
-                OpVerdict::Do(StockFact::HoldCommitted { hold, allocations, version })
+                HoldDecision::Do(StockFact::HoldCommitted { hold, allocations, version })
             }
-            (HoldOp::Commit, HoldState::Released) => OpVerdict::Impossible,
+            (HoldOp::Commit, HoldState::Released) => HoldDecision::Impossible,
             (HoldOp::Release(cause), HoldState::Held | HoldState::Pinned) => {
-                OpVerdict::Do(StockFact::HoldReleased { hold, cause, allocations, version })
+                HoldDecision::Do(StockFact::HoldReleased { hold, cause, allocations, version })
             }
             (HoldOp::Release(cause), HoldState::Released)
                 if plant::active(Bug::ReleaseTwice) && !found.allocations.is_empty() =>
             {
-                OpVerdict::Do(StockFact::HoldReleased { hold, cause, allocations, version })
+                HoldDecision::Do(StockFact::HoldReleased { hold, cause, allocations, version })
             }
-            (HoldOp::Pin | HoldOp::Unpin | HoldOp::Release(_), _) | (HoldOp::Commit, HoldState::Committed) => OpVerdict::Done,
+            (HoldOp::Pin | HoldOp::Unpin | HoldOp::Release(_), _) | (HoldOp::Commit, HoldState::Committed) => HoldDecision::Done,
         }
     }
 
@@ -371,13 +371,13 @@ impl SkuStock {
     pub fn evolve(&mut self, fact: &StockFact) {
         match fact {
             StockFact::Set { location, on_hand, safety_stock, priority, version, .. } => {
-                let place = self.place_mut(location, Some(*priority));
+                let place = self.location_mut(location, Some(*priority));
                 place.buckets.on_hand = *on_hand;
                 place.buckets.safety_target = *safety_stock;
                 self.version = *version;
             }
             StockFact::Adjusted { location, bucket, delta, version, .. } => {
-                let buckets = &mut self.place_mut(location, None).buckets;
+                let buckets = &mut self.location_mut(location, None).buckets;
                 let target = match bucket {
                     Bucket::OnHand => &mut buckets.on_hand,
                     Bucket::Damaged => &mut buckets.damaged,
@@ -390,31 +390,42 @@ impl SkuStock {
                 self.threshold = *threshold;
                 self.version = *version;
             }
-            StockFact::HoldPlaced { hold, step, allocations, ask_at, version } => {
+            StockFact::HoldPlaced { hold, order_version, allocations, probe_at, version } => {
                 self.shift(allocations, |buckets, q| buckets.held = moved(buckets.held, q));
                 let allocations = allocations.clone();
-                self.holds.insert(*hold, Hold { state: HoldState::Held, step: *step, allocations, ask_at: *ask_at });
+                self.holds.insert(
+                    *hold,
+                    Hold { state: HoldState::Held, order_version: *order_version, allocations, probe_at: *probe_at },
+                );
                 self.version = *version;
             }
-            StockFact::HoldPinned { hold, step, version, .. } => self.turn(*hold, HoldState::Pinned, Some(*step), *version),
-            StockFact::HoldUnpinned { hold, step, version, .. } => self.turn(*hold, HoldState::Held, Some(*step), *version),
-            StockFact::HoldCommitted { hold, version, .. } => self.turn(*hold, HoldState::Committed, None, *version),
-            StockFact::HoldReleased { hold, version, .. } => self.turn(*hold, HoldState::Released, None, *version),
+            StockFact::HoldPinned { hold, order_version, version, .. } => {
+                self.transition(*hold, HoldState::Pinned, Some(*order_version), *version)
+            }
+            StockFact::HoldUnpinned { hold, order_version, version, .. } => {
+                self.transition(*hold, HoldState::Held, Some(*order_version), *version)
+            }
+            StockFact::HoldCommitted { hold, version, .. } => self.transition(*hold, HoldState::Committed, None, *version),
+            StockFact::HoldReleased { hold, version, .. } => self.transition(*hold, HoldState::Released, None, *version),
             StockFact::HoldForbidden { hold } => {
-                let forbidden = Hold { state: HoldState::Released, step: 0, allocations: Vec::new(), ask_at: Timestamp(0) };
+                let forbidden =
+                    Hold { state: HoldState::Released, order_version: 0, allocations: Vec::new(), probe_at: Timestamp(0) };
                 self.holds.insert(*hold, forbidden);
             }
             StockFact::LevelCrossed { .. } => {}
             StockFact::LocationClosed { location, version } => {
-                self.places.retain(|place| place.name != *location);
+                self.locations.retain(|place| place.name != *location);
                 self.version = *version;
             }
         }
-        assert!(plant::any() || self.places.iter().all(|place| place.buckets.balanced()), "stock does not add up after {fact:?}");
+        assert!(
+            plant::any() || self.locations.iter().all(|place| place.buckets.balanced()),
+            "stock does not add up after {fact:?}"
+        );
     }
 
     /// Moves the units of a hold from the bucket of its state to that of its next state.
-    fn turn(&mut self, key: HoldKey, next: HoldState, step: Option<u32>, version: u64) {
+    fn transition(&mut self, key: HoldKey, next: HoldState, order_version: Option<u32>, version: u64) {
         let Some(mut hold) = self.holds.remove(&key) else { unreachable!("a fact moves a hold that no fact placed: {key:?}") };
         let from = hold.state;
         self.shift(&hold.allocations, |buckets, q| {
@@ -432,35 +443,35 @@ impl SkuStock {
             }
         });
         hold.state = next;
-        hold.step = step.unwrap_or(hold.step);
+        hold.order_version = order_version.unwrap_or(hold.order_version);
         self.holds.insert(key, hold);
         self.version = version;
     }
 
     fn shift(&mut self, allocations: &[Allocation], change: impl Fn(&mut Buckets, i64)) {
         for allocation in allocations {
-            let place = self.places.iter_mut().find(|place| place.name == allocation.location);
+            let place = self.locations.iter_mut().find(|place| place.name == allocation.location);
             if let Some(place) = place {
                 change(&mut place.buckets, i64::from(allocation.quantity.0));
             }
         }
     }
 
-    fn place_mut(&mut self, name: &Location, priority: Option<u16>) -> &mut Place {
-        let found = self.places.iter().position(|place| place.name == *name);
+    fn location_mut(&mut self, name: &Location, priority: Option<u16>) -> &mut LocationStock {
+        let found = self.locations.iter().position(|place| place.name == *name);
         let mut place = match found {
-            Some(index) => self.places.remove(index),
-            None => Place { name: name.clone(), priority: 0, buckets: Buckets::default() },
+            Some(index) => self.locations.remove(index),
+            None => LocationStock { name: name.clone(), priority: 0, buckets: Buckets::default() },
         };
         place.priority = priority.unwrap_or(place.priority);
-        let rank = |place: &Place| (place.priority, place.name.clone());
-        let index = self.places.partition_point(|other| rank(other) < rank(&place));
-        self.places.insert(index, place);
-        &mut self.places[index]
+        let rank = |place: &LocationStock| (place.priority, place.name.clone());
+        let index = self.locations.partition_point(|other| rank(other) < rank(&place));
+        self.locations.insert(index, place);
+        &mut self.locations[index]
     }
 
     pub fn view(&self, sku: &Sku) -> StockView {
-        let locations = self.places.iter().map(|place| LocationView {
+        let locations = self.locations.iter().map(|place| LocationView {
             location: place.name.clone(),
             priority: place.priority,
             buckets: place.buckets,
@@ -471,7 +482,7 @@ impl SkuStock {
 
 /// Evolving cannot fail: a quantity out of range means a fact that no decision made.
 fn moved(quantity: Quantity, delta: i64) -> Quantity {
-    match quantity.checked_move(delta) {
+    match quantity.checked_add_signed(delta) {
         Some(quantity) => quantity,
         None if plant::any() => Quantity(quantity.0.saturating_add_signed(delta as i32)),
         None => panic!("a bucket of {quantity} moved by {delta}"),

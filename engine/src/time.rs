@@ -31,7 +31,7 @@ pub struct Policy {
     /// A declined buyer has at least this long to try again.
     pub decline_grace_ms: u64,
     /// A SKU asks the order about a hold this long after the hold's time.
-    pub ask_grace_ms: u64,
+    pub probe_grace_ms: u64,
     pub ask_every_ms: u64,
     /// First resend of an unanswered message; the waits then double up to `resend_max_ms`.
     pub resend_ms: u64,
@@ -61,7 +61,7 @@ impl Default for Policy {
             query_max_ms: 60_000,
             unknown_max_ms: 86_400_000,
             decline_grace_ms: 60_000,
-            ask_grace_ms: 5_000,
+            probe_grace_ms: 5_000,
             ask_every_ms: 10_000,
             resend_ms: 250,
             resend_max_ms: 5_000,

@@ -10,7 +10,7 @@ use actix_web::http::header::{CONTENT_TYPE, ETAG, HeaderName, HeaderValue, LOCAT
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use holdfast_actors::Unanswered;
 use holdfast_engine::answer::{Answer, Reply};
-use holdfast_engine::event::{AdjustmentRefusal, Buckets, HoldLimit, KeptAnswer, Kind, Refusal, Shortage};
+use holdfast_engine::event::{AdjustmentRefusal, Buckets, HoldLimit, Kind, Refusal, Shortage, StoredResponse};
 use holdfast_engine::limits;
 use holdfast_engine::order::{Order, Status};
 use holdfast_engine::rejection::Rejection;
@@ -274,7 +274,7 @@ const APPLICATION_JSON: HeaderValue = HeaderValue::from_static("application/json
 pub fn order_of(answer: Answer) -> Option<Order> {
     match answer {
         Answer::Order { id, history } => Order::of(id, history),
-        Answer::Stock(_) | Answer::Kept(_) | Answer::Availability(_) | Answer::Recorded => None,
+        Answer::Stock(_) | Answer::Stored(_) | Answer::Availability(_) | Answer::Recorded => None,
         Answer::Orders(_) | Answer::StockList(_) | Answer::LocationClosed { .. } => None,
     }
 }
@@ -299,14 +299,14 @@ pub fn without_body(response: &HttpResponse) -> HttpResponse {
 }
 
 /// An answer that was kept under a key, the same bytes each time it is asked for.
-pub fn kept(kept: &KeptAnswer, replayed: bool, base_url: &str) -> HttpResponse {
+pub fn kept(kept: &StoredResponse, replayed: bool, base_url: &str) -> HttpResponse {
     match kept {
-        KeptAnswer::Adjusted(stock) => {
+        StoredResponse::Adjusted(stock) => {
             let mut response = HttpResponse::Created();
             response.insert_header((ETAG, etag(stock.version)));
             json_response(response, view::stock_json(stock), replayed)
         }
-        KeptAnswer::Payment { attempt, redirect_url } => {
+        StoredResponse::Payment { attempt, redirect_url } => {
             let mut response = HttpResponse::Created();
             response.insert_header((LOCATION, format!("{base_url}/v1/orders/ord_{}", attempt.order)));
             let status = if redirect_url.is_some() { "pending" } else { "captured" };
@@ -314,20 +314,20 @@ pub fn kept(kept: &KeptAnswer, replayed: bool, base_url: &str) -> HttpResponse {
             let body = PaymentStarted { attempt_id: attempt.to_string(), status, redirect_url };
             json_response(response, view::to_json(&body), replayed)
         }
-        KeptAnswer::AdjustmentRefused { request_id, refusal } => {
+        StoredResponse::AdjustmentRefused { request_id, refusal } => {
             replay_problem(refused_adjustment(refusal), request_id.as_str(), replayed)
         }
-        KeptAnswer::PaymentRefused { request_id, state } => {
+        StoredResponse::PaymentRefused { request_id, state } => {
             let problem = if state == "expired" { expired() } else { past(Kind::Order, state) };
             replay_problem(problem, request_id.as_str(), replayed)
         }
-        KeptAnswer::Set(stock) => {
+        StoredResponse::Set(stock) => {
             let mut response = HttpResponse::Ok();
             response.insert_header((ETAG, etag(stock.version)));
             json_response(response, view::stock_json(stock), replayed)
         }
-        KeptAnswer::Refused { request_id, refusal } => replay_problem(refused(refusal), request_id.as_str(), replayed),
-        KeptAnswer::Moved { order, .. } => unreachable!("the answer about {order} is made of its facts"),
+        StoredResponse::Refused { request_id, refusal } => replay_problem(refused(refusal), request_id.as_str(), replayed),
+        StoredResponse::Moved { order, .. } => unreachable!("the answer about {order} is made of its facts"),
     }
 }
 

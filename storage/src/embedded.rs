@@ -167,12 +167,12 @@ impl EmbeddedJournal {
             in_use: keeper.writes().then(|| layout.in_use()).transpose()?,
             keeper,
         };
-        journal.take_up()?;
+        journal.resume()?;
         Ok(journal)
     }
 
     /// Nothing of the log is changed before its tables are known to belong to it.
-    fn take_up(&self) -> Result<(), Error> {
+    fn resume(&self) -> Result<(), Error> {
         Marks::read(self, &self.logs())?.check(self)?;
         if self.keeper.writes() {
             self.log.settle()?;

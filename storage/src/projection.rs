@@ -14,7 +14,7 @@ pub use projector::{Archived, Flushed, Notice, Notify, Options, Projector, posit
 
 use crate::journal::{Error, Journal, Table};
 use holdfast_engine::codec;
-use holdfast_engine::event::{KeptAnswer, OrderRecord};
+use holdfast_engine::event::{OrderRecord, StoredResponse};
 use holdfast_engine::ids::{Fingerprint, KeyHash, OrderId, Sku};
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ pub fn order(journal: &dyn Journal, id: OrderId) -> Result<Option<Vec<OrderRecor
 ///
 /// # Errors
 /// If the store cannot be read.
-pub fn key(journal: &dyn Journal, hash: KeyHash) -> Result<Option<(Fingerprint, Arc<KeptAnswer>)>, Error> {
+pub fn key(journal: &dyn Journal, hash: KeyHash) -> Result<Option<(Fingerprint, Arc<StoredResponse>)>, Error> {
     let row = journal.get(Table::Keys, &hash.0)?;
     Ok(row.map(|row| codec::decode_key(&row)).transpose()?)
 }

@@ -100,7 +100,7 @@ fn every_variant_has_an_example() {
         let kind = |name: &String| name.strip_prefix(prefix).map(|rest| rest.split('-').next().unwrap_or_default().to_owned());
         names.iter().filter_map(kind).collect::<BTreeSet<_>>().len()
     };
-    use crate::event::{AdjustmentRefusal, Bucket, HoldLimit, KeptAnswer, Kind, Level, RefundReason, Refusal, ReleaseCause};
+    use crate::event::{AdjustmentRefusal, Bucket, HoldLimit, Kind, Level, RefundReason, Refusal, ReleaseCause, StoredResponse};
     let found = [
         ("event", variants::<Event>(), families.len()),
         ("stock fact", variants::<StockFact>(), kinds("stock.")),
@@ -113,7 +113,7 @@ fn every_variant_has_an_example() {
         ("level", variants::<Level>(), count("stock.level_crossed-")),
         ("kind", variants::<Kind>(), count("order.placed-")),
         ("refund reason", variants::<RefundReason>(), count("order.refund_due-")),
-        ("kept answer", variants::<KeptAnswer>(), kinds("key.answered-")),
+        ("kept answer", variants::<StoredResponse>(), kinds("key.answered-")),
         ("refusal", variants::<Refusal>(), kinds("key.answered-refused-")),
         ("hold limit", variants::<HoldLimit>(), count("key.answered-refused-hold_limit-")),
         ("adjustment refusal", variants::<AdjustmentRefusal>(), count("key.answered-adjustment_refused-")),
@@ -217,7 +217,7 @@ fn entries_that_lie_about_their_length_are_refused() {
 #[test]
 fn a_record_of_an_earlier_version_may_be_larger_than_any_that_is_written_now() {
     let document = "1".repeat(3 * limits::MAX_FACT_BYTES);
-    let answer = KeptAnswer::PaymentRefused { request_id: RequestId::new("r").unwrap(), state: document };
+    let answer = StoredResponse::PaymentRefused { request_id: RequestId::new("r").unwrap(), state: document };
     let event = Event::Key(KeyFact::Answered { key: KeyHash([1; 16]), fingerprint: Fingerprint(1), answer: answer.into() });
     let (frame, records) = frame_of(&[event]);
     assert!(frame.len() > 3 * limits::MAX_FACT_BYTES);
@@ -267,7 +267,7 @@ fn names_and_currencies_are_checked_when_they_are_read() {
 fn a_length_larger_than_the_bytes_is_refused_before_room_is_made() {
     let huge = [&[VERSION][..], &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x0f]].concat();
     assert_eq!(decode_history(&huge), Err(Error::Short));
-    assert_eq!(decode::<Vec<KeptAnswer>>(&huge), Err(Error::Short));
+    assert_eq!(decode::<Vec<StoredResponse>>(&huge), Err(Error::Short));
     assert_eq!(decode::<String>(&huge), Err(Error::Short));
 }
 

@@ -7,38 +7,38 @@ use crate::limits;
 use crate::plant::{self, Bug};
 use crate::quantity::Quantity;
 use crate::rejection::Rejection;
-use crate::stock::{DemandRefusal, HoldOp};
+use crate::stock::{HoldOp, ReserveRefusal};
 use crate::time::{Policy, Timestamp};
 
 /// What the order has every SKU do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Want {
+pub enum HoldIntent {
     Reserve,
     Op(HoldOp),
 }
 
-/// The answer of one SKU to [`Want::Reserve`].
+/// The reply of one SKU to [`HoldIntent::Reserve`].
 #[derive(Clone, Debug, PartialEq)]
-pub enum Answered {
+pub enum StockReply {
     Held(Vec<crate::event::Allocation>),
-    Refused(DemandRefusal),
+    Refused(ReserveRefusal),
 }
 
 impl Order {
     /// What the SKUs are to do in this state, for which generation of holds; `None` when there is nothing to do.
-    pub fn want(&self) -> Option<(Want, HoldKey)> {
+    pub fn hold_intent(&self) -> Option<(HoldIntent, HoldKey)> {
         let hold = HoldKey { order: self.id, generation: self.generation };
         let next = HoldKey { generation: self.generation + 1, ..hold };
-        let release = |cause| (!self.settled).then_some((Want::Op(HoldOp::Release(cause)), hold));
+        let release = |cause| (!self.stock_settled).then_some((HoldIntent::Op(HoldOp::Release(cause)), hold));
         match self.status {
-            Status::Reserving => Some((Want::Reserve, hold)),
-            Status::AwaitingPayment => self.unpin.then_some((Want::Op(HoldOp::Unpin), hold)),
-            Status::PaymentInFlight | Status::PaymentUnknown => Some((Want::Op(HoldOp::Pin), hold)),
-            Status::Confirmed => (!self.settled).then_some((Want::Op(HoldOp::Commit), hold)),
+            Status::Reserving => Some((HoldIntent::Reserve, hold)),
+            Status::AwaitingPayment => self.unpin.then_some((HoldIntent::Op(HoldOp::Unpin), hold)),
+            Status::PaymentInFlight | Status::PaymentUnknown => Some((HoldIntent::Op(HoldOp::Pin), hold)),
+            Status::Confirmed => (!self.stock_settled).then_some((HoldIntent::Op(HoldOp::Commit), hold)),
             Status::Expired => release(ReleaseCause::Expired),
             Status::Cancelled | Status::Rejected | Status::Refunded => release(ReleaseCause::Released),
-            Status::LatePayment if !self.settled => release(ReleaseCause::Expired),
-            Status::LatePayment => self.rehold_wanted().then_some((Want::Reserve, next)),
+            Status::LatePayment if !self.stock_settled => release(ReleaseCause::Expired),
+            Status::LatePayment => self.rehold_wanted().then_some((HoldIntent::Reserve, next)),
         }
     }
 
@@ -47,28 +47,28 @@ impl Order {
     }
 
     /// The SKUs that must do it, with their units: those that hold, and before that is known those that may.
-    pub fn wanted_of(&self) -> Vec<(Sku, Quantity)> {
+    pub fn participants(&self) -> Vec<(Sku, Quantity)> {
         if !self.holds().is_empty() {
             return self.holds().iter().map(|hold| (hold.sku.clone(), Quantity(units(hold) as u32))).collect();
         }
-        let mut demands = self.demands();
-        demands.retain(|(sku, _)| self.shortages().iter().all(|shortage| shortage.sku != *sku));
-        demands
+        let mut requested = self.requested();
+        requested.retain(|(sku, _)| self.shortages().iter().all(|shortage| shortage.sku != *sku));
+        requested
     }
 
     /// What follows once every SKU has done as told.
-    pub fn decide_done(&self) -> Vec<OrderFact> {
-        if self.settled { Vec::new() } else { vec![OrderFact::Settled] }
+    pub fn decide_settled(&self) -> Vec<OrderFact> {
+        if self.stock_settled { Vec::new() } else { vec![OrderFact::Settled] }
     }
 
     /// What follows once every SKU has answered a reserve.
-    pub fn decide_answers(&self, answers: Vec<(Sku, Answered)>) -> Vec<OrderFact> {
-        let refused = |answer: &Answered| matches!(answer, Answered::Refused(_));
+    pub fn decide_replies(&self, answers: Vec<(Sku, StockReply)>) -> Vec<OrderFact> {
+        let refused = |answer: &StockReply| matches!(answer, StockReply::Refused(_));
         let late = self.status == Status::LatePayment;
         let partial = self.placed().allow_partial && !late;
         let some_refused = answers.iter().any(|(_, answer)| refused(answer));
         let all_refused = answers.iter().all(|(_, answer)| refused(answer));
-        let unknown = answers.iter().any(|(_, answer)| matches!(answer, Answered::Refused(DemandRefusal::Unknown)));
+        let unknown = answers.iter().any(|(_, answer)| matches!(answer, StockReply::Refused(ReserveRefusal::Unknown)));
         let failed = if partial { all_refused || unknown } else { some_refused };
         match (failed, late) {
             (true, false) => vec![self.rejected(&answers)],
@@ -79,11 +79,11 @@ impl Order {
     }
 
     /// Where units are short or a SKU is unknown the order is rejected for that, whatever else stands against it.
-    fn rejected(&self, answers: &[(Sku, Answered)]) -> OrderFact {
+    fn rejected(&self, answers: &[(Sku, StockReply)]) -> OrderFact {
         let shortages = self.shortages_of(answers);
-        let scattered = |answer: &Answered| match answer {
-            Answered::Refused(refusal) => matches!(refusal, DemandRefusal::TooManyLocations { .. }),
-            Answered::Held(_) => true,
+        let scattered = |answer: &StockReply| match answer {
+            StockReply::Refused(refusal) => matches!(refusal, ReserveRefusal::TooManyLocations { .. }),
+            StockReply::Held(_) => true,
         };
         if answers.iter().all(|(_, answer)| scattered(answer)) {
             OrderFact::TooManyLocations { shortages }
@@ -119,18 +119,18 @@ impl Order {
         self.holds().iter().map(units).sum()
     }
 
-    fn shortages_of(&self, answers: &[(Sku, Answered)]) -> Vec<Shortage> {
+    fn shortages_of(&self, answers: &[(Sku, StockReply)]) -> Vec<Shortage> {
         let lines = &self.placed().lines;
-        let demands = self.demands();
+        let units = self.requested();
         let refused = answers.iter().filter_map(|(sku, answer)| match answer {
-            Answered::Refused(refusal) => Some((sku, refusal.available())),
-            Answered::Held(_) => None,
+            StockReply::Refused(refusal) => Some((sku, refusal.available())),
+            StockReply::Held(_) => None,
         });
         refused
             .map(|(sku, available)| Shortage {
                 line: lines.iter().position(|line| line.sku == *sku).map_or(0, |index| index as u16 + 1),
                 sku: sku.clone(),
-                requested: demands.iter().find(|(other, _)| other == sku).map(|(_, units)| *units).unwrap_or_default(),
+                requested: units.iter().find(|(other, _)| other == sku).map(|(_, units)| *units).unwrap_or_default(),
                 available,
             })
             .collect()
@@ -141,7 +141,7 @@ impl Order {
         let due = match self.status {
             Status::AwaitingPayment => now >= self.expires_at,
             Status::Reserving => now >= self.created_at().plus(policy.reserve_timeout_ms),
-            Status::Confirmed if plant::active(Bug::ExpireAfterPayment) => now >= self.expires_at && !self.settled,
+            Status::Confirmed if plant::active(Bug::ExpireAfterPayment) => now >= self.expires_at && !self.stock_settled,
             Status::PaymentInFlight | Status::PaymentUnknown | Status::Confirmed | Status::Cancelled => false,
             Status::Expired | Status::Rejected | Status::LatePayment | Status::Refunded => false,
         };
@@ -251,10 +251,10 @@ fn units(hold: &SkuHold) -> u64 {
     hold.allocations.iter().map(|allocation| u64::from(allocation.quantity.0)).sum()
 }
 
-fn holds_of(answers: Vec<(Sku, Answered)>) -> Vec<SkuHold> {
+fn holds_of(answers: Vec<(Sku, StockReply)>) -> Vec<SkuHold> {
     let held = answers.into_iter().filter_map(|(sku, answer)| match answer {
-        Answered::Held(allocations) => Some(SkuHold { sku, allocations }),
-        Answered::Refused(_) => None,
+        StockReply::Held(allocations) => Some(SkuHold { sku, allocations }),
+        StockReply::Refused(_) => None,
     });
     held.collect()
 }

@@ -4,7 +4,7 @@
 //! one refund; an attempt captures once, however often its outcome is told.
 
 use super::{AttemptState, CallKind, Order, Outcome, Status};
-use crate::event::{KeptAnswer, OrderFact, OrderRecord, RefundReason};
+use crate::event::{OrderFact, OrderRecord, RefundReason, StoredResponse};
 use crate::ids::{AttemptId, Fingerprint, KeyHash, Label, Provider, Url};
 use crate::limits;
 use crate::plant::{self, Bug};
@@ -33,23 +33,23 @@ impl Order {
 
     /// The answer to the request that started an attempt: folded from the facts, so it is the same for ever.
     /// `None` while neither its page is open nor its outcome known.
-    pub fn attempt_answer(&self, number: u8) -> Option<KeptAnswer> {
+    pub fn attempt_answer(&self, number: u8) -> Option<StoredResponse> {
         let started =
             |record: &OrderRecord| matches!(&*record.fact, OrderFact::PaymentStarted { attempt, .. } if *attempt == number);
         let start = self.history.iter().position(started)?;
         let attempt = AttemptId { order: self.id, number };
         self.history.iter().enumerate().skip(start).find_map(|(index, record)| match &*record.fact {
             OrderFact::PaymentOpened { attempt: n, redirect_url } if *n == number => {
-                Some(KeptAnswer::Payment { attempt, redirect_url: Some(redirect_url.clone()) })
+                Some(StoredResponse::Payment { attempt, redirect_url: Some(redirect_url.clone()) })
             }
-            OrderFact::Paid { attempt: n } if *n == number => Some(KeptAnswer::Payment { attempt, redirect_url: None }),
+            OrderFact::Paid { attempt: n } if *n == number => Some(StoredResponse::Payment { attempt, redirect_url: None }),
             OrderFact::PaymentDeclined { .. }
             | OrderFact::PaymentVoided { .. }
             | OrderFact::Expired
             | OrderFact::Cancelled { .. } => {
                 let then = Order::fold(self.id, &self.history[..=index])?;
                 let request_id = self.placed().request_id.clone();
-                Some(KeptAnswer::PaymentRefused { request_id, state: then.status.name(then.kind()).to_owned() })
+                Some(StoredResponse::PaymentRefused { request_id, state: then.status.name(then.kind()).to_owned() })
             }
             OrderFact::PaymentOpened { .. } | OrderFact::Paid { .. } | OrderFact::PaymentStarted { .. } => None,
             OrderFact::PaymentUnknown { .. } | OrderFact::PaymentLate { .. } | OrderFact::Confirmed { .. } => None,

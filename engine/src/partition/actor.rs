@@ -4,15 +4,15 @@
 //! decides. What they derive is sent by [`super::orders`].
 
 use super::deadlines::Slot;
-use super::saga::{CallInFlight, Round, Saga, Target, Wait};
+use super::saga::{CallInFlight, Participant, Saga, SagaStep, Wait};
 use crate::answer::{Answer, Reply};
 use crate::effect::ProviderCall;
 use crate::event::{OrderFact, OrderRecord};
 use crate::limits;
 use crate::message::Body;
-use crate::order::{Order, Status, Want};
+use crate::order::{HoldIntent, Order, Status};
 use crate::plant::{self, Bug};
-use crate::stock::{Demand, HoldOp};
+use crate::stock::{HoldOp, ReserveRequest};
 use crate::time::{Policy, Timestamp};
 use std::sync::Arc;
 
@@ -37,29 +37,29 @@ impl OrderActor {
         self.saga.get_or_insert_default()
     }
 
-    fn idle(&self) -> bool {
-        self.saga.as_ref().is_none_or(|saga| saga.idle())
+    fn all_replied(&self) -> bool {
+        self.saga.as_ref().is_none_or(|saga| saga.all_replied())
     }
 
-    /// Starts the round the order wants, or sends an unanswered one again.
-    pub(super) fn send_round(&mut self, now: Timestamp, policy: &Policy, send: impl FnMut(Body)) {
-        let Some((want, hold)) = self.order.want() else {
+    /// Starts the step that the order intends, or sends an unanswered one again.
+    pub(super) fn send_step(&mut self, now: Timestamp, policy: &Policy, send: impl FnMut(Body)) {
+        let Some((intent, hold)) = self.order.hold_intent() else {
             if let Some(saga) = &mut self.saga {
-                saga.round = None;
-                saga.targets.clear();
+                saga.step = None;
+                saga.participants.clear();
             }
             return;
         };
-        let step = self.order.version();
-        let running = |round: &Round| round.want == want && round.hold == hold;
-        let fresh = !self.saga.as_ref().and_then(|saga| saga.round.as_ref()).is_some_and(running);
+        let order_version = self.order.version();
+        let running = |step: &SagaStep| step.intent == intent && step.hold == hold;
+        let fresh = !self.saga.as_ref().and_then(|saga| saga.step.as_ref()).is_some_and(running);
         if fresh {
-            let targets = self.order.wanted_of().into_iter();
-            let targets = targets.map(|(sku, quantity)| Target { sku, quantity, answer: None }).collect();
+            let participants = self.order.participants().into_iter();
+            let participants = participants.map(|(sku, quantity)| Participant { sku, quantity, reply: None }).collect();
             let saga = self.saga();
-            (saga.round, saga.targets) = (Some(Round { want, hold, step }), targets);
+            (saga.step, saga.participants) = (Some(SagaStep { intent, hold, order_version }), participants);
             saga.resend_wait = policy.resend_ms;
-        } else if self.idle() || now < self.saga().resend_at {
+        } else if self.all_replied() || now < self.saga().resend_at {
             return;
         } else {
             let saga = self.saga();
@@ -73,34 +73,34 @@ impl OrderActor {
     }
 
     fn send_unanswered(&self, policy: &Policy, send: impl FnMut(Body)) {
-        let Some((saga, round)) = self.saga.as_ref().and_then(|saga| Some((saga, saga.round.as_ref()?))) else { return };
-        let (hold, step) = (round.hold, round.step);
+        let Some((saga, step)) = self.saga.as_ref().and_then(|saga| Some((saga, saga.step.as_ref()?))) else { return };
+        let SagaStep { intent, hold, order_version } = *step;
         let partial = self.order.placed().allow_partial && self.order.status == Status::Reserving;
-        let ask_at = self.order.expires_at.plus(policy.ask_grace_ms);
-        let locations = limits::MAX_ALLOCATIONS / saga.targets.len().max(1);
-        let unanswered = saga.targets.iter().filter(|target| target.answer.is_none());
-        let bodies = unanswered.map(|Target { sku, quantity, .. }| match round.want {
-            Want::Reserve => {
-                let demand = Demand { hold, step, quantity: *quantity, partial, locations, ask_at };
-                Body::Reserve { sku: sku.clone(), demand }
+        let probe_at = self.order.expires_at.plus(policy.probe_grace_ms);
+        let locations = limits::MAX_ALLOCATIONS / saga.participants.len().max(1);
+        let unanswered = saga.participants.iter().filter(|participant| participant.reply.is_none());
+        let bodies = unanswered.map(|Participant { sku, quantity, .. }| match intent {
+            HoldIntent::Reserve => {
+                let request = ReserveRequest { hold, order_version, quantity: *quantity, partial, locations, probe_at };
+                Body::Reserve { sku: sku.clone(), request }
             }
-            Want::Op(op) => Body::Move { sku: sku.clone(), hold, step, op },
+            HoldIntent::Op(op) => Body::Move { sku: sku.clone(), hold, order_version, op },
         });
         bodies.for_each(send);
     }
 
     /// Facts that follow once all SKUs have answered, and the payment an order asked for when it was placed.
     pub(super) fn follow(&mut self, now: Timestamp, policy: &Policy) -> Vec<OrderFact> {
-        if let (Some((want, _)), true) = (self.order.want(), self.idle()) {
-            match want {
-                Want::Reserve => {
+        if let (Some((intent, _)), true) = (self.order.hold_intent(), self.all_replied()) {
+            match intent {
+                HoldIntent::Reserve => {
                     let saga = self.saga();
-                    saga.round = None;
-                    let answers = saga.take_answers();
-                    return self.order.decide_answers(answers);
+                    saga.step = None;
+                    let replies = saga.take_replies();
+                    return self.order.decide_replies(replies);
                 }
-                Want::Op(HoldOp::Commit | HoldOp::Release(_)) => return self.order.decide_done(),
-                Want::Op(HoldOp::Pin | HoldOp::Unpin) => {}
+                HoldIntent::Op(HoldOp::Commit | HoldOp::Release(_)) => return self.order.decide_settled(),
+                HoldIntent::Op(HoldOp::Pin | HoldOp::Unpin) => {}
             }
         }
         let order = &self.order;
@@ -141,7 +141,7 @@ impl OrderActor {
 
     /// Answers those who waited for what has come about.
     pub(super) fn answer_waiters(&mut self, mut reply: impl FnMut(Reply)) {
-        let idle = self.idle();
+        let idle = self.all_replied();
         let order = &self.order;
         let Some(saga) = self.saga.as_mut().filter(|saga| !saga.waiters.is_empty()) else { return };
         let answer_of = |wait: &Wait| match wait {
@@ -152,7 +152,7 @@ impl OrderActor {
             }
             Wait::Payment(number) => {
                 let answer = order.attempt_answer(*number).filter(|_| idle)?;
-                Some(Answer::Kept(Arc::new(answer)))
+                Some(Answer::Stored(Arc::new(answer)))
             }
             Wait::CarriedOut(facts) => order.carried_out(*facts as usize),
             Wait::Moved => idle.then(|| Answer::Order { id: order.id, history: order.history.clone() }),
@@ -167,7 +167,7 @@ impl OrderActor {
     /// When the order has to do something next.
     pub(super) fn first_deadline(&self, policy: &Policy) -> Option<Slot> {
         let saga = self.saga.as_ref();
-        let resend = saga.filter(|saga| !saga.idle()).map(|saga| saga.resend_at);
+        let resend = saga.filter(|saga| !saga.all_replied()).map(|saga| saga.resend_at);
         let call_after = saga.map_or(Timestamp(0), |saga| saga.call_after);
         let running = saga.and_then(|saga| saga.call.as_ref());
         let call = self.order.next_call(call_after, policy).map(|(_, _, due)| match running {
@@ -178,8 +178,8 @@ impl OrderActor {
     }
 
     /// The history of an order that is closed and not on its way to the projection. It is from now on.
-    pub(super) fn closing(&mut self) -> Option<Vec<OrderRecord>> {
-        if self.archiving || !self.order.closed() {
+    pub(super) fn begin_archiving(&mut self) -> Option<Vec<OrderRecord>> {
+        if self.archiving || !self.order.archivable() {
             return None;
         }
         self.archiving = true;
@@ -187,8 +187,8 @@ impl OrderActor {
     }
 
     /// Drops what nothing is under way of.
-    pub(super) fn forget_round(&mut self) {
-        if self.saga.as_ref().is_some_and(|saga| saga.over()) {
+    pub(super) fn forget_step(&mut self) {
+        if self.saga.as_ref().is_some_and(|saga| saga.is_empty()) {
             self.saga = None;
         }
     }

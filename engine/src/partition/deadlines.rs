@@ -26,7 +26,7 @@ impl Slot {
 pub(super) struct Due {
     /// An actor armed anew for another slot ignores the one it left.
     pub(super) orders: Vec<OrderId>,
-    pub(super) asks: Vec<(Sku, HoldKey)>,
+    pub(super) probes: Vec<(Sku, HoldKey)>,
 }
 
 #[derive(Debug, Default)]
@@ -41,13 +41,13 @@ impl Deadlines {
 
     /// Takes back what was armed last for a slot, if it is this. An order that is answered in the turn in which it asked
     /// then has no timer for an answer that is there.
-    pub(super) fn take_back(&mut self, slot: Slot, order: OrderId) -> bool {
+    pub(super) fn disarm(&mut self, slot: Slot, order: OrderId) -> bool {
         let due = self.slots.get_mut(&slot);
         due.and_then(|due| due.orders.pop_if(|last| *last == order)).is_some()
     }
 
-    pub(super) fn arm_ask(&mut self, slot: Slot, sku: Sku, hold: HoldKey) {
-        self.slots.entry(slot).or_default().asks.push((sku, hold));
+    pub(super) fn arm_probe(&mut self, slot: Slot, sku: Sku, hold: HoldKey) {
+        self.slots.entry(slot).or_default().probes.push((sku, hold));
     }
 
     /// The earliest slot that has come.
@@ -83,9 +83,9 @@ mod tests {
         let ids = [1, 2].map(|byte| OrderId::derive(KeyHash([byte; 16]), Partitions::new(1).unwrap()));
         let (mut deadlines, slot) = (Deadlines::default(), Slot::after(Timestamp(100)));
         ids.iter().for_each(|id| deadlines.arm_order(slot, *id));
-        assert!(!deadlines.take_back(slot, ids[0]));
-        assert!(deadlines.take_back(slot, ids[1]));
-        assert!(!deadlines.take_back(slot, ids[1]));
+        assert!(!deadlines.disarm(slot, ids[0]));
+        assert!(deadlines.disarm(slot, ids[1]));
+        assert!(!deadlines.disarm(slot, ids[1]));
         assert_eq!(deadlines.due(Timestamp(1000)).unwrap().1.orders, [ids[0]]);
     }
 }

@@ -84,7 +84,7 @@ impl Partition {
             }
             // An order for a SKU that nobody stocked may have left a word about it.
             let Some(stock) = self.skus.get(sku).filter(|stock| stock.known()) else { continue };
-            work += 1 + stock.places.len();
+            work += 1 + stock.locations.len();
             page.found.push(stock.view(sku));
         }
         page

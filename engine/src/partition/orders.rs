@@ -9,10 +9,10 @@ use super::{Gated, Partition, ProviderResult};
 use crate::answer::Answer;
 use crate::command::{CommandKey, Loaded};
 use crate::effect::{Archive, Effects};
-use crate::event::{ArchiveFact, Event, KeptAnswer, Kind, OrderFact, Placed, ReleaseCause};
+use crate::event::{ArchiveFact, Event, Kind, OrderFact, Placed, ReleaseCause, StoredResponse};
 use crate::ids::{AttemptId, HoldKey, OrderId, Provider, Sku, Ticket, Url};
 use crate::message::{Body, Message};
-use crate::order::{Answered, AttemptState, Order, Outcome, Status, Want};
+use crate::order::{AttemptState, HoldIntent, Order, Outcome, Status, StockReply};
 use crate::plant::{self, Bug};
 use crate::rejection::Rejection;
 use crate::stock::HoldOp;
@@ -83,7 +83,7 @@ impl Partition {
 
     /// Commands that move an order on; answered when its SKUs have followed.
     #[expect(clippy::too_many_arguments, reason = "the arguments of one step, passed through once")]
-    pub(super) fn steer(
+    pub(super) fn command_order(
         &mut self,
         now: Timestamp,
         ticket: Ticket,
@@ -133,9 +133,9 @@ impl Partition {
             Err(Rejection::NotFound) => self.reply(ticket, Err(Rejection::NotFound), false, fx),
             Err(rejection) => {
                 let state = refused_state(&rejection);
-                let refused = KeptAnswer::PaymentRefused { request_id: key.request_id, state };
+                let refused = StoredResponse::PaymentRefused { request_id: key.request_id, state };
                 let answer = self.answer_key(now, key.hash, key.fingerprint, refused, fx);
-                self.reply(ticket, Ok(Answer::Kept(answer)), false, fx);
+                self.reply(ticket, Ok(Answer::Stored(answer)), false, fx);
             }
         }
         self.advance(now, id, fx);
@@ -151,7 +151,7 @@ impl Partition {
             return Some(Err(Rejection::KeyReused));
         }
         let answer = order.attempt_answer(attempt.number).ok_or(Rejection::KeyInProgress);
-        Some(answer.map(|answer| Answer::Kept(Arc::new(answer))))
+        Some(answer.map(|answer| Answer::Stored(Arc::new(answer))))
     }
 
     pub(super) fn payment_result(
@@ -201,16 +201,16 @@ impl Partition {
     pub(super) fn sku_answered(&mut self, now: Timestamp, body: Body, fx: &mut Effects) {
         let id = body.order();
         let holds = matches!(body, Body::Held { .. });
-        let (sku, hold, step, answer) = match body {
-            Body::Held { sku, hold, step, allocations } => (sku, hold, step, Answered::Held(allocations)),
-            Body::Refused { sku, hold, step, refusal } => (sku, hold, step, Answered::Refused(refusal)),
-            Body::Moved { sku, hold, step } => (sku, hold, step, Answered::Held(Vec::new())),
-            Body::Reserve { .. } | Body::Move { .. } | Body::Ask { .. } => return,
+        let (sku, hold, order_version, answer) = match body {
+            Body::Held { sku, hold, order_version, allocations } => (sku, hold, order_version, StockReply::Held(allocations)),
+            Body::Refused { sku, hold, order_version, refusal } => (sku, hold, order_version, StockReply::Refused(refusal)),
+            Body::Moved { sku, hold, order_version } => (sku, hold, order_version, StockReply::Held(Vec::new())),
+            Body::Reserve { .. } | Body::Move { .. } | Body::HoldProbe { .. } => return,
         };
         let saga = self.orders.get_mut(&id).and_then(|actor| actor.saga.as_mut());
-        if let Some((index, saga)) = saga.and_then(|saga| Some((saga.news(&sku, hold, step, &answer)?, saga))) {
-            saga.targets[index].answer = Some(answer);
-            if saga.idle() {
+        if let Some((index, saga)) = saga.and_then(|saga| Some((saga.accept_reply(&sku, hold, order_version, &answer)?, saga))) {
+            saga.participants[index].reply = Some(answer);
+            if saga.all_replied() {
                 self.advance(now, id, fx);
             }
             return;
@@ -219,24 +219,24 @@ impl Partition {
         // order that was never heard of may be lost with a shard, and come again under its key: its hold waits for it.
         let known = self.orders.contains_key(&id) || self.archived.may_have(&id.bytes());
         if holds && known {
-            self.asked(sku, hold, fx);
+            self.answer_probe(sku, hold, fx);
         }
     }
 
     /// A SKU asks about a hold past its time, or tells of one that nobody waits for. Silence means wait.
-    pub(super) fn asked(&mut self, sku: Sku, hold: HoldKey, fx: &mut Effects) {
+    pub(super) fn answer_probe(&mut self, sku: Sku, hold: HoldKey, fx: &mut Effects) {
         let orphan = self.orders.get(&hold.order).is_none_or(|actor| {
             let order = &actor.order;
-            let over = order.settled && (order.status.negative() || order.status == Status::Confirmed);
+            let over = order.stock_settled && (order.status.ended_without_goods() || order.status == Status::Confirmed);
             let short = order.generation == hold.generation && order.shortages().iter().any(|shortage| shortage.sku == sku);
             let held_elsewhere = !order.holds().is_empty() && order.holds().iter().all(|held| held.sku != sku);
-            let reholding = matches!(order.want(), Some((Want::Reserve, next)) if next == hold);
+            let reholding = matches!(order.hold_intent(), Some((HoldIntent::Reserve, next)) if next == hold);
             !reholding && (hold.generation < order.generation || over || short || held_elsewhere)
         });
         if orphan {
             let op = HoldOp::Release(ReleaseCause::Expired);
             let to = self.partitions.of_sku(&sku);
-            self.send(to, Body::Move { sku, hold, step: u32::MAX, op }, fx);
+            self.send(to, Body::Move { sku, hold, order_version: u32::MAX, op }, fx);
         }
     }
 
@@ -258,10 +258,10 @@ impl Partition {
         loop {
             let Some(actor) = self.orders.get_mut(&id) else { return };
             let (home, seq, partitions, gate) = (self.id, self.seq, self.partitions, &mut self.gate);
-            actor.send_round(now, &self.policy, |body| {
+            actor.send_step(now, &self.policy, |body| {
                 let to = match &body {
                     Body::Reserve { sku, .. } | Body::Move { sku, .. } => partitions.of_sku(sku),
-                    Body::Held { .. } | Body::Refused { .. } | Body::Moved { .. } | Body::Ask { .. } => home,
+                    Body::Held { .. } | Body::Refused { .. } | Body::Moved { .. } | Body::HoldProbe { .. } => home,
                 };
                 gate.push(seq, Gated::Message(Message { to, body }), fx);
             });
@@ -273,11 +273,11 @@ impl Partition {
                 self.emit_order(now, id, fact, fx);
             }
         }
-        self.hand_out(now, id, fx);
+        self.flush(now, id, fx);
     }
 
     /// What an order that has decided all it can owes to its provider, its callers, the clock and the store.
-    fn hand_out(&mut self, now: Timestamp, id: OrderId, fx: &mut Effects) {
+    fn flush(&mut self, now: Timestamp, id: OrderId, fx: &mut Effects) {
         let Some(actor) = self.orders.get_mut(&id) else { return };
         if let Some(call) = actor.call_provider(now, &self.policy) {
             self.gate.push(self.seq, Gated::Call(call), fx);
@@ -285,16 +285,16 @@ impl Partition {
         actor.answer_waiters(|reply| self.gate.push(self.seq, Gated::Reply(reply), fx));
         // One timer per order, for the first thing it has to do.
         if let Some(slot) = actor.first_deadline(&self.policy)
-            && (slot < actor.armed || (slot > actor.armed && self.deadlines.take_back(actor.armed, id)))
+            && (slot < actor.armed || (slot > actor.armed && self.deadlines.disarm(actor.armed, id)))
         {
             actor.armed = slot;
             self.deadlines.arm_order(slot, id);
         }
-        if let Some(history) = actor.closing() {
+        if let Some(history) = actor.begin_archiving() {
             let archive = Archive::Order { partition: self.id, order: id, history };
             self.gate.push(self.seq, Gated::Archive(archive), fx);
         }
-        actor.forget_round();
+        actor.forget_step();
     }
 }
 

@@ -3,7 +3,7 @@
 //! Everything here is volatile and follows again from the order after a crash.
 
 use crate::ids::{HoldKey, Sku, Ticket};
-use crate::order::{Answered, CallKind, Want};
+use crate::order::{CallKind, HoldIntent, StockReply};
 use crate::quantity::Quantity;
 use crate::time::Timestamp;
 
@@ -21,18 +21,18 @@ pub(super) enum Wait {
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Target {
+pub(super) struct Participant {
     pub(super) sku: Sku,
     pub(super) quantity: Quantity,
-    pub(super) answer: Option<Answered>,
+    pub(super) reply: Option<StockReply>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Round {
-    pub(super) want: Want,
+pub(super) struct SagaStep {
+    pub(super) intent: HoldIntent,
     pub(super) hold: HoldKey,
-    /// Version of the order that wanted it: tells answers to this round from those to others.
-    pub(super) step: u32,
+    /// Version of the order that intended it: tells replies to this step from those to others.
+    pub(super) order_version: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -44,8 +44,8 @@ pub(super) struct CallInFlight {
 
 #[derive(Debug, Default)]
 pub(super) struct Saga {
-    pub(super) round: Option<Round>,
-    pub(super) targets: Vec<Target>,
+    pub(super) step: Option<SagaStep>,
+    pub(super) participants: Vec<Participant>,
     pub(super) resend_at: Timestamp,
     pub(super) resend_wait: u64,
     pub(super) waiters: Vec<(Ticket, Wait)>,
@@ -56,29 +56,29 @@ pub(super) struct Saga {
 }
 
 impl Saga {
-    /// Every SKU has answered the round.
-    pub(super) fn idle(&self) -> bool {
-        self.targets.iter().all(|target| target.answer.is_some())
+    /// Every participant has replied to the step.
+    pub(super) fn all_replied(&self) -> bool {
+        self.participants.iter().all(|participant| participant.reply.is_some())
     }
 
-    /// Index of the target that this answer to the running round is news of: the first, or a hold after a refusal, of a
-    /// reserve that came twice. A refusal after a hold was overtaken by it.
-    pub(super) fn news(&self, sku: &Sku, hold: HoldKey, step: u32, answer: &Answered) -> Option<usize> {
-        self.round.as_ref().filter(|round| round.hold == hold && round.step == step)?;
-        let index = self.targets.iter().position(|target| target.sku == *sku)?;
-        match (&self.targets[index].answer, answer) {
-            (None, _) | (Some(Answered::Refused(_)), Answered::Held(_)) => Some(index),
+    /// Index of the participant whose first reply to the running step this is, or whose refusal it replaces by a hold, as a reserve
+    /// may come twice. A refusal after a hold was overtaken by it.
+    pub(super) fn accept_reply(&self, sku: &Sku, hold: HoldKey, order_version: u32, reply: &StockReply) -> Option<usize> {
+        self.step.as_ref().filter(|step| step.hold == hold && step.order_version == order_version)?;
+        let index = self.participants.iter().position(|participant| participant.sku == *sku)?;
+        match (&self.participants[index].reply, reply) {
+            (None, _) | (Some(StockReply::Refused(_)), StockReply::Held(_)) => Some(index),
             (Some(_), _) => None,
         }
     }
 
-    pub(super) fn take_answers(&mut self) -> Vec<(Sku, Answered)> {
-        let targets = std::mem::take(&mut self.targets).into_iter();
-        targets.filter_map(|target| target.answer.map(|answer| (target.sku, answer))).collect()
+    pub(super) fn take_replies(&mut self) -> Vec<(Sku, StockReply)> {
+        let participants = std::mem::take(&mut self.participants).into_iter();
+        participants.filter_map(|participant| participant.reply.map(|reply| (participant.sku, reply))).collect()
     }
 
     /// Nothing to remember.
-    pub(super) fn over(&self) -> bool {
-        self.round.is_none() && self.waiters.is_empty() && self.call.is_none() && self.call_after == Timestamp(0)
+    pub(super) fn is_empty(&self) -> bool {
+        self.step.is_none() && self.waiters.is_empty() && self.call.is_none() && self.call_after == Timestamp(0)
     }
 }

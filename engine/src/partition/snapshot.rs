@@ -5,7 +5,7 @@
 use super::lists::Listed;
 use super::{Causality, KeyRecord, OrderActor, Partition};
 use crate::codec;
-use crate::event::{KeptAnswer, OrderRecord};
+use crate::event::{OrderRecord, StoredResponse};
 use crate::filter::Filter;
 use crate::ids::{Fingerprint, HoldKey, KeyHash, OrderId, PartitionId, Partitions, Seq, Sku};
 use crate::order::Order;
@@ -24,11 +24,11 @@ pub struct Image {
     partitions: u16,
     seq: Seq,
     at: Timestamp,
-    steady: Timestamp,
+    logical_time: Timestamp,
     placed: u64,
     skus: Vec<(Sku, SkuStock)>,
     orders: Vec<(OrderId, Vec<OrderRecord>)>,
-    keys: Vec<(KeyHash, Fingerprint, Arc<KeptAnswer>)>,
+    keys: Vec<(KeyHash, Fingerprint, Arc<StoredResponse>)>,
     resolved: VecDeque<(Timestamp, Sku, HoldKey)>,
     archived: Filter,
 }
@@ -70,7 +70,7 @@ impl Partition {
             partitions: self.partitions.count(),
             seq: self.seq,
             at: self.at,
-            steady: self.steady,
+            logical_time: self.logical_time,
             placed: self.placed,
             skus: self.skus.iter().map(|(sku, stock)| (sku.clone(), stock.clone())).collect(),
             orders: self.orders.iter().map(|(id, actor)| (*id, actor.order.history.clone())).collect(),
@@ -108,7 +108,7 @@ impl Partition {
         let mut partition = Partition::new(id, partitions, causality, policy);
         partition.seq = image.seq;
         partition.at = image.at;
-        partition.steady = image.steady;
+        partition.logical_time = image.logical_time;
         partition.placed = image.placed;
         let names = image.skus.iter().map(|(sku, _)| sku.clone()).collect();
         partition.skus = image.skus.into_iter().collect();

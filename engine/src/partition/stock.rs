@@ -1,16 +1,16 @@
-//! The SKU actors of a partition: commands on stock, demands of orders, questions about old holds.
+//! The SKU actors of a partition: commands on stock, reserves of orders, probes of old holds.
 
 use super::{Gated, Partition};
 use crate::answer::Answer;
 use crate::command::CommandKey;
 use crate::effect::Effects;
-use crate::event::{AdjustmentRefusal, Event, KeptAnswer, Level, ReleaseCause, StockFact};
+use crate::event::{AdjustmentRefusal, Event, Level, ReleaseCause, StockFact, StoredResponse};
 use crate::ids::{HoldKey, Location, RequestId, Sku, Ticket};
 use crate::message::Body;
 use crate::partition::deadlines::Slot;
 use crate::plant::{self, Bug};
 use crate::rejection::Rejection;
-use crate::stock::{Demand, DemandRefusal, HoldOp, OpVerdict, SkuStock, StockRefusal, Verdict};
+use crate::stock::{HoldDecision, HoldOp, ReserveDecision, ReserveRefusal, ReserveRequest, SkuStock, StockRefusal};
 use crate::time::Timestamp;
 
 impl Partition {
@@ -55,7 +55,7 @@ impl Partition {
         let view = self.skus[sku].view(sku);
         let answer = match key {
             None => Answer::Stock(view),
-            Some(key) => Answer::Kept(self.answer_key(now, key.hash, key.fingerprint, KeptAnswer::Set(view), fx)),
+            Some(key) => Answer::Stored(self.answer_key(now, key.hash, key.fingerprint, StoredResponse::Set(view), fx)),
         };
         self.reply(ticket, Ok(answer), false, fx);
     }
@@ -84,68 +84,76 @@ impl Partition {
         decide: impl FnOnce(&SkuStock) -> Result<StockFact, StockRefusal>,
     ) {
         let answer = match self.change_stock(now, sku, fx, decide) {
-            Ok(()) => KeptAnswer::Adjusted(self.skus[sku].view(sku)),
+            Ok(()) => StoredResponse::Adjusted(self.skus[sku].view(sku)),
             Err(refusal) => refused(sku, refusal, key.request_id),
         };
         let answer = self.answer_key(now, key.hash, key.fingerprint, answer, fx);
-        self.reply(ticket, Ok(Answer::Kept(answer)), false, fx);
+        self.reply(ticket, Ok(Answer::Stored(answer)), false, fx);
     }
 
-    pub(super) fn reserve(&mut self, now: Timestamp, sku: Sku, demand: Demand, fx: &mut Effects) {
-        let (hold, step) = (demand.hold, demand.step);
-        let (verdict, before) = match self.skus.get(&sku) {
-            Some(stock) => (stock.decide_demand(&demand), stock.level()),
-            None => (Verdict::Refused(DemandRefusal::Unknown), None),
+    pub(super) fn reserve(&mut self, now: Timestamp, sku: Sku, request: ReserveRequest, fx: &mut Effects) {
+        let (hold, order_version) = (request.hold, request.order_version);
+        let (decision, before) = match self.skus.get(&sku) {
+            Some(stock) => (stock.decide_reserve(&request), stock.level()),
+            None => (ReserveDecision::Refused(ReserveRefusal::Unknown), None),
         };
-        let answer = match verdict {
-            Verdict::Refused(refusal) => Body::Refused { sku, hold, step, refusal },
-            Verdict::Held(fact) => {
+        let answer = match decision {
+            ReserveDecision::Refused(refusal) => Body::Refused { sku, hold, order_version, refusal },
+            ReserveDecision::Held(fact) => {
                 let allocations = match &fact {
                     Some(StockFact::HoldPlaced { allocations, .. }) => allocations.clone(),
                     Some(_) | None => self.skus[&sku].holds[&hold].allocations.clone(),
                 };
                 if let Some(fact) = fact {
                     self.emit_stock(now, &sku, fact, before, fx);
-                    self.arm_ask(&sku, hold, demand.ask_at);
+                    self.arm_probe(&sku, hold, request.probe_at);
                 }
-                Body::Held { sku, hold, step, allocations }
+                Body::Held { sku, hold, order_version, allocations }
             }
         };
         self.send(hold.order.partition(), answer, fx);
     }
 
-    pub(super) fn move_hold(&mut self, now: Timestamp, sku: Sku, hold: HoldKey, step: u32, op: HoldOp, fx: &mut Effects) {
-        let (verdict, before) = match self.skus.get(&sku) {
-            Some(stock) => (stock.decide_op(hold, step, op), stock.level()),
-            None => (OpVerdict::Done, None),
+    pub(super) fn move_hold(
+        &mut self,
+        now: Timestamp,
+        sku: Sku,
+        hold: HoldKey,
+        order_version: u32,
+        op: HoldOp,
+        fx: &mut Effects,
+    ) {
+        let (decision, before) = match self.skus.get(&sku) {
+            Some(stock) => (stock.decide_op(hold, order_version, op), stock.level()),
+            None => (HoldDecision::Done, None),
         };
-        match verdict {
-            OpVerdict::Do(fact) => self.emit_stock(now, &sku, fact, before, fx),
-            OpVerdict::Done => {}
-            OpVerdict::Impossible => fx.alarms.push(format!("{op:?} of {sku} found no live hold of order {}", hold.order)),
+        match decision {
+            HoldDecision::Do(fact) => self.emit_stock(now, &sku, fact, before, fx),
+            HoldDecision::Done => {}
+            HoldDecision::Impossible => fx.alarms.push(format!("{op:?} of {sku} found no live hold of order {}", hold.order)),
         }
-        self.send(hold.order.partition(), Body::Moved { sku, hold, step }, fx);
+        self.send(hold.order.partition(), Body::Moved { sku, hold, order_version }, fx);
     }
 
-    fn arm_ask(&mut self, sku: &Sku, hold: HoldKey, at: Timestamp) {
-        self.deadlines.arm_ask(Slot::after(at), sku.clone(), hold);
+    fn arm_probe(&mut self, sku: &Sku, hold: HoldKey, at: Timestamp) {
+        self.deadlines.arm_probe(Slot::after(at), sku.clone(), hold);
     }
 
     /// Questions about holds are volatile: after recovery they are armed again from the holds.
-    pub(super) fn resume_asks(&mut self) {
+    pub(super) fn resume_probes(&mut self) {
         let mut holds: Vec<(Timestamp, Sku, HoldKey)> = Vec::new();
         for (sku, stock) in &self.skus {
             let live = stock.holds.iter().filter(|(_, hold)| hold.live());
-            holds.extend(live.map(|(key, hold)| (hold.ask_at, sku.clone(), *key)));
+            holds.extend(live.map(|(key, hold)| (hold.probe_at, sku.clone(), *key)));
         }
         holds.sort_unstable();
         for (at, sku, hold) in holds {
-            self.arm_ask(&sku, hold, at);
+            self.arm_probe(&sku, hold, at);
         }
     }
 
     /// A hold is past its time: the order is asked. The SKU frees nothing by itself.
-    pub(super) fn ask_due(&mut self, now: Timestamp, sku: Sku, hold: HoldKey, fx: &mut Effects) {
+    pub(super) fn probe_due(&mut self, now: Timestamp, sku: Sku, hold: HoldKey, fx: &mut Effects) {
         let live = self.skus.get(&sku).and_then(|stock| stock.holds.get(&hold)).is_some_and(|hold| hold.live());
         if !live {
             return;
@@ -153,10 +161,10 @@ impl Partition {
         if plant::active(Bug::SkuExpires) {
             return self.move_hold(now, sku, hold, u32::MAX, HoldOp::Release(ReleaseCause::Expired), fx);
         }
-        self.arm_ask(&sku, hold, now.plus(self.policy.ask_every_ms));
+        self.arm_probe(&sku, hold, now.plus(self.policy.ask_every_ms));
         self.gate.push(
             self.seq,
-            Gated::Message(crate::message::Message { to: hold.order.partition(), body: Body::Ask { sku, hold } }),
+            Gated::Message(crate::message::Message { to: hold.order.partition(), body: Body::HoldProbe { sku, hold } }),
             fx,
         );
     }
@@ -173,12 +181,12 @@ fn rejection(refusal: StockRefusal) -> Rejection {
 }
 
 /// Why an adjustment was refused. It names no version and closes nothing, so that it is never refused for that.
-fn refused(sku: &Sku, refusal: StockRefusal, request_id: RequestId) -> KeptAnswer {
+fn refused(sku: &Sku, refusal: StockRefusal, request_id: RequestId) -> StoredResponse {
     let refusal = match refusal {
         StockRefusal::UnknownSku => AdjustmentRefusal::UnknownSku(sku.clone()),
         StockRefusal::BelowTaken { taken, count } => AdjustmentRefusal::BelowTaken { taken, count },
         StockRefusal::TooMany | StockRefusal::VersionMismatch { .. } => AdjustmentRefusal::TooMany,
         StockRefusal::UnknownLocation | StockRefusal::LocationInUse { .. } => AdjustmentRefusal::TooMany,
     };
-    KeptAnswer::AdjustmentRefused { request_id, refusal }
+    StoredResponse::AdjustmentRefused { request_id, refusal }
 }

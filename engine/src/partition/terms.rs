@@ -8,7 +8,7 @@ use super::saga::Wait;
 use crate::answer::Answer;
 use crate::command::{Command, CommandKey, Loaded, Terms};
 use crate::effect::Effects;
-use crate::event::{KeptAnswer, Kind, Refusal};
+use crate::event::{Kind, Refusal, StoredResponse};
 use crate::ids::{OrderId, Sku, Ticket};
 use crate::order::Order;
 use crate::rejection::Rejection;
@@ -80,8 +80,8 @@ impl Partition {
     }
 
     /// What a used key is answered with.
-    pub(super) fn shown_again(&self, answer: Arc<KeptAnswer>, loaded: &Loaded) -> Result<Answer, Rejection> {
-        let KeptAnswer::Moved { order: id, facts } = *answer else { return Ok(Answer::Kept(answer)) };
+    pub(super) fn shown_again(&self, answer: Arc<StoredResponse>, loaded: &Loaded) -> Result<Answer, Rejection> {
+        let StoredResponse::Moved { order: id, facts } = *answer else { return Ok(Answer::Stored(answer)) };
         let archived = loaded.order.as_deref().and_then(|history| Order::fold(id, history));
         let order = self.orders.get(&id).map(|actor| &actor.order).or(archived.as_ref());
         order.ok_or(Rejection::NotFound)?.carried_out(facts as usize).ok_or(Rejection::KeyInProgress)
@@ -101,13 +101,13 @@ impl Partition {
         match (known, key) {
             (Some(_), None) => self.wait(id, ticket, Wait::Moved),
             (Some(facts), Some(key)) => {
-                self.answer_key(now, key.hash, key.fingerprint, KeptAnswer::Moved { order: id, facts }, fx);
+                self.answer_key(now, key.hash, key.fingerprint, StoredResponse::Moved { order: id, facts }, fx);
                 self.wait(id, ticket, Wait::CarriedOut(facts));
             }
             (None, None) => self.get_order(ticket, id, None, loaded, fx),
             (None, Some(key)) => {
                 let facts = loaded.order.as_ref().map_or(0, Vec::len) as u32;
-                self.answer_key(now, key.hash, key.fingerprint, KeptAnswer::Moved { order: id, facts }, fx);
+                self.answer_key(now, key.hash, key.fingerprint, StoredResponse::Moved { order: id, facts }, fx);
                 self.get_order(ticket, id, None, loaded, fx);
             }
         }
@@ -124,7 +124,7 @@ impl Partition {
     ) {
         let outcome = match (key, refusal(&rejection)) {
             (Some(CommandKey { hash, fingerprint, request_id }), Some(refusal)) => {
-                Ok(Answer::Kept(self.answer_key(now, hash, fingerprint, KeptAnswer::Refused { request_id, refusal }, fx)))
+                Ok(Answer::Stored(self.answer_key(now, hash, fingerprint, StoredResponse::Refused { request_id, refusal }, fx)))
             }
             (Some(_) | None, _) => Err(rejection),
         };

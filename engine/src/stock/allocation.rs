@@ -4,28 +4,28 @@
 
 use crate::event::Allocation;
 use crate::quantity::Quantity;
-use crate::stock::Place;
+use crate::stock::LocationStock;
 use std::cmp::Reverse;
 
-/// `places` are in order of allocation and have `quantity` available between them.
-pub(super) fn allocate(places: &[Place], quantity: Quantity) -> Vec<Allocation> {
-    let whole = places.iter().find(|place| place.buckets.available() >= quantity);
+/// `stocks` are in order of allocation and have `quantity` available between them.
+pub(super) fn allocate(stocks: &[LocationStock], quantity: Quantity) -> Vec<Allocation> {
+    let whole = stocks.iter().find(|place| place.buckets.available() >= quantity);
     if let Some(place) = whole {
         return vec![Allocation { location: place.name.clone(), quantity }];
     }
-    split(places, quantity)
+    split(stocks, quantity)
 }
 
 /// As [`allocate`], from at most so many locations: those with most, as many units as they have.
-pub(super) fn allocate_from_few(places: &[Place], quantity: Quantity, locations: usize) -> Vec<Allocation> {
-    let mut largest: Vec<&Place> = places.iter().collect();
+pub(super) fn allocate_from_few(stocks: &[LocationStock], quantity: Quantity, locations: usize) -> Vec<Allocation> {
+    let mut largest: Vec<&LocationStock> = stocks.iter().collect();
     // Stable: of equal ones the first in order of allocation.
     largest.sort_by_key(|place| Reverse(place.buckets.available()));
     take(largest.into_iter().take(locations), quantity).0
 }
 
-fn split(places: &[Place], quantity: Quantity) -> Vec<Allocation> {
-    let (mut allocations, missing) = take(places.iter(), quantity);
+fn split(stocks: &[LocationStock], quantity: Quantity) -> Vec<Allocation> {
+    let (mut allocations, missing) = take(stocks.iter(), quantity);
     if let (Some(first), false) = (allocations.first_mut().or(None), missing.is_zero()) {
         // Only a planted bug asks for more than there is.
         first.quantity = Quantity(first.quantity.0 + missing.0);
@@ -34,14 +34,14 @@ fn split(places: &[Place], quantity: Quantity) -> Vec<Allocation> {
 }
 
 /// What these locations give, one after the other, and what is missing then.
-fn take<'a>(places: impl Iterator<Item = &'a Place>, quantity: Quantity) -> (Vec<Allocation>, Quantity) {
+fn take<'a>(stocks: impl Iterator<Item = &'a LocationStock>, quantity: Quantity) -> (Vec<Allocation>, Quantity) {
     let mut missing = quantity;
     let mut allocations = Vec::new();
-    for place in places {
+    for place in stocks {
         let taken = place.buckets.available().min(missing);
         if !taken.is_zero() {
             allocations.push(Allocation { location: place.name.clone(), quantity: taken });
-            missing = missing.beyond(taken);
+            missing = missing.saturating_sub(taken);
         }
     }
     (allocations, missing)
@@ -53,29 +53,29 @@ mod tests {
     use crate::event::Buckets;
     use crate::ids::Location;
 
-    fn place(name: &str, on_hand: u32) -> Place {
+    fn stocked(name: &str, on_hand: u32) -> LocationStock {
         let buckets = Buckets { on_hand: Quantity(on_hand), ..Buckets::default() };
-        Place { name: Location::new(name).unwrap(), priority: 0, buckets }
+        LocationStock { name: Location::new(name).unwrap(), priority: 0, buckets }
     }
 
-    fn taken(places: &[Place], quantity: u32) -> Vec<(String, u32)> {
-        let all = allocate(places, Quantity(quantity));
+    fn taken(stocks: &[LocationStock], quantity: u32) -> Vec<(String, u32)> {
+        let all = allocate(stocks, Quantity(quantity));
         all.iter().map(|a| (a.location.to_string(), a.quantity.0)).collect()
     }
 
     #[test]
     fn one_location_that_has_it_all_goes_before_a_split() {
-        let places = [place("a", 2), place("b", 5), place("c", 9)];
-        assert_eq!(taken(&places, 2), [("a".to_owned(), 2)]);
-        assert_eq!(taken(&places, 3), [("b".to_owned(), 3)]);
-        assert_eq!(taken(&places, 6), [("c".to_owned(), 6)]);
+        let stocks = [stocked("a", 2), stocked("b", 5), stocked("c", 9)];
+        assert_eq!(taken(&stocks, 2), [("a".to_owned(), 2)]);
+        assert_eq!(taken(&stocks, 3), [("b".to_owned(), 3)]);
+        assert_eq!(taken(&stocks, 6), [("c".to_owned(), 6)]);
     }
 
     #[test]
     fn a_split_over_few_locations_takes_those_that_have_most() {
-        let places = [place("a", 1), place("b", 1), place("c", 100), place("d", 1)];
+        let stocks = [stocked("a", 1), stocked("b", 1), stocked("c", 100), stocked("d", 1)];
         let few = |quantity, locations| {
-            let all = allocate_from_few(&places, Quantity(quantity), locations);
+            let all = allocate_from_few(&stocks, Quantity(quantity), locations);
             all.iter().map(|a| (a.location.to_string(), a.quantity.0)).collect::<Vec<_>>()
         };
         assert_eq!(few(101, 2), [("c".to_owned(), 100), ("a".to_owned(), 1)]);
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn a_split_goes_in_order_of_places() {
-        let places = [place("a", 2), place("b", 5), place("c", 3)];
-        assert_eq!(taken(&places, 9), [("a".to_owned(), 2), ("b".to_owned(), 5), ("c".to_owned(), 2)]);
+        let stocks = [stocked("a", 2), stocked("b", 5), stocked("c", 3)];
+        assert_eq!(taken(&stocks, 9), [("a".to_owned(), 2), ("b".to_owned(), 5), ("c".to_owned(), 2)]);
     }
 }

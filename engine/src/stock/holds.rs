@@ -175,8 +175,8 @@ mod tests {
         HoldKey { order: OrderId::derive(KeyHash([number; 16]), Partitions::new(1).unwrap()), generation: 1 }
     }
 
-    fn hold(step: u32) -> Hold {
-        Hold { state: HoldState::Held, step, allocations: Vec::new(), ask_at: Timestamp(0) }
+    fn hold(order_version: u32) -> Hold {
+        Hold { state: HoldState::Held, order_version, allocations: Vec::new(), probe_at: Timestamp(0) }
     }
 
     #[derive(Clone, Debug)]
@@ -190,7 +190,7 @@ mod tests {
 
     fn acts() -> impl Strategy<Value = Vec<Act>> {
         let act = prop_oneof![
-            4 => (0..8u8, any::<u32>()).prop_map(|(key, step)| Act::Insert(key, step)),
+            4 => (0..8u8, any::<u32>()).prop_map(|(key, order_version)| Act::Insert(key, order_version)),
             2 => (0..8u8).prop_map(Act::Remove),
             1 => Just(Act::Share),
             2 => Just(Act::Copy),
@@ -215,9 +215,9 @@ mod tests {
             let mut copies: Vec<(Holds, BTreeMap<HoldKey, Hold>)> = Vec::new();
             for act in acts {
                 match act {
-                    Act::Insert(number, step) => {
-                        holds.insert(key(number), hold(step));
-                        model.insert(key(number), hold(step));
+                    Act::Insert(number, order_version) => {
+                        holds.insert(key(number), hold(order_version));
+                        model.insert(key(number), hold(order_version));
                     }
                     Act::Remove(number) => prop_assert_eq!(holds.remove(&key(number)), model.remove(&key(number))),
                     Act::Share => holds.share(),

@@ -172,18 +172,18 @@ fn the_key_of_an_attempt_of_an_archived_order_answers_as_before() {
 #[test]
 fn an_archived_order_keeps_its_hold_from_coming_back() {
     let (mut world, id, _) = archived(World::new());
-    let demand = holdfast_engine::stock::Demand {
+    let demand = holdfast_engine::stock::ReserveRequest {
         hold: crate::draft::hold(id, 1),
-        step: 1,
+        order_version: 1,
         quantity: holdfast_engine::quantity::Quantity(5),
         partial: false,
         locations: 256,
-        ask_at: world.now.plus(1_000),
+        probe_at: world.now.plus(1_000),
     };
     world.pass(31_000);
     world.stock("A", "main", 5);
     let home = world.partitions.of_sku(&sku("A"));
-    world.step(home, Input::Message(holdfast_engine::message::Body::Reserve { sku: sku("A"), demand }));
+    world.step(home, Input::Message(holdfast_engine::message::Body::Reserve { sku: sku("A"), request: demand }));
     world.settle();
     world.pass(2_000);
     assert_eq!(world.available("A"), 5);

@@ -101,8 +101,8 @@ fn each_counter_keeps_a_location_and_a_safety_stock_does_not() {
     stock.evolve(&stock.decide_set(location("a"), Quantity(0), Some(Quantity(9)), None, None).unwrap());
     for counter in counters {
         let mut counting = stock.clone();
-        *counter(&mut counting.places[0].buckets) = one;
-        let buckets = counting.places[0].buckets;
+        *counter(&mut counting.locations[0].buckets) = one;
+        let buckets = counting.locations[0].buckets;
         assert_eq!(counting.decide_close(location("a"), None), Err(StockRefusal::LocationInUse { buckets }));
     }
     assert_eq!(stock.decide_close(location("a"), None), Ok(StockFact::LocationClosed { location: location("a"), version: 2 }));

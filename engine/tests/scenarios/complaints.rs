@@ -5,7 +5,7 @@
 use crate::draft::{Draft, order, reservation};
 use crate::world::World;
 use holdfast_engine::answer::Answer;
-use holdfast_engine::event::KeptAnswer;
+use holdfast_engine::event::StoredResponse;
 use holdfast_engine::ids::{AttemptId, OrderId};
 use holdfast_engine::order::{CallKind, Outcome, Status};
 
@@ -185,8 +185,8 @@ fn a_double_click_makes_one_order_and_one_payment() {
     assert_eq!(world.order(id).attempts.len(), 1);
     assert_eq!((world.count(id, "Paid"), world.units("A")), (1, (0, 0, 1, 4)));
     assert!([first, second, other_tab].iter().all(|ticket| world.reply(*ticket).is_some()));
-    let Ok(Answer::Kept(kept)) = &world.reply(other_tab).unwrap().outcome else { panic!("it is answered") };
-    assert!(matches!(&**kept, KeptAnswer::PaymentRefused { .. }));
+    let Ok(Answer::Stored(kept)) = &world.reply(other_tab).unwrap().outcome else { panic!("it is answered") };
+    assert!(matches!(&**kept, StoredResponse::PaymentRefused { .. }));
 }
 
 /// Medusa: the webhook of the provider and the completion by the storefront raced, and both completed.

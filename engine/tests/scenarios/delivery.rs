@@ -10,7 +10,7 @@ use holdfast_engine::message::Body;
 use holdfast_engine::order::{CallKind, Outcome, Status};
 use holdfast_engine::quantity::Quantity;
 use holdfast_engine::rejection::Rejection;
-use holdfast_engine::stock::{Demand, HoldOp};
+use holdfast_engine::stock::{HoldOp, ReserveRequest};
 use holdfast_engine::time::{Policy, Timestamp};
 use holdfast_engine::{Causality, Input};
 
@@ -25,11 +25,17 @@ fn reserve(
     id: OrderId,
     generation: u8,
     units: u32,
-    ask_at: Timestamp,
+    probe_at: Timestamp,
 ) -> (holdfast_engine::ids::PartitionId, Input) {
-    let demand =
-        Demand { hold: hold(id, generation), step: 1, quantity: Quantity(units), partial: false, locations: 256, ask_at };
-    (world.partitions.of_sku(&sku("A")), Input::Message(Body::Reserve { sku: sku("A"), demand }))
+    let demand = ReserveRequest {
+        hold: hold(id, generation),
+        order_version: 1,
+        quantity: Quantity(units),
+        partial: false,
+        locations: 256,
+        probe_at,
+    };
+    (world.partitions.of_sku(&sku("A")), Input::Message(Body::Reserve { sku: sku("A"), request: demand }))
 }
 
 #[test]
@@ -101,7 +107,7 @@ fn a_closed_order_is_not_archived_before_its_last_fact_is_durable() {
     let id = world.place(&order("k").line("A", 5));
     world.sync = false;
     world.send(Command::Cancel { order: id, kind: Kind::Order, reason: None });
-    assert!(world.order(id).closed() && world.archive.is_empty());
+    assert!(world.order(id).archivable() && world.archive.is_empty());
     world.sync_all();
     assert_eq!(world.archive.len(), 1);
 }
@@ -299,7 +305,7 @@ fn a_hold_is_asked_about_until_its_order_answers_and_never_freed_by_its_sku() {
     world.post = false;
     world.pass(100_000);
     assert_eq!((world.status(id), world.units("A")), (Status::Expired, (5, 0, 0, 0)));
-    let asks = world.mail.iter().filter(|message| matches!(message.body, Body::Ask { .. })).count();
+    let asks = world.mail.iter().filter(|message| matches!(message.body, Body::HoldProbe { .. })).count();
     assert!((8..=10).contains(&asks), "{asks}");
     world.post = true;
     world.settle();
@@ -312,12 +318,12 @@ fn a_commit_that_finds_no_hold_moves_nothing_and_raises_an_alarm() {
     let stray = hold(order("ghost").id(world.partitions), 1);
     for op in [HoldOp::Commit, HoldOp::Pin, HoldOp::Unpin] {
         let home = world.partitions.of_sku(&sku("A"));
-        world.step(home, Input::Message(Body::Move { sku: sku("A"), hold: stray, step: 1, op }));
+        world.step(home, Input::Message(Body::Move { sku: sku("A"), hold: stray, order_version: 1, op }));
     }
     assert_eq!(std::mem::take(&mut world.alarms).len(), 1);
     let release = HoldOp::Release(ReleaseCause::Released);
     let home = world.partitions.of_sku(&sku("U"));
-    world.step(home, Input::Message(Body::Move { sku: sku("U"), hold: stray, step: 1, op: release }));
+    world.step(home, Input::Message(Body::Move { sku: sku("U"), hold: stray, order_version: 1, op: release }));
     assert_eq!(world.units("A"), (0, 0, 0, 5));
     assert_eq!(world.ask(Command::GetStock { sku: sku("U") }), Err(Rejection::NotFound));
 }

@@ -190,7 +190,7 @@ fn come_to_rest(world: &mut World) {
 }
 
 fn at_rest(world: &World) -> bool {
-    let closed = |order: &Order| order.closed() && (order.status.negative() || order.status == Status::Confirmed);
+    let closed = |order: &Order| order.archivable() && (order.status.ended_without_goods() || order.status == Status::Confirmed);
     let quiet = |partition: &Partition| {
         let free = partition.skus().all(|(_, stock)| stock.holds.values().all(|hold| !hold.live()));
         free && partition.orders().all(closed)

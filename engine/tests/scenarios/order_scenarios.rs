@@ -4,7 +4,7 @@ use crate::draft::{Draft, command_key, order, provider};
 use crate::world::World;
 use holdfast_engine::answer::Answer;
 use holdfast_engine::command::Command;
-use holdfast_engine::event::{KeptAnswer, Kind};
+use holdfast_engine::event::{Kind, StoredResponse};
 use holdfast_engine::ids::OrderId;
 use holdfast_engine::order::Status;
 use holdfast_engine::quantity::{Money, Quantity};
@@ -75,7 +75,7 @@ fn an_order_that_cannot_have_all_lines_holds_none() {
         assert_eq!(told, then.into_iter().map(|(l, s, r, a)| (l, s.to_owned(), r, a)).collect::<Vec<_>>(), "{rule}");
         assert_eq!(world.status(id), Status::Rejected, "{rule}");
         assert_eq!((world.available("A"), world.available("B")), (5, 1), "{rule}: what was held is back");
-        assert!(world.order(id).settled, "{rule}");
+        assert!(world.order(id).stock_settled, "{rule}");
     }
 }
 
@@ -337,8 +337,8 @@ fn a_payment_of_an_order_that_is_over_is_refused_and_the_refusal_is_kept() {
     let mut states = Vec::new();
     for _ in 0..2 {
         let ticket = world.send_payment(id, "p");
-        let Ok(Answer::Kept(kept)) = &world.reply(ticket).unwrap().outcome else { panic!("it is answered") };
-        let KeptAnswer::PaymentRefused { state, .. } = &**kept else { panic!("not refused: {kept:?}") };
+        let Ok(Answer::Stored(kept)) = &world.reply(ticket).unwrap().outcome else { panic!("it is answered") };
+        let StoredResponse::PaymentRefused { state, .. } = &**kept else { panic!("not refused: {kept:?}") };
         states.push((state.clone(), world.reply(ticket).unwrap().replayed));
     }
     assert_eq!(states, [("cancelled".to_owned(), false), ("cancelled".to_owned(), true)]);

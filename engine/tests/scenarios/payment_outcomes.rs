@@ -205,7 +205,7 @@ fn an_attempt_started_and_cancelled_before_it_opened_is_voided_all_the_same() {
     world.cancel(id).unwrap();
     world.answer_call(CallKind::Void, Outcome::Voided);
     assert_eq!(world.order(id).payment_status(), "failed");
-    assert!(world.order(id).closed());
+    assert!(world.order(id).archivable());
 }
 
 #[test]

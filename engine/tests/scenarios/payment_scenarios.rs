@@ -5,7 +5,7 @@ use crate::world::World;
 use holdfast_engine::ProviderResult;
 use holdfast_engine::answer::Answer;
 use holdfast_engine::command::Command;
-use holdfast_engine::event::KeptAnswer;
+use holdfast_engine::event::StoredResponse;
 use holdfast_engine::ids::{AttemptId, OrderId, Ticket};
 use holdfast_engine::order::{CallKind, Outcome, Status};
 use holdfast_engine::quantity::Money;
@@ -17,16 +17,16 @@ fn world_with_order(ttl_ms: u64) -> (World, OrderId) {
     (world, id)
 }
 
-fn kept(world: &World, ticket: Ticket) -> KeptAnswer {
+fn kept(world: &World, ticket: Ticket) -> StoredResponse {
     match &world.reply(ticket).expect("it is answered").outcome {
-        Ok(Answer::Kept(kept)) => (**kept).clone(),
+        Ok(Answer::Stored(kept)) => (**kept).clone(),
         other => panic!("not an answer about a payment: {other:?}"),
     }
 }
 
-fn refused_in(kept: &KeptAnswer) -> &str {
+fn refused_in(kept: &StoredResponse) -> &str {
     match kept {
-        KeptAnswer::PaymentRefused { state, .. } => state,
+        StoredResponse::PaymentRefused { state, .. } => state,
         other => panic!("not refused: {other:?}"),
     }
 }
@@ -40,7 +40,7 @@ fn an_attempt_pins_the_units_and_answers_with_its_page() {
     assert_eq!(world.calls[0].amount, Money(500));
     let attempt = world.open_page();
     let page = Some(url("https://bank.example/page"));
-    assert_eq!(kept(&world, ticket), KeptAnswer::Payment { attempt, redirect_url: page });
+    assert_eq!(kept(&world, ticket), StoredResponse::Payment { attempt, redirect_url: page });
     assert_eq!(world.order(id).payment_status(), "pending");
 }
 
@@ -168,7 +168,7 @@ fn the_last_attempt_declined_cancels_the_order() {
     assert_eq!(refused_in(&kept_of_payment(&mut world, id, "p6")), "cancelled");
 }
 
-fn kept_of_payment(world: &mut World, id: OrderId, key: &str) -> KeptAnswer {
+fn kept_of_payment(world: &mut World, id: OrderId, key: &str) -> StoredResponse {
     let ticket = world.send_payment(id, key);
     kept(world, ticket)
 }

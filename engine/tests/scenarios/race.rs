@@ -191,7 +191,7 @@ impl Race {
     fn check(&mut self, name: &str, ids: &[OrderId]) {
         for id in ids {
             let order = self.parts[usize::from(id.partition().0)].order(*id).unwrap();
-            assert!(order.closed(), "{:?}", order.history);
+            assert!(order.archivable(), "{:?}", order.history);
             match winner(&order.history) {
                 [1, 0, 0, 0, 0] => self.winners.paid_in_time += 1,
                 [1, 1, 1, 0, 0] => self.winners.late_and_held_afresh += 1,
@@ -213,7 +213,7 @@ impl Race {
             .iter()
             .flat_map(Partition::orders)
             .filter(|order| order.status == holdfast_engine::order::Status::Confirmed && order.placed().lines[0].sku == sku);
-        let buckets = stock.places[0].buckets;
+        let buckets = stock.locations[0].buckets;
         assert_eq!(buckets.committed.0 as usize, confirmed.count());
         assert_eq!((buckets.held, buckets.pinned, buckets.on_hand), (Quantity(0), Quantity(0), Quantity(ORDERS)));
     }

@@ -150,7 +150,7 @@ fn an_order_that_an_earlier_version_held_in_more_locations_is_replayed_and_goes_
     apply(&mut partition, Event::Order { order: id, fact: placed[0].fact.clone() });
     for SkuHold { sku, allocations } in holds.clone() {
         let (hold, version) = (HoldKey { order: id, generation: 1 }, 2 * PLACES as u64);
-        let fact = StockFact::HoldPlaced { hold, step: 1, allocations, ask_at: NOW, version };
+        let fact = StockFact::HoldPlaced { hold, order_version: 1, allocations, probe_at: NOW, version };
         apply(&mut partition, Event::Stock { sku, fact });
     }
     apply(&mut partition, Event::Order { order: id, fact: OrderFact::Held { holds }.into() });
@@ -158,5 +158,5 @@ fn an_order_that_an_earlier_version_held_in_more_locations_is_replayed_and_goes_
     let mut fx = Effects::default();
     partition.step(NOW, Input::Command { ticket: Ticket(2), command, loaded: Loaded::default() }, &mut fx);
     deliver(&mut partition, &mut fx);
-    assert!(holds_nothing(&partition) && partition.order(id).unwrap().settled);
+    assert!(holds_nothing(&partition) && partition.order(id).unwrap().stock_settled);
 }

@@ -5,7 +5,7 @@ use crate::world::World;
 use holdfast_engine::Causality;
 use holdfast_engine::answer::Answer;
 use holdfast_engine::command::{Command, Terms};
-use holdfast_engine::event::{HoldLimit, KeptAnswer, Kind, Refusal};
+use holdfast_engine::event::{HoldLimit, Kind, Refusal, StoredResponse};
 use holdfast_engine::ids::OrderId;
 use holdfast_engine::order::Status;
 use holdfast_engine::rejection::Rejection;
@@ -177,9 +177,9 @@ fn a_refusal_for_the_limit_of_extensions_is_kept_under_its_key() {
         Command::Extend { order: id, ttl_ms }.under(Terms { versions: None, key })
     };
     let first = world.ask(extend(70_000)).unwrap();
-    let Answer::Kept(kept) = &first else { panic!("{first:?}") };
+    let Answer::Stored(kept) = &first else { panic!("{first:?}") };
     let refusal = Refusal::HoldLimit(HoldLimit::Extensions { max: 0 });
-    assert!(matches!(&**kept, KeptAnswer::Refused { refusal: why, .. } if *why == refusal), "{kept:?}");
+    assert!(matches!(&**kept, StoredResponse::Refused { refusal: why, .. } if *why == refusal), "{kept:?}");
     for _ in 0..2 {
         assert_eq!(world.ask(extend(70_000)), Ok(first.clone()));
         assert_eq!(world.ask(extend(80_000)), Err(Rejection::KeyReused));
@@ -225,8 +225,8 @@ fn a_reservation_is_not_paid() {
     let id = held(&mut world);
     let ticket =
         world.send(Command::StartPayment { order: id, provider: provider(), return_url: None, key: command_key("p", "pay") });
-    let Ok(Answer::Kept(kept)) = &world.reply(ticket).unwrap().outcome else { panic!("it is answered") };
-    assert!(matches!(&**kept, KeptAnswer::PaymentRefused { .. }));
+    let Ok(Answer::Stored(kept)) = &world.reply(ticket).unwrap().outcome else { panic!("it is answered") };
+    assert!(matches!(&**kept, StoredResponse::PaymentRefused { .. }));
     assert_eq!((world.calls.len(), world.units("A")), (0, (3, 0, 0, 0)));
 }
 

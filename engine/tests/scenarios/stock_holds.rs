@@ -5,13 +5,15 @@ use holdfast_engine::audit::Audit;
 use holdfast_engine::event::{Allocation, Bucket, Event, Record, ReleaseCause, StockFact};
 use holdfast_engine::ids::{HoldKey, PartitionId, Partitions};
 use holdfast_engine::quantity::Quantity;
-use holdfast_engine::stock::{Demand, DemandRefusal, HoldOp, HoldState, OpVerdict, SkuStock, StockRefusal, Verdict};
+use holdfast_engine::stock::{
+    HoldDecision, HoldOp, HoldState, ReserveDecision, ReserveRefusal, ReserveRequest, SkuStock, StockRefusal,
+};
 use holdfast_engine::time::{Policy, Timestamp};
 use holdfast_engine::{Causality, Partition, invariants};
 use proptest::prelude::*;
 
 const RELEASE: HoldOp = HoldOp::Release(ReleaseCause::Released);
-const SHORT_OF_ALL: Verdict = Verdict::Refused(DemandRefusal::Short { available: 0 });
+const SHORT_OF_ALL: ReserveDecision = ReserveDecision::Refused(ReserveRefusal::Short { available: 0 });
 const EXPIRE: HoldOp = HoldOp::Release(ReleaseCause::Expired);
 
 fn key(name: &str) -> HoldKey {
@@ -27,8 +29,15 @@ fn stocked(places: &[(&str, u32, u16)]) -> SkuStock {
     stock
 }
 
-fn demand(name: &str, units: u32, partial: bool) -> Demand {
-    Demand { hold: key(name), step: 1, quantity: Quantity(units), partial, locations: 256, ask_at: Timestamp(0) }
+fn demand(name: &str, units: u32, partial: bool) -> ReserveRequest {
+    ReserveRequest {
+        hold: key(name),
+        order_version: 1,
+        quantity: Quantity(units),
+        partial,
+        locations: 256,
+        probe_at: Timestamp(0),
+    }
 }
 
 fn taken(fact: &StockFact) -> Vec<(&str, u32)> {
@@ -39,20 +48,20 @@ fn taken(fact: &StockFact) -> Vec<(&str, u32)> {
 }
 
 fn place_hold(stock: &mut SkuStock, name: &str, units: u32) {
-    match stock.decide_demand(&demand(name, units, false)) {
-        Verdict::Held(Some(fact)) => stock.evolve(&fact),
+    match stock.decide_reserve(&demand(name, units, false)) {
+        ReserveDecision::Held(Some(fact)) => stock.evolve(&fact),
         other => panic!("no hold: {other:?}"),
     }
 }
 
 fn act(stock: &mut SkuStock, step: u32, op: HoldOp) -> &'static str {
     match stock.decide_op(key("o"), step, op) {
-        OpVerdict::Do(fact) => {
+        HoldDecision::Do(fact) => {
             stock.evolve(&fact);
             "do"
         }
-        OpVerdict::Done => "done",
-        OpVerdict::Impossible => "impossible",
+        HoldDecision::Done => "done",
+        HoldDecision::Impossible => "impossible",
     }
 }
 
@@ -79,10 +88,12 @@ fn a_demand_takes_what_is_there_whole_before_split_and_by_priority() {
     ];
     for Case { rule, units, partial, then } in cases {
         let stock = stocked(&[("attic", 2, 9), ("west", 5, 1), ("east", 3, 0)]);
-        let met = match stock.decide_demand(&demand("o", units, partial)) {
-            Verdict::Held(Some(fact)) => Ok(taken(&fact).into_iter().map(|(name, units)| (name.to_owned(), units)).collect()),
-            Verdict::Held(None) => panic!("{rule}: there was no hold before"),
-            Verdict::Refused(refusal) => Err(refusal.available().unwrap()),
+        let met = match stock.decide_reserve(&demand("o", units, partial)) {
+            ReserveDecision::Held(Some(fact)) => {
+                Ok(taken(&fact).into_iter().map(|(name, units)| (name.to_owned(), units)).collect())
+            }
+            ReserveDecision::Held(None) => panic!("{rule}: there was no hold before"),
+            ReserveDecision::Refused(refusal) => Err(refusal.available().unwrap()),
         };
         let then = then.map(|list| list.iter().map(|(name, units)| ((*name).to_owned(), *units)).collect::<Vec<_>>());
         assert_eq!(met, then, "{rule}");
@@ -92,21 +103,21 @@ fn a_demand_takes_what_is_there_whole_before_split_and_by_priority() {
 #[test]
 fn locations_of_equal_priority_go_by_name() {
     let stock = stocked(&[("b", 5, 0), ("a", 5, 0)]);
-    let Verdict::Held(Some(fact)) = stock.decide_demand(&demand("o", 5, false)) else { panic!("there is enough") };
+    let ReserveDecision::Held(Some(fact)) = stock.decide_reserve(&demand("o", 5, false)) else { panic!("there is enough") };
     assert_eq!(taken(&fact), [("a", 5)]);
 }
 
 #[test]
 fn a_sku_nobody_stocked_and_a_sold_out_one_are_refused_differently() {
-    assert_eq!(SkuStock::default().decide_demand(&demand("o", 1, true)), Verdict::Refused(DemandRefusal::Unknown));
-    assert_eq!(stocked(&[("a", 0, 0)]).decide_demand(&demand("o", 1, true)), SHORT_OF_ALL);
+    assert_eq!(SkuStock::default().decide_reserve(&demand("o", 1, true)), ReserveDecision::Refused(ReserveRefusal::Unknown));
+    assert_eq!(stocked(&[("a", 0, 0)]).decide_reserve(&demand("o", 1, true)), SHORT_OF_ALL);
 }
 
 #[test]
 fn a_demand_told_twice_is_met_once() {
     let mut stock = stocked(&[("a", 1, 0)]);
     place_hold(&mut stock, "o", 1);
-    assert_eq!(stock.decide_demand(&demand("o", 1, false)), Verdict::Held(None));
+    assert_eq!(stock.decide_reserve(&demand("o", 1, false)), ReserveDecision::Held(None));
     assert_eq!(stock.available(), 0);
 }
 
@@ -114,7 +125,7 @@ fn a_demand_told_twice_is_met_once() {
 fn a_demand_that_comes_after_its_release_is_refused() {
     let mut stock = stocked(&[("a", 5, 0)]);
     assert_eq!(act(&mut stock, 2, RELEASE), "do");
-    assert_eq!(stock.decide_demand(&demand("o", 1, false)), Verdict::Refused(DemandRefusal::Short { available: 5 }));
+    assert_eq!(stock.decide_reserve(&demand("o", 1, false)), ReserveDecision::Refused(ReserveRefusal::Short { available: 5 }));
     place_hold(&mut stock, "other", 5);
     assert_eq!(stock.available(), 0);
 }
@@ -206,16 +217,20 @@ fn limits_of_buckets_and_locations_are_refused_not_wrapped() {
 #[test]
 fn a_demand_takes_from_no_more_locations_than_it_may() {
     let stock = stocked(&[("a", 1, 0), ("b", 2, 0), ("c", 3, 0)]);
-    let asked = |units, partial, locations| stock.decide_demand(&Demand { locations, ..demand("o", units, partial) });
-    let held = |verdict: &Verdict| match verdict {
-        Verdict::Held(Some(fact)) => taken(fact).into_iter().map(|(name, units)| (name.to_owned(), units)).collect(),
+    let asked = |units, partial, locations| stock.decide_reserve(&ReserveRequest { locations, ..demand("o", units, partial) });
+    let held = |verdict: &ReserveDecision| match verdict {
+        ReserveDecision::Held(Some(fact)) => taken(fact).into_iter().map(|(name, units)| (name.to_owned(), units)).collect(),
         other => panic!("not held: {other:?}"),
     };
     let all: Vec<(String, u32)> = held(&asked(6, false, 3));
     assert_eq!(all, [("a".to_owned(), 1), ("b".to_owned(), 2), ("c".to_owned(), 3)]);
-    let scattered = Verdict::Refused(DemandRefusal::TooManyLocations { available: 5 });
+    let scattered = ReserveDecision::Refused(ReserveRefusal::TooManyLocations { available: 5 });
     assert_eq!(asked(6, false, 2), scattered, "what can be had of two of them");
-    assert_eq!(asked(7, false, 2), Verdict::Refused(DemandRefusal::Short { available: 6 }), "more than there is anywhere");
+    assert_eq!(
+        asked(7, false, 2),
+        ReserveDecision::Refused(ReserveRefusal::Short { available: 6 }),
+        "more than there is anywhere"
+    );
     assert_eq!(held(&asked(6, true, 2)), [("c".to_owned(), 3), ("b".to_owned(), 2)], "those that have most");
     assert_eq!(held(&asked(5, false, 2)), [("c".to_owned(), 3), ("b".to_owned(), 2)]);
     assert_eq!(held(&asked(3, false, 1)), [("c".to_owned(), 3)], "one that has it all is one");
@@ -250,13 +265,13 @@ fn decide(stock: &SkuStock, step: &Step) -> Option<StockFact> {
         }
         Step::Adjust { place: n, bucket, delta } => stock.decide_adjust(place(n), *bucket, *delta, label("r"), None).ok(),
         Step::Close { place: n } => stock.decide_close(place(n), None).ok(),
-        Step::Demand { order, units, partial } => match stock.decide_demand(&demand(&order.to_string(), *units, *partial)) {
-            Verdict::Held(fact) => fact,
-            Verdict::Refused(_) => None,
+        Step::Demand { order, units, partial } => match stock.decide_reserve(&demand(&order.to_string(), *units, *partial)) {
+            ReserveDecision::Held(fact) => fact,
+            ReserveDecision::Refused(_) => None,
         },
         Step::Op { order, op, step } => match stock.decide_op(key(&order.to_string()), *step, *op) {
-            OpVerdict::Do(fact) => Some(fact),
-            OpVerdict::Done | OpVerdict::Impossible => None,
+            HoldDecision::Do(fact) => Some(fact),
+            HoldDecision::Done | HoldDecision::Impossible => None,
         },
     }
 }
@@ -278,10 +293,10 @@ proptest! {
             audit.add(PartitionId(0), &record);
             partition.apply(record);
             let stock = partition.sku(&sku("A")).unwrap();
-            prop_assert!(stock.places.iter().all(|place| place.buckets.balanced()));
+            prop_assert!(stock.locations.iter().all(|place| place.buckets.balanced()));
             prop_assert_eq!(stock.version, movements);
             let held: u64 = stock.holds.values().filter(|hold| hold.live()).flat_map(|hold| &hold.allocations).map(units).sum();
-            let counted = stock.places.iter().map(|place| u64::from(place.buckets.held.0) + u64::from(place.buckets.pinned.0));
+            let counted = stock.locations.iter().map(|place| u64::from(place.buckets.held.0) + u64::from(place.buckets.pinned.0));
             prop_assert_eq!(held, counted.sum::<u64>());
         }
         prop_assert_eq!(invariants::check(std::slice::from_ref(&partition)), Vec::<String>::new());

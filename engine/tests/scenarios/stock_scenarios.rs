@@ -4,7 +4,7 @@ use crate::draft::{command_key, label, location, order, sku};
 use crate::world::World;
 use holdfast_engine::answer::Answer;
 use holdfast_engine::command::Command;
-use holdfast_engine::event::{AdjustmentRefusal, Bucket, KeptAnswer, StockView};
+use holdfast_engine::event::{AdjustmentRefusal, Bucket, StockView, StoredResponse};
 use holdfast_engine::quantity::Quantity;
 use holdfast_engine::rejection::Rejection;
 
@@ -27,7 +27,7 @@ fn view(answer: Answer) -> StockView {
     }
 }
 
-fn adjust_as(world: &mut World, key: &str, bucket: Bucket, delta: i64) -> KeptAnswer {
+fn adjust_as(world: &mut World, key: &str, bucket: Bucket, delta: i64) -> StoredResponse {
     let command = Command::AdjustStock {
         sku: sku("A"),
         location: location("main"),
@@ -38,7 +38,7 @@ fn adjust_as(world: &mut World, key: &str, bucket: Bucket, delta: i64) -> KeptAn
         key: command_key(key, &format!("{bucket:?} {delta}")),
     };
     match world.ask(command).unwrap() {
-        Answer::Kept(kept) => (*kept).clone(),
+        Answer::Stored(kept) => (*kept).clone(),
         other => panic!("not the answer of an adjustment: {other:?}"),
     }
 }
@@ -47,11 +47,11 @@ fn adjust_as(world: &mut World, key: &str, bucket: Bucket, delta: i64) -> KeptAn
 fn adjust(world: &mut World, bucket: Bucket, delta: i64) -> Result<u64, String> {
     let key = format!("{bucket:?}{delta}-{}", world.records().len());
     match adjust_as(world, &key, bucket, delta) {
-        KeptAnswer::Adjusted(_) => Ok(world.available("A")),
-        KeptAnswer::AdjustmentRefused { refusal: AdjustmentRefusal::BelowTaken { taken, count }, .. } => {
+        StoredResponse::Adjusted(_) => Ok(world.available("A")),
+        StoredResponse::AdjustmentRefused { refusal: AdjustmentRefusal::BelowTaken { taken, count }, .. } => {
             Err(format!("{taken} taken, count {count}"))
         }
-        KeptAnswer::AdjustmentRefused { refusal, .. } => Err(format!("{refusal:?}")),
+        StoredResponse::AdjustmentRefused { refusal, .. } => Err(format!("{refusal:?}")),
         other => panic!("not the answer of an adjustment: {other:?}"),
     }
 }

@@ -20,7 +20,7 @@ use holdfast_engine::{Causality, Input, Partition, ProviderResult, invariants};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-type KeyRow = (Fingerprint, Arc<holdfast_engine::event::KeptAnswer>);
+type KeyRow = (Fingerprint, Arc<holdfast_engine::event::StoredResponse>);
 
 pub(crate) struct World {
     pub(crate) now: Timestamp,
@@ -340,7 +340,7 @@ impl World {
     pub(crate) fn buckets(&self, name: &str) -> Buckets {
         let sku = sku(name);
         let mut sum = Buckets::default();
-        for place in &self.part(self.partitions.of_sku(&sku)).sku(&sku).expect("the SKU is stocked").places {
+        for place in &self.part(self.partitions.of_sku(&sku)).sku(&sku).expect("the SKU is stocked").locations {
             sum.on_hand.0 += place.buckets.on_hand.0;
             sum.held.0 += place.buckets.held.0;
             sum.pinned.0 += place.buckets.pinned.0;

@@ -46,7 +46,7 @@ fn stock(journal: &dyn Journal, out: &mut Output) -> Result<(), Box<dyn std::err
     let mut known: Vec<(&Sku, &SkuStock)> = all.filter(|(_, stock)| stock.known()).collect();
     known.sort_unstable_by_key(|(sku, _)| *sku);
     for (sku, stock) in known {
-        for place in &stock.places {
+        for place in &stock.locations {
             let buckets = &place.buckets;
             out.line(json!({"sku": sku.as_str(), "location": place.name.as_str(), "on_hand": buckets.on_hand.0,
                 "safety_stock": buckets.safety_target.0}))?;

@@ -45,7 +45,7 @@ pub fn audit(journal: &dyn Journal, policy: &Policy, progress: &mut dyn FnMut(u6
     let remade = Remade::of(journal, policy)?;
     let bases = bases(journal, policy)?;
     let mut sums = Audit::default();
-    bases.iter().for_each(|base| sums.take_up(&base.partition));
+    bases.iter().for_each(|base| sums.resume(&base.partition));
     let mut begin: BTreeMap<LogId, LogSeq> = BTreeMap::new();
     for Base { partition, after } in &bases {
         let first = begin.entry(journal.log_of(partition.id)).or_insert(*after);

@@ -62,7 +62,7 @@ mod tests {
         let hold = HoldKey { order: OrderId::parse("00000000000000000000000000").unwrap(), generation: 0 };
         let location = Location::new("A").unwrap();
         let allocations = (0..allocations).map(|n| Allocation { location: location.clone(), quantity: Quantity(n) }).collect();
-        let fact = StockFact::HoldPlaced { hold, step: 1, allocations, ask_at: Timestamp(1), version: seq };
+        let fact = StockFact::HoldPlaced { hold, order_version: 1, allocations, probe_at: Timestamp(1), version: seq };
         Record { seq, at: Timestamp(1), event: Event::Stock { sku: Sku::new("SKU").unwrap(), fact } }
     }
 

@@ -231,7 +231,7 @@ pub async fn about(
     }
     let reads = command.reads();
     match answering.answer(execute(app, command).await) {
-        Ok((Answer::Kept(kept), replayed)) => reply::kept(&kept, replayed, ""),
+        Ok((Answer::Stored(kept), replayed)) => reply::kept(&kept, replayed, ""),
         Ok((answer, replayed)) => match reply::order_of(answer) {
             Some(order) if named.is_in(&order) => reply::order_response(&order, kind, replayed),
             Some(_) => answering.problem(nothing(id)),
@@ -329,7 +329,7 @@ pub async fn pay(request: HttpRequest, app: Data<App>, id: Path<String>, body: B
         Err(problem) => return answering.problem(problem),
     };
     match answering.answer(execute_within(&app, command).await) {
-        Ok((Answer::Kept(kept), replayed)) => reply::kept(&kept, replayed, ""),
+        Ok((Answer::Stored(kept), replayed)) => reply::kept(&kept, replayed, ""),
         Ok(_) => answering.unknown(),
         Err(response) => response,
     }

@@ -74,7 +74,7 @@ async fn about_stock(
         Ok((Answer::LocationClosed { version }, _)) => {
             HttpResponse::NoContent().insert_header((ETAG, reply::etag(version))).finish()
         }
-        Ok((Answer::Kept(kept), replayed)) => reply::kept(&kept, replayed, ""),
+        Ok((Answer::Stored(kept), replayed)) => reply::kept(&kept, replayed, ""),
         Ok(_) if reads => answering.problem(internal(&format!("what was read of {sku} is no stock"))),
         Ok(_) => answering.unknown(),
         Err(response) => response,

@@ -104,7 +104,7 @@ fn a_key_is_read_back_with_its_fingerprint() {
     let running = Running::over(&journal);
     let (hash, fingerprint) = (KeyHash([7; 16]), Fingerprint(9));
     let request_id = holdfast_engine::ids::RequestId::new("r").unwrap();
-    let answer = Arc::new(KeptAnswer::PaymentRefused { request_id, state: "expired".to_owned() });
+    let answer = Arc::new(StoredResponse::PaymentRefused { request_id, state: "expired".to_owned() });
     running.archive(&[Archive::Key { partition: PartitionId(3), key: hash, fingerprint, answer: answer.clone() }]);
     assert_eq!(key(&*journal, hash).unwrap(), Some((fingerprint, answer)));
     assert_eq!(running.archived(), [Archived { partition: PartitionId(3), orders: vec![], keys: vec![hash] }]);
@@ -206,7 +206,7 @@ fn set(version: u64, delta: i64) -> StockFact {
 }
 
 fn place(number: u8, from: &[(&str, u32)], version: u64) -> StockFact {
-    StockFact::HoldPlaced { hold: hold(number), step: 1, allocations: taken(from), ask_at: Timestamp(0), version }
+    StockFact::HoldPlaced { hold: hold(number), order_version: 1, allocations: taken(from), probe_at: Timestamp(0), version }
 }
 
 fn commit(number: u8, from: &[(&str, u32)], version: u64) -> StockFact {
@@ -242,8 +242,8 @@ fn every_fact_makes_one_movement_a_location() {
             StockFact::ThresholdSet { threshold: Quantity(7), version: 3 },
             place(1, &both, 5),
             StockFact::LevelCrossed { level: holdfast_engine::event::Level::Low, available: 1 },
-            StockFact::HoldPinned { hold: hold(1), step: 2, allocations: taken(&both), version: 7 },
-            StockFact::HoldUnpinned { hold: hold(1), step: 3, allocations: taken(&both), version: 9 },
+            StockFact::HoldPinned { hold: hold(1), order_version: 2, allocations: taken(&both), version: 7 },
+            StockFact::HoldUnpinned { hold: hold(1), order_version: 3, allocations: taken(&both), version: 9 },
             commit(1, &both, 11),
             StockFact::HoldForbidden { hold: hold(9) },
             place(2, &both[..1], 12),

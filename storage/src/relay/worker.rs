@@ -99,7 +99,7 @@ impl Worker {
     /// One session. Ends well only when it is time to stop: all is published, or it is late.
     fn live(&mut self) -> Result<(), Error> {
         let kept = load_kept(&*self.journal)?;
-        self.take_up(&kept);
+        self.resume(&kept);
         let own = history::ensure_name(&*self.journal)?;
         self.rest_of_the_journal()?;
         if self.stop.asked() && self.all_published() {
@@ -124,7 +124,7 @@ impl Worker {
         self.logs.iter().all(|(log, _)| self.published.of_log(*log) >= self.journal.end(*log))
     }
 
-    fn take_up(&mut self, kept: &BTreeMap<LogId, Kept>) {
+    fn resume(&mut self, kept: &BTreeMap<LogId, Kept>) {
         for (log, kept) in kept {
             self.published.reached(*log, kept.commit);
             self.backlog.read(*log, kept.commit);

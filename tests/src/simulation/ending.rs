@@ -1,6 +1,6 @@
 //! The end of a run: nothing is open, the journal folds to what is live, and all money and units are where they belong.
 
-use super::ledger::{Checked, Purse, Verdict, require};
+use super::ledger::{Checked, Purse, ReserveDecision, require};
 use super::provider::Truth;
 use super::shard::decode_frame;
 use super::world::World;
@@ -32,7 +32,7 @@ impl World {
             })?;
         }
         for (id, book) in &self.ledger.orders {
-            let ended = matches!(book.verdict, Verdict::Sold | Verdict::Over);
+            let ended = matches!(book.verdict, ReserveDecision::Sold | ReserveDecision::Over);
             require(ended, ENDS, || format!("order {id} is {:?}", book.verdict))?;
         }
         let unsynced = self.durable != self.submitted;

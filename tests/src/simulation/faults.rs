@@ -176,7 +176,7 @@ fn policy(random: &mut Random) -> Policy {
         query_max_ms: random.between(1_000, 10_000),
         unknown_max_ms: random.between(500, 60_000),
         decline_grace_ms: random.between(100, 5_000),
-        ask_grace_ms: random.between(100, 3_000),
+        probe_grace_ms: random.between(100, 3_000),
         ask_every_ms: random.between(500, 5_000),
         resend_ms: random.between(50, 400),
         resend_max_ms: random.between(500, 4_000),

@@ -7,10 +7,10 @@ mod orders;
 mod stock;
 
 pub(super) use levels::Shown;
-pub(super) use orders::{OrderBook, Purse, Verdict};
+pub(super) use orders::{OrderBook, Purse, ReserveDecision};
 pub(super) use stock::{SkuBook, row};
 
-use holdfast_engine::event::{ArchiveFact, Event, KeptAnswer, KeyFact, OrderFact, PartitionFact, Record, StockFact};
+use holdfast_engine::event::{ArchiveFact, Event, KeyFact, OrderFact, PartitionFact, Record, StockFact, StoredResponse};
 use holdfast_engine::ids::{Fingerprint, HoldKey, KeyHash, OrderId, Seq, Sku};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -39,7 +39,7 @@ pub(super) fn require(holds: bool, rule: &'static str, what: impl FnOnce() -> St
 #[derive(Clone, Debug)]
 pub(super) struct KeyBook {
     pub fingerprint: Fingerprint,
-    pub answer: Arc<KeptAnswer>,
+    pub answer: Arc<StoredResponse>,
     pub seq: Seq,
 }
 
@@ -125,8 +125,10 @@ impl Ledger {
                 })
             }
             StockFact::HoldCommitted { hold, .. } => {
-                let sold =
-                    self.orders.get(&hold.order).is_some_and(|book| book.verdict == Verdict::Sold && book.names(sku, *hold));
+                let sold = self
+                    .orders
+                    .get(&hold.order)
+                    .is_some_and(|book| book.verdict == ReserveDecision::Sold && book.names(sku, *hold));
                 require(sold, "I7 committed means sold", || {
                     format!("{sku} committed units to order {} ({})", hold.order, self.verdict(*hold))
                 })

@@ -275,7 +275,7 @@ fn digest(reply: &Reply) -> u64 {
     match &reply.outcome {
         Ok(Answer::Order { history, .. }) => xxhash_rust::xxh3::xxh3_64(&codec::encode_history(history)),
         Ok(Answer::Stock(view)) => Fingerprint::of(view).0 as u64,
-        Ok(Answer::Kept(answer)) => Fingerprint::of(&**answer).0 as u64,
+        Ok(Answer::Stored(answer)) => Fingerprint::of(&**answer).0 as u64,
         Ok(Answer::Availability(items)) => Fingerprint::of(items).0 as u64,
         Ok(Answer::Orders(page)) => Fingerprint::of(&(&page.found, page.next, page.some_left)).0 as u64,
         Ok(Answer::StockList(page)) => Fingerprint::of(&(&page.found, &page.next)).0 as u64,

@@ -7,7 +7,7 @@ use super::ledger::row;
 use super::ledger::{Breach, Checked, Ledger, Shown, require};
 use holdfast_engine::answer::{Answer, Reply};
 use holdfast_engine::command::Command;
-use holdfast_engine::event::{KeptAnswer, OrderFact, OrderRecord, Shortage, StockView};
+use holdfast_engine::event::{OrderFact, OrderRecord, Shortage, StockView, StoredResponse};
 use holdfast_engine::ids::{AttemptId, Fingerprint, KeyHash, OrderId, PartitionId, Seq, Sku};
 use holdfast_engine::order::Outcome;
 use holdfast_engine::rejection::Rejection;
@@ -25,7 +25,7 @@ pub(super) struct Oracle {
     /// The longest history each order was shown with.
     orders: BTreeMap<OrderId, Vec<OrderRecord>>,
     versions: BTreeMap<Sku, u64>,
-    kept: BTreeMap<KeyHash, (Fingerprint, Arc<KeptAnswer>)>,
+    kept: BTreeMap<KeyHash, (Fingerprint, Arc<StoredResponse>)>,
     captured: BTreeSet<AttemptId>,
     /// States of SKU partitions that the decision of an order was made from.
     heard: BTreeMap<OrderId, BTreeMap<PartitionId, Seq>>,
@@ -102,7 +102,7 @@ impl Oracle {
         })?;
         match &reply.outcome {
             Ok(Answer::Order { id, history }) => self.order_shown(command, (*id, history), ledger, leaving)?,
-            Ok(Answer::Kept(answer)) => self.kept_shown(command, answer, ledger, durable)?,
+            Ok(Answer::Stored(answer)) => self.kept_shown(command, answer, ledger, durable)?,
             Ok(Answer::Stock(view)) => self.stock_shown(view, ledger)?,
             Ok(Answer::Availability(_)) => {}
             Ok(Answer::Orders(page)) => {
@@ -186,7 +186,7 @@ impl Oracle {
         Ok(())
     }
 
-    fn kept_shown(&mut self, command: &Command, answer: &Arc<KeptAnswer>, ledger: &Ledger, durable: Seq) -> Checked {
+    fn kept_shown(&mut self, command: &Command, answer: &Arc<StoredResponse>, ledger: &Ledger, durable: Seq) -> Checked {
         let Some((key, body)) = key_of(command) else {
             return Err(Breach::new("I13 kept answers have keys", format!("{command:?} got {answer:?}")));
         };

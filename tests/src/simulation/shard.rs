@@ -125,7 +125,7 @@ impl World {
                 self.oracle.hear(body.order(), basis);
                 Some(Input::Message(body))
             }
-            Mail::Request(ticket) => self.take_up(partition, ticket),
+            Mail::Request(ticket) => self.resume(partition, ticket),
             Mail::Resume => None,
         };
         self.trace.mix_number((partition as u64) << 48 ^ now.0);
@@ -140,7 +140,7 @@ impl World {
     }
 
     /// A request with what it needs from the projections, read in the same turn.
-    fn take_up(&mut self, partition: usize, ticket: Ticket) -> Option<Input> {
+    fn resume(&mut self, partition: usize, ticket: Ticket) -> Option<Input> {
         let shard = self.shards[self.plan.shard_of(partition)].life;
         let state = &self.partitions[partition];
         let pending = self.clients.pending.get_mut(&ticket.0)?;
@@ -204,13 +204,13 @@ impl World {
         };
         let cause = match body {
             // Outside any round: an answer to a question about an old hold.
-            Body::Move { step: u32::MAX, .. } => return Ok(()),
-            Body::Reserve { demand, .. } => facts(&demand.hold.order, demand.step),
-            Body::Move { hold, step, .. } => facts(&hold.order, *step),
+            Body::Move { order_version: u32::MAX, .. } => return Ok(()),
+            Body::Reserve { request, .. } => facts(&request.hold.order, request.order_version),
+            Body::Move { hold, order_version, .. } => facts(&hold.order, *order_version),
             Body::Held { sku, hold, .. } => {
                 self.ledger.skus.get(sku).and_then(|book| book.holds.get(hold)).map(|hold| hold.placed)
             }
-            Body::Refused { .. } | Body::Moved { .. } | Body::Ask { .. } => return Ok(()),
+            Body::Refused { .. } | Body::Moved { .. } | Body::HoldProbe { .. } => return Ok(()),
         };
         let durable = self.durable[partition];
         require(cause.is_some_and(|seq| seq <= durable), "D4 causes are durable", || {

@@ -14,7 +14,7 @@ use super::report::Counts;
 use super::shard::Shard;
 use super::trace::Trace;
 use holdfast_engine::codec::Batch;
-use holdfast_engine::event::{KeptAnswer, Record};
+use holdfast_engine::event::{Record, StoredResponse};
 use holdfast_engine::ids::{Fingerprint, KeyHash, OrderId, Seq};
 use holdfast_engine::partition::Partition;
 use holdfast_engine::time::Timestamp;
@@ -46,7 +46,7 @@ pub(super) struct Log {
 #[derive(Default)]
 pub(super) struct Store {
     pub(super) orders: BTreeMap<OrderId, Vec<u8>>,
-    pub(super) keys: BTreeMap<KeyHash, (Fingerprint, Arc<KeptAnswer>)>,
+    pub(super) keys: BTreeMap<KeyHash, (Fingerprint, Arc<StoredResponse>)>,
     /// When the last row asked for so far is written.
     pub(super) busy_until: Micros,
 }
@@ -251,7 +251,7 @@ impl World {
 
     /// What is still open, for the report of a run that does not end.
     pub(super) fn open_work(&self) -> String {
-        let open = self.partitions.iter().flat_map(Partition::orders).filter(|order| !order.closed());
+        let open = self.partitions.iter().flat_map(Partition::orders).filter(|order| !order.archivable());
         let open: Vec<String> = open.map(|order| format!("{} {:?}", order.id, order.status)).collect();
         let waiting = self.clients.pending.values().filter(|one| !one.over).count();
         format!("{} orders open, {waiting} clients waiting: {}", open.len(), open.join(", "))

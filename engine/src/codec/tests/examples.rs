@@ -3,9 +3,9 @@
 //! [`name`] matches without `_`, so a new variant does not build before it is named here; then it wants an example.
 
 use crate::event::{
-    AdjustmentRefusal, Allocation, ArchiveFact, Bucket, Buckets, Event, HoldLimit, KeptAnswer, KeyFact, Kind, Level, Line,
-    LocationView, OrderFact, OrderRecord, PartitionFact, PaymentRequest, Placed, RefundReason, Refusal, ReleaseCause, Shortage,
-    SkuHold, StockFact, StockView,
+    AdjustmentRefusal, Allocation, ArchiveFact, Bucket, Buckets, Event, HoldLimit, KeyFact, Kind, Level, Line, LocationView,
+    OrderFact, OrderRecord, PartitionFact, PaymentRequest, Placed, RefundReason, Refusal, ReleaseCause, Shortage, SkuHold,
+    StockFact, StockView, StoredResponse,
 };
 use crate::ids::{
     AttemptId, CustomerId, Fingerprint, HoldKey, KeyHash, Label, Location, OrderId, Partitions, Provider, RequestId, Sku, Url,
@@ -73,23 +73,27 @@ fn order_name(fact: &OrderFact) -> &'static str {
     }
 }
 
-fn answer_name(answer: &KeptAnswer) -> &'static str {
+fn answer_name(answer: &StoredResponse) -> &'static str {
     match answer {
-        KeptAnswer::Adjusted(_) => "adjusted",
-        KeptAnswer::AdjustmentRefused { refusal: AdjustmentRefusal::UnknownSku(_), .. } => "adjustment_refused-unknown_sku",
-        KeptAnswer::AdjustmentRefused { refusal: AdjustmentRefusal::Short(_), .. } => "adjustment_refused-short",
-        KeptAnswer::AdjustmentRefused { refusal: AdjustmentRefusal::TooMany, .. } => "adjustment_refused-too_many",
-        KeptAnswer::AdjustmentRefused { refusal: AdjustmentRefusal::BelowTaken { .. }, .. } => "adjustment_refused-below_taken",
-        KeptAnswer::Payment { .. } => "payment",
-        KeptAnswer::PaymentRefused { .. } => "payment_refused",
-        KeptAnswer::Set(_) => "set",
-        KeptAnswer::Moved { .. } => "moved",
-        KeptAnswer::Refused { refusal: Refusal::State { .. }, .. } => "refused-state",
-        KeptAnswer::Refused { refusal: Refusal::Expired, .. } => "refused-expired",
-        KeptAnswer::Refused { refusal: Refusal::BelowTaken { .. }, .. } => "refused-below_taken",
-        KeptAnswer::Refused { refusal: Refusal::TooMany, .. } => "refused-too_many",
-        KeptAnswer::Refused { refusal: Refusal::HoldLimit(HoldLimit::Life { .. }), .. } => "refused-hold_limit-life",
-        KeptAnswer::Refused { refusal: Refusal::HoldLimit(HoldLimit::Extensions { .. }), .. } => "refused-hold_limit-extensions",
+        StoredResponse::Adjusted(_) => "adjusted",
+        StoredResponse::AdjustmentRefused { refusal: AdjustmentRefusal::UnknownSku(_), .. } => "adjustment_refused-unknown_sku",
+        StoredResponse::AdjustmentRefused { refusal: AdjustmentRefusal::Short(_), .. } => "adjustment_refused-short",
+        StoredResponse::AdjustmentRefused { refusal: AdjustmentRefusal::TooMany, .. } => "adjustment_refused-too_many",
+        StoredResponse::AdjustmentRefused { refusal: AdjustmentRefusal::BelowTaken { .. }, .. } => {
+            "adjustment_refused-below_taken"
+        }
+        StoredResponse::Payment { .. } => "payment",
+        StoredResponse::PaymentRefused { .. } => "payment_refused",
+        StoredResponse::Set(_) => "set",
+        StoredResponse::Moved { .. } => "moved",
+        StoredResponse::Refused { refusal: Refusal::State { .. }, .. } => "refused-state",
+        StoredResponse::Refused { refusal: Refusal::Expired, .. } => "refused-expired",
+        StoredResponse::Refused { refusal: Refusal::BelowTaken { .. }, .. } => "refused-below_taken",
+        StoredResponse::Refused { refusal: Refusal::TooMany, .. } => "refused-too_many",
+        StoredResponse::Refused { refusal: Refusal::HoldLimit(HoldLimit::Life { .. }), .. } => "refused-hold_limit-life",
+        StoredResponse::Refused { refusal: Refusal::HoldLimit(HoldLimit::Extensions { .. }), .. } => {
+            "refused-hold_limit-extensions"
+        }
     }
 }
 
@@ -108,7 +112,7 @@ pub(super) fn all() -> Vec<Event> {
 }
 
 pub(super) fn key() -> KeyFact {
-    answered(KeptAnswer::Adjusted(view()))
+    answered(StoredResponse::Adjusted(view()))
 }
 
 pub(super) fn history() -> Vec<OrderRecord> {
@@ -143,13 +147,13 @@ fn stock_facts() -> Vec<StockFact> {
         StockFact::ThresholdSet { threshold: Quantity(10), version: 2 },
         StockFact::HoldPlaced {
             hold: hold(),
-            step: 1,
+            order_version: 1,
             allocations: allocations(),
-            ask_at: Timestamp(1_700_000_900_000),
+            probe_at: Timestamp(1_700_000_900_000),
             version: 4,
         },
-        StockFact::HoldPinned { hold: hold(), step: 3, allocations: allocations(), version: 6 },
-        StockFact::HoldUnpinned { hold: hold(), step: 5, allocations: allocations(), version: 8 },
+        StockFact::HoldPinned { hold: hold(), order_version: 3, allocations: allocations(), version: 6 },
+        StockFact::HoldUnpinned { hold: hold(), order_version: 5, allocations: allocations(), version: 8 },
         StockFact::HoldCommitted { hold: hold(), allocations: allocations(), version: 10 },
         StockFact::HoldForbidden { hold: hold() },
     ];
@@ -194,19 +198,19 @@ fn order_facts() -> Vec<OrderFact> {
     ]
 }
 
-fn answers() -> Vec<KeptAnswer> {
-    let refused = |refusal| KeptAnswer::AdjustmentRefused { request_id: request_id(), refusal };
-    let command_refused = |refusal| KeptAnswer::Refused { request_id: request_id(), refusal };
+fn answers() -> Vec<StoredResponse> {
+    let refused = |refusal| StoredResponse::AdjustmentRefused { request_id: request_id(), refusal };
+    let command_refused = |refusal| StoredResponse::Refused { request_id: request_id(), refusal };
     vec![
-        KeptAnswer::Adjusted(view()),
+        StoredResponse::Adjusted(view()),
         refused(AdjustmentRefusal::UnknownSku(sku())),
         refused(AdjustmentRefusal::Short(shortage(Some(2)))),
         refused(AdjustmentRefusal::TooMany),
         refused(AdjustmentRefusal::BelowTaken { taken: 7, count: -2 }),
-        KeptAnswer::Payment { attempt: AttemptId { order: order_id(), number: 3 }, redirect_url: Some(url()) },
-        KeptAnswer::PaymentRefused { request_id: request_id(), state: "expired".to_owned() },
-        KeptAnswer::Set(view()),
-        KeptAnswer::Moved { order: order_id(), facts: 300 },
+        StoredResponse::Payment { attempt: AttemptId { order: order_id(), number: 3 }, redirect_url: Some(url()) },
+        StoredResponse::PaymentRefused { request_id: request_id(), state: "expired".to_owned() },
+        StoredResponse::Set(view()),
+        StoredResponse::Moved { order: order_id(), facts: 300 },
         command_refused(Refusal::State { kind: Kind::Reservation, state: "committed".to_owned() }),
         command_refused(Refusal::Expired),
         command_refused(Refusal::BelowTaken { taken: 70_000, count: -3 }),
@@ -216,7 +220,7 @@ fn answers() -> Vec<KeptAnswer> {
     ]
 }
 
-fn answered(answer: KeptAnswer) -> KeyFact {
+fn answered(answer: StoredResponse) -> KeyFact {
     KeyFact::Answered { key: key_hash(), fingerprint: fingerprint(), answer: Arc::new(answer) }
 }
 

@@ -5,8 +5,8 @@
 use super::examples;
 use crate::codec::{encode, encode_history, encode_key};
 use crate::event::{
-    AdjustmentRefusal, Allocation, ArchiveFact, Buckets, Event, HoldLimit, KeptAnswer, KeyFact, Kind, Line, LocationView,
-    OrderFact, OrderRecord, PartitionFact, PaymentRequest, Placed, Record, Refusal, Shortage, SkuHold, StockFact, StockView,
+    AdjustmentRefusal, Allocation, ArchiveFact, Buckets, Event, HoldLimit, KeyFact, Kind, Line, LocationView, OrderFact,
+    OrderRecord, PartitionFact, PaymentRequest, Placed, Record, Refusal, Shortage, SkuHold, StockFact, StockView, StoredResponse,
 };
 use crate::ids::{AttemptId, CustomerId, Fingerprint, HoldKey, KeyHash, Label, Location, OrderId, Provider, RequestId, Sku, Url};
 use crate::limits::{self, TextLength};
@@ -139,7 +139,7 @@ fn enlarged(example: &Event) -> Event {
 }
 
 fn enlarged_stock(example: &StockFact) -> StockFact {
-    let (hold, step, version, allocations) = (hold(), u32::MAX, u64::MAX, allocations(limits::MAX_LOCATIONS));
+    let (hold, order_version, version, allocations) = (hold(), u32::MAX, u64::MAX, allocations(limits::MAX_LOCATIONS));
     match example {
         StockFact::Set { .. } => StockFact::Set {
             location: location(),
@@ -158,9 +158,9 @@ fn enlarged_stock(example: &StockFact) -> StockFact {
             version,
         },
         StockFact::ThresholdSet { .. } => StockFact::ThresholdSet { threshold: units(), version },
-        StockFact::HoldPlaced { .. } => StockFact::HoldPlaced { hold, step, allocations, ask_at: AT, version },
-        StockFact::HoldPinned { .. } => StockFact::HoldPinned { hold, step, allocations, version },
-        StockFact::HoldUnpinned { .. } => StockFact::HoldUnpinned { hold, step, allocations, version },
+        StockFact::HoldPlaced { .. } => StockFact::HoldPlaced { hold, order_version, allocations, probe_at: AT, version },
+        StockFact::HoldPinned { .. } => StockFact::HoldPinned { hold, order_version, allocations, version },
+        StockFact::HoldUnpinned { .. } => StockFact::HoldUnpinned { hold, order_version, allocations, version },
         StockFact::HoldCommitted { .. } => StockFact::HoldCommitted { hold, allocations, version },
         StockFact::HoldReleased { cause, .. } => StockFact::HoldReleased { hold, cause: *cause, allocations, version },
         StockFact::HoldForbidden { .. } => StockFact::HoldForbidden { hold },
@@ -201,20 +201,20 @@ fn enlarged_order(example: &OrderFact) -> OrderFact {
     }
 }
 
-fn enlarged_answer(example: &KeptAnswer) -> KeptAnswer {
+fn enlarged_answer(example: &StoredResponse) -> StoredResponse {
     let request_id = request_id();
     match example {
-        KeptAnswer::Adjusted(_) => KeptAnswer::Adjusted(view()),
-        KeptAnswer::Set(_) => KeptAnswer::Set(view()),
-        KeptAnswer::AdjustmentRefused { refusal, .. } => {
-            KeptAnswer::AdjustmentRefused { request_id, refusal: enlarged_adjustment(refusal) }
+        StoredResponse::Adjusted(_) => StoredResponse::Adjusted(view()),
+        StoredResponse::Set(_) => StoredResponse::Set(view()),
+        StoredResponse::AdjustmentRefused { refusal, .. } => {
+            StoredResponse::AdjustmentRefused { request_id, refusal: enlarged_adjustment(refusal) }
         }
-        KeptAnswer::Payment { .. } => {
-            KeptAnswer::Payment { attempt: AttemptId { order: order_id(), number: u8::MAX }, redirect_url: Some(url()) }
+        StoredResponse::Payment { .. } => {
+            StoredResponse::Payment { attempt: AttemptId { order: order_id(), number: u8::MAX }, redirect_url: Some(url()) }
         }
-        KeptAnswer::PaymentRefused { state, .. } => KeptAnswer::PaymentRefused { request_id, state: state.clone() },
-        KeptAnswer::Moved { .. } => KeptAnswer::Moved { order: order_id(), facts: u32::MAX },
-        KeptAnswer::Refused { refusal, .. } => KeptAnswer::Refused { request_id, refusal: enlarged_refusal(refusal) },
+        StoredResponse::PaymentRefused { state, .. } => StoredResponse::PaymentRefused { request_id, state: state.clone() },
+        StoredResponse::Moved { .. } => StoredResponse::Moved { order: order_id(), facts: u32::MAX },
+        StoredResponse::Refused { refusal, .. } => StoredResponse::Refused { request_id, refusal: enlarged_refusal(refusal) },
     }
 }
 

@@ -88,7 +88,7 @@ impl Left {
 
 fn order_missing(journal: &dyn Journal, id: OrderId, facts: usize) -> Result<Option<String>, Error> {
     let order = projection::order(journal, id)?.and_then(|history| Order::fold(id, &history));
-    let there = order.is_some_and(|order| order.closed() && order.history.len() >= facts);
+    let there = order.is_some_and(|order| order.archivable() && order.history.len() >= facts);
     Ok((!there).then(|| format!("I14 order {id} left memory but its row is missing or not closed")))
 }
 

@@ -18,7 +18,7 @@ use futures_util::stream::FuturesUnordered;
 use holdfast_actors::Unanswered;
 use holdfast_engine::answer::Answer;
 use holdfast_engine::command::Command;
-use holdfast_engine::event::KeptAnswer;
+use holdfast_engine::event::StoredResponse;
 use holdfast_engine::ids::{Location, Sku};
 use holdfast_engine::rejection::Rejection;
 use std::collections::hash_map::Entry;
@@ -165,9 +165,9 @@ async fn attempt(app: &App, sender: Sender, line: u64, command: &Command) -> Res
 
 fn set(outcome: Result<Answer, Rejection>) -> Result<(), Problem> {
     match outcome.map_err(|rejection| rejected(&rejection))? {
-        Answer::Kept(kept) => match &*kept {
-            KeptAnswer::Refused { refusal, .. } => Err(refused(refusal)),
-            KeptAnswer::Set(_) => Ok(()),
+        Answer::Stored(kept) => match &*kept {
+            StoredResponse::Refused { refusal, .. } => Err(refused(refusal)),
+            StoredResponse::Set(_) => Ok(()),
             other => unreachable!("{other:?} is no answer to a count"),
         },
         Answer::Stock(_) => Ok(()),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 /// What the order has decided.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum ReserveDecision {
     #[default]
     Undecided,
     Holding,
@@ -32,7 +32,7 @@ pub(crate) enum Purse {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct OrderBook {
     pub history: Vec<OrderRecord>,
-    pub verdict: Verdict,
+    pub verdict: ReserveDecision,
     pub generation: u8,
     pub holds: Vec<SkuHold>,
     pub purses: BTreeMap<u8, Purse>,
@@ -50,36 +50,38 @@ impl OrderBook {
 
     fn judge(&mut self, fact: &OrderFact) -> Result<(), &'static str> {
         const ONCE: &str = "I6 one final decision";
-        let open = matches!(self.verdict, Verdict::Undecided | Verdict::Holding);
+        let open = matches!(self.verdict, ReserveDecision::Undecided | ReserveDecision::Holding);
         let next = match fact {
-            OrderFact::Placed(_) if self.history.len() == 1 => Verdict::Undecided,
+            OrderFact::Placed(_) if self.history.len() == 1 => ReserveDecision::Undecided,
             OrderFact::Placed(_) => return Err("I13 placed once"),
             _ if self.history.len() == 1 => return Err("I13 placed first"),
-            OrderFact::Held { holds } if self.verdict == Verdict::Undecided => {
+            OrderFact::Held { holds } if self.verdict == ReserveDecision::Undecided => {
                 self.holds_what_was_asked(holds)?;
                 (self.generation, self.holds) = (1, holds.clone());
-                Verdict::Holding
+                ReserveDecision::Holding
             }
-            OrderFact::Rejected { .. } | OrderFact::TooManyLocations { .. } if self.verdict == Verdict::Undecided => {
-                Verdict::Over
+            OrderFact::Rejected { .. } | OrderFact::TooManyLocations { .. } if self.verdict == ReserveDecision::Undecided => {
+                ReserveDecision::Over
             }
             OrderFact::Held { .. } | OrderFact::Rejected { .. } | OrderFact::TooManyLocations { .. } => return Err(ONCE),
-            OrderFact::Expired | OrderFact::Cancelled { .. } if open => Verdict::Over,
-            OrderFact::Expired if self.verdict == Verdict::Sold => return Err("I6 no expiry after payment"),
+            OrderFact::Expired | OrderFact::Cancelled { .. } if open => ReserveDecision::Over,
+            OrderFact::Expired if self.verdict == ReserveDecision::Sold => return Err("I6 no expiry after payment"),
             OrderFact::Expired | OrderFact::Cancelled { .. } => return Err(ONCE),
-            OrderFact::Confirmed { .. } if self.verdict == Verdict::Holding => Verdict::Sold,
-            OrderFact::Paid { .. } if self.verdict == Verdict::Holding || self.reheld => Verdict::Sold,
+            OrderFact::Confirmed { .. } if self.verdict == ReserveDecision::Holding => ReserveDecision::Sold,
+            OrderFact::Paid { .. } if self.verdict == ReserveDecision::Holding || self.reheld => ReserveDecision::Sold,
             OrderFact::Confirmed { .. } | OrderFact::Paid { .. } => return Err(ONCE),
-            OrderFact::PaymentLate { .. } if self.verdict == Verdict::Over => Verdict::Late,
+            OrderFact::PaymentLate { .. } if self.verdict == ReserveDecision::Over => ReserveDecision::Late,
             OrderFact::PaymentLate { .. } => return Err("I9 late money is for an order that is over"),
-            OrderFact::Reheld { generation, holds } if self.verdict == Verdict::Late => {
+            OrderFact::Reheld { generation, holds } if self.verdict == ReserveDecision::Late => {
                 (self.generation, self.holds) = (*generation, holds.clone());
-                Verdict::Late
+                ReserveDecision::Late
             }
             OrderFact::Reheld { .. } => return Err("I9 only late money holds again"),
-            OrderFact::RefundDue { reason: RefundReason::OrderOver, .. } if self.verdict == Verdict::Late => Verdict::Over,
+            OrderFact::RefundDue { reason: RefundReason::OrderOver, .. } if self.verdict == ReserveDecision::Late => {
+                ReserveDecision::Over
+            }
             OrderFact::RefundDue { reason: RefundReason::OrderOver, .. } => return Err("I9 refund of an order that is over"),
-            OrderFact::Extended { .. } | OrderFact::PaymentStarted { .. } if self.verdict != Verdict::Holding => {
+            OrderFact::Extended { .. } | OrderFact::PaymentStarted { .. } if self.verdict != ReserveDecision::Holding => {
                 return Err("I6 nothing begins after the decision");
             }
             _ => self.verdict,
@@ -138,14 +140,14 @@ impl OrderBook {
     /// The order has not given this hold up.
     pub(super) fn counts_on(&self, sku: &Sku, hold: HoldKey) -> bool {
         match self.verdict {
-            Verdict::Undecided => hold.generation == 1,
-            Verdict::Holding | Verdict::Sold => self.names(sku, hold),
-            Verdict::Late => hold.generation == self.generation + 1,
-            Verdict::Over => false,
+            ReserveDecision::Undecided => hold.generation == 1,
+            ReserveDecision::Holding | ReserveDecision::Sold => self.names(sku, hold),
+            ReserveDecision::Late => hold.generation == self.generation + 1,
+            ReserveDecision::Over => false,
         }
     }
 
     pub(crate) fn sold(&self) -> bool {
-        self.verdict == Verdict::Sold
+        self.verdict == ReserveDecision::Sold
     }
 }

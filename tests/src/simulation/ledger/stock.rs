@@ -25,8 +25,8 @@ impl Stage {
 pub(crate) struct HoldBook {
     pub stage: Stage,
     pub allocations: Vec<Allocation>,
-    /// Highest step of the order seen: an overtaken step moves nothing.
-    pub step: u32,
+    /// Highest order_version of the order seen: an overtaken order_version moves nothing.
+    pub order_version: u32,
     /// The record that placed or forbade it.
     pub placed: Seq,
     /// It was committed or released before, under the same name.
@@ -140,24 +140,26 @@ impl SkuBook {
                 self.threshold = u64::from(threshold.0);
                 Some((*version, 1))
             }
-            StockFact::HoldPlaced { hold, step, allocations, version, .. } => {
-                self.place(sku, (*hold, seq, *step), allocations)?;
+            StockFact::HoldPlaced { hold, order_version, allocations, version, .. } => {
+                self.place(sku, (*hold, seq, *order_version), allocations)?;
                 Some((*version, allocations.len() as u64))
             }
-            StockFact::HoldPinned { hold, step, version, .. } => {
-                self.in_order(sku, *hold, *step)?;
+            StockFact::HoldPinned { hold, order_version, version, .. } => {
+                self.in_order(sku, *hold, *order_version)?;
                 Some((*version, self.turn(sku, *hold, Stage::Pinned)?))
             }
-            StockFact::HoldUnpinned { hold, step, version, .. } => {
-                self.in_order(sku, *hold, *step)?;
+            StockFact::HoldUnpinned { hold, order_version, version, .. } => {
+                self.in_order(sku, *hold, *order_version)?;
                 Some((*version, self.turn(sku, *hold, Stage::Held)?))
             }
             StockFact::HoldCommitted { hold, version, .. } => Some((*version, self.turn(sku, *hold, Stage::Committed)?)),
             StockFact::HoldReleased { hold, version, .. } => Some((*version, self.turn(sku, *hold, Stage::Released)?)),
             StockFact::HoldForbidden { hold, .. } => {
                 let resolved = self.holds.contains_key(hold);
-                self.holds
-                    .insert(*hold, HoldBook { stage: Stage::Released, allocations: Vec::new(), step: 0, placed: seq, resolved });
+                self.holds.insert(
+                    *hold,
+                    HoldBook { stage: Stage::Released, allocations: Vec::new(), order_version: 0, placed: seq, resolved },
+                );
                 None
             }
             StockFact::LevelCrossed { available, .. } => {
@@ -174,11 +176,11 @@ impl SkuBook {
         })
     }
 
-    fn place(&mut self, sku: &Sku, (hold, placed, step): (HoldKey, Seq, u32), allocations: &[Allocation]) -> Checked {
+    fn place(&mut self, sku: &Sku, (hold, placed, order_version): (HoldKey, Seq, u32), allocations: &[Allocation]) -> Checked {
         for allocation in allocations {
             self.places.entry(allocation.location.clone()).or_default().held += i64::from(allocation.quantity.0);
         }
-        let book = HoldBook { stage: Stage::Held, allocations: allocations.to_vec(), step, placed, resolved: false };
+        let book = HoldBook { stage: Stage::Held, allocations: allocations.to_vec(), order_version, placed, resolved: false };
         let before = self.holds.insert(hold, book);
         let live = before.as_ref().is_some_and(|hold| hold.stage.live());
         if let (Some(_), Some(book)) = (&before, self.holds.get_mut(&hold)) {
@@ -203,11 +205,11 @@ impl SkuBook {
     }
 
     /// A pin that was overtaken by an unpin, or the other way round, is none.
-    fn in_order(&mut self, sku: &Sku, hold: HoldKey, step: u32) -> Checked {
+    fn in_order(&mut self, sku: &Sku, hold: HoldKey, order_version: u32) -> Checked {
         let Some(book) = self.holds.get_mut(&hold) else { return Ok(()) };
-        let last = std::mem::replace(&mut book.step, step);
-        require(last <= step, "I4 an overtaken step moves nothing", || {
-            format!("the hold of order {} on {sku} followed step {step} after {last}", hold.order)
+        let last = std::mem::replace(&mut book.order_version, order_version);
+        require(last <= order_version, "I4 an overtaken order_version moves nothing", || {
+            format!("the hold of order {} on {sku} followed order_version {order_version} after {last}", hold.order)
         })
     }
 
