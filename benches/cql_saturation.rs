@@ -9,7 +9,7 @@ use actix_rt::System;
 use clap::Parser;
 use hdrhistogram::Histogram;
 use holdfast_actors::provider::{Answer, PaymentProvider};
-use holdfast_actors::{Engine, Options, Ports};
+use holdfast_actors::{Engine, Options, ReplyQueues};
 use holdfast_engine::Causality;
 use holdfast_engine::codec::Batch;
 use holdfast_engine::command::Command;
@@ -135,7 +135,7 @@ struct Silent;
 
 impl PaymentProvider for Silent {
     fn call(&self, _: &ProviderCall) -> Pin<Box<dyn Future<Output = Answer>>> {
-        Box::pin(async { Answer::Told(Outcome::Timeout) })
+        Box::pin(async { Answer::Outcome(Outcome::Timeout) })
     }
 }
 
@@ -167,7 +167,7 @@ async fn run(args: &Args) -> Result<(), Failure> {
     let zero = || AtomicU64::new(0);
     let journal = Arc::new(Counted { inner, appends: zero(), events: zero(), bytes: zero() });
     let provider = Box::new(|| Rc::new(Silent) as Rc<dyn PaymentProvider>);
-    let engine = Engine::start(journal.clone(), Ports::default(), provider, Options::default(), &mut |_, _| {})?;
+    let engine = Engine::start(journal.clone(), ReplyQueues::default(), provider, Options::default(), &mut |_, _| {})?;
     for n in 0..args.skus {
         engine.handle.execute(stock(n)?).await?;
     }

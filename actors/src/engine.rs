@@ -4,14 +4,14 @@ use crate::admission::Clients;
 use crate::clock::{self, Clock};
 use crate::guardian::{Guard, Guardian};
 use crate::handle::Handle;
-use crate::inbox::{Inbox, Letter};
-use crate::keeper::Keeper;
+use crate::inbox::{Inbox, ShardMessage};
 use crate::lookups::Lookups;
 use crate::panics::Suspect;
-use crate::provider::{Desk, MakeProvider};
-use crate::replies::Ports;
+use crate::provider::{MakeProvider, ProviderDispatcher};
+use crate::replies::ReplyQueues;
 use crate::router::Router;
 use crate::shard::{Links, Shard};
+use crate::snapshot_writer::SnapshotWriter;
 use actix::{Actor, Addr, Arbiter, ArbiterHandle};
 use holdfast_engine::codec::Batch;
 use holdfast_engine::ids::PartitionId;
@@ -37,7 +37,7 @@ pub struct Options {
     /// Events of a partition between two snapshots. Lower restarts faster and writes more.
     pub snapshot_events: u64,
     /// How long a provider call may take before its outcome is unknown.
-    pub provider_patience: Duration,
+    pub provider_timeout: Duration,
     pub policy: Policy,
     /// The clock of an earlier engine of this process, to be carried on.
     pub clock: Option<Clock>,
@@ -50,7 +50,7 @@ impl Default for Options {
             credits: 32_768,
             client_percent: 50,
             snapshot_events: 100_000,
-            provider_patience: Duration::from_secs(5),
+            provider_timeout: Duration::from_secs(5),
             policy: Policy::default(),
             clock: None,
         }
@@ -70,7 +70,7 @@ pub enum StartError {
 }
 
 /// How long a stopping engine waits for the journal.
-const SETTLE_PATIENCE: Duration = Duration::from_secs(20);
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A running engine.
 pub struct Engine {
@@ -89,11 +89,11 @@ pub struct Rebuild {
     journal: Arc<dyn Journal>,
     committer: Committer,
     projector: Projector,
-    keeper: Keeper,
+    snapshot_writer: SnapshotWriter,
     lookups: Lookups,
-    desk: Desk,
+    provider_dispatcher: ProviderDispatcher,
     router: Router,
-    ports: Ports,
+    reply_queues: ReplyQueues,
     clock: Clock,
     /// Set once the journal refused a commit.
     journal_error: Arc<OnceLock<Arc<StorageError>>>,
@@ -106,11 +106,11 @@ impl Rebuild {
             journal: self.journal.clone(),
             committer: self.committer.clone(),
             projector: self.projector.clone(),
-            keeper: self.keeper.clone(),
+            snapshot_writer: self.snapshot_writer.clone(),
             lookups: self.lookups.clone(),
-            desk: self.desk.clone(),
+            provider_dispatcher: self.provider_dispatcher.clone(),
             router: self.router.clone(),
-            ports: self.ports.clone(),
+            reply_queues: self.reply_queues.clone(),
             clock: self.clock,
             guardian,
             snapshot_events: self.options.snapshot_events,
@@ -126,9 +126,9 @@ impl Rebuild {
         self.journal_error.get().is_some()
     }
 
-    /// The engine as a whole cannot go on: whoever runs it is told.
+    /// The engine as a whole cannot go on: whoever runs it hears why.
     pub fn give_up(&self, reason: String) {
-        tell(&self.failed, reason);
+        report_failure(&self.failed, reason);
     }
 
     /// Folds the partitions of a shard from the journal, after everything its former life submitted is durable, and
@@ -169,7 +169,7 @@ impl Engine {
     /// If the journal cannot be recovered, or a thread cannot be started.
     pub fn start(
         journal: Arc<dyn Journal>,
-        ports: Ports,
+        reply_queues: ReplyQueues,
         provider: MakeProvider,
         options: Options,
         progress: &mut dyn FnMut(u64, u64),
@@ -189,20 +189,20 @@ impl Engine {
         let projector = start_projector(&journal, &router)?;
         let watcher = watch_commits(commits, projector.clone(), journal_error.clone(), failed_sender.clone());
         let (committer, _) = Committer::start(&journal, &watcher)?;
-        let (keeper, _) = Keeper::start(journal.clone())?;
+        let (snapshot_writer, _) = SnapshotWriter::start(journal.clone())?;
         let lookups = Lookups::start(&journal)?;
         let desk_arbiter = Arbiter::new();
-        let desk = Desk::open(&desk_arbiter, router.clone(), provider, options.provider_patience);
+        let provider_dispatcher = ProviderDispatcher::open(&desk_arbiter, router.clone(), provider, options.provider_timeout);
         let rebuild = Arc::new(Rebuild {
             options,
             journal: journal.clone(),
             committer,
             projector: projector.clone(),
-            keeper,
+            snapshot_writer,
             lookups,
-            desk,
+            provider_dispatcher,
             router: router.clone(),
-            ports: ports.clone(),
+            reply_queues: reply_queues.clone(),
             clock,
             journal_error,
             failed: failed_sender,
@@ -213,7 +213,7 @@ impl Engine {
         guardian.try_send(Guard { rebuild: rebuild.clone(), threads }).map_err(|_| StartError::Shard)?;
         start_shards(&rebuild, &guardian, &arbiters, recovered, &ends(&*journal));
         arbiters.push(desk_arbiter);
-        let handle = Handle { router, ports, clients };
+        let handle = Handle { router, reply_queues, clients };
         Ok(Self { handle, journal, rebuild, arbiters, failed, committed, projector })
     }
 
@@ -245,7 +245,7 @@ impl Engine {
     }
 
     /// Writes snapshots, syncs everything and stops the threads. Call when no request is in hand. False if the journal does
-    /// not take, or does not answer for, what was still to be synced: nobody was told that it is durable.
+    /// not take, or does not answer for, what was still to be synced: nobody knows that it is durable.
     pub async fn stop(self) -> bool {
         let synced = !self.rebuild.journal_failed() && self.settled().await;
         if synced {
@@ -253,7 +253,7 @@ impl Engine {
         }
         for inbox in &self.handle.router.table().inboxes {
             inbox.close();
-            self.handle.ports.lost(inbox.shard, u64::MAX);
+            self.handle.reply_queues.lost(inbox.shard, u64::MAX);
         }
         for arbiter in self.arbiters {
             arbiter.stop();
@@ -265,20 +265,20 @@ impl Engine {
     async fn write_snapshots(&self) {
         for inbox in &self.handle.router.table().inboxes {
             let (done, finished) = oneshot::channel();
-            if inbox.push(Letter::Drain(done)) {
+            if inbox.push(ShardMessage::Drain(done)) {
                 finished.await.unwrap_or_default();
             }
         }
         let rebuild = self.rebuild.clone();
-        self.on_thread(move || rebuild.keeper.wait()).await;
+        self.on_thread(move || rebuild.snapshot_writer.wait()).await;
     }
 
     /// Waits a while until everything is durable. A cluster that does not answer is not waited for any longer: what
-    /// nobody was told of may be in the journal or not.
+    /// nobody knows of may be in the journal or not.
     async fn settled(&self) -> bool {
         let rebuild = self.rebuild.clone();
         let settled = actix_rt::task::spawn_blocking(move || rebuild.settle().is_ok());
-        match tokio::time::timeout(SETTLE_PATIENCE, settled).await {
+        match tokio::time::timeout(SETTLE_TIMEOUT, settled).await {
             Ok(settled) => settled.unwrap_or(false),
             Err(_) => {
                 self.journal.give_up();
@@ -298,7 +298,7 @@ fn start_projector(journal: &Arc<dyn Journal>, router: &Router) -> Result<Projec
     let notify = Box::new(move |notice| match notice {
         projection::Notice::Archived(Archived { partition, orders, keys }) => {
             // A shard that is being rebuilt archives again what it finds closed.
-            router.inbox(partition).push(Letter::Archived { partition, orders, keys });
+            router.inbox(partition).push(ShardMessage::Archived { partition, orders, keys });
         }
         projection::Notice::Failed(error) => {
             metrics::counter!("alarms_total").increment(1);
@@ -310,7 +310,7 @@ fn start_projector(journal: &Arc<dyn Journal>, router: &Router) -> Result<Projec
 }
 
 /// Only the first reason counts: the others follow from it.
-fn tell(failed: &watch::Sender<Option<String>>, reason: String) {
+fn report_failure(failed: &watch::Sender<Option<String>>, reason: String) {
     failed.send_if_modified(|failed| {
         let first = failed.is_none();
         failed.get_or_insert(reason);
@@ -333,7 +333,7 @@ fn watch_commits(
         Notice::Failed(error) => {
             let reason = format!("the journal failed: {error}");
             journal_error.set(error).unwrap_or_default();
-            tell(&failed, reason);
+            report_failure(&failed, reason);
         }
     })
 }

@@ -6,7 +6,7 @@
 //! actix's own supervisor keeps the broken value, so the rebuilding is ours.
 
 use crate::engine::Rebuild;
-use crate::inbox::Letter;
+use crate::inbox::ShardMessage;
 use crate::panics::{self, Panics, Suspect};
 use actix::{Actor, Addr, ArbiterHandle, AsyncContext, Context, Handler, Message as ActixMessage};
 use std::collections::BTreeMap;
@@ -113,7 +113,7 @@ fn start(rebuild: Arc<Rebuild>, thread: &ArbiterHandle, next: Next, guardian: Ad
             Ok(Ok(inbox)) => {
                 rebuild.router().replace(&inbox);
                 // Whoever sent between the panic and the swap was told it is unavailable.
-                inbox.push(Letter::Peer(Vec::new()));
+                inbox.push(ShardMessage::Peer(Vec::new()));
                 tracing::warn!(shard, epoch, "the shard is rebuilt from the journal");
             }
             Ok(Err(error)) => rebuild.give_up(format!("shard {shard} cannot be rebuilt: {error}")),

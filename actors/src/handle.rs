@@ -1,8 +1,8 @@
 //! The only type the gateway sees: a command goes in, a reply or an honest "unknown" comes out.
 
 use crate::admission::{ClientId, Clients, Permit};
-use crate::inbox::{Inbox, Letter, ShardReport};
-use crate::replies::{Pending, Ports};
+use crate::inbox::{Inbox, ShardMessage, ShardReport};
+use crate::replies::{Pending, ReplyQueues};
 use crate::router::Router;
 use crate::unanswered::Unanswered;
 use futures_util::future::join_all;
@@ -42,7 +42,7 @@ pub struct Origin {
 #[derive(Clone)]
 pub struct Handle {
     pub(crate) router: Router,
-    pub(crate) ports: Ports,
+    pub(crate) reply_queues: ReplyQueues,
     pub(crate) clients: Arc<Clients>,
 }
 
@@ -66,13 +66,13 @@ impl Handle {
     pub fn send_from(&self, origin: Origin, command: Command) -> Result<Pending, Unanswered> {
         let inbox = self.router.inbox(command.partition(self.router.partitions));
         let permit = self.admit(origin, &inbox)?;
-        let mut pending = self.ports.register(inbox.shard, inbox.epoch, permit);
+        let mut pending = self.reply_queues.register(inbox.shard, inbox.epoch, permit);
         let ticket = pending.ticket();
-        let letter = match command {
-            Command::Place { order, placed } => Letter::Place { ticket, order, placed },
-            command => Letter::Request { ticket, command: Box::new(command) },
+        let message = match command {
+            Command::Place { order, placed } => ShardMessage::Place { ticket, order, placed },
+            command => ShardMessage::Request { ticket, command: Box::new(command) },
         };
-        let pushed = if origin.bulk { inbox.push_bulk(letter) } else { inbox.push(letter) };
+        let pushed = if origin.bulk { inbox.push_bulk(message) } else { inbox.push(message) };
         if !pushed {
             pending.withdraw();
             return Err(Unanswered::Unavailable);
@@ -105,7 +105,7 @@ impl Handle {
     pub async fn reports(&self) -> Vec<ShardReport> {
         let asked = self.router.table().inboxes.clone().into_iter().map(|inbox| async move {
             let (answer, report) = oneshot::channel();
-            inbox.push(Letter::Report(answer)).then_some(())?;
+            inbox.push(ShardMessage::Report(answer)).then_some(())?;
             report.await.ok()
         });
         join_all(asked).await.into_iter().flatten().collect()

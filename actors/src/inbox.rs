@@ -1,7 +1,7 @@
-//! The way into a shard: a queue of letters and one wake-up message for as many as have come.
+//! The way into a shard: a queue of messages and one wake-up message for as many as have come.
 //!
 //! Invariants: after a push into an open inbox the shard is awake or about to wake; a closed inbox takes nothing and keeps
-//! nothing: what waits for an answer to a letter hears that there is none. What comes in bulk waits in a queue of its own, so that it
+//! nothing: what waits for an answer to a message hears that there is none. What comes in bulk waits in a queue of its own, so that it
 //! never stands before what somebody waits for alone.
 
 use crate::admission::Credits;
@@ -20,14 +20,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 use tokio::sync::oneshot;
 
-/// While there are other letters, for so many of them one that came in bulk is read.
+/// While there are other messages, for so many of them one that came in bulk is read.
 const BULK_PART: usize = 4;
 
 /// Everything a shard can be sent.
 #[derive(Debug)]
-pub enum Letter {
-    /// [`Command::Place`], which most letters are. Letters are as large as the largest of them, so other commands are boxed: a
-    /// letter is copied into memory that another thread used last.
+pub enum ShardMessage {
+    /// [`Command::Place`], which most messages are. Letters are as large as the largest of them, so other commands are boxed: a
+    /// message is copied into memory that another thread used last.
     Place {
         ticket: Ticket,
         order: OrderId,
@@ -78,7 +78,7 @@ pub struct ShardReport {
     pub holds: usize,
 }
 
-/// "There are letters." One is under way at a time.
+/// "There are messages." One is under way at a time.
 #[derive(Debug, ActixMessage)]
 #[rtype(result = "()")]
 pub struct Wake;
@@ -89,8 +89,8 @@ pub struct Inbox {
     /// Counts the lives of the shard: raised each time it is rebuilt.
     pub epoch: u64,
     pub credits: Credits,
-    letters: SegQueue<Letter>,
-    bulk: SegQueue<Letter>,
+    messages: SegQueue<ShardMessage>,
+    bulk: SegQueue<ShardMessage>,
     awake: AtomicBool,
     closed: AtomicBool,
     woken_at: crossbeam::atomic::AtomicCell<Option<Instant>>,
@@ -103,7 +103,7 @@ impl Inbox {
             shard,
             epoch,
             credits: Credits::new(credits),
-            letters: SegQueue::new(),
+            messages: SegQueue::new(),
             bulk: SegQueue::new(),
             awake: AtomicBool::new(false),
             closed: AtomicBool::new(false),
@@ -112,7 +112,7 @@ impl Inbox {
         }
     }
 
-    /// The actor is up: from now on letters wake it.
+    /// The actor is up: from now on messages wake it.
     pub fn attach(&self, actor: Recipient<Wake>) {
         if self.actor.set(actor).is_ok() {
             self.awake.store(false, Ordering::SeqCst);
@@ -120,21 +120,21 @@ impl Inbox {
         }
     }
 
-    /// False if the inbox is closed; the letter is dropped then and was not executed.
-    pub fn push(&self, letter: Letter) -> bool {
-        self.push_to(&self.letters, letter)
+    /// False if the inbox is closed; the message is dropped then and was not executed.
+    pub fn push(&self, message: ShardMessage) -> bool {
+        self.push_to(&self.messages, message)
     }
 
-    /// As [`Self::push`], of one letter of many.
-    pub fn push_bulk(&self, letter: Letter) -> bool {
-        self.push_to(&self.bulk, letter)
+    /// As [`Self::push`], of one message of many.
+    pub fn push_bulk(&self, message: ShardMessage) -> bool {
+        self.push_to(&self.bulk, message)
     }
 
-    fn push_to(&self, queue: &SegQueue<Letter>, letter: Letter) -> bool {
+    fn push_to(&self, queue: &SegQueue<ShardMessage>, message: ShardMessage) -> bool {
         if self.closed() {
             return false;
         }
-        queue.push(letter);
+        queue.push(message);
         self.wake();
         if self.closed() {
             self.clear();
@@ -159,9 +159,9 @@ impl Inbox {
         self.woken_at.take().map(|at| at.elapsed())
     }
 
-    /// Takes up to `most` letters, and behind them some of those that came in bulk: fewer while there are others.
-    pub fn take(&self, most: usize, taken: &mut VecDeque<Letter>) {
-        taken.extend(std::iter::from_fn(|| self.letters.pop()).take(most));
+    /// Takes up to `most` messages, and behind them some of those that came in bulk: fewer while there are others.
+    pub fn take(&self, most: usize, taken: &mut VecDeque<ShardMessage>) {
+        taken.extend(std::iter::from_fn(|| self.messages.pop()).take(most));
         let bulk = if taken.is_empty() { most } else { most / BULK_PART };
         taken.extend(std::iter::from_fn(|| self.bulk.pop()).take(bulk));
     }
@@ -169,7 +169,7 @@ impl Inbox {
     /// The shard has read everything and goes to sleep. False if something came meanwhile.
     pub fn sleep(&self) -> bool {
         self.awake.store(false, Ordering::SeqCst);
-        self.letters.is_empty() && self.bulk.is_empty() || self.awake.swap(true, Ordering::SeqCst)
+        self.messages.is_empty() && self.bulk.is_empty() || self.awake.swap(true, Ordering::SeqCst)
     }
 
     pub fn close(&self) {
@@ -177,9 +177,9 @@ impl Inbox {
         self.clear();
     }
 
-    /// Whoever closes and whoever pushes at the same moment both call it, each after what it did: one of them finds the letter.
+    /// Whoever closes and whoever pushes at the same moment both call it, each after what it did: one of them finds the message.
     fn clear(&self) {
-        while self.letters.pop().or_else(|| self.bulk.pop()).is_some() {}
+        while self.messages.pop().or_else(|| self.bulk.pop()).is_some() {}
     }
 
     pub fn closed(&self) -> bool {
@@ -192,26 +192,26 @@ mod tests {
     use super::*;
     use holdfast_engine::ids::Sku;
 
-    fn letter(number: u64) -> Letter {
-        Letter::Request { ticket: Ticket(number), command: Box::new(Command::GetStock { sku: Sku::new("A").unwrap() }) }
+    fn message(number: u64) -> ShardMessage {
+        ShardMessage::Request { ticket: Ticket(number), command: Box::new(Command::GetStock { sku: Sku::new("A").unwrap() }) }
     }
 
     fn numbers(inbox: &Inbox) -> Vec<u64> {
         let mut taken = VecDeque::new();
         inbox.take(8, &mut taken);
-        let number = |letter| if let Letter::Request { ticket, .. } = letter { ticket.0 } else { panic!("{letter:?}") };
+        let number = |message| if let ShardMessage::Request { ticket, .. } = message { ticket.0 } else { panic!("{message:?}") };
         taken.into_iter().map(number).collect()
     }
 
     #[test]
     fn what_comes_alone_stands_behind_a_few_of_those_that_came_in_bulk_however_many_wait() {
         let inbox = Inbox::new(0, 0, 1);
-        (100..120).for_each(|number| assert!(inbox.push_bulk(letter(number))));
-        (0..9).for_each(|number| assert!(inbox.push(letter(number))));
+        (100..120).for_each(|number| assert!(inbox.push_bulk(message(number))));
+        (0..9).for_each(|number| assert!(inbox.push(message(number))));
         assert_eq!(numbers(&inbox), [0, 1, 2, 3, 4, 5, 6, 7, 100, 101]);
         assert_eq!(numbers(&inbox), [8, 102, 103]);
         assert_eq!(numbers(&inbox), [104, 105, 106, 107, 108, 109, 110, 111], "nothing else waits");
-        assert!(!inbox.sleep(), "there are letters");
+        assert!(!inbox.sleep(), "there are messages");
         assert_eq!(numbers(&inbox).len(), 8);
         assert!(numbers(&inbox).is_empty());
     }
@@ -219,10 +219,10 @@ mod tests {
     #[test]
     fn a_closed_inbox_keeps_nothing_that_came_alone_or_in_bulk_and_takes_nothing() {
         let inbox = Inbox::new(0, 0, 1);
-        (0..3).for_each(|number| assert!(inbox.push(letter(number)) && inbox.push_bulk(letter(100 + number))));
+        (0..3).for_each(|number| assert!(inbox.push(message(number)) && inbox.push_bulk(message(100 + number))));
         inbox.close();
-        assert!(inbox.letters.is_empty() && inbox.bulk.is_empty());
-        assert!(!inbox.push(letter(3)) && !inbox.push_bulk(letter(103)));
+        assert!(inbox.messages.is_empty() && inbox.bulk.is_empty());
+        assert!(!inbox.push(message(3)) && !inbox.push_bulk(message(103)));
         assert!(numbers(&inbox).is_empty());
     }
 }

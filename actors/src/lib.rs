@@ -4,14 +4,14 @@
 //! HTTP worker ── Handle ── Router ──► Inbox ──► Shard (actix actor on its own Arbiter, hosts partitions)
 //!      ▲                                           │ batches            │ calls             │ closed orders
 //!      │                                           ▼                    ▼                   ▼
-//!      └────────── Port ◄── replies ──────── Committer (journal)   Provider desk       Projector
+//!      └────────── ReplyQueue ◄── replies ──────── Committer (journal)   Provider provider_dispatcher       Projector
 //!                                           Guardian: starts shards, rebuilds one from the journal after a panic
 //! ```
 //!
 //! Where the journal is on another machine, what memory no longer has comes through Lookups, and the request with it.
 //!
 //! Who may send to whom: workers to inboxes, with a credit; shards to inboxes of other shards, to the committer, the
-//! provider desk, the lookups and the projector; those back to inboxes; shards to the guardian. Nobody holds a shard's address but
+//! provider provider_dispatcher, the lookups and the projector; those back to inboxes; shards to the guardian. Nobody holds a shard's address but
 //! its inbox. No file here has an `if` on the state of an order or of stock: that is `holdfast_engine`'s.
 
 #![forbid(unsafe_code)]
@@ -23,17 +23,17 @@ pub mod engine;
 pub mod guardian;
 pub mod handle;
 pub mod inbox;
-pub mod keeper;
 pub mod lookups;
 pub mod panics;
 pub mod provider;
 pub mod replies;
 pub mod router;
 pub mod shard;
+pub mod snapshot_writer;
 mod unanswered;
 
 pub use admission::ClientId;
 pub use engine::{Engine, Options, StartError};
 pub use handle::{Handle, Origin};
-pub use replies::Ports;
+pub use replies::ReplyQueues;
 pub use unanswered::Unanswered;

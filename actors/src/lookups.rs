@@ -3,7 +3,7 @@
 //! Invariant: what is found, or why it cannot be read, goes back to the inbox that asked, with the command it is for and nothing done yet. Whether
 //! the answer is still good when it arrives is for the shard to say.
 
-use crate::inbox::{Inbox, Letter};
+use crate::inbox::{Inbox, ShardMessage};
 use crate::panics;
 use crossbeam::channel::{Receiver, Sender, unbounded};
 use holdfast_engine::command::{Command, Loaded, Missing};
@@ -17,11 +17,11 @@ use std::time::Duration;
 
 /// Questions on their way at once: each holds a thread for one round trip.
 const THREADS: usize = 16;
-/// Between two tries of a question the cluster does not answer.
+/// Between two tries of a requests the cluster does not answer.
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// A command that waits for what it needs.
-pub struct Question {
+pub struct LookupRequest {
     pub ticket: Ticket,
     pub command: Command,
     pub missing: Missing,
@@ -33,7 +33,7 @@ pub struct Question {
 /// Cheap to clone; the threads end when the last clone is gone.
 #[derive(Clone)]
 pub struct Lookups {
-    questions: Sender<Question>,
+    requests: Sender<LookupRequest>,
 }
 
 impl Lookups {
@@ -41,29 +41,29 @@ impl Lookups {
     /// If a thread cannot be started.
     pub fn start(journal: &Arc<dyn Journal>) -> std::io::Result<Self> {
         // Bounded by the credits of the shards.
-        let (questions, asked) = unbounded();
+        let (requests, asked) = unbounded();
         let threads = if journal.remote() { THREADS } else { 0 };
         for _ in 0..threads {
             let (journal, asked) = (journal.clone(), asked.clone());
             std::thread::Builder::new().name("lookups".to_owned()).spawn(move || run(&*journal, &asked))?;
         }
-        Ok(Self { questions })
+        Ok(Self { requests })
     }
 
-    pub fn ask(&self, question: Question) {
+    pub fn ask(&self, requests: LookupRequest) {
         // Without threads the process ends, and nobody waits any more.
-        self.questions.send(question).unwrap_or_default();
+        self.requests.send(requests).unwrap_or_default();
     }
 }
 
-fn run(journal: &dyn Journal, asked: &Receiver<Question>) {
-    while let Ok(Question { ticket, command, missing, archived, inbox }) = asked.recv() {
-        let letter = match find(journal, &missing, &inbox) {
+fn run(journal: &dyn Journal, asked: &Receiver<LookupRequest>) {
+    while let Ok(LookupRequest { ticket, command, missing, archived, inbox }) = asked.recv() {
+        let message = match find(journal, &missing, &inbox) {
             None => continue,
-            Some(Ok(loaded)) => Letter::Loaded { ticket, command: Box::new(command), loaded: Box::new(loaded), archived },
-            Some(Err(error)) => Letter::Unread { ticket, error: Box::new(error) },
+            Some(Ok(loaded)) => ShardMessage::Loaded { ticket, command: Box::new(command), loaded: Box::new(loaded), archived },
+            Some(Err(error)) => ShardMessage::Unread { ticket, error: Box::new(error) },
         };
-        inbox.push(letter);
+        inbox.push(message);
     }
 }
 

@@ -70,7 +70,7 @@ impl Suspect {
     pub(crate) fn of_result(result: &ProviderResult) -> Self {
         match result {
             ProviderResult::Opened { attempt, .. } => Self::of(("opened", attempt)),
-            ProviderResult::Told { attempt, kind, outcome } => {
+            ProviderResult::Outcome { attempt, kind, outcome } => {
                 Self::of(("told", attempt, discriminant(kind), discriminant(outcome)))
             }
         }
@@ -190,8 +190,8 @@ mod tests {
     fn another_outcome_of_an_attempt_is_another_suspect() {
         let order = OrderId::derive(KeyHash::derive("", "orders", "a"), Partitions::new(8).unwrap());
         let attempt = AttemptId { order, number: 1 };
-        let told = |outcome| ProviderResult::Told { attempt, kind: CallKind::Query, outcome };
-        assert_ne!(Suspect::of_result(&told(Outcome::Timeout)), Suspect::of_result(&told(Outcome::Captured)));
+        let result = |outcome| ProviderResult::Outcome { attempt, kind: CallKind::Query, outcome };
+        assert_ne!(Suspect::of_result(&result(Outcome::Timeout)), Suspect::of_result(&result(Outcome::Captured)));
         let result = |outcome| Command::PaymentResult { attempt, outcome };
         assert_ne!(Suspect::of_command(&result(Outcome::Declined)), Suspect::of_command(&result(Outcome::Captured)));
     }

@@ -2,7 +2,7 @@
 //!
 //! Invariant: every call ends in exactly one result to the order's partition; silence becomes `Timeout`, never failure.
 
-use crate::inbox::Letter;
+use crate::inbox::ShardMessage;
 use crate::router::Router;
 use actix::Arbiter;
 use holdfast_engine::effect::ProviderCall;
@@ -21,13 +21,13 @@ use tokio::sync::{Semaphore, mpsc};
 pub enum Answer {
     /// The attempt exists and the buyer pays there.
     Opened(Url),
-    Told(Outcome),
+    Outcome(Outcome),
 }
 
 pub type Answering = Pin<Box<dyn Future<Output = Answer>>>;
 
 /// The provider port: create, query, void and refund, each idempotent by attempt.
-/// An implementation answers `Told(Timeout)` for whatever it cannot know.
+/// An implementation answers `Outcome(Timeout)` for whatever it cannot know.
 pub trait PaymentProvider: 'static {
     fn call(&self, call: &ProviderCall) -> Answering;
 }
@@ -38,26 +38,26 @@ pub type MakeProvider = Box<dyn FnOnce() -> Rc<dyn PaymentProvider> + Send>;
 /// Calls under way at once.
 const MAX_CALLS: usize = 256;
 
-/// Hands calls to the desk. Cheap to clone.
+/// Hands calls to the provider_dispatcher. Cheap to clone.
 #[derive(Clone)]
-pub struct Desk {
+pub struct ProviderDispatcher {
     calls: mpsc::UnboundedSender<ProviderCall>,
 }
 
-impl Desk {
-    /// Opens the desk on an arbiter of its own.
-    pub fn open(arbiter: &Arbiter, router: Router, make: MakeProvider, patience: Duration) -> Self {
+impl ProviderDispatcher {
+    /// Opens the provider_dispatcher on an arbiter of its own.
+    pub fn open(arbiter: &Arbiter, router: Router, make: MakeProvider, timeout: Duration) -> Self {
         // Bounded by the orders that are paying: one call an order at a time.
         let (calls, queue) = mpsc::unbounded_channel();
         arbiter.spawn_fn(move || {
             let provider = make();
-            actix_rt::spawn(serve(queue, router, provider, patience));
+            actix_rt::spawn(serve(queue, router, provider, timeout));
         });
         Self { calls }
     }
 
     pub fn call(&self, call: ProviderCall) {
-        // A desk that is gone means an engine that stops: the call follows again from the order.
+        // A provider_dispatcher that is gone means an engine that stops: the call follows again from the order.
         self.calls.send(call).unwrap_or_default();
     }
 }
@@ -66,16 +66,16 @@ async fn serve(
     mut queue: mpsc::UnboundedReceiver<ProviderCall>,
     router: Router,
     provider: Rc<dyn PaymentProvider>,
-    patience: Duration,
+    timeout: Duration,
 ) {
     let slots = Arc::new(Semaphore::new(MAX_CALLS));
     while let Some(call) = queue.recv().await {
         let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
         let (router, provider) = (router.clone(), provider.clone());
         actix_rt::spawn(async move {
-            let answer = tokio::time::timeout(patience, provider.call(&call)).await;
-            let result = result_of(&call, answer.unwrap_or(Answer::Told(Outcome::Timeout)));
-            router.inbox(call.attempt.order.partition()).push(Letter::Provider(result));
+            let answer = tokio::time::timeout(timeout, provider.call(&call)).await;
+            let result = result_of(&call, answer.unwrap_or(Answer::Outcome(Outcome::Timeout)));
+            router.inbox(call.attempt.order.partition()).push(ShardMessage::Provider(result));
             drop(slot);
         });
     }
@@ -85,6 +85,6 @@ fn result_of(call: &ProviderCall, answer: Answer) -> ProviderResult {
     let attempt = call.attempt;
     match answer {
         Answer::Opened(redirect_url) => ProviderResult::Opened { attempt, redirect_url },
-        Answer::Told(outcome) => ProviderResult::Told { attempt, kind: call.kind, outcome },
+        Answer::Outcome(outcome) => ProviderResult::Outcome { attempt, kind: call.kind, outcome },
     }
 }

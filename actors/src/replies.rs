@@ -1,4 +1,4 @@
-//! The way back: one port a worker thread, filled by the shards in batches, emptied by one local task.
+//! The way back: one queue a worker thread, filled by the shards in batches, emptied by one local task.
 //!
 //! Invariants: every registered request ends exactly once: with its reply, with why there is none, or as lost when its shard was rebuilt;
 //! until then it has its permit, also where nobody waits for it any more.
@@ -24,7 +24,7 @@ use crossbeam::queue::SegQueue;
 
 const SLOT_BITS: u32 = 48;
 
-/// Deliveries taken out of a port at once, and looked at before the first is handed on. Two servers side by side, 10,000 SKUs: 0.983 and
+/// Deliveries taken out of a queue at once, and looked at before the first is passed on. Two servers side by side, 10,000 SKUs: 0.983 and
 /// 0.985 of the processor an order takes of the server without.
 const OPENED: usize = 16;
 
@@ -42,25 +42,25 @@ enum Delivery {
     },
 }
 
-/// The side of a port that shards see.
-struct Port {
+/// The side of a queue that shards see.
+struct ReplyQueue {
     deliveries: SegQueue<Delivery>,
-    told: AtomicBool,
+    wake_pending: AtomicBool,
     waker: AtomicWaker,
 }
 
-impl Port {
-    fn tell(&self) {
-        if !self.told.swap(true, Ordering::SeqCst) {
+impl ReplyQueue {
+    fn wake(&self) {
+        if !self.wake_pending.swap(true, Ordering::SeqCst) {
             self.waker.wake();
         }
     }
 }
 
-/// All ports of a process. Cheap to clone.
+/// All reply_queues of a process. Cheap to clone.
 #[derive(Clone, Default)]
-pub struct Ports {
-    all: Arc<RwLock<Vec<Arc<Port>>>>,
+pub struct ReplyQueues {
+    all: Arc<RwLock<Vec<Arc<ReplyQueue>>>>,
     id: Arc<AtomicU64>,
 }
 
@@ -68,11 +68,11 @@ thread_local! {
     static LOCAL: RefCell<Vec<Rc<Local>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The side of a port that its own thread sees.
+/// The side of a queue that its own thread sees.
 struct Local {
     owner: Arc<AtomicU64>,
     number: u64,
-    port: Arc<Port>,
+    queue: Arc<ReplyQueue>,
     state: RefCell<Slots>,
 }
 
@@ -100,37 +100,37 @@ enum Stage {
     Over,
 }
 
-impl Ports {
+impl ReplyQueues {
     /// Hands replies to the workers that wait for them.
     pub(crate) fn deliver(&self, replies: &mut Vec<Reply>) {
         let Ok(all) = self.all.read() else { return };
         let mut touched = 0u64;
         for reply in replies.drain(..) {
             let number = (reply.ticket.0 >> SLOT_BITS) as usize;
-            if let Some(port) = all.get(number) {
-                port.deliveries.push(Delivery::Reply(reply));
+            if let Some(queue) = all.get(number) {
+                queue.deliveries.push(Delivery::Reply(reply));
                 touched |= 1 << (number % 64);
             }
         }
-        let told = all.iter().enumerate().filter(|(number, _)| touched & (1 << (number % 64)) != 0);
-        told.for_each(|(_, port)| port.tell());
+        let touched = all.iter().enumerate().filter(|(number, _)| touched & (1 << (number % 64)) != 0);
+        touched.for_each(|(_, queue)| queue.wake());
     }
 
     /// Ends a request that the shard did not take.
     pub(crate) fn refuse(&self, ticket: Ticket, why: Unanswered) {
         let Ok(all) = self.all.read() else { return };
-        if let Some(port) = all.get((ticket.0 >> SLOT_BITS) as usize) {
-            port.deliveries.push(Delivery::Refused { ticket, why });
-            port.tell();
+        if let Some(queue) = all.get((ticket.0 >> SLOT_BITS) as usize) {
+            queue.deliveries.push(Delivery::Refused { ticket, why });
+            queue.wake();
         }
     }
 
     /// Ends everything that shard had in hand up to `epoch`.
     pub(crate) fn lost(&self, shard: usize, epoch: u64) {
         let Ok(all) = self.all.read() else { return };
-        for port in all.iter() {
-            port.deliveries.push(Delivery::Lost { shard, epoch });
-            port.tell();
+        for queue in all.iter() {
+            queue.deliveries.push(Delivery::Lost { shard, epoch });
+            queue.wake();
         }
     }
 
@@ -161,15 +161,16 @@ impl Ports {
     }
 
     fn open(&self) -> Local {
-        let port = Arc::new(Port { deliveries: SegQueue::new(), told: AtomicBool::new(false), waker: AtomicWaker::new() });
+        let queue =
+            Arc::new(ReplyQueue { deliveries: SegQueue::new(), wake_pending: AtomicBool::new(false), waker: AtomicWaker::new() });
         let number = match self.all.write() {
             Ok(mut all) => {
-                all.push(port.clone());
+                all.push(queue.clone());
                 all.len() as u64 - 1
             }
             Err(_) => u64::MAX >> SLOT_BITS,
         };
-        Local { owner: self.id.clone(), number, port, state: RefCell::default() }
+        Local { owner: self.id.clone(), number, queue, state: RefCell::default() }
     }
 }
 
@@ -177,11 +178,11 @@ impl Ports {
 async fn receive(local: Rc<Local>) {
     let mut opened = Vec::with_capacity(OPENED);
     poll_fn(move |context| {
-        local.port.waker.register(context.waker());
-        local.port.told.store(false, Ordering::SeqCst);
+        local.queue.waker.register(context.waker());
+        local.queue.wake_pending.store(false, Ordering::SeqCst);
         let mut state = local.state.borrow_mut();
         loop {
-            opened.extend(std::iter::from_fn(|| local.port.deliveries.pop()).take(OPENED));
+            opened.extend(std::iter::from_fn(|| local.queue.deliveries.pop()).take(OPENED));
             if opened.is_empty() {
                 return Poll::<()>::Pending;
             }

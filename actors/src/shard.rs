@@ -10,13 +10,13 @@ mod snapshots;
 
 use crate::clock::Clock;
 use crate::guardian::{Guardian, ShardDown};
-use crate::inbox::{Inbox, Letter, ShardReport, Wake};
-use crate::keeper::{Keeper, Taken};
+use crate::inbox::{Inbox, ShardMessage, ShardReport, Wake};
 use crate::lookups::Lookups;
 use crate::panics::{self, Suspect};
-use crate::provider::Desk;
-use crate::replies::Ports;
+use crate::provider::ProviderDispatcher;
+use crate::replies::ReplyQueues;
 use crate::router::Router;
+use crate::snapshot_writer::{PendingSnapshot, SnapshotWriter};
 use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, SpawnHandle};
 use holdfast_engine::Causality;
 use holdfast_engine::codec::Batch;
@@ -44,11 +44,11 @@ pub struct Links {
     pub journal: Arc<dyn Journal>,
     pub committer: Committer,
     pub projector: Projector,
-    pub keeper: Keeper,
+    pub snapshot_writer: SnapshotWriter,
     pub lookups: Lookups,
-    pub desk: Desk,
+    pub provider_dispatcher: ProviderDispatcher,
     pub router: Router,
-    pub ports: Ports,
+    pub reply_queues: ReplyQueues,
     pub clock: Clock,
     pub guardian: Addr<Guardian>,
     /// Events of a partition between two snapshots, at least.
@@ -62,7 +62,7 @@ struct Hosted {
     /// Last sequence handed to the committer.
     submitted: Seq,
     /// Sequence of the newest snapshot.
-    kept: Seq,
+    checkpoint: Seq,
     /// Events that must follow on it before the next is worth its cost.
     pause: u64,
     /// Listed in `dirty`.
@@ -79,14 +79,14 @@ struct InFlight {
 
 pub struct Shard {
     inbox: Arc<Inbox>,
-    /// Taken out of the inbox and not read yet.
-    opened: VecDeque<Letter>,
+    /// PendingSnapshot out of the inbox and not read yet.
+    opened: VecDeque<ShardMessage>,
     /// What is being stepped: blamed if that panics.
     suspect: Option<Suspect>,
     links: Links,
     hosted: Vec<Hosted>,
     /// Index in `hosted` by partition number.
-    place: Vec<Option<usize>>,
+    index_of: Vec<Option<usize>>,
     fx: Effects,
     /// Empty between turns, kept for its room.
     mail: Vec<Message>,
@@ -103,7 +103,7 @@ pub struct Shard {
     /// Last commit of each log known to be durable.
     commits: Vec<LogSeq>,
     /// Snapshots whose last record is not durable yet.
-    snapshots: Vec<Taken>,
+    snapshots: Vec<PendingSnapshot>,
     armed: Option<(Timestamp, SpawnHandle)>,
     notify: Notify,
     wait: metrics::Histogram,
@@ -113,20 +113,20 @@ pub struct Shard {
 impl Shard {
     /// `commits` is the last durable commit of each log of the journal.
     pub fn new(inbox: Arc<Inbox>, links: Links, partitions: Vec<Partition>, commits: Vec<LogSeq>) -> Self {
-        let mut place = vec![None; usize::from(links.router.partitions.count())];
+        let mut index_of = vec![None; usize::from(links.router.partitions.count())];
         let hosted: Vec<Hosted> = partitions
             .into_iter()
             .enumerate()
             .map(|(index, partition)| {
-                place[usize::from(partition.id.0)] = Some(index);
+                index_of[usize::from(partition.id.0)] = Some(index);
                 let seq = partition.seq();
                 let pause = snapshots::pause_after(&partition, links.snapshot_events);
-                Hosted { partition, submitted: seq, kept: seq, pause, dirty: false, archived: 0 }
+                Hosted { partition, submitted: seq, checkpoint: seq, pause, dirty: false, archived: 0 }
             })
             .collect();
         let own = inbox.clone();
         let notify: Notify = Arc::new(move |notice| {
-            own.push(Letter::Committed(notice));
+            own.push(ShardMessage::Committed(notice));
         });
         let labels = [("shard", inbox.shard.to_string())];
         Self {
@@ -137,7 +137,7 @@ impl Shard {
             suspect: None,
             links,
             hosted,
-            place,
+            index_of,
             fx: Effects::default(),
             mail: Vec::new(),
             dirty: Vec::new(),
@@ -158,16 +158,16 @@ impl Shard {
             self.wait.record(waited.as_secs_f64());
         }
         loop {
-            while let Some(letter) = self.next_letter() {
-                self.read(letter);
+            while let Some(message) = self.next_message() {
+                self.read(message);
                 self.suspect = None;
                 if self.fx.batch.entries.len() > MAX_BATCH_BYTES {
-                    self.hand_on();
+                    self.flush();
                 }
             }
-            self.hand_on();
+            self.flush();
             if self.flying > 0 {
-                // Under load letters are on their way: letting their senders run is cheaper than being woken by each.
+                // Under load messages are on their way: letting their senders run is cheaper than being woken by each.
                 std::thread::yield_now();
             }
             if self.inbox.sleep() {
@@ -176,35 +176,35 @@ impl Shard {
         }
     }
 
-    fn read(&mut self, letter: Letter) {
-        match letter {
-            Letter::Place { ticket, order, placed } => self.request(ticket, Command::Place { order, placed }),
-            Letter::Request { ticket, command } => self.request(ticket, *command),
-            Letter::Peer(messages) => messages.into_iter().for_each(|message| self.message(message)),
-            Letter::Provider(result) => {
+    fn read(&mut self, message: ShardMessage) {
+        match message {
+            ShardMessage::Place { ticket, order, placed } => self.request(ticket, Command::Place { order, placed }),
+            ShardMessage::Request { ticket, command } => self.request(ticket, *command),
+            ShardMessage::Peer(messages) => messages.into_iter().for_each(|message| self.message(message)),
+            ShardMessage::Provider(result) => {
                 let attempt = match &result {
                     holdfast_engine::ProviderResult::Opened { attempt, .. } => attempt,
-                    holdfast_engine::ProviderResult::Told { attempt, .. } => attempt,
+                    holdfast_engine::ProviderResult::Outcome { attempt, .. } => attempt,
                 };
                 if self.may_step(Suspect::of_result(&result)) {
                     self.step(attempt.order.partition(), Input::Provider(result));
                 }
             }
-            Letter::Loaded { ticket, command, loaded, archived } => self.loaded(ticket, *command, *loaded, archived),
-            Letter::Unread { ticket, error } => self.unread(ticket, &error),
-            Letter::Archived { partition, orders, keys } => self.archived(partition, orders, keys),
-            Letter::Committed(notice) => self.committed(notice),
-            Letter::Report(answer) => answer.send(self.report()).unwrap_or_default(),
-            Letter::Drain(done) => {
+            ShardMessage::Loaded { ticket, command, loaded, archived } => self.loaded(ticket, *command, *loaded, archived),
+            ShardMessage::Unread { ticket, error } => self.unread(ticket, &error),
+            ShardMessage::Archived { partition, orders, keys } => self.archived(partition, orders, keys),
+            ShardMessage::Committed(notice) => self.committed(notice),
+            ShardMessage::Report(answer) => answer.send(self.report()).unwrap_or_default(),
+            ShardMessage::Drain(done) => {
                 self.snapshot_all();
                 done.send(()).unwrap_or_default();
             }
-            Letter::Panic => panic!("asked to panic"),
+            ShardMessage::Panic => panic!("asked to panic"),
         }
     }
 
     fn archived(&mut self, id: PartitionId, orders: Vec<(OrderId, usize)>, keys: Vec<KeyHash>) {
-        if let Some(index) = self.place[usize::from(id.0)] {
+        if let Some(index) = self.index_of[usize::from(id.0)] {
             self.hosted[index].archived += 1;
         }
         self.step(id, Input::Archived { orders, keys });
@@ -219,7 +219,7 @@ impl Shard {
 
     fn step(&mut self, id: PartitionId, input: Input) {
         let now = self.links.clock.now();
-        if let Some(index) = self.place[usize::from(id.0)] {
+        if let Some(index) = self.index_of[usize::from(id.0)] {
             self.step_hosted(now, index, input);
             self.deliver_here(now);
         }
@@ -243,7 +243,7 @@ impl Shard {
         while !self.fx.messages.is_empty() {
             std::mem::swap(&mut mail, &mut self.fx.messages);
             for message in mail.drain(..) {
-                match self.place[usize::from(message.to.0)] {
+                match self.index_of[usize::from(message.to.0)] {
                     Some(index) => self.deliver(now, index, message.body),
                     None => away.push(message),
                 }
@@ -263,7 +263,7 @@ impl Shard {
     }
 
     /// Carries out the effects gathered: the journal first, then everything that may only follow it.
-    fn hand_on(&mut self) {
+    fn flush(&mut self) {
         let urgent = !self.fx.messages.is_empty() || self.fx.batch.entries.len() > MAX_BATCH_BYTES;
         if urgent || self.flying < MAX_IN_FLIGHT * self.commits.len() {
             self.submit();
@@ -271,9 +271,9 @@ impl Shard {
         self.send_away();
         if !self.fx.replies.is_empty() {
             self.inbox.credits.give_back(self.fx.replies.len());
-            self.links.ports.deliver(&mut self.fx.replies);
+            self.links.reply_queues.deliver(&mut self.fx.replies);
         }
-        self.fx.calls.drain(..).for_each(|call| self.links.desk.call(call));
+        self.fx.calls.drain(..).for_each(|call| self.links.provider_dispatcher.call(call));
         for archive in self.fx.archive.drain(..) {
             self.links.projector.archive(archive);
         }
@@ -327,7 +327,7 @@ impl Shard {
         }
         for (shard, messages) in mail.into_iter().enumerate().filter(|(_, messages)| !messages.is_empty()) {
             // A closed inbox loses the message: it is sent again until answered.
-            table.inboxes[shard].push(Letter::Peer(messages));
+            table.inboxes[shard].push(ShardMessage::Peer(messages));
         }
     }
 
@@ -343,7 +343,7 @@ impl Shard {
             for (index, seq) in upto {
                 self.step_hosted(now, index, Input::Durable(seq));
                 self.deliver_here(now);
-                self.keep_durable(index, seq);
+                self.checkpoint(index, seq);
             }
         }
     }
@@ -381,7 +381,7 @@ impl Shard {
                 self.inbox.close();
                 let reason = panics::text(&*panic);
                 let (shard, epoch) = (self.inbox.shard, self.inbox.epoch);
-                self.links.ports.lost(shard, epoch);
+                self.links.reply_queues.lost(shard, epoch);
                 let down = ShardDown { shard, epoch, reason, suspect: self.suspect };
                 if self.links.guardian.try_send(down).is_err() {
                     tracing::error!(shard, "the guardian is gone");
@@ -403,7 +403,7 @@ impl Actor for Shard {
                 shard.step_hosted(now, index, Input::Tick);
                 shard.deliver_here(now);
             }
-            shard.hand_on();
+            shard.flush();
         });
         self.inbox.attach(context.address().recipient());
     }

@@ -3,9 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use actix::Arbiter;
-use holdfast_actors::inbox::Letter;
+use holdfast_actors::inbox::ShardMessage;
 use holdfast_actors::provider::{Answer, Answering, PaymentProvider};
-use holdfast_actors::{ClientId, Engine, Handle, Options, Origin, Ports, Unanswered};
+use holdfast_actors::{ClientId, Engine, Handle, Options, Origin, ReplyQueues, Unanswered};
 use holdfast_engine::Causality;
 use holdfast_engine::answer;
 use holdfast_engine::command::Command;
@@ -24,7 +24,7 @@ struct Silent;
 
 impl PaymentProvider for Silent {
     fn call(&self, _: &ProviderCall) -> Answering {
-        Box::pin(async { Answer::Told(Outcome::Timeout) })
+        Box::pin(async { Answer::Outcome(Outcome::Timeout) })
     }
 }
 
@@ -38,7 +38,7 @@ const BOTH: [Causality; 2] = [Causality::OneLog, Causality::PerPartition];
 fn start(causality: Causality, options: Options) -> Engine {
     let journal = Arc::new(MemoryJournal::with(causality, partitions()));
     let provider = Box::new(|| Rc::new(Silent) as Rc<dyn PaymentProvider>);
-    Engine::start(journal, Ports::default(), provider, options, &mut |_, _| {}).unwrap()
+    Engine::start(journal, ReplyQueues::default(), provider, options, &mut |_, _| {}).unwrap()
 }
 
 fn sku(name: &str) -> Sku {
@@ -155,7 +155,7 @@ async fn a_share_is_whole_again_after_answers_that_are_awaited_given_up_or_lost(
                 }
                 1 => drop(own),
                 _ => {
-                    engine.handle.router().table().inboxes[0].push(Letter::Panic);
+                    engine.handle.router().table().inboxes[0].push(ShardMessage::Panic);
                     drop(own);
                 }
             }
@@ -193,7 +193,7 @@ async fn a_panicked_shard_is_rebuilt_from_the_journal_with_every_acknowledged_fa
         }
         let table = engine.handle.router().table();
         let in_hand = engine.handle.send(place("in-hand", "A"));
-        table.inboxes.iter().for_each(|inbox| assert!(inbox.push(Letter::Panic)));
+        table.inboxes.iter().for_each(|inbox| assert!(inbox.push(ShardMessage::Panic)));
         if let Ok(pending) = in_hand {
             // Answered before the panic, or honestly lost: never refused.
             pending.await.into_iter().for_each(|reply| assert_eq!(status(&reply), Status::AwaitingPayment));

@@ -2,9 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use holdfast_actors::inbox::Letter;
+use holdfast_actors::inbox::ShardMessage;
 use holdfast_actors::provider::{Answer, Answering, PaymentProvider};
-use holdfast_actors::{Engine, Options, Ports, Unanswered};
+use holdfast_actors::{Engine, Options, ReplyQueues, Unanswered};
 use holdfast_engine::answer::{self, Reply};
 use holdfast_engine::codec::{self, Batch};
 use holdfast_engine::command::Command;
@@ -31,7 +31,7 @@ struct Silent;
 
 impl PaymentProvider for Silent {
     fn call(&self, _: &ProviderCall) -> Answering {
-        Box::pin(async { Answer::Told(Outcome::Timeout) })
+        Box::pin(async { Answer::Outcome(Outcome::Timeout) })
     }
 }
 
@@ -41,7 +41,7 @@ fn partitions() -> Partitions {
 
 fn start(journal: impl Journal) -> Engine {
     let provider = Box::new(|| Rc::new(Silent) as Rc<dyn PaymentProvider>);
-    Engine::start(Arc::new(journal), Ports::default(), provider, Options::default(), &mut |_, _| {}).unwrap()
+    Engine::start(Arc::new(journal), ReplyQueues::default(), provider, Options::default(), &mut |_, _| {}).unwrap()
 }
 
 fn start_in_memory() -> Engine {
@@ -133,7 +133,7 @@ fn poisoned_message() -> Message {
 async fn a_message_that_comes_back_in_each_life_is_passed_over_once_it_has_panicked_two() {
     let engine = start_in_memory();
     for _ in 0..10 {
-        engine.handle.router().table().inboxes[0].push(Letter::Peer(vec![poisoned_message()]));
+        engine.handle.router().table().inboxes[0].push(ShardMessage::Peer(vec![poisoned_message()]));
         // Answered behind the message, or by the life after it.
         while taken(&engine, stock()).await == Err(Unanswered::Lost) {}
     }
@@ -147,7 +147,7 @@ async fn a_shard_that_panics_on_and_on_ends_the_engine_with_the_reason() {
     let mut failed = engine.failed();
     let panicking = async {
         while failed.borrow().is_none() {
-            engine.handle.router().table().inboxes[0].push(Letter::Panic);
+            engine.handle.router().table().inboxes[0].push(ShardMessage::Panic);
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
@@ -164,7 +164,7 @@ async fn a_shard_that_panics_on_and_on_ends_the_engine_with_the_reason() {
 async fn whoever_waits_for_a_report_of_a_shard_that_panics_does_not_wait_for_ever() {
     let engine = start_in_memory();
     for _ in 0..5 {
-        engine.handle.router().table().inboxes[0].push(Letter::Panic);
+        engine.handle.router().table().inboxes[0].push(ShardMessage::Panic);
         tokio::time::timeout(PATIENCE, engine.handle.reports()).await.unwrap();
         while taken(&engine, stock()).await == Err(Unanswered::Lost) {}
     }

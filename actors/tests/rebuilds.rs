@@ -2,9 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use holdfast_actors::inbox::Letter;
+use holdfast_actors::inbox::ShardMessage;
 use holdfast_actors::provider::{Answer, Answering, PaymentProvider};
-use holdfast_actors::{Engine, Options, Ports};
+use holdfast_actors::{Engine, Options, ReplyQueues};
 use holdfast_engine::answer;
 use holdfast_engine::command::Command;
 use holdfast_engine::effect::ProviderCall;
@@ -27,7 +27,7 @@ struct Silent;
 
 impl PaymentProvider for Silent {
     fn call(&self, _: &ProviderCall) -> Answering {
-        Box::pin(async { Answer::Told(Outcome::Timeout) })
+        Box::pin(async { Answer::Outcome(Outcome::Timeout) })
     }
 }
 
@@ -69,7 +69,7 @@ async fn fill(engine: &Engine) {
 
 /// Panics the shard and waits for its next life, which must have everything.
 async fn rebuild(engine: &Engine, life: u64) {
-    engine.handle.router().table().inboxes[0].push(Letter::Panic);
+    engine.handle.router().table().inboxes[0].push(ShardMessage::Panic);
     let rebuilt = async {
         while engine.handle.router().table().inboxes[0].epoch < life {
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -86,7 +86,7 @@ async fn twenty_rebuilds_in_a_row_leave_no_thread_no_descriptor_and_no_memory_be
     let dir = tempfile::tempdir().unwrap();
     let journal = EmbeddedJournal::open(dir.path(), Partitions::new(8).unwrap()).unwrap();
     let provider = Box::new(|| Rc::new(Silent) as Rc<dyn PaymentProvider>);
-    let engine = Engine::start(Arc::new(journal), Ports::default(), provider, Options::default(), &mut |_, _| {}).unwrap();
+    let engine = Engine::start(Arc::new(journal), ReplyQueues::default(), provider, Options::default(), &mut |_, _| {}).unwrap();
     fill(&engine).await;
     // The first fold is of the journal alone, and what it takes for that stays with the process.
     rebuild(&engine, 1).await;

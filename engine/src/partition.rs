@@ -70,7 +70,7 @@ pub enum Input {
 #[derive(Clone, Debug, PartialEq)]
 pub enum ProviderResult {
     Opened { attempt: AttemptId, redirect_url: Url },
-    Told { attempt: AttemptId, kind: CallKind, outcome: Outcome },
+    Outcome { attempt: AttemptId, kind: CallKind, outcome: Outcome },
 }
 
 #[derive(Clone, Debug, PartialEq)]

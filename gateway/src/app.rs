@@ -26,7 +26,7 @@ use crate::{backend, clock, demo, http, memory, telemetry};
 use actix_web::web;
 use arc_swap::ArcSwapOption;
 use holdfast_actors::clock::Clock;
-use holdfast_actors::{Engine, Handle, Options, Ports, StartError};
+use holdfast_actors::{Engine, Handle, Options, ReplyQueues, StartError};
 use holdfast_storage::projection::Projector;
 use holdfast_storage::retention::{self, Retention};
 use holdfast_storage::scrub::Scrub;
@@ -269,11 +269,11 @@ async fn supervise(
     mut stopping: watch::Receiver<bool>,
     http: &actix_web::dev::ServerHandle,
 ) -> Result<Synced, Error> {
-    let ports = Ports::default();
+    let reply_queues = ReplyQueues::default();
     let (mut clock, mut retry) = (None, Retry::default());
     loop {
         let first = clock.is_none();
-        let (engine, cursors) = match start_engine(app, &ports, clock).await {
+        let (engine, cursors) = match start_engine(app, &reply_queues, clock).await {
             Ok(started) => started,
             Err(StartError::Storage(error)) if passes(&error, first) => {
                 app.down.store(Some(Arc::new(error.to_string())));
@@ -332,8 +332,8 @@ impl Running {
         tokio::time::sleep(Duration::from_secs(app.settings.server.drain_notice_seconds)).await;
         app.phase.send_replace(Phase::Closing);
         http.stop(true).await;
-        let patience = Duration::from_secs(app.settings.kafka.flush_seconds);
-        if self.stop(app, patience).await { Synced::All } else { UNSETTLED }
+        let timeout = Duration::from_secs(app.settings.kafka.flush_seconds);
+        if self.stop(app, timeout).await { Synced::All } else { UNSETTLED }
     }
 
     /// The engine does nothing more: requests get 503 until there is another.
@@ -344,11 +344,11 @@ impl Running {
     }
 
     /// What is told to the engine ends before it, what tells of it after it. Whether everything is synced.
-    async fn stop(self, app: &App, patience: Duration) -> bool {
-        self.subscriber.stop(patience).await;
+    async fn stop(self, app: &App, timeout: Duration) -> bool {
+        self.subscriber.stop(timeout).await;
         app.live.store(None);
         let synced = self.engine.stop().await;
-        self.publisher.stop(patience).await;
+        self.publisher.stop(timeout).await;
         stop_reading(self.retention, self.scrub).await;
         synced
     }
@@ -386,7 +386,11 @@ async fn stay_fenced(app: &web::Data<App>, by: u64, stopping: &mut watch::Receiv
 }
 
 /// The first engine takes the time from the wall clock, each later one from the engine before it.
-async fn start_engine(app: &web::Data<App>, ports: &Ports, running: Option<Clock>) -> Result<(Engine, Cursors), StartError> {
+async fn start_engine(
+    app: &web::Data<App>,
+    reply_queues: &ReplyQueues,
+    running: Option<Clock>,
+) -> Result<(Engine, Cursors), StartError> {
     let (settings, lock, accepted) = (app.settings.clone(), app.lock.clone(), app.accept_clock);
     let open = move || {
         let check = |journal: &dyn Journal| if running.is_none() { clock::check(journal, accepted) } else { Ok(()) };
@@ -400,14 +404,14 @@ async fn start_engine(app: &web::Data<App>, ports: &Ports, running: Option<Clock
         credits: app.settings.engine.credits,
         client_percent: app.settings.server.key_share_percent,
         snapshot_events: app.settings.engine.snapshot_events,
-        provider_patience: Duration::from_secs(app.settings.payments.call_timeout_seconds.max(1)),
+        provider_timeout: Duration::from_secs(app.settings.payments.call_timeout_seconds.max(1)),
         policy: app.settings.policy(),
         clock: running,
     };
     let sandbox = app.sandbox.clone();
     let provider = Box::new(move || Rc::new(SandboxProvider::new(sandbox)) as Rc<_>);
     let bar = crate::progress::bar("recovering", running.is_none());
-    let engine = Engine::start(journal, ports.clone(), provider, options, &mut |done, all| bar.at(done, all));
+    let engine = Engine::start(journal, reply_queues.clone(), provider, options, &mut |done, all| bar.at(done, all));
     bar.finish();
     Ok((engine?, cursors))
 }

@@ -130,7 +130,7 @@ mod cluster {
             Quorum::LocalQuorum => Consistency::LocalQuorum,
             Quorum::Quorum => Consistency::Quorum,
         };
-        let patience = Duration::from_millis(timeout_ms.max(1));
+        let timeout = Duration::from_millis(timeout_ms.max(1));
         let ScyllaTls { enabled, ca_file, certificate_file, key_file } = tls;
         let tls = enabled.then_some(Tls { ca_file, certificate_file, key_file });
         let address = settings.server.listen.clone();
@@ -144,7 +144,7 @@ mod cluster {
             consistency,
             credentials,
             tls,
-            patience,
+            timeout,
             address,
             ..Options::default()
         })

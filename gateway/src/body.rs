@@ -27,7 +27,7 @@ use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, RawWakerVTable, Waker, ready};
-use waiting::{Entry, Patience};
+use waiting::{Entry, Timeouts};
 
 /// A body that is here, or why it is not.
 pub struct Body(pub Result<Whole, Problem>);
@@ -220,9 +220,9 @@ impl Silence {
     fn still(&mut self, app: &App, context: &mut Context<'_>) -> Poll<Problem> {
         let Some(entry) = &self.entry else {
             // What came with the head is fed after this first look: even a server that closes has to look twice.
-            let patience = Patience::of(&app.settings.server);
-            let patience = if self.endless { patience.endless() } else { patience };
-            self.entry = Some(Entry::new(context.waker(), patience, || app.phase.subscribe()));
+            let timeout = Timeouts::of(&app.settings.server);
+            let timeout = if self.endless { timeout.endless() } else { timeout };
+            self.entry = Some(Entry::new(context.waker(), timeout, || app.phase.subscribe()));
             return Poll::Pending;
         };
         if *app.phase.borrow() == Phase::Closing {

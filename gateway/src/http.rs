@@ -48,7 +48,7 @@ pub fn connections(settings: &Settings) -> Result<Connections, TooFew> {
 pub fn start(app: &web::Data<App>, listener: TcpListener, connections: Connections) -> std::io::Result<Server> {
     let shared = app.clone();
     let access = Access::of(&app.settings, app.keys.are_needed());
-    let patience = Duration::from_secs(app.settings.server.stream_patience_seconds);
+    let timeout = Duration::from_secs(app.settings.server.stream_patience_seconds);
     let proxies = Proxies::of(&app.settings);
     let service = HttpServer::new(move || {
         let (access, proxies) = (access.clone(), proxies.clone());
@@ -83,7 +83,7 @@ pub fn start(app: &web::Data<App>, listener: TcpListener, connections: Connectio
         });
         service.configure(routes::configure)
     })
-    .on_connect(move |connection, _| bound(connection, patience))
+    .on_connect(move |connection, _| bound(connection, timeout))
     .workers(connections.workers)
     .max_connections(connections.of_a_worker())
     .backlog(8192)
@@ -102,9 +102,9 @@ pub fn start(app: &web::Data<App>, listener: TcpListener, connections: Connectio
 
 /// Bounds what a reader who does not read costs: the system has only so much of an answer in hand, and closes the connection of who
 /// takes nothing of it for so long. Nothing else would: a stream is asked for more only when there is room for it.
-fn bound(connection: &dyn Any, patience: Duration) {
+fn bound(connection: &dyn Any, timeout: Duration) {
     let Some(socket) = connection.downcast_ref::<TcpStream>() else { return };
-    let millis = u32::try_from(patience.as_millis()).unwrap_or(u32::MAX);
+    let millis = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX);
     let bounded =
         sockopt::set_socket_send_buffer_size(socket, SEND_BUFFER).and_then(|()| sockopt::set_tcp_user_timeout(socket, millis));
     if let Err(error) = bounded {

@@ -4,7 +4,7 @@ use crate::events::CloudEvent;
 use crate::settings::{Kafka, KafkaProtocol, KafkaSecurity};
 use holdfast_engine::event::Record;
 use holdfast_engine::ids::PartitionId;
-use holdfast_storage::relay::{Connection, Encode, Encoded, Lane, Options, Relay, topic_name};
+use holdfast_storage::relay::{Connection, Encode, Encoded, Options, Relay, TopicPartition, topic_name};
 use holdfast_storage::{Journal, inbound};
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ pub fn options(kafka: &Kafka) -> std::io::Result<Options> {
     Ok(Options {
         connection: connection(kafka)?,
         topic: topic_name(&kafka.topic_prefix),
-        lanes: Lane::from(kafka.topic_partitions),
+        topic_partitions: TopicPartition::from(kafka.topic_partitions),
         replication: i32::from(kafka.replication),
         queue_events: kafka.queue_events as usize,
     })
@@ -46,7 +46,7 @@ pub fn payment_results(kafka: &Kafka) -> std::io::Result<inbound::Options> {
         topic: format!("{}.payment-results.v1", kafka.topic_prefix),
         dead_letters: format!("{}.payment-results.dlq.v1", kafka.topic_prefix),
         group: kafka.group.clone(),
-        lanes: Lane::from(kafka.topic_partitions),
+        topic_partitions: TopicPartition::from(kafka.topic_partitions),
         replication: i32::from(kafka.replication),
     })
 }

@@ -46,11 +46,11 @@ impl LineQueue {
         }
     }
 
-    /// Waits until what was handed over before is written, for at most `patience`. False if it is not.
-    pub fn flush(&self, patience: Duration) -> bool {
-        let deadline = Instant::now() + patience;
+    /// Waits until what was handed over before is written, for at most `timeout`. False if it is not.
+    pub fn flush(&self, timeout: Duration) -> bool {
+        let deadline = Instant::now() + timeout;
         let (done, flushed) = bounded(1);
-        self.entries.send_timeout(Entry::Flush(done), patience).is_ok() && flushed.recv_deadline(deadline).is_ok()
+        self.entries.send_timeout(Entry::Flush(done), timeout).is_ok() && flushed.recv_deadline(deadline).is_ok()
     }
 
     /// Lines that were dropped.
@@ -122,7 +122,7 @@ mod tests {
     use super::*;
     use std::sync::Mutex;
 
-    const PATIENCE: Duration = Duration::from_secs(30);
+    const TIMEOUT: Duration = Duration::from_secs(30);
 
     /// A disk that is full while it is told to be.
     #[derive(Clone, Default)]
@@ -151,11 +151,11 @@ mod tests {
         let queue = LineQueue::start(disk.clone()).unwrap();
         *disk.full.lock().unwrap() = true;
         (0..3).for_each(|_| queue.push(b"refused\n"));
-        assert!(queue.flush(PATIENCE));
+        assert!(queue.flush(TIMEOUT));
         assert_eq!(queue.lost(), 3);
         *disk.full.lock().unwrap() = false;
         queue.push(b"written\n");
-        assert!(queue.flush(PATIENCE));
+        assert!(queue.flush(TIMEOUT));
         assert_eq!(*disk.written.lock().unwrap(), b"written\n");
     }
 
@@ -175,7 +175,7 @@ mod tests {
         let disk = Disk::default();
         let queue = LineQueue::start(disk.clone()).unwrap();
         (0..100).for_each(|_| queue.push(b"line\n"));
-        assert!(queue.flush(PATIENCE));
+        assert!(queue.flush(TIMEOUT));
         assert_eq!(disk.written.lock().unwrap().len(), 500);
     }
 }

@@ -1,8 +1,8 @@
-//! Payment results that come over Kafka: read, compared with the order, told to the engine like those of a webhook.
+//! Payment results that come over Kafka: read, compared with the order, result to the engine like those of a webhook.
 //!
 //! Invariants: a result is taken only after the engine answered that it is durable; what may pass (no room, no journal, an
-//! unknown outcome) is waited out and never becomes a dead letter; results of one order are told in the order of the topic.
-//! That an event of a provider, told again, changes nothing is the engine's: an attempt is captured once and declined once,
+//! unknown outcome) is waited out and never becomes a dead letter; results of one order are result in the order of the topic.
+//! That an event of a provider, result again, changes nothing is the engine's: an attempt is captured once and declined once,
 //! whoever tells it, whatever its event was called.
 
 use crate::app::App;
@@ -28,14 +28,14 @@ use tokio::sync::mpsc;
 /// Pauses between two tries to tell the engine: the first, doubled up to the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LAST_PAUSE: Duration = Duration::from_secs(1);
-/// Orders whose results are told at once: enough to share a sync of the journal, too few to crowd buyers out.
+/// Orders whose results are result at once: enough to share a sync of the journal, too few to crowd buyers out.
 const SIDE_BY_SIDE: usize = 64;
 
 /// The value of a record.
 #[derive(Debug, Deserialize)]
 #[serde(remote = "Self")]
 struct ResultIn {
-    /// Of the provider's event, the same each time it is told.
+    /// Of the provider's event, the same each time it is result.
     id: String,
     provider: String,
     /// `payment.captured` or `payment.declined`.
@@ -48,8 +48,8 @@ struct ResultIn {
 
 read_from_objects! { ResultIn }
 
-/// A result that can be told.
-struct Told {
+/// A result that can be result.
+struct PaymentResult {
     event: ResultIn,
     attempt: AttemptId,
     outcome: Outcome,
@@ -62,7 +62,7 @@ enum Failure {
 }
 
 /// What hands batches over, and the work that settles them, to be run where the engine can be asked.
-pub fn cashier(app: Data<App>) -> (Settle, impl Future<Output = ()>) {
+pub fn handler(app: Data<App>) -> (Settle, impl Future<Output = ()>) {
     // One batch at a time is in hand.
     let (hand_over, mut batches) = mpsc::unbounded_channel();
     let settle: Settle = Box::new(move |batch| {
@@ -72,36 +72,36 @@ pub fn cashier(app: Data<App>) -> (Settle, impl Future<Output = ()>) {
         settled
     });
     let work = async move {
-        let cashier = Cashier { app, waiting: AtomicBool::new(false) };
+        let handler = PaymentResultHandler { app, waiting: AtomicBool::new(false) };
         while let Some((batch, answer)) = batches.recv().await {
             // Whoever asked may have been stopped.
-            answer.send(cashier.settle(batch).await).unwrap_or_default();
+            answer.send(handler.settle(batch).await).unwrap_or_default();
         }
     };
     (settle, work)
 }
 
-struct Cashier {
+struct PaymentResultHandler {
     app: Data<App>,
     /// Something has to be waited out: said once.
     waiting: AtomicBool,
 }
 
-impl Cashier {
+impl PaymentResultHandler {
     /// Orders side by side, the results of each one after the other.
     async fn settle(&self, batch: Batch) -> Vec<Settled> {
         let mut settled = vec![Settled::Taken; batch.len()];
-        let mut chains: BTreeMap<OrderId, Vec<(usize, Told)>> = BTreeMap::new();
+        let mut chains: BTreeMap<OrderId, Vec<(usize, PaymentResult)>> = BTreeMap::new();
         for (index, record) in batch.iter().enumerate() {
             match read(record) {
-                Ok(told) => chains.entry(told.attempt.order).or_default().push((index, told)),
+                Ok(result) => chains.entry(result.attempt.order).or_default().push((index, result)),
                 Err(reason) => settled[index] = Settled::Dead(reason),
             }
         }
         let chains = chains.into_values().map(|chain| async move {
             let mut ended = Vec::with_capacity(chain.len());
-            for (index, told) in chain {
-                ended.push((index, self.tell(&told).await));
+            for (index, result) in chain {
+                ended.push((index, self.deliver(&result).await));
             }
             ended
         });
@@ -116,39 +116,39 @@ impl Cashier {
     }
 
     /// Tells until the engine has answered.
-    async fn tell(&self, told: &Told) -> Settled {
+    async fn deliver(&self, result: &PaymentResult) -> Settled {
         let mut pause = FIRST_PAUSE;
         loop {
-            let why = match self.try_tell(told).await {
+            let why = match self.try_deliver(result).await {
                 Ok(()) => return Settled::Taken,
                 Err(Failure::Dead(reason)) => return Settled::Dead(reason),
                 Err(Failure::Passing(why)) => why,
             };
             metrics::counter!("inbound_retries_total").increment(1);
             if !self.waiting.swap(true, Ordering::Relaxed) {
-                tracing::warn!(event = told.event.id, "payment results on Kafka wait: {why}");
+                tracing::warn!(event = result.event.id, "payment results on Kafka wait: {why}");
             }
             tokio::time::sleep(spread(pause)).await;
             pause = (2 * pause).min(LAST_PAUSE);
         }
     }
 
-    async fn try_tell(&self, told: &Told) -> Result<(), Failure> {
+    async fn try_deliver(&self, result: &PaymentResult) -> Result<(), Failure> {
         let partitions = routes::live(&self.app).map_err(|problem| Failure::Passing(problem.detail))?.handle.router().partitions;
-        let (attempt, outcome) = (told.attempt, told.outcome);
+        let (attempt, outcome) = (result.attempt, result.outcome);
         if attempt.order.partition().0 >= partitions.count() {
-            return Err(unknown(told));
+            return Err(unknown(result));
         }
-        let answer = self.ask(told, Command::GetOrder { order: attempt.order, kind: None }).await?;
-        let order = order_of(answer).ok_or_else(|| unknown(told))?;
-        compare(&told.event, attempt, &order).map_err(Failure::Dead)?;
-        self.ask(told, Command::PaymentResult { attempt, outcome }).await.map(drop)
+        let answer = self.ask(result, Command::GetOrder { order: attempt.order, kind: None }).await?;
+        let order = order_of(answer).ok_or_else(|| unknown(result))?;
+        compare(&result.event, attempt, &order).map_err(Failure::Dead)?;
+        self.ask(result, Command::PaymentResult { attempt, outcome }).await.map(drop)
     }
 
-    async fn ask(&self, told: &Told, command: Command) -> Result<holdfast_engine::answer::Answer, Failure> {
+    async fn ask(&self, result: &PaymentResult, command: Command) -> Result<holdfast_engine::answer::Answer, Failure> {
         match routes::execute(&self.app, command).await {
             Ok(reply) => reply.outcome.map_err(|rejection| match rejection {
-                Rejection::NotFound => unknown(told),
+                Rejection::NotFound => unknown(result),
                 other => Failure::Dead(dead("refused", rejected(&other).detail)),
             }),
             Err(why) if why.passes() => Err(Failure::Passing(why.to_string())),
@@ -167,11 +167,11 @@ fn dead(code: &'static str, detail: impl Into<String>) -> Reason {
     Reason { code, detail: detail.into() }
 }
 
-fn unknown(told: &Told) -> Failure {
-    Failure::Dead(dead("unknown_attempt", format!("there is no payment attempt {}", told.event.attempt_id)))
+fn unknown(result: &PaymentResult) -> Failure {
+    Failure::Dead(dead("unknown_attempt", format!("there is no payment attempt {}", result.event.attempt_id)))
 }
 
-fn read(record: &Record) -> Result<Told, Reason> {
+fn read(record: &Record) -> Result<PaymentResult, Reason> {
     let value = record.value.as_deref().unwrap_or_default();
     let event: ResultIn = serde_json::from_slice(value).map_err(|error| dead("malformed", error.to_string()))?;
     if event.id.is_empty() || event.provider.is_empty() {
@@ -185,7 +185,7 @@ fn read(record: &Record) -> Result<Told, Reason> {
     let Some(attempt) = AttemptId::parse(&event.attempt_id) else {
         return Err(dead("unknown_attempt", format!("{:?} is no id of a payment attempt", event.attempt_id)));
     };
-    Ok(Told { event, attempt, outcome })
+    Ok(PaymentResult { event, attempt, outcome })
 }
 
 /// What a result says must be what the order knows, neither of which ever changes.
@@ -233,7 +233,7 @@ mod tests {
     fn members_of_the_provider_that_nobody_here_knows_are_passed_over() {
         let value = r#"{"id":"e","provider":"sandbox","type":"payment.declined","attempt_id":"pay_00000000000000000000000000-1",
             "amount":5,"currency":"EUR","bank":{"code":7}}"#;
-        let told = read(&Record { value: Some(value.as_bytes().to_vec()), ..Record::default() }).ok().unwrap();
-        assert_eq!((told.outcome, told.attempt.number, told.event.amount), (Outcome::Declined, 1, Some(5)));
+        let result = read(&Record { value: Some(value.as_bytes().to_vec()), ..Record::default() }).ok().unwrap();
+        assert_eq!((result.outcome, result.attempt.number, result.event.amount), (Outcome::Declined, 1, Some(5)));
     }
 }

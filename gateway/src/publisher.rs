@@ -22,10 +22,10 @@ impl Publisher {
         Ok(Self { relay })
     }
 
-    /// Publishes what is left, for at most `patience`.
-    pub async fn stop(self, patience: Duration) {
+    /// Publishes what is left, for at most `timeout`.
+    pub async fn stop(self, timeout: Duration) {
         if let Some(relay) = self.relay {
-            actix_web::web::block(move || relay.stop(patience)).await.unwrap_or_default();
+            actix_web::web::block(move || relay.stop(timeout)).await.unwrap_or_default();
         }
     }
 }

@@ -92,7 +92,7 @@ pub fn send_from(app: &App, origin: Origin, command: Command) -> Result<Pending,
 pub struct Sent {
     pending: Result<Pending, Unanswered>,
     /// How long its reply is waited for. None: however long it takes.
-    patience: Option<Duration>,
+    timeout: Option<Duration>,
     /// What there is to say after that: of a mutation that its outcome is unknown, of a read that there is none.
     late: Unanswered,
 }
@@ -106,9 +106,9 @@ impl Sent {
     }
 
     fn of(app: &App, reads: bool, pending: Result<Pending, Unanswered>) -> Self {
-        let far = app.live.load().as_ref().is_some_and(|live| live.journal.remote());
+        let remote = app.live.load().as_ref().is_some_and(|live| live.journal.remote());
         let sent = Self::bounded(app, reads, pending);
-        if far { sent } else { Self { patience: None, ..sent } }
+        if remote { sent } else { Self { timeout: None, ..sent } }
     }
 
     /// Sends a command whose reply is waited for a while.
@@ -118,16 +118,16 @@ impl Sent {
     }
 
     fn bounded(app: &App, reads: bool, pending: Result<Pending, Unanswered>) -> Self {
-        let patience = Duration::from_secs(app.settings.server.answer_wait_seconds.max(1));
+        let timeout = Duration::from_secs(app.settings.server.answer_wait_seconds.max(1));
         let late = if reads { Unanswered::Unavailable } else { Unanswered::Lost };
-        Self { pending, patience: Some(patience), late }
+        Self { pending, timeout: Some(timeout), late }
     }
 
     pub async fn outcome(self) -> Outcome {
         let pending = self.pending?;
-        let reply = match self.patience {
+        let reply = match self.timeout {
             None => pending.await,
-            Some(patience) => tokio::time::timeout(patience, pending).await.map_err(|_| self.late)?,
+            Some(timeout) => tokio::time::timeout(timeout, pending).await.map_err(|_| self.late)?,
         };
         reply.map_err(|why| if why == Unanswered::Lost { self.late } else { why })
     }

@@ -1,7 +1,7 @@
 //! The sandbox payment provider: behaves like a remote one, with a durable record of its own.
 //!
 //! Invariants: an attempt is captured once and refunded once; what a button promised is on disk before the page answers;
-//! webhooks are told until taken, also after a restart.
+//! webhooks are delivered until taken, also after a restart.
 
 mod page;
 mod record;
@@ -49,7 +49,7 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
-    /// Opens the record in the data directory, or one in memory, and goes on telling webhooks not yet taken.
+    /// Opens the record in the data directory, or one in memory, and goes on delivering webhooks not yet taken.
     ///
     /// # Errors
     /// If the record or a secret cannot be read or written.
@@ -60,8 +60,8 @@ impl Sandbox {
         let dir = data_dir.map(secrets::dir_in);
         let (store, secrets) = (Mutex::new(Store::open(dir.as_deref())?), Secrets::open(dir.as_deref())?);
         let sandbox = Arc::new(Self { store, secrets, base_url: base_url.to_owned() });
-        for (attempt, step) in sandbox.locked(|store| store.untold()) {
-            sandbox.tell(attempt, step, Delivery::default());
+        for (attempt, step) in sandbox.locked(|store| store.undelivered()) {
+            sandbox.deliver(attempt, step, Delivery::default());
         }
         Ok(sandbox)
     }
@@ -101,18 +101,19 @@ impl Sandbox {
         if let Some((_, true)) = pressed
             && step != Step::Silenced
         {
-            self.tell(attempt.to_owned(), step, delivery);
+            self.deliver(attempt.to_owned(), step, delivery);
         }
         Ok(self.entry(attempt))
     }
 
-    fn tell(self: &Arc<Self>, attempt: String, step: Step, delivery: Delivery) {
+    fn deliver(self: &Arc<Self>, attempt: String, step: Step, delivery: Delivery) {
         let sandbox = self.clone();
         actix_web::rt::spawn(async move {
             tokio::time::sleep(Duration::from_millis(delivery.delay_ms)).await;
-            let told = webhook::deliver(&sandbox.base_url, sandbox.secrets.newest(), &attempt, step, delivery.duplicates).await;
-            if told {
-                sandbox.locked(|store| store.told(&attempt, step)).unwrap_or_default();
+            let delivered =
+                webhook::deliver(&sandbox.base_url, sandbox.secrets.newest(), &attempt, step, delivery.duplicates).await;
+            if delivered {
+                sandbox.locked(|store| store.delivered(&attempt, step)).unwrap_or_default();
             }
         });
     }
@@ -124,19 +125,19 @@ impl Sandbox {
             let return_url = call.return_url.as_ref().map(|url| url.as_str().to_owned());
             self.locked(|store| store.create(&attempt, amount, return_url))?;
             let url = self.redirect_url(&attempt);
-            return Ok(url.map_or(Answer::Told(Outcome::Timeout), Answer::Opened));
+            return Ok(url.map_or(Answer::Outcome(Outcome::Timeout), Answer::Opened));
         }
         if call.kind == CallKind::Refund {
             // Whoever asks knows of the money, this record may be an older copy that does not: it must come to an end.
             self.locked(|store| store.record(&attempt, Step::Refunded))?;
-            return Ok(Answer::Told(Outcome::Refunded));
+            return Ok(Answer::Outcome(Outcome::Refunded));
         }
         let Some(entry) = self.entry(&attempt) else {
             let unheard = if call.kind == CallKind::Void { Outcome::Voided } else { Outcome::Pending };
-            return Ok(Answer::Told(unheard));
+            return Ok(Answer::Outcome(unheard));
         };
         if entry.silent {
-            return Ok(Answer::Told(Outcome::Timeout));
+            return Ok(Answer::Outcome(Outcome::Timeout));
         }
         let state = match (call.kind, entry.state) {
             (CallKind::Void, State::Pending | State::Declined) => self.locked(|store| store.record(&attempt, Step::Voided))?,
@@ -149,7 +150,7 @@ impl Sandbox {
             Some(State::Refunded) => Outcome::Refunded,
             Some(State::Pending) | None => Outcome::Pending,
         };
-        Ok(Answer::Told(outcome))
+        Ok(Answer::Outcome(outcome))
     }
 }
 
@@ -172,7 +173,7 @@ impl PaymentProvider for SandboxProvider {
             let answered = actix_web::web::block(move || sandbox.map(|sandbox| sandbox.answer(&call))).await;
             match answered {
                 Ok(Some(Ok(answer))) => answer,
-                Ok(Some(Err(_)) | None) | Err(_) => Answer::Told(Outcome::Timeout),
+                Ok(Some(Err(_)) | None) | Err(_) => Answer::Outcome(Outcome::Timeout),
             }
         })
     }
@@ -205,7 +206,7 @@ mod tests {
                 }
             }
             for _ in 0..2 {
-                assert_eq!(sandbox.answer(&call(CallKind::Refund)).unwrap(), Answer::Told(Outcome::Refunded), "{pressed:?}");
+                assert_eq!(sandbox.answer(&call(CallKind::Refund)).unwrap(), Answer::Outcome(Outcome::Refunded), "{pressed:?}");
             }
             // The buyer cannot pay behind it.
             let after = sandbox.press(&attempt, Step::Approved, Delivery::default()).unwrap();

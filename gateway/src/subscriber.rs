@@ -16,7 +16,7 @@ pub struct Subscriber {
 #[cfg(feature = "kafka")]
 struct Running {
     inbound: holdfast_storage::inbound::Inbound,
-    cashier: actix_web::rt::task::JoinHandle<()>,
+    handler: actix_web::rt::task::JoinHandle<()>,
 }
 
 #[cfg(feature = "kafka")]
@@ -28,16 +28,16 @@ impl Subscriber {
         if !(kafka.enabled && kafka.payment_results) {
             return Ok(Self { running: None });
         }
-        let (settle, work) = crate::payment_results::cashier(app.clone());
+        let (settle, work) = crate::payment_results::handler(app.clone());
         let inbound = holdfast_storage::inbound::Inbound::start(crate::kafka::payment_results(kafka)?, settle)?;
-        Ok(Self { running: Some(Running { inbound, cashier: actix_web::rt::spawn(work) }) })
+        Ok(Self { running: Some(Running { inbound, handler: actix_web::rt::spawn(work) }) })
     }
 
-    /// Settles what is in hand, for at most `patience`.
-    pub async fn stop(self, patience: Duration) {
-        if let Some(Running { inbound, cashier }) = self.running {
-            actix_web::web::block(move || inbound.stop(patience)).await.unwrap_or_default();
-            cashier.abort();
+    /// Settles what is in hand, for at most `timeout`.
+    pub async fn stop(self, timeout: Duration) {
+        if let Some(Running { inbound, handler }) = self.running {
+            actix_web::web::block(move || inbound.stop(timeout)).await.unwrap_or_default();
+            handler.abort();
         }
     }
 }

@@ -21,19 +21,19 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 /// A word of our own: nothing in it is to be escaped.
-struct Name(&'static str);
+struct Literal(&'static str);
 
-impl Value for Name {
+impl Value for Literal {
     fn write(&self, json: &mut Json) {
         json.plain(self.0.as_bytes());
     }
 }
 
-struct Names(&'static [&'static str]);
+struct Literals(&'static [&'static str]);
 
-impl Value for Names {
+impl Value for Literals {
     fn write(&self, json: &mut Json) {
-        json.list(self.0.iter().map(|name| Name(name)));
+        json.list(self.0.iter().map(|name| Literal(name)));
     }
 }
 
@@ -64,9 +64,9 @@ impl Value for Allocations<'_> {
 }
 
 /// JSON that somebody gave us, checked when it came.
-struct Given<'a>(&'a str);
+struct RawJson<'a>(&'a str);
 
-impl Value for Given<'_> {
+impl Value for RawJson<'_> {
     fn write(&self, json: &mut Json) {
         json.raw(self.0);
     }
@@ -96,7 +96,7 @@ pub struct LineBody<'a> {
     #[schema(value_type = Vec<AllocationBody<'a>>)]
     allocations: Allocations<'a>,
     #[schema(value_type = scalars::AnyJson, required = false)]
-    metadata: Option<Given<'a>>,
+    metadata: Option<RawJson<'a>>,
 }
 
 impl Value for LineBody<'_> {
@@ -139,7 +139,7 @@ pub struct PaymentBody<'a> {
     attempt_id: AttemptId,
     provider: &'a str,
     #[schema(value_type = scalars::AttemptStatus)]
-    status: Name,
+    status: Literal,
     /// Where the buyer pays; null until the provider has said so.
     #[schema(value_type = Option<scalars::Link>, required = true)]
     redirect_url: Option<&'a str>,
@@ -165,12 +165,12 @@ pub struct OrderBody<'a> {
     /// reservations and leaves the numbers of the others out. Take `created_at` for time.
     number: u64,
     #[schema(value_type = scalars::OrderStatus)]
-    status: Name,
+    status: Literal,
     #[schema(value_type = scalars::PaymentStatus)]
-    payment_status: Name,
+    payment_status: Literal,
     /// Of rejected orders only.
     #[schema(value_type = Option<scalars::RejectionReason>, nullable = false)]
-    reason: Option<Name>,
+    reason: Option<Literal>,
     #[schema(value_type = Option<scalars::Name>, required = true)]
     customer_id: Option<&'a str>,
     #[schema(value_type = Option<scalars::CurrencyCode>, required = true)]
@@ -183,11 +183,11 @@ pub struct OrderBody<'a> {
     #[schema(nullable = false)]
     payment: Option<PaymentBody<'a>>,
     #[schema(value_type = scalars::AnyJson, required = false)]
-    shipping_address: Option<Given<'a>>,
+    shipping_address: Option<RawJson<'a>>,
     #[schema(value_type = scalars::AnyJson, required = false)]
-    metadata: Option<Given<'a>>,
+    metadata: Option<RawJson<'a>>,
     #[schema(value_type = Vec<scalars::OrderTransition>)]
-    allowed_transitions: Names,
+    allowed_transitions: Literals,
     /// Grows with every fact; also the `ETag`.
     version: u32,
     #[schema(value_type = scalars::Time)]
@@ -226,7 +226,7 @@ pub struct ReservationBody<'a> {
     #[schema(value_type = scalars::ReservationId)]
     id: Id,
     #[schema(value_type = scalars::ReservationStatus)]
-    status: Name,
+    status: Literal,
     #[schema(value_type = Option<scalars::Name>, nullable = false)]
     owner: Option<&'a str>,
     lines: Vec<LineBody<'a>>,
@@ -264,7 +264,7 @@ impl Value for ReservationOf<'_> {
         let reservation = Id::reservation(order.id);
         let body = ReservationBody {
             id: reservation,
-            status: Name(order.status.name(Kind::Reservation)),
+            status: Literal(order.status.name(Kind::Reservation)),
             owner: placed.customer.as_ref().map(|customer| customer.as_str()),
             lines: views.iter().enumerate().map(|(index, view)| line_body(order, reservation, index, view)).collect(),
             expires_at: Rfc3339(order.expires_at),
@@ -292,7 +292,7 @@ fn line_body<'a>(order: &'a Order, id: Id, index: usize, view: &'a holdfast_engi
         reservation_id: of_order.then_some(ReservationId { id, generation: order.generation }),
         seller_id: line.seller.as_ref().map(|seller| seller.as_str()),
         allocations: Allocations(&view.allocations),
-        metadata: line.metadata.as_deref().map(Given),
+        metadata: line.metadata.as_deref().map(RawJson),
     }
 }
 
@@ -316,7 +316,7 @@ fn write_order(order: &Order, json: &mut Json) {
     let payment = order.shown_attempt().map(|attempt| PaymentBody {
         attempt_id: order.attempt_id(attempt),
         provider: attempt.provider.as_str(),
-        status: Name(attempt.state.name()),
+        status: Literal(attempt.state.name()),
         redirect_url: attempt.redirect_url.as_ref().map(|url| url.as_str()),
     });
     let id = Id::order(order.id);
@@ -324,18 +324,18 @@ fn write_order(order: &Order, json: &mut Json) {
     let body = OrderBody {
         id,
         number: placed.number,
-        status: Name(order.status.name(Kind::Order)),
-        payment_status: Name(order.payment_status()),
-        reason: rejection_reason(order).map(Name),
+        status: Literal(order.status.name(Kind::Order)),
+        payment_status: Literal(order.payment_status()),
+        reason: rejection_reason(order).map(Literal),
         customer_id: placed.customer.as_ref().map(|customer| customer.as_str()),
         currency: placed.currency.as_ref().map(|currency| currency.as_str()),
         total: order.amount().0,
         lines: views.iter().enumerate().map(|(index, view)| line_body(order, reservation, index, view)).collect(),
         expires_at: Rfc3339(order.expires_at),
         payment,
-        shipping_address: placed.shipping_address.as_deref().map(Given),
-        metadata: placed.metadata.as_deref().map(Given),
-        allowed_transitions: Names(order.status.allowed(Kind::Order)),
+        shipping_address: placed.shipping_address.as_deref().map(RawJson),
+        metadata: placed.metadata.as_deref().map(RawJson),
+        allowed_transitions: Literals(order.status.allowed(Kind::Order)),
         version: order.version(),
         created_at: Rfc3339(order.created_at()),
         updated_at: Rfc3339(order.updated_at()),

@@ -43,7 +43,7 @@ const COMMIT_BYTES: usize = 256 * 1024;
 /// Partitions claimed at once: more only wait for each other in the cluster.
 const CLAIMS: usize = 16;
 /// How long a journal that is closed tries to give its partitions back.
-const RELEASE_PATIENCE: Duration = Duration::from_secs(2);
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// See the module. Closing is dropping it.
 pub struct CqlJournal {
@@ -199,7 +199,7 @@ impl CqlJournal {
                 let logs = logs.clone();
                 async move { logs[index].release().await.unwrap_or_else(|error| tracing::debug!(%error, "not given back")) }
             });
-            tokio::time::timeout(RELEASE_PATIENCE, all).await.map_err(|error| Error::Failed(error.to_string()))
+            tokio::time::timeout(RELEASE_TIMEOUT, all).await.map_err(|error| Error::Failed(error.to_string()))
         });
         released.unwrap_or_else(|error| tracing::debug!(%error, "not given back"));
     }

@@ -1,16 +1,16 @@
 //! What others put into a topic for Holdfast, brought to whoever knows what it means.
 //!
 //! One thread reads the topic as a member of a consumer group. Invariants: the offset of a record is committed only after
-//! its effect is durable, or after the topic of dead letters has it; in a partition nothing is passed over. A record may
+//! its effect is durable, or after the topic of dead dead_letters has it; in a partition nothing is passed over. A record may
 //! come again after a crash or when members change, so what it does must be something that can be done twice.
 //!
-//! `member` is the place in the group, `letters` the way to the dead letters, `worker` the thread.
+//! `member` is the place in the group, `dead_letters` the way to the dead dead_letters, `worker` the thread.
 
-mod letters;
+mod dead_letters;
 mod member;
 mod worker;
 
-use crate::relay::{Connection, Lane};
+use crate::relay::{Connection, TopicPartition};
 use crate::sessions::Stop;
 use crossbeam::channel::{Receiver, Sender, bounded};
 use std::sync::Arc;
@@ -39,14 +39,14 @@ pub struct Options {
     /// Members of one group share the partitions; the group remembers how far it is.
     pub group: String,
     /// Partitions and copies of either topic, should it have to be created.
-    pub lanes: Lane,
+    pub topic_partitions: TopicPartition,
     pub replication: i32,
 }
 
 /// A record as it was found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Record {
-    pub lane: Lane,
+    pub topic_partition: TopicPartition,
     pub offset: i64,
     pub key: Option<Vec<u8>>,
     pub value: Option<Vec<u8>>,
@@ -94,11 +94,11 @@ impl Inbound {
         Ok(Self { stop, thread })
     }
 
-    /// Settles what is in hand, commits it and leaves the group. Gives up after `patience`: what is not committed is read
+    /// Settles what is in hand, commits it and leaves the group. Gives up after `timeout`: what is not committed is read
     /// again after the next start. Blocks.
-    pub fn stop(self, patience: Duration) {
+    pub fn stop(self, timeout: Duration) {
         // If the thread is gone there is nothing left to stop.
-        self.stop.send(Instant::now() + patience).unwrap_or_default();
+        self.stop.send(Instant::now() + timeout).unwrap_or_default();
         self.thread.join().unwrap_or_default();
     }
 }
@@ -114,7 +114,7 @@ mod tests {
     fn a_stop_with_nothing_in_hand_waits_for_no_broker() {
         let connection = Connection { brokers: "127.0.0.1:1".to_owned(), properties: Vec::new() };
         let (topic, dead_letters, group) = ("t".to_owned(), "d".to_owned(), "g".to_owned());
-        let options = Options { connection, topic, dead_letters, group, lanes: 1, replication: 1 };
+        let options = Options { connection, topic, dead_letters, group, topic_partitions: 1, replication: 1 };
         let inbound = Inbound::start(options, Box::new(|_| unreachable!("nothing can be read"))).unwrap();
         let began = Instant::now();
         inbound.stop(LONG);

@@ -9,7 +9,7 @@
 
 mod backlog;
 pub(crate) mod broker;
-mod courtesy;
+mod cpu_backoff;
 pub mod cursor;
 mod publishing;
 pub mod reader;
@@ -20,8 +20,8 @@ mod worker;
 use crate::journal::{self, Journal, LogId, LogSeq, Row, Table};
 use crate::sessions::Stop;
 use crossbeam::channel::{Sender, bounded};
-use cursor::Kept;
-pub use cursor::Lane;
+use cursor::Checkpoint;
+pub use cursor::TopicPartition;
 use holdfast_engine::codec;
 use holdfast_engine::event::Record;
 use holdfast_engine::ids::{PartitionId, Seq};
@@ -72,7 +72,7 @@ pub struct Options {
     pub connection: Connection,
     pub topic: String,
     /// Partitions of the topic; fixed when it is created.
-    pub lanes: Lane,
+    pub topic_partitions: TopicPartition,
     /// Copies of each partition of the topic. From three on, two must have a record before it counts.
     pub replication: i32,
     /// Events handed to the client and not yet acknowledged. More ride out longer pauses, and cost memory.
@@ -174,10 +174,10 @@ impl Relay {
     }
 
     /// Publishes what is durable by now, keeps the position and ends the thread, whether it publishes already or is still on
-    /// the way to it. Gives up on the rest after `patience`: it is published after the next start. Blocks.
-    pub fn stop(self, patience: Duration) {
+    /// the way to it. Gives up on the rest after `timeout`: it is published after the next start. Blocks.
+    pub fn stop(self, timeout: Duration) {
         // If the thread is gone there is nothing left to stop.
-        self.stop.send(Instant::now() + patience).unwrap_or_default();
+        self.stop.send(Instant::now() + timeout).unwrap_or_default();
         self.thread.join().unwrap_or_default();
     }
 }
@@ -203,7 +203,7 @@ impl Published {
 }
 
 /// Row of [`Table::Meta`] with the position in a log.
-fn kept_key(log: LogId) -> Vec<u8> {
+fn checkpoint_key(log: LogId) -> Vec<u8> {
     [b"relay-", log.0.to_be_bytes().as_slice()].concat()
 }
 
@@ -212,8 +212,12 @@ fn kept_key(log: LogId) -> Vec<u8> {
 /// # Errors
 /// If the journal cannot be read.
 pub fn positions(journal: &dyn Journal) -> Result<BTreeMap<PartitionId, Seq>, journal::Error> {
-    let kept = load_kept(journal)?;
-    Ok(kept.into_values().flat_map(|kept| kept.published).map(|(partition, seq)| (PartitionId(partition), seq)).collect())
+    let checkpoints = load_checkpoints(journal)?;
+    Ok(checkpoints
+        .into_values()
+        .flat_map(|checkpoint| checkpoint.published)
+        .map(|(partition, seq)| (PartitionId(partition), seq))
+        .collect())
 }
 
 /// The commit of a log up to which everything is published. None: nothing ever was.
@@ -221,21 +225,21 @@ pub fn positions(journal: &dyn Journal) -> Result<BTreeMap<PartitionId, Seq>, jo
 /// # Errors
 /// If the journal cannot be read.
 pub fn position(journal: &dyn Journal, log: LogId) -> Result<Option<LogSeq>, journal::Error> {
-    Ok(load_kept_of(journal, log)?.map(|kept| kept.commit))
+    Ok(load_checkpoint(journal, log)?.map(|checkpoint| checkpoint.commit))
 }
 
-fn load_kept(journal: &dyn Journal) -> Result<BTreeMap<LogId, Kept>, journal::Error> {
-    let load = |log| Ok((log, load_kept_of(journal, log)?.unwrap_or_default()));
+fn load_checkpoints(journal: &dyn Journal) -> Result<BTreeMap<LogId, Checkpoint>, journal::Error> {
+    let load = |log| Ok((log, load_checkpoint(journal, log)?.unwrap_or_default()));
     journal.logs().into_iter().map(load).collect()
 }
 
-fn load_kept_of(journal: &dyn Journal, log: LogId) -> Result<Option<Kept>, journal::Error> {
-    let row = journal.get(Table::Meta, &kept_key(log))?;
+fn load_checkpoint(journal: &dyn Journal, log: LogId) -> Result<Option<Checkpoint>, journal::Error> {
+    let row = journal.get(Table::Meta, &checkpoint_key(log))?;
     Ok(row.map(|row| codec::decode(&row)).transpose()?)
 }
 
-fn kept_row(log: LogId, kept: &Kept) -> Row {
-    Row { table: Table::Meta, key: kept_key(log), value: codec::encode(kept), version: kept.version() }
+fn checkpoint_row(log: LogId, checkpoint: &Checkpoint) -> Row {
+    Row { table: Table::Meta, key: checkpoint_key(log), value: codec::encode(checkpoint), version: checkpoint.version() }
 }
 
 /// The partitions whose facts a log holds.

@@ -118,7 +118,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     config.set("bootstrap.servers", &args.brokers).set("group.id", "takings").set("enable.auto.commit", "false");
     let consumer: BaseConsumer = config.create()?;
     let ends = assign(&consumer, &args.topic, &state)?;
-    let at_end = |state: &State| ends.iter().all(|(lane, end)| state.next.get(lane).is_some_and(|next| next >= end));
+    let at_end =
+        |state: &State| ends.iter().all(|(topic_partition, end)| state.next.get(topic_partition).is_some_and(|next| next >= end));
     while !(args.once && at_end(&state)) {
         let mut fresh = false;
         for _ in 0..args.batch {
@@ -138,11 +139,15 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn assign(consumer: &BaseConsumer, topic: &str, state: &State) -> Result<BTreeMap<i32, i64>, Box<dyn Error>> {
     let known = consumer.fetch_metadata(Some(topic), PATIENCE)?;
     let (mut list, mut ends) = (TopicPartitionList::new(), BTreeMap::new());
-    for lane in known.topics().iter().flat_map(|topic| topic.partitions()).map(|partition| partition.id()) {
-        let (low, high) = consumer.fetch_watermarks(topic, lane, PATIENCE)?;
-        list.add_partition_offset(topic, lane, Offset::Offset(state.next.get(&lane).copied().unwrap_or(low).max(low)))?;
+    for topic_partition in known.topics().iter().flat_map(|topic| topic.partitions()).map(|partition| partition.id()) {
+        let (low, high) = consumer.fetch_watermarks(topic, topic_partition, PATIENCE)?;
+        list.add_partition_offset(
+            topic,
+            topic_partition,
+            Offset::Offset(state.next.get(&topic_partition).copied().unwrap_or(low).max(low)),
+        )?;
         if high > low {
-            ends.insert(lane, high);
+            ends.insert(topic_partition, high);
         }
     }
     consumer.assign(&list)?;

@@ -30,7 +30,7 @@ impl Shard {
             }
         }
         self.first_due = skipped.unwrap_or_default();
-        self.hand_on();
+        self.flush();
     }
 
     /// One armed deadline a shard: the first of all its partitions.

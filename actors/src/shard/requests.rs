@@ -3,7 +3,7 @@
 //! Invariant: what cannot be read, or has panicked the shard before, ends that one request; it was not executed.
 
 use super::Shard;
-use crate::lookups::{self, Question};
+use crate::lookups::{self, LookupRequest};
 use crate::panics::Suspect;
 use crate::unanswered::Unanswered;
 use holdfast_engine::command::{Command, Loaded, Missing};
@@ -14,7 +14,7 @@ use holdfast_storage::Error as StorageError;
 impl Shard {
     pub(super) fn request(&mut self, ticket: Ticket, command: Command) {
         let id = command.partition(self.links.router.partitions);
-        let Some(index) = self.place[usize::from(id.0)] else { return };
+        let Some(index) = self.index_of[usize::from(id.0)] else { return };
         if !self.may_step(Suspect::of_command(&command)) {
             return self.refuse(ticket, Unanswered::Poisoned);
         }
@@ -23,7 +23,7 @@ impl Shard {
         let elsewhere = missing != Missing::default();
         if elsewhere && self.links.journal.remote() {
             let (archived, inbox) = (hosted.archived, self.inbox.clone());
-            return self.links.lookups.ask(Question { ticket, command, missing, archived, inbox });
+            return self.links.lookups.ask(LookupRequest { ticket, command, missing, archived, inbox });
         }
         let loaded = if elsewhere { lookups::load(&*self.links.journal, &missing) } else { Ok(Loaded::default()) };
         match loaded {
@@ -35,7 +35,7 @@ impl Shard {
     /// What was looked up is good if nothing left memory meanwhile: it might be the very thing. Else it is asked again.
     pub(super) fn loaded(&mut self, ticket: Ticket, command: Command, loaded: Loaded, archived: u64) {
         let id = command.partition(self.links.router.partitions);
-        let Some(index) = self.place[usize::from(id.0)] else { return };
+        let Some(index) = self.index_of[usize::from(id.0)] else { return };
         if self.hosted[index].archived != archived {
             return self.request(ticket, command);
         }
@@ -55,7 +55,7 @@ impl Shard {
 
     fn refuse(&mut self, ticket: Ticket, why: Unanswered) {
         self.inbox.credits.give_back(1);
-        self.links.ports.refuse(ticket, why);
+        self.links.reply_queues.refuse(ticket, why);
     }
 
     /// Whether an input is stepped: it is blamed then for what happens. One that panicked earlier lives too often is not.

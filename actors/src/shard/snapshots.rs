@@ -3,7 +3,7 @@
 //! Invariant: a snapshot is written once its last record is durable.
 
 use super::{Hosted, Shard};
-use crate::keeper::Taken;
+use crate::snapshot_writer::PendingSnapshot;
 use holdfast_engine::ids::Seq;
 use holdfast_engine::partition::Partition;
 use holdfast_storage::{Journal, LogSeq};
@@ -15,7 +15,7 @@ const EVENTS_PER_OBJECT: u64 = 2;
 impl Shard {
     /// Takes a snapshot of the first partition that has grown enough: one at a time keeps the pause short.
     pub(super) fn snapshot_one(&mut self) {
-        let grown = |hosted: &&mut Hosted| hosted.partition.seq() - hosted.kept > hosted.pause;
+        let grown = |hosted: &&mut Hosted| hosted.partition.seq() - hosted.checkpoint > hosted.pause;
         if let Some(hosted) = self.hosted.iter_mut().find(grown) {
             hosted.pause = pause_after(&hosted.partition, self.links.snapshot_events);
             let snapshot = snapshot_of(hosted, &*self.links.journal, &self.commits);
@@ -24,17 +24,17 @@ impl Shard {
     }
 
     /// A snapshot may be written once its last record is durable.
-    pub(super) fn keep_durable(&mut self, index: usize, durable: Seq) {
+    pub(super) fn checkpoint(&mut self, index: usize, durable: Seq) {
         let id = self.hosted[index].partition.id;
-        let keeper = self.links.keeper.clone();
-        let ready = |snapshot: &mut Taken| snapshot.partition == id && snapshot.seq <= durable;
-        self.snapshots.extract_if(.., ready).for_each(|snapshot| keeper.save(snapshot));
+        let snapshot_writer = self.links.snapshot_writer.clone();
+        let ready = |snapshot: &mut PendingSnapshot| snapshot.partition == id && snapshot.seq <= durable;
+        self.snapshots.extract_if(.., ready).for_each(|snapshot| snapshot_writer.save(snapshot));
     }
 
     pub(super) fn snapshot_all(&mut self) {
         // Called when nothing is in flight: everything is durable.
-        for hosted in self.hosted.iter_mut().filter(|hosted| hosted.partition.seq() > hosted.kept) {
-            self.links.keeper.save(snapshot_of(hosted, &*self.links.journal, &self.commits));
+        for hosted in self.hosted.iter_mut().filter(|hosted| hosted.partition.seq() > hosted.checkpoint) {
+            self.links.snapshot_writer.save(snapshot_of(hosted, &*self.links.journal, &self.commits));
         }
     }
 }
@@ -43,9 +43,9 @@ pub(super) fn pause_after(partition: &Partition, least: u64) -> u64 {
     least.max(EVENTS_PER_OBJECT * partition.objects() as u64)
 }
 
-fn snapshot_of(hosted: &mut Hosted, journal: &dyn Journal, commits: &[LogSeq]) -> Taken {
+fn snapshot_of(hosted: &mut Hosted, journal: &dyn Journal, commits: &[LogSeq]) -> PendingSnapshot {
     let partition = &mut hosted.partition;
-    hosted.kept = partition.seq();
+    hosted.checkpoint = partition.seq();
     let after = commits[usize::from(journal.log_of(partition.id).0)];
-    Taken { partition: partition.id, seq: partition.seq(), after, image: partition.image() }
+    PendingSnapshot { partition: partition.id, seq: partition.seq(), after, image: partition.image() }
 }

@@ -174,7 +174,7 @@ impl Partition {
     pub(super) fn provider(&mut self, now: Timestamp, result: ProviderResult, fx: &mut Effects) {
         let (attempt, outcome) = match &result {
             ProviderResult::Opened { attempt, .. } => (*attempt, Outcome::Pending),
-            ProviderResult::Told { attempt, outcome, .. } => (*attempt, *outcome),
+            ProviderResult::Outcome { attempt, outcome, .. } => (*attempt, *outcome),
         };
         let Some(actor) = self.orders.get_mut(&attempt.order) else { return };
         let answered = !matches!(outcome, Outcome::Timeout | Outcome::Pending) || matches!(result, ProviderResult::Opened { .. });

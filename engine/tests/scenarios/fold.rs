@@ -135,7 +135,9 @@ fn provider_says(world: &mut World, call: usize, opens: bool, outcome: Outcome) 
         CallKind::Create if opens => {
             ProviderResult::Opened { attempt, redirect_url: crate::draft::url("https://bank.example/page") }
         }
-        CallKind::Create | CallKind::Query | CallKind::Void | CallKind::Refund => ProviderResult::Told { attempt, kind, outcome },
+        CallKind::Create | CallKind::Query | CallKind::Void | CallKind::Refund => {
+            ProviderResult::Outcome { attempt, kind, outcome }
+        }
     });
 }
 
@@ -180,7 +182,7 @@ fn come_to_rest(world: &mut World) {
                 CallKind::Void => Outcome::Voided,
                 CallKind::Refund => Outcome::Refunded,
             };
-            world.provider(ProviderResult::Told { attempt: call.attempt, kind: call.kind, outcome });
+            world.provider(ProviderResult::Outcome { attempt: call.attempt, kind: call.kind, outcome });
         }
         if at_rest(world) {
             return;

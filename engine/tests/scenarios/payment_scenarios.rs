@@ -282,7 +282,7 @@ fn pinned_longer_than_allowed_the_attempt_is_voided_before_the_units_are_free() 
         asked.push(call.kind);
         assert_eq!(world.units("A"), (0, 5, 0, 0));
         let outcome = if call.kind == CallKind::Void { Outcome::Voided } else { Outcome::Pending };
-        world.provider(ProviderResult::Told { attempt: call.attempt, kind: call.kind, outcome });
+        world.provider(ProviderResult::Outcome { attempt: call.attempt, kind: call.kind, outcome });
     }
     assert_eq!(asked.iter().filter(|kind| **kind == CallKind::Void).count(), 1);
     assert!(asked.len() >= 20, "20 minutes of questions came first");
@@ -308,7 +308,7 @@ fn an_attempt_nobody_can_tell_about_is_given_up_after_a_day() {
     for _ in 0..1_500 {
         if let Some(call) = world.calls.pop() {
             let (attempt, kind) = (call.attempt, call.kind);
-            world.provider(ProviderResult::Told { attempt, kind, outcome: Outcome::Timeout });
+            world.provider(ProviderResult::Outcome { attempt, kind, outcome: Outcome::Timeout });
         }
         world.pass(61_000);
     }

@@ -162,7 +162,7 @@ impl Race {
     }
 
     fn told(&mut self, order: OrderId, kind: CallKind, outcome: Outcome) {
-        let result = ProviderResult::Told { attempt: first(order), kind, outcome };
+        let result = ProviderResult::Outcome { attempt: first(order), kind, outcome };
         self.step(order.partition(), Input::Provider(result));
     }
 

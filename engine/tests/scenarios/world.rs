@@ -232,11 +232,11 @@ impl World {
     /// The provider answers its one open question.
     pub(crate) fn answer_call(&mut self, kind: CallKind, outcome: Outcome) {
         let attempt = self.take_call(kind).attempt;
-        self.provider(ProviderResult::Told { attempt, kind, outcome });
+        self.provider(ProviderResult::Outcome { attempt, kind, outcome });
     }
 
     pub(crate) fn provider(&mut self, result: ProviderResult) {
-        let (ProviderResult::Opened { attempt, .. } | ProviderResult::Told { attempt, .. }) = &result;
+        let (ProviderResult::Opened { attempt, .. } | ProviderResult::Outcome { attempt, .. }) = &result;
         self.step(attempt.order.partition(), Input::Provider(result));
         self.settle();
     }

@@ -17,7 +17,7 @@ thread_local! {
 
 /// How long a body is waited for, in seconds.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Patience {
+pub(super) struct Timeouts {
     silence: u64,
     /// Of all of it.
     whole: u64,
@@ -25,7 +25,7 @@ pub(super) struct Patience {
     rate: u64,
 }
 
-impl Patience {
+impl Timeouts {
     pub(super) fn of(server: &Server) -> Self {
         Self { silence: server.body_timeout_seconds, whole: server.body_seconds, rate: server.body_min_bytes_per_second }
     }
@@ -59,8 +59,8 @@ pub(super) struct Entry(usize);
 
 impl Entry {
     /// `phase` is asked for if nobody was waited for.
-    pub(super) fn new(waker: &Waker, patience: Patience, phase: impl FnOnce() -> watch::Receiver<Phase>) -> Self {
-        Self(WAITING.with_borrow_mut(|waiting| waiting.add(waker, patience, phase)))
+    pub(super) fn new(waker: &Waker, timeout: Timeouts, phase: impl FnOnce() -> watch::Receiver<Phase>) -> Self {
+        Self(WAITING.with_borrow_mut(|waiting| waiting.add(waker, timeout, phase)))
     }
 
     pub(super) fn heard_of(&self, bytes: usize) {
@@ -88,7 +88,7 @@ struct Waiting {
 
 struct Body {
     waker: Waker,
-    patience: Patience,
+    timeout: Timeouts,
     /// Whether the server waits for more of it.
     awaited: bool,
     /// Seconds waited since the last piece, and in all.
@@ -100,7 +100,7 @@ struct Body {
 impl Body {
     /// A second that has begun when the wait did counts as one: nobody is cut off early.
     fn late(&self) -> Option<Late> {
-        let Patience { silence, whole, rate } = self.patience;
+        let Timeouts { silence, whole, rate } = self.timeout;
         let slow = self.waited > silence && self.bytes < (self.waited - 1).saturating_mul(rate);
         match self {
             body if body.silent > silence => Some(Late::Silent { seconds: silence }),
@@ -120,12 +120,12 @@ impl Body {
 const SECOND: Duration = Duration::from_secs(1);
 
 impl Waiting {
-    fn add(&mut self, waker: &Waker, patience: Patience, phase: impl FnOnce() -> watch::Receiver<Phase>) -> usize {
+    fn add(&mut self, waker: &Waker, timeout: Timeouts, phase: impl FnOnce() -> watch::Receiver<Phase>) -> usize {
         if !self.ticking {
             self.ticking = true;
             actix_web::rt::spawn(tick(phase()));
         }
-        self.bodies.insert(Body { waker: waker.clone(), patience, awaited: true, silent: 0, waited: 0, bytes: 0 })
+        self.bodies.insert(Body { waker: waker.clone(), timeout, awaited: true, silent: 0, waited: 0, bytes: 0 })
     }
 
     fn heard_of(&mut self, key: usize, bytes: usize) {
@@ -168,17 +168,17 @@ async fn tick(mut phase: watch::Receiver<Phase>) {
 mod tests {
     use super::*;
 
-    const PATIENCE: Patience = Patience { silence: 2, whole: 5, rate: 100 };
+    const TIMEOUT: Timeouts = Timeouts { silence: 2, whole: 5, rate: 100 };
 
-    fn added(waiting: &mut Waiting, patience: Patience) -> usize {
+    fn added(waiting: &mut Waiting, timeout: Timeouts) -> usize {
         waiting.ticking = true;
-        waiting.add(Waker::noop(), patience, || unreachable!("it ticks"))
+        waiting.add(Waker::noop(), timeout, || unreachable!("it ticks"))
     }
 
     /// Seconds until a body is late of which so many bytes come every second, and why it is.
-    fn late_after(patience: Patience, bytes: usize) -> Option<(u64, Late)> {
+    fn late_after(timeout: Timeouts, bytes: usize) -> Option<(u64, Late)> {
         let mut waiting = Waiting::default();
-        let key = added(&mut waiting, patience);
+        let key = added(&mut waiting, timeout);
         for second in 1..100 {
             let due = waiting.tick(1, false).unwrap().len();
             let late = waiting.late(key, Waker::noop());
@@ -196,9 +196,9 @@ mod tests {
 
     #[test]
     fn a_body_is_silent_once_its_seconds_have_passed_whole_and_each_piece_begins_them_anew() {
-        assert_eq!(late_after(PATIENCE, 0), Some((3, Late::Silent { seconds: 2 })));
+        assert_eq!(late_after(TIMEOUT, 0), Some((3, Late::Silent { seconds: 2 })));
         let mut waiting = Waiting::default();
-        let key = added(&mut waiting, PATIENCE);
+        let key = added(&mut waiting, TIMEOUT);
         assert_eq!(waiting.tick(2, false).map(|due| due.len()), Some(0));
         waiting.heard_of(key, 1_000);
         assert!(waiting.late(key, Waker::noop()).is_pending());
@@ -208,21 +208,21 @@ mod tests {
     /// One byte every 29 s held a request for ever.
     #[test]
     fn a_body_that_trickles_is_too_slow_once_the_silence_it_may_have_is_over() {
-        assert_eq!(late_after(PATIENCE, 1), Some((3, Late::Slow { rate: 100 })));
-        assert_eq!(late_after(PATIENCE.endless(), 99), Some((3, Late::Slow { rate: 100 })));
-        assert_eq!(late_after(Patience { rate: 0, ..PATIENCE.endless() }, 1), None, "no least rate");
+        assert_eq!(late_after(TIMEOUT, 1), Some((3, Late::Slow { rate: 100 })));
+        assert_eq!(late_after(TIMEOUT.endless(), 99), Some((3, Late::Slow { rate: 100 })));
+        assert_eq!(late_after(Timeouts { rate: 0, ..TIMEOUT.endless() }, 1), None, "no least rate");
     }
 
     #[test]
     fn a_body_that_comes_fast_enough_may_still_not_take_for_ever_but_one_of_any_length_may() {
-        assert_eq!(late_after(PATIENCE, 1_000_000), Some((6, Late::Long { seconds: 5 })));
-        assert_eq!(late_after(PATIENCE.endless(), 100), None);
+        assert_eq!(late_after(TIMEOUT, 1_000_000), Some((6, Late::Long { seconds: 5 })));
+        assert_eq!(late_after(TIMEOUT.endless(), 100), None);
     }
 
     #[test]
     fn time_in_which_the_server_reads_nothing_is_none_of_the_clients() {
         let mut waiting = Waiting::default();
-        let key = added(&mut waiting, PATIENCE);
+        let key = added(&mut waiting, TIMEOUT);
         waiting.heard_of(key, 1);
         assert_eq!(waiting.tick(1_000, false).map(|due| due.len()), Some(0));
         assert!(waiting.late(key, Waker::noop()).is_pending());
@@ -232,7 +232,7 @@ mod tests {
     #[test]
     fn closing_wakes_every_body_and_the_timer_ends_without_any() {
         let mut waiting = Waiting::default();
-        let keys = [added(&mut waiting, PATIENCE), added(&mut waiting, PATIENCE)];
+        let keys = [added(&mut waiting, TIMEOUT), added(&mut waiting, TIMEOUT)];
         assert_eq!(waiting.tick(0, true).map(|due| due.len()), Some(2));
         keys.into_iter().for_each(|key| drop(waiting.bodies.remove(key)));
         assert!(waiting.tick(1, false).is_none() && !waiting.ticking);

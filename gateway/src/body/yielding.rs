@@ -15,7 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// Far more than it takes; a body that nobody is woken for takes for ever.
-const PATIENCE: Duration = Duration::from_secs(100);
+const TIMEOUT: Duration = Duration::from_secs(100);
 
 type Serving = LocalBoxFuture<'static, Result<ServiceResponse, Error>>;
 
@@ -65,7 +65,7 @@ async fn place(address: SocketAddr) -> String {
 
 async fn is_read_behind(middleware: fn(Serving) -> Serving) {
     let (server, address) = serve(middleware).await;
-    let answer = tokio::time::timeout(PATIENCE, place(address)).await;
+    let answer = tokio::time::timeout(TIMEOUT, place(address)).await;
     let answer = answer.unwrap_or_else(|_| panic!("the body was never read"));
     assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("unknown field"), "{answer}");
     server.stop(false).await;

@@ -43,9 +43,9 @@ fn verify_topic(args: &KafkaVerifyArgs, as_json: bool) -> Outcome {
         comparison.see(&carried, own.as_deref());
     }
     let positions = relay::positions(&*journal)?;
-    let lanes = reader.spans().len().max(1);
+    let topic_partitions = reader.spans().len().max(1);
     let tally = comparison.finish(|partition| {
-        let cut = reader.spans().get(usize::from(partition.0) % lanes).is_some_and(|span| span.low > 0);
+        let cut = reader.spans().get(usize::from(partition.0) % topic_partitions).is_some_and(|span| span.low > 0);
         cut.then(|| positions.get(&partition).copied().unwrap_or(0))
     });
     output::verdict(tally.clean(), shown(&tally, as_json))

@@ -78,8 +78,8 @@ type Prepared = Result<(OrderId, Command), Problem>;
 
 impl Batch {
     fn new(app: Data<App>, caller: Caller, client: Option<ClientId>, in_hand: Arc<Semaphore>) -> Self {
-        let patience = Duration::from_secs(app.settings.server.answer_wait_seconds.max(1));
-        Self { app, caller, sender: Sender::bulk(client, patience), tables: Tables::new(patience), in_hand }
+        let timeout = Duration::from_secs(app.settings.server.answer_wait_seconds.max(1));
+        Self { app, caller, sender: Sender::bulk(client, timeout), tables: Tables::new(timeout), in_hand }
     }
 
     async fn answer(&self, body: Whole) -> Result<Vec<u8>, Problem> {

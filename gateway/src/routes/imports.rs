@@ -184,7 +184,7 @@ impl Import {
 
     /// The last line of an import that the engine does not go on with.
     fn stalled(&self) -> ImportEnd {
-        let (line, seconds) = (self.rows.first_unsettled(), self.rows.patience().as_secs());
+        let (line, seconds) = (self.rows.first_unsettled(), self.rows.timeout().as_secs());
         let from = line.unwrap_or_default();
         tracing::warn!(line = from, unfinished = self.rows.len(), "an import ends: the engine took no row for {seconds} s");
         let detail = format!(

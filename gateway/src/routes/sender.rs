@@ -19,23 +19,23 @@ pub const BUSY_PAUSE: Duration = Duration::from_millis(5);
 pub struct Sender {
     origin: Origin,
     /// How long a command that finds no room is sent again.
-    patience: Duration,
+    timeout: Duration,
 }
 
 impl Sender {
     /// Of the request that is served on this thread. A command that finds no room is refused at once.
     pub fn current() -> Self {
-        Self { origin: Origin { client: client::current(), bulk: false }, patience: Duration::ZERO }
+        Self { origin: Origin { client: client::current(), bulk: false }, timeout: Duration::ZERO }
     }
 
     /// Of a request that is many in one.
-    pub fn bulk(client: Option<ClientId>, patience: Duration) -> Self {
-        Self { origin: Origin { client, bulk: true }, patience }
+    pub fn bulk(client: Option<ClientId>, timeout: Duration) -> Self {
+        Self { origin: Origin { client, bulk: true }, timeout }
     }
 
     /// Sends a command as soon as there is room for it.
     pub async fn send(self, app: &App, command: Command) -> Result<Pending, Unanswered> {
-        let give_up_at = Instant::now() + self.patience;
+        let give_up_at = Instant::now() + self.timeout;
         while Instant::now() < give_up_at {
             match send_from(app, self.origin, command.clone()) {
                 Err(Unanswered::Overloaded | Unanswered::ShareTaken) => sleep(BUSY_PAUSE).await,

@@ -1,7 +1,7 @@
 //! The sandbox's own durable record: a line of JSON a step, synced before anybody hears of it.
 //!
 //! Invariants: memory is the fold of the file; a half-written last line never happened; a line that is not as it was written, or
-//! one that somebody was told of and that is gone, is refused.
+//! one that somebody knows of and that is gone, is refused.
 
 use super::record::Record;
 use crate::file_error::{FileError, at};
@@ -36,7 +36,8 @@ pub enum Step {
     Voided,
     Refunded,
     /// The webhook of a step was taken.
-    Told,
+    #[serde(rename = "told")]
+    Delivered,
 }
 
 /// What the sandbox knows of an attempt.
@@ -53,7 +54,7 @@ pub struct Entry {
     #[schema(value_type = Option<scalars::Link>, required = true)]
     pub return_url: Option<String>,
     #[serde(skip)]
-    untold: Option<Step>,
+    undelivered: Option<Step>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -67,7 +68,7 @@ struct Line {
     currency: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     return_url: Option<String>,
-    /// Which step was told. None in records of old: the last one.
+    /// Which step was delivered. None in records of old: the last one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     of: Option<Step>,
 }
@@ -113,9 +114,9 @@ impl Store {
         self.entries.get(attempt)
     }
 
-    /// Attempts whose last step no webhook has told.
-    pub(super) fn untold(&mut self) -> Vec<(String, Step)> {
-        self.entries.iter().filter_map(|(attempt, entry)| Some((attempt.clone(), entry.untold?))).collect()
+    /// Attempts whose last step no webhook has delivered.
+    pub(super) fn undelivered(&mut self) -> Vec<(String, Step)> {
+        self.entries.iter().filter_map(|(attempt, entry)| Some((attempt.clone(), entry.undelivered?))).collect()
     }
 
     pub(super) fn create(&mut self, attempt: &str, amount: (i64, Option<String>), return_url: Option<String>) -> io::Result<()> {
@@ -137,7 +138,7 @@ impl Store {
             Step::Voided => matches!(before, State::Pending | State::Declined),
             // The engine knows of the money, even where this record is an older copy that does not.
             Step::Refunded => before != State::Refunded,
-            Step::Created | Step::Told => false,
+            Step::Created | Step::Delivered => false,
         };
         if allowed {
             self.write(&Line::new(attempt, step))?;
@@ -145,9 +146,9 @@ impl Store {
         Ok(self.entries.get(attempt).map(|entry| (entry.state, allowed)))
     }
 
-    /// The webhook of a step was taken. Another step may have followed it meanwhile, which is still to be told.
-    pub(super) fn told(&mut self, attempt: &str, step: Step) -> io::Result<()> {
-        self.write(&Line { of: Some(step), ..Line::new(attempt, Step::Told) })
+    /// The webhook of a step was taken. Another step may have followed it meanwhile, which is still to be delivered.
+    pub(super) fn delivered(&mut self, attempt: &str, step: Step) -> io::Result<()> {
+        self.write(&Line { of: Some(step), ..Line::new(attempt, Step::Delivered) })
     }
 
     fn write(&mut self, line: &Line) -> io::Result<()> {
@@ -166,15 +167,15 @@ impl Store {
                 amount: line.amount.unwrap_or(0),
                 currency: line.currency.clone(),
                 return_url: line.return_url.clone(),
-                untold: None,
+                undelivered: None,
             };
             self.entries.insert(line.attempt.clone(), entry);
         }
         let Some(entry) = self.entries.get_mut(&line.attempt) else { return };
         match line.step {
-            Step::Approved | Step::Declined => entry.untold = Some(line.step),
-            Step::Told if line.of.is_none() || line.of == entry.untold => entry.untold = None,
-            Step::Told | Step::Created | Step::Silenced | Step::Voided | Step::Refunded => {}
+            Step::Approved | Step::Declined => entry.undelivered = Some(line.step),
+            Step::Delivered if line.of.is_none() || line.of == entry.undelivered => entry.undelivered = None,
+            Step::Delivered | Step::Created | Step::Silenced | Step::Voided | Step::Refunded => {}
         }
         match line.step {
             Step::Approved => (entry.state, entry.silent) = (State::Captured, false),
@@ -182,7 +183,7 @@ impl Store {
             Step::Silenced => entry.silent = true,
             Step::Voided => entry.state = State::Voided,
             Step::Refunded => entry.state = State::Refunded,
-            Step::Created | Step::Told => {}
+            Step::Created | Step::Delivered => {}
         }
     }
 }
@@ -204,7 +205,7 @@ mod tests {
         file.write_all(b"{\"attempt\":\"pay_a\",\"st").unwrap();
         let mut store = Store::open(Some(dir.path())).unwrap();
         assert_eq!(store.entry("pay_a").unwrap().state, State::Captured);
-        assert_eq!(store.untold(), [("pay_a".to_owned(), Step::Approved)]);
+        assert_eq!(store.undelivered(), [("pay_a".to_owned(), Step::Approved)]);
     }
 
     #[test]
@@ -219,21 +220,21 @@ mod tests {
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     }
 
-    /// A decline was told while the buyer pressed approve; the process died before the approval was, and money was captured
+    /// A decline was delivered while the buyer pressed approve; the process died before the approval was, and money was captured
     /// that nobody ever heard of.
     #[test]
-    fn an_approval_is_still_to_be_told_when_the_decline_before_it_was() {
+    fn an_approval_is_still_to_be_delivered_when_the_decline_before_it_was() {
         let dir = tempfile::tempdir().unwrap();
         let mut store = Store::open(Some(dir.path())).unwrap();
         store.create("pay_a", (5, None), None).unwrap();
         store.record("pay_a", Step::Declined).unwrap();
         store.record("pay_a", Step::Approved).unwrap();
-        store.told("pay_a", Step::Declined).unwrap();
+        store.delivered("pay_a", Step::Declined).unwrap();
         drop(store);
         let mut store = Store::open(Some(dir.path())).unwrap();
-        assert_eq!(store.untold(), [("pay_a".to_owned(), Step::Approved)]);
-        store.told("pay_a", Step::Approved).unwrap();
-        assert_eq!(store.untold(), []);
+        assert_eq!(store.undelivered(), [("pay_a".to_owned(), Step::Approved)]);
+        store.delivered("pay_a", Step::Approved).unwrap();
+        assert_eq!(store.undelivered(), []);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Webhooks of the sandbox: HMAC-signed with a timestamp, told until taken.
+//! Webhooks of the sandbox: HMAC-signed with a timestamp, delivered until taken.
 //!
 //! The signature header is `t=<unix seconds>,v1=<hex HMAC-SHA-256 of "<t>.<body>">`. It may carry several `v1` parts, as a
 //! provider sends them that rolls its secret: one that matches is enough.

@@ -98,7 +98,7 @@ fn fence_profile(options: &Options) -> ExecutionProfile {
         .consistency(options.consistency.plain())
         .serial_consistency(Some(options.consistency.serial()))
         .retry_policy(Arc::new(FallthroughRetryPolicy::new()))
-        .request_timeout(Some(options.patience))
+        .request_timeout(Some(options.timeout))
         .build()
 }
 
@@ -108,7 +108,7 @@ fn bulk_profile(options: &Options) -> ExecutionProfile {
         .consistency(options.consistency.plain())
         .retry_policy(Arc::new(DefaultRetryPolicy::new()))
         .speculative_execution_policy(Some(Arc::new(second_opinion)))
-        .request_timeout(Some(options.patience))
+        .request_timeout(Some(options.timeout))
         .build()
 }
 
@@ -116,9 +116,9 @@ async fn session(options: &Options, profile: ExecutionProfile) -> Result<Session
     let mut builder = SessionBuilder::new()
         .known_nodes(&options.nodes)
         .default_execution_profile_handle(profile.into_handle())
-        .connection_timeout(options.patience)
+        .connection_timeout(options.timeout)
         .keepalive_interval(KEEPALIVE)
-        .keepalive_timeout(options.patience);
+        .keepalive_timeout(options.timeout);
     if !options.local_dc.is_empty() {
         builder = builder.prefer_datacenter(options.local_dc.clone());
     }
@@ -135,9 +135,9 @@ async fn session(options: &Options, profile: ExecutionProfile) -> Result<Session
 
 /// The driver waits for some answers without a limit: a node that hangs must not make a start hang.
 pub(super) async fn in_time<T>(options: &Options, what: &str, asked: impl Future<Output = T>) -> Result<T, Error> {
-    let patience = options.patience * OPENING;
-    let late = |_| Error::Unreachable(format!("the cluster did not answer within {patience:?}: {what}"));
-    tokio::time::timeout(patience, asked).await.map_err(late)
+    let timeout = options.timeout * OPENING;
+    let late = |_| Error::Unreachable(format!("the cluster did not answer within {timeout:?}: {what}"));
+    tokio::time::timeout(timeout, asked).await.map_err(late)
 }
 
 /// Says what to do about a session that could not be opened.

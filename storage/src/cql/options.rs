@@ -72,7 +72,7 @@ pub struct Options {
     /// None: in the clear.
     pub tls: Option<Tls>,
     /// How long a statement may take before its outcome counts as unknown. Above the write time-out of the servers.
-    pub patience: Duration,
+    pub timeout: Duration,
     /// Batches after which a log goes on in the next segment. A segment is a CQL partition: read, repaired and purged whole.
     pub segment_batches: u64,
     /// Shown to whoever looks who owns a partition.
@@ -90,7 +90,7 @@ impl Default for Options {
             consistency: Consistency::default(),
             credentials: None,
             tls: None,
-            patience: Duration::from_secs(3),
+            timeout: Duration::from_secs(3),
             segment_batches: 4096,
             address: String::new(),
         }

@@ -112,7 +112,7 @@ mod tests {
 
     const LOG: LogId = LogId(0);
     /// Far more than a look takes.
-    const PATIENCE: Duration = Duration::from_secs(30);
+    const TIMEOUT: Duration = Duration::from_secs(30);
 
     struct Running {
         scratch: TempDir,
@@ -177,7 +177,7 @@ mod tests {
             let journal: Arc<dyn Journal> = journal;
             let (_committer, _) = Committer::start(&journal, &watch).unwrap();
             lose(&scratch.path().join("data"));
-            match told.recv_timeout(PATIENCE) {
+            match told.recv_timeout(TIMEOUT) {
                 Ok(Notice::Failed(error)) => assert!(matches!(*error, Error::Removed(_)), "{name}: {error}"),
                 other => panic!("{name}: {other:?}"),
             }

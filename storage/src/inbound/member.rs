@@ -4,7 +4,7 @@
 
 use super::{Options, Record};
 use crate::relay::broker::{self, client_error};
-use crate::relay::{Error, Lane};
+use crate::relay::{Error, TopicPartition};
 use crate::sessions::Stop;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -21,11 +21,11 @@ const BATCH: usize = 256;
 
 /// Called by the client.
 #[derive(Default)]
-struct Books {
+struct GroupContext {
     away: AtomicBool,
 }
 
-impl ClientContext for Books {
+impl ClientContext for GroupContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         broker::log(level, facility, message);
     }
@@ -39,27 +39,31 @@ impl ClientContext for Books {
     }
 }
 
-impl ConsumerContext for Books {
+impl ConsumerContext for GroupContext {
     fn post_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         match rebalance {
-            Rebalance::Assign(lanes) => tracing::info!(partitions = ?numbers(lanes), "reading partitions of the group"),
-            Rebalance::Revoke(lanes) => tracing::debug!(partitions = ?numbers(lanes), "partitions go to another member"),
+            Rebalance::Assign(topic_partitions) => {
+                tracing::info!(partitions = ?numbers(topic_partitions), "reading partitions of the group")
+            }
+            Rebalance::Revoke(topic_partitions) => {
+                tracing::debug!(partitions = ?numbers(topic_partitions), "partitions go to another member")
+            }
             Rebalance::Error(error) => tracing::debug!(%error, "the group could not be joined"),
         }
     }
 }
 
-fn numbers(lanes: &TopicPartitionList) -> Vec<Lane> {
-    lanes.elements().iter().map(|lane| lane.partition()).collect()
+fn numbers(topic_partitions: &TopicPartitionList) -> Vec<TopicPartition> {
+    topic_partitions.elements().iter().map(|topic_partition| topic_partition.partition()).collect()
 }
 
 pub(super) struct Member {
-    consumer: Arc<BaseConsumer<Books>>,
+    consumer: Arc<BaseConsumer<GroupContext>>,
     topic: String,
     /// Read while another batch was in hand.
     waiting: VecDeque<Record>,
-    /// The first offset of each lane that is not settled.
-    positions: BTreeMap<Lane, i64>,
+    /// The first offset of each topic_partition that is not settled.
+    positions: BTreeMap<TopicPartition, i64>,
     /// The group knows all of them.
     told: bool,
     paused: bool,
@@ -67,7 +71,7 @@ pub(super) struct Member {
 
 impl Member {
     pub(super) fn join(options: &Options) -> Result<Self, Error> {
-        let consumer: BaseConsumer<Books> = broker::config(&options.connection)
+        let consumer: BaseConsumer<GroupContext> = broker::config(&options.connection)
             .set("group.id", &options.group)
             .set("enable.auto.commit", "false")
             // The partitions of a member that was killed are somebody else's after this: its own, once it is started again.
@@ -75,7 +79,7 @@ impl Member {
             // What came before the first start counts too.
             .set("auto.offset.reset", "earliest")
             .set("allow.auto.create.topics", "false")
-            .create_with_context(Books::default())
+            .create_with_context(GroupContext::default())
             .map_err(|error| client_error(&error))?;
         consumer.subscribe(&[&options.topic]).map_err(|error| client_error(&error))?;
         let topic = options.topic.clone();
@@ -98,8 +102,8 @@ impl Member {
 
     /// Stays in the group while a batch takes its time: whoever does not ask is taken for dead.
     pub(super) fn stay(&mut self) -> Result<(), Error> {
-        let lanes = self.consumer.assignment().map_err(|error| client_error(&error))?;
-        self.consumer.pause(&lanes).map_err(|error| client_error(&error))?;
+        let topic_partitions = self.consumer.assignment().map_err(|error| client_error(&error))?;
+        self.consumer.pause(&topic_partitions).map_err(|error| client_error(&error))?;
         if !std::mem::replace(&mut self.paused, true) {
             tracing::debug!(topic = self.topic, "a batch takes long: its partitions are paused");
         }
@@ -112,8 +116,8 @@ impl Member {
 
     fn resume(&mut self) -> Result<(), Error> {
         if std::mem::take(&mut self.paused) {
-            let lanes = self.consumer.assignment().map_err(|error| client_error(&error))?;
-            self.consumer.resume(&lanes).map_err(|error| client_error(&error))?;
+            let topic_partitions = self.consumer.assignment().map_err(|error| client_error(&error))?;
+            self.consumer.resume(&topic_partitions).map_err(|error| client_error(&error))?;
         }
         Ok(())
     }
@@ -143,7 +147,7 @@ impl Member {
     /// All records of the batch are settled: the group is to be told.
     pub(super) fn settled(&mut self, batch: &[Record]) {
         for record in batch {
-            self.positions.insert(record.lane, record.offset + 1);
+            self.positions.insert(record.topic_partition, record.offset + 1);
         }
         self.told = false;
     }
@@ -157,8 +161,8 @@ impl Member {
     /// away it takes as long as the group waits for a member, or until it is late.
     pub(super) fn commit(&mut self, stop: &mut Stop) -> Result<(), Error> {
         let own = self.consumer.assignment().map_err(|error| client_error(&error))?;
-        let own: BTreeSet<Lane> = numbers(&own).into_iter().collect();
-        self.positions.retain(|lane, _| own.contains(lane));
+        let own: BTreeSet<TopicPartition> = numbers(&own).into_iter().collect();
+        self.positions.retain(|topic_partition, _| own.contains(topic_partition));
         if !self.owes() {
             return Ok(());
         }
@@ -173,8 +177,8 @@ impl Member {
 
     fn offsets(&self) -> Result<TopicPartitionList, Error> {
         let mut offsets = TopicPartitionList::new();
-        for (lane, offset) in &self.positions {
-            let added = offsets.add_partition_offset(&self.topic, *lane, Offset::Offset(*offset));
+        for (topic_partition, offset) in &self.positions {
+            let added = offsets.add_partition_offset(&self.topic, *topic_partition, Offset::Offset(*offset));
             added.map_err(|error| client_error(&error))?;
         }
         Ok(offsets)
@@ -191,7 +195,7 @@ fn record(message: &BorrowedMessage<'_>) -> Record {
     let owned = |bytes: &[u8]| bytes.to_vec();
     let headers = message.headers().into_iter().flat_map(Headers::iter);
     Record {
-        lane: message.partition(),
+        topic_partition: message.partition(),
         offset: message.offset(),
         key: message.key().map(owned),
         value: message.payload().map(owned),

@@ -3,7 +3,7 @@
 //! Invariants: a batch is committed after each of its records is settled and each dead letter is acknowledged, never before;
 //! after a stop no record is taken, and what is in hand is settled and committed until the deadline, no longer.
 
-use super::letters::Letters;
+use super::dead_letters::DeadLetters;
 use super::member::Member;
 use super::{Batch, Options, Reason, Record, Settle, Settled};
 use crate::background;
@@ -63,26 +63,26 @@ impl Worker {
         for topic in [self.options.topic.clone(), self.options.dead_letters.clone()] {
             let Some(()) = self.provide(topic)? else { return Ok(()) };
         }
-        let letters = Letters::open(&self.options)?;
+        let dead_letters = DeadLetters::open(&self.options)?;
         let mut member = Member::join(&self.options)?;
         tracing::info!(topic = self.options.topic, group = self.options.group, "reading from Kafka");
         self.said = None;
-        let ended = self.read(&mut member, &letters);
+        let ended = self.read(&mut member, &dead_letters);
         // Leaves the group.
-        self.stop.close((member, letters));
+        self.stop.close((member, dead_letters));
         ended
     }
 
     /// Nothing if it is time to stop.
     fn provide(&mut self, topic: String) -> Result<Option<()>, Error> {
-        let Options { connection, lanes, replication, .. } = self.options.clone();
-        self.stop.unless_asked(move || topic::provide(&connection, &topic, lanes, replication))?.transpose()
+        let Options { connection, topic_partitions, replication, .. } = self.options.clone();
+        self.stop.unless_asked(move || topic::provide(&connection, &topic, topic_partitions, replication))?.transpose()
     }
 
-    fn read(&mut self, member: &mut Member, letters: &Letters) -> Result<(), Error> {
+    fn read(&mut self, member: &mut Member, dead_letters: &DeadLetters) -> Result<(), Error> {
         while !self.stop.asked() {
             let batch = Arc::new(member.batch(LOOK)?);
-            let settled = batch.is_empty() || self.take(member, letters, &batch)?;
+            let settled = batch.is_empty() || self.take(member, dead_letters, &batch)?;
             if !settled {
                 break;
             }
@@ -101,7 +101,7 @@ impl Worker {
     }
 
     /// False if there was no time to settle all of it: then nothing of it may be committed.
-    fn take(&mut self, member: &mut Member, letters: &Letters, batch: &Batch) -> Result<bool, Error> {
+    fn take(&mut self, member: &mut Member, dead_letters: &DeadLetters, batch: &Batch) -> Result<bool, Error> {
         let settling = (self.settle)(batch.clone());
         let Some(settled) = self.wait(member, &settling)? else { return Ok(false) };
         if settled.len() != batch.len() {
@@ -109,15 +109,15 @@ impl Worker {
         }
         let dead: Vec<(&Record, &Reason)> = batch.iter().zip(&settled).filter_map(dead_letter).collect();
         for (record, reason) in &dead {
-            letters.post(record, reason)?;
+            dead_letters.post(record, reason)?;
         }
         for _ in &dead {
-            let Some(landed) = self.wait(member, &letters.landed)? else { return Ok(false) };
+            let Some(landed) = self.wait(member, &dead_letters.landed)? else { return Ok(false) };
             landed.map_err(Error::Produce)?;
         }
         member.settled(batch);
-        for (Record { lane, offset, .. }, Reason { code, detail }) in &dead {
-            tracing::warn!(topic = self.options.topic, partition = lane, offset, "dead letter, {code}: {detail}");
+        for (Record { topic_partition, offset, .. }, Reason { code, detail }) in &dead {
+            tracing::warn!(topic = self.options.topic, partition = topic_partition, offset, "dead letter, {code}: {detail}");
             metrics::counter!("inbound_dead_lettered_total", "reason" => *code).increment(1);
         }
         self.handled.increment((batch.len() - dead.len()) as u64);

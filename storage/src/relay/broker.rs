@@ -1,9 +1,9 @@
 //! The client of the brokers: how it is set up, and the producer that says what landed.
 //!
-//! Invariants: the producer is idempotent and never gives a message up by itself, so what it acknowledges of a lane is in
+//! Invariants: the producer is idempotent and never gives a message up by itself, so what it acknowledges of a topic_partition is in
 //! the order it was sent, without a gap; of every message handed over it says exactly once what became of it.
 
-use super::cursor::Lane;
+use super::cursor::TopicPartition;
 use super::{CONTENT_TYPE, Connection, Encoded, Error, Options, header};
 use crossbeam::channel::{Receiver, Sender, unbounded};
 use holdfast_engine::codec::Entry;
@@ -53,9 +53,9 @@ pub(crate) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
 }
 
 /// For clients whose calls say themselves what went wrong.
-pub(super) struct Quiet;
+pub(super) struct SilentContext;
 
-impl ClientContext for Quiet {
+impl ClientContext for SilentContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         log(level, facility, message);
     }
@@ -65,12 +65,12 @@ impl ClientContext for Quiet {
     }
 }
 
-impl ConsumerContext for Quiet {}
+impl ConsumerContext for SilentContext {}
 
 /// What became of a message: its offset, or why it is not in the topic.
 #[derive(Debug)]
 pub(super) struct Landed {
-    pub(super) lane: Lane,
+    pub(super) topic_partition: TopicPartition,
     pub(super) number: u64,
     pub(super) offset: Result<i64, String>,
 }
@@ -99,7 +99,7 @@ impl ProducerContext for Reports {
     type DeliveryOpaque = usize;
 
     fn delivery(&self, result: &DeliveryResult<'_>, number: usize) {
-        let (lane, offset) = match result {
+        let (topic_partition, offset) = match result {
             Ok(message) => (message.partition(), Ok(message.offset())),
             Err((error, message)) => (message.partition(), Err(error.to_string())),
         };
@@ -107,7 +107,7 @@ impl ProducerContext for Reports {
             tracing::info!("Kafka answers again: events that waited are published");
         }
         // After the end of its session nobody listens.
-        self.landed.send(Landed { lane, number: number as u64, offset }).unwrap_or_default();
+        self.landed.send(Landed { topic_partition, number: number as u64, offset }).unwrap_or_default();
     }
 }
 
@@ -141,10 +141,15 @@ impl Producer {
     }
 
     /// Hands a message over. False if there is no room for it now.
-    pub(super) fn send(&self, (lane, number): (Lane, u64), entry: &Entry<'_>, event: &Encoded) -> Result<bool, Error> {
+    pub(super) fn send(
+        &self,
+        (topic_partition, number): (TopicPartition, u64),
+        entry: &Entry<'_>,
+        event: &Encoded,
+    ) -> Result<bool, Error> {
         let headers = self.headers(entry, event);
         let record = BaseRecord::with_opaque_to(&self.topic, number as usize)
-            .partition(lane)
+            .partition(topic_partition)
             .key(event.key.as_str())
             .payload(&event.body)
             .headers(headers);

@@ -13,24 +13,24 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 
 /// A partition of the topic. Several partitions of Holdfast share one, each with a sequence of its own.
-pub type Lane = i32;
+pub type TopicPartition = i32;
 
 /// What outlives a session, a row for each log.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Kept {
+pub struct Checkpoint {
     /// This commit and those before it are published whole.
     pub commit: LogSeq,
     /// The last published event of each partition of the log.
     pub published: BTreeMap<u16, Seq>,
-    /// For each lane an offset before which no event of this log after `published` was put by the one who kept it.
-    pub resume: BTreeMap<Lane, i64>,
+    /// For each topic_partition an offset before which no event of this log after `published` was put by the one who kept it.
+    pub resume: BTreeMap<TopicPartition, i64>,
     /// Lanes of the topic: with another number the events of a partition would lose their order.
-    pub lanes: Lane,
+    pub topic_partitions: TopicPartition,
     /// Added to the version, so that it grows even when a topic has to be filled anew.
     pub base: u64,
 }
 
-impl Kept {
+impl Checkpoint {
     /// Grows with everything that lands.
     pub fn version(&self) -> u64 {
         self.base + self.published.values().sum::<u64>()
@@ -42,8 +42,8 @@ impl Kept {
 pub enum Offer {
     /// It was sent or published before.
     Known,
-    /// It goes out now, as this message of its lane.
-    Next { lane: Lane, number: u64 },
+    /// It goes out now, as this message of its topic_partition.
+    Next { topic_partition: TopicPartition, number: u64 },
     /// The journal jumps over events that were never published: they must not be left out.
     Gap { expected: Seq },
 }
@@ -61,16 +61,18 @@ pub struct Sent {
 /// A report that cannot be true of this session: it can no longer tell what is published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Impossible {
-    #[error("the broker acknowledged message {number} of topic partition {lane}, which is not on its way")]
-    Unknown { lane: Lane, number: u64 },
-    #[error("topic partition {lane} goes on at offset {offset} instead of {expected}: it was deleted, or lost records")]
-    Backwards { lane: Lane, offset: i64, expected: i64 },
+    #[error("the broker acknowledged message {number} of topic partition {topic_partition}, which is not on its way")]
+    Unknown { topic_partition: TopicPartition, number: u64 },
+    #[error(
+        "topic partition {topic_partition} goes on at offset {offset} instead of {expected}: it was deleted, or lost records"
+    )]
+    Backwards { topic_partition: TopicPartition, offset: i64, expected: i64 },
 }
 
 /// One life of the relay, from reading back to the first failure.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Session {
-    lanes: Vec<OnTheWay>,
+    topic_partitions: Vec<OnTheWay>,
     /// Of each partition of Holdfast.
     tracks: Vec<Track>,
     logs: BTreeMap<LogId, Progress>,
@@ -82,7 +84,7 @@ struct Track {
     landed: Seq,
 }
 
-/// Sent to one lane, in order. The broker may answer out of order; what counts is the part from the front that landed.
+/// Sent to one topic_partition, in order. The broker may answer out of order; what counts is the part from the front that landed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 struct OnTheWay {
     /// Number of the event at the front.
@@ -110,34 +112,34 @@ struct Open {
 
 impl Session {
     /// Goes on after what was kept. Every log has an entry, an empty one if nothing of it was ever published.
-    pub fn after(kept: &BTreeMap<LogId, Kept>, partitions: u16, lanes: Lane) -> Self {
-        let lanes = usize::try_from(lanes).unwrap_or_default().max(1);
+    pub fn after(checkpoints: &BTreeMap<LogId, Checkpoint>, partitions: u16, topic_partitions: TopicPartition) -> Self {
+        let topic_partitions = usize::try_from(topic_partitions).unwrap_or_default().max(1);
         let mut session = Self {
-            lanes: vec![OnTheWay::default(); lanes],
+            topic_partitions: vec![OnTheWay::default(); topic_partitions],
             tracks: vec![Track::default(); usize::from(partitions)],
             logs: BTreeMap::new(),
         };
-        for (log, kept) in kept {
-            for (partition, seq) in &kept.published {
+        for (log, checkpoint) in checkpoints {
+            for (partition, seq) in &checkpoint.published {
                 session.read_back(PartitionId(*partition), *seq);
             }
-            for (lane, offset) in &kept.resume {
-                session.read_through(*lane, *offset);
+            for (topic_partition, offset) in &checkpoint.resume {
+                session.read_through(*topic_partition, *offset);
             }
-            let (read, base) = (kept.commit, kept.base);
+            let (read, base) = (checkpoint.commit, checkpoint.base);
             session.logs.insert(*log, Progress { base, read, published: read, open: VecDeque::new() });
         }
         session
     }
 
-    /// The lane of a partition, the same for ever.
-    pub fn lane_of(&self, partition: PartitionId) -> Lane {
-        (usize::from(partition.0) % self.lanes.len()) as Lane
+    /// The topic_partition of a partition, the same for ever.
+    pub fn topic_partition_of(&self, partition: PartitionId) -> TopicPartition {
+        (usize::from(partition.0) % self.topic_partitions.len()) as TopicPartition
     }
 
-    /// Where to read a lane back from.
-    pub fn resume(&self, lane: Lane) -> i64 {
-        self.lane(lane).map_or(0, |lane| lane.resume)
+    /// Where to read a topic_partition back from.
+    pub fn resume(&self, topic_partition: TopicPartition) -> i64 {
+        self.topic_partition(topic_partition).map_or(0, |topic_partition| topic_partition.resume)
     }
 
     /// An event was found in the topic. Each session appends in order, so what is before it in its partition is there too.
@@ -147,10 +149,12 @@ impl Session {
         track.sent = track.sent.max(seq);
     }
 
-    /// A lane was read back up to this offset: what this session sends lies behind it.
-    pub fn read_through(&mut self, lane: Lane, offset: i64) {
-        if let Some(lane) = usize::try_from(lane).ok().and_then(|lane| self.lanes.get_mut(lane)) {
-            lane.resume = lane.resume.max(offset);
+    /// A topic_partition was read back up to this offset: what this session sends lies behind it.
+    pub fn read_through(&mut self, topic_partition: TopicPartition, offset: i64) {
+        if let Some(topic_partition) =
+            usize::try_from(topic_partition).ok().and_then(|topic_partition| self.topic_partitions.get_mut(topic_partition))
+        {
+            topic_partition.resume = topic_partition.resume.max(offset);
         }
     }
 
@@ -165,9 +169,9 @@ impl Session {
         match seq {
             _ if seq < expected => Offer::Known,
             _ if seq == expected => {
-                let lane = self.lane_of(partition);
-                let on_the_way = &self.lanes[lane as usize];
-                Offer::Next { lane, number: on_the_way.first + on_the_way.waiting.len() as u64 }
+                let topic_partition = self.topic_partition_of(partition);
+                let on_the_way = &self.topic_partitions[topic_partition as usize];
+                Offer::Next { topic_partition, number: on_the_way.first + on_the_way.waiting.len() as u64 }
             }
             _ => Offer::Gap { expected },
         }
@@ -181,8 +185,8 @@ impl Session {
             Some(open) => open.waiting += 1,
             None => open.push_back(Open { commit: event.commit, waiting: 1 }),
         }
-        let lane = self.lane_of(event.partition);
-        self.lanes[lane as usize].waiting.push_back((event, None));
+        let topic_partition = self.topic_partition_of(event.partition);
+        self.topic_partitions[topic_partition as usize].waiting.push_back((event, None));
     }
 
     /// Every event of a commit was offered, and sent where it had to be.
@@ -197,13 +201,16 @@ impl Session {
     ///
     /// # Errors
     /// If no such message is on its way, or it landed before what landed earlier.
-    pub fn landed(&mut self, lane: Lane, number: u64, offset: i64) -> Result<u64, Impossible> {
-        let unknown = Impossible::Unknown { lane, number };
-        let on_the_way = usize::try_from(lane).ok().and_then(|lane| self.lanes.get_mut(lane)).ok_or(unknown)?;
+    pub fn landed(&mut self, topic_partition: TopicPartition, number: u64, offset: i64) -> Result<u64, Impossible> {
+        let unknown = Impossible::Unknown { topic_partition, number };
+        let on_the_way = usize::try_from(topic_partition)
+            .ok()
+            .and_then(|topic_partition| self.topic_partitions.get_mut(topic_partition))
+            .ok_or(unknown)?;
         let index = number.checked_sub(on_the_way.first).and_then(|index| usize::try_from(index).ok());
         let (_, landed) = index.and_then(|index| on_the_way.waiting.get_mut(index)).ok_or(unknown)?;
         if (0..on_the_way.resume).contains(&offset) {
-            return Err(Impossible::Backwards { lane, offset, expected: on_the_way.resume });
+            return Err(Impossible::Backwards { topic_partition, offset, expected: on_the_way.resume });
         }
         *landed = Some(offset);
         let mut published = 0;
@@ -220,12 +227,16 @@ impl Session {
 
     /// Sent and not yet known to have landed.
     pub fn on_the_way(&self) -> usize {
-        self.lanes.iter().map(|lane| lane.waiting.len()).sum()
+        self.topic_partitions.iter().map(|topic_partition| topic_partition.waiting.len()).sum()
     }
 
     /// When the oldest event on its way happened.
     pub fn oldest(&self) -> Option<Timestamp> {
-        self.lanes.iter().filter_map(|lane| lane.waiting.front()).map(|(event, _)| event.at).min()
+        self.topic_partitions
+            .iter()
+            .filter_map(|topic_partition| topic_partition.waiting.front())
+            .map(|(event, _)| event.at)
+            .min()
     }
 
     /// The last published event of a partition.
@@ -234,21 +245,22 @@ impl Session {
     }
 
     /// What a successor may rely on, for a log with these partitions.
-    pub fn kept(&self, log: LogId, partitions: impl Iterator<Item = PartitionId>) -> Kept {
-        let mut kept = Kept { lanes: self.lanes.len() as Lane, ..Kept::default() };
+    pub fn checkpoint(&self, log: LogId, partitions: impl Iterator<Item = PartitionId>) -> Checkpoint {
+        let mut checkpoint =
+            Checkpoint { topic_partitions: self.topic_partitions.len() as TopicPartition, ..Checkpoint::default() };
         if let Some(log) = self.logs.get(&log) {
-            (kept.commit, kept.base) = (log.published, log.base);
+            (checkpoint.commit, checkpoint.base) = (log.published, log.base);
         }
         for partition in partitions.filter(|partition| self.published(*partition) > 0) {
-            kept.published.insert(partition.0, self.published(partition));
-            let lane = self.lane_of(partition);
-            kept.resume.insert(lane, self.resume(lane));
+            checkpoint.published.insert(partition.0, self.published(partition));
+            let topic_partition = self.topic_partition_of(partition);
+            checkpoint.resume.insert(topic_partition, self.resume(topic_partition));
         }
-        kept
+        checkpoint
     }
 
-    fn lane(&self, lane: Lane) -> Option<&OnTheWay> {
-        usize::try_from(lane).ok().and_then(|lane| self.lanes.get(lane))
+    fn topic_partition(&self, topic_partition: TopicPartition) -> Option<&OnTheWay> {
+        usize::try_from(topic_partition).ok().and_then(|topic_partition| self.topic_partitions.get(topic_partition))
     }
 }
 

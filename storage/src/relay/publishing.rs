@@ -4,8 +4,8 @@
 
 use super::Error;
 use super::broker::Producer;
-use super::courtesy::Courtesy;
-use super::cursor::{Kept, Offer, Sent, Session};
+use super::cpu_backoff::CpuBackoff;
+use super::cursor::{Checkpoint, Offer, Sent, Session};
 use super::standing::Checks;
 use super::worker::{Worker, age};
 use crate::journal::{self, LogId, LogSeq};
@@ -26,7 +26,7 @@ const PIECE: usize = 4096;
 /// What a session goes on after.
 pub(super) struct Begun {
     pub(super) session: Session,
-    pub(super) kept: BTreeMap<LogId, Kept>,
+    pub(super) checkpoints: BTreeMap<LogId, Checkpoint>,
     pub(super) checks: Checks,
 }
 
@@ -36,14 +36,14 @@ pub(super) struct Publishing<'a> {
     session: Session,
     producer: Producer,
     /// As it stands in the journal.
-    kept: BTreeMap<LogId, Kept>,
+    checkpoints: BTreeMap<LogId, Checkpoint>,
     checks: Checks,
     /// Published since then.
     fresh: u64,
     keep_at: Instant,
     /// Set while the producer is full: it is full until no more than this many events are on their way.
     room_at: Option<usize>,
-    courtesy: Courtesy,
+    cpu_backoff: CpuBackoff,
     /// When the last event that was handed over happened: those that wait are later.
     reached: Option<Timestamp>,
     /// Nothing is read for publishing before.
@@ -52,19 +52,19 @@ pub(super) struct Publishing<'a> {
 
 impl<'a> Publishing<'a> {
     pub(super) fn begin(worker: &'a mut Worker, begun: Begun, producer: Producer) -> Self {
-        let Begun { session, kept, checks } = begun;
-        let (now, courtesy) = (Instant::now(), Courtesy::default());
+        let Begun { session, checkpoints, checks } = begun;
+        let (now, cpu_backoff) = (Instant::now(), CpuBackoff::default());
         let keep_at = now + KEEP_INTERVAL;
         Self {
             worker,
             session,
             producer,
-            kept,
+            checkpoints,
             checks,
             fresh: 0,
             keep_at,
             room_at: None,
-            courtesy,
+            cpu_backoff,
             reached: None,
             rest_until: now,
         }
@@ -81,7 +81,7 @@ impl<'a> Publishing<'a> {
             let rests = Instant::now() < self.rest_until && !self.worker.stop.asked();
             let sent = if self.room_at.is_none() && !rests { self.read_on()? } else { 0 };
             if sent > 0 {
-                self.rest_until = Instant::now() + self.courtesy.owed();
+                self.rest_until = Instant::now() + self.cpu_backoff.due();
             }
             self.take_reports(if sent > 0 { Duration::ZERO } else { IDLE })?;
             if let Some(reason) = self.producer.fatal() {
@@ -140,7 +140,7 @@ impl<'a> Publishing<'a> {
         let place = match self.session.offer(partition, seq) {
             Offer::Known => return Ok(false),
             Offer::Gap { expected } => return Err(Error::Gap { partition: partition.0, expected, found: seq }),
-            Offer::Next { lane, number } => (lane, number),
+            Offer::Next { topic_partition, number } => (topic_partition, number),
         };
         let record = entry.decode().map_err(journal::Error::from)?;
         let sent = Sent { log, commit, partition, seq, at: record.at };
@@ -161,7 +161,7 @@ impl<'a> Publishing<'a> {
         let mut published = 0;
         for report in first.into_iter().chain(reports.try_iter()) {
             let offset = report.offset.map_err(Error::Produce)?;
-            published += self.session.landed(report.lane, report.number, offset)?;
+            published += self.session.landed(report.topic_partition, report.number, offset)?;
         }
         self.fresh += published;
         self.worker.gauges.published.increment(published);
@@ -175,15 +175,15 @@ impl<'a> Publishing<'a> {
     fn keep(&mut self) -> Result<(), Error> {
         let mut rows = Vec::new();
         for (log, partitions) in &self.worker.logs {
-            let now = self.session.kept(*log, partitions.iter().copied());
-            if self.kept.get(log) != Some(&now) {
+            let now = self.session.checkpoint(*log, partitions.iter().copied());
+            if self.checkpoints.get(log) != Some(&now) {
                 rows.extend(self.checks.rows(*log, &now));
-                self.kept.insert(*log, now);
+                self.checkpoints.insert(*log, now);
             }
         }
         if !rows.is_empty() {
             self.worker.journal.project(&rows)?;
-            self.kept.iter().for_each(|(log, kept)| self.worker.published.reached(*log, kept.commit));
+            self.checkpoints.iter().for_each(|(log, checkpoint)| self.worker.published.reached(*log, checkpoint.commit));
         }
         self.fresh = 0;
         Ok(())

@@ -1,11 +1,11 @@
 //! Reads the topic from one end to the other, or on and on.
 //!
 //! Invariant: what [`Reader::record`] gives is every record between the start and the end that the topic had when the reader
-//! was opened, in the order of each lane.
+//! was opened, in the order of each topic_partition.
 
-use super::broker::{self, Quiet};
-use super::cursor::Lane;
-use super::topic::PATIENCE;
+use super::broker::{self, SilentContext};
+use super::cursor::TopicPartition;
+use super::topic::TIMEOUT;
 use super::{Connection, Error, header};
 use holdfast_engine::ids::{PartitionId, Seq};
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -20,8 +20,8 @@ const POLL: Duration = Duration::from_millis(100);
 
 /// One record of the topic. What a record of ours always has may be missing in one of somebody else.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Carried {
-    pub lane: Lane,
+pub struct TopicRecord {
+    pub topic_partition: TopicPartition,
     pub offset: i64,
     pub key: Option<String>,
     pub partition: Option<PartitionId>,
@@ -33,9 +33,9 @@ pub struct Carried {
     pub body: Vec<u8>,
 }
 
-impl Carried {
+impl TopicRecord {
     fn of(message: &BorrowedMessage<'_>) -> Self {
-        let mut carried = Self { lane: message.partition(), offset: message.offset(), ..Self::default() };
+        let mut carried = Self { topic_partition: message.partition(), offset: message.offset(), ..Self::default() };
         carried.key = message.key().map(text);
         carried.body = message.payload().unwrap_or_default().to_vec();
         for one in message.headers().into_iter().flat_map(Headers::iter) {
@@ -58,7 +58,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Where to begin in a lane.
+/// Where to begin in a topic_partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start {
     /// With this offset, or the first that is still kept.
@@ -66,7 +66,7 @@ pub enum Start {
     End,
 }
 
-/// The records of a lane that a reader began with: `low ≤ offset < high`.
+/// The records of a topic_partition that a reader began with: `low ≤ offset < high`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
     pub low: i64,
@@ -74,49 +74,52 @@ pub struct Span {
     next: i64,
 }
 
-/// Over all lanes of a topic.
+/// Over all topic_partitions of a topic.
 pub struct Reader {
-    consumer: BaseConsumer<Quiet>,
+    consumer: BaseConsumer<SilentContext>,
     brokers: String,
     spans: Vec<Span>,
 }
 
 impl Reader {
-    /// Notes where each lane ends now, and begins where `start` says.
+    /// Notes where each topic_partition ends now, and begins where `start` says.
     ///
     /// # Errors
     /// If no broker answers, or there is no such topic.
-    pub fn open(connection: &Connection, topic: &str, start: impl Fn(Lane) -> Start) -> Result<Self, Error> {
-        let consumer: BaseConsumer<Quiet> = broker::config(connection)
-            // The client wants a group for its books; it is never joined and nothing is committed.
+    pub fn open(connection: &Connection, topic: &str, start: impl Fn(TopicPartition) -> Start) -> Result<Self, Error> {
+        let consumer: BaseConsumer<SilentContext> = broker::config(connection)
+            // The client wants a group for its context; it is never joined and nothing is committed.
             .set("group.id", "holdfast-reader")
             .set("enable.auto.commit", "false")
             .set("auto.offset.reset", "earliest")
             .set("allow.auto.create.topics", "false")
-            .create_with_context(Quiet)
+            .create_with_context(SilentContext)
             .map_err(|error| broker::client_error(&error))?;
         let brokers = connection.brokers.clone();
         let away = |reason: &dyn ToString| Error::Unreachable { brokers: brokers.clone(), reason: reason.to_string() };
-        let metadata = consumer.fetch_metadata(None, PATIENCE).map_err(|error| away(&error))?;
-        let lanes = metadata.topics().iter().find(|found| found.name() == topic).map_or(0, |found| found.partitions().len());
-        if lanes == 0 {
+        let metadata = consumer.fetch_metadata(None, TIMEOUT).map_err(|error| away(&error))?;
+        let topic_partitions =
+            metadata.topics().iter().find(|found| found.name() == topic).map_or(0, |found| found.partitions().len());
+        if topic_partitions == 0 {
             return Err(Error::TopicMissing { topic: topic.to_owned(), problem: "does not exist".to_owned() });
         }
         let (mut spans, mut assignment) = (Vec::new(), TopicPartitionList::new());
-        for lane in 0..lanes as Lane {
-            let (low, high) = consumer.fetch_watermarks(topic, lane, PATIENCE).map_err(|error| away(&error))?;
-            let next = match start(lane) {
+        for topic_partition in 0..topic_partitions as TopicPartition {
+            let (low, high) = consumer.fetch_watermarks(topic, topic_partition, TIMEOUT).map_err(|error| away(&error))?;
+            let next = match start(topic_partition) {
                 Start::At(offset) => offset.max(low),
                 Start::End => high,
             };
             spans.push(Span { low, high, next });
-            assignment.add_partition_offset(topic, lane, Offset::Offset(next)).map_err(|error| broker::client_error(&error))?;
+            assignment
+                .add_partition_offset(topic, topic_partition, Offset::Offset(next))
+                .map_err(|error| broker::client_error(&error))?;
         }
         consumer.assign(&assignment).map_err(|error| broker::client_error(&error))?;
         Ok(Self { consumer, brokers, spans })
     }
 
-    /// Of each lane.
+    /// Of each topic_partition.
     pub fn spans(&self) -> &[Span] {
         &self.spans
     }
@@ -125,7 +128,7 @@ impl Reader {
     ///
     /// # Errors
     /// If the brokers stay silent.
-    pub fn record(&mut self) -> Result<Option<Carried>, Error> {
+    pub fn record(&mut self) -> Result<Option<TopicRecord>, Error> {
         self.record_unless(|| false)
     }
 
@@ -133,11 +136,11 @@ impl Reader {
     ///
     /// # Errors
     /// If the brokers stay silent.
-    pub fn record_unless(&mut self, mut stop: impl FnMut() -> bool) -> Result<Option<Carried>, Error> {
+    pub fn record_unless(&mut self, mut stop: impl FnMut() -> bool) -> Result<Option<TopicRecord>, Error> {
         let deadline = Instant::now() + SILENCE;
         while self.spans.iter().any(|span| span.next < span.high) && !stop() {
             if let Some(carried) = self.follow(POLL) {
-                if self.spans.get(carried.lane as usize).is_some_and(|span| carried.offset < span.high) {
+                if self.spans.get(carried.topic_partition as usize).is_some_and(|span| carried.offset < span.high) {
                     return Ok(Some(carried));
                 }
             } else if Instant::now() > deadline {
@@ -149,15 +152,15 @@ impl Reader {
     }
 
     /// The next record, whenever it was published, or nothing within `wait`. The client mends lost connections itself.
-    pub fn follow(&mut self, wait: Duration) -> Option<Carried> {
+    pub fn follow(&mut self, wait: Duration) -> Option<TopicRecord> {
         let carried = match self.consumer.poll(wait)? {
-            Ok(message) => Carried::of(&message),
+            Ok(message) => TopicRecord::of(&message),
             Err(error) => {
                 tracing::debug!(%error, "reading the topic");
                 return None;
             }
         };
-        if let Some(span) = self.spans.get_mut(carried.lane as usize) {
+        if let Some(span) = self.spans.get_mut(carried.topic_partition as usize) {
             span.next = carried.offset + 1;
         }
         Some(carried)

@@ -3,9 +3,9 @@
 //! Invariant: where a position is kept, the check value of a commit up to it is kept too, and nothing is published on top of a
 //! position or of a record that the log does not confirm.
 
-use super::cursor::Kept;
-use super::reader::Carried;
-use super::{Error, kept_row};
+use super::cursor::Checkpoint;
+use super::reader::TopicRecord;
+use super::{Error, checkpoint_row};
 use crate::history::{self, CommitCheck, Finding};
 use crate::journal::{self, Journal, LogId, LogSeq, Row, Table};
 use holdfast_engine::codec;
@@ -41,13 +41,13 @@ impl Checks {
     ///
     /// # Errors
     /// If a position is not of this history, or the journal cannot be read.
-    pub(super) fn confirmed(journal: &dyn Journal, kept: &BTreeMap<LogId, Kept>) -> Result<Self, Error> {
+    pub(super) fn confirmed(journal: &dyn Journal, checkpoints: &BTreeMap<LogId, Checkpoint>) -> Result<Self, Error> {
         let mut checks = Self::none();
-        for (log, kept) in kept {
+        for (log, checkpoint) in checkpoints {
             let published = load(journal, *log)?;
             let parted = history::compare(journal, *log, published)? == Finding::Other;
-            if parted || kept.commit > journal.end(*log) {
-                let what = format!("commit {} of log {}, which was published,", published.commit.max(kept.commit), log.0);
+            if parted || checkpoint.commit > journal.end(*log) {
+                let what = format!("commit {} of log {}, which was published,", published.commit.max(checkpoint.commit), log.0);
                 return Err(Error::Parted { what });
             }
             checks.logs.insert(*log, OfLog { published, read: VecDeque::new() });
@@ -71,13 +71,13 @@ impl Checks {
 
     /// The rows to write when a position moves. After a crash between them the check value is of an earlier topic or a later
     /// position, and both are of this history.
-    pub(super) fn rows(&mut self, log: LogId, kept: &Kept) -> [Row; 2] {
+    pub(super) fn rows(&mut self, log: LogId, checkpoint: &Checkpoint) -> [Row; 2] {
         let of_log = self.of(log);
-        while let Some(read) = of_log.read.pop_front_if(|read| read.commit <= kept.commit) {
+        while let Some(read) = of_log.read.pop_front_if(|read| read.commit <= checkpoint.commit) {
             of_log.published = read;
         }
         let value = codec::encode(&of_log.published);
-        [Row { table: Table::Meta, key: key(log), value, version: kept.version() }, kept_row(log, kept)]
+        [Row { table: Table::Meta, key: key(log), value, version: checkpoint.version() }, checkpoint_row(log, checkpoint)]
     }
 }
 
@@ -86,7 +86,7 @@ impl Checks {
 pub(super) struct ReadBack(BTreeMap<PartitionId, (Seq, Option<u32>)>);
 
 impl ReadBack {
-    pub(super) fn saw(&mut self, partition: PartitionId, seq: Seq, carried: &Carried) {
+    pub(super) fn saw(&mut self, partition: PartitionId, seq: Seq, carried: &TopicRecord) {
         let last = self.0.entry(partition).or_default();
         if seq >= last.0 {
             *last = (seq, carried.check);
@@ -98,13 +98,18 @@ impl ReadBack {
     ///
     /// # Errors
     /// If one is another event than the journal has, or the journal cannot be read.
-    pub(super) fn compare(&self, journal: &dyn Journal, kept: &BTreeMap<LogId, Kept>, topic: &str) -> Result<(), Error> {
-        for (log, kept) in kept {
-            let known = |partition: &PartitionId| kept.published.get(&partition.0).copied().unwrap_or(0);
+    pub(super) fn compare(
+        &self,
+        journal: &dyn Journal,
+        checkpoints: &BTreeMap<LogId, Checkpoint>,
+        topic: &str,
+    ) -> Result<(), Error> {
+        for (log, checkpoint) in checkpoints {
+            let known = |partition: &PartitionId| checkpoint.published.get(&partition.0).copied().unwrap_or(0);
             let fresh =
                 self.0.iter().filter(|(partition, (seq, _))| journal.log_of(**partition) == *log && *seq > known(partition));
             let wanted = fresh.filter_map(|(partition, (seq, check))| Some((*partition, (*seq, (*check)?)))).collect();
-            if let Some((partition, seq)) = first_other(journal, *log, kept.commit, wanted)? {
+            if let Some((partition, seq)) = first_other(journal, *log, checkpoint.commit, wanted)? {
                 let what = format!("event {seq} of partition {} in the topic {topic}", partition.0);
                 return Err(Error::Parted { what });
             }
@@ -164,8 +169,8 @@ mod tests {
         journal
     }
 
-    fn kept(commit: u64) -> Kept {
-        Kept { commit, published: BTreeMap::from([(0, commit)]), lanes: 1, ..Kept::default() }
+    fn checkpoint(commit: u64) -> Checkpoint {
+        Checkpoint { commit, published: BTreeMap::from([(0, commit)]), topic_partitions: 1, ..Checkpoint::default() }
     }
 
     /// Publishes all of a journal and keeps the position in `into`.
@@ -177,11 +182,11 @@ mod tests {
                 Ok(ControlFlow::Continue(()))
             })
             .unwrap();
-        into.project(&checks.rows(LOG, &kept(journal.end(LOG)))).unwrap();
+        into.project(&checks.rows(LOG, &checkpoint(journal.end(LOG)))).unwrap();
     }
 
     fn confirmed(journal: &MemoryJournal, commit: u64) -> Result<Checks, Error> {
-        Checks::confirmed(journal, &BTreeMap::from([(LOG, kept(commit))]))
+        Checks::confirmed(journal, &BTreeMap::from([(LOG, checkpoint(commit))]))
     }
 
     #[test]
@@ -211,7 +216,7 @@ mod tests {
     fn a_position_that_begins_anew_forgets_the_check_value_of_the_one_before() {
         let copy = journal(&[1, 9]);
         publish(&journal(&[1, 2]), &copy);
-        copy.project(&Checks::none().rows(LOG, &Kept { base: 5, ..kept(0) })).unwrap();
+        copy.project(&Checks::none().rows(LOG, &Checkpoint { base: 5, ..checkpoint(0) })).unwrap();
         assert!(confirmed(&copy, 0).is_ok());
     }
 
@@ -229,9 +234,9 @@ mod tests {
     fn compare(journal: &MemoryJournal, known: u64, records: &[(Seq, Option<u32>)]) -> Result<(), Error> {
         let mut read_back = ReadBack::default();
         for (seq, check) in records {
-            read_back.saw(PARTITION, *seq, &Carried { check: *check, ..Carried::default() });
+            read_back.saw(PARTITION, *seq, &TopicRecord { check: *check, ..TopicRecord::default() });
         }
-        read_back.compare(journal, &BTreeMap::from([(LOG, kept(known))]), "t")
+        read_back.compare(journal, &BTreeMap::from([(LOG, checkpoint(known))]), "t")
     }
 
     #[test]

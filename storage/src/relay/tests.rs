@@ -28,7 +28,7 @@ fn journal(events: u64) -> Arc<MemoryJournal> {
 fn options(properties: &[(&str, &str)]) -> Options {
     let properties = properties.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let connection = Connection { brokers: "127.0.0.1:1".to_owned(), properties };
-    Options { connection, topic: "t".to_owned(), lanes: 1, replication: 1, queue_events: 10 }
+    Options { connection, topic: "t".to_owned(), topic_partitions: 1, replication: 1, queue_events: 10 }
 }
 
 fn encode() -> Encode {
@@ -40,9 +40,9 @@ fn start(journal: &Arc<MemoryJournal>, properties: &[(&str, &str)]) -> Relay {
 }
 
 /// How long it took.
-fn stop(relay: Relay, patience: Duration) -> Duration {
+fn stop(relay: Relay, timeout: Duration) -> Duration {
     let began = Instant::now();
-    relay.stop(patience);
+    relay.stop(timeout);
     began.elapsed()
 }
 
@@ -67,8 +67,8 @@ fn a_stop_without_time_waits_for_no_broker() {
 #[test]
 fn a_stop_with_everything_published_waits_for_no_broker() {
     let journal = journal(2);
-    let kept = Kept { commit: 2, published: BTreeMap::from([(0, 2)]), lanes: 1, ..Kept::default() };
-    journal.project(&[kept_row(LOG, &kept)]).unwrap();
+    let checkpoint = Checkpoint { commit: 2, published: BTreeMap::from([(0, 2)]), topic_partitions: 1, ..Checkpoint::default() };
+    journal.project(&[checkpoint_row(LOG, &checkpoint)]).unwrap();
     let took = stop(start(&journal, &[]), LONG);
     assert!(took < LONG, "{took:?}");
 }

@@ -2,8 +2,8 @@
 //!
 //! Invariant: nothing is published to a topic in which a consumer could miss an event or see a partition out of order.
 
-use super::broker::{self, MAX_MESSAGE_BYTES, Quiet};
-use super::cursor::Lane;
+use super::broker::{self, MAX_MESSAGE_BYTES, SilentContext};
+use super::cursor::TopicPartition;
 use super::{Connection, Error, Options};
 use futures_executor::block_on;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
@@ -12,14 +12,14 @@ use rdkafka::error::RDKafkaErrorCode;
 use std::time::{Duration, Instant};
 
 /// How long one question may take.
-pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(5);
 /// From this many copies on, two must have a record before it counts.
 const SAFE_REPLICATION: i32 = 3;
 
 /// What there is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Shape {
-    lanes: Lane,
+    topic_partitions: TopicPartition,
     /// Fewest copies of a partition.
     replication: i32,
     /// If the cluster says.
@@ -41,10 +41,10 @@ pub(super) fn ensure(options: &Options) -> Result<(), Error> {
 ///
 /// # Errors
 /// If no broker answers, or the topic cannot be created.
-fn ensure_exists(options: &Options) -> Result<AdminClient<Quiet>, Error> {
-    let admin: AdminClient<Quiet> =
-        broker::config(&options.connection).create_with_context(Quiet).map_err(|error| broker::client_error(&error))?;
-    if lanes(admin.inner(), options)?.is_none() {
+fn ensure_exists(options: &Options) -> Result<AdminClient<SilentContext>, Error> {
+    let admin: AdminClient<SilentContext> =
+        broker::config(&options.connection).create_with_context(SilentContext).map_err(|error| broker::client_error(&error))?;
+    if topic_partitions(admin.inner(), options)?.is_none() {
         create(&admin, options)?;
     }
     Ok(admin)
@@ -54,9 +54,14 @@ fn ensure_exists(options: &Options) -> Result<AdminClient<Quiet>, Error> {
 ///
 /// # Errors
 /// As [`ensure_exists`].
-pub(crate) fn provide(connection: &Connection, topic: &str, lanes: Lane, replication: i32) -> Result<(), Error> {
+pub(crate) fn provide(
+    connection: &Connection,
+    topic: &str,
+    topic_partitions: TopicPartition,
+    replication: i32,
+) -> Result<(), Error> {
     let (connection, topic) = (connection.clone(), topic.to_owned());
-    ensure_exists(&Options { connection, topic, lanes, replication, queue_events: 0 }).map(drop)
+    ensure_exists(&Options { connection, topic, topic_partitions, replication, queue_events: 0 }).map(drop)
 }
 
 fn unreachable(options: &Options, reason: &impl ToString) -> Error {
@@ -64,29 +69,29 @@ fn unreachable(options: &Options, reason: &impl ToString) -> Error {
 }
 
 /// Copies of each partition, or nothing if there is no such topic. Asks for all topics: asking for one may create it.
-fn lanes(client: &Client<Quiet>, options: &Options) -> Result<Option<Vec<i32>>, Error> {
-    let metadata = client.fetch_metadata(None, PATIENCE).map_err(|error| unreachable(options, &error))?;
+fn topic_partitions(client: &Client<SilentContext>, options: &Options) -> Result<Option<Vec<i32>>, Error> {
+    let metadata = client.fetch_metadata(None, TIMEOUT).map_err(|error| unreachable(options, &error))?;
     let found = metadata.topics().iter().find(|topic| topic.name() == options.topic && topic.error().is_none());
     let copies = found.map(|topic| topic.partitions().iter().map(|partition| partition.replicas().len() as i32).collect());
     Ok(copies.filter(|copies: &Vec<i32>| !copies.is_empty()))
 }
 
-fn create(admin: &AdminClient<Quiet>, options: &Options) -> Result<(), Error> {
+fn create(admin: &AdminClient<SilentContext>, options: &Options) -> Result<(), Error> {
     let size = MAX_MESSAGE_BYTES.to_string();
-    let mut topic = NewTopic::new(&options.topic, options.lanes, TopicReplication::Fixed(options.replication))
+    let mut topic = NewTopic::new(&options.topic, options.topic_partitions, TopicReplication::Fixed(options.replication))
         .set("cleanup.policy", "delete")
         .set("unclean.leader.election.enable", "false")
         .set("max.message.bytes", &size);
     if options.replication >= SAFE_REPLICATION {
         topic = topic.set("min.insync.replicas", "2");
     }
-    let asked = AdminOptions::new().operation_timeout(Some(PATIENCE)).request_timeout(Some(PATIENCE));
+    let asked = AdminOptions::new().operation_timeout(Some(TIMEOUT)).request_timeout(Some(TIMEOUT));
     let created = block_on(admin.create_topics([&topic], &asked)).map_err(|error| unreachable(options, &error))?;
     for result in created {
         match result {
             Ok(_) => tracing::info!(
                 topic = options.topic,
-                partitions = options.lanes,
+                partitions = options.topic_partitions,
                 replication = options.replication,
                 "topic created"
             ),
@@ -114,18 +119,18 @@ fn refused(topic: String, code: RDKafkaErrorCode, options: &Options) -> Error {
     }
 }
 
-fn shape(admin: &AdminClient<Quiet>, options: &Options) -> Result<Shape, Error> {
-    let deadline = Instant::now() + PATIENCE;
+fn shape(admin: &AdminClient<SilentContext>, options: &Options) -> Result<Shape, Error> {
+    let deadline = Instant::now() + TIMEOUT;
     let copies = loop {
         // A topic that was just created is not known everywhere at once.
-        match lanes(admin.inner(), options)? {
+        match topic_partitions(admin.inner(), options)? {
             Some(copies) => break copies,
             None if Instant::now() > deadline => return Err(unreachable(options, &"the topic was created and does not show")),
             None => std::thread::sleep(Duration::from_millis(50)),
         }
     };
     let topic = ResourceSpecifier::Topic(&options.topic);
-    let asked = AdminOptions::new().request_timeout(Some(PATIENCE));
+    let asked = AdminOptions::new().request_timeout(Some(TIMEOUT));
     let mut described = block_on(admin.describe_configs([&topic], &asked)).map_err(|error| unreachable(options, &error))?;
     let described = described.pop().and_then(|result| {
         let unknown =
@@ -134,7 +139,7 @@ fn shape(admin: &AdminClient<Quiet>, options: &Options) -> Result<Shape, Error> 
     });
     let setting = |name| described.as_ref().and_then(|described| described.get(name)?.value.clone());
     Ok(Shape {
-        lanes: copies.len() as Lane,
+        topic_partitions: copies.len() as TopicPartition,
         replication: copies.into_iter().min().unwrap_or(0),
         min_in_sync: setting("min.insync.replicas").and_then(|value| value.parse().ok()),
         cleanup: setting("cleanup.policy"),
@@ -143,10 +148,10 @@ fn shape(admin: &AdminClient<Quiet>, options: &Options) -> Result<Shape, Error> 
 
 /// What is wrong with a topic, and what to do.
 fn judge(found: &Shape, wanted: &Options) -> Option<String> {
-    if found.lanes != wanted.lanes {
+    if found.topic_partitions != wanted.topic_partitions {
         return Some(format!(
             "has {} partitions, the settings say {}: set kafka.topic_partitions = {}, or use a new topic with another kafka.topic_prefix",
-            found.lanes, wanted.lanes, found.lanes
+            found.topic_partitions, wanted.topic_partitions, found.topic_partitions
         ));
     }
     if found.replication < wanted.replication {
@@ -170,11 +175,11 @@ mod tests {
 
     fn wanted(replication: i32) -> Options {
         let connection = Connection { brokers: String::new(), properties: Vec::new() };
-        Options { connection, topic: "t".to_owned(), lanes: 8, replication, queue_events: 1 }
+        Options { connection, topic: "t".to_owned(), topic_partitions: 8, replication, queue_events: 1 }
     }
 
     fn found() -> Shape {
-        Shape { lanes: 8, replication: 3, min_in_sync: Some(2), cleanup: Some("delete".to_owned()) }
+        Shape { topic_partitions: 8, replication: 3, min_in_sync: Some(2), cleanup: Some("delete".to_owned()) }
     }
 
     #[test]
@@ -194,7 +199,7 @@ mod tests {
             let problem = judge(&shape, &wanted(3)).unwrap();
             assert!(problem.contains(words), "{problem}");
         };
-        refused(Shape { lanes: 6, ..found() }, "kafka.topic_partitions = 6");
+        refused(Shape { topic_partitions: 6, ..found() }, "kafka.topic_partitions = 6");
         refused(Shape { replication: 1, ..found() }, "kafka.replication = 1");
         refused(Shape { min_in_sync: Some(1), ..found() }, "min.insync.replicas=2");
         refused(Shape { cleanup: Some("compact,delete".to_owned()), ..found() }, "cleanup.policy=delete");

@@ -5,11 +5,11 @@
 
 use super::backlog::Backlog;
 use super::broker::Producer;
-use super::cursor::{Kept, Lane, Session};
+use super::cursor::{Checkpoint, Session, TopicPartition};
 use super::publishing::{Begun, Publishing};
 use super::reader::{Reader, Start};
 use super::standing::{Checks, ReadBack};
-use super::{Encode, Error, Options, Published, load_kept, partitions_of, topic};
+use super::{Encode, Error, Options, Published, load_checkpoints, partitions_of, topic};
 use crate::background;
 use crate::history;
 use crate::journal::{Journal, LogId};
@@ -86,10 +86,10 @@ impl Worker {
         if let Err(error) = counted {
             tracing::debug!(%error, "the lag of the relay cannot be counted");
         }
-        let kept = load_kept(&*self.journal).unwrap_or_default();
+        let checkpoints = load_checkpoints(&*self.journal).unwrap_or_default();
         let published = |partition: PartitionId| {
             let log = self.journal.log_of(partition);
-            kept.get(&log).and_then(|kept| kept.published.get(&partition.0)).copied().unwrap_or(0)
+            checkpoints.get(&log).and_then(|checkpoint| checkpoint.published.get(&partition.0)).copied().unwrap_or(0)
         };
         let events = self.backlog.events(published);
         self.gauges.lag_events.set(events as f64);
@@ -98,8 +98,8 @@ impl Worker {
 
     /// One session. Ends well only when it is time to stop: all is published, or it is late.
     fn live(&mut self) -> Result<(), Error> {
-        let kept = load_kept(&*self.journal)?;
-        self.resume(&kept);
+        let checkpoints = load_checkpoints(&*self.journal)?;
+        self.resume(&checkpoints);
         let own = history::ensure_name(&*self.journal)?;
         self.rest_of_the_journal()?;
         if self.stop.asked() && self.all_published() {
@@ -107,8 +107,8 @@ impl Worker {
         }
         let options = self.options.clone();
         let Some(()) = self.stop.unless_late(move || topic::ensure(&options))?.transpose()? else { return Ok(()) };
-        self.check_lanes(&kept)?;
-        let Some(begun) = self.read_back(kept, &own)? else { return Ok(()) };
+        self.check_topic_partitions(&checkpoints)?;
+        let Some(begun) = self.read_back(checkpoints, &own)? else { return Ok(()) };
         let producer = Producer::open(&self.options, own)?;
         tracing::info!(topic = self.options.topic, waiting = self.lag(&begun.session), "publishing to Kafka");
         self.said = None;
@@ -124,11 +124,11 @@ impl Worker {
         self.logs.iter().all(|(log, _)| self.published.of_log(*log) >= self.journal.end(*log))
     }
 
-    fn resume(&mut self, kept: &BTreeMap<LogId, Kept>) {
-        for (log, kept) in kept {
-            self.published.reached(*log, kept.commit);
-            self.backlog.read(*log, kept.commit);
-            for (partition, seq) in &kept.published {
+    fn resume(&mut self, checkpoints: &BTreeMap<LogId, Checkpoint>) {
+        for (log, checkpoint) in checkpoints {
+            self.published.reached(*log, checkpoint.commit);
+            self.backlog.read(*log, checkpoint.commit);
+            for (partition, seq) in &checkpoint.published {
                 self.backlog.saw(PartitionId(*partition), *seq);
             }
         }
@@ -144,50 +144,55 @@ impl Worker {
         self.backlog.events(|partition| session.published(partition))
     }
 
-    fn check_lanes(&self, kept: &BTreeMap<LogId, Kept>) -> Result<(), Error> {
-        let other = kept.values().map(|kept| kept.lanes).find(|lanes| *lanes != 0 && *lanes != self.options.lanes);
-        other.map_or(Ok(()), |lanes| {
+    fn check_topic_partitions(&self, checkpoints: &BTreeMap<LogId, Checkpoint>) -> Result<(), Error> {
+        let other = checkpoints
+            .values()
+            .map(|checkpoint| checkpoint.topic_partitions)
+            .find(|topic_partitions| *topic_partitions != 0 && *topic_partitions != self.options.topic_partitions);
+        other.map_or(Ok(()), |topic_partitions| {
             let problem = format!(
-                "was published with {lanes} partitions, the settings say {}: events of one partition would be in two places. \
-                 Set kafka.topic_partitions = {lanes}",
-                self.options.lanes
+                "was published with {topic_partitions} partitions, the settings say {}: events of one partition would be in two places. \
+                 Set kafka.topic_partitions = {topic_partitions}",
+                self.options.topic_partitions
             );
             Err(Error::Topic { topic: self.options.topic.clone(), problem })
         })
     }
 
     /// P1: what a session before this one may have published after its position was kept last. Nothing if it is late.
-    fn read_back(&mut self, mut kept: BTreeMap<LogId, Kept>, own: &str) -> Result<Option<Begun>, Error> {
-        let (count, lanes) = (self.journal.partitions().count(), self.options.lanes);
-        let mut session = Session::after(&kept, count, lanes);
-        let resume: Vec<i64> = (0..lanes).map(|lane| session.resume(lane)).collect();
+    fn read_back(&mut self, mut checkpoints: BTreeMap<LogId, Checkpoint>, own: &str) -> Result<Option<Begun>, Error> {
+        let (count, topic_partitions) = (self.journal.partitions().count(), self.options.topic_partitions);
+        let mut session = Session::after(&checkpoints, count, topic_partitions);
+        let resume: Vec<i64> = (0..topic_partitions).map(|topic_partition| session.resume(topic_partition)).collect();
         let Some(mut reader) = self.open_reader(resume)? else { return Ok(None) };
         let checks = if self.shorter(&reader, &session) {
-            kept.iter_mut().for_each(|(_, kept)| *kept = Kept { base: kept.version(), ..Kept::default() });
-            session = Session::after(&kept, count, lanes);
+            checkpoints
+                .iter_mut()
+                .for_each(|(_, checkpoint)| *checkpoint = Checkpoint { base: checkpoint.version(), ..Checkpoint::default() });
+            session = Session::after(&checkpoints, count, topic_partitions);
             self.stop.close(reader);
             let Some(from_the_start) = self.open_reader(Vec::new())? else { return Ok(None) };
             reader = from_the_start;
             Checks::none()
         } else {
-            Checks::confirmed(&*self.journal, &kept)?
+            Checks::confirmed(&*self.journal, &checkpoints)?
         };
         let read = self.read_all(&mut reader, &mut session, own);
         let spans = reader.spans().to_vec();
         self.stop.close(reader);
         let Some(read) = read? else { return Ok(None) };
-        spans.iter().zip(0..).for_each(|(span, lane)| session.read_through(lane, span.high));
+        spans.iter().zip(0..).for_each(|(span, topic_partition)| session.read_through(topic_partition, span.high));
         // Again: what was read back may have been written meanwhile.
         self.backlog.count(&*self.journal)?;
         self.check_not_ahead(&session)?;
-        read.compare(&*self.journal, &kept, &self.options.topic)?;
-        Ok(Some(Begun { session, kept, checks }))
+        read.compare(&*self.journal, &checkpoints, &self.options.topic)?;
+        Ok(Some(Begun { session, checkpoints, checks }))
     }
 
-    /// From these offsets on, a lane without one from its beginning.
+    /// From these offsets on, a topic_partition without one from its beginning.
     fn open_reader(&mut self, from: Vec<i64>) -> Result<Option<Reader>, Error> {
         let (connection, topic) = (self.options.connection.clone(), self.options.topic.clone());
-        let start = move |lane: Lane| Start::At(from.get(lane as usize).copied().unwrap_or(0));
+        let start = move |topic_partition: TopicPartition| Start::At(from.get(topic_partition as usize).copied().unwrap_or(0));
         self.stop.unless_late(move || Reader::open(&connection, &topic, start))?.transpose()
     }
 
@@ -212,7 +217,11 @@ impl Worker {
 
     /// Whether the topic ends before what is known to be in it: it was deleted and made anew, or has lost records.
     fn shorter(&self, reader: &Reader, session: &Session) -> bool {
-        let short = reader.spans().iter().zip(0..).any(|(span, lane): (_, Lane)| span.high < session.resume(lane));
+        let short = reader
+            .spans()
+            .iter()
+            .zip(0..)
+            .any(|(span, topic_partition): (_, TopicPartition)| span.high < session.resume(topic_partition));
         if short {
             tracing::warn!(topic = self.options.topic, "the topic is shorter than what was published: it is filled anew");
         }

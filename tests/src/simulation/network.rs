@@ -150,7 +150,7 @@ impl World {
             self.buyer_thinks(attempt);
         }
         let result = match times_out {
-            true => ProviderResult::Told { attempt, kind, outcome: Outcome::Timeout },
+            true => ProviderResult::Outcome { attempt, kind, outcome: Outcome::Timeout },
             false => self.provider.answer(attempt, kind),
         };
         self.counts.provider_timeouts += u64::from(times_out);
@@ -178,7 +178,7 @@ impl World {
     }
 
     pub(super) fn call_answered(&mut self, life: Life, result: ProviderResult) {
-        let (ProviderResult::Opened { attempt, .. } | ProviderResult::Told { attempt, .. }) = &result;
+        let (ProviderResult::Opened { attempt, .. } | ProviderResult::Outcome { attempt, .. }) = &result;
         if life == self.life {
             self.post(usize::from(attempt.order.partition().0), Mail::Input(Input::Provider(result)));
         }

@@ -91,7 +91,7 @@ impl RemoteProvider {
         };
         match page(attempt).filter(|_| kind == CallKind::Create && remote.opened) {
             Some(redirect_url) => ProviderResult::Opened { attempt, redirect_url },
-            None => ProviderResult::Told { attempt, kind, outcome },
+            None => ProviderResult::Outcome { attempt, kind, outcome },
         }
     }
 }

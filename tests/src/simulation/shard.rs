@@ -102,7 +102,7 @@ impl World {
                 return Ok(());
             }
         }
-        self.hand_on(made)?;
+        self.flush(made)?;
         touched.sort_unstable();
         touched.dedup();
         touched.into_iter().for_each(|partition| self.arm(partition));
@@ -219,7 +219,7 @@ impl World {
     }
 
     /// Records first, then everything else.
-    fn hand_on(&mut self, made: Made) -> Checked {
+    fn flush(&mut self, made: Made) -> Checked {
         for (partition, record) in &made.records {
             self.trace.note(self.now, || format!("p{partition} * {} {:?}", record.seq, record.event));
             self.counts.record(record);

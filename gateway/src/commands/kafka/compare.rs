@@ -5,7 +5,7 @@
 
 use holdfast_engine::ids::{PartitionId, Seq};
 use holdfast_storage::relay::Encoded;
-use holdfast_storage::relay::reader::Carried;
+use holdfast_storage::relay::reader::TopicRecord;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use xxhash_rust::xxh3::Xxh3Default;
@@ -81,7 +81,7 @@ impl Comparison {
     }
 
     /// A record of the topic. `own` is the name of the journal.
-    pub(super) fn see(&mut self, record: &Carried, own: Option<&str>) {
+    pub(super) fn see(&mut self, record: &TopicRecord, own: Option<&str>) {
         self.tally.records += 1;
         if self.forgotten(record, own) {
             self.tally.purged += 1;
@@ -89,7 +89,9 @@ impl Comparison {
         }
         let Some((partition, seq)) = self.identify(record, own) else {
             self.tally.invented += 1;
-            return self.tally.wrong(|| format!("the record at {}:{} is no event of this journal", record.lane, record.offset));
+            return self
+                .tally
+                .wrong(|| format!("the record at {}:{} is no event of this journal", record.topic_partition, record.offset));
         };
         let track = self.tracks.entry(partition).or_default();
         track.first_seen.get_or_insert(seq);
@@ -104,12 +106,12 @@ impl Comparison {
         }
     }
 
-    fn forgotten(&self, record: &Carried, own: Option<&str>) -> bool {
+    fn forgotten(&self, record: &TopicRecord, own: Option<&str>) -> bool {
         let (Some(partition), Some(seq)) = (record.partition, record.seq) else { return false };
         record.journal.as_deref() == own && self.tracks.get(&partition).is_some_and(|track| seq <= track.forgotten)
     }
 
-    fn identify(&self, record: &Carried, own: Option<&str>) -> Option<(PartitionId, Seq)> {
+    fn identify(&self, record: &TopicRecord, own: Option<&str>) -> Option<(PartitionId, Seq)> {
         let (partition, seq) = (record.partition?, record.seq?);
         if record.journal.as_deref() != own {
             return None;
@@ -164,10 +166,10 @@ mod tests {
         Encoded { id: format!("3-{seq}"), key: "S".to_owned(), event_type: "t".to_owned(), body }
     }
 
-    fn carried(seq: Seq) -> Carried {
+    fn record(seq: Seq) -> TopicRecord {
         let Encoded { id, key, event_type, .. } = encoded(seq);
-        Carried {
-            lane: 1,
+        TopicRecord {
+            topic_partition: 1,
             offset: 0,
             key: Some(key),
             partition: Some(PartitionId(3)),
@@ -180,15 +182,15 @@ mod tests {
         }
     }
 
-    fn compare(events: Seq, records: &[Carried]) -> Tally {
+    fn compare(events: Seq, records: &[TopicRecord]) -> Tally {
         let mut comparison = Comparison::default();
         (1..=events).for_each(|seq| comparison.expect(PartitionId(3), seq, &encoded(seq), CHECK));
         records.iter().for_each(|record| comparison.see(record, OWN));
         comparison.finish(|_| None)
     }
 
-    fn records(seqs: &[Seq]) -> Vec<Carried> {
-        seqs.iter().map(|seq| carried(*seq)).collect()
+    fn records(seqs: &[Seq]) -> Vec<TopicRecord> {
+        seqs.iter().map(|seq| record(*seq)).collect()
     }
 
     #[test]
@@ -218,7 +220,7 @@ mod tests {
 
     #[test]
     fn a_record_with_another_meaning_is_invented() {
-        let changed: [fn(&mut Carried); 7] = [
+        let changed: [fn(&mut TopicRecord); 7] = [
             |record| record.body = br#"{"sequence":1,"a":2}"#.to_vec(),
             |record| record.key = Some("T".to_owned()),
             |record| record.event_type = Some("u".to_owned()),
@@ -228,7 +230,7 @@ mod tests {
             |record| record.check = Some(0),
         ];
         for change in changed {
-            let mut record = carried(1);
+            let mut record = record(1);
             change(&mut record);
             let tally = compare(1, &[record]);
             assert_eq!((tally.invented, tally.missing), (1, 1));
@@ -237,14 +239,14 @@ mod tests {
 
     #[test]
     fn a_record_of_before_there_were_check_values_is_an_event() {
-        assert!(compare(1, &[Carried { check: None, ..carried(1) }]).clean());
+        assert!(compare(1, &[TopicRecord { check: None, ..record(1) }]).clean());
     }
 
     #[test]
     fn what_the_topic_no_longer_keeps_is_not_missing() {
         let mut comparison = Comparison::default();
         (1..=4).for_each(|seq| comparison.expect(PartitionId(3), seq, &encoded(seq), CHECK));
-        comparison.see(&carried(3), OWN);
+        comparison.see(&record(3), OWN);
         let tally = comparison.finish(|_| Some(3));
         assert_eq!((tally.expired, tally.missing), (2, 1));
     }

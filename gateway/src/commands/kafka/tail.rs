@@ -5,7 +5,7 @@ use super::{Outcome, load};
 use crate::cli::{From, KafkaTailArgs};
 use crate::events::TYPE_PREFIX;
 use crate::kafka;
-use holdfast_storage::relay::reader::{Carried, Reader, Start};
+use holdfast_storage::relay::reader::{Reader, Start, TopicRecord};
 use holdfast_storage::relay::topic_name;
 use serde_json::Value;
 use std::process::ExitCode;
@@ -32,7 +32,7 @@ pub(super) fn run(args: &KafkaTailArgs, as_json: bool) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-fn wanted(record: &Carried, args: &KafkaTailArgs) -> bool {
+fn wanted(record: &TopicRecord, args: &KafkaTailArgs) -> bool {
     let event_type = record.event_type.as_deref().unwrap_or_default();
     let of_type = args.event_type.as_deref().is_none_or(|wanted| bare(event_type) == bare(wanted));
     let of_subject = args.subject.as_deref().is_none_or(|wanted| record.key.as_deref() == Some(wanted));
@@ -44,7 +44,7 @@ fn bare(event_type: &str) -> &str {
 }
 
 /// Time, type, subject, place and what happened.
-fn line(record: &Carried) -> String {
+fn line(record: &TopicRecord) -> String {
     let body: Value = serde_json::from_slice(&record.body).unwrap_or_default();
     let time = body["time"].as_str().unwrap_or("?");
     let event_type = bare(record.event_type.as_deref().unwrap_or("?"));
@@ -60,14 +60,14 @@ mod tests {
     use super::*;
     use holdfast_engine::ids::PartitionId;
 
-    fn record() -> Carried {
-        Carried {
+    fn record() -> TopicRecord {
+        TopicRecord {
             key: Some("ord_1".to_owned()),
             partition: Some(PartitionId(4)),
             seq: Some(9),
             event_type: Some("holdfast.order.paid".to_owned()),
             body: br#"{"time":"2026-01-01T00:00:00.000Z","data":{"attempt_id":"pay_1"}}"#.to_vec(),
-            ..Carried::default()
+            ..TopicRecord::default()
         }
     }
 

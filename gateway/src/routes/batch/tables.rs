@@ -16,13 +16,13 @@ const MOST_CLOSED: usize = 16_384;
 
 /// The tables as one batch waits for them.
 pub(super) struct Tables {
-    patience: Duration,
+    timeout: Duration,
     given_up: Cell<bool>,
 }
 
 impl Tables {
-    pub(super) fn new(patience: Duration) -> Self {
-        Self { patience, given_up: Cell::new(false) }
+    pub(super) fn new(timeout: Duration) -> Self {
+        Self { timeout, given_up: Cell::new(false) }
     }
 
     /// Waits until they are not too far behind.
@@ -35,7 +35,7 @@ impl Tables {
     }
 
     async fn wait_while(&self, behind: impl Fn() -> bool, closing: impl Fn() -> bool) -> Result<(), Problem> {
-        let give_up_at = Instant::now() + self.patience;
+        let give_up_at = Instant::now() + self.timeout;
         while behind() {
             if closing() {
                 return Err(Problem::new(Code::ShuttingDown, "the server stops: this item was not executed"));
@@ -55,7 +55,7 @@ impl Tables {
 mod tests {
     use super::*;
 
-    const PATIENCE: Duration = Duration::from_secs(10);
+    const TIMEOUT: Duration = Duration::from_secs(10);
 
     fn code(waited: Result<(), Problem>) -> Option<Code> {
         waited.err().map(|problem| problem.code)
@@ -64,7 +64,7 @@ mod tests {
     #[actix_web::test]
     async fn an_item_waits_for_the_tables_until_they_have_followed() {
         tokio::time::pause();
-        let (tables, looks) = (Tables::new(PATIENCE), Cell::new(0));
+        let (tables, looks) = (Tables::new(TIMEOUT), Cell::new(0));
         let behind = || looks.replace(looks.get() + 1) < 9;
         assert_eq!(code(tables.wait_while(behind, || false).await), None);
         assert_eq!(looks.get(), 10);
@@ -73,23 +73,23 @@ mod tests {
     #[actix_web::test]
     async fn tables_that_do_not_follow_are_given_up_once_and_the_items_behind_wait_no_more() {
         tokio::time::pause();
-        let (tables, started) = (Tables::new(PATIENCE), Instant::now());
+        let (tables, started) = (Tables::new(TIMEOUT), Instant::now());
         for _ in 0..4096 {
             assert_eq!(code(tables.wait_while(|| true, || false).await), Some(Code::Overloaded));
         }
-        assert!((PATIENCE..2 * PATIENCE).contains(&started.elapsed()), "{:?}", started.elapsed());
+        assert!((TIMEOUT..2 * TIMEOUT).contains(&started.elapsed()), "{:?}", started.elapsed());
         assert_eq!(code(tables.wait_while(|| false, || false).await), None, "they have followed after all");
     }
 
     #[actix_web::test]
     async fn nobody_waits_for_the_tables_of_a_server_that_stops() {
         tokio::time::pause();
-        let (tables, started, closing) = (Tables::new(PATIENCE), Instant::now(), Cell::new(false));
+        let (tables, started, closing) = (Tables::new(TIMEOUT), Instant::now(), Cell::new(false));
         let (waited, ()) = futures_util::join!(tables.wait_while(|| true, || closing.get()), async {
-            sleep(PATIENCE / 4).await;
+            sleep(TIMEOUT / 4).await;
             closing.set(true);
         });
         assert_eq!(code(waited), Some(Code::ShuttingDown));
-        assert!(started.elapsed() < PATIENCE / 2, "{:?}", started.elapsed());
+        assert!(started.elapsed() < TIMEOUT / 2, "{:?}", started.elapsed());
     }
 }

@@ -54,13 +54,13 @@ impl Rows {
         Self { app, keys, sender, sent: FuturesUnordered::new(), waiting, unsettled, give_up_at: Instant::now() }
     }
 
-    pub(super) fn patience(&self) -> Duration {
+    pub(super) fn timeout(&self) -> Duration {
         Duration::from_secs(self.app.settings.server.answer_wait_seconds.max(1))
     }
 
     /// The engine is waited for from now on, as long as it may take.
     pub(super) fn restart_wait(&mut self) {
-        self.give_up_at = Instant::now() + self.patience();
+        self.give_up_at = Instant::now() + self.timeout();
     }
 
     pub(super) fn len(&self) -> usize {

@@ -59,7 +59,7 @@ fn check(segment: &Segment, first: LogSeq, next: LogSeq, pace: Pace<'_>) -> Resu
     // What memory has of it says nothing about the disk. Where that is not possible memory is read.
     fadvise(&*reader.file, 0, None, Advice::DontNeed).unwrap_or_default();
     for commit in first..next {
-        let at = reader.place();
+        let at = reader.offset();
         let Some(record) = reader.next()? else { return Err(Ended::Damaged(at, format!("commit {commit} cannot be read"))) };
         codec::read_frame(record.frame).map_err(|error| Ended::Damaged(at, format!("commit {commit}: {error}")))?;
         let bytes = record.frame.len() as u64;
@@ -71,7 +71,7 @@ fn check(segment: &Segment, first: LogSeq, next: LogSeq, pace: Pace<'_>) -> Resu
 }
 
 fn check_rest(reader: &Reader) -> Result<(), Ended> {
-    let (mut piece, mut at) = (vec![0; PIECE], reader.place());
+    let (mut piece, mut at) = (vec![0; PIECE], reader.offset());
     while at < reader.end {
         let bytes = usize::try_from(reader.end - at).unwrap_or(PIECE).min(PIECE);
         reader.file.read_exact_at(&mut piece[..bytes], at)?;

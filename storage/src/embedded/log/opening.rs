@@ -5,7 +5,7 @@
 //! it: the process that wrote it may have ended between the write and the sync.
 
 use super::super::failure::damaged_at;
-use super::segment::{Place, Segment, remember};
+use super::segment::{Offset, Segment, remember};
 use super::{failed, path_of, record};
 use crate::journal::{Error, LogSeq};
 use std::collections::BTreeMap;
@@ -102,17 +102,17 @@ struct Walk {
     at: usize,
     /// Where the last commit begins.
     last: usize,
-    places: Vec<Place>,
+    offsets: Vec<Offset>,
 }
 
 impl Walk {
     fn over(bytes: &[u8], first: LogSeq) -> Result<Self, Error> {
-        let mut walk = Self { next: first, at: 0, last: 0, places: Vec::new() };
+        let mut walk = Self { next: first, at: 0, last: 0, offsets: Vec::new() };
         while let Some((commit, length)) = record::whole(&bytes[walk.at..]) {
             if commit != walk.next {
                 return Err(damaged_at(walk.next, &format!("the log goes on with {commit}")));
             }
-            remember(&mut walk.places, Place { commit, at: walk.at as u64 });
+            remember(&mut walk.offsets, Offset { commit, at: walk.at as u64 });
             walk.last = walk.at;
             walk.at += length;
             walk.next += 1;
@@ -123,7 +123,7 @@ impl Walk {
     /// The file that was walked over, which begins with `first`.
     fn segment(self, first: LogSeq, path: &Path, write: bool) -> io::Result<(Arc<Segment>, Arc<File>)> {
         let file = Arc::new(File::options().read(true).write(write).open(path)?);
-        let segment = Segment::walked(first, path, &file, self.at as u64, self.places)?;
+        let segment = Segment::walked(first, path, &file, self.at as u64, self.offsets)?;
         Ok((Arc::new(segment), file))
     }
 

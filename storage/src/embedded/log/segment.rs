@@ -14,14 +14,14 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-/// Bytes between two places that are remembered: what a reader passes over at most before it is where it wants to be.
+/// Bytes between two offsets that are remembered: what a reader passes over at most before it is where it wants to be.
 const STRIDE: u64 = 64 * 1024;
 /// Bytes read at once.
 const CHUNK: usize = 64 * 1024;
 
 /// Where a commit begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct Offset {
     pub(super) commit: LogSeq,
     pub(super) at: u64,
 }
@@ -33,7 +33,7 @@ pub(super) struct Segment {
     file: Mutex<Weak<File>>,
     end: AtomicU64,
     /// One commit in each stride, in order; `None` until somebody reads a file of an earlier process.
-    places: Mutex<Option<Vec<Place>>>,
+    offsets: Mutex<Option<Vec<Offset>>>,
     first: LogSeq,
 }
 
@@ -44,16 +44,16 @@ impl Segment {
     }
 
     /// One whose commits up to the byte `end` are known.
-    pub(super) fn walked(first: LogSeq, path: &Path, file: &Arc<File>, end: u64, places: Vec<Place>) -> io::Result<Self> {
+    pub(super) fn walked(first: LogSeq, path: &Path, file: &Arc<File>, end: u64, offsets: Vec<Offset>) -> io::Result<Self> {
         let (opened, file) = (Opened::of(path, &file.metadata()?), Mutex::new(Arc::downgrade(file)));
-        Ok(Self { opened, file, end: AtomicU64::new(end), places: Mutex::new(Some(places)), first })
+        Ok(Self { opened, file, end: AtomicU64::new(end), offsets: Mutex::new(Some(offsets)), first })
     }
 
     /// One that is full, with zeros behind its last commit or not.
     pub(super) fn sealed(first: LogSeq, path: &Path, file: &File) -> io::Result<Self> {
         let metadata = file.metadata()?;
         let (opened, end) = (Opened::of(path, &metadata), AtomicU64::new(metadata.len()));
-        Ok(Self { opened, file: Mutex::default(), end, places: Mutex::new(None), first })
+        Ok(Self { opened, file: Mutex::default(), end, offsets: Mutex::new(None), first })
     }
 
     /// The commit it begins with.
@@ -83,9 +83,9 @@ impl Segment {
 
     /// A commit of `length` bytes is written.
     pub(super) fn grown(&self, commit: LogSeq, at: u64, length: u64) {
-        // A reader may hold it that has no processor: a place less only makes the next reader's way longer.
-        if let Ok(mut places) = self.places.try_lock() {
-            remember(places.get_or_insert_default(), Place { commit, at });
+        // A reader may hold it that has no processor: a offset less only makes the next reader's way longer.
+        if let Ok(mut offsets) = self.offsets.try_lock() {
+            remember(offsets.get_or_insert_default(), Offset { commit, at });
         }
         self.end.store(at + length, Ordering::Release);
     }
@@ -93,14 +93,14 @@ impl Segment {
     /// Reads from `commit` on, or from at most a stride before it.
     pub(super) fn reader(&self, commit: LogSeq) -> io::Result<Reader> {
         let file = self.file()?;
-        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-        let places = match &mut *places {
-            Some(places) => places,
+        let mut offsets = self.offsets.lock().unwrap_or_else(PoisonError::into_inner);
+        let offsets = match &mut *offsets {
+            Some(offsets) => offsets,
             unknown => unknown.insert(self.walk(file.clone())?),
         };
-        let after = places.partition_point(|place| place.commit <= commit);
-        let first = Place { commit: self.first, at: 0 };
-        let from = after.checked_sub(1).map_or(first, |index| places[index]);
+        let after = offsets.partition_point(|offset| offset.commit <= commit);
+        let first = Offset { commit: self.first, at: 0 };
+        let from = after.checked_sub(1).map_or(first, |index| offsets[index]);
         Ok(Reader::new(file, from, self.end()))
     }
 
@@ -108,23 +108,23 @@ impl Segment {
     pub(super) fn reader_of_all(&self) -> io::Result<Reader> {
         let file = self.file()?;
         let length = file.metadata()?.len();
-        Ok(Reader::new(file, Place { commit: self.first, at: 0 }, length))
+        Ok(Reader::new(file, Offset { commit: self.first, at: 0 }, length))
     }
 
-    fn walk(&self, file: Arc<File>) -> io::Result<Vec<Place>> {
-        let mut places = Vec::new();
-        let mut reader = Reader::new(file, Place { commit: self.first, at: 0 }, self.end());
+    fn walk(&self, file: Arc<File>) -> io::Result<Vec<Offset>> {
+        let mut offsets = Vec::new();
+        let mut reader = Reader::new(file, Offset { commit: self.first, at: 0 }, self.end());
         while let Some(record) = reader.next()? {
-            remember(&mut places, Place { commit: record.commit, at: record.at });
+            remember(&mut offsets, Offset { commit: record.commit, at: record.at });
         }
-        Ok(places)
+        Ok(offsets)
     }
 }
 
-/// Keeps a place that is a stride behind the one before it.
-pub(super) fn remember(places: &mut Vec<Place>, place: Place) {
-    if places.last().is_none_or(|last| place.at >= last.at + STRIDE) {
-        places.push(place);
+/// Keeps a offset that is a stride behind the one before it.
+pub(super) fn remember(offsets: &mut Vec<Offset>, offset: Offset) {
+    if offsets.last().is_none_or(|last| offset.at >= last.at + STRIDE) {
+        offsets.push(offset);
     }
 }
 
@@ -149,12 +149,12 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    fn new(file: Arc<File>, from: Place, end: u64) -> Self {
+    fn new(file: Arc<File>, from: Offset, end: u64) -> Self {
         Self { file, at: from.at, end, expected: from.commit, buffer: Vec::new(), read: 0 }
     }
 
     /// The byte where the next commit begins.
-    pub(super) fn place(&self) -> u64 {
+    pub(super) fn offset(&self) -> u64 {
         self.at + self.read as u64
     }
 

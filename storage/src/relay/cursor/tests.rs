@@ -10,8 +10,8 @@ fn event(commit: LogSeq, partition: u16, seq: Seq) -> Sent {
     Sent { log: LOG, commit, partition: PartitionId(partition), seq, at: Timestamp(seq) }
 }
 
-fn fresh(lanes: Lane) -> Session {
-    Session::after(&BTreeMap::from([(LOG, Kept::default())]), 4, lanes)
+fn fresh(topic_partitions: TopicPartition) -> Session {
+    Session::after(&BTreeMap::from([(LOG, Checkpoint::default())]), 4, topic_partitions)
 }
 
 /// Sends an event that must be the next, and returns its number.
@@ -29,10 +29,10 @@ fn all(partitions: u16) -> impl Iterator<Item = PartitionId> {
 fn an_event_goes_out_once_and_in_order() {
     let mut session = fresh(2);
     assert_eq!(session.offer(PartitionId(1), 2), Offer::Gap { expected: 1 });
-    assert_eq!(session.offer(PartitionId(1), 1), Offer::Next { lane: 1, number: 0 });
+    assert_eq!(session.offer(PartitionId(1), 1), Offer::Next { topic_partition: 1, number: 0 });
     session.sent(event(1, 1, 1));
     assert_eq!(session.offer(PartitionId(1), 1), Offer::Known);
-    assert_eq!(session.offer(PartitionId(1), 2), Offer::Next { lane: 1, number: 1 });
+    assert_eq!(session.offer(PartitionId(1), 2), Offer::Next { topic_partition: 1, number: 1 });
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn a_commit_is_published_when_all_of_it_and_all_before_it_is() {
     session.read_whole(LOG, 1);
     let third = send(&mut session, event(2, 1, 2));
     session.read_whole(LOG, 2);
-    let commit = |session: &Session| session.kept(LOG, all(4)).commit;
+    let commit = |session: &Session| session.checkpoint(LOG, all(4)).commit;
     session.landed(1, second, 0).unwrap();
     session.landed(1, third, 1).unwrap();
     assert_eq!(commit(&session), 0);
@@ -69,13 +69,13 @@ fn a_commit_that_was_sent_in_part_is_not_published() {
     let mut session = fresh(1);
     let number = send(&mut session, event(1, 0, 1));
     session.landed(0, number, 0).unwrap();
-    assert_eq!(session.kept(LOG, all(4)).commit, 0);
+    assert_eq!(session.checkpoint(LOG, all(4)).commit, 0);
     assert_eq!(session.offer(PartitionId(0), 1), Offer::Known);
     let number = send(&mut session, event(1, 0, 2));
     session.read_whole(LOG, 1);
-    assert_eq!(session.kept(LOG, all(4)).commit, 0);
+    assert_eq!(session.checkpoint(LOG, all(4)).commit, 0);
     session.landed(0, number, 1).unwrap();
-    assert_eq!(session.kept(LOG, all(4)).commit, 1);
+    assert_eq!(session.checkpoint(LOG, all(4)).commit, 1);
 }
 
 #[test]
@@ -86,24 +86,27 @@ fn a_successor_goes_on_after_what_was_kept_or_read_back_whichever_is_further() {
         session.read_whole(LOG, seq);
         session.landed(0, number, 40 + seq as i64).unwrap();
     }
-    let kept = session.kept(LOG, all(4));
-    assert_eq!((kept.commit, kept.published.get(&2), kept.resume.get(&0), kept.version()), (3, Some(&3), Some(&44), 3));
-    let mut successor = Session::after(&BTreeMap::from([(LOG, kept)]), 4, 2);
+    let checkpoint = session.checkpoint(LOG, all(4));
+    assert_eq!(
+        (checkpoint.commit, checkpoint.published.get(&2), checkpoint.resume.get(&0), checkpoint.version()),
+        (3, Some(&3), Some(&44), 3)
+    );
+    let mut successor = Session::after(&BTreeMap::from([(LOG, checkpoint)]), 4, 2);
     assert_eq!((successor.read(LOG), successor.resume(0), successor.resume(1)), (3, 44, 0));
-    assert_eq!(successor.offer(PartitionId(2), 4), Offer::Next { lane: 0, number: 0 });
+    assert_eq!(successor.offer(PartitionId(2), 4), Offer::Next { topic_partition: 0, number: 0 });
     successor.read_back(PartitionId(2), 5);
     successor.read_back(PartitionId(2), 1);
     assert_eq!(successor.offer(PartitionId(2), 5), Offer::Known);
-    assert_eq!(successor.offer(PartitionId(2), 6), Offer::Next { lane: 0, number: 0 });
+    assert_eq!(successor.offer(PartitionId(2), 6), Offer::Next { topic_partition: 0, number: 0 });
 }
 
 #[test]
 fn a_message_that_is_not_on_its_way_cannot_land() {
     let mut session = fresh(1);
     let number = send(&mut session, event(1, 0, 1));
-    assert_eq!(session.landed(3, number, 0), Err(Impossible::Unknown { lane: 3, number }));
+    assert_eq!(session.landed(3, number, 0), Err(Impossible::Unknown { topic_partition: 3, number }));
     assert_eq!(session.landed(0, number, 0), Ok(1));
-    assert_eq!(session.landed(0, number, 0), Err(Impossible::Unknown { lane: 0, number }));
+    assert_eq!(session.landed(0, number, 0), Err(Impossible::Unknown { topic_partition: 0, number }));
 }
 
 /// A topic that was deleted and made anew under a running producer begins again: what was published is gone.
@@ -114,7 +117,7 @@ fn a_message_that_lands_before_earlier_ones_ends_the_session() {
     let numbers: Vec<u64> = (1..=3).map(|seq| send(&mut session, event(seq, 0, seq))).collect();
     assert_eq!(session.landed(0, numbers[0], 7), Ok(1));
     assert_eq!(session.landed(0, numbers[1], -1), Ok(1), "a broker may no longer know the offset of a copy");
-    assert_eq!(session.landed(0, numbers[2], 0), Err(Impossible::Backwards { lane: 0, offset: 0, expected: 8 }));
+    assert_eq!(session.landed(0, numbers[2], 0), Err(Impossible::Backwards { topic_partition: 0, offset: 0, expected: 8 }));
 }
 
 /// How the relay of a world behaves.
@@ -132,7 +135,7 @@ enum Variant {
 /// Commits of the journal in a world: log, commit, partition, sequence.
 type Layout = &'static [(u16, LogSeq, u16, Seq)];
 
-/// Two partitions of one log share a lane; a commit carries both.
+/// Two partitions of one log share a topic_partition; a commit carries both.
 const SHARED: Layout = &[(0, 1, 0, 1), (0, 1, 1, 1), (0, 2, 0, 2)];
 /// A log for each partition.
 const APART: Layout = &[(0, 1, 0, 1), (0, 2, 0, 2), (1, 1, 1, 1)];
@@ -152,7 +155,7 @@ struct Life {
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 struct World {
     topic: Vec<(u16, Seq)>,
-    kept: BTreeMap<LogId, Kept>,
+    checkpoints: BTreeMap<LogId, Checkpoint>,
     lives: Vec<(Life, Session)>,
 }
 
@@ -162,13 +165,13 @@ const LONGEST: usize = 7;
 
 impl World {
     fn new(layout: Layout) -> Self {
-        let kept = layout.iter().map(|(log, ..)| (LogId(*log), Kept::default())).collect();
-        Self { topic: Vec::new(), kept, lives: Vec::new() }
+        let checkpoints = layout.iter().map(|(log, ..)| (LogId(*log), Checkpoint::default())).collect();
+        Self { topic: Vec::new(), checkpoints, lives: Vec::new() }
     }
 
     fn born(&self, variant: Variant) -> Self {
         let mut next = self.clone();
-        let mut session = Session::after(&self.kept, 2, 1);
+        let mut session = Session::after(&self.checkpoints, 2, 1);
         if variant != Variant::NoReadBack {
             let from = session.resume(0) as usize;
             self.topic[from..].iter().for_each(|(partition, seq)| session.read_back(PartitionId(*partition), *seq));
@@ -190,7 +193,7 @@ impl World {
             if state.alive {
                 found.extend(self.sending(life, layout, variant));
                 found.extend(self.answered(life, variant));
-                found.extend(self.kept_by(life, layout));
+                found.extend(self.checkpoint_by(life, layout));
                 found.push(self.died(life));
                 if variant == Variant::SkipsWhatFailed {
                     found.extend(self.failed(life));
@@ -242,14 +245,14 @@ impl World {
         Some(next)
     }
 
-    fn kept_by(&self, life: usize, layout: Layout) -> Option<Self> {
+    fn checkpoint_by(&self, life: usize, layout: Layout) -> Option<Self> {
         let mut next = self.clone();
         let (_, session) = &self.lives[life];
-        for (log, kept) in &mut next.kept {
+        for (log, checkpoint) in &mut next.checkpoints {
             let of_log: BTreeSet<u16> = layout.iter().filter(|event| event.0 == log.0).map(|event| event.2).collect();
-            *kept = session.kept(*log, of_log.into_iter().map(PartitionId));
+            *checkpoint = session.checkpoint(*log, of_log.into_iter().map(PartitionId));
         }
-        (next.kept != self.kept).then_some(next)
+        (next.checkpoints != self.checkpoints).then_some(next)
     }
 
     fn died(&self, life: usize) -> Self {
@@ -280,8 +283,10 @@ impl World {
             }
             *last = (*last).max(*seq);
         }
-        let ahead = |kept: &Kept| kept.published.iter().any(|(partition, seq)| *seq > *last.get(partition).unwrap_or(&0));
-        self.kept.values().any(ahead).then(|| format!("kept {:?} is ahead of {:?}", self.kept, self.topic))
+        let ahead = |checkpoint: &Checkpoint| {
+            checkpoint.published.iter().any(|(partition, seq)| *seq > *last.get(partition).unwrap_or(&0))
+        };
+        self.checkpoints.values().any(ahead).then(|| format!("kept {:?} is ahead of {:?}", self.checkpoints, self.topic))
     }
 }
 

@@ -12,14 +12,14 @@ const LONGEST_REST: Duration = Duration::from_millis(250);
 /// What a thread that has much to catch up with owes to the others. To run only when nobody else wants to is not enough
 /// where processors are short: in each gap it takes their caches and their memory with it, and wakes threads that do too.
 #[derive(Default)]
-pub(crate) struct Courtesy {
+pub(crate) struct CpuBackoff {
     ran: Duration,
     waited: Duration,
 }
 
-impl Courtesy {
+impl CpuBackoff {
     /// The rest that is due for what this thread did since it last asked: none where it got a processor when it wanted one.
-    pub(crate) fn owed(&mut self) -> Duration {
+    pub(crate) fn due(&mut self) -> Duration {
         let Some((ran, waited)) = schedule() else { return Duration::ZERO };
         let (worked, queued) = (ran.saturating_sub(self.ran), waited.saturating_sub(self.waited));
         (self.ran, self.waited) = (ran, waited);

@@ -1,4 +1,4 @@
-//! The way to the topic of dead letters: a record as it came, with why it could not be taken.
+//! The way to the topic of dead dead_letters: a record as it came, with why it could not be taken.
 //!
 //! Invariant: of every letter that was posted it says exactly once whether the topic has it.
 
@@ -35,14 +35,14 @@ impl ProducerContext for Acknowledged {
     }
 }
 
-pub(super) struct Letters {
+pub(super) struct DeadLetters {
     client: ThreadedProducer<Acknowledged, NoCustomPartitioner>,
     topic: String,
     source: String,
     pub(super) landed: Receiver<Result<(), String>>,
 }
 
-impl Letters {
+impl DeadLetters {
     pub(super) fn open(options: &Options) -> Result<Self, Error> {
         // Bounded by the batch in hand.
         let (sender, landed) = unbounded();
@@ -70,12 +70,12 @@ impl Letters {
     }
 
     fn headers(&self, record: &Record, reason: &Reason) -> OwnedHeaders {
-        let (lane, offset) = (record.lane.to_string(), record.offset.to_string());
+        let (topic_partition, offset) = (record.topic_partition.to_string(), record.offset.to_string());
         let ours = [
             (header::REASON, reason.code),
             (header::DETAIL, &reason.detail),
             (header::TOPIC, &self.source),
-            (header::PARTITION, &lane),
+            (header::PARTITION, &topic_partition),
             (header::OFFSET, &offset),
         ];
         let theirs = record.headers.iter().map(|(key, value)| Header { key: key.as_str(), value: value.as_deref() });

@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 
 /// A snapshot that is not written down yet.
 #[derive(Debug)]
-pub struct Taken {
+pub struct PendingSnapshot {
     pub partition: PartitionId,
     pub seq: Seq,
     /// See [`Snapshot::after`].
@@ -17,18 +17,18 @@ pub struct Taken {
     pub image: Image,
 }
 
-/// Hands snapshots to the keeper thread. The thread ends when the last clone is gone.
+/// Hands snapshots to the snapshot_writer thread. The thread ends when the last clone is gone.
 #[derive(Clone)]
-pub struct Keeper {
+pub struct SnapshotWriter {
     queue: Sender<Job>,
 }
 
 enum Job {
-    Save(Box<Taken>),
+    Save(Box<PendingSnapshot>),
     Barrier(Sender<()>),
 }
 
-impl Keeper {
+impl SnapshotWriter {
     /// # Errors
     /// If the thread cannot be started.
     pub fn start(journal: Arc<dyn Journal>) -> std::io::Result<(Self, JoinHandle<()>)> {
@@ -44,8 +44,8 @@ impl Keeper {
         Ok((Self { queue }, thread))
     }
 
-    pub fn save(&self, taken: Taken) {
-        // A keeper that is gone means a process that ends: the log has everything.
+    pub fn save(&self, taken: PendingSnapshot) {
+        // A snapshot_writer that is gone means a process that ends: the log has everything.
         self.queue.send(Job::Save(Box::new(taken))).unwrap_or_default();
     }
 
@@ -59,8 +59,8 @@ impl Keeper {
 }
 
 /// A snapshot that cannot be written costs time at the next start and nothing else.
-fn save(journal: &dyn Journal, taken: Taken) {
-    let Taken { partition, seq, after, image } = taken;
+fn save(journal: &dyn Journal, taken: PendingSnapshot) {
+    let PendingSnapshot { partition, seq, after, image } = taken;
     let snapshot = Snapshot { partition, seq, after, state: image.encode() };
     if let Err(error) = basis::save_snapshot(journal, &snapshot) {
         tracing::warn!(partition = snapshot.partition.0, %error, "snapshot not written");
