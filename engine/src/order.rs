@@ -14,7 +14,7 @@ pub use payment::Attempt;
 pub use view::{LineView, Stage};
 
 use crate::answer::Answer;
-use crate::event::{Kind, OrderFact, OrderRecord, Placed, SkuHold};
+use crate::event::{Kind, Line, OrderFact, OrderRecord, Placed, SkuHold};
 use crate::ids::{OrderId, Sku};
 use crate::quantity::{Money, Quantity};
 use crate::time::Timestamp;
@@ -79,7 +79,7 @@ impl Order {
 
     /// Counts the facts of this order: the ETag of its resource.
     pub fn version(&self) -> u32 {
-        self.history.len() as u32
+        u32::try_from(self.history.len()).expect("an order has fewer than 2^32 facts")
     }
 
     pub fn created_at(&self) -> Timestamp {
@@ -101,25 +101,27 @@ impl Order {
         if let [line] = lines.as_slice() {
             return vec![(line.sku.clone(), line.quantity)];
         }
-        let mut requested = std::collections::BTreeMap::<&Sku, u32>::new();
+        let mut requested = std::collections::BTreeMap::<&Sku, Quantity>::new();
         for line in lines {
-            *requested.entry(&line.sku).or_default() += line.quantity.0;
+            let units = requested.entry(&line.sku).or_default();
+            // Asserted at compile time of the limits of an order.
+            *units = units.checked_add(line.quantity).expect("the units of one order fit into 32 bits");
         }
-        requested.into_iter().map(|(sku, units)| (sku.clone(), Quantity(units))).collect()
+        requested.into_iter().map(|(sku, units)| (sku.clone(), units)).collect()
     }
 
     /// What the buyer owes: units held or sold times price. A partial order owes for what it got.
     pub fn amount(&self) -> Money {
         let lines = &self.placed().lines;
-        let sum = |units: &mut dyn Iterator<Item = Quantity>| {
-            let prices = lines.iter().zip(units).map(|(line, units)| line.unit_price.checked_times(units).unwrap_or_default());
-            prices.fold(Money::ZERO, |total, price| total.checked_add(price).unwrap_or(total))
+        // Without partial orders what is held is what was asked for.
+        let owed = match self.held_by {
+            Some(_) if self.placed().allow_partial => {
+                let units = self.line_allocations();
+                sum(lines.iter().zip(units.iter().map(|(units, _)| *units)))
+            }
+            Some(_) | None => sum(lines.iter().map(|line| (line, line.quantity))),
         };
-        match self.held_by {
-            Some(_) if self.placed().allow_partial => sum(&mut self.line_allocations().iter().map(|(units, _)| *units)),
-            // Without partial orders what is held is what was asked for.
-            Some(_) | None => sum(&mut lines.iter().map(|line| line.quantity)),
-        }
+        owed.expect("an order is placed only if all its lines together cost what can be counted")
     }
 
     pub fn shortages(&self) -> &[crate::event::Shortage] {
@@ -209,6 +211,11 @@ impl Order {
             self.stock_settled = false;
         }
     }
+}
+
+/// Units times price, of these lines together. `None` where that is more than can be counted.
+pub(crate) fn sum<'a>(lines: impl Iterator<Item = (&'a Line, Quantity)>) -> Option<Money> {
+    lines.map(|(line, units)| line.unit_price.checked_times(units)).try_fold(Money::ZERO, |sum, price| sum.checked_add(price?))
 }
 
 /// Room for placing and holding: all that most open orders ever have.

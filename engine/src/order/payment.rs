@@ -27,6 +27,11 @@ impl Order {
         self.attempts.iter().find(|attempt| attempt.number == number)
     }
 
+    /// Attempts that were ever started; the last one has this number.
+    pub fn attempts_made(&self) -> u8 {
+        u8::try_from(self.attempts.len()).expect("an order has at most MAX_ATTEMPTS attempts")
+    }
+
     pub fn attempt_id(&self, attempt: &Attempt) -> AttemptId {
         AttemptId { order: self.id, number: attempt.number }
     }
