@@ -9,7 +9,7 @@ use actix::{Message as ActixMessage, Recipient};
 use crossbeam::queue::SegQueue;
 use holdfast_engine::command::{Command, Loaded};
 use holdfast_engine::event::Placed;
-use holdfast_engine::ids::{KeyHash, OrderId, PartitionId, Ticket};
+use holdfast_engine::ids::{KeyHash, OrderId, PartitionId, Seq, Ticket};
 use holdfast_engine::message::Message;
 use holdfast_engine::partition::ProviderResult;
 use holdfast_storage::Error as StorageError;
@@ -42,8 +42,8 @@ pub enum ShardMessage {
         ticket: Ticket,
         command: Box<Command>,
         loaded: Box<Loaded>,
-        /// Archivings of its partition when it was looked up.
-        archived: u64,
+        /// The last record of its partition when it was asked for.
+        asked: Seq,
     },
     /// A request that needed what left memory, and why that cannot be read.
     Unread {

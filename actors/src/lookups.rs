@@ -8,7 +8,7 @@ use crate::panics;
 use crossbeam::channel::{Receiver, Sender, unbounded};
 use holdfast_engine::command::{Command, Loaded, Missing};
 use holdfast_engine::event::OrderRecord;
-use holdfast_engine::ids::{OrderId, Ticket};
+use holdfast_engine::ids::{OrderId, Seq, Ticket};
 use holdfast_engine::order::Order;
 use holdfast_storage::{Error, Journal, projection};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -25,8 +25,8 @@ pub struct LookupRequest {
     pub ticket: Ticket,
     pub command: Command,
     pub missing: Missing,
-    /// Archivings of its partition when it was asked.
-    pub archived: u64,
+    /// The last record of its partition when it was asked.
+    pub asked: Seq,
     pub inbox: Arc<Inbox>,
 }
 
@@ -56,11 +56,11 @@ impl Lookups {
     }
 }
 
-fn run(journal: &dyn Journal, asked: &Receiver<LookupRequest>) {
-    while let Ok(LookupRequest { ticket, command, missing, archived, inbox }) = asked.recv() {
+fn run(journal: &dyn Journal, requests: &Receiver<LookupRequest>) {
+    while let Ok(LookupRequest { ticket, command, missing, asked, inbox }) = requests.recv() {
         let message = match find(journal, &missing, &inbox) {
             None => continue,
-            Some(Ok(loaded)) => ShardMessage::Loaded { ticket, command: Box::new(command), loaded: Box::new(loaded), archived },
+            Some(Ok(loaded)) => ShardMessage::Loaded { ticket, command: Box::new(command), loaded: Box::new(loaded), asked },
             Some(Err(error)) => ShardMessage::Unread { ticket, error: Box::new(error) },
         };
         inbox.push(message);

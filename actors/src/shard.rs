@@ -4,6 +4,7 @@
 //! through the partitions' gates. After a panic or a failed commit the shard does nothing more: the guardian rebuilds it.
 
 mod deadlines;
+mod departures;
 mod prefetch;
 mod requests;
 mod snapshots;
@@ -18,6 +19,7 @@ use crate::replies::ReplyQueues;
 use crate::router::Router;
 use crate::snapshot_writer::{PendingSnapshot, SnapshotWriter};
 use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, SpawnHandle};
+use departures::Departures;
 use holdfast_engine::Causality;
 use holdfast_engine::codec::Batch;
 use holdfast_engine::command::Command;
@@ -67,8 +69,8 @@ struct Hosted {
     pause: u64,
     /// Listed in `dirty`.
     dirty: bool,
-    /// How often something left memory for the store.
-    archived: u64,
+    /// What left memory for the store.
+    departures: Departures,
 }
 
 /// A batch on its way to its log, with the sequences it brings.
@@ -121,7 +123,7 @@ impl Shard {
                 index_of[usize::from(partition.id.0)] = Some(index);
                 let seq = partition.seq();
                 let pause = snapshots::pause_after(&partition, links.snapshot_events);
-                Hosted { partition, submitted: seq, checkpoint: seq, pause, dirty: false, archived: 0 }
+                Hosted { partition, submitted: seq, checkpoint: seq, pause, dirty: false, departures: Departures::after(seq) }
             })
             .collect();
         let own = inbox.clone();
@@ -190,7 +192,7 @@ impl Shard {
                     self.step(attempt.order.partition(), Input::Provider(result));
                 }
             }
-            ShardMessage::Loaded { ticket, command, loaded, archived } => self.loaded(ticket, *command, *loaded, archived),
+            ShardMessage::Loaded { ticket, command, loaded, asked } => self.loaded(ticket, *command, *loaded, asked),
             ShardMessage::Unread { ticket, error } => self.unread(ticket, &error),
             ShardMessage::Archived { partition, orders, keys } => self.archived(partition, orders, keys),
             ShardMessage::Committed(notice) => self.committed(notice),
@@ -204,10 +206,11 @@ impl Shard {
     }
 
     fn archived(&mut self, id: PartitionId, orders: Vec<(OrderId, usize)>, keys: Vec<KeyHash>) {
+        self.step(id, Input::Archived { orders: orders.clone(), keys: keys.clone() });
         if let Some(index) = self.index_of[usize::from(id.0)] {
-            self.hosted[index].archived += 1;
+            let Hosted { partition, departures, .. } = &mut self.hosted[index];
+            departures.note(partition.seq(), &orders, &keys);
         }
-        self.step(id, Input::Archived { orders, keys });
     }
 
     fn message(&mut self, message: Message) {

@@ -1,14 +1,19 @@
 //! A second opinion on a journal: adds up what its records say without the actors' rules, then compares.
 //!
-//! Shares the event types with the engine and nothing else: buckets are summed from facts, decisions counted per order.
+//! What it adds up, buckets from movements and decisions of orders, comes from the events alone. It shares nothing else with the
+//! engine while it adds: the folded partitions are what the sums are compared with at the end, and where it begins if the log does
+//! not. Invariant: it takes the memory of the holds that are open at one moment, and of what is over 9 bytes an order, and 9 more
+//! for each partition that sold units to it.
+
+mod seen;
 
 use crate::event::{Allocation, ArchiveFact, Bucket, Buckets, Event, Kind, OrderFact, PartitionFact, Record, StockFact};
 use crate::ids::{HoldKey, Location, OrderId, PartitionId, Seq, Sku};
 use crate::invariants::{self, Violation};
 use crate::partition::Partition;
 use crate::stock::{Hold, HoldState};
-use std::collections::{BTreeMap, BTreeSet};
-use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use seen::Seen;
+use std::collections::BTreeMap;
 
 /// Sums of one SKU at one location.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,10 +42,10 @@ pub struct Audit {
     sums: BTreeMap<(Sku, Location), Sums>,
     /// Those that are not resolved.
     holds: BTreeMap<(Sku, HoldKey), (Stage, Vec<Allocation>)>,
-    /// Hashes of those that are, which are most of a long journal: of ten million two are alike once in a million audits.
-    committed: BTreeSet<u64>,
-    released: BTreeSet<u64>,
-    orders: BTreeMap<OrderId, bool>,
+    /// Sets of holds of which one was committed, by the partition of the SKU: an order holds nothing more by the same set then.
+    committed: Seen,
+    /// Marked once they are sold.
+    orders: Seen,
     /// The last number of an order that each partition gave out.
     numbers: BTreeMap<PartitionId, u64>,
     events: u64,
@@ -63,13 +68,14 @@ impl Audit {
         self.seqs.insert(partition.id, partition.seq());
         for order in partition.orders() {
             self.reservations += u64::from(order.kind() == Kind::Reservation);
-            self.orders.insert(order.id, order.history.iter().any(|record| sells(&record.fact)));
+            self.orders.put(order.id, order.history.iter().any(|record| sells(&record.fact)));
         }
         for (sku, stock) in partition.skus() {
             self.versions.insert(sku.clone(), stock.version);
             let sums = stock.locations.iter().map(|place| ((sku.clone(), place.name.clone()), Sums::of(&place.buckets)));
             self.sums.extend(sums);
-            stock.holds.iter().for_each(|(key, hold)| self.keep(sku, *key, Stage::of(hold), hold.allocations.to_vec()));
+            let holds = stock.holds.iter();
+            holds.for_each(|(key, hold)| self.keep(partition.id, sku, *key, Stage::of(hold), hold.allocations.to_vec()));
         }
     }
 
@@ -82,12 +88,14 @@ impl Audit {
         }
         *last = record.seq;
         match &record.event {
-            Event::Stock { sku, fact } => self.add_stock(sku, fact),
+            Event::Stock { sku, fact } => self.add_stock(partition, sku, fact),
             Event::Order { order, fact } => self.add_order(partition, *order, fact),
             Event::Archive(ArchiveFact::Orders(orders)) => orders.iter().for_each(|id| self.archived(*id)),
             Event::Archive(ArchiveFact::Restored { order, history }) => {
                 // Where the log is purged it may have been placed before its first record.
-                self.orders.entry(*order).or_insert_with(|| history.iter().any(|record| sells(&record.fact)));
+                if self.orders.get(*order).is_none() {
+                    self.orders.put(*order, history.iter().any(|record| sells(&record.fact)));
+                }
             }
             Event::Archive(ArchiveFact::Keys(_)) | Event::Key(_) => {}
             // That the numbers behind it rise is looked at with each order.
@@ -100,12 +108,12 @@ impl Audit {
             OrderFact::Placed(placed) => {
                 self.number(partition, order, placed.number);
                 self.reservations += u64::from(placed.kind == Kind::Reservation);
-                if self.orders.insert(order, false).is_some() {
+                if self.orders.put(order, false).is_some() {
                     self.violations.push(format!("I13 order {order} was placed twice"));
                 }
             }
             OrderFact::Paid { .. } | OrderFact::Confirmed { .. } => {
-                let sold = self.orders.insert(order, true);
+                let sold = self.orders.put(order, true);
                 if sold == Some(true) {
                     self.violations.push(format!("I6 order {order} was sold twice"));
                 }
@@ -126,12 +134,12 @@ impl Audit {
     }
 
     fn archived(&mut self, order: OrderId) {
-        if !self.orders.contains_key(&order) {
+        if self.orders.get(order).is_none() {
             self.violations.push(format!("I14 order {order} was archived but never placed"));
         }
     }
 
-    fn add_stock(&mut self, sku: &Sku, fact: &StockFact) {
+    fn add_stock(&mut self, partition: PartitionId, sku: &Sku, fact: &StockFact) {
         let moved = match fact {
             StockFact::Set { location, delta, version, .. } => {
                 self.sum(sku, location).on_hand += delta;
@@ -148,13 +156,21 @@ impl Audit {
             }
             StockFact::ThresholdSet { version, .. } => Some((*version, 1)),
             StockFact::HoldPlaced { hold, allocations, version, .. } => {
-                self.place(sku, *hold, allocations);
+                self.place(partition, sku, *hold, allocations);
                 Some((*version, allocations.len() as u64))
             }
-            StockFact::HoldPinned { hold, version, .. } => Some((*version, self.transition(sku, *hold, Stage::Pinned))),
-            StockFact::HoldUnpinned { hold, version, .. } => Some((*version, self.transition(sku, *hold, Stage::Held))),
-            StockFact::HoldCommitted { hold, version, .. } => Some((*version, self.transition(sku, *hold, Stage::Committed))),
-            StockFact::HoldReleased { hold, version, .. } => Some((*version, self.transition(sku, *hold, Stage::Released))),
+            StockFact::HoldPinned { hold, version, .. } => {
+                Some((*version, self.transition(partition, sku, *hold, Stage::Pinned)))
+            }
+            StockFact::HoldUnpinned { hold, version, .. } => {
+                Some((*version, self.transition(partition, sku, *hold, Stage::Held)))
+            }
+            StockFact::HoldCommitted { hold, version, .. } => {
+                Some((*version, self.transition(partition, sku, *hold, Stage::Committed)))
+            }
+            StockFact::HoldReleased { hold, version, .. } => {
+                Some((*version, self.transition(partition, sku, *hold, Stage::Released)))
+            }
             StockFact::HoldForbidden { .. } | StockFact::LevelCrossed { .. } => None,
             StockFact::LocationClosed { location, version } => {
                 let sums = self.sums.remove(&(sku.clone(), location.clone()));
@@ -181,33 +197,30 @@ impl Audit {
         self.sums.entry((sku.clone(), location.clone())).or_default()
     }
 
-    fn place(&mut self, sku: &Sku, hold: HoldKey, allocations: &[Allocation]) {
+    fn place(&mut self, partition: PartitionId, sku: &Sku, hold: HoldKey, allocations: &[Allocation]) {
         for allocation in allocations {
             self.sum(sku, &allocation.location).held += i64::from(allocation.quantity.0);
         }
-        let held = self.holds.contains_key(&(sku.clone(), hold)) || self.committed.contains(&hash(sku, hold));
+        let held = self.holds.contains_key(&(sku.clone(), hold)) || self.committed.get((partition, hold)).is_some();
         if held {
             self.violations.push(format!("I4 order {} holds {sku} twice", hold.order));
         }
-        self.keep(sku, hold, Stage::Held, allocations.to_vec());
+        self.keep(partition, sku, hold, Stage::Held, allocations.to_vec());
     }
 
-    fn keep(&mut self, sku: &Sku, hold: HoldKey, stage: Stage, allocations: Vec<Allocation>) {
+    fn keep(&mut self, partition: PartitionId, sku: &Sku, hold: HoldKey, stage: Stage, allocations: Vec<Allocation>) {
         match stage {
             Stage::Held | Stage::Pinned => drop(self.holds.insert((sku.clone(), hold), (stage, allocations))),
-            Stage::Committed => drop(self.committed.insert(hash(sku, hold))),
-            Stage::Released => drop(self.released.insert(hash(sku, hold))),
+            Stage::Committed => drop(self.committed.put((partition, hold), false)),
+            Stage::Released => {}
         }
     }
 
-    fn transition(&mut self, sku: &Sku, hold: HoldKey, next: Stage) -> u64 {
+    fn transition(&mut self, partition: PartitionId, sku: &Sku, hold: HoldKey, next: Stage) -> u64 {
         let Some((stage, allocations)) = self.holds.remove(&(sku.clone(), hold)) else {
-            let known = hash(sku, hold);
-            let twice = self.committed.contains(&known) || self.released.contains(&known);
-            self.violations.push(match twice {
-                true => format!("I4 the hold of order {} on {sku} was resolved twice", hold.order),
-                false => format!("I4 {sku} moved a hold of order {} it never placed", hold.order),
-            });
+            let order = hold.order;
+            self.violations
+                .push(format!("I4 {sku} moved a hold of order {order} that is not open: never placed, or resolved before"));
             return 0;
         };
         for Allocation { location, quantity } in &allocations {
@@ -216,7 +229,7 @@ impl Audit {
             sums.add(next, i64::from(quantity.0));
         }
         let movements = allocations.len() as u64;
-        self.keep(sku, hold, next, allocations);
+        self.keep(partition, sku, hold, next, allocations);
         movements
     }
 
@@ -237,16 +250,12 @@ impl Audit {
         self.violations.extend(invariants::check(partitions));
         let checked = Checked {
             events: self.events,
-            orders: self.orders.len() as u64 - self.reservations,
+            orders: self.orders.len() - self.reservations,
             reservations: self.reservations,
             skus: self.versions.len() as u64,
         };
         (checked, self.violations)
     }
-}
-
-fn hash(sku: &Sku, hold: HoldKey) -> u64 {
-    BuildHasherDefault::<DefaultHasher>::default().hash_one((sku, hold))
 }
 
 fn sells(fact: &OrderFact) -> bool {

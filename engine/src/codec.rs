@@ -3,6 +3,13 @@
 //! A record is a version byte and a postcard body. A frame is what one commit writes: a header with a checksum, then
 //! entries `partition u16 | seq u64 | length u32 | record` of any number of partitions. Every length is bounded before
 //! it is believed, and bytes that do not end where they should are refused.
+//!
+//! Records, rows and snapshots have a version each. To add one: raise its constant in [`version`], keep the old body as a type of its
+//! own, and map it to the new type in the `match` that decodes it; add a golden file. A snapshot that only gains something takes a new
+//! section (see [`sections`]) and keeps its version. What an older version wrote is read for ever; what a newer one wrote is refused.
+
+pub mod sections;
+pub mod version;
 
 use crate::event::{OrderRecord, Record, StoredResponse};
 use crate::ids::{Fingerprint, PartitionId, Seq};
@@ -13,8 +20,6 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Version of the record encoding. Older versions stay readable for ever; golden files hold them to it.
-pub const VERSION: u8 = 1;
 const MAGIC: [u8; 4] = *b"HFJ1";
 /// Position of `Event::Stock`, frozen like all of them.
 const STOCK_TAG: u8 = 0;
@@ -26,8 +31,8 @@ const ENTRY: usize = 14;
 pub enum Error {
     #[error("the bytes end inside a value")]
     Short,
-    #[error("unknown version {0}")]
-    Version(u8),
+    #[error(transparent)]
+    Newer(#[from] version::Newer),
     #[error("not a frame of a journal")]
     Magic,
     #[error("checksum does not match")]
@@ -58,7 +63,7 @@ impl Batch {
         self.entries.extend_from_slice(&partition.0.to_le_bytes());
         self.entries.extend_from_slice(&record.seq.to_le_bytes());
         self.entries.extend_from_slice(&[0; 4]);
-        self.entries.push(VERSION);
+        self.entries.push(version::RECORD);
         self.entries = append(record, std::mem::take(&mut self.entries));
         let length = self.entries.len() - start - ENTRY;
         // Refused when read, so it must never be written. Facts that are decided now are smaller by far: see `limits`.
@@ -146,7 +151,7 @@ impl Entry<'_> {
     }
 
     pub fn decode(&self) -> Result<Record, Error> {
-        decode(self.record)
+        decode_record(self.record)
     }
 }
 
@@ -259,32 +264,57 @@ pub(crate) fn append<T: Serialize>(value: &T, buffer: Vec<u8>) -> Vec<u8> {
     }
 }
 
-/// A value behind the version byte.
+/// A row of a table: a value behind the version of rows.
 pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
-    append(value, vec![VERSION])
+    append(value, vec![version::ROW])
 }
 
-/// The inverse of [`encode`]. Refuses unknown versions, lengths over the limit and bytes left over.
+/// The inverse of [`encode`].
+///
+/// # Errors
+/// For a version that is not known, lengths over the limit and bytes left over.
 pub fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Error> {
-    match decode_first(bytes)? {
-        (value, []) => Ok(value),
-        (_, rest) => Err(Error::LeftOver(rest.len())),
-    }
+    whole(decode_first(bytes)?)
 }
 
-/// The value that `bytes` begin with, and what follows it.
+/// The value that a row begins with, and what follows it.
 ///
 /// # Errors
 /// As [`decode`], but for what is left over.
 pub fn decode_first<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<(T, &'a [u8]), Error> {
-    let (version, body) = bytes.split_first().ok_or(Error::Short)?;
-    if *version != VERSION {
-        return Err(Error::Version(*version));
+    match version::of(version::Kind::Row, bytes)? {
+        (version::ROW, body) => body_of(body),
+        (other, _) => Err(version::unknown(other)),
     }
+}
+
+/// A record behind the version of records.
+pub fn encode_record(record: &Record) -> Vec<u8> {
+    append(record, vec![version::RECORD])
+}
+
+/// The inverse of [`encode_record`].
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_record(bytes: &[u8]) -> Result<Record, Error> {
+    match version::of(version::Kind::Record, bytes)? {
+        (version::RECORD, body) => whole(body_of(body)?),
+        (other, _) => Err(version::unknown(other)),
+    }
+}
+
+/// The value that `body` begins with, and what follows it.
+pub(crate) fn body_of<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<(T, &'a [u8]), Error> {
     postcard::take_from_bytes(body).map_err(|error| {
         let short = error == postcard::Error::DeserializeUnexpectedEnd;
         if short { Error::Short } else { Error::Malformed(error.to_string()) }
     })
+}
+
+/// A value with nothing behind it.
+pub(crate) fn whole<T>((value, rest): (T, &[u8])) -> Result<T, Error> {
+    if rest.is_empty() { Ok(value) } else { Err(Error::LeftOver(rest.len())) }
 }
 
 /// Row of a closed order in the projection.

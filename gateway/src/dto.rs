@@ -5,6 +5,7 @@ mod document;
 mod fingerprint;
 
 pub use checker::{Checker, grouped};
+pub use fingerprint::of_payment;
 
 use crate::object::read_from_objects;
 use crate::openapi::scalars;

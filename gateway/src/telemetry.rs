@@ -111,6 +111,9 @@ fn describe() {
     histogram!("journal_sync_seconds", "One commit of the journal, its sync included");
     histogram!("journal_commit_events", "Events a commit carries");
     counter!("journal_unknown_outcomes_total", "Statements that a cluster did not answer, each sent again");
+    counter!("journal_purged_commits_total", "Commits that were deleted because they are older than the journal is kept");
+    gauge!("projection_lag_commits", "Durable commits that the tables do not have yet");
+    counter!("archived_total", "Orders and keys that went into the tables to leave memory");
     histogram!("shard_mailbox_wait_seconds", "From a wake-up of a shard to its turn");
     histogram!("shard_timer_lag_seconds", "How late deadlines fire");
     gauge!("clock_difference_seconds", "Wall clock less the server's clock: above 0 the wall clock is ahead");
@@ -130,7 +133,6 @@ fn describe() {
     counter!("inbound_dead_lettered_total", "Records that went to a topic of dead letters, by reason");
     counter!("inbound_retries_total", "Times a record of a Kafka topic had to wait for the engine");
     counter!("orders_total", "Answers to POST /v1/orders by outcome");
-    histogram!("http_order_seconds", "POST /v1/orders from its parsed body to its answer");
     gauge!("memory_ahead_bytes", "Memory taken ahead of load and not given back: what of it load has used since then counts too");
     counter!("log_lines_lost_total", "Lines of the log that could not be written");
     gauge!("event_streams", "Streams of events that are open");
@@ -140,7 +142,6 @@ fn describe() {
     );
     counter!("event_streams_dropped_total", "Those of them whose connection had a full buffer that its reader did not take");
     counter!("logins_refused_total", "Requests with a wrong API key");
-    counter!("problems_total", "Problem documents sent, by code");
 }
 
 /// Histograms grow until they are drained: the exporter leaves that to us.

@@ -118,6 +118,16 @@ pub enum Error {
     Codec(#[from] codec::Error),
 }
 
+impl Error {
+    /// A record of this commit that cannot be decoded: damaged, or of a newer build.
+    pub fn of_commit(commit: LogSeq, error: &codec::Error) -> Self {
+        match error {
+            codec::Error::Newer(newer) => Self::Incompatible(format!("log record {commit} cannot be read: {newer}")),
+            error => Self::Damaged { record: commit, reason: error.to_string() },
+        }
+    }
+}
+
 /// What whoever opens a journal asks of its partitions.
 #[derive(Clone, Copy, Debug)]
 pub struct WantedPartitions {

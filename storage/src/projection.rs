@@ -6,6 +6,7 @@
 //! reports may leave the memory of their partition, with the fact of it in the log.
 
 mod movements;
+mod orders;
 mod projector;
 
 pub use movements::{Movement, MovementKind};
@@ -23,7 +24,7 @@ use std::sync::Arc;
 /// # Errors
 /// If the store cannot be read.
 pub fn order(journal: &dyn Journal, id: OrderId) -> Result<Option<Vec<OrderRecord>>, Error> {
-    let row = journal.get(Table::Orders, &id.bytes())?;
+    let row = orders::row(journal, id)?;
     Ok(row.map(|row| codec::decode_history(&row)).transpose()?)
 }
 

@@ -178,7 +178,7 @@ pub fn replay(
         match next(partition.seq(), entry.seq) {
             Next::Known => {}
             Next::Follows => {
-                let record = entry.decode().map_err(|error| damaged(error.to_string()))?;
+                let record = entry.decode().map_err(|error| Error::of_commit(commit, &error))?;
                 observer.follows(partition, &record)?;
                 partition.apply(record);
             }

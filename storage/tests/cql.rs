@@ -5,13 +5,17 @@
 #![cfg(feature = "scylla")]
 
 use holdfast_engine::codec::{self, Batch};
-use holdfast_engine::ids::{PartitionId, Sku};
+use holdfast_engine::effect::Archive;
+use holdfast_engine::event::OrderRecord;
+use holdfast_engine::ids::{OrderId, PartitionId, Sku};
 use holdfast_engine::time::Policy;
 use holdfast_storage::conformance::{World, frames, partitions, recovered};
 use holdfast_storage::cql::{CqlJournal, Options};
 use holdfast_storage::history::CommitCheck;
+use holdfast_storage::projection::{self, Projector};
 use holdfast_storage::recovery::recover;
 use holdfast_storage::{Error, Journal, LogId, Row, Snapshot, Table};
+use scylla::client::session_builder::SessionBuilder;
 use std::io::Write;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -52,6 +56,21 @@ impl Keyspace {
     fn with_segments_of(mut self, batches: u64) -> Self {
         self.0.segment_batches = batches;
         self
+    }
+}
+
+impl Keyspace {
+    /// How many partitions of the cluster have rows of closed orders.
+    fn partitions_of_orders(&self) -> usize {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        runtime.block_on(async {
+            let session = SessionBuilder::new().known_nodes(&self.0.nodes).build().await.unwrap();
+            let found = format!("SELECT DISTINCT kind, grp FROM {}.projection", self.0.keyspace);
+            let found = session.query_unpaged(found, &[]).await.unwrap().into_rows_result().unwrap();
+            let kinds = found.rows::<(i32, Vec<u8>)>().unwrap().map(|row| row.unwrap().0);
+            // The number of the table, which is in the rows.
+            kinds.filter(|kind| *kind == 0).count()
+        })
     }
 }
 
@@ -147,6 +166,45 @@ fn the_row_that_knows_more_stays_whoever_writes_last() {
     new.project(&[row(9, b"closed again")]).unwrap();
     old.project(&[row(5, b"closed")]).unwrap();
     assert_eq!(new.get(Table::Orders, b"k").unwrap().as_deref(), Some(&b"closed again"[..]));
+}
+
+/// A partition of the cluster that held all closed orders of one of ours would grow for ever, and one node would serve it.
+#[test]
+fn closed_orders_of_one_partition_are_spread_and_those_of_earlier_builds_are_found() {
+    let keyspace = keyspace!();
+    let journal: Arc<dyn Journal> = Arc::new(keyspace.open());
+    let (notify, mut world) = (Box::new(|_| {}), World::new(partitions()));
+    (0..20).for_each(|_| drop(world.busy_day()));
+    let (archives, _) = world.leave_memory();
+    let orders: Vec<_> = archives
+        .iter()
+        .filter_map(|archive| match archive {
+            Archive::Order { order, history, .. } if order.partition() == PartitionId(0) => Some((*order, history.clone())),
+            Archive::Order { .. } | Archive::Key { .. } => None,
+        })
+        .collect();
+    assert!(orders.len() > 20, "{} orders of partition 0 closed", orders.len());
+    let (old, new) = orders.split_at(orders.len() / 2);
+    let row = |(id, history): &(OrderId, Vec<OrderRecord>)| Row {
+        table: Table::Orders,
+        key: id.bytes().to_vec(),
+        value: codec::encode_history(history),
+        version: 1,
+    };
+    journal.project(&old.iter().map(row).collect::<Vec<_>>()).unwrap();
+    let (projector, thread) = Projector::start(journal.clone(), projection::Options::default(), notify).unwrap();
+    let is_new = |archive: &Archive| matches!(archive, Archive::Order { order, .. } if new.iter().any(|(id, _)| id == order));
+    archives.into_iter().filter(is_new).for_each(|archive| projector.archive(archive));
+    let (done, flushed) = std::sync::mpsc::channel();
+    projector.flush(Box::new(move |outcome| done.send(outcome).unwrap()));
+    flushed.recv().unwrap().unwrap();
+    drop(projector);
+    thread.join().unwrap();
+    for (id, history) in &orders {
+        assert_eq!(projection::order(&*journal, *id).unwrap().as_ref(), Some(history));
+    }
+    // All old rows of partition 0 lie in one partition of the cluster, each new one in its own.
+    assert_eq!(keyspace.partitions_of_orders(), 1 + new.len());
 }
 
 #[test]

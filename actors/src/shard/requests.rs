@@ -2,12 +2,12 @@
 //!
 //! Invariant: what cannot be read, or has panicked the shard before, ends that one request; it was not executed.
 
-use super::Shard;
+use super::{Hosted, Shard};
 use crate::lookups::{self, LookupRequest};
 use crate::panics::Suspect;
 use crate::unanswered::Unanswered;
 use holdfast_engine::command::{Command, Loaded, Missing};
-use holdfast_engine::ids::Ticket;
+use holdfast_engine::ids::{Seq, Ticket};
 use holdfast_engine::partition::Input;
 use holdfast_storage::Error as StorageError;
 
@@ -22,8 +22,8 @@ impl Shard {
         let missing = hosted.partition.missing(&command);
         let elsewhere = missing != Missing::default();
         if elsewhere && self.links.journal.remote() {
-            let (archived, inbox) = (hosted.archived, self.inbox.clone());
-            return self.links.lookups.ask(LookupRequest { ticket, command, missing, archived, inbox });
+            let (asked, inbox) = (hosted.partition.seq(), self.inbox.clone());
+            return self.links.lookups.ask(LookupRequest { ticket, command, missing, asked, inbox });
         }
         let loaded = if elsewhere { lookups::load(&*self.links.journal, &missing) } else { Ok(Loaded::default()) };
         match loaded {
@@ -32,11 +32,12 @@ impl Shard {
         }
     }
 
-    /// What was looked up is good if nothing left memory meanwhile: it might be the very thing. Else it is asked again.
-    pub(super) fn loaded(&mut self, ticket: Ticket, command: Command, loaded: Loaded, archived: u64) {
+    /// What was looked up is good unless that order or key left memory meanwhile. Then it is asked for again.
+    pub(super) fn loaded(&mut self, ticket: Ticket, command: Command, loaded: Loaded, asked: Seq) {
         let id = command.partition(self.links.router.partitions);
         let Some(index) = self.index_of[usize::from(id.0)] else { return };
-        if self.hosted[index].archived != archived {
+        let Hosted { partition, departures, .. } = &self.hosted[index];
+        if departures.stale(&partition.missing(&command), asked) {
             return self.request(ticket, command);
         }
         self.suspect = Some(Suspect::of_command(&command));

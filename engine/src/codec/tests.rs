@@ -13,7 +13,8 @@ use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-const SNAPSHOT: &str = "snapshot.partition";
+/// The snapshot of version 1, and that of sections.
+const SNAPSHOTS: [&str; 2] = ["snapshot.partition", "snapshot.sections"];
 
 fn golden() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
@@ -39,15 +40,15 @@ fn every_event_is_written_and_read_as_it_always_was() {
     let mut names = BTreeSet::new();
     for event in examples::all() {
         let name = examples::name(&event);
-        let bytes = encode(&record(&event));
+        let bytes = encode_record(&record(&event));
         let golden = stored(&name, &bytes);
         assert_eq!(HEXLOWER.encode(&bytes), HEXLOWER.encode(&golden), "{name} is written as before");
-        assert_eq!(decode::<Record>(&golden), Ok(record(&event)), "{name} is read as before");
+        assert_eq!(decode_record(&golden), Ok(record(&event)), "{name} is read as before");
         assert!(names.insert(name.clone()), "two examples are named {name}");
     }
     let files = std::fs::read_dir(golden()).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
     let files: BTreeSet<String> = files.map(|file| file.trim_end_matches(".hex").to_owned()).collect();
-    let files = &files - &BTreeSet::from([SNAPSHOT.to_owned()]);
+    let files = &files - &BTreeSet::from(SNAPSHOTS.map(str::to_owned));
     assert_eq!(files, names, "one file an example, one example a file");
 }
 
@@ -61,16 +62,47 @@ fn a_snapshot_is_written_and_read_as_it_always_was() {
         let event = examples::all().into_iter().find(|event| examples::name(event) == name).unwrap();
         folded.apply(Record { seq, at: Timestamp(1_700_000_000_000), event });
     }
-    let golden = stored(SNAPSHOT, &folded.snapshot());
-    assert_eq!(HEXLOWER.encode(&folded.snapshot()), HEXLOWER.encode(&golden), "it is written as before");
-    let read = Partition::restore(PartitionId(3), partitions, Causality::OneLog, Policy::default(), &golden).unwrap();
-    assert_eq!((read.hash(), read.counts(), read.live_holds()), (folded.hash(), (1, 1), 1), "it is read as before");
+    let [image, sections] = SNAPSHOTS.map(|name| stored(name, &folded.snapshot()));
+    assert_eq!(HEXLOWER.encode(&folded.snapshot()), HEXLOWER.encode(&sections), "it is written as before");
+    for golden in [image, sections] {
+        let read = Partition::restore(PartitionId(3), partitions, Causality::OneLog, Policy::default(), &golden).unwrap();
+        assert_eq!((read.hash(), read.counts(), read.live_holds()), (folded.hash(), (1, 1), 1), "it is read as before");
+    }
+}
+
+#[test]
+fn a_snapshot_whose_sections_are_not_what_this_build_knows_is_refused() {
+    let section = |tag: u16, bytes: &[u8]| [&tag.to_le_bytes()[..], &(bytes.len() as u64).to_le_bytes(), bytes].concat();
+    let snapshot = |sections: &[Vec<u8>]| [&[version::SNAPSHOT][..], &sections.concat()].concat();
+    let known = section(sections::IMAGE, b"image");
+    let newer = |tag| Error::Newer(version::Newer::Section { tag });
+    let misplaced = |tag: u16| Error::Malformed(format!("section {tag} is not where it belongs"));
+    let cases = [
+        ("a section of a newer build", snapshot(&[known.clone(), section(2, b"")]), newer(2)),
+        ("the last tag there is", snapshot(&[known.clone(), section(u16::MAX, b"?")]), newer(u16::MAX)),
+        ("a section twice", snapshot(&[known.clone(), known.clone()]), misplaced(1)),
+        ("a section without a tag", snapshot(&[section(0, b"")]), misplaced(0)),
+        ("half a head", snapshot(&[known.clone(), vec![1; 9]]), Error::Short),
+        ("a section cut short", snapshot(&[known[..known.len() - 1].to_vec()]), Error::Short),
+        ("a length beyond all memory", snapshot(&[[&[1, 0][..], &[u8::MAX; 8]].concat()]), Error::Short),
+        (
+            "a version to come",
+            vec![version::SNAPSHOT + 1],
+            version::Newer::Version { of: version::Kind::Snapshot, found: 3 }.into(),
+        ),
+        ("a version that never was", vec![0], version::unknown(0)),
+        ("nothing", Vec::new(), Error::Short),
+    ];
+    for (rule, bytes, then) in cases {
+        assert_eq!(sections::read(&bytes), Err(then), "{rule}");
+    }
+    assert_eq!(sections::read(&snapshot(&[known])), Ok(vec![(sections::IMAGE, &b"image"[..])]));
 }
 
 /// Reads variant numbers until one is unknown: there must be as many as there are examples.
 fn variants<'a, T: Deserialize<'a>>() -> usize {
     let known = |number: &u8| {
-        let bytes: &'static [u8] = Box::leak(Box::new([VERSION, *number]));
+        let bytes: &'static [u8] = Box::leak(Box::new([version::ROW, *number]));
         matches!(decode::<T>(bytes), Ok(_) | Err(Error::Short))
     };
     (0..u8::MAX).take_while(known).count()
@@ -204,7 +236,7 @@ fn signed(entries: Vec<u8>) -> Vec<u8> {
 
 #[test]
 fn entries_that_lie_about_their_length_are_refused() {
-    let entry = |length: u32| [&[0; 10][..], &length.to_le_bytes(), &[VERSION]].concat();
+    let entry = |length: u32| [&[0; 10][..], &length.to_le_bytes(), &[version::RECORD]].concat();
     assert_eq!(walk(&signed(entry(2))), Err(Error::Short));
     assert_eq!(walk(&signed(entry(u32::MAX))), Err(Error::TooLong(u32::MAX as usize)));
     let limit = limits::MAX_RECORD_BYTES;
@@ -238,15 +270,18 @@ fn a_bad_entry_ends_the_walk() {
 
 #[test]
 fn a_value_of_an_unknown_version_or_with_bytes_left_over_is_refused() {
-    let mut bytes = encode(&record(&examples::all()[0]));
+    let mut bytes = encode_record(&record(&examples::all()[0]));
     bytes.push(0);
-    assert_eq!(decode::<Record>(&bytes), Err(Error::LeftOver(1)));
+    assert_eq!(decode_record(&bytes), Err(Error::LeftOver(1)));
     bytes.pop();
-    for version in [0, VERSION + 1, u8::MAX] {
-        bytes[0] = version;
-        assert_eq!(decode::<Record>(&bytes), Err(Error::Version(version)));
+    bytes[0] = 0;
+    assert_eq!(decode_record(&bytes), Err(version::unknown(0)));
+    for found in [version::RECORD + 1, u8::MAX] {
+        bytes[0] = found;
+        assert_eq!(decode_record(&bytes), Err(version::Newer::Version { of: version::Kind::Record, found }.into()));
+        assert_eq!(decode_history(&bytes), Err(version::Newer::Version { of: version::Kind::Row, found }.into()));
     }
-    assert_eq!(decode::<Record>(&[]), Err(Error::Short));
+    assert_eq!(decode_record(&[]), Err(Error::Short));
 }
 
 #[test]
@@ -265,7 +300,7 @@ fn names_and_currencies_are_checked_when_they_are_read() {
 /// A list said to have 2^60 items must not be believed: postcard reserves a bounded amount and then finds the end.
 #[test]
 fn a_length_larger_than_the_bytes_is_refused_before_room_is_made() {
-    let huge = [&[VERSION][..], &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x0f]].concat();
+    let huge = [&[version::ROW][..], &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x0f]].concat();
     assert_eq!(decode_history(&huge), Err(Error::Short));
     assert_eq!(decode::<Vec<StoredResponse>>(&huge), Err(Error::Short));
     assert_eq!(decode::<String>(&huge), Err(Error::Short));
@@ -288,19 +323,19 @@ proptest! {
 
     #[test]
     fn bytes_cut_short_are_refused(event in any_example(), cut in any::<proptest::sample::Index>()) {
-        let bytes = encode(&record(&event));
-        let refused = decode::<Record>(&bytes[..cut.index(bytes.len())]);
+        let bytes = encode_record(&record(&event));
+        let refused = decode_record(&bytes[..cut.index(bytes.len())]);
         prop_assert!(matches!(refused, Err(Error::Short | Error::Malformed(_))), "{:?}", refused);
     }
 
     /// A flipped bit may make another value; what it makes is whole, and writes and reads as itself.
     #[test]
     fn a_flipped_bit_never_panics(event in any_example(), at in any::<proptest::sample::Index>(), bit in 0u32..8) {
-        let mut bytes = encode(&record(&event));
+        let mut bytes = encode_record(&record(&event));
         let at = at.index(bytes.len());
         bytes[at] ^= 1 << bit;
-        if let Ok(other) = decode::<Record>(&bytes) {
-            prop_assert_eq!(decode::<Record>(&encode(&other)), Ok(other));
+        if let Ok(other) = decode_record(&bytes) {
+            prop_assert_eq!(decode_record(&encode_record(&other)), Ok(other));
         }
     }
 
@@ -316,9 +351,9 @@ proptest! {
 
     #[test]
     fn random_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-        let _ = (decode::<Record>(&bytes), walk(&bytes), decode_history(&bytes), decode_key(&bytes));
-        let versioned = [&[VERSION][..], &bytes].concat();
-        let _ = (decode::<Record>(&versioned), decode_history(&versioned), decode_key(&versioned));
+        let _ = (decode_record(&bytes), walk(&bytes), decode_history(&bytes), decode_key(&bytes));
+        let versioned = [&[version::ROW][..], &bytes].concat();
+        let _ = (decode_record(&versioned), decode_history(&versioned), decode_key(&versioned));
         let entries = signed(bytes);
         let read = walk(&entries);
         prop_assert!(read.is_err() || entries.len() == HEADER || !read.unwrap().is_empty());
@@ -328,7 +363,7 @@ proptest! {
     fn a_random_snapshot_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
         use crate::{Causality, Partition, ids::Partitions, time::Policy};
         let one = Partitions::new(1).unwrap();
-        let versioned = [&[VERSION][..], &bytes].concat();
+        let versioned = [&[version::ROW][..], &bytes].concat();
         let _ = Partition::restore(PartitionId(0), one, Causality::OneLog, Policy::default(), &versioned);
     }
 }

@@ -4,7 +4,7 @@
 
 use super::lists::Listed;
 use super::{Causality, KeyRecord, OrderActor, Partition};
-use crate::codec;
+use crate::codec::{self, sections};
 use crate::event::{OrderRecord, StoredResponse};
 use crate::filter::Filter;
 use crate::ids::{Fingerprint, HoldKey, KeyHash, OrderId, PartitionId, Partitions, Seq, Sku};
@@ -39,7 +39,9 @@ impl Image {
         self.skus.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         self.orders.sort_unstable_by_key(|(id, _)| *id);
         self.keys.sort_unstable_by_key(|(key, _, _)| *key);
-        codec::encode(&self)
+        let mut sections = sections::Sections::new();
+        sections.push(sections::IMAGE, &self);
+        sections.finish()
     }
 }
 
@@ -54,6 +56,13 @@ pub enum SnapshotError {
     History(OrderId),
     #[error("the filter of archived ids is of no size it can have")]
     Filter,
+}
+
+impl SnapshotError {
+    /// Whether a newer build wrote it: such a snapshot is whole, and must not be passed over.
+    pub fn is_newer(&self) -> bool {
+        matches!(self, Self::Codec(codec::Error::Newer(_)))
+    }
 }
 
 impl Partition {
@@ -101,7 +110,9 @@ impl Partition {
         policy: Policy,
         bytes: &[u8],
     ) -> Result<Self, SnapshotError> {
-        let image: Image = codec::decode(bytes)?;
+        let sections = sections::read(bytes)?;
+        let image = sections.iter().find(|(tag, _)| *tag == sections::IMAGE).ok_or(codec::Error::Short)?;
+        let image: Image = codec::whole(codec::body_of(image.1)?)?;
         if image.id != id || image.partitions != partitions.count() {
             return Err(SnapshotError::Foreign { found: image.id.0, partitions: image.partitions, wanted: id.0 });
         }

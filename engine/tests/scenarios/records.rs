@@ -85,7 +85,7 @@ fn place(partition: &mut Partition, key: &str, units: impl Fn(usize) -> u32) -> 
     partition.step(NOW, Input::Durable(partition.seq()), &mut fx);
     let frame = fx.batch.frame();
     let records = codec::read_frame(&frame).unwrap().map(|entry| entry.unwrap().decode().unwrap());
-    let largest = records.map(|record| codec::encode(&record).len()).max().unwrap_or_default();
+    let largest = records.map(|record| codec::encode_record(&record).len()).max().unwrap_or_default();
     match fx.replies.pop().unwrap().outcome {
         Ok(Answer::Order { history, .. }) => (history, largest),
         other => panic!("not an order: {other:?}"),

@@ -10,11 +10,11 @@ use crate::{backend, progress};
 use holdfast_engine::audit::Audit;
 use holdfast_engine::event::Record;
 use holdfast_engine::ids::{PartitionId, Seq};
-use holdfast_engine::partition::Partition;
+use holdfast_engine::partition::{Partition, SnapshotError};
 use holdfast_engine::time::Policy;
 use holdfast_storage::backup::{BackupJournal, Manifest};
 use holdfast_storage::recovery::{Observer, replay};
-use holdfast_storage::{Error, Journal, LogId, LogSeq};
+use holdfast_storage::{Error, Journal, LogId, LogSeq, Snapshot};
 use left::{Left, Remade};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -52,10 +52,10 @@ pub fn audit(journal: &dyn Journal, policy: &Policy, progress: &mut dyn FnMut(u6
         *first = (*first).min(*after);
     }
     let mut folded: Vec<Partition> = bases.into_iter().map(|base| base.partition).collect();
-    let mut snapshots = snapshots(journal)?;
+    let mut snapshots = snapshots(journal, policy)?;
     // Of logs that somebody else writes: they now end behind every snapshot that was found.
     journal.refresh()?;
-    let mut look = Look { sums, left: Left::default(), remade, at: (LogId(0), 0) };
+    let mut look = Look { journal, sums, left: Left::default(), remade, at: (LogId(0), 0) };
     let mut violations = Vec::new();
     let cut = cut(journal);
     let after = |log: LogId| begin.get(&log).copied().unwrap_or_default();
@@ -122,22 +122,37 @@ fn bases(journal: &dyn Journal, policy: &Policy) -> Result<Vec<Base>, Error> {
         }
         let oldest = journal.snapshots(id)?.pop().ok_or(Error::Purged { first })?;
         let restored = Partition::restore(id, partitions, causality, policy.clone(), &oldest.state);
-        let damaged = |error| Error::Failed(format!("the snapshot of partition {} at {}: {error}", id.0, oldest.seq));
-        let partition = restored.map_err(damaged)?;
+        let partition = restored.map_err(|error| unusable(&oldest, &error))?;
         Ok(Base { partition, after: oldest.after })
     };
     partitions.all().map(base).collect()
 }
 
+fn unusable(snapshot: &Snapshot, error: &SnapshotError) -> Error {
+    let reason = format!("the snapshot of partition {} at {} cannot be used: {error}", snapshot.partition.0, snapshot.seq);
+    if error.is_newer() { Error::Incompatible(reason) } else { Error::Failed(reason) }
+}
+
 type Taken = (u16, u64, u64);
 
-fn snapshots(journal: &dyn Journal) -> Result<Vec<Taken>, Error> {
+fn snapshots(journal: &dyn Journal, policy: &Policy) -> Result<Vec<Taken>, Error> {
     let mut all = Vec::new();
     for id in journal.partitions().all() {
-        let hash = |state: &[u8]| xxhash_rust::xxh3::xxh3_64(state);
-        all.extend(journal.snapshots(id)?.into_iter().map(|snapshot| (id.0, snapshot.seq, hash(&snapshot.state))));
+        for snapshot in journal.snapshots(id)? {
+            all.push((id.0, snapshot.seq, hash(journal, policy, &snapshot)?));
+        }
     }
     Ok(all)
+}
+
+/// The hash of the state it stands for, whichever version it is of. Of one that stands for none, it is of its bytes, and fits nothing.
+fn hash(journal: &dyn Journal, policy: &Policy, snapshot: &Snapshot) -> Result<u64, Error> {
+    let (partitions, causality) = (journal.partitions(), journal.causality());
+    match Partition::restore(snapshot.partition, partitions, causality, policy.clone(), &snapshot.state) {
+        Ok(partition) => Ok(partition.hash()),
+        Err(error) if error.is_newer() => Err(unusable(snapshot, &error)),
+        Err(_) => Ok(xxhash_rust::xxh3::xxh3_64(&snapshot.state)),
+    }
 }
 
 /// Snapshots of records that the log does not have: an older log lies beside them.
@@ -150,20 +165,20 @@ fn beyond(snapshots: &[Taken], folded: &[Partition]) -> Vec<String> {
 }
 
 /// Looks on while the journal is folded.
-struct Look {
+struct Look<'a> {
+    journal: &'a dyn Journal,
     sums: Audit,
     left: Left,
     remade: Remade,
     at: (LogId, LogSeq),
 }
 
-impl Observer for Look {
+impl Observer for Look<'_> {
     fn meets(&mut self, _: PartitionId, _: Seq) {}
 
     fn follows(&mut self, partition: &Partition, record: &Record) -> Result<(), Error> {
         self.sums.add(partition.id, record);
-        self.left.note(self.at, partition, record, &self.remade);
-        Ok(())
+        self.left.note(self.journal, self.at, partition, record, &self.remade)
     }
 }
 

@@ -4,7 +4,7 @@
 //! API is added here only in a way that leaves bodies without it what they were.
 
 use holdfast_engine::event::{Line, PaymentRequest};
-use holdfast_engine::ids::{CustomerId, Label, Sku};
+use holdfast_engine::ids::{CustomerId, Fingerprint, Label, Provider, Sku, Url};
 use holdfast_engine::quantity::{Currency, Money, Quantity};
 use serde::{Serialize, Serializer};
 use std::borrow::Cow;
@@ -22,6 +22,7 @@ pub(super) struct OrderMeaning<'a> {
     pub(super) shipping_address: &'a Option<Box<str>>,
     #[serde(serialize_with = "document")]
     pub(super) metadata: &'a Option<Box<str>>,
+    #[serde(serialize_with = "payment")]
     pub(super) payment: &'a Option<PaymentRequest>,
 }
 
@@ -51,6 +52,27 @@ fn lines<S: Serializer>(lines: &[Line], serializer: S) -> Result<S::Ok, S::Error
         seller,
         metadata,
     }))
+}
+
+/// What a request for a payment means.
+pub fn of_payment(wanted: &PaymentRequest) -> Fingerprint {
+    Fingerprint::of(&PaymentMeaning::of(wanted))
+}
+
+#[derive(Serialize)]
+struct PaymentMeaning<'a> {
+    provider: &'a Provider,
+    return_url: &'a Option<Url>,
+}
+
+impl<'a> PaymentMeaning<'a> {
+    fn of(PaymentRequest { provider, return_url }: &'a PaymentRequest) -> Self {
+        Self { provider, return_url }
+    }
+}
+
+fn payment<S: Serializer>(payment: &Option<PaymentRequest>, serializer: S) -> Result<S::Ok, S::Error> {
+    payment.as_ref().map(PaymentMeaning::of).serialize(serializer)
 }
 
 fn document<S: Serializer>(json: &Option<Box<str>>, serializer: S) -> Result<S::Ok, S::Error> {
@@ -123,7 +145,7 @@ fn decimal(number: &str) -> (bool, String, i64) {
 mod tests {
     use super::super::{OrderIn, ReservationLineIn, check_reservation};
     use super::*;
-    use holdfast_engine::ids::{Fingerprint, RequestId};
+    use holdfast_engine::ids::RequestId;
     use holdfast_engine::time::Timestamp;
     use serde_json::{Value, json};
 
@@ -210,5 +232,17 @@ mod tests {
         let reserved = check_reservation(Some("ada"), &lines, Some(60), Timestamp(0), RequestId::new("r").unwrap());
         let reserved = reserved.unwrap_or_else(|errors| panic!("{errors:?}"));
         assert_eq!(format!("{:032x}", reserved.fingerprint.0), "e80908a375bd64be8f816b4836b128e8");
+    }
+
+    /// As it was when it was a hash of the type of the engine.
+    #[test]
+    fn a_payment_has_the_fingerprint_of_before() {
+        for return_url in [None, Url::new("https://shop.example/")] {
+            let wanted = PaymentRequest { provider: Provider::new("sandbox").unwrap(), return_url };
+            assert_eq!(of_payment(&wanted), Fingerprint::of(&wanted));
+        }
+        let wanted =
+            PaymentRequest { provider: Provider::new("sandbox").unwrap(), return_url: Url::new("https://shop.example/") };
+        assert_eq!(format!("{:032x}", of_payment(&wanted).0), "d9706f9055ae70751a57620c75db9323");
     }
 }

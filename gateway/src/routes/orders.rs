@@ -7,7 +7,7 @@ use super::table::{Operation, resource};
 use super::{Sent, execute, execute_within, internal, lists, names, turned_off};
 use crate::app::App;
 use crate::body::{self, Body, unread};
-use crate::dto::{Checker, OrderIn, PaymentIn, ReasonIn};
+use crate::dto::{Checker, OrderIn, PaymentIn, ReasonIn, of_payment};
 use crate::events::{TimelineItem, timeline_item};
 use crate::openapi::scalars;
 use crate::problem::{Code, Problem};
@@ -342,7 +342,7 @@ fn payment_command(request: &HttpRequest, app: &App, caller: &Caller, id: &str, 
     let mut checker = Checker::default();
     let checked = checker.payment(&wanted, "");
     let Some(payment) = checked.filter(|_| checker.errors.is_empty()) else { return Err(Problem::invalid(checker.errors)) };
-    let fingerprint = Fingerprint::of(&payment);
+    let fingerprint = of_payment(&payment);
     let key = CommandKey { hash, fingerprint, request_id: caller.request_id.clone() };
     Ok(Command::StartPayment { order, provider: payment.provider, return_url: payment.return_url, key })
 }

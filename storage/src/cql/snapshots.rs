@@ -63,7 +63,7 @@ impl Cluster {
 
     async fn snapshot(&self, partition: PartitionId, id: Uuid) -> Result<Option<Snapshot>, Error> {
         let packed = self.load(i32::from(partition.0), id).await?;
-        let snapshot = unpack(partition, &packed);
+        let snapshot = unpack(partition, &packed)?;
         if snapshot.is_none() {
             tracing::warn!(partition = partition.0, %id, "snapshot is not whole: passed over");
         }
@@ -133,7 +133,15 @@ fn seq_of(packed: &[u8]) -> Option<u64> {
     codec::decode_first(packed).ok().map(|(seq, _)| seq)
 }
 
-fn unpack(partition: PartitionId, packed: &[u8]) -> Option<Snapshot> {
-    let (seq, after, state, checksum): Packed = codec::decode(packed).ok()?;
-    (crc32fast::hash(&state) == checksum).then_some(Snapshot { partition, seq, after, state })
+/// None: it is not whole.
+fn unpack(partition: PartitionId, packed: &[u8]) -> Result<Option<Snapshot>, Error> {
+    let (seq, after, state, checksum): Packed = match codec::decode(packed) {
+        Ok(unpacked) => unpacked,
+        Err(codec::Error::Newer(newer)) => {
+            let whose = format!("a snapshot of partition {}", partition.0);
+            return Err(Error::Incompatible(format!("{whose} cannot be used: {newer}")));
+        }
+        Err(_) => return Ok(None),
+    };
+    Ok((crc32fast::hash(&state) == checksum).then_some(Snapshot { partition, seq, after, state }))
 }

@@ -5,6 +5,7 @@
 //! start, and the log is still there.
 
 use super::movements::{self, Movement};
+use super::orders;
 use crate::background;
 use crate::basis::Said;
 use crate::journal::{Error, Journal, LogId, LogSeq, Row, Table};
@@ -292,7 +293,7 @@ pub(crate) fn row_of(archive: &Archive) -> Row {
     match archive {
         Archive::Order { order, history, .. } => {
             let version = history.last().map_or(0, |record| record.seq);
-            Row { table: Table::Orders, key: order.bytes().to_vec(), value: codec::encode_history(history), version }
+            Row { table: Table::Orders, key: orders::key(*order), value: codec::encode_history(history), version }
         }
         Archive::Key { key, fingerprint, answer, .. } => {
             // A key never changes its answer.

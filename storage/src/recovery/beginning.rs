@@ -44,7 +44,7 @@ pub fn begin(journal: &dyn Journal, ids: &[PartitionId], policy: &Policy) -> Res
     for id in ids {
         let snapshots = journal.snapshots(*id)?;
         beginning.heads.extend(snapshots.iter().map(Head::of));
-        let base = beginning.base(journal, *id, policy, &snapshots);
+        let base = beginning.base(journal, *id, policy, &snapshots)?;
         beginning.bases.push(base);
     }
     // Where somebody else writes them the logs now end behind everything that was read above.
@@ -74,7 +74,9 @@ impl Beginning {
         after
     }
 
-    fn base(&self, journal: &dyn Journal, id: PartitionId, policy: &Policy, snapshots: &[Snapshot]) -> Base {
+    /// The newest snapshot that can be believed. Damage is passed over where the log has it all; what a newer build wrote is not
+    /// damaged, and its log may be purged.
+    fn base(&self, journal: &dyn Journal, id: PartitionId, policy: &Policy, snapshots: &[Snapshot]) -> Result<Base, Error> {
         let (partitions, causality) = (journal.partitions(), journal.causality());
         for Snapshot { seq, after, state, .. } in snapshots {
             let (id, seq, after) = (id, *seq, *after);
@@ -87,14 +89,20 @@ impl Beginning {
                 continue;
             }
             match Partition::restore(id, partitions, causality, policy.clone(), state) {
-                Ok(partition) if partition.seq() == seq => return Base { partition, after },
+                Ok(partition) if partition.seq() == seq => return Ok(Base { partition, after }),
                 Ok(partition) => {
                     tracing::warn!(partition = id.0, seq = partition.seq(), "snapshot is not what it says: passed over")
+                }
+                Err(error) if error.is_newer() => {
+                    return Err(Error::Incompatible(format!(
+                        "the snapshot of partition {} at {seq} cannot be used: {error}",
+                        id.0
+                    )));
                 }
                 Err(error) => tracing::warn!(partition = id.0, %error, "snapshot cannot be read: passed over"),
             }
         }
-        Base { partition: Partition::new(id, partitions, causality, policy.clone()), after: 0 }
+        Ok(Base { partition: Partition::new(id, partitions, causality, policy.clone()), after: 0 })
     }
 
     fn check(&self, journal: &dyn Journal) -> Result<(), Error> {

@@ -13,5 +13,6 @@ mod logs;
 mod memory;
 mod moments;
 mod names;
+mod newer;
 mod starting;
 mod stopping;

@@ -3,7 +3,7 @@
 //! [`enlarged`] matches without `_`, so a new variant does not build before its largest is named here.
 
 use super::examples;
-use crate::codec::{encode, encode_history, encode_key};
+use crate::codec::{encode_history, encode_key, encode_record};
 use crate::event::{
     AdjustmentRefusal, Allocation, ArchiveFact, Buckets, Event, HoldLimit, KeyFact, Kind, Line, LocationView, OrderFact,
     OrderRecord, PartitionFact, PaymentRequest, Placed, Record, Refusal, Shortage, SkuHold, StockFact, StockView, StoredResponse,
@@ -281,10 +281,10 @@ fn extended() -> Vec<OrderRecord> {
 fn every_event_at_its_largest_is_smaller_than_a_fact_may_be() {
     for example in examples::all() {
         let event = enlarged(&example);
-        let bytes = encode(&Record { seq: u64::MAX, at: AT, event: event.clone() }).len();
+        let bytes = encode_record(&Record { seq: u64::MAX, at: AT, event: event.clone() }).len();
         assert!(bytes < limits::MAX_FACT_BYTES, "{} of {bytes} bytes", examples::name(&example));
         assert!(
-            bytes >= encode(&Record { seq: 7, at: Timestamp(0), event: example.clone() }).len(),
+            bytes >= encode_record(&Record { seq: 7, at: Timestamp(0), event: example.clone() }).len(),
             "{}",
             examples::name(&example)
         );

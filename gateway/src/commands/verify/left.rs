@@ -1,7 +1,8 @@
 //! What left memory, as the records say, and whether the tables have it.
 //!
 //! Invariant: what left memory and is in no row is reported, save what the next start puts into the tables again because they
-//! are older than the log.
+//! are older than the log. Rows are looked for while the log is read, because they only ever grow: a few thousand ids are in
+//! memory, however many have left it.
 
 use holdfast_engine::event::{ArchiveFact, Event, Record};
 use holdfast_engine::ids::{KeyHash, OrderId, PartitionId, Seq};
@@ -10,10 +11,12 @@ use holdfast_engine::partition::Partition;
 use holdfast_engine::time::Policy;
 use holdfast_storage::recovery;
 use holdfast_storage::{Error, Journal, LogId, LogSeq, projection};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Closed orders and keys read at once from a store on another machine.
 const READERS: usize = 32;
+/// Ids that are looked for together.
+const TOGETHER: usize = 4096;
 
 /// What a start makes again: all that leaves memory behind the snapshot it begins with and behind what the tables are whole to.
 pub(super) struct Remade {
@@ -38,52 +41,61 @@ impl Remade {
     }
 }
 
-/// What must be in the tables.
+/// What must be in the tables and was not looked for yet.
 #[derive(Default)]
 pub(super) struct Left {
     /// With the number of facts.
-    orders: BTreeMap<OrderId, usize>,
-    keys: BTreeSet<KeyHash>,
+    orders: Vec<(OrderId, usize)>,
+    keys: Vec<KeyHash>,
+    /// What is not there, in words.
+    missing: Vec<String>,
 }
 
 impl Left {
     /// A record that `partition` is about to take.
-    pub(super) fn note(&mut self, at: (LogId, LogSeq), partition: &Partition, record: &Record, remade: &Remade) {
-        let Event::Archive(fact) = &record.event else { return };
-        let covered = remade.covers(at, partition.id, record.seq);
+    ///
+    /// # Errors
+    /// If the tables cannot be read.
+    pub(super) fn note(
+        &mut self,
+        journal: &dyn Journal,
+        at: (LogId, LogSeq),
+        partition: &Partition,
+        record: &Record,
+        remade: &Remade,
+    ) -> Result<(), Error> {
+        let Event::Archive(fact) = &record.event else { return Ok(()) };
+        if remade.covers(at, partition.id, record.seq) {
+            return Ok(());
+        }
         match fact {
-            ArchiveFact::Orders(orders) => orders.iter().for_each(|id| self.order_left(partition, *id, covered)),
-            ArchiveFact::Keys(keys) => keys.iter().filter(|_| !covered).for_each(|key| self.key_left(*key)),
-            ArchiveFact::Restored { order, .. } => self.order_returned(*order),
+            ArchiveFact::Orders(orders) => self.orders.extend(orders.iter().map(|id| (*id, facts_of(partition, *id)))),
+            ArchiveFact::Keys(keys) => self.keys.extend(keys),
+            // Its row stays, until it leaves again and the row has more.
+            ArchiveFact::Restored { .. } => {}
         }
+        if self.orders.len() + self.keys.len() >= TOGETHER { self.look(journal) } else { Ok(()) }
     }
 
-    fn order_left(&mut self, partition: &Partition, id: OrderId, covered: bool) {
-        let facts = partition.order(id).map_or(0, |order| order.history.len());
-        if !covered {
-            self.orders.insert(id, facts);
-        }
-    }
-
-    fn order_returned(&mut self, id: OrderId) {
-        self.orders.remove(&id);
-    }
-
-    fn key_left(&mut self, key: KeyHash) {
-        self.keys.insert(key);
+    fn look(&mut self, journal: &dyn Journal) -> Result<(), Error> {
+        let (orders, keys) = (std::mem::take(&mut self.orders), std::mem::take(&mut self.keys));
+        self.missing.extend(each(journal, &orders, |(id, facts)| order_missing(journal, *id, *facts))?);
+        self.missing.extend(each(journal, &keys, |key| key_missing(journal, *key))?);
+        Ok(())
     }
 
     /// What is not there, in words.
     ///
     /// # Errors
     /// If the tables cannot be read.
-    pub(super) fn missing(&self, journal: &dyn Journal) -> Result<Vec<String>, Error> {
-        let orders: Vec<(OrderId, usize)> = self.orders.iter().map(|(id, facts)| (*id, *facts)).collect();
-        let keys: Vec<KeyHash> = self.keys.iter().copied().collect();
-        let mut missing = each(journal, &orders, |(id, facts)| order_missing(journal, *id, *facts))?;
-        missing.extend(each(journal, &keys, |key| key_missing(journal, *key))?);
-        Ok(missing)
+    pub(super) fn missing(mut self, journal: &dyn Journal) -> Result<Vec<String>, Error> {
+        self.look(journal)?;
+        Ok(self.missing)
     }
+}
+
+fn facts_of(partition: &Partition, id: OrderId) -> usize {
+    partition.order(id).map_or(0, |order| order.history.len())
 }
 
 fn order_missing(journal: &dyn Journal, id: OrderId, facts: usize) -> Result<Option<String>, Error> {
@@ -129,15 +141,16 @@ mod tests {
         let partitions = Partitions::new(4).unwrap();
         let order = |n: u32| OrderId::derive(KeyHash::derive("shop", "orders", &n.to_string()), partitions);
         let key = |n: u32| KeyHash::derive("shop", "adjustments", &n.to_string());
-        let left = Left { orders: (0..100).map(|n| (order(n), 1)).collect(), keys: (0..100).map(key).collect() };
+        let left =
+            || Left { orders: (0..100).map(|n| (order(n), 1)).collect(), keys: (0..100).map(key).collect(), ..Left::default() };
         for last in [1, 50, 150, 200] {
             let asked = Arc::new(AtomicUsize::new(0));
             let asking = asked.clone();
             let stop = move || asking.fetch_add(1, Ordering::Relaxed) + 1 >= last;
             let journal = Stoppable::new(Arc::new(MemoryJournal::new(partitions)), stop);
-            assert!(matches!(left.missing(&journal), Err(Error::Stopped)), "{last}");
+            assert!(matches!(left().missing(&journal), Err(Error::Stopped)), "{last}");
             assert_eq!(asked.load(Ordering::Relaxed), last);
         }
-        assert_eq!(left.missing(&MemoryJournal::new(partitions)).unwrap().len(), 200);
+        assert_eq!(left().missing(&MemoryJournal::new(partitions)).unwrap().len(), 200);
     }
 }
