@@ -62,12 +62,19 @@ impl Keyspace {
 impl Keyspace {
     /// How many partitions of the cluster have rows of closed orders.
     fn partitions_of_orders(&self) -> usize {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("the cluster answers");
         runtime.block_on(async {
-            let session = SessionBuilder::new().known_nodes(&self.0.nodes).build().await.unwrap();
+            let session = SessionBuilder::new().known_nodes(&self.0.nodes).build().await.expect("the cluster answers");
             let found = format!("SELECT DISTINCT kind, grp FROM {}.projection", self.0.keyspace);
-            let found = session.query_unpaged(found, &[]).await.unwrap().into_rows_result().unwrap();
-            let kinds = found.rows::<(i32, Vec<u8>)>().unwrap().map(|row| row.unwrap().0);
+            let found = session
+                .query_unpaged(found, &[])
+                .await
+                .expect("the cluster answers")
+                .into_rows_result()
+                .expect("the cluster answers");
+            let kinds =
+                found.rows::<(i32, Vec<u8>)>().expect("the cluster answers").map(|row| row.expect("the cluster answers").0);
             // The number of the table, which is in the rows.
             kinds.filter(|kind| *kind == 0).count()
         })

@@ -35,8 +35,8 @@ fn taken(audit: &mut Audit, batches: &[Batch]) -> isize {
     let mut taken = 0;
     for batch in batches {
         let frame = batch.frame();
-        for entry in read_frame(&frame).unwrap().map(Result::unwrap) {
-            let record = entry.decode().unwrap();
+        for entry in read_frame(&frame).expect("it was framed").map(|entry| entry.expect("it was framed")) {
+            let record = entry.decode().expect("it was encoded");
             let before = IN_USE.load(Ordering::Relaxed);
             audit.add(entry.partition, &record);
             taken += IN_USE.load(Ordering::Relaxed) - before;

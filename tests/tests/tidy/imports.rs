@@ -33,8 +33,8 @@ pub(crate) fn paths(tokens: &[At]) -> Vec<Named> {
             (Token::Sign('{'), _) => inline.push(opened(&tokens, at)),
             (Token::Sign('}'), _) => drop(inline.pop()),
             (_, Some("use")) => {
-                let public = at > 0 && matches!(&tokens[at - 1].token, Token::Word(word) if word == "pub")
-                    || at > 0 && tokens[at - 1].token == Token::Sign(')');
+                let before = at.checked_sub(1).map(|before| &tokens[before].token);
+                let public = before.is_some_and(|token| *token == Token::Word("pub".to_owned()) || *token == Token::Sign(')'));
                 let mut end = at + 1;
                 group(&tokens, &mut end, &[], &mut |line, parts, name| {
                     let exported = public.then_some(name);

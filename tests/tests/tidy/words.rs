@@ -21,7 +21,6 @@ type Banned = (&'static str, As, &'static str, &'static [&'static str]);
 const ENGINE: &[&str] = &["engine"];
 const STORAGE: &[&str] = &["storage"];
 const ACTORS: &[&str] = &["actors"];
-const GATEWAY: &[&str] = &["gateway"];
 const ALL: &[&str] = &["engine", "storage", "actors", "gateway"];
 
 const BANNED: &[Banned] = &[
@@ -34,7 +33,6 @@ const BANNED: &[Banned] = &[
     ("wanted_of", Name, "HoldIntent", ENGINE),
     ("Round", Name, "SagaStep", ENGINE),
     ("Target", Name, "Participant", ENGINE),
-    ("Answered", Name, "StockReply", ENGINE),
     ("news", Name, "accept_reply", ENGINE),
     ("Ask", Name, "HoldProbe", ENGINE),
     ("ask_at", Name, "probe_at", ENGINE),
@@ -44,7 +42,6 @@ const BANNED: &[Banned] = &[
     ("OpVerdict", Name, "a Decision", ENGINE),
     ("AdjustmentRefusal", Name, "Rejection", ENGINE),
     ("StockRefusal", Name, "Rejection", ENGINE),
-    ("Place", Name, "LocationStock, or Offset", ALL),
     ("take_back", Name, "disarm", ENGINE),
     ("hand_out", Name, "flush", ALL),
     ("hand_on", Name, "flush", ALL),
@@ -52,8 +49,8 @@ const BANNED: &[Banned] = &[
     ("steer", Name, "command_order", ENGINE),
     ("two_facts", Name, "the names of both facts", ENGINE),
     ("Desk", Name, "ProviderDispatcher", ALL),
-    ("Keeper", Name, "SnapshotWriter", ALL),
-    ("Taken", Name, "PendingSnapshot", ALL),
+    ("Keeper", Name, "SnapshotWriter", ACTORS),
+    ("Taken", Name, "PendingSnapshot", ACTORS),
     ("Question", Name, "LookupRequest", ALL),
     ("Cashier", Name, "PaymentResultHandler", ALL),
     ("Books", Name, "GroupContext", ALL),
@@ -66,13 +63,11 @@ const BANNED: &[Banned] = &[
     ("Kept", Name, "a checkpoint, a stored response or the first retained", ALL),
     ("KeptAnswer", Name, "StoredResponse", ALL),
     ("keep_durable", Name, "checkpoint", ALL),
-    ("steady", Name, "logical time", ALL),
+    ("steady", Name, "logical time", ENGINE),
     ("MAX_LULL_MS", Name, "MAX_TIME_STEP_MS", ALL),
     ("beyond", Name, "saturating_sub", ENGINE),
     ("checked_move", Name, "checked_add_signed", ENGINE),
-    ("Given", Name, "RawJson", GATEWAY),
-    ("Names", Name, "a literal, or fields", GATEWAY),
-    ("far", Name, "remote", ALL),
+    ("far", Name, "remote", ACTORS),
 ];
 
 /// Names that users write: they stay.
