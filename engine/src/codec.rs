@@ -306,9 +306,9 @@ pub fn decode_record(bytes: &[u8]) -> Result<Record, Error> {
 
 /// The value that `body` begins with, and what follows it.
 pub(crate) fn body_of<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<(T, &'a [u8]), Error> {
-    postcard::take_from_bytes(body).map_err(|error| match error {
-        postcard::Error::DeserializeUnexpectedEnd => Error::Short,
-        error => Error::Malformed(error.to_string()),
+    postcard::take_from_bytes(body).map_err(|error| {
+        let short = error == postcard::Error::DeserializeUnexpectedEnd;
+        if short { Error::Short } else { Error::Malformed(error.to_string()) }
     })
 }
 

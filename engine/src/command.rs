@@ -5,7 +5,7 @@ use crate::ids::{
     AttemptId, CustomerId, Fingerprint, KeyHash, Label, Location, OrderId, PartitionId, Partitions, Provider, RequestId, Seq,
     Sku, Url,
 };
-use crate::order::Outcome;
+use crate::payment::Outcome;
 use crate::quantity::Quantity;
 use std::sync::Arc;
 

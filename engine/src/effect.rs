@@ -5,7 +5,7 @@ use crate::codec::Batch;
 use crate::event::{OrderRecord, StoredResponse};
 use crate::ids::{AttemptId, Fingerprint, KeyHash, OrderId, PartitionId, Provider, Url};
 use crate::message::Message;
-use crate::order::CallKind;
+use crate::payment::CallKind;
 use crate::quantity::{Currency, Money};
 use std::sync::Arc;
 

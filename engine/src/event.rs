@@ -129,6 +129,17 @@ pub enum StockFact {
     },
 }
 
+impl StockFact {
+    /// The hold that the fact ends, or that never comes to be by it.
+    pub fn resolves(&self) -> Option<HoldKey> {
+        match self {
+            Self::HoldCommitted { hold, .. } | Self::HoldReleased { hold, .. } | Self::HoldForbidden { hold } => Some(*hold),
+            Self::Set { .. } | Self::Adjusted { .. } | Self::ThresholdSet { .. } | Self::LocationClosed { .. } => None,
+            Self::HoldPlaced { .. } | Self::HoldPinned { .. } | Self::HoldUnpinned { .. } | Self::LevelCrossed { .. } => None,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Kind {
     Order,
@@ -269,6 +280,31 @@ pub enum OrderFact {
     TooManyLocations {
         shortages: Vec<Shortage>,
     },
+}
+
+impl OrderFact {
+    /// What the order was rejected for.
+    pub fn shortages(&self) -> Option<&[Shortage]> {
+        match self {
+            Self::Rejected { shortages } | Self::TooManyLocations { shortages } => Some(shortages),
+            Self::Placed(_) | Self::Held { .. } | Self::Expired | Self::Cancelled { .. } | Self::Extended { .. } => None,
+            Self::Confirmed { .. } | Self::Settled | Self::Reheld { .. } | Self::RefundDue { .. } | Self::Refunded { .. } => None,
+            Self::PaymentStarted { .. } | Self::PaymentOpened { .. } | Self::PaymentUnknown { .. } => None,
+            Self::PaymentDeclined { .. } | Self::PaymentVoided { .. } | Self::Paid { .. } | Self::PaymentLate { .. } => None,
+        }
+    }
+
+    /// What each SKU holds for the order from this fact on.
+    pub fn holds(&self) -> Option<&[SkuHold]> {
+        match self {
+            Self::Held { holds } | Self::Reheld { holds, .. } => Some(holds),
+            Self::Placed(_) | Self::Rejected { .. } | Self::TooManyLocations { .. } | Self::Expired => None,
+            Self::Cancelled { .. } | Self::Extended { .. } | Self::Confirmed { .. } | Self::Settled => None,
+            Self::PaymentStarted { .. } | Self::PaymentOpened { .. } | Self::PaymentUnknown { .. } => None,
+            Self::PaymentDeclined { .. } | Self::PaymentVoided { .. } | Self::Paid { .. } | Self::PaymentLate { .. } => None,
+            Self::RefundDue { .. } | Self::Refunded { .. } => None,
+        }
+    }
 }
 
 /// One fact of an order with its place in the journal.

@@ -10,8 +10,8 @@ use std::fmt;
 use std::sync::LazyLock;
 use unicode_general_category::{GeneralCategory as Category, get_general_category};
 
+use crate::limits;
 use crate::limits::TextLength;
-use crate::{codec, limits};
 
 /// Number of a partition: the unit of order, durability and ownership. Never larger than the count fixed at creation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -176,21 +176,6 @@ impl KeyHash {
 /// Hash of the meaning of a request body: same fields and values, same fingerprint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Fingerprint(pub u128);
-
-impl Fingerprint {
-    pub fn of(value: &impl Serialize) -> Self {
-        thread_local! {
-            static SCRATCH: std::cell::RefCell<Vec<u8>> = const { std::cell::RefCell::new(Vec::new()) };
-        }
-        SCRATCH.with_borrow_mut(|scratch| {
-            scratch.clear();
-            let bytes = codec::append(value, std::mem::take(scratch));
-            let hash = xxhash_rust::xxh3::xxh3_128(&bytes);
-            *scratch = bytes;
-            Self(hash)
-        })
-    }
-}
 
 /// Id of an order or of a direct reservation. Derived from the idempotency key, so the key and its order share a partition.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

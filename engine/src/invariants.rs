@@ -106,10 +106,13 @@ fn check_decisions(id: OrderId, order: &Order, violations: &mut Vec<Violation>) 
     for record in &order.history {
         match &*record.fact {
             OrderFact::Paid { .. } | OrderFact::Confirmed { .. } => sold += 1,
-            OrderFact::Cancelled { .. } | OrderFact::Expired if sold > 0 => over += 1,
+            OrderFact::Cancelled { .. } | OrderFact::Expired => over += u32::from(sold > 0),
             OrderFact::RefundDue { .. } => taken += 1,
             OrderFact::Refunded { .. } => given_back += 1,
-            _ => {}
+            OrderFact::Placed(_) | OrderFact::Held { .. } | OrderFact::Rejected { .. } | OrderFact::TooManyLocations { .. } => {}
+            OrderFact::Extended { .. } | OrderFact::Reheld { .. } | OrderFact::Settled => {}
+            OrderFact::PaymentStarted { .. } | OrderFact::PaymentOpened { .. } | OrderFact::PaymentUnknown { .. } => {}
+            OrderFact::PaymentDeclined { .. } | OrderFact::PaymentVoided { .. } | OrderFact::PaymentLate { .. } => {}
         }
     }
     if sold > 1 || (sold > 0 && over > 0) {

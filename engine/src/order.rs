@@ -7,61 +7,17 @@ mod decide;
 mod payment;
 mod view;
 
+pub use crate::payment::{AttemptState, CallKind, Outcome};
+pub use crate::status::Status;
 pub use decide::{HoldIntent, StockReply};
-pub use payment::{Attempt, AttemptState, CallKind, Outcome};
+pub use payment::Attempt;
 pub use view::{LineView, Stage};
 
 use crate::answer::Answer;
-use crate::event::{Kind, OrderFact, OrderRecord, Placed, SkuHold};
+use crate::event::{Kind, Line, OrderFact, OrderRecord, Placed, SkuHold};
 use crate::ids::{OrderId, Sku};
 use crate::quantity::{Money, Quantity};
 use crate::time::Timestamp;
-
-/// Where the saga stands. A reservation uses the same states under names of its own (see [`Status::name`]).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Status {
-    Reserving,
-    /// Units are held. The name for an order; a reservation is simply held.
-    AwaitingPayment,
-    PaymentInFlight,
-    PaymentUnknown,
-    Confirmed,
-    Cancelled,
-    Expired,
-    Rejected,
-    LatePayment,
-    Refunded,
-}
-
-impl Status {
-    pub fn name(self, kind: Kind) -> &'static str {
-        match (self, kind) {
-            (Status::Reserving, _) => "reserving",
-            (Status::AwaitingPayment, Kind::Order) => "awaiting_payment",
-            (Status::AwaitingPayment, Kind::Reservation) => "held",
-            (Status::PaymentInFlight, _) => "payment_in_flight",
-            (Status::PaymentUnknown, _) => "payment_unknown",
-            (Status::Confirmed, Kind::Order) => "confirmed",
-            (Status::Confirmed, Kind::Reservation) => "committed",
-            (Status::Cancelled, Kind::Order) => "cancelled",
-            (Status::Cancelled, Kind::Reservation) => "released",
-            (Status::Expired, _) => "expired",
-            (Status::Rejected, _) => "rejected",
-            (Status::LatePayment, _) => "late_payment",
-            (Status::Refunded, _) => "refunded",
-        }
-    }
-
-    /// The order is over without goods: nothing of it may stay held.
-    pub fn ended_without_goods(self) -> bool {
-        matches!(self, Status::Cancelled | Status::Expired | Status::Rejected | Status::Refunded)
-    }
-
-    /// An attempt is open and the units are pinned.
-    pub fn paying(self) -> bool {
-        matches!(self, Status::PaymentInFlight | Status::PaymentUnknown)
-    }
-}
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Order {
@@ -113,10 +69,8 @@ impl Order {
     }
 
     pub fn placed(&self) -> &Placed {
-        match &*self.history[0].fact {
-            OrderFact::Placed(placed) => placed,
-            _ => unreachable!("the first fact of an order is its placing"),
-        }
+        let OrderFact::Placed(placed) = &*self.history[0].fact else { unreachable!("the first fact of an order is its placing") };
+        placed
     }
 
     pub fn kind(&self) -> Kind {
@@ -125,7 +79,7 @@ impl Order {
 
     /// Counts the facts of this order: the ETag of its resource.
     pub fn version(&self) -> u32 {
-        self.history.len() as u32
+        u32::try_from(self.history.len()).expect("an order has fewer than 2^32 facts")
     }
 
     pub fn created_at(&self) -> Timestamp {
@@ -138,10 +92,7 @@ impl Order {
 
     /// What each SKU holds for this order now.
     pub fn holds(&self) -> &[SkuHold] {
-        match self.held_by.map(|index| &*self.history[index].fact) {
-            Some(OrderFact::Held { holds } | OrderFact::Reheld { holds, .. }) => holds,
-            _ => &[],
-        }
+        self.held_by.and_then(|index| self.history[index].fact.holds()).unwrap_or_default()
     }
 
     /// The SKUs of the order with the sum of their lines, sorted.
@@ -150,35 +101,31 @@ impl Order {
         if let [line] = lines.as_slice() {
             return vec![(line.sku.clone(), line.quantity)];
         }
-        let mut requested = std::collections::BTreeMap::<&Sku, u32>::new();
+        let mut requested = std::collections::BTreeMap::<&Sku, Quantity>::new();
         for line in lines {
-            *requested.entry(&line.sku).or_default() += line.quantity.0;
+            let units = requested.entry(&line.sku).or_default();
+            // Asserted at compile time of the limits of an order.
+            *units = units.checked_add(line.quantity).expect("the units of one order fit into 32 bits");
         }
-        requested.into_iter().map(|(sku, units)| (sku.clone(), Quantity(units))).collect()
+        requested.into_iter().map(|(sku, units)| (sku.clone(), units)).collect()
     }
 
     /// What the buyer owes: units held or sold times price. A partial order owes for what it got.
     pub fn amount(&self) -> Money {
         let lines = &self.placed().lines;
-        let sum = |units: &mut dyn Iterator<Item = Quantity>| {
-            let prices = lines.iter().zip(units).map(|(line, units)| line.unit_price.checked_times(units).unwrap_or_default());
-            prices.fold(Money::ZERO, |total, price| total.checked_add(price).unwrap_or(total))
+        // Without partial orders what is held is what was asked for.
+        let owed = match self.held_by {
+            Some(_) if self.placed().allow_partial => {
+                let units = self.line_allocations();
+                sum(lines.iter().zip(units.iter().map(|(units, _)| *units)))
+            }
+            Some(_) | None => sum(lines.iter().map(|line| (line, line.quantity))),
         };
-        match self.held_by {
-            Some(_) if self.placed().allow_partial => sum(&mut self.line_allocations().iter().map(|(units, _)| *units)),
-            // Without partial orders what is held is what was asked for.
-            Some(_) | None => sum(&mut lines.iter().map(|line| line.quantity)),
-        }
+        owed.expect("an order is placed only if all its lines together cost what can be counted")
     }
 
     pub fn shortages(&self) -> &[crate::event::Shortage] {
-        self.history
-            .iter()
-            .find_map(|record| match &*record.fact {
-                OrderFact::Rejected { shortages } | OrderFact::TooManyLocations { shortages } => Some(shortages.as_slice()),
-                _ => None,
-            })
-            .unwrap_or_default()
+        self.history.iter().find_map(|record| record.fact.shortages()).unwrap_or_default()
     }
 
     /// Whether it was rejected because its units are in too many locations, and for nothing else.
@@ -200,7 +147,9 @@ impl Order {
             OrderFact::PaymentOpened { .. } | OrderFact::Rejected { .. } | OrderFact::TooManyLocations { .. } => true,
             OrderFact::Expired | OrderFact::Cancelled { .. } => true,
             OrderFact::Paid { .. } | OrderFact::PaymentDeclined { .. } | OrderFact::PaymentVoided { .. } => true,
-            _ => false,
+            OrderFact::Placed(_) | OrderFact::Extended { .. } | OrderFact::Confirmed { .. } | OrderFact::Settled => false,
+            OrderFact::PaymentStarted { .. } | OrderFact::PaymentUnknown { .. } | OrderFact::PaymentLate { .. } => false,
+            OrderFact::Reheld { .. } | OrderFact::RefundDue { .. } | OrderFact::Refunded { .. } => false,
         };
         self.history.iter().position(|record| answers(&record.fact)).map(|index| index + 1)
     }
@@ -262,6 +211,11 @@ impl Order {
             self.stock_settled = false;
         }
     }
+}
+
+/// Units times price, of these lines together. `None` where that is more than can be counted.
+pub(crate) fn sum<'a>(lines: impl Iterator<Item = (&'a Line, Quantity)>) -> Option<Money> {
+    lines.map(|(line, units)| line.unit_price.checked_times(units)).try_fold(Money::ZERO, |sum, price| sum.checked_add(price?))
 }
 
 /// Room for placing and holding: all that most open orders ever have.

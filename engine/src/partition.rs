@@ -432,12 +432,7 @@ impl Partition {
     }
 
     fn apply_stock(&mut self, sku: Sku, fact: &StockFact) {
-        let resolved = match fact {
-            StockFact::HoldCommitted { hold, .. } | StockFact::HoldReleased { hold, .. } => Some(*hold),
-            StockFact::HoldForbidden { hold } => Some(*hold),
-            _ => None,
-        };
-        if let Some(hold) = resolved {
+        if let Some(hold) = fact.resolves() {
             self.resolved.push_back((self.logical_time, sku.clone(), hold));
         }
         let stock = match self.skus.entry(sku) {

@@ -10,6 +10,14 @@ pub struct Quantity(pub u32);
 impl Quantity {
     pub const ZERO: Self = Self(0);
 
+    /// So many units as one quantity.
+    ///
+    /// # Panics
+    /// Where `units` do not fit into 32 bits. No order and no bucket has so many: see [`crate::limits`].
+    pub fn of(units: u64) -> Self {
+        Self(u32::try_from(units).expect("the units of one order or bucket fit into 32 bits"))
+    }
+
     pub fn is_zero(self) -> bool {
         self.0 == 0
     }

@@ -1,7 +1,7 @@
 //! Why a command was refused: an answer to the caller, not a failure of ours.
 
 use crate::event::{Buckets, HoldLimit, Kind};
-use crate::order::Status;
+use crate::status::Status;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rejection {
@@ -31,19 +31,4 @@ pub enum Rejection {
     TooMany,
     /// The hold cannot be extended so far, or once more.
     HoldLimit(HoldLimit),
-}
-
-impl Status {
-    /// What may be asked of an order or reservation in this state, by the names of the API.
-    pub fn allowed(self, kind: Kind) -> &'static [&'static str] {
-        match (self, kind) {
-            (Status::AwaitingPayment, Kind::Order) => &["payments", "cancel", "confirm"],
-            (Status::AwaitingPayment, Kind::Reservation) => &["commit", "extend", "release"],
-            (Status::Reserving, Kind::Order) => &["cancel"],
-            (Status::Reserving, Kind::Reservation) => &["release"],
-            (Status::PaymentInFlight | Status::PaymentUnknown, _) => &["cancel"],
-            (Status::Confirmed | Status::Cancelled | Status::Expired, _) => &[],
-            (Status::Rejected | Status::LatePayment | Status::Refunded, _) => &[],
-        }
-    }
 }

@@ -4,9 +4,12 @@
 //! never negative; held and pinned are the sums of the live holds; each hold is resolved once. `decide_*` reads and
 //! refuses, [`SkuStock::evolve`] changes and cannot fail. No hold ends by a timer here: the order decides (see `order`).
 
-use crate::allocation;
+mod allocation;
+mod holds;
+
+pub use holds::Holds;
+
 use crate::event::{Allocation, Bucket, Buckets, Level, LocationView, ReleaseCause, StockFact, StockView};
-use crate::holds::Holds;
 use crate::ids::{HoldKey, Location, Sku};
 use crate::limits;
 use crate::plant::{self, Bug};
@@ -17,7 +20,8 @@ use serde::{Deserialize, Serialize};
 impl Buckets {
     /// Units that no hold, sale or check has taken.
     pub fn free(&self) -> Quantity {
-        Quantity(u64::from(self.on_hand.0).saturating_sub(self.taken()) as u32)
+        let taken = u32::try_from(self.taken()).unwrap_or(u32::MAX);
+        self.on_hand.saturating_sub(Quantity(taken))
     }
 
     /// What is kept back now: the target, or all that is free where that is less.
@@ -304,7 +308,7 @@ impl SkuStock {
         if short && (!request.partial || available == 0) {
             return ReserveDecision::Refused(ReserveRefusal::Short { available });
         }
-        let quantity = if short { Quantity(available as u32) } else { request.quantity };
+        let quantity = if short { Quantity::of(available) } else { request.quantity };
         let mut allocations = allocation::allocate(&self.locations, quantity);
         if allocations.len() > request.locations {
             allocations = allocation::allocate_from_few(&self.locations, quantity, request.locations);
@@ -481,7 +485,7 @@ impl SkuStock {
 fn moved(quantity: Quantity, delta: i64) -> Quantity {
     match quantity.checked_add_signed(delta) {
         Some(quantity) => quantity,
-        None if plant::any() => Quantity(quantity.0.saturating_add_signed(delta as i32)),
+        None if plant::any() => Quantity::of(u64::from(quantity.0).saturating_add_signed(delta)),
         None => panic!("a bucket of {quantity} moved by {delta}"),
     }
 }

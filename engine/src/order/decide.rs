@@ -49,7 +49,7 @@ impl Order {
     /// The SKUs that must do it, with their units: those that hold, and before that is known those that may.
     pub fn participants(&self) -> Vec<(Sku, Quantity)> {
         if !self.holds().is_empty() {
-            return self.holds().iter().map(|hold| (hold.sku.clone(), Quantity(units(hold) as u32))).collect();
+            return self.holds().iter().map(|hold| (hold.sku.clone(), Quantity::of(units(hold)))).collect();
         }
         let mut requested = self.requested();
         requested.retain(|(sku, _)| self.shortages().iter().all(|shortage| shortage.sku != *sku));
@@ -128,7 +128,7 @@ impl Order {
         });
         refused
             .map(|(sku, available)| Shortage {
-                line: lines.iter().position(|line| line.sku == *sku).map_or(0, |index| index as u16 + 1),
+                line: lines.iter().position(|line| line.sku == *sku).map_or(0, line_number),
                 sku: sku.clone(),
                 requested: units.iter().find(|(other, _)| other == sku).map(|(_, units)| *units).unwrap_or_default(),
                 available,
@@ -224,7 +224,7 @@ impl Order {
         key: Option<(KeyHash, Fingerprint)>,
         policy: &Policy,
     ) -> Result<Vec<OrderFact>, Rejection> {
-        let attempt = self.attempts.len() as u8 + 1;
+        let attempt = self.attempts_made() + 1;
         match self.status {
             Status::AwaitingPayment if now >= self.expires_at => Err(Rejection::ReservationExpired),
             Status::AwaitingPayment if attempt <= limits::MAX_ATTEMPTS && self.kind() == Kind::Order => {
@@ -245,6 +245,11 @@ impl Order {
     fn invalid_transition(&self) -> Rejection {
         Rejection::InvalidTransition { kind: self.kind(), status: self.status }
     }
+}
+
+/// Lines count from 1.
+fn line_number(index: usize) -> u16 {
+    u16::try_from(index + 1).expect("an order has at most MAX_LINES lines")
 }
 
 fn units(hold: &SkuHold) -> u64 {

@@ -3,46 +3,12 @@
 //! Invariants: a time-out is not a failure; money that comes for an order that is over ends in fresh holds or in exactly
 //! one refund; an attempt captures once, however often its outcome is told.
 
-use super::{Order, Status};
+use super::{AttemptState, CallKind, Order, Outcome, Status};
 use crate::event::{OrderFact, OrderRecord, RefundReason, StoredResponse};
 use crate::ids::{AttemptId, Fingerprint, KeyHash, Label, Provider, Url};
 use crate::limits;
 use crate::plant::{self, Bug};
 use crate::time::{LatePayment, Policy, Timestamp};
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum AttemptState {
-    /// The provider has not confirmed that it knows the attempt.
-    Opening,
-    Open,
-    /// The provider was asked and did not answer.
-    Unknown,
-    Captured,
-    Declined,
-    Voided,
-    RefundDue,
-    Refunded,
-}
-
-impl AttemptState {
-    pub fn name(self) -> &'static str {
-        match self {
-            AttemptState::Opening => "opening",
-            AttemptState::Open => "pending",
-            AttemptState::Unknown => "unknown",
-            AttemptState::Captured => "captured",
-            AttemptState::Declined => "declined",
-            AttemptState::Voided => "voided",
-            AttemptState::RefundDue => "refund_due",
-            AttemptState::Refunded => "refunded",
-        }
-    }
-
-    /// The provider may still take the money.
-    pub fn open(self) -> bool {
-        matches!(self, AttemptState::Opening | AttemptState::Open | AttemptState::Unknown)
-    }
-}
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Attempt {
@@ -56,32 +22,14 @@ pub struct Attempt {
     pub key: Option<(KeyHash, Fingerprint)>,
 }
 
-/// What a provider said about an attempt, by webhook or when asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    Captured,
-    Declined,
-    /// The buyer has not decided.
-    Pending,
-    /// Void succeeded, or the provider never heard of the attempt and never will.
-    Voided,
-    Refunded,
-    /// Nobody knows: the provider did not answer in time.
-    Timeout,
-}
-
-/// What the order wants from the provider.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum CallKind {
-    Create,
-    Query,
-    Void,
-    Refund,
-}
-
 impl Order {
     pub fn attempt(&self, number: u8) -> Option<&Attempt> {
         self.attempts.iter().find(|attempt| attempt.number == number)
+    }
+
+    /// Attempts that were ever started; the last one has this number.
+    pub fn attempts_made(&self) -> u8 {
+        u8::try_from(self.attempts.len()).expect("an order has at most MAX_ATTEMPTS attempts")
     }
 
     pub fn attempt_id(&self, attempt: &Attempt) -> AttemptId {
@@ -108,7 +56,13 @@ impl Order {
                 let request_id = self.placed().request_id.clone();
                 Some(StoredResponse::PaymentRefused { request_id, state: then.status.name(then.kind()).to_owned() })
             }
-            _ => None,
+            OrderFact::PaymentOpened { .. } | OrderFact::Paid { .. } | OrderFact::PaymentStarted { .. } => None,
+            OrderFact::PaymentUnknown { .. } | OrderFact::PaymentLate { .. } | OrderFact::Confirmed { .. } => None,
+            OrderFact::Placed(_) | OrderFact::Held { .. } | OrderFact::Rejected { .. } | OrderFact::TooManyLocations { .. } => {
+                None
+            }
+            OrderFact::Extended { .. } | OrderFact::Reheld { .. } | OrderFact::Settled => None,
+            OrderFact::RefundDue { .. } | OrderFact::Refunded { .. } => None,
         })
     }
 

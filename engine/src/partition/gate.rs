@@ -34,6 +34,8 @@ impl Gate {
         if seq <= self.durable || self.may_pass(&item) {
             return release(item, fx);
         }
+        // They leave from the front: one behind a later one would wait for records that are not its own.
+        assert!(self.waiting.back().is_none_or(|(last, _)| *last <= seq), "an item at {seq} comes after a later one");
         self.waiting.push_back((seq, item));
     }
 

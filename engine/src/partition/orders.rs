@@ -35,6 +35,9 @@ impl Partition {
             let outcome = replay(order, &placed);
             return self.reply(ticket, outcome, true, fx);
         }
+        // Callers check it: what is placed can be billed at any time.
+        let cost = crate::order::sum(placed.lines.iter().map(|line| (line, line.quantity)));
+        assert!(cost.is_some(), "order {id} costs more than can be counted");
         placed.number = self.placed * u64::from(self.partitions.count()) + u64::from(self.id.0) + 1;
         self.emit_order(now, id, OrderFact::Placed(placed), fx);
         self.wait(id, ticket, Wait::Placed);
@@ -127,7 +130,7 @@ impl Partition {
             self.decide_on(now, id, &loaded, fx, |order, policy| order.decide_payment(now, provider, return_url, bound, policy));
         match decided {
             Ok(()) => {
-                let attempt = self.orders.get(&id).map_or(0, |actor| actor.order.attempts.len() as u8);
+                let attempt = self.orders.get(&id).map_or(0, |actor| actor.order.attempts_made());
                 self.wait(id, ticket, Wait::Payment(attempt));
             }
             Err(Rejection::NotFound) => self.reply(ticket, Err(Rejection::NotFound), false, fx),

@@ -106,7 +106,8 @@ impl Partition {
             }
             (None, None) => self.get_order(ticket, id, None, loaded, fx),
             (None, Some(key)) => {
-                let facts = loaded.order.as_ref().map_or(0, Vec::len) as u32;
+                let facts = loaded.order.as_ref().map_or(0, Vec::len);
+                let facts = u32::try_from(facts).expect("an order has fewer than 2^32 facts");
                 self.answer_key(now, key.hash, key.fingerprint, StoredResponse::Moved { order: id, facts }, fx);
                 self.get_order(ticket, id, None, loaded, fx);
             }

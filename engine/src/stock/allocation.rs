@@ -8,7 +8,7 @@ use crate::stock::LocationStock;
 use std::cmp::Reverse;
 
 /// `stocks` are in order of allocation and have `quantity` available between them.
-pub fn allocate(stocks: &[LocationStock], quantity: Quantity) -> Vec<Allocation> {
+pub(super) fn allocate(stocks: &[LocationStock], quantity: Quantity) -> Vec<Allocation> {
     let whole = stocks.iter().find(|place| place.buckets.available() >= quantity);
     if let Some(place) = whole {
         return vec![Allocation { location: place.name.clone(), quantity }];
@@ -17,7 +17,7 @@ pub fn allocate(stocks: &[LocationStock], quantity: Quantity) -> Vec<Allocation>
 }
 
 /// As [`allocate`], from at most so many locations: those with most, as many units as they have.
-pub fn allocate_from_few(stocks: &[LocationStock], quantity: Quantity, locations: usize) -> Vec<Allocation> {
+pub(super) fn allocate_from_few(stocks: &[LocationStock], quantity: Quantity, locations: usize) -> Vec<Allocation> {
     let mut largest: Vec<&LocationStock> = stocks.iter().collect();
     // Stable: of equal ones the first in order of allocation.
     largest.sort_by_key(|place| Reverse(place.buckets.available()));

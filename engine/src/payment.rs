@@ -1,0 +1,60 @@
+//! The words between the engine and a payment provider: what it is asked, what it answers, where an attempt stands.
+//!
+//! Invariant: a value says nothing about an order; `order` decides what follows from it.
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum AttemptState {
+    /// The provider has not confirmed that it knows the attempt.
+    Opening,
+    Open,
+    /// The provider was asked and did not answer.
+    Unknown,
+    Captured,
+    Declined,
+    Voided,
+    RefundDue,
+    Refunded,
+}
+
+impl AttemptState {
+    pub fn name(self) -> &'static str {
+        match self {
+            AttemptState::Opening => "opening",
+            AttemptState::Open => "pending",
+            AttemptState::Unknown => "unknown",
+            AttemptState::Captured => "captured",
+            AttemptState::Declined => "declined",
+            AttemptState::Voided => "voided",
+            AttemptState::RefundDue => "refund_due",
+            AttemptState::Refunded => "refunded",
+        }
+    }
+
+    /// The provider may still take the money.
+    pub fn open(self) -> bool {
+        matches!(self, AttemptState::Opening | AttemptState::Open | AttemptState::Unknown)
+    }
+}
+
+/// What a provider said about an attempt, by webhook or when asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Captured,
+    Declined,
+    /// The buyer has not decided.
+    Pending,
+    /// Void succeeded, or the provider never heard of the attempt and never will.
+    Voided,
+    Refunded,
+    /// Nobody knows: the provider did not answer in time.
+    Timeout,
+}
+
+/// What the order wants from the provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CallKind {
+    Create,
+    Query,
+    Void,
+    Refund,
+}

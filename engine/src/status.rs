@@ -1,0 +1,65 @@
+//! The states of the saga of an order, with their names. Below `order`, which moves through them, and `rejection`,
+//! which names them.
+//!
+//! Invariant: an order and a reservation share the states; only the names differ.
+
+use crate::event::Kind;
+
+/// Where the saga stands. A reservation uses the same states under names of its own (see [`Status::name`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Status {
+    Reserving,
+    /// Units are held. The name for an order; a reservation is simply held.
+    AwaitingPayment,
+    PaymentInFlight,
+    PaymentUnknown,
+    Confirmed,
+    Cancelled,
+    Expired,
+    Rejected,
+    LatePayment,
+    Refunded,
+}
+
+impl Status {
+    pub fn name(self, kind: Kind) -> &'static str {
+        match (self, kind) {
+            (Status::Reserving, _) => "reserving",
+            (Status::AwaitingPayment, Kind::Order) => "awaiting_payment",
+            (Status::AwaitingPayment, Kind::Reservation) => "held",
+            (Status::PaymentInFlight, _) => "payment_in_flight",
+            (Status::PaymentUnknown, _) => "payment_unknown",
+            (Status::Confirmed, Kind::Order) => "confirmed",
+            (Status::Confirmed, Kind::Reservation) => "committed",
+            (Status::Cancelled, Kind::Order) => "cancelled",
+            (Status::Cancelled, Kind::Reservation) => "released",
+            (Status::Expired, _) => "expired",
+            (Status::Rejected, _) => "rejected",
+            (Status::LatePayment, _) => "late_payment",
+            (Status::Refunded, _) => "refunded",
+        }
+    }
+
+    /// The order is over without goods: nothing of it may stay held.
+    pub fn ended_without_goods(self) -> bool {
+        matches!(self, Status::Cancelled | Status::Expired | Status::Rejected | Status::Refunded)
+    }
+
+    /// An attempt is open and the units are pinned.
+    pub fn paying(self) -> bool {
+        matches!(self, Status::PaymentInFlight | Status::PaymentUnknown)
+    }
+
+    /// What may be asked of an order or reservation in this state, by the names of the API.
+    pub fn allowed(self, kind: Kind) -> &'static [&'static str] {
+        match (self, kind) {
+            (Status::AwaitingPayment, Kind::Order) => &["payments", "cancel", "confirm"],
+            (Status::AwaitingPayment, Kind::Reservation) => &["commit", "extend", "release"],
+            (Status::Reserving, Kind::Order) => &["cancel"],
+            (Status::Reserving, Kind::Reservation) => &["release"],
+            (Status::PaymentInFlight | Status::PaymentUnknown, _) => &["cancel"],
+            (Status::Confirmed | Status::Cancelled | Status::Expired, _) => &[],
+            (Status::Rejected | Status::LatePayment | Status::Refunded, _) => &[],
+        }
+    }
+}
