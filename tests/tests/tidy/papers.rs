@@ -4,11 +4,16 @@ use super::Finding;
 use super::source::{files, relative, root};
 use std::path::Path;
 
-/// What looks like a path of the tree: its first part is a folder or file at the root.
+/// What looks like a path of the tree: its first part is a folder or file at the root. One that begins with a dot and a slash is
+/// where the reader stands.
 fn paths(line: &str) -> impl Iterator<Item = &str> {
     line.split('`').skip(1).step_by(2).filter(|text| {
         let first = text.split('/').next().unwrap_or_default();
-        text.contains('/') && !text.contains([' ', '*', '{', '<', '$']) && !first.is_empty() && root().join(first).exists()
+        text.contains('/')
+            && !text.starts_with("./")
+            && !text.contains([' ', '*', '{', '<', '$'])
+            && !first.is_empty()
+            && root().join(first).exists()
     })
 }
 
