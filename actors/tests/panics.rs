@@ -25,7 +25,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Far more than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 struct Silent;
 
@@ -151,7 +151,7 @@ async fn a_shard_that_panics_on_and_on_ends_the_engine_with_the_reason() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, panicking).await.unwrap();
+    tokio::time::timeout(TIMEOUT, panicking).await.unwrap();
     let reason = failed.borrow_and_update().clone().unwrap();
     assert!(reason.contains("shard 0") && reason.contains("asked to panic"), "{reason}");
     assert_eq!(epoch(&engine), 20, "a bounded number of rebuilds");
@@ -165,7 +165,7 @@ async fn whoever_waits_for_a_report_of_a_shard_that_panics_does_not_wait_for_eve
     let engine = start_in_memory();
     for _ in 0..5 {
         engine.handle.router().table().inboxes[0].push(ShardMessage::Panic);
-        tokio::time::timeout(PATIENCE, engine.handle.reports()).await.unwrap();
+        tokio::time::timeout(TIMEOUT, engine.handle.reports()).await.unwrap();
         while taken(&engine, stock()).await == Err(Unanswered::Lost) {}
     }
     engine.stop().await;
@@ -256,7 +256,7 @@ async fn archive(engine: &Engine, key: &str) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, left).await.unwrap();
+    tokio::time::timeout(TIMEOUT, left).await.unwrap();
 }
 
 #[actix::test]
@@ -278,7 +278,7 @@ async fn a_row_that_cannot_be_read_fails_the_request_that_needs_it_and_no_other(
         assert!(engine.handle.execute(get("closed")).await.is_ok_and(|reply| found(&reply)), "{damage:?}");
         on.store(true, Ordering::SeqCst);
         for number in 0..20 {
-            let read = tokio::time::timeout(PATIENCE, engine.handle.execute(get("closed"))).await.unwrap();
+            let read = tokio::time::timeout(TIMEOUT, engine.handle.execute(get("closed"))).await.unwrap();
             assert_eq!(read, Err(Unanswered::Unreadable), "{damage:?} {remote}");
             let placed = engine.handle.execute(place(&format!("other-{number}"), None)).await.unwrap();
             assert!(found(&placed), "{damage:?} {remote}: {placed:?}");

@@ -21,7 +21,7 @@ const SKUS: usize = 40_000;
 const REBUILDS: u64 = 20;
 /// What an allocator may keep of it for later, of all rebuilds together.
 const SLACK: u64 = 32 << 20;
-const PATIENCE: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(120);
 
 struct Silent;
 
@@ -75,7 +75,7 @@ async fn rebuild(engine: &Engine, life: u64) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, rebuilt).await.unwrap();
+    tokio::time::timeout(TIMEOUT, rebuilt).await.unwrap();
     let reply = engine.handle.execute(Command::GetStock { sku: sku(SKUS - 1) }).await.unwrap();
     let Ok(answer::Answer::Stock(view)) = reply.outcome else { panic!("life {life} has no stock") };
     assert_eq!(view.locations[0].buckets.on_hand, Quantity(7));

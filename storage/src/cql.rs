@@ -218,9 +218,9 @@ impl CqlJournal {
 
 /// Runs a task and waits for it. Works on any thread, those of another runtime included.
 fn wait<T: Send + 'static>(runtime: &Runtime, work: impl Future<Output = Result<T, Error>> + Send + 'static) -> Result<T, Error> {
-    let (tell, told) = crossbeam::channel::bounded(1);
-    runtime.spawn(async move { tell.send(work.await).unwrap_or_default() });
-    told.recv().unwrap_or(Err(Error::Stopped))
+    let (sender, receiver) = crossbeam::channel::bounded(1);
+    runtime.spawn(async move { sender.send(work.await).unwrap_or_default() });
+    receiver.recv().unwrap_or(Err(Error::Stopped))
 }
 
 impl Drop for CqlJournal {

@@ -118,7 +118,7 @@ impl EmbeddedJournal {
     fn open_locked(layout: &Layout, keeper: Keeper, wanted: WantedPartitions, reserve: u64) -> Result<Self, Error> {
         let (format, partitions) = layout.described(wanted)?;
         let (mark, acknowledged) = Watermark::open(&layout.acknowledged)?;
-        let (projected, told) = Watermark::open(&layout.projected)?;
+        let (projected, watermark) = Watermark::open(&layout.projected)?;
         if format < FORMAT {
             layout.rename_database()?;
         }
@@ -148,8 +148,8 @@ impl EmbeddedJournal {
         let look = if keeper.writes() { Log::look } else { Log::look_only };
         let (log, end) = look(&layout.log, acknowledged, space.clone())?;
         let rows = last_rows(&keyspaces)?;
-        if rows < told {
-            let reason = format!("it ends with rows {rows}, and {told} were reported: it is older than the files beside it");
+        if rows < watermark {
+            let reason = format!("it ends with rows {rows}, and {watermark} were reported: it is older than the files beside it");
             return Err(failure::damaged_file(&layout.database, &reason));
         }
         let journal = Self {

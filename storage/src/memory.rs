@@ -18,11 +18,11 @@ const KEPT: usize = 2;
 pub struct MemoryJournal {
     causality: Causality,
     partitions: Partitions,
-    kept: RwLock<Kept>,
+    contents: RwLock<Contents>,
 }
 
 #[derive(Debug, Default)]
-struct Kept {
+struct Contents {
     /// The frame of commit `n` is at `n - 1`.
     logs: BTreeMap<LogId, Vec<Arc<[u8]>>>,
     /// Newest first.
@@ -37,16 +37,16 @@ impl MemoryJournal {
 
     /// With one log, or with one for each partition.
     pub fn with(causality: Causality, partitions: Partitions) -> Self {
-        Self { causality, partitions, kept: RwLock::default() }
+        Self { causality, partitions, contents: RwLock::default() }
     }
 
-    // A panic elsewhere cannot leave `Kept` half changed: every change is one call into a collection.
-    fn reading(&self) -> RwLockReadGuard<'_, Kept> {
-        self.kept.read().unwrap_or_else(PoisonError::into_inner)
+    // A panic elsewhere cannot leave `Contents` half changed: every change is one call into a collection.
+    fn reading(&self) -> RwLockReadGuard<'_, Contents> {
+        self.contents.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn writing(&self) -> RwLockWriteGuard<'_, Kept> {
-        self.kept.write().unwrap_or_else(PoisonError::into_inner)
+    fn writing(&self) -> RwLockWriteGuard<'_, Contents> {
+        self.contents.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn frame(&self, log: LogId, commit: LogSeq) -> Option<Arc<[u8]>> {
@@ -66,8 +66,8 @@ impl Journal for MemoryJournal {
 
     fn append(&self, log: LogId, batch: &Batch) -> Result<LogSeq, Error> {
         let frame = batch.frame();
-        let mut kept = self.writing();
-        let frames = kept.logs.entry(log).or_default();
+        let mut contents = self.writing();
+        let frames = contents.logs.entry(log).or_default();
         frames.push(frame.into());
         Ok(frames.len() as LogSeq)
     }
@@ -88,11 +88,11 @@ impl Journal for MemoryJournal {
     }
 
     fn save_snapshot(&self, snapshot: &Snapshot) -> Result<(), Error> {
-        let mut kept = self.writing();
-        let snapshots = kept.snapshots.entry(snapshot.partition).or_default();
+        let mut contents = self.writing();
+        let snapshots = contents.snapshots.entry(snapshot.partition).or_default();
         snapshots.retain(|older| older.seq != snapshot.seq);
         snapshots.push(snapshot.clone());
-        snapshots.sort_by_key(|kept| std::cmp::Reverse(kept.seq));
+        snapshots.sort_by_key(|contents| std::cmp::Reverse(contents.seq));
         snapshots.truncate(KEPT);
         Ok(())
     }
@@ -102,24 +102,24 @@ impl Journal for MemoryJournal {
     }
 
     fn project(&self, rows: &[Row]) -> Result<(), Error> {
-        let mut kept = self.writing();
+        let mut contents = self.writing();
         for Row { table, key, value, .. } in rows {
-            kept.tables.entry(*table).or_default().insert(key.clone(), value.clone());
+            contents.tables.entry(*table).or_default().insert(key.clone(), value.clone());
         }
         Ok(())
     }
 
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-        let kept = self.reading();
-        Ok(kept.tables.get(&table).and_then(|rows| rows.get(key)).cloned())
+        let contents = self.reading();
+        Ok(contents.tables.get(&table).and_then(|rows| rows.get(key)).cloned())
     }
 
     fn scan(&self, table: Table, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Row>, Error> {
         if from >= to {
             return Ok(Vec::new());
         }
-        let kept = self.reading();
-        let rows = kept.tables.get(&table).into_iter();
+        let contents = self.reading();
+        let rows = contents.tables.get(&table).into_iter();
         let rows = rows.flat_map(|rows| rows.range(from.to_vec()..to.to_vec())).take(limit);
         Ok(rows.map(|(key, value)| Row { table, key: key.clone(), value: value.clone(), version: 0 }).collect())
     }

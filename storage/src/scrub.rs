@@ -128,10 +128,10 @@ fn tell(position: Position) {
 
 /// Compares all that is left of a pass. Where it has come to, and what is damaged.
 fn pass(journal: &dyn Journal, mut position: Position, pace: Pace<'_>) -> Result<(Position, Vec<String>), Error> {
-    let (mut files, mut damaged, mut told) = (0, Vec::new(), false);
+    let (mut files, mut damaged, mut stopped) = (0, Vec::new(), false);
     let pace = &mut |bytes| {
         let on = pace(bytes);
-        told |= on.is_break();
+        stopped |= on.is_break();
         on
     };
     while let Some(Checked { first, damage }) = journal.check_next_file(position.after, pace)? {
@@ -147,7 +147,7 @@ fn pass(journal: &dyn Journal, mut position: Position, pace: Pace<'_>) -> Result
         position.after = first;
         position.save(journal)?;
     }
-    if !told {
+    if !stopped {
         position = Position { after: 0, finished: now() };
         position.save(journal)?;
         tracing::info!(files, damaged = damaged.len(), "the full files of the log were compared with their checksums");

@@ -35,8 +35,9 @@ impl Keyspace {
         let Ok(nodes) = std::env::var("HOLDFAST__SCYLLA__NODES") else {
             assert!(std::env::var_os("HOLDFAST_REQUIRE_SERVERS").is_none(), "HOLDFAST__SCYLLA__NODES is not set");
             // Not `eprintln!`: the harness would keep it to itself.
-            let told = b"SKIPPED: no CQL cluster. Start one with `tests/servers start cassandra 1` and export what it prints.\n";
-            return std::io::stderr().write_all(told).map(|()| None).unwrap_or_default();
+            let message =
+                b"SKIPPED: no CQL cluster. Start one with `tests/servers start cassandra 1` and export what it prints.\n";
+            return std::io::stderr().write_all(message).map(|()| None).unwrap_or_default();
         };
         let nodes: Vec<String> = nodes.split(',').map(|node| node.trim().to_owned()).collect();
         let replication = if nodes.len() < 3 { 1 } else { 3 };
@@ -342,7 +343,7 @@ fn a_purged_log_whose_snapshots_cannot_be_read_is_refused() {
     let ids: Vec<PartitionId> = partitions().all().collect();
     for journal in [&keyspace.open(), &CqlJournal::observe(&keyspace.0).unwrap()] {
         match recover(journal, &ids, &Policy::default(), &mut |_, _| {}) {
-            Err(Error::Mixed(told)) => assert!(told.contains("purged"), "{told}"),
+            Err(Error::Mixed(message)) => assert!(message.contains("purged"), "{message}"),
             Err(other) => panic!("{other}"),
             Ok(_) => panic!("a shorter state was believed"),
         }
@@ -362,7 +363,7 @@ fn tables_of_another_moment_than_the_log_keep_it_from_being_taken_over() {
     let key = [b"basis\0", &LOG.0.to_be_bytes()[..], &[0]].concat();
     journal.project(&[Row { table: Table::Meta, key, value: codec::encode(&newer), version: newer.commit }]).unwrap();
     match CqlJournal::open(&keyspace.0, partitions()) {
-        Err(Error::Mixed(told)) => assert!(told.contains("partition 0") && told.contains("keyspace"), "{told}"),
+        Err(Error::Mixed(message)) => assert!(message.contains("partition 0") && message.contains("keyspace"), "{message}"),
         Err(other) => panic!("{other}"),
         Ok(_) => panic!("opened"),
     }
@@ -370,7 +371,7 @@ fn tables_of_another_moment_than_the_log_keep_it_from_being_taken_over() {
     // Once the log has the commit it is still another one.
     journal.append(LOG, &batches(2)[1]).unwrap();
     let opened = CqlJournal::open(&keyspace.0, partitions());
-    assert!(matches!(opened, Err(Error::Mixed(told)) if told.contains("another commit")));
+    assert!(matches!(opened, Err(Error::Mixed(message)) if message.contains("another commit")));
 }
 
 #[test]
@@ -378,7 +379,7 @@ fn a_cluster_that_is_not_there_is_named_with_what_to_do() {
     let nodes = vec!["127.0.0.1:9".to_owned()];
     let refused = CqlJournal::open(&Options { nodes, ..Options::default() }, partitions());
     match refused {
-        Err(Error::Unreachable(told)) => assert!(told.contains("127.0.0.1:9") && told.contains("[scylla]"), "{told}"),
+        Err(Error::Unreachable(message)) => assert!(message.contains("127.0.0.1:9") && message.contains("[scylla]"), "{message}"),
         Err(other) => panic!("{other}"),
         Ok(_) => panic!("opened"),
     }

@@ -28,8 +28,8 @@ impl Journal for SlowJournal {
     }
 
     fn append(&self, log: LogId, batch: &Batch) -> Result<LogSeq, Error> {
-        let told = self.entered.send(());
-        assert!(told.is_ok() && self.let_go.recv().is_ok(), "the test is gone");
+        let entered = self.entered.send(());
+        assert!(entered.is_ok() && self.let_go.recv().is_ok(), "the test is gone");
         self.inner.append(log, batch)
     }
 
@@ -64,9 +64,9 @@ impl Journal for SlowJournal {
 
 const LOG: LogId = LogId(0);
 
-fn notify() -> (Notify, Receiver<Notice>) {
-    let (tell, told) = unbounded();
-    (Arc::new(move |notice| tell.send(notice).unwrap_or_default()), told)
+fn notices() -> (Notify, Receiver<Notice>) {
+    let (notify, notices) = unbounded();
+    (Arc::new(move |notice| notify.send(notice).unwrap_or_default()), notices)
 }
 
 fn nobody() -> Notify {
@@ -89,17 +89,17 @@ fn commit_of(notice: &Notice) -> LogSeq {
 fn batches_reach_the_log_in_the_order_of_their_submission() {
     let journal: Arc<dyn Journal> = Arc::new(MemoryJournal::new(partitions()));
     let (committer, threads) = Committer::start(&journal, &nobody()).unwrap();
-    let (tell, told) = notify();
+    let (notify, notices) = notices();
     let batches = batches(100);
-    let ids: Vec<u64> = batches.iter().map(|batch| committer.submit(LOG, batch.clone(), tell.clone())).collect();
-    drop((committer, tell));
+    let ids: Vec<u64> = batches.iter().map(|batch| committer.submit(LOG, batch.clone(), notify.clone())).collect();
+    drop((committer, notify));
     threads.into_iter().for_each(|thread| thread.join().unwrap());
 
     let id_of = |notice| match notice {
         Notice::Durable { batch, .. } => batch,
         Notice::Failed(error) => panic!("{error}"),
     };
-    assert_eq!(told.iter().map(id_of).collect::<Vec<u64>>(), ids);
+    assert_eq!(notices.iter().map(id_of).collect::<Vec<u64>>(), ids);
     let mut submitted = Batch::default();
     batches.iter().for_each(|batch| submitted.extend(batch));
     let mut written = Vec::new();
@@ -116,20 +116,20 @@ fn what_arrives_during_a_sync_is_the_next_commit() {
     let (entered, entries) = unbounded();
     let (go, let_go) = bounded(0);
     let journal: Arc<dyn Journal> = Arc::new(SlowJournal { inner: MemoryJournal::new(partitions()), entered, let_go });
-    let (watch, watched) = notify();
+    let (watch, watched) = notices();
     let (committer, _) = Committer::start(&journal, &watch).unwrap();
-    let (tell, told) = notify();
+    let (notify, notices) = notices();
     let batches = batches(10);
-    committer.submit(LOG, batches[0].clone(), tell.clone());
+    committer.submit(LOG, batches[0].clone(), notify.clone());
     entries.recv().unwrap();
     for batch in &batches[1..] {
-        committer.submit(LOG, batch.clone(), tell.clone());
+        committer.submit(LOG, batch.clone(), notify.clone());
     }
     go.send(()).unwrap();
     entries.recv().unwrap();
     go.send(()).unwrap();
 
-    let logs: Vec<LogSeq> = told.iter().take(10).map(|notice| commit_of(&notice)).collect();
+    let logs: Vec<LogSeq> = notices.iter().take(10).map(|notice| commit_of(&notice)).collect();
     assert_eq!(logs, [1, 2, 2, 2, 2, 2, 2, 2, 2, 2]);
     assert_eq!(watched.iter().take(2).map(|notice| commit_of(&notice)).collect::<Vec<_>>(), [1, 2]);
     assert_eq!(journal.end(LOG), 2);
@@ -139,10 +139,10 @@ fn what_arrives_during_a_sync_is_the_next_commit() {
 fn an_empty_batch_writes_nothing_and_ends_when_everything_before_it_has() {
     let journal: Arc<dyn Journal> = Arc::new(MemoryJournal::new(partitions()));
     let (committer, _) = Committer::start(&journal, &nobody()).unwrap();
-    let (tell, told) = notify();
-    committer.submit(LOG, batches(1).remove(0), tell.clone());
-    committer.submit(LOG, Batch::default(), tell);
-    assert_eq!(told.iter().map(|notice| commit_of(&notice)).collect::<Vec<_>>(), [1, 1]);
+    let (notify, notices) = notices();
+    committer.submit(LOG, batches(1).remove(0), notify.clone());
+    committer.submit(LOG, Batch::default(), notify);
+    assert_eq!(notices.iter().map(|notice| commit_of(&notice)).collect::<Vec<_>>(), [1, 1]);
     assert_eq!(journal.end(LOG), 1);
 }
 
@@ -151,20 +151,20 @@ fn after_a_failure_everybody_hears_of_it_and_nothing_is_written() {
     let faulty = Arc::new(FaultyJournal::new(Arc::new(MemoryJournal::new(partitions()))));
     faulty.fill_after_appends(1);
     let journal: Arc<dyn Journal> = faulty.clone();
-    let (watch, watched) = notify();
+    let (watch, watched) = notices();
     let (committer, threads) = Committer::start(&journal, &watch).unwrap();
-    let (tell, told) = notify();
+    let (notify, notices) = notices();
     let batches = batches(6);
-    committer.submit(LOG, batches[0].clone(), tell.clone());
-    assert_eq!(commit_of(&told.recv().unwrap()), 1);
+    committer.submit(LOG, batches[0].clone(), notify.clone());
+    assert_eq!(commit_of(&notices.recv().unwrap()), 1);
     faulty.fill_after_appends(0);
     for batch in &batches[1..] {
-        committer.submit(LOG, batch.clone(), tell.clone());
-        assert!(matches!(told.recv().unwrap(), Notice::Failed(error) if matches!(*error, Error::Full)));
+        committer.submit(LOG, batch.clone(), notify.clone());
+        assert!(matches!(notices.recv().unwrap(), Notice::Failed(error) if matches!(*error, Error::Full)));
     }
-    drop((committer, tell));
+    drop((committer, notify));
     threads.into_iter().for_each(|thread| thread.join().unwrap());
-    assert_eq!(told.try_iter().count(), 0);
+    assert_eq!(notices.try_iter().count(), 0);
     assert_eq!(journal.end(LOG), 1);
     assert_eq!(watched.try_iter().filter(|notice| matches!(notice, Notice::Failed(_))).count(), 1);
 }
@@ -177,7 +177,7 @@ fn each_log_commits_for_itself() {
     let inner = MemoryJournal::with(Causality::PerPartition, partitions());
     let journal: Arc<dyn Journal> = Arc::new(SlowJournal { inner, entered, let_go });
     let (committer, _) = Committer::start(&journal, &nobody()).unwrap();
-    let (tell, told) = notify();
+    let (notify, notices) = notices();
     let mut world = World::new(partitions());
     let day = world.busy_day();
     let mut whole = Batch::default();
@@ -186,12 +186,12 @@ fn each_log_commits_for_itself() {
     assert_eq!(parts.len(), usize::from(partitions().count()));
     assert_eq!(parts.values().map(|part| part.events).sum::<u32>(), whole.events);
     for (partition, part) in parts {
-        committer.submit(journal.log_of(partition), part, tell.clone());
+        committer.submit(journal.log_of(partition), part, notify.clone());
     }
     // Every log has entered its append before any of them returned.
     journal.logs().iter().for_each(|_| entries.recv().unwrap());
     journal.logs().iter().for_each(|_| go.send(()).unwrap());
-    let mut logs: Vec<u16> = told.iter().take(4).map(|notice| log_of(&notice).0).collect();
+    let mut logs: Vec<u16> = notices.iter().take(4).map(|notice| log_of(&notice).0).collect();
     logs.sort_unstable();
     assert_eq!(logs, [0, 1, 2, 3]);
 }

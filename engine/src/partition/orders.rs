@@ -194,9 +194,9 @@ impl Partition {
             }
         } else {
             let loaded = Loaded::default();
-            let told = |order: &Order, policy: &_| Ok(order.decide_outcome(now, attempt.number, outcome, policy));
+            let decide = |order: &Order, policy: &_| Ok(order.decide_outcome(now, attempt.number, outcome, policy));
             // The order is in memory, so this cannot be refused.
-            self.decide_on(now, attempt.order, &loaded, fx, told).unwrap_or_default();
+            self.decide_on(now, attempt.order, &loaded, fx, decide).unwrap_or_default();
         }
         self.advance(now, attempt.order, fx);
     }

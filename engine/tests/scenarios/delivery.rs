@@ -60,8 +60,8 @@ fn a_refusal_does_not_leave_before_the_state_it_was_read_from_is_durable() {
     let waiting = [confirmed, refused, read].map(|ticket| world.reply(ticket).is_some());
     assert_eq!(waiting, [false; 3]);
     world.sync_all();
-    let told = world.reply(refused).unwrap().outcome.clone();
-    assert_eq!(told, Err(Rejection::InvalidTransition { kind: Kind::Order, status: Status::Confirmed }));
+    let answered = world.reply(refused).unwrap().outcome.clone();
+    assert_eq!(answered, Err(Rejection::InvalidTransition { kind: Kind::Order, status: Status::Confirmed }));
     assert!(world.reply(read).is_some());
 }
 

@@ -70,9 +70,9 @@ fn an_order_that_cannot_have_all_lines_holds_none() {
     for Case { rule, when, then } in cases {
         let mut world = World::stocked(&[("A", 5), ("B", 1), ("C", 0)]);
         let id = world.place(&when);
-        let mut told = shortages(&world, id);
-        told.sort();
-        assert_eq!(told, then.into_iter().map(|(l, s, r, a)| (l, s.to_owned(), r, a)).collect::<Vec<_>>(), "{rule}");
+        let mut found = shortages(&world, id);
+        found.sort();
+        assert_eq!(found, then.into_iter().map(|(l, s, r, a)| (l, s.to_owned(), r, a)).collect::<Vec<_>>(), "{rule}");
         assert_eq!(world.status(id), Status::Rejected, "{rule}");
         assert_eq!((world.available("A"), world.available("B")), (5, 1), "{rule}: what was held is back");
         assert!(world.order(id).stock_settled, "{rule}");

@@ -83,14 +83,14 @@ fn every_outcome_of_an_attempt_has_one_end() {
     struct Case {
         rule: &'static str,
         ttl_ms: u64,
-        told: &'static [Outcome],
+        outcomes: &'static [Outcome],
         then: (Status, (u32, u32, u32, u64)),
         payment: &'static str,
     }
     use Outcome::{Captured, Declined, Pending, Refunded, Timeout, Voided};
     let (held, pinned, sold) = ((5, 0, 0, 0), (0, 5, 0, 0), (0, 0, 5, 0));
     let long = 900_000;
-    let case = |rule, told, then, payment| Case { rule, ttl_ms: long, told, then, payment };
+    let case = |rule, outcomes, then, payment| Case { rule, ttl_ms: long, outcomes, then, payment };
     let cases = [
         case("approved", &[Captured], (Status::Confirmed, sold), "captured"),
         case("approved twice", &[Captured, Captured], (Status::Confirmed, sold), "captured"),
@@ -111,23 +111,23 @@ fn every_outcome_of_an_attempt_has_one_end() {
         Case {
             rule: "short of time, approved",
             ttl_ms: 1_000,
-            told: &[Captured],
+            outcomes: &[Captured],
             then: (Status::Confirmed, sold),
             payment: "captured",
         },
         Case {
             rule: "short of time, voided",
             ttl_ms: 1_000,
-            told: &[Voided],
+            outcomes: &[Voided],
             then: (Status::Expired, (0, 0, 0, 5)),
             payment: "failed",
         },
     ];
-    for Case { rule, ttl_ms, told, then, payment } in cases {
+    for Case { rule, ttl_ms, outcomes, then, payment } in cases {
         let (mut world, id) = world_with_order(ttl_ms);
         let attempt = world.pay(id, "p");
         world.pass(5_000);
-        told.iter().for_each(|outcome| world.webhook(attempt, *outcome));
+        outcomes.iter().for_each(|outcome| world.webhook(attempt, *outcome));
         assert_eq!((world.status(id), world.units("A")), then, "{rule}");
         assert_eq!(world.order(id).payment_status(), payment, "{rule}");
     }

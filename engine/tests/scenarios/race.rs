@@ -141,8 +141,8 @@ impl Race {
                 self.command(rival.command(self.now, self.partitions));
                 rivals.push(rival.id(self.partitions));
             }
-            let patience = self.draw.below(8) as usize;
-            self.deliver(patience);
+            let deliveries = self.draw.below(8) as usize;
+            self.deliver(deliveries);
         }
         self.settle(&rivals);
         self.check(&name, &ids);
@@ -156,12 +156,12 @@ impl Race {
         let key = command_key(key, "pay");
         self.command(Command::StartPayment { order: id, provider: provider(), return_url: None, key });
         self.deliver(usize::MAX);
-        self.told(id, CallKind::Create, Outcome::Declined);
+        self.provider_outcome(id, CallKind::Create, Outcome::Declined);
         self.deliver(usize::MAX);
         id
     }
 
-    fn told(&mut self, order: OrderId, kind: CallKind, outcome: Outcome) {
+    fn provider_outcome(&mut self, order: OrderId, kind: CallKind, outcome: Outcome) {
         let result = ProviderResult::Outcome { attempt: first(order), kind, outcome };
         self.step(order.partition(), Input::Provider(result));
     }
@@ -183,7 +183,7 @@ impl Race {
         };
         let owed: Vec<OrderId> = self.parts.iter().flat_map(owed).collect();
         for order in owed {
-            self.told(order, CallKind::Refund, Outcome::Refunded);
+            self.provider_outcome(order, CallKind::Refund, Outcome::Refunded);
         }
         self.deliver(usize::MAX);
     }

@@ -241,7 +241,7 @@ enum Step {
     Set { place: u8, units: u32, safety: Option<u32> },
     Adjust { place: u8, bucket: Bucket, delta: i64 },
     Close { place: u8 },
-    Demand { order: u8, units: u32, partial: bool },
+    Reserve { order: u8, units: u32, partial: bool },
     Op { order: u8, op: HoldOp, step: u32 },
 }
 
@@ -252,7 +252,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         1 => (0u8..3, 0u32..60, proptest::option::of(0u32..9)).prop_map(|(place, units, safety)| Step::Set { place, units, safety }),
         2 => (0u8..3, bucket, -20i64..20).prop_map(|(place, bucket, delta)| Step::Adjust { place, bucket, delta }),
         1 => (0u8..3).prop_map(|place| Step::Close { place }),
-        4 => (0u8..12, 1u32..30, any::<bool>()).prop_map(|(order, units, partial)| Step::Demand { order, units, partial }),
+        4 => (0u8..12, 1u32..30, any::<bool>()).prop_map(|(order, units, partial)| Step::Reserve { order, units, partial }),
         6 => (0u8..12, op, 1u32..9).prop_map(|(order, op, step)| Step::Op { order, op, step }),
     ]
 }
@@ -265,7 +265,7 @@ fn decide(stock: &SkuStock, step: &Step) -> Option<StockFact> {
         }
         Step::Adjust { place: n, bucket, delta } => stock.decide_adjust(place(n), *bucket, *delta, label("r"), None).ok(),
         Step::Close { place: n } => stock.decide_close(place(n), None).ok(),
-        Step::Demand { order, units, partial } => match stock.decide_reserve(&demand(&order.to_string(), *units, *partial)) {
+        Step::Reserve { order, units, partial } => match stock.decide_reserve(&demand(&order.to_string(), *units, *partial)) {
             ReserveDecision::Held(fact) => fact,
             ReserveDecision::Refused(_) => None,
         },

@@ -107,8 +107,8 @@ impl Follower {
             (StockFact::Adjusted { .. }, None) => first(0),
             (_, known) => return self.0 = known,
         };
-        let told = matches!(fact, StockFact::LevelCrossed { .. });
-        assert!(!told || self.0.is_some_and(|known| known != now), "{fact:?} tells what was known");
+        let crossed = matches!(fact, StockFact::LevelCrossed { .. });
+        assert!(!crossed || self.0.is_some_and(|known| known != now), "{fact:?} tells what was known");
         self.0 = Some(now);
     }
 }

@@ -19,7 +19,7 @@ pub(super) async fn wait_for(
     full: bool,
     stopping: &mut watch::Receiver<bool>,
 ) -> Result<bool, Error> {
-    let mut told = full;
+    let mut reported = full;
     if full {
         tracing::error!("the disk is full: orders get 503 until there is space, then service goes on by itself");
     }
@@ -27,12 +27,12 @@ pub(super) async fn wait_for(
         let data = app.settings.data.clone();
         let probe = web::block(move || probe_disk(&data.dir, data.reserve_bytes())).await.map_err(io::Error::other)?;
         match probe {
-            Ok(()) if told => return Ok(true),
+            Ok(()) if reported => return Ok(true),
             Err(error) if is_full(&error) => {
-                if !told {
+                if !reported {
                     tracing::error!("the disk is full: orders get 503 until there is space, then service goes on by itself");
                 }
-                told = true;
+                reported = true;
             }
             Ok(()) | Err(_) => return Err(Error::Journal(reason.to_owned())),
         }

@@ -71,7 +71,7 @@ pub async fn webhook(request: HttpRequest, app: Data<App>, body: Body) -> HttpRe
     let request_id = request_id(&request);
     let answering = Answering { request_id: request_id.as_str(), location: String::new() };
     let (attempt, outcome) = match read_webhook(&request, &app, body) {
-        Ok(told) => told,
+        Ok(webhook) => webhook,
         Err(problem) => return answering.problem(problem),
     };
     let Some(attempt) = attempt else { return received(true) };
@@ -94,15 +94,15 @@ fn read_webhook(request: &HttpRequest, app: &App, body: Body) -> Result<(Option<
     }
     content_type(request, &["application/json"])?;
     let malformed = |message: String| Problem::invalid(vec![FieldError::new("", message)]);
-    let told: WebhookIn = serde_json::from_slice(&body).map_err(|error| malformed(error.to_string()))?;
-    let outcome = match told.r#type.as_str() {
+    let webhook: WebhookIn = serde_json::from_slice(&body).map_err(|error| malformed(error.to_string()))?;
+    let outcome = match webhook.r#type.as_str() {
         CAPTURED => Outcome::Captured,
         DECLINED => Outcome::Declined,
         other => return Err(malformed(format!("unknown type {other:?}"))),
     };
     // Without an engine nobody can tell a stranger's attempt from one of ours: it must be told again.
     let partitions = super::live(app)?.handle.router().partitions.count();
-    let attempt = AttemptId::parse(&told.attempt_id).filter(|attempt| attempt.order.partition().0 < partitions);
+    let attempt = AttemptId::parse(&webhook.attempt_id).filter(|attempt| attempt.order.partition().0 < partitions);
     Ok((attempt, outcome))
 }
 

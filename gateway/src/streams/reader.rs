@@ -43,11 +43,11 @@ pub fn slice(text: &mut Bytes) -> Bytes {
 /// The thread ends when this is gone.
 pub struct Reader {
     threads: Readers,
-    kept: Arc<Mutex<Kept>>,
+    kept: Arc<Mutex<Shared>>,
 }
 
 /// What only the thread looks at.
-struct Kept {
+struct Shared {
     remembered: Remembered,
     /// When the next chunk may be rendered.
     due: Instant,
@@ -57,7 +57,7 @@ impl Reader {
     /// # Errors
     /// If the thread cannot be started.
     pub fn start() -> io::Result<Self> {
-        let kept = Kept { remembered: Remembered::default(), due: Instant::now() };
+        let kept = Shared { remembered: Remembered::default(), due: Instant::now() };
         Ok(Self { threads: Readers::start("streams", 1)?, kept: Arc::new(Mutex::new(kept)) })
     }
 
@@ -72,7 +72,7 @@ impl Reader {
     }
 }
 
-fn known_or_made(kept: &Mutex<Kept>, journal: &dyn Journal, after: &Cursor) -> Result<Option<Chunk>, Error> {
+fn known_or_made(kept: &Mutex<Shared>, journal: &dyn Journal, after: &Cursor) -> Result<Option<Chunk>, Error> {
     // The beginning is another one when something was purged.
     let after = start(journal, after)?;
     let name = after.to_string();
@@ -88,7 +88,7 @@ fn known_or_made(kept: &Mutex<Kept>, journal: &dyn Journal, after: &Cursor) -> R
     Ok(Some(chunk))
 }
 
-fn lock(kept: &Mutex<Kept>) -> MutexGuard<'_, Kept> {
+fn lock(kept: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
     // Each change of it is whole.
     kept.lock().unwrap_or_else(PoisonError::into_inner)
 }

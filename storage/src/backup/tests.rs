@@ -287,7 +287,7 @@ fn a_restore_that_was_killed_is_opened_by_nobody() {
     copy_tree(&shop.path("restored"), &killed);
     drop(restoration);
     match EmbeddedJournal::open_with_reserve(&killed, partitions(), 0) {
-        Err(crate::Error::Incompatible(told)) => assert!(told.contains("was not finished"), "{told}"),
+        Err(crate::Error::Incompatible(message)) => assert!(message.contains("was not finished"), "{message}"),
         other => panic!("{:?}", other.map(|_| "it opened")),
     }
     assert_eq!(fs::read_dir(shop.path("restored")).unwrap().count(), 0, "one that failed leaves nothing");

@@ -65,6 +65,6 @@ fn movements_of_commits_that_the_log_does_not_have_are_refused() {
         journal.project(&[row]).unwrap();
         let ids: Vec<PartitionId> = partitions().all().collect();
         let recovered = recover(&journal, &ids, &Policy::default(), &mut |_, _| {});
-        assert_eq!(matches!(recovered, Err(Error::Mixed(told)) if told.contains("movements")), refused);
+        assert_eq!(matches!(recovered, Err(Error::Mixed(message)) if message.contains("movements")), refused);
     }
 }

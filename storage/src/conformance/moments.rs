@@ -19,7 +19,7 @@ fn all(journal: &dyn Journal) -> Vec<PartitionId> {
 fn refused(journal: &dyn Journal, word: &str) {
     for started in [looked(journal), started(journal)] {
         match started {
-            Err(Error::Mixed(told)) => assert!(told.contains(word) && told.contains("from one copy"), "{told}"),
+            Err(Error::Mixed(found)) => assert!(found.contains(word) && found.contains("from one copy"), "{found}"),
             Err(other) => panic!("{other}"),
             Ok(_) => panic!("data of two moments was believed"),
         }

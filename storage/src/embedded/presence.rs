@@ -172,12 +172,12 @@ mod tests {
     fn what_is_taken_away_while_nobody_writes_is_noticed_too() {
         for (name, lose) in LOSSES {
             let Running { scratch, world: _, journal } = Running::new();
-            let (tell, told) = crossbeam::channel::unbounded();
-            let watch: Notify = Arc::new(move |notice| tell.send(notice).unwrap_or_default());
+            let (sender, receiver) = crossbeam::channel::unbounded();
+            let watch: Notify = Arc::new(move |notice| sender.send(notice).unwrap_or_default());
             let journal: Arc<dyn Journal> = journal;
             let (_committer, _) = Committer::start(&journal, &watch).unwrap();
             lose(&scratch.path().join("data"));
-            match told.recv_timeout(TIMEOUT) {
+            match receiver.recv_timeout(TIMEOUT) {
                 Ok(Notice::Failed(error)) => assert!(matches!(*error, Error::Removed(_)), "{name}: {error}"),
                 other => panic!("{name}: {other:?}"),
             }

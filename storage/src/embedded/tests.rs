@@ -232,7 +232,7 @@ fn a_torn_write_to_the_tables_is_cut() {
     let (dir, ahead) = projected();
     let mut hole = ahead.clone();
     hole[ahead.len() - 100..ahead.len() - 50].fill(0);
-    let told = fs::read(dir.path().join("projected")).unwrap();
+    let watermark = fs::read(dir.path().join("projected")).unwrap();
     for torn in [&ahead[..ahead.len() - 1], &ahead[..ahead.len() - 200], &hole] {
         fs::write(ahead_of(&dir), torn).unwrap();
         fs::remove_file(dir.path().join("projected")).unwrap();
@@ -241,7 +241,7 @@ fn a_torn_write_to_the_tables_is_cut() {
         assert!(journal.get(Table::Orders, b"second").unwrap().is_none());
     }
     // Orders have left memory for rows that were reported.
-    fs::write(dir.path().join("projected"), told).unwrap();
+    fs::write(dir.path().join("projected"), watermark).unwrap();
     assert!(matches!(open(dir.path()), Err(Error::DamagedFile { file, .. }) if file.ends_with("tables")));
 }
 

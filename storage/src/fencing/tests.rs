@@ -33,7 +33,7 @@ fn corrupt() -> Next {
     Next::Corrupt(String::new())
 }
 
-fn told(fence: &mut Fence, outcome: Outcome) -> Next {
+fn reported(fence: &mut Fence, outcome: Outcome) -> Next {
     match fence.on(outcome) {
         Next::Corrupt(_) => corrupt(),
         next => next,
@@ -62,7 +62,7 @@ fn taken(next: LogSeq) -> Fence {
 
 fn table(fence: &Fence, rows: &[(Outcome, Next)]) {
     for (given, then) in rows {
-        assert_eq!(told(&mut fence.clone(), *given), *then, "{given:?} for {:?}", fence.in_hand());
+        assert_eq!(reported(&mut fence.clone(), *given), *then, "{given:?} for {:?}", fence.in_hand());
     }
 }
 

@@ -65,7 +65,7 @@ pub(super) struct Member {
     /// The first offset of each topic partition that is not settled.
     positions: BTreeMap<TopicPartition, i64>,
     /// The group knows all of them.
-    told: bool,
+    committed: bool,
     paused: bool,
 }
 
@@ -84,7 +84,7 @@ impl Member {
         consumer.subscribe(&[&options.topic]).map_err(|error| client_error(&error))?;
         let topic = options.topic.clone();
         let consumer = Arc::new(consumer);
-        Ok(Self { consumer, topic, waiting: VecDeque::new(), positions: BTreeMap::new(), told: true, paused: false })
+        Ok(Self { consumer, topic, waiting: VecDeque::new(), positions: BTreeMap::new(), committed: true, paused: false })
     }
 
     /// The next records, or none if nothing comes within `wait`.
@@ -149,12 +149,12 @@ impl Member {
         for record in batch {
             self.positions.insert(record.topic_partition, record.offset + 1);
         }
-        self.told = false;
+        self.committed = false;
     }
 
     /// Whether something is settled that the group was not told of.
     pub(super) fn owes(&self) -> bool {
-        !self.told && !self.positions.is_empty()
+        !self.committed && !self.positions.is_empty()
     }
 
     /// Tells the group how far it is. A failure is no harm: it is told later, or what was settled comes again. With the brokers
@@ -168,7 +168,7 @@ impl Member {
         }
         let (consumer, offsets) = (self.consumer.clone(), self.offsets()?);
         match stop.unless_late(move || consumer.commit(&offsets, CommitMode::Sync))? {
-            Some(Ok(())) => self.told = true,
+            Some(Ok(())) => self.committed = true,
             Some(Err(error)) => tracing::debug!(%error, "offsets are not committed yet"),
             None => {}
         }

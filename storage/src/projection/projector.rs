@@ -81,7 +81,7 @@ struct Progress {
     /// Last commit told of each log.
     committed: Vec<AtomicU64>,
     /// Whether [`Input::Committed`] is on its way: one is enough however many commits there are.
-    told: AtomicBool,
+    notified: AtomicBool,
 }
 
 /// Hands work to the projector. Cheap to clone; the thread ends when the last clone is gone.
@@ -100,7 +100,7 @@ impl Projector {
         // Bounded by the orders in memory: each is in here at most once.
         let (queue, inbox) = unbounded();
         let committed = journal.logs().into_iter().map(|log| AtomicU64::new(journal.end(log))).collect();
-        let progress = Arc::new(Progress { committed, told: AtomicBool::new(true) });
+        let progress = Arc::new(Progress { committed, notified: AtomicBool::new(true) });
         let worker = Worker::new(journal, options, notify, inbox, progress.clone());
         let thread = std::thread::Builder::new().name("projector".to_owned()).spawn(move || worker.run())?;
         Ok((Self { queue, progress }, thread))
@@ -120,7 +120,7 @@ impl Projector {
     /// The log is durable up to `commit`.
     pub fn committed(&self, log: LogId, commit: LogSeq) {
         self.progress.committed[usize::from(log.0)].fetch_max(commit, Ordering::SeqCst);
-        if !self.progress.told.swap(true, Ordering::SeqCst) {
+        if !self.progress.notified.swap(true, Ordering::SeqCst) {
             self.queue.send(Input::Committed).unwrap_or_default();
         }
     }
@@ -247,11 +247,11 @@ impl Worker {
     /// Writes the next piece of movements of each log, or all of them. After a piece it is the turn of the archives again.
     fn write_movements(&mut self, tails: &mut [Tail], all: bool) -> Result<(), Error> {
         // Before the targets are read: a commit told later is told anew.
-        self.progress.told.store(false, Ordering::SeqCst);
+        self.progress.notified.store(false, Ordering::SeqCst);
         let mut behind = 0;
         for tail in tails {
-            let told = self.progress.committed[usize::from(tail.log.0)].load(Ordering::SeqCst);
-            let target = told.max(if all { self.journal.end(tail.log) } else { 0 });
+            let committed = self.progress.committed[usize::from(tail.log.0)].load(Ordering::SeqCst);
+            let target = committed.max(if all { self.journal.end(tail.log) } else { 0 });
             while tail.position < target {
                 let rows = steadily(|| tail.advance(&*self.journal))?;
                 self.project(&BTreeSet::from([tail.log]), rows)?;

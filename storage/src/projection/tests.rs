@@ -30,16 +30,16 @@ impl Running {
     }
 
     fn with(journal: &Arc<dyn Journal>, options: Options) -> Self {
-        let (tell, notices) = unbounded();
-        let notify = Box::new(move |notice| tell.send(notice).unwrap_or_default());
+        let (sender, notices) = unbounded();
+        let notify = Box::new(move |notice| sender.send(notice).unwrap_or_default());
         let (projector, thread) = Projector::start(journal.clone(), options, notify).unwrap();
         Self { projector, notices, thread }
     }
 
     fn flush(&self) -> Result<(), Arc<Error>> {
-        let (tell, told) = unbounded();
-        self.projector.flush(Box::new(move |outcome| tell.send(outcome).unwrap_or_default()));
-        told.recv().unwrap()
+        let (sender, receiver) = unbounded();
+        self.projector.flush(Box::new(move |outcome| sender.send(outcome).unwrap_or_default()));
+        receiver.recv().unwrap()
     }
 
     fn archive(&self, archives: &[Archive]) {

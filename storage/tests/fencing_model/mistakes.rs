@@ -25,7 +25,7 @@ pub(crate) enum Mistake {
 
 impl Mistake {
     /// What the fence is told of an outcome. `seen` is the head it was told last.
-    pub(crate) fn told(self, fence: &Fence, statement: Statement, seen: Option<Head>, outcome: Outcome) -> Outcome {
+    pub(crate) fn reported(self, fence: &Fence, statement: Statement, seen: Option<Head>, outcome: Outcome) -> Outcome {
         let epoch = fence.epoch();
         match (self, statement, outcome) {
             (Mistake::HigherEpochIsOurs, Statement::Append { .. }, Outcome::RefusedHead(Some(head))) if head.epoch > epoch => {

@@ -209,11 +209,11 @@ impl World {
             None => self.execute(state, statement, body),
         };
         let it = &mut state.claimants[claimant];
-        let told = self.mistake.told(&it.fence, statement, it.seen, outcome);
-        if let (Mistake::HeadReadBeforeSeizure, Outcome::Head(head)) = (self.mistake, told) {
+        let reported = self.mistake.reported(&it.fence, statement, it.seen, outcome);
+        if let (Mistake::HeadReadBeforeSeizure, Outcome::Head(head)) = (self.mistake, reported) {
             it.seen = head;
         }
-        self.tell(state, claimant, told);
+        self.tell(state, claimant, reported);
         Some(())
     }
 

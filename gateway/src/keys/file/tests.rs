@@ -38,8 +38,8 @@ fn a_missing_or_an_empty_file_where_keys_existed_is_refused_with_the_way_out() {
     let dir = with_keys(&["one"]);
     for contents in ["", "\n", " \n\n"] {
         put(dir.path(), contents.as_bytes());
-        let told = refused(dir.path());
-        assert!(told.contains("has no keys") && told.contains("holdfast key new") && told.contains(MARK), "{told}");
+        let refusal = refused(dir.path());
+        assert!(refusal.contains("has no keys") && refusal.contains("holdfast key new") && refusal.contains(MARK), "{refusal}");
     }
     fs::remove_file(dir.path().join(FILE)).unwrap();
     assert!(refused(dir.path()).contains("is missing"));

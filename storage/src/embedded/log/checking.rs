@@ -19,7 +19,7 @@ const PIECE: usize = 64 * 1024;
 /// Why a file was not compared to its end.
 enum Ended {
     Damaged(u64, String),
-    Told,
+    Stopped,
     Failed(io::Error),
 }
 
@@ -37,7 +37,7 @@ impl Log {
         let path = segment.opened().path();
         let damage = match check(&segment, first, next, pace) {
             Ok(()) => None,
-            Err(Ended::Told) => return Ok(None),
+            Err(Ended::Stopped) => return Ok(None),
             // As bad as damage: the bytes that were written do not come back.
             Err(Ended::Failed(error)) => Some(format!("{} cannot be read: {error}", path.display())),
             Err(Ended::Damaged(at, reason)) => Some(format!("{} is damaged from byte {at}: {reason}", path.display())),
@@ -64,7 +64,7 @@ fn check(segment: &Segment, first: LogSeq, next: LogSeq, pace: Pace<'_>) -> Resu
         codec::read_frame(record.frame).map_err(|error| Ended::Damaged(at, format!("commit {commit}: {error}")))?;
         let bytes = record.frame.len() as u64;
         if pace(bytes).is_break() {
-            return Err(Ended::Told);
+            return Err(Ended::Stopped);
         }
     }
     check_rest(&reader)

@@ -139,9 +139,9 @@ fn damage_in_an_older_file_names_its_commit() {
             for bytes in [&bytes[..], &whole[..damage]] {
                 fs::write(path, bytes).unwrap();
                 let (log, end) = open(&dir).unwrap();
-                let told = read(&log, 0, end);
+                let found = read(&log, 0, end);
                 let expected = first + 1;
-                assert!(matches!(told, Err(Error::Damaged { record, .. }) if record == expected), "file {file}: {told:?}");
+                assert!(matches!(found, Err(Error::Damaged { record, .. }) if record == expected), "file {file}: {found:?}");
                 // Who begins behind it is told of it, or reads on where only its frame is damaged.
                 let behind = read(&log, first + 2, end);
                 assert!(behind.is_ok() || matches!(&behind, Err(Error::Damaged { record, .. }) if *record == expected));
