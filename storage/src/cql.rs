@@ -9,6 +9,7 @@
 
 mod answer;
 mod cluster;
+mod errors;
 mod log;
 mod options;
 mod projections;
@@ -17,6 +18,7 @@ mod snapshots;
 mod statements;
 #[cfg(feature = "scylla-tls")]
 mod tls;
+mod values;
 
 pub use options::{Consistency, Credentials, Options, Tls};
 

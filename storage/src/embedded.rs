@@ -24,7 +24,8 @@ use crate::journal::{Error, Journal, LogId, LogSeq, Row, Snapshot, Table, Visit,
 use crate::lock::{DirectoryLock, Lent};
 use crate::scrub::{Checked, Pace};
 use crate::watermark::Watermark;
-use creation::{FORMAT, Layout};
+use creation::Layout;
+use description::FORMAT;
 use failure::{damaged_at, failed, refused, tables_failed};
 use fjall::{Database, Keyspace, PersistMode};
 use holdfast_engine::Causality;

@@ -3,7 +3,7 @@
 //! Invariant: no statement of the fence is ever repeated by the driver. It retries nothing, speculates on nothing and
 //! stamps nothing; an unknown outcome is ours to resolve. What gives the same however often it is carried out is repeated.
 
-use super::log::failed;
+use super::errors::{failed, in_time};
 use super::options::Options;
 use super::schema;
 use super::statements::{Leases, Preparer, Segments, Tables};
@@ -18,7 +18,6 @@ use scylla::policies::speculative_execution::SimpleSpeculativeExecutionPolicy;
 use scylla::response::query_result::QueryResult;
 use scylla::serialize::row::SerializeRow;
 use scylla::statement::prepared::PreparedStatement;
-use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -30,8 +29,6 @@ const SCHEMA_PAUSE: Duration = Duration::from_millis(500);
 const STEADY: Duration = Duration::from_secs(8);
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// How many times as long as a statement the steps of opening may take.
-const OPENING: u32 = 4;
 /// After so long without an answer another node is asked as well: one that hangs is noticed only later.
 const SECOND_OPINION: Duration = Duration::from_secs(1);
 /// How often an idle connection is tried, so that a node that hangs is left out before long.
@@ -131,13 +128,6 @@ async fn session(options: &Options, profile: ExecutionProfile) -> Result<Session
     }
     let built = in_time(options, "the session", builder.build()).await?;
     built.map_err(|error| refused(options, &error))
-}
-
-/// The driver waits for some answers without a limit: a node that hangs must not make a start hang.
-pub(super) async fn in_time<T>(options: &Options, what: &str, asked: impl Future<Output = T>) -> Result<T, Error> {
-    let timeout = options.timeout * OPENING;
-    let late = |_| Error::Unreachable(format!("the cluster did not answer within {timeout:?}: {what}"));
-    tokio::time::timeout(timeout, asked).await.map_err(late)
 }
 
 /// Says what to do about a session that could not be opened.

@@ -5,8 +5,10 @@
 
 use super::answer::Answer;
 use super::cluster::Cluster;
+use super::errors::failed;
 use super::options::Options;
 use super::statements::{Leases, Segments};
+use super::values::{big, small, uuid};
 use crate::fencing::{Epoch, Extent, Fence, Head, Lease, Next, Outcome, Owner, Segment, SegmentLimits, Statement, purgeable};
 use crate::history::CommitCheck;
 use crate::journal::{Error, LogSeq};
@@ -17,7 +19,6 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use uuid::Uuid;
 
 /// Bytes after which a log goes on in the next segment.
 const SEGMENT_BYTES: u64 = 64 << 20;
@@ -404,20 +405,4 @@ impl PartitionLog {
 fn gap(rows: &[(LogSeq, Vec<u8>)], from: LogSeq, to: LogSeq) -> Option<LogSeq> {
     let wrong = rows.iter().zip(from..to).find(|((seq, _), expected)| seq != expected).map(|(_, expected)| expected);
     wrong.or_else(|| ((rows.len() as u64) < to - from).then_some(from + rows.len() as u64))
-}
-
-pub(super) fn big(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
-}
-
-fn small(value: u32) -> i32 {
-    i32::try_from(value).unwrap_or(i32::MAX)
-}
-
-fn uuid(owner: Owner) -> Uuid {
-    Uuid::from_u128(owner.0)
-}
-
-pub(super) fn failed(error: &ExecutionError) -> Error {
-    Error::Failed(error.to_string())
 }

@@ -3,7 +3,7 @@
 
 use super::answer::unexpected;
 use super::cluster::Cluster;
-use super::log::big;
+use super::values::big;
 use crate::journal::{Error, Row, Table, group};
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
 

@@ -5,7 +5,7 @@
 
 use super::answer::{Answer, unexpected};
 use super::cluster::Cluster;
-use super::log::big;
+use super::values::big;
 use crate::fencing::Epoch;
 use crate::journal::{Error, Snapshot};
 use holdfast_engine::codec;

@@ -3,7 +3,7 @@
 //! Invariant: what belongs to the fence is conditional or a serial read; only what gives the same however often it is
 //! carried out is called idempotent.
 
-use super::cluster::in_time;
+use super::errors::in_time;
 use super::options::Options;
 use crate::journal::Error;
 use futures_util::try_join;

@@ -3,7 +3,7 @@
 //! Invariant: creation is all or nothing. The description is written first, the database is made under another name and
 //! renamed when it is whole, so a crash at any moment leaves a directory that opens.
 
-use super::description::Description;
+use super::description::{Description, FORMAT};
 use super::failure::{damaged_file, failed, file_failed, tables_failed};
 use super::presence::InUse;
 use crate::journal::{Error, Table, WantedPartitions};
@@ -14,11 +14,6 @@ use holdfast_engine::ids::Partitions;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-
-/// Version of everything below the directory that the database does not version itself. Format 1 had its log in the
-/// database; it is upgraded when it is opened.
-pub(super) const FORMAT: u32 = 2;
-pub(super) const OLDEST: u32 = 1;
 
 const MIB: u64 = 1024 * 1024;
 

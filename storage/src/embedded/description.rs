@@ -3,11 +3,15 @@
 //! Invariant: it is believed whole or not at all. One of an earlier build has no checksum, and is believed where it is written
 //! exactly as that build wrote it.
 
-use super::creation::{FORMAT, OLDEST};
 use super::failure::damaged_file;
 use crate::journal::Error;
 use holdfast_engine::ids::Partitions;
 use std::path::Path;
+
+/// Version of everything below the directory that the database does not version itself. Format 1 had its log in the
+/// database; it is upgraded when it is opened.
+pub(super) const FORMAT: u32 = 2;
+pub(super) const OLDEST: u32 = 1;
 
 /// See the module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,7 +4,8 @@
 //! as copies and the tables themselves as links: those never change. The log is read where it lies. Invariant: nothing is made,
 //! changed or removed below the directory that is looked at.
 
-use super::creation::{FORMAT, Layout};
+use super::creation::Layout;
+use super::description::FORMAT;
 use super::failure::damaged_file;
 use super::{EmbeddedJournal, Keeper};
 use crate::journal::{Error, WantedPartitions};

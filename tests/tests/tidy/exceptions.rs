@@ -2,8 +2,6 @@
 
 pub(crate) const EXCEPTIONS: &[(&str, &str)] = &[
     ("circles", "storage"),
-    ("circles", "storage/cql"),
-    ("circles", "storage/embedded"),
     ("circles", "storage/relay"),
     ("circles", "actors"),
     ("circles", "gateway"),
