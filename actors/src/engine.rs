@@ -2,25 +2,24 @@
 
 use crate::admission::Clients;
 use crate::clock::{self, Clock};
-use crate::guardian::{Guard, Guardian};
+use crate::guardian::Guardian;
 use crate::handle::Handle;
 use crate::inbox::{Inbox, ShardMessage};
 use crate::lookups::Lookups;
-use crate::panics::Suspect;
 use crate::provider::{MakeProvider, ProviderDispatcher};
+use crate::rebuild::{Rebuild, report_failure};
 use crate::replies::ReplyQueues;
 use crate::router::Router;
-use crate::shard::{Links, Shard};
+use crate::shard::{Shard, ShardDown};
 use crate::snapshot_writer::SnapshotWriter;
-use actix::{Actor, Addr, Arbiter, ArbiterHandle};
-use holdfast_engine::codec::Batch;
+use actix::{Actor, Arbiter, ArbiterHandle, Recipient};
 use holdfast_engine::ids::PartitionId;
 use holdfast_engine::partition::Partition;
 use holdfast_engine::time::{Policy, Timestamp};
 use holdfast_storage::group_commit::{Committer, Notice, Notify};
 use holdfast_storage::projection::{self, Archived, Projector};
-use holdfast_storage::recovery::{recover, restore};
-use holdfast_storage::{Error as StorageError, Journal, LogId, LogSeq};
+use holdfast_storage::recovery::restore;
+use holdfast_storage::{Error as StorageError, Journal, LogSeq};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
@@ -83,85 +82,6 @@ pub struct Engine {
     projector: Projector,
 }
 
-/// How to bring a shard back to life.
-pub struct Rebuild {
-    options: Options,
-    journal: Arc<dyn Journal>,
-    committer: Committer,
-    projector: Projector,
-    snapshot_writer: SnapshotWriter,
-    lookups: Lookups,
-    provider_dispatcher: ProviderDispatcher,
-    router: Router,
-    reply_queues: ReplyQueues,
-    clock: Clock,
-    /// Set once the journal refused a commit.
-    journal_error: Arc<OnceLock<Arc<StorageError>>>,
-    failed: watch::Sender<Option<String>>,
-}
-
-impl Rebuild {
-    pub fn links(&self, guardian: Addr<Guardian>, refused: Vec<Suspect>) -> Links {
-        Links {
-            journal: self.journal.clone(),
-            committer: self.committer.clone(),
-            projector: self.projector.clone(),
-            snapshot_writer: self.snapshot_writer.clone(),
-            lookups: self.lookups.clone(),
-            provider_dispatcher: self.provider_dispatcher.clone(),
-            router: self.router.clone(),
-            reply_queues: self.reply_queues.clone(),
-            clock: self.clock,
-            guardian,
-            snapshot_events: self.options.snapshot_events,
-            refused,
-        }
-    }
-
-    pub fn router(&self) -> &Router {
-        &self.router
-    }
-
-    pub fn journal_failed(&self) -> bool {
-        self.journal_error.get().is_some()
-    }
-
-    /// The engine as a whole cannot go on: whoever runs it hears why.
-    pub fn give_up(&self, reason: String) {
-        report_failure(&self.failed, reason);
-    }
-
-    /// Folds the partitions of a shard from the journal, after everything its former life submitted is durable, and
-    /// starts it on the current Arbiter.
-    ///
-    /// # Errors
-    /// If the journal cannot be read.
-    pub fn shard(&self, shard: usize, epoch: u64, links: Links) -> Result<Arc<Inbox>, StartError> {
-        let commits = self.settle()?;
-        let ids: Vec<PartitionId> = self.router.hosted_by(shard);
-        let partitions = recover(&*self.journal, &ids, &self.options.policy, &mut |_, _| {})?;
-        let inbox = Arc::new(Inbox::new(shard, epoch, self.options.credits));
-        Shard::new(inbox.clone(), links, partitions, commits).start();
-        Ok(inbox)
-    }
-
-    /// Waits until everything submitted so far is durable, and says up to which commit of each log.
-    fn settle(&self) -> Result<Vec<LogSeq>, StartError> {
-        let barrier = |log: LogId| {
-            let (answer, settled) = crossbeam::channel::bounded(1);
-            let notify: Notify = Arc::new(move |notice| answer.send(notice).unwrap_or_default());
-            self.committer.submit(log, Batch::default(), notify);
-            settled
-        };
-        let barriers: Vec<_> = self.journal.logs().into_iter().map(barrier).collect();
-        let settled = |barrier: crossbeam::channel::Receiver<Notice>| match barrier.recv() {
-            Ok(Notice::Durable { commit, .. }) => Ok(commit),
-            Ok(Notice::Failed(_)) | Err(_) => Err(StartError::Shard),
-        };
-        barriers.into_iter().map(settled).collect()
-    }
-}
-
 impl Engine {
     /// Recovers every partition and starts the shards. Must run inside an actix system.
     ///
@@ -191,10 +111,12 @@ impl Engine {
         let (committer, _) = Committer::start(&journal, &watcher)?;
         let (snapshot_writer, _) = SnapshotWriter::start(journal.clone())?;
         let lookups = Lookups::start(&journal)?;
-        let desk_arbiter = Arbiter::new();
-        let provider_dispatcher = ProviderDispatcher::open(&desk_arbiter, router.clone(), provider, options.provider_timeout);
+        let provider_arbiter = Arbiter::new();
+        let provider_dispatcher = ProviderDispatcher::open(&provider_arbiter, router.clone(), provider, options.provider_timeout);
         let rebuild = Arc::new(Rebuild {
-            options,
+            credits: options.credits,
+            snapshot_events: options.snapshot_events,
+            policy: options.policy,
             journal: journal.clone(),
             committer,
             projector: projector.clone(),
@@ -207,12 +129,11 @@ impl Engine {
             journal_error,
             failed: failed_sender,
         });
-        let guardian = Guardian::default().start();
         let mut arbiters: Vec<Arbiter> = (0..shards).map(|_| Arbiter::new()).collect();
         let threads: Vec<ArbiterHandle> = arbiters.iter().map(Arbiter::handle).collect();
-        guardian.try_send(Guard { rebuild: rebuild.clone(), threads }).map_err(|_| StartError::Shard)?;
+        let guardian = Guardian::new(rebuild.clone(), threads).start().recipient();
         start_shards(&rebuild, &guardian, &arbiters, recovered, &ends(&*journal));
-        arbiters.push(desk_arbiter);
+        arbiters.push(provider_arbiter);
         let handle = Handle { router, reply_queues, clients };
         Ok(Self { handle, journal, rebuild, arbiters, failed, committed, projector })
     }
@@ -309,15 +230,6 @@ fn start_projector(journal: &Arc<dyn Journal>, router: &Router) -> Result<Projec
     Ok(projector)
 }
 
-/// Only the first reason counts: the others follow from it.
-fn report_failure(failed: &watch::Sender<Option<String>>, reason: String) {
-    failed.send_if_modified(|failed| {
-        let first = failed.is_none();
-        failed.get_or_insert(reason);
-        first
-    });
-}
-
 /// A journal that fails while nobody has anything in it is heard of too.
 fn watch_commits(
     commits: watch::Sender<u64>,
@@ -340,7 +252,7 @@ fn watch_commits(
 
 fn start_shards(
     rebuild: &Arc<Rebuild>,
-    guardian: &Addr<Guardian>,
+    guardian: &Recipient<ShardDown>,
     arbiters: &[Arbiter],
     recovered: Vec<Partition>,
     commits: &[LogSeq],

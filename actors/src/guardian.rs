@@ -5,52 +5,32 @@
 //! a shard again and again is kept from it, or ends the engine.
 //! actix's own supervisor keeps the broken value, so the rebuilding is ours.
 
-use crate::engine::Rebuild;
 use crate::inbox::ShardMessage;
 use crate::panics::{self, Panics, Suspect};
+use crate::rebuild::Rebuild;
+use crate::shard::ShardDown;
 use actix::{Actor, Addr, ArbiterHandle, AsyncContext, Context, Handler, Message as ActixMessage};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A shard panicked and does nothing more.
-#[derive(Debug, ActixMessage)]
-#[rtype(result = "()")]
-pub struct ShardDown {
-    pub shard: usize,
-    pub epoch: u64,
-    pub reason: String,
-    /// What it was given when it panicked.
-    pub suspect: Option<Suspect>,
-}
-
-/// What the guardian needs, once the engine that it guards is put together.
-#[derive(ActixMessage)]
-#[rtype(result = "()")]
-pub struct Guard {
-    pub rebuild: Arc<Rebuild>,
-    /// The thread of each shard.
-    pub threads: Vec<ArbiterHandle>,
-}
-
-#[derive(Default)]
 pub struct Guardian {
-    guarded: Option<Guard>,
+    rebuild: Arc<Rebuild>,
+    /// The thread of each shard.
+    threads: Vec<ArbiterHandle>,
     /// By shard.
     panics: BTreeMap<usize, Panics>,
 }
 
-impl Actor for Guardian {
-    type Context = Context<Self>;
+impl Guardian {
+    pub fn new(rebuild: Arc<Rebuild>, threads: Vec<ArbiterHandle>) -> Self {
+        Self { rebuild, threads, panics: BTreeMap::new() }
+    }
 }
 
-impl Handler<Guard> for Guardian {
-    type Result = ();
-
-    fn handle(&mut self, guard: Guard, _: &mut Self::Context) {
-        self.guarded = Some(guard);
-    }
+impl Actor for Guardian {
+    type Context = Context<Self>;
 }
 
 impl Handler<ShardDown> for Guardian {
@@ -59,7 +39,7 @@ impl Handler<ShardDown> for Guardian {
     fn handle(&mut self, down: ShardDown, context: &mut Self::Context) {
         metrics::counter!("shard_rebuilds_total").increment(1);
         let ShardDown { shard, epoch, reason, suspect } = down;
-        let Some(Guard { rebuild, threads }) = &self.guarded else { return };
+        let Self { rebuild, threads, .. } = self;
         let panics = self.panics.entry(shard).or_default();
         suspect.into_iter().for_each(|suspect| panics.blame(suspect));
         if rebuild.journal_failed() {
@@ -101,7 +81,7 @@ struct Next {
 /// Has the next life begin on the thread of the last, which is done with it by then.
 fn start(rebuild: Arc<Rebuild>, thread: &ArbiterHandle, next: Next, guardian: Addr<Guardian>) {
     let Next { shard, epoch, refused } = next;
-    let links = rebuild.links(guardian.clone(), refused);
+    let links = rebuild.links(guardian.clone().recipient(), refused);
     let begin = move || {
         let from = Instant::now();
         let begun = catch_unwind(AssertUnwindSafe(|| rebuild.shard(shard, epoch, links)));

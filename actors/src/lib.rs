@@ -26,6 +26,7 @@ pub mod inbox;
 pub mod lookups;
 pub mod panics;
 pub mod provider;
+pub mod rebuild;
 pub mod replies;
 pub mod router;
 pub mod shard;

@@ -15,7 +15,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Questions on their way at once: each holds a thread for one round trip.
+/// Requests on their way at once: each holds a thread for one round trip.
 const THREADS: usize = 16;
 /// Between two tries of a request that the cluster does not answer.
 const PAUSE: Duration = Duration::from_millis(200);

@@ -91,7 +91,7 @@ pub(crate) struct Panics {
 
 impl Panics {
     pub(crate) fn blame(&mut self, suspect: Suspect) {
-        let known = self.suspects.iter().position(|(known, _)| *known == suspect).and_then(|place| self.suspects.remove(place));
+        let known = self.suspects.iter().position(|(known, _)| *known == suspect).and_then(|index| self.suspects.remove(index));
         let panics = known.map_or(0, |(_, panics)| panics);
         if self.suspects.len() >= MOST_SUSPECTS {
             self.suspects.pop_front();

@@ -10,7 +10,6 @@ mod requests;
 mod snapshots;
 
 use crate::clock::Clock;
-use crate::guardian::{Guardian, ShardDown};
 use crate::inbox::{Inbox, ShardMessage, ShardReport, Wake};
 use crate::lookups::Lookups;
 use crate::panics::{self, Suspect};
@@ -18,7 +17,7 @@ use crate::provider::ProviderDispatcher;
 use crate::replies::ReplyQueues;
 use crate::router::Router;
 use crate::snapshot_writer::{PendingSnapshot, SnapshotWriter};
-use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, SpawnHandle};
+use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Message as ActixMessage, Recipient, SpawnHandle};
 use departures::Departures;
 use holdfast_engine::Causality;
 use holdfast_engine::codec::Batch;
@@ -40,6 +39,17 @@ const MAX_BATCH_BYTES: usize = 1024 * 1024;
 /// Batches on their way to each log: one is written, one waits. What comes meanwhile gathers here, where it costs less.
 const MAX_IN_FLIGHT: usize = 2;
 
+/// A shard panicked and does nothing more.
+#[derive(Debug, ActixMessage)]
+#[rtype(result = "()")]
+pub struct ShardDown {
+    pub shard: usize,
+    pub epoch: u64,
+    pub reason: String,
+    /// What it was given when it panicked.
+    pub suspect: Option<Suspect>,
+}
+
 /// Everything a shard reaches outside itself.
 #[derive(Clone)]
 pub struct Links {
@@ -52,7 +62,7 @@ pub struct Links {
     pub router: Router,
     pub reply_queues: ReplyQueues,
     pub clock: Clock,
-    pub guardian: Addr<Guardian>,
+    pub guardian: Recipient<ShardDown>,
     /// Events of a partition between two snapshots, at least.
     pub snapshot_events: u64,
     /// What panicked earlier lives of the shard too often.

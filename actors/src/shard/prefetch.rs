@@ -1,4 +1,4 @@
-//! Letters are taken out of the inbox a few at a time, and what they need out of memory at once.
+//! Messages are taken out of the inbox a few at a time, and what they need out of memory at once.
 //!
 //! Invariant: messages are read in the order they came, those that came in bulk in an order of their own: in turns with the others, and
 //! in smaller ones, so that neither ever waits for all of the other.
@@ -7,7 +7,7 @@ use super::Shard;
 use crate::inbox::ShardMessage;
 use holdfast_engine::ids::PartitionId;
 
-/// Letters opened at once, and lines of each that are looked at. Measured with two servers side by side under the same load,
+/// Messages opened at once, and lines of each that are looked at. Measured with two servers side by side under the same load,
 /// 10,000 SKUs: the CPU of an order was 0.97 to 1.02 of that without, mostly 0.98; with 16 messages 1.00.
 const OPENED: usize = 8;
 

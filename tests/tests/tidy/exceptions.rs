@@ -3,7 +3,6 @@
 pub(crate) const EXCEPTIONS: &[(&str, &str)] = &[
     ("circles", "storage"),
     ("circles", "storage/relay"),
-    ("circles", "actors"),
     ("circles", "gateway"),
     ("circles", "gateway/routes"),
     ("drivers", "rdkafka"),
