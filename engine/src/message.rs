@@ -1,5 +1,5 @@
 //! Messages between actors. Each may be lost, doubled or overtaken: all are derived from durable state, sent again
-//! until answered, and told apart by (order, generation, SKU, step).
+//! until answered, and told apart by (order, generation, SKU, order version).
 
 use crate::event::Allocation;
 use crate::ids::{HoldKey, OrderId, PartitionId, Sku};

@@ -96,7 +96,7 @@ pub struct Partition {
     /// Boxed: a growing map then moves pointers, not actors.
     orders: Map<OrderId, Box<OrderActor>>,
     keys: Map<KeyHash, KeyRecord>,
-    /// Resolved holds in the order they are to be forgotten, with their steady time.
+    /// Resolved holds in the order they are to be forgotten, with their logical time.
     resolved: VecDeque<(Timestamp, Sku, HoldKey)>,
     /// Orders and keys that ever left memory for the store. What is not in it need not be looked for there.
     archived: Filter,
