@@ -184,8 +184,14 @@ fn a_backup_goes_over_nothing_and_what_a_killed_one_left_is_no_backup_and_goes_w
     fs::create_dir(&foreign).unwrap();
     fs::write(foreign.join("letters"), "mine").unwrap();
     assert!(matches!(shop.begin("foreign"), Err(Error::InTheWay(_))));
+    let (early, cut) = (shop.path("early.partial"), shop.path("cut.partial"));
+    fs::create_dir(&early).unwrap();
+    fs::create_dir(&cut).unwrap();
+    fs::write(cut.join("backup.lock"), "").unwrap();
     clear_unfinished(shop.root.path()).unwrap();
     assert!(foreign.join("letters").exists());
+    assert!(!early.exists(), "one that was killed before it had its lock is left");
+    assert!(!cut.exists(), "one whose removal was killed is left");
 }
 
 #[test]

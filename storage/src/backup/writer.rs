@@ -168,7 +168,7 @@ impl BackupWriter {
 impl Drop for BackupWriter {
     fn drop(&mut self) {
         if !self.finished
-            && let Err(error) = fs::remove_dir_all(&self.partial)
+            && let Err(error) = remove(&self.partial)
         {
             tracing::warn!(%error, "{} is left of a backup that failed: remove it", self.partial.display());
         }
@@ -182,7 +182,8 @@ impl Drop for BackupWriter {
 pub fn clear_unfinished(dir: &Path) -> Result<(), Error> {
     for entry in fs::read_dir(dir).map_err(at(dir))? {
         let path = entry.map_err(at(dir))?.path();
-        let ours = path.join(LOCK).exists() || Manifest::is_in(&path);
+        // An empty one was killed before it had its lock.
+        let ours = path.join(LOCK).exists() || Manifest::is_in(&path) || is_empty(&path);
         if ours && path.extension().is_some_and(|extension| extension == "partial") {
             match clear(&path) {
                 // Another server makes its backups here too.
@@ -205,13 +206,32 @@ fn clear(partial: &Path) -> Result<(), Error> {
     if partial.symlink_metadata().is_err() {
         return Ok(());
     }
-    let empty = fs::read_dir(partial).is_ok_and(|mut entries| entries.next().is_none());
     // An earlier version left a manifest without a lock if it was killed between its last two steps.
-    if !empty && !partial.join(LOCK).exists() && !Manifest::is_in(partial) {
+    if !is_empty(partial) && !partial.join(LOCK).exists() && !Manifest::is_in(partial) {
         return Err(Error::InTheWay(partial.to_owned()));
     }
     let _lock = if partial.join(LOCK).exists() { Some(lock(partial)?) } else { None };
-    fs::remove_dir_all(partial).map_err(at(partial))
+    remove(partial).map_err(at(partial))
+}
+
+fn is_empty(dir: &Path) -> bool {
+    fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_none())
+}
+
+/// The lock goes last: what a kill leaves of a removal is still known to be ours.
+fn remove(partial: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(partial)? {
+        let entry = entry?;
+        match entry.file_type()?.is_dir() {
+            true => fs::remove_dir_all(entry.path())?,
+            false if entry.file_name() == LOCK => {}
+            false => fs::remove_file(entry.path())?,
+        }
+    }
+    match fs::remove_file(partial.join(LOCK)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => fs::remove_dir(partial),
+    }
 }
 
 fn lock(partial: &Path) -> Result<File, Error> {
