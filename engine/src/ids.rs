@@ -22,9 +22,9 @@ pub struct PartitionId(pub u16);
 pub struct Partitions(u16);
 
 impl Partitions {
-    /// Between 1 and 4,096, otherwise `None`.
+    /// Between 1 and [`limits::MAX_PARTITIONS`], otherwise `None`.
     pub fn new(count: u16) -> Option<Self> {
-        (1..=4096).contains(&count).then_some(Self(count))
+        (1..=limits::MAX_PARTITIONS).contains(&count).then_some(Self(count))
     }
 
     pub fn count(self) -> u16 {

@@ -33,6 +33,9 @@ pub const MAX_JSON_BYTES: usize = 16 * 1024;
 /// How deep lists and objects stand in each other in them.
 pub const MAX_JSON_DEPTH: usize = 100;
 
+/// Partitions of one set of data.
+pub const MAX_PARTITIONS: u16 = 4_096;
+
 /// Lines of one order.
 pub const MAX_LINES: usize = 500;
 /// Units of one line.

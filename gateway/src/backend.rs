@@ -5,6 +5,7 @@ pub use cluster::options;
 
 use crate::settings::{Backend, Settings};
 use holdfast_engine::ids::Partitions;
+use holdfast_engine::limits;
 use holdfast_storage::backup::Manifest;
 use holdfast_storage::embedded::EmbeddedJournal;
 use holdfast_storage::memory::MemoryJournal;
@@ -22,7 +23,8 @@ pub fn open<E: From<Error>>(
     check: impl FnOnce(&dyn Journal) -> Result<(), E>,
 ) -> Result<Arc<dyn Journal>, E> {
     let partitions = Partitions::new(settings.data.partitions);
-    let partitions = partitions.ok_or_else(|| Error::Incompatible("data.partitions must be 1 to 4096".to_owned()))?;
+    let many = || Error::Incompatible(format!("data.partitions must be 1 to {}", limits::MAX_PARTITIONS));
+    let partitions = partitions.ok_or_else(many)?;
     if settings.data.ephemeral {
         return Ok(Arc::new(MemoryJournal::new(partitions)));
     }

@@ -9,7 +9,7 @@ pub mod unread;
 mod waiting;
 
 use crate::app::App;
-use crate::dto::grouped;
+use crate::figures::grouped;
 use crate::problem::{Code, FieldError, Problem};
 use crate::reply::unavailable;
 use crate::stopping::Phase;

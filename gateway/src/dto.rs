@@ -4,7 +4,7 @@ mod checker;
 mod document;
 mod fingerprint;
 
-pub use checker::{Checker, grouped};
+pub use checker::Checker;
 pub use fingerprint::of_payment;
 
 use crate::object::read_from_objects;

@@ -21,6 +21,7 @@ mod descriptors;
 pub mod dto;
 pub mod etag;
 pub mod events;
+pub mod figures;
 pub mod file_error;
 pub mod http;
 pub mod json;

@@ -46,7 +46,7 @@ macro_rules! codes {
                 match self { $(Code::$name => $title),+ }
             }
 
-            /// What the caller should do.
+            /// What the caller should do. Limits are named in braces: see [`crate::figures::filled`].
             pub fn advice(self) -> &'static str {
                 match self { $(Code::$name => $advice),+ }
             }
@@ -60,7 +60,7 @@ codes! {
     ConditionUnsupported "condition_unsupported" 400 false "The condition cannot be obeyed here"
         "Leave the conditional header out: the resource has no version, or none of that kind. Those with an ETag take If-Match, and If-None-Match on reads.";
     IdempotencyKeyMissing "idempotency_key_missing" 400 false "The Idempotency-Key header is missing"
-        "Send a key of 1 to 255 visible ASCII characters that is new for each new order and the same for each retry of it.";
+        "Send a key of 1 to {idempotency_key_bytes} visible ASCII characters that is new for each new order and the same for each retry of it.";
     Unauthorized "unauthorized" 401 false "The API key or signature is missing or wrong"
         "Send `Authorization: Bearer hf_…` with a key made by `holdfast key new`; webhooks must carry a fresh signature.";
     ForbiddenOrigin "forbidden_origin" 403 false "Web pages of this origin may not change anything here"

@@ -2,7 +2,7 @@
 //!
 //! Invariant: a mutation that may have happened is never answered as failed: it gets 202 and where to look.
 
-use crate::dto::grouped;
+use crate::figures::grouped;
 use crate::openapi::scalars;
 use crate::problem::{Code, Problem};
 use crate::view::{self, Id};

@@ -67,7 +67,7 @@ impl Caller {
         };
         let key = header.to_str().unwrap_or_default();
         self.bind_key(route, key).ok_or_else(|| {
-            let error = FieldError::new("", "Idempotency-Key must be 1 to 255 visible ASCII characters");
+            let error = FieldError::new("", format!("Idempotency-Key {}", key_rule()));
             Problem::invalid(vec![error]).by(self.request_id.as_str())
         })
     }
@@ -95,6 +95,11 @@ impl Caller {
         let fits = (1..=limits::IDEMPOTENCY_KEY.bytes).contains(&bare.len()) && bare.bytes().all(|byte| byte.is_ascii_graphic());
         fits.then(|| KeyHash::derive(&self.scope, route, bare))
     }
+}
+
+/// What a key must be.
+pub fn key_rule() -> String {
+    format!("must be 1 to {} visible ASCII characters", limits::IDEMPOTENCY_KEY.characters)
 }
 
 pub fn key_missing() -> Problem {

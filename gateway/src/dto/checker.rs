@@ -5,6 +5,7 @@
 
 use super::document::{self, Mistake};
 use super::{Errors, PaymentIn};
+use crate::figures::grouped;
 use crate::problem::{FieldError, is_enough};
 use holdfast_engine::event::PaymentRequest;
 use holdfast_engine::ids::{Label, Location, Provider, Sku, Url};
@@ -95,24 +96,5 @@ impl Checker {
             self.take(absolute, || format!("{base}/return_url"), rule)
         });
         Some(PaymentRequest { provider: provider?, return_url })
-    }
-}
-
-/// A number with a comma every three digits.
-pub fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let comma = |index: usize| index > 0 && (digits.len() - index).is_multiple_of(3);
-    let grouped = digits.chars().enumerate();
-    grouped.flat_map(|(index, digit)| comma(index).then_some(',').into_iter().chain([digit])).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_long_number_is_grouped_by_thousands() {
-        let shown = [0, 12, 999, 1_000, 86_400, 2_000_000_000].map(grouped);
-        assert_eq!(shown, ["0", "12", "999", "1,000", "86,400", "2,000,000,000"]);
     }
 }

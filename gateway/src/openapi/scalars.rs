@@ -2,6 +2,7 @@
 //!
 //! Invariant: every bound is one of `holdfast_engine::limits`, and every word is one the engine says.
 
+use crate::figures::filled;
 use holdfast_engine::event::Kind;
 use holdfast_engine::limits::{self, TextLength};
 use holdfast_engine::order::{AttemptState, Status};
@@ -20,7 +21,7 @@ macro_rules! scalars {
 
             impl PartialSchema for $name {
                 fn schema() -> RefOr<Schema> {
-                    $schema.description(Some($description)).into()
+                    $schema.description(Some(filled($description))).into()
                 }
             }
 
@@ -97,8 +98,8 @@ scalars! {
     Cursor "How far a reader has read. Opaque: give it back as it came." = string();
     Time "UTC, RFC 3339, with milliseconds." = string().format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime))).pattern(Some("Z$"));
     Link "A URL." = string().max_length(Some(limits::URL.characters)).pattern(Some("^https?://"));
-    AnyJson "Any JSON, at most 16 KiB of it and 100 levels deep, no name twice in an object. It comes back with its numbers in the spelling \
-        in which they were sent, members in the order of their names." = ObjectBuilder::new().schema_type(SchemaType::AnyValue)
+    AnyJson "Any JSON, at most {metadata_bytes} of it and {metadata_levels} levels deep, no name twice in an object. It comes back with its \
+        numbers in the spelling in which they were sent, members in the order of their names." = ObjectBuilder::new().schema_type(SchemaType::AnyValue)
         .additional_properties(Some(AdditionalProperties::FreeForm(true)));
     Members "Members that depend on the type." = ObjectBuilder::new().schema_type(Type::Object)
         .additional_properties(Some(AdditionalProperties::FreeForm(true)));

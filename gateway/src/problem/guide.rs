@@ -11,6 +11,7 @@ mod server;
 use super::{Code, Problem};
 
 /// The explanation of one code. Its title, its status and its first cure (`Code::advice`) stand beside the code itself.
+/// Causes and cures name limits in braces: see [`crate::figures::filled`].
 pub struct Guide {
     /// One sentence.
     pub meaning: &'static str,
@@ -75,6 +76,7 @@ impl Code {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::figures::filled;
     use std::collections::BTreeSet;
 
     #[test]
@@ -85,9 +87,23 @@ mod tests {
             let Guide { meaning, causes, cures, .. } = code.guide();
             let sentences = [*meaning, code.advice()].into_iter().chain(causes.iter().chain(*cures).copied());
             for sentence in sentences {
+                let sentence = filled(sentence);
                 assert!(sentence.len() > 20 && sentence.ends_with('.'), "{}: {sentence:?} is no sentence", code.name());
             }
             assert!(!causes.is_empty(), "{} has no cause", code.name());
+        }
+    }
+
+    /// What is left in braces when the limits are in place.
+    #[test]
+    fn a_guide_names_no_limit_that_is_not_known() {
+        for &code in Code::ALL {
+            let Guide { causes, cures, .. } = code.guide();
+            for sentence in [code.advice()].iter().chain(*causes).chain(*cures) {
+                let filled = filled(sentence);
+                let mut left = filled.split('{').skip(1).filter_map(|rest| rest.split('}').next());
+                assert_eq!(left.find(|name| !["id", "sku", "location"].contains(name)), None, "{filled}");
+            }
         }
     }
 

@@ -12,10 +12,11 @@ use crate::app::App;
 use crate::body::{Body, Whole};
 use crate::bulk::{IN_HAND, NoAnswer};
 use crate::client;
-use crate::dto::{BatchIn, BatchItemIn, check_reservation, grouped};
+use crate::dto::{BatchIn, BatchItemIn, check_reservation};
+use crate::figures::grouped;
 use crate::problem::{Code, FieldError, Problem};
 use crate::reply;
-use crate::request::{Caller, content_type, parse};
+use crate::request::{Caller, content_type, key_rule, parse};
 use crate::view::{self, BatchBody, ItemResult};
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
@@ -100,7 +101,7 @@ impl Batch {
 
     fn prepare(&self, item: &BatchItemIn) -> Prepared {
         let key = self.caller.bind_key("reservations", &item.key);
-        let wrong = || Problem::invalid(vec![FieldError::new("/key", "must be 1 to 255 visible ASCII characters")]);
+        let wrong = || Problem::invalid(vec![FieldError::new("/key", key_rule())]);
         let key = key.ok_or_else(wrong)?;
         let (now, partitions) = match &*self.app.live.load() {
             Some(live) => (live.clock.now(), live.handle.router().partitions),

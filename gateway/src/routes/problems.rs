@@ -1,6 +1,7 @@
 //! The pages of the problems: an index, and for each code its meaning, its causes, its cures and an example.
 
 use super::table::resource;
+use crate::figures::filled;
 use crate::page::{escape, html, marked};
 use crate::problem::{Code, Problem};
 use crate::request::request_id;
@@ -56,7 +57,7 @@ fn explained(code: Code) -> String {
 }
 
 fn list(sentences: &[&str]) -> String {
-    let items: String = sentences.iter().map(|sentence| format!("<li>{}</li>", marked(sentence))).collect();
+    let items: String = sentences.iter().map(|sentence| format!("<li>{}</li>", marked(&filled(sentence)))).collect();
     format!("<ul>{items}</ul>")
 }
 

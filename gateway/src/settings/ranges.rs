@@ -36,14 +36,14 @@ pub(super) fn all(settings: &Settings) -> Vec<Ranged> {
         ("server.max_streams", wide(server.max_streams), 0..=10_000_000),
         // No reader takes everything at once.
         ("server.stream_patience_seconds", server.stream_patience_seconds, 1..=LONGEST_SECONDS),
-        ("data.partitions", data.partitions.into(), 1..=4096),
+        ("data.partitions", data.partitions.into(), 1..=limits::MAX_PARTITIONS.into()),
         ("data.reserve_mb", data.reserve_mb, MIB),
         ("journal.keep_days", journal.keep_days.into(), 0..=36_500),
         // A year; 0 is never.
         ("journal.scrub_hours", journal.scrub_hours.into(), 0..=8_784),
         ("scylla.replication", scylla.replication.into(), 1..=100),
         ("scylla.timeout_ms", scylla.timeout_ms, 1..=LONGEST_SECONDS * 1000),
-        ("engine.shards", wide(engine.shards), 0..=4096),
+        ("engine.shards", wide(engine.shards), 0..=limits::MAX_PARTITIONS.into()),
         ("engine.credits", wide(engine.credits), MILLIONS),
         ("engine.snapshot_events", engine.snapshot_events, 1..=10_000_000_000),
         ("engine.memory_ahead_mb", engine.memory_ahead_mb, MIB),

@@ -28,7 +28,12 @@ fn values() -> Vec<u64> {
         limits::MAX_FACT_BYTES,
         limits::MAX_RECORD_BYTES,
     ];
-    let wide = [u64::from(limits::MAX_LINE_QUANTITY), u64::from(limits::MAX_BUCKET), u64::from(limits::MAX_EXTENSIONS)];
+    let wide = [
+        u64::from(limits::MAX_LINE_QUANTITY),
+        u64::from(limits::MAX_BUCKET),
+        u64::from(limits::MAX_PARTITIONS),
+        u64::from(limits::MAX_EXTENSIONS),
+    ];
     let times = [limits::MAX_TTL_MS, limits::MAX_TTL_MS / 1000];
     lengths.chain(counts).map(|count| count as u64).chain(wide).chain(times).collect()
 }

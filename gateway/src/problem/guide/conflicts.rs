@@ -24,7 +24,7 @@ pub(super) const OUT_OF_STOCK: Guide = Guide {
         "Units are damaged, in quality control or kept as safety stock: they are on hand and not available.",
     ],
     cures: &[
-        "Ask the buyer for fewer units, or offer another SKU: POST /v1/availability:query answers for up to 1,000 at once.",
+        "Ask the buyer for fewer units, or offer another SKU: POST /v1/availability:query answers for up to {availability_skus} at once.",
         "To try again later, use a new Idempotency-Key: the refusal is the answer to this one, byte for byte, for good.",
     ],
     example: || shortage("DEMO-LAST-ONE", Some(1)),
@@ -34,7 +34,7 @@ pub(super) const TOO_MANY_LOCATIONS: Guide = Guide {
     meaning: "There are enough units, in more locations than the order may take from. Nothing is held for it.",
     causes: &[
         "The order takes from at most `allocations_per_order` locations (GET /v1/limits), all its SKUs together, and each of its SKUs has an \
-         equal share of them: an order of 500 SKUs takes each from at most 8 locations.",
+         equal share of them: an order of {lines_per_order} SKUs takes each from at most {allocations_per_sku} locations.",
         "The stock of a SKU is a few units each at a great many locations.",
     ],
     cures: &[
@@ -83,7 +83,7 @@ pub(super) const INVALID_TRANSITION: Guide = Guide {
 pub(super) const RESERVATION_EXPIRED: Guide = Guide {
     meaning: "The hold has ended before it was committed, extended or paid. Its units can be had by others.",
     causes: &[
-        "Nothing was done with it within its `ttl_seconds`, 15 minutes if none were asked for.",
+        "Nothing was done with it within its `ttl_seconds`, {hold_minutes} minutes if none were asked for.",
         "The buyer was slower than the hold. A payment that starts in time keeps the units while it is open.",
     ],
     cures: &[
@@ -106,8 +106,8 @@ pub(super) const IDEMPOTENCY_IN_PROGRESS: Guide = Guide {
 pub(super) const LIMIT_REACHED: Guide = Guide {
     meaning: "What the request adds to is as large as it can get. Nothing was changed.",
     causes: &[
-        "A bucket of a location would exceed 2,000,000,000 units, which is `bucket_units` of GET /v1/limits.",
-        "A SKU would have more than 256 locations, which is `locations_per_sku`.",
+        "A bucket of a location would exceed {bucket_units} units, which is `bucket_units` of GET /v1/limits.",
+        "A SKU would have more than {locations_per_sku} locations, which is `locations_per_sku`.",
         "A hold was extended as often as it may be (`hold_extensions`), or would end later after it was placed than it may \
          (`hold_life_seconds`).",
     ],

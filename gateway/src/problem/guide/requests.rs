@@ -1,7 +1,9 @@
 //! Guides to what a caller must send otherwise: the request itself is not as it has to be.
 
 use super::Guide;
+use crate::figures::grouped;
 use crate::problem::{Code, FieldError, Problem};
+use holdfast_engine::limits;
 
 pub(super) const INVALID_REQUEST: Guide = Guide {
     meaning: "The server read the request and found something in it that it cannot take. Nothing was executed.",
@@ -14,7 +16,10 @@ pub(super) const INVALID_REQUEST: Guide = Guide {
         "Each entry of `errors` has a JSON pointer into the body; an empty pointer means the request as a whole or a header.",
         "After the correction the same Idempotency-Key may be used: nothing was recorded under it.",
     ],
-    example: || Problem::invalid(vec![FieldError::new("/lines/0/quantity", "must be 1 to 1,000,000")]),
+    example: || {
+        let message = format!("must be 1 to {}", grouped(limits::MAX_LINE_QUANTITY.into()));
+        Problem::invalid(vec![FieldError::new("/lines/0/quantity", message)])
+    },
 };
 
 pub(super) const IDEMPOTENCY_KEY_MISSING: Guide = Guide {
@@ -94,7 +99,7 @@ pub(super) const TOO_LARGE: Guide = Guide {
     meaning: "The body has more bytes than the server reads. Nothing was executed.",
     causes: &[
         "The body is over `body_bytes` of GET /v1/limits.",
-        "A line of an import is over 64 KiB, which is `import_line_bytes`.",
+        "A line of an import is over {import_line_bytes}, which is `import_line_bytes`.",
     ],
     cures: &["Keep large texts elsewhere and send a reference in `metadata`."],
     example: crate::body::too_large,

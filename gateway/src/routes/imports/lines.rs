@@ -4,6 +4,7 @@
 
 use super::keys::RowKeys;
 use crate::dto::{Checker, ImportRow};
+use crate::figures::kib;
 use crate::problem::{Code, Problem};
 use actix_web::web::{Bytes, BytesMut};
 use holdfast_engine::command::Command;
@@ -82,8 +83,10 @@ impl Lines {
         }
         let overlong = self.buffer.len() > MAX_IMPORT_LINE_BYTES;
         self.ended |= overlong;
-        let problem = || Problem::over(Code::TooLarge, "import_line_bytes", "a line is over 64 KiB: the rest is not read");
-        overlong.then(|| Refusal::new(line, problem()))
+        overlong.then(|| {
+            let detail = format!("a line is over {}: the rest is not read", kib(MAX_IMPORT_LINE_BYTES));
+            Refusal::new(line, Problem::over(Code::TooLarge, "import_line_bytes", detail))
+        })
     }
 }
 
