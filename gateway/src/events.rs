@@ -5,6 +5,8 @@
 pub mod cursor;
 pub mod page;
 pub mod reading;
+#[cfg(test)]
+mod tests;
 
 use crate::openapi::scalars;
 use crate::view::{Id, Rfc3339};
@@ -293,25 +295,4 @@ pub fn bucket_name(bucket: holdfast_engine::event::Bucket) -> &'static str {
 
 fn hex(bytes: &[u8]) -> String {
     data_encoding::HEXLOWER.encode(bytes)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use holdfast_engine::ids::Sku;
-    use holdfast_engine::time::Timestamp;
-
-    /// The suite `schemas` compares every other event with its schema; this one is a race that nobody can win on purpose.
-    #[test]
-    fn a_forbidden_hold_has_the_members_of_its_schema() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/events/stock.hold_forbidden.json");
-        let schema: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
-        let order = OrderId::parse("00000000000000000000000000").unwrap();
-        let fact = StockFact::HoldForbidden { hold: holdfast_engine::ids::HoldKey { order, generation: 0 } };
-        let event = Event::Stock { sku: Sku::new("MUG").unwrap(), fact };
-        let event = CloudEvent::of(PartitionId(0), &Record { seq: 1, at: Timestamp(1), event });
-        let published = &schema["properties"]["data"]["properties"];
-        assert_eq!(schema["properties"]["type"]["const"], event.event_type);
-        assert!(event.data.keys().eq(published.as_object().unwrap().keys()), "{published}");
-    }
 }
