@@ -20,8 +20,12 @@ pub fn start(kafka: &Kafka, journal: Arc<dyn Journal>) -> std::io::Result<Relay>
 /// An event as it stands in the topic.
 pub fn encode(partition: PartitionId, record: &Record) -> Encoded {
     let event = CloudEvent::of(partition, record);
-    let body = event.bytes();
-    Encoded { id: event.id, key: event.subject, event_type: event.event_type, body }
+    Encoded {
+        id: event.id().to_owned(),
+        key: event.subject().to_owned(),
+        event_type: event.event_type().to_owned(),
+        body: event.bytes(),
+    }
 }
 
 /// # Errors

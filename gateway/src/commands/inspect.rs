@@ -68,7 +68,7 @@ fn order(journal: &dyn Journal, text: &str) -> Shown {
     let archived = live.is_none();
     let history = live.map_or_else(|| projection::order(journal, id), |history| Ok(Some(history)))?;
     let history = history.ok_or_else(|| format!("there is no order {text}"))?;
-    let facts: Vec<TimelineItem> = history.iter().map(|record| timeline_item(id, Kind::Order, record)).collect();
+    let facts: Vec<TimelineItem<'_>> = history.iter().map(|record| timeline_item(id, Kind::Order, record)).collect();
     Ok(json!({"id": text, "partition": id.partition().0, "archived": archived, "facts": facts}))
 }
 

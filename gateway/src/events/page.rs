@@ -1,6 +1,6 @@
 //! A page of events as JSON.
 //!
-//! Invariants: events become text one by one, as the maps of one may take many times the bytes of its record; a page ends with the event
+//! Invariants: events become text one by one, as the text of one may take many times the bytes of its record; a page ends with the event
 //! that brings it to [`PAGE_BYTES`] of text, and its cursor is behind that event.
 
 use super::{Cursor, read};
@@ -41,7 +41,7 @@ impl Page {
 }
 
 fn write(json: &mut Vec<u8>, value: &impl Serialize) {
-    // Strings, numbers and maps of them, written into memory: there is no way for this to fail.
+    // Text and numbers of ours, written into memory: there is no way for this to fail.
     serde_json::to_writer(json, value).unwrap_or_default();
 }
 

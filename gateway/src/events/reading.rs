@@ -135,7 +135,7 @@ impl Reading<'_, '_> {
 
 impl Published<'_> {
     /// The event in the structured JSON form of CloudEvents 1.0.
-    pub fn cloud_event(&self) -> CloudEvent {
+    pub fn cloud_event(&self) -> CloudEvent<'_> {
         CloudEvent::of(self.partition, &self.record)
     }
 }

@@ -1,8 +1,11 @@
 //! The bytes of every event as it is published, held to a golden file.
 
-use super::*;
+use super::{CloudEvent, timeline_item};
 use data_encoding::HEXLOWER;
 use holdfast_engine::codec::decode_record;
+use holdfast_engine::event::{Event, Kind, OrderRecord, Record};
+use holdfast_engine::ids::PartitionId;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;

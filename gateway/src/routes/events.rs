@@ -83,7 +83,7 @@ fn event_text() -> Schema {
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "it is written as text")]
 struct Events {
-    events: Vec<CloudEvent>,
+    events: Vec<CloudEvent<'static>>,
     #[schema(value_type = scalars::Cursor)]
     next: String,
 }

@@ -275,14 +275,14 @@ fn under_terms(
 
 /// What happened to an order.
 #[derive(Serialize, ToSchema)]
-struct Timeline {
-    items: Vec<TimelineItem>,
+struct Timeline<'a> {
+    items: Vec<TimelineItem<'a>>,
 }
 
 /// Every fact of an order.
 #[utoipa::path(get, path = "/v1/orders/{id}/timeline", tag = "orders", operation_id = "get_order_timeline",
     params(("id" = scalars::OrderId, Path)),
-    responses((status = 200, description = "The facts in their order.", body = Timeline)))]
+    responses((status = 200, description = "The facts in their order.", body = Timeline<'static>)))]
 pub async fn timeline(request: HttpRequest, app: Data<App>, id: Path<String>) -> HttpResponse {
     let caller = match Caller::of(&request, &app) {
         Ok(caller) => caller,

@@ -104,9 +104,9 @@ fn chunk(journal: &dyn Journal, after: &Cursor) -> Result<Option<Chunk>, Error> 
 
 fn render(published: &Published<'_>, text: &mut String) {
     let event = published.cloud_event();
-    // Strings, numbers and maps of them, written into memory: there is no way for this to fail.
+    // Text and numbers of ours, written into memory: there is no way for this to fail.
     let json = serde_json::to_string(&event).unwrap_or_default();
-    write!(text, "id: {}\nevent: {}\ndata: {json}\n\n", published.cursor, event.event_type).unwrap_or_default();
+    write!(text, "id: {}\nevent: {}\ndata: {json}\n\n", published.cursor, event.event_type()).unwrap_or_default();
 }
 
 /// The chunks made last, by the cursor they come behind. What was read behind a cursor once is never anything else, only less than
