@@ -20,8 +20,7 @@ use holdfast_engine::order::Outcome;
 use holdfast_engine::quantity::{Money, Quantity};
 use holdfast_engine::time::Timestamp;
 use holdfast_storage::cql::{self, CqlJournal};
-use holdfast_storage::journal::Visit;
-use holdfast_storage::{Error, Journal, LogId, LogSeq, Row, Snapshot, Table};
+use holdfast_storage::{Error, Log, LogId, LogSeq, Row, Rows, Snapshot, Snapshots, Table, Visit};
 use std::cell::RefCell;
 use std::future::Future;
 use std::pin::Pin;
@@ -76,7 +75,7 @@ impl Counted {
     }
 }
 
-impl Journal for Counted {
+impl Log for Counted {
     fn causality(&self) -> Causality {
         self.inner.causality()
     }
@@ -87,10 +86,6 @@ impl Journal for Counted {
 
     fn commit_bytes(&self) -> usize {
         self.inner.commit_bytes()
-    }
-
-    fn remote(&self) -> bool {
-        self.inner.remote()
     }
 
     fn append(&self, log: LogId, batch: &Batch) -> Result<LogSeq, Error> {
@@ -108,13 +103,21 @@ impl Journal for Counted {
     fn read(&self, log: LogId, after: LogSeq, visit: &mut Visit<'_>) -> Result<(), Error> {
         self.inner.read(log, after, visit)
     }
+}
 
+impl Snapshots for Counted {
     fn save_snapshot(&self, snapshot: &Snapshot) -> Result<(), Error> {
         self.inner.save_snapshot(snapshot)
     }
 
     fn snapshots(&self, partition: PartitionId) -> Result<Vec<Snapshot>, Error> {
         self.inner.snapshots(partition)
+    }
+}
+
+impl Rows for Counted {
+    fn remote(&self) -> bool {
+        self.inner.remote()
     }
 
     fn project(&self, rows: &[Row]) -> Result<(), Error> {

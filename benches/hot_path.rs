@@ -10,7 +10,7 @@ use holdfast_engine::limits::MAX_BUCKET;
 use holdfast_engine::quantity::{Money, Quantity};
 use holdfast_engine::time::{Policy, Timestamp};
 use holdfast_engine::{Causality, Input, Partition};
-use holdfast_storage::Journal;
+use holdfast_storage::Log;
 use holdfast_storage::LogId;
 use holdfast_storage::embedded::EmbeddedJournal;
 

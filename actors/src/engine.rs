@@ -17,8 +17,8 @@ use holdfast_engine::ids::PartitionId;
 use holdfast_engine::partition::Partition;
 use holdfast_engine::time::{Policy, Timestamp};
 use holdfast_storage::group_commit::{Committer, Notice, Notify};
-use holdfast_storage::projection::{self, Archived, Projector};
 use holdfast_storage::recovery::restore;
+use holdfast_storage::rows::{self, Archived, Projector};
 use holdfast_storage::{Error as StorageError, Journal, LogSeq};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -217,16 +217,16 @@ impl Engine {
 fn start_projector(journal: &Arc<dyn Journal>, router: &Router) -> Result<Projector, StartError> {
     let router = router.clone();
     let notify = Box::new(move |notice| match notice {
-        projection::Notice::Archived(Archived { partition, orders, keys }) => {
+        rows::Notice::Archived(Archived { partition, orders, keys }) => {
             // A shard that is being rebuilt archives again what it finds closed.
             router.inbox(partition).push(ShardMessage::Archived { partition, orders, keys });
         }
-        projection::Notice::Failed(error) => {
+        rows::Notice::Failed(error) => {
             metrics::counter!("alarms_total").increment(1);
             tracing::error!(%error, "closed orders stay in memory: the projector stopped");
         }
     });
-    let (projector, _) = Projector::start(journal.clone(), projection::Options::default(), notify)?;
+    let (projector, _) = Projector::start(journal.clone(), rows::Options::default(), notify)?;
     Ok(projector)
 }
 

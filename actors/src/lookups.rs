@@ -10,7 +10,7 @@ use holdfast_engine::command::{Command, Loaded, Missing};
 use holdfast_engine::event::OrderRecord;
 use holdfast_engine::ids::{OrderId, Seq, Ticket};
 use holdfast_engine::order::Order;
-use holdfast_storage::{Error, Journal, projection};
+use holdfast_storage::{Error, Journal, rows};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -88,7 +88,7 @@ fn find(journal: &dyn Journal, missing: &Missing, inbox: &Inbox) -> Option<Resul
 pub fn load(journal: &dyn Journal, missing: &Missing) -> Result<Loaded, Error> {
     let read = || {
         let order = missing.order.map_or(Ok(None), |id| history(journal, id))?;
-        let key = missing.key.map_or(Ok(None), |key| projection::key(journal, key))?;
+        let key = missing.key.map_or(Ok(None), |key| rows::key(journal, key))?;
         Ok(Loaded { order, key })
     };
     // The store keeps nothing half done in a read.
@@ -98,7 +98,7 @@ pub fn load(journal: &dyn Journal, missing: &Missing) -> Result<Loaded, Error> {
 
 /// The history of an order, if it is one: the partition takes it for the truth.
 fn history(journal: &dyn Journal, id: OrderId) -> Result<Option<Vec<OrderRecord>>, Error> {
-    let history = projection::order(journal, id)?;
+    let history = rows::order(journal, id)?;
     match history.as_deref().map(|history| Order::fold(id, history)) {
         Some(None) => Err(Error::Failed(format!("the row of order {id} does not begin with its placing"))),
         Some(Some(_)) | None => Ok(history),

@@ -28,7 +28,7 @@ use holdfast_engine::message::{Body, Message};
 use holdfast_engine::partition::{Input, Partition};
 use holdfast_engine::time::Timestamp;
 use holdfast_storage::group_commit::{Committer, Notice, Notify};
-use holdfast_storage::projection::Projector;
+use holdfast_storage::rows::Projector;
 use holdfast_storage::{Journal, LogId, LogSeq};
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};

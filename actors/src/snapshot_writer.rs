@@ -3,7 +3,7 @@
 use crossbeam::channel::{Sender, unbounded};
 use holdfast_engine::ids::{PartitionId, Seq};
 use holdfast_engine::partition::Image;
-use holdfast_storage::{Journal, LogSeq, Snapshot, basis};
+use holdfast_storage::{Journal, LogSeq, Snapshot, rows};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -62,7 +62,7 @@ impl SnapshotWriter {
 fn save(journal: &dyn Journal, taken: PendingSnapshot) {
     let PendingSnapshot { partition, seq, after, image } = taken;
     let snapshot = Snapshot { partition, seq, after, state: image.encode() };
-    if let Err(error) = basis::save_snapshot(journal, &snapshot) {
+    if let Err(error) = rows::save_snapshot(journal, &snapshot) {
         tracing::warn!(partition = snapshot.partition.0, %error, "snapshot not written");
     }
 }

@@ -16,9 +16,8 @@ use holdfast_engine::order::Outcome;
 use holdfast_engine::quantity::{Money, Quantity};
 use holdfast_engine::time::Timestamp;
 use holdfast_engine::{Causality, limits};
-use holdfast_storage::journal::Visit;
 use holdfast_storage::memory::MemoryJournal;
-use holdfast_storage::{Error, Journal, LogId, LogSeq, Row, Snapshot, Table};
+use holdfast_storage::{Error, Journal, Log, LogId, LogSeq, Row, Rows, Snapshot, Snapshots, Table, Visit};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -192,17 +191,13 @@ struct Damaged {
     on: Arc<AtomicBool>,
 }
 
-impl Journal for Damaged {
+impl Log for Damaged {
     fn causality(&self) -> Causality {
         self.inner.causality()
     }
 
     fn partitions(&self) -> Partitions {
         self.inner.partitions()
-    }
-
-    fn remote(&self) -> bool {
-        self.remote
     }
 
     fn append(&self, log: LogId, batch: &Batch) -> Result<LogSeq, Error> {
@@ -216,13 +211,21 @@ impl Journal for Damaged {
     fn read(&self, log: LogId, after: LogSeq, visit: &mut Visit<'_>) -> Result<(), Error> {
         self.inner.read(log, after, visit)
     }
+}
 
+impl Snapshots for Damaged {
     fn save_snapshot(&self, snapshot: &Snapshot) -> Result<(), Error> {
         self.inner.save_snapshot(snapshot)
     }
 
     fn snapshots(&self, partition: PartitionId) -> Result<Vec<Snapshot>, Error> {
         self.inner.snapshots(partition)
+    }
+}
+
+impl Rows for Damaged {
+    fn remote(&self) -> bool {
+        self.remote
     }
 
     fn project(&self, rows: &[Row]) -> Result<(), Error> {

@@ -4,8 +4,10 @@ use crate::events::CloudEvent;
 use crate::settings::{Kafka, KafkaProtocol, KafkaSecurity};
 use holdfast_engine::event::Record;
 use holdfast_engine::ids::PartitionId;
-use holdfast_storage::relay::{Connection, Encode, Encoded, Options, Relay, TopicPartition, topic_name};
-use holdfast_storage::{Journal, inbound};
+use holdfast_storage::Journal;
+use holdfast_storage::kafka::inbound;
+use holdfast_storage::kafka::relay::{Encode, Encoded, Options, Relay, topic_name};
+use holdfast_storage::kafka::{Connection, TopicPartition};
 use std::sync::Arc;
 
 /// Starts the relay over a journal. Needs no broker to be there.

@@ -17,7 +17,7 @@ use holdfast_engine::command::Command;
 use holdfast_engine::ids::{AttemptId, OrderId};
 use holdfast_engine::order::{Order, Outcome};
 use holdfast_engine::rejection::Rejection;
-use holdfast_storage::inbound::{Batch, Reason, Record, Settle, Settled};
+use holdfast_storage::kafka::inbound::{Batch, Reason, Record, Settle, Settled};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::future::Future;

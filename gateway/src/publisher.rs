@@ -10,7 +10,7 @@ use std::time::Duration;
 
 pub struct Publisher {
     #[cfg(feature = "kafka")]
-    relay: Option<holdfast_storage::relay::Relay>,
+    relay: Option<holdfast_storage::kafka::relay::Relay>,
 }
 
 #[cfg(feature = "kafka")]

@@ -15,7 +15,7 @@ pub struct Subscriber {
 
 #[cfg(feature = "kafka")]
 struct Running {
-    inbound: holdfast_storage::inbound::Inbound,
+    inbound: holdfast_storage::kafka::inbound::Inbound,
     handler: actix_web::rt::task::JoinHandle<()>,
 }
 
@@ -29,7 +29,7 @@ impl Subscriber {
             return Ok(Self { running: None });
         }
         let (settle, work) = crate::payment_results::handler(app.clone());
-        let inbound = holdfast_storage::inbound::Inbound::start(crate::kafka::payment_results(kafka)?, settle)?;
+        let inbound = holdfast_storage::kafka::inbound::Inbound::start(crate::kafka::payment_results(kafka)?, settle)?;
         Ok(Self { running: Some(Running { inbound, handler: actix_web::rt::spawn(work) }) })
     }
 

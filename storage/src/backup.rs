@@ -17,7 +17,7 @@ pub use reader::BackupJournal;
 pub use restore::Restoration;
 pub use writer::{BackupWriter, clear_unfinished};
 
-use crate::journal;
+use crate::contract;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -48,7 +48,7 @@ pub enum Error {
     #[error("{path}: {reason}")]
     File { path: String, reason: io::Error },
     #[error(transparent)]
-    Journal(#[from] journal::Error),
+    Journal(#[from] contract::Error),
 }
 
 /// Names the path of a failure, and tells a full disk from others.

@@ -1,4 +1,4 @@
-//! The suite that holds a backend to the contract of [`crate::journal`]: the same rules for every one of them.
+//! The suite that holds a backend to the contract of [`crate::contract`]: the same rules for every one of them.
 //!
 //! A backend runs it with [`conformance!`](crate::conformance), which makes one test of each rule. The events are real:
 //! a [`World`] of partitions makes them, and what is recovered is compared with it by hash.
@@ -14,7 +14,7 @@ pub use moments::{
 };
 pub use world::{World, placed};
 
-use crate::journal::{Error, Journal, LogId, LogSeq, Row, Snapshot, Table};
+use crate::contract::{Error, Journal, LogId, LogSeq, Row, Snapshot, Table};
 use crate::recovery::recover;
 use holdfast_engine::Causality;
 use holdfast_engine::codec::Batch;

@@ -22,10 +22,11 @@ mod values;
 
 pub use options::{Consistency, Credentials, Options, Tls};
 
-use crate::basis::Marks;
+use crate::contract::{
+    CommitCheck, Error, Log, LogId, LogSeq, Row, Rows, Snapshot, Snapshots, Table, Visit, WantedPartitions, read_tip,
+};
 use crate::fencing::{Lease, Owner, bid_above};
-use crate::history::{self, CommitCheck};
-use crate::journal::{Error, Journal, LogId, LogSeq, Row, Snapshot, Table, Visit, WantedPartitions};
+use crate::marks::Marks;
 use answer::Answer;
 use cluster::Cluster;
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
@@ -258,7 +259,7 @@ impl Cluster {
     }
 }
 
-impl Journal for CqlJournal {
+impl Log for CqlJournal {
     fn causality(&self) -> Causality {
         Causality::PerPartition
     }
@@ -269,10 +270,6 @@ impl Journal for CqlJournal {
 
     fn commit_bytes(&self) -> usize {
         COMMIT_BYTES
-    }
-
-    fn remote(&self) -> bool {
-        true
     }
 
     fn append(&self, log: LogId, batch: &Batch) -> Result<LogSeq, Error> {
@@ -287,7 +284,7 @@ impl Journal for CqlJournal {
 
     fn tip(&self, log: LogId) -> Result<Option<CommitCheck>, Error> {
         let last = self.logs[usize::from(log.0)].last();
-        last.map_or_else(|| history::tip(self, log), |last| Ok(Some(last)))
+        last.map_or_else(|| read_tip(self, log), |last| Ok(Some(last)))
     }
 
     /// An owner knows: nobody else can move the ends.
@@ -324,6 +321,12 @@ impl Journal for CqlJournal {
         self.wait(async move { logs[index].purge(floor, age).await })
     }
 
+    fn give_up(&self) {
+        self.stopping.store(true, Ordering::Release);
+    }
+}
+
+impl Snapshots for CqlJournal {
     fn save_snapshot(&self, snapshot: &Snapshot) -> Result<(), Error> {
         let (cluster, snapshot) = (self.cluster.clone(), snapshot.clone());
         let epoch = self.logs[usize::from(snapshot.partition.0)].epoch();
@@ -334,14 +337,16 @@ impl Journal for CqlJournal {
         let cluster = self.cluster.clone();
         self.wait(async move { cluster.snapshots(partition).await })
     }
+}
+
+impl Rows for CqlJournal {
+    fn remote(&self) -> bool {
+        true
+    }
 
     fn project(&self, rows: &[Row]) -> Result<(), Error> {
         let (cluster, rows) = (self.cluster.clone(), rows.to_vec());
         self.wait(async move { cluster.project(&rows).await })
-    }
-
-    fn give_up(&self) {
-        self.stopping.store(true, Ordering::Release);
     }
 
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {

@@ -18,11 +18,13 @@ mod space;
 mod upgrade;
 mod wal;
 
-use crate::basis::Marks;
-use crate::history::{self, CommitCheck};
-use crate::journal::{Error, Journal, LogId, LogSeq, Row, Snapshot, Table, Visit, WantedPartitions};
+use crate::contract::{
+    self, Checked, CommitCheck, Error, Log as _, LogId, LogSeq, Pace, Row, Rows, Snapshot, Snapshots, Table, Visit,
+    WantedPartitions,
+};
 use crate::lock::{DirectoryLock, Lent};
-use crate::scrub::{Checked, Pace};
+use crate::marks::Marks;
+use crate::rows::meta::LAST_ROWS;
 use crate::watermark::Watermark;
 use creation::Layout;
 use description::FORMAT;
@@ -179,7 +181,7 @@ impl EmbeddedJournal {
             self.log.settle()?;
             self.space.check(self.database.write_buffer_size())?;
         }
-        *self.tip.lock().unwrap_or_else(PoisonError::into_inner) = history::tip(self, LogId(0))?;
+        *self.tip.lock().unwrap_or_else(PoisonError::into_inner) = contract::read_tip(self, LogId(0))?;
         Ok(())
     }
 
@@ -221,16 +223,13 @@ impl EmbeddedJournal {
     }
 }
 
-/// Key of [`Table::Meta`].
-const LAST_ROWS: &[u8] = b"last rows";
-
 fn last_rows(keyspaces: &creation::Keyspaces) -> Result<u64, Error> {
     let [_, _, _, meta] = &keyspaces.tables;
     let number = meta.get(LAST_ROWS).map_err(failed)?;
     Ok(number.and_then(|number| (*number).try_into().ok()).map_or(0, u64::from_be_bytes))
 }
 
-impl Journal for EmbeddedJournal {
+impl contract::Log for EmbeddedJournal {
     fn causality(&self) -> Causality {
         Causality::OneLog
     }
@@ -281,7 +280,9 @@ impl Journal for EmbeddedJournal {
     fn check_next_file(&self, after: LogSeq, pace: Pace<'_>) -> Result<Option<Checked>, Error> {
         self.log.check_next(after, pace)
     }
+}
 
+impl Snapshots for EmbeddedJournal {
     fn save_snapshot(&self, snapshot: &Snapshot) -> Result<(), Error> {
         self.running()?;
         snapshots::save(&self.snapshots, snapshot, || self.persist())
@@ -290,7 +291,9 @@ impl Journal for EmbeddedJournal {
     fn snapshots(&self, partition: PartitionId) -> Result<Vec<Snapshot>, Error> {
         Ok(snapshots::load_all(&self.snapshots, partition))
     }
+}
 
+impl Rows for EmbeddedJournal {
     fn project(&self, rows: &[Row]) -> Result<(), Error> {
         self.running()?;
         // Two rows under one key of one batch have the same age in the database: only the last may go in.

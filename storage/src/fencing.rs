@@ -23,7 +23,7 @@ mod tests;
 pub use claim::bid_above;
 pub use purge::{Extent, purgeable};
 
-use crate::journal::LogSeq;
+use crate::contract::LogSeq;
 
 /// Number of an ownership of a partition, each greater than the one before; a CQL `bigint`.
 pub type Epoch = u64;

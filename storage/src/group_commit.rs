@@ -4,7 +4,7 @@
 //! they were submitted, so in one log what causes comes before what is caused; after its first failure nothing is written
 //! to a log or acknowledged from it any more; nor is anything acknowledged that went into files that were taken away.
 
-use crate::journal::{Error, Journal, LogId, LogSeq};
+use crate::contract::{Error, Journal, LogId, LogSeq};
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use crossbeam::queue::ArrayQueue;
 use holdfast_engine::codec::Batch;

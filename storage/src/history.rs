@@ -4,17 +4,9 @@
 //! remembers a place in a log (a cursor of a reader, the tables beside the log, the position of the relay) remembers the
 //! check value of the commit there too. Invariant: a place is believed only where number and check value are those of the log.
 
-use crate::journal::{Error, Journal, LogId, LogSeq, Row, Table};
+use crate::contract::{CommitCheck, Error, Journal, LogId, Row, Table, check_of};
+use crate::rows::meta;
 use holdfast_engine::codec;
-use serde::{Deserialize, Serialize};
-use std::ops::ControlFlow;
-
-/// A commit of a log and the check value of its frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CommitCheck {
-    pub commit: LogSeq,
-    pub check: u32,
-}
 
 /// What a log says of a commit that somebody remembers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,15 +19,12 @@ pub enum Finding {
     Purged,
 }
 
-/// Row of [`Table::Meta`] with the name of the journal. The relay named it first, and topics carry it.
-const NAME: &[u8] = b"relay-journal";
-
 /// The name of a journal, 16 hexadecimal digits. None: it was never given one.
 ///
 /// # Errors
 /// If the journal cannot be read.
 pub fn name(journal: &dyn Journal) -> Result<Option<String>, Error> {
-    let row = journal.get(Table::Meta, NAME)?;
+    let row = journal.get(Table::Meta, meta::JOURNAL_NAME)?;
     Ok(row.map(|row| codec::decode(&row)).transpose()?)
 }
 
@@ -59,54 +48,7 @@ pub fn ensure_name(journal: &dyn Journal) -> Result<String, Error> {
 /// # Errors
 /// If the journal cannot be written.
 pub(crate) fn give_name(journal: &dyn Journal, name: &str) -> Result<(), Error> {
-    journal.project(&[Row { table: Table::Meta, key: NAME.to_vec(), value: codec::encode(&name), version: 1 }])
-}
-
-/// What tells a commit from others with its number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Found {
-    pub check: u32,
-    pub events: u32,
-}
-
-/// A commit as it lies in a log. None for 0 and for what is behind the end. Cost: one read of the log.
-///
-/// # Errors
-/// [`Error::Purged`] for what is no longer kept, or if the journal cannot be read.
-pub fn find<J: Journal + ?Sized>(journal: &J, log: LogId, commit: LogSeq) -> Result<Option<Found>, Error> {
-    if commit == 0 || commit > journal.end(log) {
-        return Ok(None);
-    }
-    let mut there = None;
-    journal.read(log, commit - 1, &mut |found, frame| {
-        if found == commit {
-            let events = codec::read_frame(frame)?.count() as u32;
-            there = Some(Found { check: codec::frame_check(frame)?, events });
-        }
-        Ok(ControlFlow::Break(()))
-    })?;
-    Ok(there)
-}
-
-/// The check value of a commit.
-///
-/// # Errors
-/// As [`find`].
-pub fn check_of<J: Journal + ?Sized>(journal: &J, log: LogId, commit: LogSeq) -> Result<Option<u32>, Error> {
-    Ok(find(journal, log, commit)?.map(|found| found.check))
-}
-
-/// The last commit of a log, read. None for an empty log, or one whose last commit is purged.
-///
-/// # Errors
-/// If the journal cannot be read.
-pub fn tip<J: Journal + ?Sized>(journal: &J, log: LogId) -> Result<Option<CommitCheck>, Error> {
-    let commit = journal.end(log);
-    match check_of(journal, log, commit) {
-        Ok(check) => Ok(check.map(|check| CommitCheck { commit, check })),
-        Err(Error::Purged { .. }) => Ok(None),
-        Err(error) => Err(error),
-    }
+    journal.project(&[Row { table: Table::Meta, key: meta::JOURNAL_NAME.to_vec(), value: codec::encode(&name), version: 1 }])
 }
 
 /// Whether a commit is the one that is remembered. Nothing read, commit 0, is part of every history.
@@ -128,6 +70,7 @@ pub fn compare(journal: &dyn Journal, log: LogId, remembered: CommitCheck) -> Re
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::contract::Log;
     use crate::memory::MemoryJournal;
     use holdfast_engine::codec::Batch;
     use holdfast_engine::event::{Event, Record, StockFact};

@@ -3,7 +3,7 @@
 //! Invariants: one process at a time has a directory for writing, and before it has it nothing in there is made, cut or written,
 //! and nothing is read that something is decided from; in that process one journal at a time has it. Those who only read share it.
 
-use crate::journal::Error;
+use crate::contract::Error;
 use crate::private;
 use std::fs::{File, Metadata, OpenOptions, TryLockError};
 use std::io;

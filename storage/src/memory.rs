@@ -1,9 +1,9 @@
 //! A journal in memory, for tests and for servers that may forget.
 //!
-//! Invariant: it keeps the contract of [`crate::journal`] for as long as the value lives, and nothing longer. "Durable"
+//! Invariant: it keeps the contract of [`crate::contract`] for as long as the value lives, and nothing longer. "Durable"
 //! here means: as long as the process.
 
-use crate::journal::{Error, Journal, LogId, LogSeq, Row, Snapshot, Table, Visit};
+use crate::contract::{Error, Log, LogId, LogSeq, Row, Rows, Snapshot, Snapshots, Table, Visit};
 use holdfast_engine::Causality;
 use holdfast_engine::codec::Batch;
 use holdfast_engine::ids::{PartitionId, Partitions};
@@ -55,7 +55,7 @@ impl MemoryJournal {
     }
 }
 
-impl Journal for MemoryJournal {
+impl Log for MemoryJournal {
     fn causality(&self) -> Causality {
         self.causality
     }
@@ -86,7 +86,9 @@ impl Journal for MemoryJournal {
         }
         Ok(())
     }
+}
 
+impl Snapshots for MemoryJournal {
     fn save_snapshot(&self, snapshot: &Snapshot) -> Result<(), Error> {
         let mut contents = self.writing();
         let snapshots = contents.snapshots.entry(snapshot.partition).or_default();
@@ -100,7 +102,9 @@ impl Journal for MemoryJournal {
     fn snapshots(&self, partition: PartitionId) -> Result<Vec<Snapshot>, Error> {
         Ok(self.reading().snapshots.get(&partition).cloned().unwrap_or_default())
     }
+}
 
+impl Rows for MemoryJournal {
     fn project(&self, rows: &[Row]) -> Result<(), Error> {
         let mut contents = self.writing();
         for Row { table, key, value, .. } in rows {
@@ -128,6 +132,7 @@ impl Journal for MemoryJournal {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::contract::Journal;
 
     crate::conformance!({
         let journal: Arc<dyn Journal> = Arc::new(MemoryJournal::new(crate::conformance::partitions()));

@@ -8,7 +8,7 @@ mod remake;
 
 pub use beginning::{Beginning, begin};
 
-use crate::journal::{Error, Journal, LogSeq};
+use crate::contract::{Error, Journal, LogSeq};
 use holdfast_engine::codec;
 use holdfast_engine::event::{Event, Record};
 use holdfast_engine::ids::{PartitionId, Seq};

@@ -4,10 +4,10 @@
 //! snapshots of each partition, the projections, and the relay if anything is or ever was published.
 
 use crate::background;
-use crate::journal::{Error, Journal, LogId, LogSeq};
-use crate::projection;
+use crate::contract::{Error, Journal, LogId, LogSeq};
 #[cfg(feature = "kafka")]
-use crate::relay;
+use crate::kafka::relay;
+use crate::rows;
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -81,7 +81,7 @@ pub fn purge(journal: &dyn Journal, options: Options, ended: impl Fn() -> bool) 
 
 /// The first commit of a log that something still reads.
 fn floor(journal: &dyn Journal, log: LogId, options: Options) -> Result<LogSeq, Error> {
-    let mut read = projection::position(journal, log)?;
+    let mut read = rows::position(journal, log)?;
     if let Some(published) = published(journal, log)?.or(options.publishes.then_some(0)) {
         read = read.min(published);
     }

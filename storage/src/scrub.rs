@@ -5,7 +5,8 @@
 //! finished, outlives the process.
 
 use crate::background;
-use crate::journal::{Error, Journal, LogSeq, Row, Table};
+use crate::contract::{Checked, Error, Journal, LogSeq, Pace, Row, Table};
+use crate::rows::meta;
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use holdfast_engine::codec;
 use std::ops::ControlFlow;
@@ -21,20 +22,6 @@ const SLOWEST: u64 = 1024 * 1024;
 const FASTEST: u64 = 32 * 1024 * 1024;
 /// Bytes read between two rests.
 const STRETCH: u64 = 1024 * 1024;
-/// Row of [`Table::Meta`], frozen: the file the pass has come to, and when the last one finished.
-const POSITION: &[u8] = b"scrub";
-
-/// A file that was compared.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Checked {
-    /// The commit it begins with.
-    pub first: LogSeq,
-    /// What is wrong with it, with its path and the byte.
-    pub damage: Option<String>,
-}
-
-/// Told of every few bytes that were read; breaks to stop.
-pub type Pace<'a> = &'a mut dyn FnMut(u64) -> ControlFlow<()>;
 
 /// The thread that reads. It holds on to the journal until [`Scrub::stop`] returns.
 pub struct Scrub {
@@ -71,14 +58,14 @@ struct Position {
 
 impl Position {
     fn read(journal: &dyn Journal) -> Result<Self, Error> {
-        let Some(row) = journal.get(Table::Meta, POSITION)? else { return Ok(Self::default()) };
+        let Some(row) = journal.get(Table::Meta, meta::SCRUB)? else { return Ok(Self::default()) };
         let (after, finished) = codec::decode(&row)?;
         Ok(Self { after, finished })
     }
 
     fn save(self, journal: &dyn Journal) -> Result<(), Error> {
         let value = codec::encode(&(self.after, self.finished));
-        journal.project(&[Row { table: Table::Meta, key: POSITION.to_vec(), value, version: 0 }])
+        journal.project(&[Row { table: Table::Meta, key: meta::SCRUB.to_vec(), value, version: 0 }])
     }
 
     /// How long until the next pass.
@@ -158,8 +145,8 @@ fn pass(journal: &dyn Journal, mut position: Position, pace: Pace<'_>) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::contract::{Log, LogId};
     use crate::embedded::EmbeddedJournal;
-    use crate::journal::LogId;
     use holdfast_engine::codec::Batch;
     use holdfast_engine::ids::Partitions;
     use std::fs;

@@ -3,8 +3,7 @@
 //! Invariant: once the question is answered with yes nothing of the journal is looked at any more, whatever it is looked through for:
 //! each commit, snapshot and row that is asked for is [`Error::Stopped`]. It is never written.
 
-use crate::history::CommitCheck;
-use crate::journal::{Error, Journal, LogId, LogSeq, Row, Snapshot, Table, Visit};
+use crate::contract::{CommitCheck, Error, Journal, Log, LogId, LogSeq, Row, Rows, Snapshot, Snapshots, Table, Visit};
 use holdfast_engine::Causality;
 use holdfast_engine::codec::Batch;
 use holdfast_engine::ids::{PartitionId, Partitions};
@@ -30,7 +29,7 @@ impl Stoppable {
     }
 }
 
-impl Journal for Stoppable {
+impl Log for Stoppable {
     fn causality(&self) -> Causality {
         self.journal.causality()
     }
@@ -45,10 +44,6 @@ impl Journal for Stoppable {
 
     fn logs(&self) -> Vec<LogId> {
         self.journal.logs()
-    }
-
-    fn remote(&self) -> bool {
-        self.journal.remote()
     }
 
     fn append(&self, _: LogId, _: &Batch) -> Result<LogSeq, Error> {
@@ -81,13 +76,21 @@ impl Journal for Stoppable {
     fn first(&self, log: LogId) -> Result<LogSeq, Error> {
         self.asked()?.first(log)
     }
+}
 
+impl Snapshots for Stoppable {
     fn save_snapshot(&self, _: &Snapshot) -> Result<(), Error> {
         Err(Error::Stopped)
     }
 
     fn snapshots(&self, partition: PartitionId) -> Result<Vec<Snapshot>, Error> {
         self.asked()?.snapshots(partition)
+    }
+}
+
+impl Rows for Stoppable {
+    fn remote(&self) -> bool {
+        self.journal.remote()
     }
 
     fn project(&self, _: &[Row]) -> Result<(), Error> {

@@ -5,7 +5,7 @@
 //! counts, because it is written after the sync. It is not synced itself: it outlives the process, and after a power
 //! failure an older number only makes the check weaker.
 
-use crate::journal::Error;
+use crate::contract::Error;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};

@@ -11,10 +11,9 @@ use holdfast_engine::ids::{OrderId, PartitionId, Sku};
 use holdfast_engine::time::Policy;
 use holdfast_storage::conformance::{World, frames, partitions, recovered};
 use holdfast_storage::cql::{CqlJournal, Options};
-use holdfast_storage::history::CommitCheck;
-use holdfast_storage::projection::{self, Projector};
 use holdfast_storage::recovery::recover;
-use holdfast_storage::{Error, Journal, LogId, Row, Snapshot, Table};
+use holdfast_storage::rows::{self, Projector};
+use holdfast_storage::{CommitCheck, Error, Journal, Log, LogId, Row, Rows, Snapshot, Snapshots, Table};
 use scylla::client::session_builder::SessionBuilder;
 use std::io::Write;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -200,7 +199,7 @@ fn closed_orders_of_one_partition_are_spread_and_those_of_earlier_builds_are_fou
         version: 1,
     };
     journal.project(&old.iter().map(row).collect::<Vec<_>>()).unwrap();
-    let (projector, thread) = Projector::start(journal.clone(), projection::Options::default(), notify).unwrap();
+    let (projector, thread) = Projector::start(journal.clone(), rows::Options::default(), notify).unwrap();
     let is_new = |archive: &Archive| matches!(archive, Archive::Order { order, .. } if new.iter().any(|(id, _)| id == order));
     archives.into_iter().filter(is_new).for_each(|archive| projector.archive(archive));
     let (done, flushed) = std::sync::mpsc::channel();
@@ -209,7 +208,7 @@ fn closed_orders_of_one_partition_are_spread_and_those_of_earlier_builds_are_fou
     drop(projector);
     thread.join().unwrap();
     for (id, history) in &orders {
-        assert_eq!(projection::order(&*journal, *id).unwrap().as_ref(), Some(history));
+        assert_eq!(rows::order(&*journal, *id).unwrap().as_ref(), Some(history));
     }
     // All old rows of partition 0 lie in one partition of the cluster, each new one in its own.
     assert_eq!(keyspace.partitions_of_orders(), 1 + new.len());

@@ -6,9 +6,8 @@ use holdfast_engine::codec::{self, Batch};
 use holdfast_engine::ids::{PartitionId, Partitions};
 use holdfast_storage::conformance::{FaultyJournal, World, frames, partitions};
 use holdfast_storage::group_commit::{Committer, Notice, Notify};
-use holdfast_storage::journal::Visit;
 use holdfast_storage::memory::MemoryJournal;
-use holdfast_storage::{Error, Journal, LogId, LogSeq, Row, Snapshot, Table};
+use holdfast_storage::{Error, Journal, Log, LogId, LogSeq, Row, Rows, Snapshot, Snapshots, Table, Visit};
 use std::sync::Arc;
 
 /// Waits in each append until it is let go: what is submitted meanwhile must share the next commit.
@@ -18,7 +17,7 @@ struct SlowJournal {
     let_go: Receiver<()>,
 }
 
-impl Journal for SlowJournal {
+impl Log for SlowJournal {
     fn causality(&self) -> Causality {
         self.inner.causality()
     }
@@ -40,7 +39,9 @@ impl Journal for SlowJournal {
     fn read(&self, log: LogId, after: LogSeq, visit: &mut Visit<'_>) -> Result<(), Error> {
         self.inner.read(log, after, visit)
     }
+}
 
+impl Snapshots for SlowJournal {
     fn save_snapshot(&self, snapshot: &Snapshot) -> Result<(), Error> {
         self.inner.save_snapshot(snapshot)
     }
@@ -48,7 +49,9 @@ impl Journal for SlowJournal {
     fn snapshots(&self, partition: PartitionId) -> Result<Vec<Snapshot>, Error> {
         self.inner.snapshots(partition)
     }
+}
 
+impl Rows for SlowJournal {
     fn project(&self, rows: &[Row]) -> Result<(), Error> {
         self.inner.project(rows)
     }

@@ -6,9 +6,9 @@
 
 use holdfast_storage::conformance::{World, partitions};
 use holdfast_storage::cql::{CqlJournal, Options};
-use holdfast_storage::projection::{self, Projector};
 use holdfast_storage::retention::{self, purge};
-use holdfast_storage::{Journal, LogSeq};
+use holdfast_storage::rows::{self, Projector};
+use holdfast_storage::{Log, LogSeq, Snapshots};
 use holdfast_tests::cassandra::Cassandra;
 use holdfast_tests::server::{self, Server};
 use holdfast_tests::torture::client::{Client, Request};
@@ -51,7 +51,7 @@ impl Data {
 
     fn project(&self) {
         let journal = self.journal.clone();
-        let (projector, thread) = Projector::start(journal, projection::Options::default(), Box::new(|_| {})).unwrap();
+        let (projector, thread) = Projector::start(journal, rows::Options::default(), Box::new(|_| {})).unwrap();
         let (tell, told) = std::sync::mpsc::channel();
         projector.flush(Box::new(move |flushed| tell.send(flushed.is_ok()).unwrap()));
         assert!(told.recv().unwrap());

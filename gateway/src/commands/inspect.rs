@@ -12,7 +12,7 @@ use holdfast_engine::ids::{OrderId, Sku};
 use holdfast_engine::partition::Partition;
 use holdfast_engine::time::Policy;
 use holdfast_storage::recovery::recover;
-use holdfast_storage::{Journal, projection};
+use holdfast_storage::{Journal, rows};
 use serde_json::{Value, json};
 use std::ops::ControlFlow;
 use std::process::ExitCode;
@@ -66,7 +66,7 @@ fn order(journal: &dyn Journal, text: &str) -> Shown {
     let id = OrderId::parse(bare).ok_or("an order id looks like ord_ and 26 characters")?;
     let live = folded(journal)?.iter().find_map(|partition| partition.order(id).map(|order| order.history.clone()));
     let archived = live.is_none();
-    let history = live.map_or_else(|| projection::order(journal, id), |history| Ok(Some(history)))?;
+    let history = live.map_or_else(|| rows::order(journal, id), |history| Ok(Some(history)))?;
     let history = history.ok_or_else(|| format!("there is no order {text}"))?;
     let facts: Vec<TimelineItem<'_>> = history.iter().map(|record| timeline_item(id, Kind::Order, record)).collect();
     Ok(json!({"id": text, "partition": id.partition().0, "archived": archived, "facts": facts}))

@@ -13,8 +13,8 @@ use holdfast_engine::ids::PartitionId;
 use holdfast_engine::partition::Partition;
 use holdfast_engine::time::Policy;
 use holdfast_storage::backup::{self, Manifest, Restoration};
-use holdfast_storage::projection::{self, Projector};
-use holdfast_storage::{Error, Journal, LogId, Snapshot, basis, recovery};
+use holdfast_storage::rows::{self, Projector};
+use holdfast_storage::{Error, Journal, LogId, Snapshot, recovery};
 use serde_json::json;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -74,11 +74,11 @@ fn fill_tables(journal: &Arc<dyn Journal>, manifest: &Manifest, policy: &Policy)
 fn save(journal: &dyn Journal, partition: &Partition) -> Result<(), Error> {
     let after = journal.end(LogId(0));
     let snapshot = Snapshot { partition: partition.id, seq: partition.seq(), after, state: partition.snapshot() };
-    basis::save_snapshot(journal, &snapshot)
+    rows::save_snapshot(journal, &snapshot)
 }
 
 fn project_movements(journal: &Arc<dyn Journal>) -> Result<(), Failure> {
-    let (projector, thread) = Projector::start(journal.clone(), projection::Options::default(), Box::new(|_| {}))?;
+    let (projector, thread) = Projector::start(journal.clone(), rows::Options::default(), Box::new(|_| {}))?;
     let (flushed, done) = mpsc::channel();
     projector.flush(Box::new(move |outcome| flushed.send(outcome).unwrap_or_default()));
     let outcome = done.recv().unwrap_or_else(|_| Err(Arc::new(Error::Stopped)));

@@ -233,9 +233,10 @@ fn shown(report: &Report, json: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use holdfast_storage::basis;
+    use holdfast_storage::Log;
     use holdfast_storage::conformance::{World, partitions};
     use holdfast_storage::memory::MemoryJournal;
+    use holdfast_storage::rows;
     use holdfast_storage::stoppable::Stoppable;
     use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -248,7 +249,7 @@ mod tests {
             journal.append(LogId(0), batch).unwrap();
         }
         let end = journal.end(LogId(0));
-        world.snapshots(|_| end).iter().for_each(|snapshot| basis::save_snapshot(&*journal, snapshot).unwrap());
+        world.snapshots(|_| end).iter().for_each(|snapshot| rows::save_snapshot(&*journal, snapshot).unwrap());
         (journal, left.len() as u64)
     }
 

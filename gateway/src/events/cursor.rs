@@ -3,8 +3,7 @@
 //! Invariants: a cursor that is given out names its journal and carries the check value of what it stands on; one that is not
 //! of this history is refused, never taken for "nothing new"; cursors given out before they had names stay readable.
 
-use holdfast_storage::history;
-use holdfast_storage::{Error, Journal, LogId, LogSeq};
+use holdfast_storage::{Error, Journal, LogId, LogSeq, contract};
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::fmt;
 use std::str::FromStr;
@@ -200,7 +199,7 @@ fn check(journal: &dyn Journal, log: LogId, position: Position) -> Result<Option
     if last == 0 {
         return if position.index == 0 { Ok(None) } else { Err(beyond) };
     }
-    let found = match history::find(journal, log, last) {
+    let found = match contract::find(journal, log, last) {
         Err(Error::Purged { .. }) => return Ok(position.check),
         found => found?.ok_or(beyond)?,
     };
@@ -250,6 +249,7 @@ mod tests {
     use holdfast_engine::ids::{PartitionId, Partitions, Sku};
     use holdfast_engine::quantity::Quantity;
     use holdfast_engine::time::Timestamp;
+    use holdfast_storage::Log;
     use holdfast_storage::memory::MemoryJournal;
 
     const OWN: &str = "0123456789abcdef";

@@ -54,8 +54,8 @@ mod tests {
     use holdfast_engine::ids::{HoldKey, Location, OrderId, PartitionId, Partitions, Sku};
     use holdfast_engine::quantity::Quantity;
     use holdfast_engine::time::Timestamp;
-    use holdfast_storage::LogId;
     use holdfast_storage::memory::MemoryJournal;
+    use holdfast_storage::{Log, LogId};
     use serde_json::Value;
 
     fn hold(seq: u64, allocations: u32) -> Record {

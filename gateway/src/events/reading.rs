@@ -149,6 +149,7 @@ mod tests {
     use holdfast_engine::ids::{Partitions, Sku};
     use holdfast_engine::quantity::Quantity;
     use holdfast_engine::time::Timestamp;
+    use holdfast_storage::Log;
     use holdfast_storage::memory::MemoryJournal;
 
     fn journal() -> MemoryJournal {

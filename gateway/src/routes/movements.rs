@@ -17,7 +17,7 @@ use actix_web::web::{self, Data, Path, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use holdfast_engine::command::Command;
 use holdfast_engine::ids::Sku;
-use holdfast_storage::projection::{self, Movement, MovementKind};
+use holdfast_storage::rows::{self, Movement, MovementKind};
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
 use utoipa::openapi::Schema;
@@ -153,7 +153,7 @@ async fn read(app: &App, sku: &str, page: &Page) -> Result<HttpResponse, Problem
 fn read_after(live: &crate::app::Live, sku: &Sku, after: &Cursor, limit: usize) -> Result<(String, Vec<Movement>), Refused> {
     live.cursors.same_journal(after.journal.as_deref())?;
     let again = usize::from(after.number > 0);
-    let mut found = projection::movements(&*live.journal, sku, after.number.saturating_sub(1), limit + again)?;
+    let mut found = rows::movements(&*live.journal, sku, after.number.saturating_sub(1), limit + again)?;
     let next = found.last().map_or_else(|| "0".to_owned(), |last| cursor_behind(&live.cursors, last));
     if again > 0 {
         compare(after, found.first())?;

@@ -4,7 +4,7 @@
 //! it leads out of its directory.
 
 use super::{Error, at, damaged};
-use crate::history::CommitCheck;
+use crate::contract::CommitCheck;
 use crate::private;
 use holdfast_engine::ids::Partitions;
 use holdfast_engine::time::Timestamp;

@@ -6,7 +6,7 @@
 //! leaves out more, so that what the first gave out meanwhile is not given out again either. The last holds if they are
 //! at least a second apart by the clock and the clock is behind neither.
 
-use crate::journal::{Error, Journal, LogId};
+use crate::contract::{Error, Journal, LogId};
 use holdfast_engine::codec::Batch;
 use holdfast_engine::event::{Event, PartitionFact, Record};
 use holdfast_engine::partition::Partition;

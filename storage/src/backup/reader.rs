@@ -4,8 +4,8 @@
 //! restore does.
 
 use super::{Error, Manifest, Progress, damaged};
+use crate::contract::{self, Log as _, LogId, LogSeq, Row, Rows, Snapshot, Snapshots, Table, Visit};
 use crate::embedded::{Log, Space};
-use crate::journal::{self, Journal, LogId, LogSeq, Row, Snapshot, Table, Visit};
 use holdfast_engine::Causality;
 use holdfast_engine::codec::Batch;
 use holdfast_engine::ids::{PartitionId, Partitions};
@@ -50,7 +50,7 @@ impl BackupJournal {
     }
 }
 
-impl Journal for BackupJournal {
+impl contract::Log for BackupJournal {
     fn causality(&self) -> Causality {
         Causality::OneLog
     }
@@ -59,35 +59,39 @@ impl Journal for BackupJournal {
         self.partitions
     }
 
-    fn append(&self, _: LogId, _: &Batch) -> Result<LogSeq, journal::Error> {
-        Err(journal::Error::Stopped)
+    fn append(&self, _: LogId, _: &Batch) -> Result<LogSeq, contract::Error> {
+        Err(contract::Error::Stopped)
     }
 
     fn end(&self, _: LogId) -> LogSeq {
         self.end
     }
 
-    fn read(&self, _: LogId, after: LogSeq, visit: &mut Visit<'_>) -> Result<(), journal::Error> {
+    fn read(&self, _: LogId, after: LogSeq, visit: &mut Visit<'_>) -> Result<(), contract::Error> {
         self.log.as_ref().map_or(Ok(()), |log| log.read(after, self.end, visit))
     }
+}
 
-    fn save_snapshot(&self, _: &Snapshot) -> Result<(), journal::Error> {
-        Err(journal::Error::Stopped)
+impl Snapshots for BackupJournal {
+    fn save_snapshot(&self, _: &Snapshot) -> Result<(), contract::Error> {
+        Err(contract::Error::Stopped)
     }
 
-    fn snapshots(&self, _: PartitionId) -> Result<Vec<Snapshot>, journal::Error> {
+    fn snapshots(&self, _: PartitionId) -> Result<Vec<Snapshot>, contract::Error> {
         Ok(Vec::new())
     }
+}
 
-    fn project(&self, _: &[Row]) -> Result<(), journal::Error> {
-        Err(journal::Error::Stopped)
+impl Rows for BackupJournal {
+    fn project(&self, _: &[Row]) -> Result<(), contract::Error> {
+        Err(contract::Error::Stopped)
     }
 
-    fn get(&self, _: Table, _: &[u8]) -> Result<Option<Vec<u8>>, journal::Error> {
+    fn get(&self, _: Table, _: &[u8]) -> Result<Option<Vec<u8>>, contract::Error> {
         Ok(None)
     }
 
-    fn scan(&self, _: Table, _: &[u8], _: &[u8], _: usize) -> Result<Vec<Row>, journal::Error> {
+    fn scan(&self, _: Table, _: &[u8], _: &[u8], _: usize) -> Result<Vec<Row>, contract::Error> {
         Ok(Vec::new())
     }
 }

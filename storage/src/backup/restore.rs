@@ -5,9 +5,9 @@
 
 use super::writer::sync_directories;
 use super::{Error, FileEntry, Manifest, Progress, at, damaged};
+use crate::contract::{Journal, Log, LogId};
 use crate::embedded::{Claim, EmbeddedJournal};
 use crate::history;
-use crate::journal::{Journal, LogId};
 use crate::lock::{self, DirectoryLock};
 use crate::private;
 use std::ffi::OsStr;

@@ -3,9 +3,9 @@
 
 use super::*;
 use crate::conformance::{World, partitions};
+use crate::contract::{Journal, Log, LogId};
 use crate::embedded::EmbeddedJournal;
 use crate::history;
-use crate::journal::{Journal, LogId};
 use crate::recovery;
 use holdfast_engine::codec::Batch;
 use holdfast_engine::effect::Archive;
@@ -141,8 +141,8 @@ fn what_left_memory_before_the_backup_is_in_the_tables_of_what_is_restored() {
     assert!(left.len() > 5);
     for archive in left {
         let there = match archive {
-            Archive::Order { order, history, .. } => crate::projection::order(&*journal, order).unwrap() == Some(history),
-            Archive::Key { key, .. } => crate::projection::key(&*journal, key).unwrap().is_some(),
+            Archive::Order { order, history, .. } => crate::rows::order(&*journal, order).unwrap() == Some(history),
+            Archive::Key { key, .. } => crate::rows::key(&*journal, key).unwrap().is_some(),
         };
         assert!(there);
     }

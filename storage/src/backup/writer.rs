@@ -6,9 +6,9 @@
 
 use super::manifest::{FileEntry, Manifest};
 use super::{BackupJournal, Error, Progress, at};
+use crate::contract::{self, CommitCheck, Journal, LogId};
 use crate::embedded::{LogCopy, Space};
-use crate::history::{self, CommitCheck};
-use crate::journal::{self, Journal, LogId};
+use crate::history;
 use crate::private;
 use holdfast_engine::codec;
 use holdfast_engine::time::Timestamp;
@@ -85,7 +85,7 @@ impl BackupWriter {
                     return Ok(ControlFlow::Break(()));
                 }
                 if commit.is_multiple_of(STRIDE) && stop() {
-                    return Err(journal::Error::Stopped);
+                    return Err(contract::Error::Stopped);
                 }
                 copy.add(commit, frame)?;
                 events += codec::read_frame(frame)?.count() as u64;
@@ -101,10 +101,10 @@ impl BackupWriter {
         Ok(tip)
     }
 
-    fn explained(&self, error: journal::Error, stop: &dyn Fn() -> bool) -> Error {
+    fn explained(&self, error: contract::Error, stop: &dyn Fn() -> bool) -> Error {
         match error {
-            journal::Error::Full => Error::NoRoom(self.to.clone()),
-            journal::Error::Stopped if stop() => Error::Stopped,
+            contract::Error::Full => Error::NoRoom(self.to.clone()),
+            contract::Error::Stopped if stop() => Error::Stopped,
             other => other.into(),
         }
     }

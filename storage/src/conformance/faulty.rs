@@ -3,7 +3,7 @@
 //! Invariant: until it is told to fail it is the journal it wraps, and after a failed append it keeps the contract: it
 //! writes nothing any more.
 
-use crate::journal::{Error, Journal, LogId, LogSeq, Row, Snapshot, Table, Visit};
+use crate::contract::{Error, Journal, Log, LogId, LogSeq, Row, Rows, Snapshot, Snapshots, Table, Visit};
 use holdfast_engine::Causality;
 use holdfast_engine::codec::Batch;
 use holdfast_engine::ids::{PartitionId, Partitions};
@@ -44,7 +44,7 @@ fn spend(left: &AtomicU64) -> Result<(), Error> {
     spent.map(|_| ()).map_err(|_| Error::Full)
 }
 
-impl Journal for FaultyJournal {
+impl Log for FaultyJournal {
     fn causality(&self) -> Causality {
         self.inner.causality()
     }
@@ -67,7 +67,9 @@ impl Journal for FaultyJournal {
     fn read(&self, log: LogId, after: LogSeq, visit: &mut Visit<'_>) -> Result<(), Error> {
         self.inner.read(log, after, visit)
     }
+}
 
+impl Snapshots for FaultyJournal {
     fn save_snapshot(&self, snapshot: &Snapshot) -> Result<(), Error> {
         self.running()?;
         self.inner.save_snapshot(snapshot)
@@ -76,7 +78,9 @@ impl Journal for FaultyJournal {
     fn snapshots(&self, partition: PartitionId) -> Result<Vec<Snapshot>, Error> {
         self.inner.snapshots(partition)
     }
+}
 
+impl Rows for FaultyJournal {
     fn project(&self, rows: &[Row]) -> Result<(), Error> {
         self.running()?;
         spend(&self.projects)?;

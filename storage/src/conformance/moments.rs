@@ -1,11 +1,10 @@
 //! Rules about what is of one moment: tables and snapshots beside a log that has what they follow from, or has not.
 
 use super::{Open, World, append_all, must, partitions, recovered};
-use crate::basis::{self, Marks, Writer};
-use crate::history::CommitCheck;
-use crate::journal::{Error, Journal, LogId, Snapshot};
-use crate::projection;
+use crate::contract::{CommitCheck, Error, Journal, LogId, Snapshot};
+use crate::marks::Marks;
 use crate::recovery::{recover, restore};
+use crate::rows::{self, Writer, basis};
 use holdfast_engine::effect::Archive;
 use holdfast_engine::ids::PartitionId;
 use holdfast_engine::time::Policy;
@@ -95,9 +94,9 @@ pub fn a_snapshot_of_records_that_the_log_does_not_have_is_refused(open: Open<'_
 
 fn row_there(journal: &dyn Journal, archive: &Archive) -> bool {
     match archive {
-        Archive::Order { order, history, .. } => must(projection::order(journal, *order)).as_ref() == Some(history),
+        Archive::Order { order, history, .. } => must(rows::order(journal, *order)).as_ref() == Some(history),
         Archive::Key { key, fingerprint, answer, .. } => {
-            must(projection::key(journal, *key)).is_some_and(|(kept, found)| kept == *fingerprint && found == *answer)
+            must(rows::key(journal, *key)).is_some_and(|(kept, found)| kept == *fingerprint && found == *answer)
         }
     }
 }
@@ -110,7 +109,7 @@ pub fn what_left_memory_is_put_into_tables_that_are_older_than_the_log(open: Ope
         .snapshots(|id| journal.end(journal.log_of(id)))
         .iter()
         .step_by(2)
-        .for_each(|one| must(basis::save_snapshot(&*journal, one)));
+        .for_each(|one| must(rows::save_snapshot(&*journal, one)));
     let (_, adjusted) = world.adjust("SKU-3", 5);
     append_all(&*journal, &[adjusted]);
     append_all(&*journal, &world.busy_day());
@@ -141,7 +140,7 @@ pub fn a_basis_is_durable_before_what_follows_from_it(open: Open<'_>) {
     let of = PartitionId(0);
     let log = journal.log_of(of);
     let older = snapshots(&world).swap_remove(0);
-    must(basis::save_snapshot(&*journal, &older));
+    must(rows::save_snapshot(&*journal, &older));
     let marks = must(Marks::read(&*journal, &journal.logs()));
     assert!(marks.has_basis(log));
     assert_eq!(marks.rows_whole_to(log), 0, "a snapshot says nothing of rows");
@@ -164,7 +163,7 @@ pub fn a_basis_is_durable_before_what_follows_from_it(open: Open<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::{Row, Table};
+    use crate::contract::{Row, Rows, Table};
     use crate::memory::MemoryJournal;
 
     #[test]

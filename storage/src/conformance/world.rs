@@ -3,8 +3,8 @@
 //! Invariant: the batches a world has given, in order, are its whole history. Messages are delivered within the call
 //! that caused them, so each batch leaves the world at rest.
 
-use crate::journal::{LogSeq, Snapshot};
-use crate::projection::Archived;
+use crate::contract::{LogSeq, Snapshot};
+use crate::rows::Archived;
 use holdfast_engine::codec::Batch;
 use holdfast_engine::command::{Command, CommandKey, Loaded};
 use holdfast_engine::effect::{Archive, Effects};

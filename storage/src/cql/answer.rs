@@ -1,8 +1,8 @@
 //! What a server answered, read by the names of its columns: ScyllaDB always shows the row that was there, Cassandra only
 //! when the condition was false, and then only the columns of the condition.
 
+use crate::contract::Error;
 use crate::fencing::{Head, Lease, Owner};
-use crate::journal::Error;
 use scylla::response::query_result::QueryResult;
 use scylla::value::{CqlValue, Row};
 use std::collections::HashMap;

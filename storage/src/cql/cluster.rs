@@ -7,7 +7,7 @@ use super::errors::{failed, in_time};
 use super::options::Options;
 use super::schema;
 use super::statements::{Leases, Preparer, Segments, Tables};
-use crate::journal::Error;
+use crate::contract::Error;
 use futures_util::try_join;
 use scylla::client::execution_profile::ExecutionProfile;
 use scylla::client::session::Session;

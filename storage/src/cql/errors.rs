@@ -1,7 +1,7 @@
 //! What the driver reports, as errors of the journal.
 
 use super::options::Options;
-use crate::journal::Error;
+use crate::contract::Error;
 use scylla::errors::ExecutionError;
 use std::future::Future;
 

@@ -4,7 +4,7 @@
 use super::answer::unexpected;
 use super::cluster::Cluster;
 use super::values::big;
-use crate::journal::{Error, Row, Table, group};
+use crate::contract::{Error, Row, Table, group};
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
 
 /// Rows on their way at once.

@@ -6,8 +6,8 @@
 use super::answer::{Answer, unexpected};
 use super::cluster::Cluster;
 use super::values::big;
+use crate::contract::{Error, Snapshot};
 use crate::fencing::Epoch;
-use crate::journal::{Error, Snapshot};
 use holdfast_engine::codec;
 use holdfast_engine::ids::PartitionId;
 use uuid::Uuid;

@@ -5,7 +5,7 @@
 
 use super::errors::in_time;
 use super::options::Options;
-use crate::journal::Error;
+use crate::contract::Error;
 use futures_util::try_join;
 use scylla::client::session::Session;
 use scylla::errors::PrepareError;

@@ -3,7 +3,7 @@
 //! Invariant: a node is talked to only when its certificate is signed by an authority that is trusted, and names it.
 
 use super::options::Tls;
-use crate::journal::Error;
+use crate::contract::Error;
 use openssl::error::ErrorStack;
 use openssl::ssl::{SslConnector, SslFiletype, SslMethod};
 use openssl::x509::X509;

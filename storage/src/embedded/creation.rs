@@ -6,7 +6,7 @@
 use super::description::{Description, FORMAT};
 use super::failure::{damaged_file, failed, file_failed, tables_failed};
 use super::presence::InUse;
-use crate::journal::{Error, Table, WantedPartitions};
+use crate::contract::{Error, Table, WantedPartitions};
 use crate::lock;
 use fjall::config::{BloomConstructionPolicy, FilterPolicy, FilterPolicyEntry, PinningPolicy};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};

@@ -4,7 +4,7 @@
 //! exactly as that build wrote it.
 
 use super::failure::damaged_file;
-use crate::journal::Error;
+use crate::contract::Error;
 use holdfast_engine::ids::Partitions;
 use std::path::Path;
 

@@ -3,7 +3,7 @@
 //! Invariant: a full disk is [`Error::Full`] wherever in the chain of causes it stands, and bytes that are not what was
 //! written are [`Error::Damaged`], never something an operator would answer with another try.
 
-use crate::journal::{Error, LogSeq};
+use crate::contract::{Error, LogSeq};
 use std::error::Error as Cause;
 use std::io;
 use std::path::Path;

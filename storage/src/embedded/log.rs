@@ -13,7 +13,7 @@ mod segment;
 
 use super::failure::{damaged_at, file_failed};
 use super::space::Space;
-use crate::journal::{Error, LogSeq, Visit};
+use crate::contract::{Error, LogSeq, Visit};
 use ahead::Ahead;
 pub(crate) use copy::LogCopy;
 use holdfast_engine::codec;

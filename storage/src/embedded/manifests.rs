@@ -8,7 +8,7 @@
 //! the file `v{version}`. Numbers are little-endian.
 
 use super::failure::{damaged_file, file_failed};
-use crate::journal::Error;
+use crate::contract::Error;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};

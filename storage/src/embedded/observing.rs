@@ -8,7 +8,7 @@ use super::creation::Layout;
 use super::description::FORMAT;
 use super::failure::damaged_file;
 use super::{EmbeddedJournal, Keeper};
-use crate::journal::{Error, WantedPartitions};
+use crate::contract::{Error, WantedPartitions};
 use crate::lock;
 use std::fs;
 use std::io;
@@ -111,7 +111,7 @@ fn is_part(dir: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::{Journal, Row, Table};
+    use crate::contract::{Row, Rows, Table};
     use holdfast_engine::ids::Partitions;
     use std::collections::BTreeMap;
     use std::time::SystemTime;

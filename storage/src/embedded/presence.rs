@@ -4,7 +4,7 @@
 //! present only if its path leads to it now: a directory that was moved away, or replaced by another, has none.
 
 use super::wal;
-use crate::journal::Error;
+use crate::contract::Error;
 use std::fs::{self, File, Metadata};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
@@ -101,9 +101,9 @@ fn identity(metadata: &Metadata) -> Identity {
 #[cfg(test)]
 mod tests {
     use crate::conformance::{World, partitions};
+    use crate::contract::{Error, Journal, Log, LogId};
     use crate::embedded::EmbeddedJournal;
     use crate::group_commit::{Committer, Notice, Notify};
-    use crate::journal::{Error, Journal, LogId};
     use std::fs;
     use std::path::Path;
     use std::sync::Arc;

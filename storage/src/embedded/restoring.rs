@@ -4,7 +4,7 @@
 
 use super::creation::Layout;
 use super::{EmbeddedJournal, Keeper, Log, Space};
-use crate::journal::{Error, LogSeq};
+use crate::contract::{Error, LogSeq};
 use crate::lock::DirectoryLock;
 use crate::watermark::Watermark;
 use holdfast_engine::ids::Partitions;

@@ -5,7 +5,7 @@
 //! kept, everything older or half written is removed after a save.
 
 use super::failure::failed;
-use crate::journal::{Error, LogSeq, Snapshot};
+use crate::contract::{Error, LogSeq, Snapshot};
 use fjall::Keyspace;
 use holdfast_engine::ids::{PartitionId, Seq};
 

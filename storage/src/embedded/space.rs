@@ -3,7 +3,7 @@
 //! A worker of the database that meets a full disk dies, and rows that wait for its flush wait for ever. So the log ends
 //! first. Invariant: when an append begins, the disk has room for all that is only in memory, and the reserve.
 
-use crate::journal::Error;
+use crate::contract::Error;
 use std::path::{Path, PathBuf};
 
 /// Kept free for merging and for whatever else writes beside us.

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::conformance::{World, frames, partitions, recovered};
+use crate::contract::Journal;
 use holdfast_engine::ids::Partitions;
 use std::fs;
 use std::path::PathBuf;
@@ -277,14 +278,14 @@ fn half_a_snapshot_is_passed_over() {
     journal.save_snapshot(&halves[1]).unwrap();
     journal.snapshots.remove(key(&halves[1], 1)).unwrap();
     for (partition, whole) in [(0, 2), (1, 1), (2, 2)] {
-        assert_eq!(Journal::snapshots(&journal, PartitionId(partition)).unwrap().len(), whole);
+        assert_eq!(journal.snapshots(PartitionId(partition)).unwrap().len(), whole);
     }
     drop(journal);
     let journal = open(dir.path()).unwrap();
     assert_eq!(recovered(&journal), world.hashes());
     // The next save removes the half one.
     journal.save_snapshot(&halves[0]).unwrap();
-    assert_eq!(Journal::snapshots(&journal, PartitionId(0)).unwrap()[0], halves[0]);
+    assert_eq!(journal.snapshots(PartitionId(0)).unwrap()[0], halves[0]);
 }
 
 #[cfg(target_os = "linux")]

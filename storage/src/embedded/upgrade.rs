@@ -7,7 +7,7 @@ use super::creation::Layout;
 use super::failure::{damaged_at, file_failed, refused};
 use super::log::Log;
 use super::space::Space;
-use crate::journal::{Error, LogSeq};
+use crate::contract::{Error, LogSeq};
 use fjall::{Database, KeyspaceCreateOptions};
 use holdfast_engine::codec;
 use std::fs;

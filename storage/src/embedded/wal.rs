@@ -10,7 +10,7 @@
 //! `4 | keyspace u64`. Numbers are little-endian, and zeros follow the last batch.
 
 use super::failure::{damaged_at, file_failed};
-use crate::journal::{Error, LogSeq};
+use crate::contract::{Error, LogSeq};
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};

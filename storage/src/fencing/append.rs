@@ -5,7 +5,7 @@
 //! first attempt can be refused so too: a server that lost contact halfway may finish it and then try it again.
 
 use super::{Fence, Head, Next, Outcome, Statement, Step, Task};
-use crate::journal::LogSeq;
+use crate::contract::LogSeq;
 
 impl Fence {
     pub(super) fn start_append(&mut self, bytes: u64) -> Statement {

@@ -9,7 +9,7 @@
 //! stops; one that meets a lower one bids again. So of those who start at once the highest bid gets every partition.
 
 use super::{Epoch, Fence, Head, Lease, Next, Outcome, Segment, Statement, Step, Task};
-use crate::journal::LogSeq;
+use crate::contract::LogSeq;
 
 /// Numbers beyond it are not ones we wrote; keeps `+ 1` and CQL's signed `bigint` safe.
 const GREATEST: u64 = i64::MAX as u64 - 1;

@@ -4,7 +4,7 @@
 //! one. Their heads stay for ever, which is what keeps a late statement refused.
 
 use super::Segment;
-use crate::journal::LogSeq;
+use crate::contract::LogSeq;
 
 /// The batches of a segment: `first` up to, not including, `end`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -3,8 +3,8 @@
 //! Invariant: a beginning that was given belongs to its log. Nothing lies beside the log that the log does not have, and
 //! where the log was purged a snapshot leads up to what is left of it.
 
-use crate::basis::{self, Marks};
-use crate::journal::{Error, Journal, LogId, LogSeq, Snapshot};
+use crate::contract::{Error, Journal, LogId, LogSeq, Snapshot};
+use crate::marks::{self, Marks};
 use holdfast_engine::codec;
 use holdfast_engine::ids::{PartitionId, Seq};
 use holdfast_engine::partition::Partition;
@@ -110,7 +110,7 @@ impl Beginning {
             let (log, partition) = (journal.log_of(head.partition), head.partition.0);
             let end = journal.end(log);
             if head.after > end {
-                return Err(basis::newer(
+                return Err(marks::newer(
                     journal,
                     log,
                     end,
@@ -121,7 +121,7 @@ impl Beginning {
         for (log, after) in self.after(journal) {
             let first = journal.first(log)?;
             if after + 1 < first {
-                return Err(basis::mixed(&format!(
+                return Err(marks::mixed(&format!(
                     "what was before commit {first} of log {} is purged, and no snapshot that can be believed leads up to it",
                     log.0
                 )));
@@ -153,7 +153,7 @@ impl Head {
     /// Refuses a snapshot of records that the log does not have. `last` is the last one it has, if it is known.
     pub(super) fn refuse_beyond(self, last: Option<Seq>) -> Result<(), Error> {
         match last {
-            Some(last) if last < self.seq => Err(basis::mixed(&format!(
+            Some(last) if last < self.seq => Err(marks::mixed(&format!(
                 "a snapshot of partition {} has {} records, and the log has {last} of them: the tables are newer than it",
                 self.partition.0, self.seq
             ))),

@@ -4,10 +4,9 @@
 //! Invariants: after the replay of a log all that left memory by its records is in the tables; the basis says so of a commit only
 //! once it is true of it, so that a crash in between repeats work and leaves nothing out.
 
-use crate::basis::{self, Marks, Writer};
-use crate::history::CommitCheck;
-use crate::journal::{Error, Journal, LogId, LogSeq, Row, Table};
-use crate::projection;
+use crate::contract::{CommitCheck, Error, Journal, LogId, LogSeq, Row, Table};
+use crate::marks::Marks;
+use crate::rows::{self, Writer, basis};
 use holdfast_engine::codec;
 use holdfast_engine::event::ArchiveFact;
 use holdfast_engine::partition::Partition;
@@ -49,7 +48,7 @@ impl<'a> Remake<'a> {
             Error::Damaged { record: self.commit, reason }
         };
         let leaving = partition.leaving(fact).ok_or_else(nowhere)?;
-        let rows = leaving.iter().map(projection::row_of);
+        let rows = leaving.iter().map(rows::row_of);
         self.rows.extend(rows.map(|row| ((row.table, row.key.clone()), row)));
         Ok(())
     }

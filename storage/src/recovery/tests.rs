@@ -1,11 +1,11 @@
 //! Tables that are older than the log beside them, beyond what every backend is held to.
 
 use super::*;
-use crate::basis::Marks;
 use crate::conformance::{FaultyJournal, World, partitions};
-use crate::journal::{LogId, Row, Table};
+use crate::contract::{Log, LogId, Row, Rows, Table};
+use crate::marks::Marks;
 use crate::memory::MemoryJournal;
-use crate::projection;
+use crate::rows;
 use holdfast_engine::codec::Batch;
 use holdfast_engine::event::{ArchiveFact, OrderFact, OrderRecord};
 use holdfast_engine::ids::OrderId;
@@ -60,7 +60,7 @@ fn of_an_order_that_left_memory_twice_the_later_history_is_in_the_tables() {
         };
         journal.project(&there.map(row).into_iter().collect::<Vec<_>>()).unwrap();
         start(&journal).unwrap();
-        assert_eq!(projection::order(&journal, order).unwrap(), Some(second));
+        assert_eq!(rows::order(&journal, order).unwrap(), Some(second));
     }
 }
 
@@ -80,7 +80,7 @@ fn a_start_that_dies_while_it_fills_older_tables_is_carried_on_by_the_next() {
     for batch in world.leave_memory().1 {
         journal.append(LOG, &batch).unwrap();
     }
-    let there = |order: &&OrderId| projection::order(&journal, **order).unwrap().is_some();
+    let there = |order: &&OrderId| rows::order(&journal, **order).unwrap().is_some();
     journal.fill_after_projects(1);
     assert!(matches!(start(&journal), Err(Error::Full)));
     let written = closed.iter().filter(there).count();

@@ -7,8 +7,7 @@ use holdfast_engine::Causality;
 use holdfast_engine::codec::{self, Batch};
 use holdfast_engine::ids::{PartitionId, Partitions};
 use holdfast_engine::plant::{self, Bug};
-use holdfast_storage::journal::Visit;
-use holdfast_storage::{Error, Journal, LogId, LogSeq, Row, Snapshot, Table};
+use holdfast_storage::{Error, Log, LogId, LogSeq, Row, Rows, Snapshot, Snapshots, Table, Visit};
 use std::ops::ControlFlow;
 
 /// One growing file.
@@ -101,7 +100,7 @@ pub(super) struct Image {
     pub snapshots: Vec<Vec<Snapshot>>,
 }
 
-impl Journal for Image {
+impl Log for Image {
     fn causality(&self) -> Causality {
         self.causality
     }
@@ -128,7 +127,9 @@ impl Journal for Image {
         }
         Ok(())
     }
+}
 
+impl Snapshots for Image {
     fn save_snapshot(&self, _: &Snapshot) -> Result<(), Error> {
         Err(Error::Stopped)
     }
@@ -136,7 +137,9 @@ impl Journal for Image {
     fn snapshots(&self, partition: PartitionId) -> Result<Vec<Snapshot>, Error> {
         Ok(self.snapshots[usize::from(partition.0)].clone())
     }
+}
 
+impl Rows for Image {
     fn project(&self, _: &[Row]) -> Result<(), Error> {
         Err(Error::Stopped)
     }

@@ -7,7 +7,7 @@ use holdfast_engine::quantity::Quantity;
 use holdfast_engine::time::Timestamp;
 use holdfast_storage::embedded::EmbeddedJournal;
 use holdfast_storage::recovery::last_record_at;
-use holdfast_storage::{Journal, LogId};
+use holdfast_storage::{Log, LogId};
 use holdfast_tests::server::{Options, Server, poll};
 use holdfast_tests::torture::client::{Client, Request};
 use serde_json::json;

@@ -6,7 +6,7 @@ use holdfast_engine::ids::{CustomerId, Fingerprint, KeyHash, Location, OrderId, 
 use holdfast_engine::quantity::{Currency, Money, Quantity};
 use holdfast_engine::time::Timestamp;
 use holdfast_storage::embedded::EmbeddedJournal;
-use holdfast_storage::{Journal, LogId};
+use holdfast_storage::{Log, LogId};
 use holdfast_tests::server::{Options, Server, poll};
 use holdfast_tests::torture::client::{Answer, Client, Request};
 use serde_json::{Value, json};

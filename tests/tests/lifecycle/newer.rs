@@ -6,7 +6,7 @@ use holdfast_engine::ids::{PartitionId, Partitions};
 use holdfast_engine::partition::Partition;
 use holdfast_engine::time::Policy;
 use holdfast_storage::embedded::EmbeddedJournal;
-use holdfast_storage::{Journal, LogId, Snapshot, recovery};
+use holdfast_storage::{Log, LogId, Snapshot, Snapshots, recovery};
 use holdfast_tests::server::{Options, Server};
 use std::path::Path;
 use std::time::Duration;

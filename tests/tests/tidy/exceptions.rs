@@ -1,11 +1,8 @@
 //! What is not true yet: a rule and the key of its finding. It is empty when the house is in order.
 
 pub(crate) const EXCEPTIONS: &[(&str, &str)] = &[
-    ("circles", "storage"),
-    ("circles", "storage/relay"),
     ("circles", "gateway"),
     ("circles", "gateway/routes"),
-    ("drivers", "rdkafka"),
     ("words", "engine AdjustmentRefusal"),
     ("words", "engine StockRefusal"),
 ];

@@ -4,8 +4,8 @@
 //! event at its place.
 
 use holdfast_engine::ids::{PartitionId, Seq};
-use holdfast_storage::relay::Encoded;
-use holdfast_storage::relay::reader::TopicRecord;
+use holdfast_storage::kafka::relay::Encoded;
+use holdfast_storage::kafka::relay::reader::TopicRecord;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use xxhash_rust::xxh3::Xxh3Default;

@@ -10,7 +10,7 @@ use holdfast_engine::order::Order;
 use holdfast_engine::partition::Partition;
 use holdfast_engine::time::Policy;
 use holdfast_storage::recovery;
-use holdfast_storage::{Error, Journal, LogId, LogSeq, projection};
+use holdfast_storage::{Error, Journal, LogId, LogSeq, rows};
 use std::collections::BTreeMap;
 
 /// Closed orders and keys read at once from a store on another machine.
@@ -99,13 +99,13 @@ fn facts_of(partition: &Partition, id: OrderId) -> usize {
 }
 
 fn order_missing(journal: &dyn Journal, id: OrderId, facts: usize) -> Result<Option<String>, Error> {
-    let order = projection::order(journal, id)?.and_then(|history| Order::fold(id, &history));
+    let order = rows::order(journal, id)?.and_then(|history| Order::fold(id, &history));
     let there = order.is_some_and(|order| order.archivable() && order.history.len() >= facts);
     Ok((!there).then(|| format!("I14 order {id} left memory but its row is missing or not closed")))
 }
 
 fn key_missing(journal: &dyn Journal, key: KeyHash) -> Result<Option<String>, Error> {
-    let there = projection::key(journal, key)?.is_some();
+    let there = rows::key(journal, key)?.is_some();
     Ok((!there).then(|| format!("I13 the answer under key {key:?} left memory but its row is missing")))
 }
 

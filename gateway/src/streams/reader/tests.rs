@@ -7,9 +7,8 @@ use holdfast_engine::event::{ArchiveFact, Event, Record, StockFact};
 use holdfast_engine::ids::{OrderId, PartitionId, Partitions, Sku};
 use holdfast_engine::quantity::Quantity;
 use holdfast_engine::time::Timestamp;
-use holdfast_storage::journal::Visit;
 use holdfast_storage::memory::MemoryJournal;
-use holdfast_storage::{LogId, LogSeq, Row, Snapshot, Table};
+use holdfast_storage::{Log, LogId, LogSeq, Row, Rows, Snapshot, Snapshots, Table, Visit};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 fn append(journal: &MemoryJournal, seq: u64, event: Event) {
@@ -132,7 +131,7 @@ struct Purged {
 /// As first commit: nothing can be read at all.
 const BROKEN: u64 = u64::MAX;
 
-impl Journal for Purged {
+impl Log for Purged {
     fn causality(&self) -> Causality {
         self.journal.causality()
     }
@@ -159,7 +158,9 @@ impl Journal for Purged {
         let first = self.first(log)?;
         if after + 1 < first { Err(Error::Purged { first }) } else { self.journal.read(log, after, visit) }
     }
+}
 
+impl Snapshots for Purged {
     fn save_snapshot(&self, snapshot: &Snapshot) -> Result<(), Error> {
         self.journal.save_snapshot(snapshot)
     }
@@ -167,7 +168,9 @@ impl Journal for Purged {
     fn snapshots(&self, partition: PartitionId) -> Result<Vec<Snapshot>, Error> {
         self.journal.snapshots(partition)
     }
+}
 
+impl Rows for Purged {
     fn project(&self, rows: &[Row]) -> Result<(), Error> {
         self.journal.project(rows)
     }

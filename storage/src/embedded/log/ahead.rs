@@ -5,7 +5,7 @@
 
 use super::super::space::Space;
 use super::{PAGE, failed};
-use crate::journal::Error;
+use crate::contract::Error;
 use crossbeam::channel::{Sender, bounded};
 use rustix::fs::OFlags;
 use std::fs::{self, File};

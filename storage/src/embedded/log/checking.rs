@@ -5,8 +5,7 @@
 
 use super::Log;
 use super::segment::{Reader, Segment};
-use crate::journal::{Error, LogSeq};
-use crate::scrub::{Checked, Pace};
+use crate::contract::{Checked, Error, LogSeq, Pace};
 use holdfast_engine::codec;
 use rustix::fs::{Advice, fadvise};
 use std::io;

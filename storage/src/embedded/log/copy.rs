@@ -4,8 +4,8 @@
 //! that whoever reads it reads the disk. It is written in pieces that a commit beside it need not wait for.
 
 use super::{LARGEST, failed, path_of, record};
+use crate::contract::{Error, LogSeq};
 use crate::embedded::Space;
-use crate::journal::{Error, LogSeq};
 use crate::private;
 use rustix::fs::{Advice, fadvise};
 use std::fs::File;

@@ -7,7 +7,7 @@
 use super::super::failure::damaged_at;
 use super::segment::{Offset, Segment, remember};
 use super::{failed, path_of, record};
-use crate::journal::{Error, LogSeq};
+use crate::contract::{Error, LogSeq};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;

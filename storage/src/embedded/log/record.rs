@@ -3,7 +3,7 @@
 //! The seal is the CRC-32 of the number and of the header of the frame, which has the length and the checksum of the rest.
 //! Invariant: bytes that are not a whole record are never taken for one, and where a record ends is known from its head.
 
-use crate::journal::LogSeq;
+use crate::contract::LogSeq;
 use holdfast_engine::codec;
 
 /// Number and seal.

@@ -6,7 +6,7 @@
 
 use super::super::presence::Opened;
 use super::record;
-use crate::journal::LogSeq;
+use crate::contract::LogSeq;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;

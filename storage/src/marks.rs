@@ -1,104 +1,15 @@
-//! From which commits the tables follow, and whether the log beside them has these commits.
+//! Whether the log beside the tables has the commits that they follow from.
 //!
-//! People copy and restore tables, snapshots and logs, and may mix what is of different moments. So each writer of tables says
-//! first, in a row of [`Table::Meta`] for each log, a durable commit with all facts behind what it is about to write: its basis.
-//! Invariants: what lies in the tables and the snapshots follows from commits up to the basis of its writer; what left memory up to
-//! the basis of the rows is in the tables. A log that has the basis has the facts, and one that ends before it is refused.
+//! Invariant: a log that has the basis has the facts, and one that ends before it is refused (see [`crate::rows`]).
 
-use crate::history::{self, CommitCheck, Finding};
-use crate::journal::{Error, Journal, LogId, LogSeq, Row, Snapshot, Table};
-use crate::projection;
+use crate::contract::{CommitCheck, Error, Journal, LogId, LogSeq};
+use crate::history::{self, Finding};
 #[cfg(feature = "kafka")]
-use crate::relay;
+use crate::kafka::relay;
+use crate::rows::{self, Writer, basis};
+use holdfast_engine::Causality;
 use holdfast_engine::ids::{PartitionId, Seq};
-use holdfast_engine::{Causality, codec};
-use std::collections::{BTreeMap, BTreeSet};
-
-/// Who writes what follows from a log. Each has a basis of its own, so that neither takes back what the other said.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Writer {
-    Rows,
-    Snapshots,
-}
-
-/// Rows of [`Table::Meta`], frozen: this, the log and the number of the writer → commit and check value.
-const BASIS: &[u8] = b"basis\0";
-/// This and the partition → sequence of the newest snapshot there ever was, where snapshots and rows are restored apart.
-const NEWEST: &[u8] = b"newest snapshot\0";
-
-impl Writer {
-    const ALL: [Writer; 2] = [Writer::Rows, Writer::Snapshots];
-
-    fn number(self) -> u8 {
-        match self {
-            Writer::Rows => 0,
-            Writer::Snapshots => 1,
-        }
-    }
-}
-
-/// The row that says from which commit on back the rows of a writer follow.
-pub(crate) fn row(log: LogId, writer: Writer, basis: CommitCheck) -> Row {
-    Row { table: Table::Meta, key: basis_key(log, writer), value: codec::encode(&basis), version: basis.commit }
-}
-
-fn basis_key(log: LogId, writer: Writer) -> Vec<u8> {
-    [BASIS, &log.0.to_be_bytes(), &[writer.number()]].concat()
-}
-
-/// The inverse of [`basis_key`].
-fn whose(key: &[u8]) -> Option<(LogId, Writer)> {
-    let [high, low, number] = key.strip_prefix(BASIS)?.try_into().ok()?;
-    let writer = Writer::ALL.into_iter().find(|writer| writer.number() == number)?;
-    Some((LogId(u16::from_be_bytes([high, low])), writer))
-}
-
-fn newest_key(partition: PartitionId) -> Vec<u8> {
-    [NEWEST, &partition.0.to_be_bytes()].concat()
-}
-
-/// What the writer of rows has said of its basis: it is said again only where the log has grown.
-#[derive(Debug, Default)]
-pub(crate) struct Said(BTreeMap<LogId, LogSeq>);
-
-impl Said {
-    /// The rows to put before others that follow from these logs.
-    ///
-    /// # Errors
-    /// If the journal cannot be read.
-    pub(crate) fn rows(&mut self, journal: &dyn Journal, logs: &BTreeSet<LogId>) -> Result<Vec<Row>, Error> {
-        let mut rows = Vec::new();
-        for log in logs.iter().filter(|log| self.0.get(log) != Some(&journal.end(**log))).copied().collect::<Vec<_>>() {
-            if let Some(tip) = journal.tip(log)? {
-                rows.push(row(log, Writer::Rows, tip));
-                self.0.insert(log, tip.commit);
-            }
-        }
-        Ok(rows)
-    }
-}
-
-/// Keeps a snapshot whose records are durable, behind the basis that says so.
-///
-/// # Errors
-/// If it could not be written; earlier ones are untouched.
-pub fn save_snapshot(journal: &dyn Journal, snapshot: &Snapshot) -> Result<(), Error> {
-    let Snapshot { partition, seq, .. } = *snapshot;
-    let log = journal.log_of(partition);
-    let mut rows: Vec<Row> = journal.tip(log)?.map(|tip| row(log, Writer::Snapshots, tip)).into_iter().collect();
-    if restored_apart(journal) {
-        rows.push(Row { table: Table::Meta, key: newest_key(partition), value: codec::encode(&seq), version: seq });
-    }
-    if !rows.is_empty() {
-        journal.project(&rows)?;
-    }
-    journal.save_snapshot(snapshot)
-}
-
-/// A cluster has snapshots and rows in tables of their own.
-fn restored_apart(journal: &dyn Journal) -> bool {
-    journal.causality() == Causality::PerPartition
-}
+use std::collections::BTreeMap;
 
 /// A commit of a log that something beside it has come to.
 #[derive(Clone, Copy, Debug)]
@@ -109,7 +20,7 @@ struct Reached {
 }
 
 /// What the tables say of the logs.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Marks {
     bases: BTreeMap<(LogId, Writer), CommitCheck>,
     newest: BTreeMap<PartitionId, Seq>,
@@ -126,38 +37,17 @@ impl Marks {
     /// # Errors
     /// If the journal cannot be read.
     pub fn read(journal: &dyn Journal, logs: &[LogId]) -> Result<Self, Error> {
-        let mut marks = Self { logs: logs.to_vec(), ..Self::default() };
-        marks.read_bases(journal)?;
-        if restored_apart(journal) {
-            marks.read_newest(journal)?;
-        }
+        let (bases, newest) = (basis::read_all(journal)?, basis::newest_snapshots(journal)?);
+        let mut marks = Self { bases, newest, reached: Vec::new(), logs: logs.to_vec() };
         marks.read_reached(journal)?;
         Ok(marks)
-    }
-
-    fn read_bases(&mut self, journal: &dyn Journal) -> Result<(), Error> {
-        for row in journal.scan(Table::Meta, BASIS, &behind(BASIS), usize::MAX)? {
-            if let Some(whose) = whose(&row.key) {
-                self.bases.insert(whose, codec::decode(&row.value)?);
-            }
-        }
-        Ok(())
-    }
-
-    fn read_newest(&mut self, journal: &dyn Journal) -> Result<(), Error> {
-        for row in journal.scan(Table::Meta, NEWEST, &behind(NEWEST), usize::MAX)? {
-            if let Some(partition) = row.key.strip_prefix(NEWEST).and_then(|key| key.try_into().ok()) {
-                self.newest.insert(PartitionId(u16::from_be_bytes(partition)), codec::decode(&row.value)?);
-            }
-        }
-        Ok(())
     }
 
     fn read_reached(&mut self, journal: &dyn Journal) -> Result<(), Error> {
         let published = history::name(journal)?.is_some();
         for log in self.logs.clone() {
             if !self.bases.contains_key(&(log, Writer::Rows)) {
-                let commit = projection::position(journal, log)?;
+                let commit = rows::position(journal, log)?;
                 self.reached.push(Reached { log, commit, what: MOVEMENTS });
             }
             if published {
@@ -238,11 +128,6 @@ impl Marks {
     }
 }
 
-/// The first key behind all that begin with `prefix`, which ends with a zero.
-fn behind(prefix: &[u8]) -> Vec<u8> {
-    [prefix, &[0xff; 4]].concat()
-}
-
 #[cfg(feature = "kafka")]
 fn position_of_relay(journal: &dyn Journal, log: LogId) -> Result<LogSeq, Error> {
     Ok(relay::position(journal, log)?.unwrap_or(0))
@@ -281,4 +166,30 @@ pub(crate) fn mixed(what: &str) -> Error {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+    use crate::conformance::{World, partitions};
+    use crate::contract::{Log, Row, Rows, Table};
+    use crate::memory::MemoryJournal;
+    use crate::recovery::recover;
+    use holdfast_engine::codec;
+    use holdfast_engine::time::Policy;
+
+    /// Tables of earlier builds say nothing else of the log.
+    #[test]
+    fn movements_of_commits_that_the_log_does_not_have_are_refused() {
+        const LOG: LogId = LogId(0);
+        let journal = MemoryJournal::new(partitions());
+        for batch in World::new(partitions()).busy_day() {
+            journal.append(LOG, &batch).unwrap();
+        }
+        let end = journal.end(LOG);
+        for (position, refused) in [(end, false), (end + 1, true)] {
+            let row = Row { table: Table::Meta, key: b"movements".to_vec(), value: codec::encode(&position), version: 0 };
+            journal.project(&[row]).unwrap();
+            let ids: Vec<PartitionId> = partitions().all().collect();
+            let recovered = recover(&journal, &ids, &Policy::default(), &mut |_, _| {});
+            assert_eq!(matches!(recovered, Err(Error::Mixed(message)) if message.contains("movements")), refused);
+        }
+    }
+}

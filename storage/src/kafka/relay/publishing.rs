@@ -3,12 +3,12 @@
 //! Invariant: what is kept is written only after it landed.
 
 use super::Error;
-use super::broker::Producer;
+use super::context::{Context, age};
 use super::cpu_backoff::CpuBackoff;
 use super::cursor::{Checkpoint, Offer, Sent, Session};
+use super::producer::Producer;
 use super::standing::Checks;
-use super::worker::{Worker, age};
-use crate::journal::{self, LogId, LogSeq};
+use crate::contract::{self, LogId, LogSeq};
 use holdfast_engine::codec::{self, Entry};
 use holdfast_engine::time::Timestamp;
 use std::collections::BTreeMap;
@@ -32,7 +32,7 @@ pub(super) struct Begun {
 
 /// A session with its producer.
 pub(super) struct Publishing<'a> {
-    worker: &'a mut Worker,
+    context: &'a mut Context,
     session: Session,
     producer: Producer,
     /// As it stands in the journal.
@@ -51,12 +51,12 @@ pub(super) struct Publishing<'a> {
 }
 
 impl<'a> Publishing<'a> {
-    pub(super) fn begin(worker: &'a mut Worker, begun: Begun, producer: Producer) -> Self {
+    pub(super) fn begin(context: &'a mut Context, begun: Begun, producer: Producer) -> Self {
         let Begun { session, checkpoints, checks } = begun;
         let (now, cpu_backoff) = (Instant::now(), CpuBackoff::default());
         let keep_at = now + KEEP_INTERVAL;
         Self {
-            worker,
+            context,
             session,
             producer,
             checkpoints,
@@ -78,7 +78,7 @@ impl<'a> Publishing<'a> {
     /// Until a failure, or a stop after which all is published or it is late.
     pub(super) fn run(&mut self) -> Result<(), Error> {
         loop {
-            let rests = Instant::now() < self.rest_until && !self.worker.stop.asked();
+            let rests = Instant::now() < self.rest_until && !self.context.stop.asked();
             let sent = if self.room_at.is_none() && !rests { self.read_on()? } else { 0 };
             if sent > 0 {
                 self.rest_until = Instant::now() + self.cpu_backoff.due();
@@ -93,7 +93,7 @@ impl<'a> Publishing<'a> {
                 self.show()?;
                 self.keep_at = now + KEEP_INTERVAL;
             }
-            if self.worker.stop.asked() && self.done() {
+            if self.context.stop.asked() && self.done() {
                 self.keep()?;
                 return self.show();
             }
@@ -103,9 +103,9 @@ impl<'a> Publishing<'a> {
     /// Hands over what became durable. Returns how many events.
     fn read_on(&mut self) -> Result<usize, Error> {
         let mut sent = 0;
-        for index in 0..self.worker.logs.len() {
-            let log = self.worker.logs[index].0;
-            if self.room_at.is_none() && self.worker.journal.end(log) > self.session.read(log) {
+        for index in 0..self.context.logs.len() {
+            let log = self.context.logs[index].0;
+            if self.room_at.is_none() && self.context.journal.end(log) > self.session.read(log) {
                 sent += self.read_log(log)?;
             }
         }
@@ -113,7 +113,7 @@ impl<'a> Publishing<'a> {
     }
 
     fn read_log(&mut self, log: LogId) -> Result<usize, Error> {
-        let journal = self.worker.journal.clone();
+        let journal = self.context.journal.clone();
         let (mut sent, mut failed) = (0, None);
         journal.read(log, self.session.read(log), &mut |commit, frame| {
             for entry in codec::read_frame(frame)? {
@@ -127,7 +127,7 @@ impl<'a> Publishing<'a> {
             }
             self.session.read_whole(log, commit);
             self.checks.read(log, commit, codec::frame_check(frame)?);
-            self.worker.backlog.read(log, commit);
+            self.context.backlog.read(log, commit);
             Ok(if sent < PIECE { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
         })?;
         failed.map_or(Ok(sent), Err)
@@ -136,15 +136,15 @@ impl<'a> Publishing<'a> {
     /// Whether the event was handed over: it may have been before, or there may be no room.
     fn publish(&mut self, log: LogId, commit: LogSeq, entry: &Entry<'_>) -> Result<bool, Error> {
         let Entry { partition, seq, .. } = *entry;
-        self.worker.backlog.saw(partition, seq);
+        self.context.backlog.saw(partition, seq);
         let place = match self.session.offer(partition, seq) {
             Offer::Known => return Ok(false),
             Offer::Gap { expected } => return Err(Error::Gap { partition: partition.0, expected, found: seq }),
             Offer::Next { topic_partition, number } => (topic_partition, number),
         };
-        let record = entry.decode().map_err(journal::Error::from)?;
+        let record = entry.decode().map_err(contract::Error::from)?;
         let sent = Sent { log, commit, partition, seq, at: record.at };
-        let encoded = (self.worker.encode)(partition, &record);
+        let encoded = (self.context.encode)(partition, &record);
         if !self.producer.send(place, entry, &encoded)? {
             self.room_at = Some(self.session.on_the_way() / 2);
             return Ok(false);
@@ -164,7 +164,7 @@ impl<'a> Publishing<'a> {
             published += self.session.landed(report.topic_partition, report.number, offset)?;
         }
         self.fresh += published;
-        self.worker.gauges.published.increment(published);
+        self.context.gauges.published.increment(published);
         if self.room_at.is_some_and(|room| self.session.on_the_way() <= room) {
             self.room_at = None;
         }
@@ -174,7 +174,7 @@ impl<'a> Publishing<'a> {
     /// P3: writes the position, for the next session and for whoever wants to drop what is published.
     fn keep(&mut self) -> Result<(), Error> {
         let mut rows = Vec::new();
-        for (log, partitions) in &self.worker.logs {
+        for (log, partitions) in &self.context.logs {
             let now = self.session.checkpoint(*log, partitions.iter().copied());
             if self.checkpoints.get(log) != Some(&now) {
                 rows.extend(self.checks.rows(*log, &now));
@@ -182,8 +182,8 @@ impl<'a> Publishing<'a> {
             }
         }
         if !rows.is_empty() {
-            self.worker.journal.project(&rows)?;
-            self.checkpoints.iter().for_each(|(log, checkpoint)| self.worker.published.reached(*log, checkpoint.commit));
+            self.context.journal.project(&rows)?;
+            self.checkpoints.iter().for_each(|(log, checkpoint)| self.context.published.reached(*log, checkpoint.commit));
         }
         self.fresh = 0;
         Ok(())
@@ -192,21 +192,21 @@ impl<'a> Publishing<'a> {
     fn show(&mut self) -> Result<(), Error> {
         if self.room_at.is_some() || Instant::now() < self.rest_until {
             // Nothing is read for publishing: what gathers has to be counted by itself.
-            let journal = self.worker.journal.clone();
-            self.worker.backlog.count(&*journal)?;
+            let journal = self.context.journal.clone();
+            self.context.backlog.count(&*journal)?;
         }
-        let waiting = self.worker.lag(&self.session);
+        let waiting = self.context.lag(&self.session);
         let oldest = self.session.oldest().or(self.reached.filter(|_| waiting > 0));
-        self.worker.backlog.oldest_is(oldest);
-        self.worker.gauges.lag_events.set(waiting as f64);
-        self.worker.gauges.lag_seconds.set(age(oldest));
+        self.context.backlog.oldest_is(oldest);
+        self.context.gauges.lag_events.set(waiting as f64);
+        self.context.gauges.lag_seconds.set(age(oldest));
         Ok(())
     }
 
     /// Whether everything durable is published, or there is no more time for it.
     fn done(&mut self) -> bool {
-        let late = self.worker.stop.late();
-        let Worker { journal, logs, .. } = &*self.worker;
+        let late = self.context.stop.late();
+        let Context { journal, logs, .. } = &*self.context;
         let through = || logs.iter().all(|(log, _)| self.session.read(*log) >= journal.end(*log));
         late || (self.session.on_the_way() == 0 && through())
     }

@@ -1,71 +1,18 @@
-//! The client of the brokers: how it is set up, and the producer that says what landed.
+//! The producer that says what landed.
 //!
-//! Invariants: the producer is idempotent and never gives a message up by itself, so what it acknowledges of a topic partition is in
+//! Invariants: it is idempotent and never gives a message up by itself, so what it acknowledges of a topic partition is in
 //! the order it was sent, without a gap; of every message handed over it says exactly once what became of it.
 
-use super::cursor::TopicPartition;
-use super::{CONTENT_TYPE, Connection, Encoded, Error, Options, header};
+use super::{CONTENT_TYPE, Encoded, Error, Options, header};
+use crate::kafka::client::{self, MAX_MESSAGE_BYTES, TopicPartition, client_error};
 use crossbeam::channel::{Receiver, Sender, unbounded};
 use holdfast_engine::codec::Entry;
-use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
-use rdkafka::consumer::ConsumerContext;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, Message, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer};
 use rdkafka::{ClientContext, producer::NoCustomPartitioner};
 use std::sync::atomic::{AtomicBool, Ordering};
-
-/// Bytes of one message. More than the largest event that was ever seen, less than what a broker chokes on.
-pub(crate) const MAX_MESSAGE_BYTES: usize = 8 * 1024 * 1024;
-
-/// What all clients have in common.
-pub(crate) fn config(connection: &Connection) -> ClientConfig {
-    let mut config = ClientConfig::new();
-    config
-        .set("bootstrap.servers", &connection.brokers)
-        .set("client.id", "holdfast")
-        .set("socket.timeout.ms", "10000")
-        .set("socket.connection.setup.timeout.ms", "5000")
-        // A broker that comes back is found within this.
-        .set("reconnect.backoff.max.ms", "1000");
-    for (name, value) in &connection.properties {
-        config.set(name, value);
-    }
-    config
-}
-
-pub(crate) fn client_error(error: &KafkaError) -> Error {
-    Error::Client(error.to_string())
-}
-
-/// The log of the client library tells of every lost connection; what an operator has to know is said once, elsewhere.
-pub(crate) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
-    match level {
-        RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
-            tracing::warn!(facility, "kafka client: {message}");
-        }
-        RDKafkaLogLevel::Error
-        | RDKafkaLogLevel::Warning
-        | RDKafkaLogLevel::Notice
-        | RDKafkaLogLevel::Info
-        | RDKafkaLogLevel::Debug => tracing::debug!(facility, "kafka client: {message}"),
-    }
-}
-
-/// For clients whose calls say themselves what went wrong.
-pub(super) struct SilentContext;
-
-impl ClientContext for SilentContext {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        log(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        tracing::debug!(%error, reason, "kafka client");
-    }
-}
-
-impl ConsumerContext for SilentContext {}
 
 /// What became of a message: its offset, or why it is not in the topic.
 #[derive(Debug)]
@@ -83,7 +30,7 @@ struct Reports {
 
 impl ClientContext for Reports {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        log(level, facility, message);
+        client::log(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
@@ -124,7 +71,7 @@ impl Producer {
         // Bounded by the queue of the client.
         let (sender, landed) = unbounded();
         let reports = Reports { landed: sender, away: AtomicBool::new(false) };
-        let client = config(&options.connection)
+        let client = client::config(&options.connection)
             .set("enable.idempotence", "true")
             .set("acks", "all")
             // Never given up: a message that is given up is a gap.

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::conformance::{FaultyJournal, World, partitions};
-use crate::journal::{LogId, LogSeq, Row};
+use crate::contract::{LogId, LogSeq, Row, Table};
 use crate::memory::MemoryJournal;
 use crossbeam::channel::{Receiver, unbounded};
 use holdfast_engine::codec::Batch;

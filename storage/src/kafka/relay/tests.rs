@@ -1,6 +1,7 @@
 //! The relay where no broker is: how long a stop lasts.
 
 use super::*;
+use crate::contract::{Log, Rows};
 use crate::memory::MemoryJournal;
 use holdfast_engine::codec::Batch;
 use holdfast_engine::event::{Event, StockFact};
@@ -53,7 +54,8 @@ fn a_stop_with_events_left_and_no_broker_lasts_until_its_deadline() {
     let (stop, stopping) = bounded(1);
     stop.send(deadline).unwrap();
     let published = Published::of(&*journal);
-    worker::Worker::new(journal, options(&[]), encode(), Stop::new(stopping), published).run();
+    let context = Context::new(journal, encode(), Stop::new(stopping), published);
+    Worker::new(context, options(&[])).run();
     let ended = Instant::now();
     assert!(ended >= deadline && ended < deadline + LONG);
 }

@@ -2,7 +2,7 @@
 //!
 //! Invariant: each commit is counted once, and an event that is published does not count.
 
-use crate::journal::{Error, Journal, LogId, LogSeq};
+use crate::contract::{Error, Journal, LogId, LogSeq};
 use holdfast_engine::codec;
 use holdfast_engine::ids::{PartitionId, Seq};
 use holdfast_engine::time::Timestamp;
@@ -85,6 +85,7 @@ impl Backlog {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::contract::Log;
     use crate::memory::MemoryJournal;
     use holdfast_engine::codec::Batch;
     use holdfast_engine::event::{Event, Record, StockFact};

@@ -4,24 +4,26 @@
 //! the dense sequence of that partition, so that `sequence <= last → drop` gives every consumer each fact exactly once,
 //! in order; nothing in here can slow an order down or fail it, and with Kafka away facts wait in the journal.
 //!
-//! [`cursor`] is algorithm P without IO, `worker` the thread, `publishing` the part of it that sends, `broker` the producer,
-//! `topic` creates and checks the topic, [`reader`] reads it back, `standing` holds what was published against the journal.
+//! [`cursor`] is algorithm P without IO, `worker` the thread, `publishing` a session that sends, `context` what sessions share, `producer` says what
+//! landed, [`reader`] reads the topic back, `standing` holds what was published against the journal.
 
 mod backlog;
-pub(crate) mod broker;
+mod context;
 mod cpu_backoff;
 pub mod cursor;
+mod producer;
 mod publishing;
 pub mod reader;
 mod standing;
-pub(crate) mod topic;
 mod worker;
 
-use crate::journal::{self, Journal, LogId, LogSeq, Row, Table};
-use crate::sessions::Stop;
+use crate::contract::{self, Journal, LogId, LogSeq, Row, Table};
+use crate::kafka::client::{self, Connection, TopicPartition};
+use crate::kafka::session::Stop;
+use crate::rows::meta;
+use context::Context;
 use crossbeam::channel::{Sender, bounded};
 use cursor::Checkpoint;
-pub use cursor::TopicPartition;
 use holdfast_engine::codec;
 use holdfast_engine::event::Record;
 use holdfast_engine::ids::{PartitionId, Seq};
@@ -30,6 +32,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+use worker::Worker;
 
 /// Headers of a record.
 pub mod header {
@@ -55,15 +58,6 @@ pub const CONTENT_TYPE: &str = "application/cloudevents+json";
 /// The topic of all events under a prefix.
 pub fn topic_name(prefix: &str) -> String {
     format!("{prefix}.events.v1")
-}
-
-/// Where the brokers are and how to talk to them.
-#[derive(Clone, Debug)]
-pub struct Connection {
-    /// `host:port`, separated by commas.
-    pub brokers: String,
-    /// Further properties of the client, security above all.
-    pub properties: Vec<(String, String)>,
 }
 
 /// Knobs of the relay.
@@ -96,15 +90,9 @@ pub type Encode = Arc<dyn Fn(PartitionId, &Record) -> Encoded + Send + Sync>;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error(transparent)]
-    Journal(#[from] journal::Error),
-    #[error("Kafka at {brokers} does not answer: {reason}")]
-    Unreachable { brokers: String, reason: String },
-    #[error("the Kafka client cannot be set up: {0}")]
-    Client(String),
-    #[error("the topic {topic} {problem}")]
-    Topic { topic: String, problem: String },
-    #[error("the topic {topic} {problem}")]
-    TopicMissing { topic: String, problem: String },
+    Journal(#[from] contract::Error),
+    #[error(transparent)]
+    Kafka(#[from] client::Error),
     #[error(
         "the topic {topic} carries events of another journal ({found}, this one is {own}): \
          set another kafka.topic_prefix, or delete the topic if nobody needs it"
@@ -135,15 +123,11 @@ pub enum Error {
 impl Error {
     /// Whether it stays until somebody does something: then a stop need not wait for it to pass.
     fn lasts(&self) -> bool {
-        matches!(
-            self,
-            Self::Client(_)
-                | Self::Topic { .. }
-                | Self::Foreign { .. }
-                | Self::Ahead { .. }
-                | Self::Parted { .. }
-                | Self::Gap { .. }
-        )
+        match self {
+            Self::Kafka(error) => error.lasts(),
+            Self::Foreign { .. } | Self::Ahead { .. } | Self::Parted { .. } | Self::Gap { .. } => true,
+            Self::Journal(_) | Self::Produce(_) | Self::Thread(_) | Self::Impossible(_) => false,
+        }
     }
 }
 
@@ -162,7 +146,8 @@ impl Relay {
     pub fn start(journal: Arc<dyn Journal>, options: Options, encode: Encode) -> std::io::Result<Self> {
         let (stop, stopping) = bounded(1);
         let published = Published::of(&*journal);
-        let worker = worker::Worker::new(journal, options, encode, Stop::new(stopping), published.clone());
+        let context = Context::new(journal, encode, Stop::new(stopping), published.clone());
+        let worker = Worker::new(context, options);
         let thread = std::thread::Builder::new().name("relay".to_owned()).spawn(move || worker.run())?;
         Ok(Self { stop, thread, published })
     }
@@ -202,16 +187,11 @@ impl Published {
     }
 }
 
-/// Row of [`Table::Meta`] with the position in a log.
-fn checkpoint_key(log: LogId) -> Vec<u8> {
-    [b"relay-", log.0.to_be_bytes().as_slice()].concat()
-}
-
 /// The last event of each partition that is known to be published.
 ///
 /// # Errors
 /// If the journal cannot be read.
-pub fn positions(journal: &dyn Journal) -> Result<BTreeMap<PartitionId, Seq>, journal::Error> {
+pub fn positions(journal: &dyn Journal) -> Result<BTreeMap<PartitionId, Seq>, contract::Error> {
     let checkpoints = load_checkpoints(journal)?;
     Ok(checkpoints
         .into_values()
@@ -224,22 +204,22 @@ pub fn positions(journal: &dyn Journal) -> Result<BTreeMap<PartitionId, Seq>, jo
 ///
 /// # Errors
 /// If the journal cannot be read.
-pub fn position(journal: &dyn Journal, log: LogId) -> Result<Option<LogSeq>, journal::Error> {
+pub fn position(journal: &dyn Journal, log: LogId) -> Result<Option<LogSeq>, contract::Error> {
     Ok(load_checkpoint(journal, log)?.map(|checkpoint| checkpoint.commit))
 }
 
-fn load_checkpoints(journal: &dyn Journal) -> Result<BTreeMap<LogId, Checkpoint>, journal::Error> {
+fn load_checkpoints(journal: &dyn Journal) -> Result<BTreeMap<LogId, Checkpoint>, contract::Error> {
     let load = |log| Ok((log, load_checkpoint(journal, log)?.unwrap_or_default()));
     journal.logs().into_iter().map(load).collect()
 }
 
-fn load_checkpoint(journal: &dyn Journal, log: LogId) -> Result<Option<Checkpoint>, journal::Error> {
-    let row = journal.get(Table::Meta, &checkpoint_key(log))?;
+fn load_checkpoint(journal: &dyn Journal, log: LogId) -> Result<Option<Checkpoint>, contract::Error> {
+    let row = journal.get(Table::Meta, &meta::relay(log))?;
     Ok(row.map(|row| codec::decode(&row)).transpose()?)
 }
 
 fn checkpoint_row(log: LogId, checkpoint: &Checkpoint) -> Row {
-    Row { table: Table::Meta, key: checkpoint_key(log), value: codec::encode(checkpoint), version: checkpoint.version() }
+    Row { table: Table::Meta, key: meta::relay(log), value: codec::encode(checkpoint), version: checkpoint.version() }
 }
 
 /// The partitions whose facts a log holds.

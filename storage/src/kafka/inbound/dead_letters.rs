@@ -2,9 +2,8 @@
 //!
 //! Invariant: of every letter that was posted it says exactly once whether the topic has it.
 
-use super::{Options, Reason, Record, header};
-use crate::relay::Error;
-use crate::relay::broker::{self, MAX_MESSAGE_BYTES, client_error};
+use super::{Error, Options, Reason, Record, header};
+use crate::kafka::client::{self, MAX_MESSAGE_BYTES, client_error};
 use crossbeam::channel::{Receiver, Sender, unbounded};
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -17,7 +16,7 @@ struct Acknowledged(Sender<Result<(), String>>);
 
 impl ClientContext for Acknowledged {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        broker::log(level, facility, message);
+        client::log(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
@@ -46,7 +45,7 @@ impl DeadLetters {
     pub(super) fn open(options: &Options) -> Result<Self, Error> {
         // Bounded by the batch in hand.
         let (sender, landed) = unbounded();
-        let client = broker::config(&options.connection)
+        let client = client::config(&options.connection)
             .set("enable.idempotence", "true")
             .set("acks", "all")
             .set("message.timeout.ms", "0")
@@ -65,7 +64,7 @@ impl DeadLetters {
         if let Some(value) = &record.value {
             letter = letter.payload(value);
         }
-        let refused = |(error, _): (KafkaError, _)| Error::Produce(format!("a dead letter was refused: {error}"));
+        let refused = |(error, _): (KafkaError, _)| Error::DeadLetter(error.to_string());
         self.client.send(letter).map_err(refused)
     }
 

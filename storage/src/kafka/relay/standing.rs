@@ -6,8 +6,9 @@
 use super::cursor::Checkpoint;
 use super::reader::TopicRecord;
 use super::{Error, checkpoint_row};
-use crate::history::{self, CommitCheck, Finding};
-use crate::journal::{self, Journal, LogId, LogSeq, Row, Table};
+use crate::contract::{self, CommitCheck, Journal, LogId, LogSeq, Row, Table};
+use crate::history::{self, Finding};
+use crate::rows::meta;
 use holdfast_engine::codec;
 use holdfast_engine::ids::{PartitionId, Seq};
 use std::collections::{BTreeMap, VecDeque};
@@ -15,13 +16,8 @@ use std::ops::ControlFlow;
 
 const NOTHING: CommitCheck = CommitCheck { commit: 0, check: 0 };
 
-/// Row of [`Table::Meta`] beside the position in a log. Journals that were published before there were check values have none.
-fn key(log: LogId) -> Vec<u8> {
-    [b"relay-check-", log.0.to_be_bytes().as_slice()].concat()
-}
-
-fn load(journal: &dyn Journal, log: LogId) -> Result<CommitCheck, journal::Error> {
-    let row = journal.get(Table::Meta, &key(log))?;
+fn load(journal: &dyn Journal, log: LogId) -> Result<CommitCheck, contract::Error> {
+    let row = journal.get(Table::Meta, &meta::relay_check(log))?;
     Ok(row.map(|row| codec::decode(&row)).transpose()?.unwrap_or(NOTHING))
 }
 
@@ -77,7 +73,10 @@ impl Checks {
             of_log.published = read;
         }
         let value = codec::encode(&of_log.published);
-        [Row { table: Table::Meta, key: key(log), value, version: checkpoint.version() }, checkpoint_row(log, checkpoint)]
+        [
+            Row { table: Table::Meta, key: meta::relay_check(log), value, version: checkpoint.version() },
+            checkpoint_row(log, checkpoint),
+        ]
     }
 }
 
@@ -124,7 +123,7 @@ fn first_other(
     log: LogId,
     after: LogSeq,
     mut wanted: BTreeMap<PartitionId, (Seq, u32)>,
-) -> Result<Option<(PartitionId, Seq)>, journal::Error> {
+) -> Result<Option<(PartitionId, Seq)>, contract::Error> {
     let mut other = None;
     if wanted.is_empty() {
         return Ok(other);
@@ -146,6 +145,7 @@ fn first_other(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::contract::{Log, Rows};
     use crate::memory::MemoryJournal;
     use holdfast_engine::codec::Batch;
     use holdfast_engine::event::{Event, Record, StockFact};

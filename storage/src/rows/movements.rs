@@ -3,7 +3,7 @@
 //! A row holds up to 256 consecutive movements of one SKU under `SKU | 0 | first number u64` (big-endian). Invariant: read
 //! in order and with repeated numbers left out, the rows of a SKU are its movements 1, 2, 3, … as far as projected.
 
-use crate::journal::{Error, Journal, Row, Table};
+use crate::contract::{Error, Journal, Row, Table};
 use holdfast_engine::codec;
 use holdfast_engine::event::{Allocation, Bucket, ReleaseCause, StockFact};
 use holdfast_engine::ids::{HoldKey, Label, Location, OrderId, Sku};

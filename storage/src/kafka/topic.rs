@@ -1,20 +1,26 @@
-//! The topic as it must be: created if it is not there, else checked.
+//! A topic as it must be: created if it is not there, else checked.
 //!
-//! Invariant: nothing is published to a topic in which a consumer could miss an event or see a partition out of order.
+//! Invariant: a topic that [`ensure`] passed is one in which no consumer could miss a record or see a partition out of order.
 
-use super::broker::{self, MAX_MESSAGE_BYTES, SilentContext};
-use super::cursor::TopicPartition;
-use super::{Connection, Error, Options};
+use super::client::{self, Connection, Error, MAX_MESSAGE_BYTES, SilentContext, TIMEOUT, TopicPartition, client_error};
 use futures_executor::block_on;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::Client;
 use rdkafka::error::RDKafkaErrorCode;
 use std::time::{Duration, Instant};
 
-/// How long one question may take.
-pub(super) const TIMEOUT: Duration = Duration::from_secs(5);
 /// From this many copies on, two must have a record before it counts.
 const SAFE_REPLICATION: i32 = 3;
+
+/// What there has to be.
+#[derive(Clone, Debug)]
+pub(super) struct Wanted {
+    pub(super) connection: Connection,
+    pub(super) topic: String,
+    pub(super) topic_partitions: TopicPartition,
+    /// Copies of each partition. From three on, two must have a record before it counts.
+    pub(super) replication: i32,
+}
 
 /// What there is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,82 +33,72 @@ struct Shape {
     cleanup: Option<String>,
 }
 
-/// Creates or checks the topic.
+/// Creates the topic, or checks the one that is there.
 ///
 /// # Errors
 /// If no broker answers, or the topic is not as it must be.
-pub(super) fn ensure(options: &Options) -> Result<(), Error> {
-    let admin = ensure_exists(options)?;
-    let problem = judge(&shape(&admin, options)?, options);
-    problem.map_or(Ok(()), |problem| Err(Error::Topic { topic: options.topic.clone(), problem }))
+pub(super) fn ensure(wanted: &Wanted) -> Result<(), Error> {
+    let admin = provided(wanted)?;
+    let problem = judge(&shape(&admin, wanted)?, wanted);
+    problem.map_or(Ok(()), |problem| Err(Error::Topic { topic: wanted.topic.clone(), problem }))
 }
 
 /// Creates the topic if it is not there. One that somebody else made is taken as it is.
 ///
 /// # Errors
 /// If no broker answers, or the topic cannot be created.
-fn ensure_exists(options: &Options) -> Result<AdminClient<SilentContext>, Error> {
+pub(super) fn provide(wanted: &Wanted) -> Result<(), Error> {
+    provided(wanted).map(drop)
+}
+
+fn provided(wanted: &Wanted) -> Result<AdminClient<SilentContext>, Error> {
     let admin: AdminClient<SilentContext> =
-        broker::config(&options.connection).create_with_context(SilentContext).map_err(|error| broker::client_error(&error))?;
-    if topic_partitions(admin.inner(), options)?.is_none() {
-        create(&admin, options)?;
+        client::config(&wanted.connection).create_with_context(SilentContext).map_err(|error| client_error(&error))?;
+    if topic_partitions(admin.inner(), wanted)?.is_none() {
+        create(&admin, wanted)?;
     }
     Ok(admin)
 }
 
-/// As [`ensure_exists`], for a topic that is not the relay's.
-///
-/// # Errors
-/// As [`ensure_exists`].
-pub(crate) fn provide(
-    connection: &Connection,
-    topic: &str,
-    topic_partitions: TopicPartition,
-    replication: i32,
-) -> Result<(), Error> {
-    let (connection, topic) = (connection.clone(), topic.to_owned());
-    ensure_exists(&Options { connection, topic, topic_partitions, replication, queue_events: 0 }).map(drop)
-}
-
-fn unreachable(options: &Options, reason: &impl ToString) -> Error {
-    Error::Unreachable { brokers: options.connection.brokers.clone(), reason: reason.to_string() }
+fn unreachable(wanted: &Wanted, reason: &impl ToString) -> Error {
+    Error::Unreachable { brokers: wanted.connection.brokers.clone(), reason: reason.to_string() }
 }
 
 /// Copies of each partition, or nothing if there is no such topic. Asks for all topics: asking for one may create it.
-fn topic_partitions(client: &Client<SilentContext>, options: &Options) -> Result<Option<Vec<i32>>, Error> {
-    let metadata = client.fetch_metadata(None, TIMEOUT).map_err(|error| unreachable(options, &error))?;
-    let found = metadata.topics().iter().find(|topic| topic.name() == options.topic && topic.error().is_none());
+fn topic_partitions(client: &Client<SilentContext>, wanted: &Wanted) -> Result<Option<Vec<i32>>, Error> {
+    let metadata = client.fetch_metadata(None, TIMEOUT).map_err(|error| unreachable(wanted, &error))?;
+    let found = metadata.topics().iter().find(|topic| topic.name() == wanted.topic && topic.error().is_none());
     let copies = found.map(|topic| topic.partitions().iter().map(|partition| partition.replicas().len() as i32).collect());
     Ok(copies.filter(|copies: &Vec<i32>| !copies.is_empty()))
 }
 
-fn create(admin: &AdminClient<SilentContext>, options: &Options) -> Result<(), Error> {
+fn create(admin: &AdminClient<SilentContext>, wanted: &Wanted) -> Result<(), Error> {
     let size = MAX_MESSAGE_BYTES.to_string();
-    let mut topic = NewTopic::new(&options.topic, options.topic_partitions, TopicReplication::Fixed(options.replication))
+    let mut topic = NewTopic::new(&wanted.topic, wanted.topic_partitions, TopicReplication::Fixed(wanted.replication))
         .set("cleanup.policy", "delete")
         .set("unclean.leader.election.enable", "false")
         .set("max.message.bytes", &size);
-    if options.replication >= SAFE_REPLICATION {
+    if wanted.replication >= SAFE_REPLICATION {
         topic = topic.set("min.insync.replicas", "2");
     }
     let asked = AdminOptions::new().operation_timeout(Some(TIMEOUT)).request_timeout(Some(TIMEOUT));
-    let created = block_on(admin.create_topics([&topic], &asked)).map_err(|error| unreachable(options, &error))?;
+    let created = block_on(admin.create_topics([&topic], &asked)).map_err(|error| unreachable(wanted, &error))?;
     for result in created {
         match result {
             Ok(_) => tracing::info!(
-                topic = options.topic,
-                partitions = options.topic_partitions,
-                replication = options.replication,
+                topic = wanted.topic,
+                partitions = wanted.topic_partitions,
+                replication = wanted.replication,
                 "topic created"
             ),
             Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
-            Err((topic, code)) => return Err(refused(topic, code, options)),
+            Err((topic, code)) => return Err(refused(topic, code, wanted)),
         }
     }
     Ok(())
 }
 
-fn refused(topic: String, code: RDKafkaErrorCode, options: &Options) -> Error {
+fn refused(topic: String, code: RDKafkaErrorCode, wanted: &Wanted) -> Error {
     match code {
         RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::ClusterAuthorizationFailed => {
             let problem = "does not exist and this user may not create it: create it, or allow Create".to_owned();
@@ -110,7 +106,7 @@ fn refused(topic: String, code: RDKafkaErrorCode, options: &Options) -> Error {
         }
         // Passes if the others are just starting.
         RDKafkaErrorCode::InvalidReplicationFactor => {
-            let copies = options.replication;
+            let copies = wanted.replication;
             let problem =
                 format!("cannot be created with {copies} copies: are there that many brokers? Else set kafka.replication");
             Error::TopicMissing { topic, problem }
@@ -119,22 +115,22 @@ fn refused(topic: String, code: RDKafkaErrorCode, options: &Options) -> Error {
     }
 }
 
-fn shape(admin: &AdminClient<SilentContext>, options: &Options) -> Result<Shape, Error> {
+fn shape(admin: &AdminClient<SilentContext>, wanted: &Wanted) -> Result<Shape, Error> {
     let deadline = Instant::now() + TIMEOUT;
     let copies = loop {
         // A topic that was just created is not known everywhere at once.
-        match topic_partitions(admin.inner(), options)? {
+        match topic_partitions(admin.inner(), wanted)? {
             Some(copies) => break copies,
-            None if Instant::now() > deadline => return Err(unreachable(options, &"the topic was created and does not show")),
+            None if Instant::now() > deadline => return Err(unreachable(wanted, &"the topic was created and does not show")),
             None => std::thread::sleep(Duration::from_millis(50)),
         }
     };
-    let topic = ResourceSpecifier::Topic(&options.topic);
+    let topic = ResourceSpecifier::Topic(&wanted.topic);
     let asked = AdminOptions::new().request_timeout(Some(TIMEOUT));
-    let mut described = block_on(admin.describe_configs([&topic], &asked)).map_err(|error| unreachable(options, &error))?;
+    let mut described = block_on(admin.describe_configs([&topic], &asked)).map_err(|error| unreachable(wanted, &error))?;
     let described = described.pop().and_then(|result| {
         let unknown =
-            |code| tracing::warn!(topic = options.topic, %code, "the settings of the topic cannot be read and are not checked");
+            |code| tracing::warn!(topic = wanted.topic, %code, "the settings of the topic cannot be read and are not checked");
         result.map_err(unknown).ok()
     });
     let setting = |name| described.as_ref().and_then(|described| described.get(name)?.value.clone());
@@ -147,7 +143,7 @@ fn shape(admin: &AdminClient<SilentContext>, options: &Options) -> Result<Shape,
 }
 
 /// What is wrong with a topic, and what to do.
-fn judge(found: &Shape, wanted: &Options) -> Option<String> {
+fn judge(found: &Shape, wanted: &Wanted) -> Option<String> {
     if found.topic_partitions != wanted.topic_partitions {
         return Some(format!(
             "has {} partitions, the settings say {}: set kafka.topic_partitions = {}, or use a new topic with another kafka.topic_prefix",
@@ -173,9 +169,9 @@ fn judge(found: &Shape, wanted: &Options) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn wanted(replication: i32) -> Options {
+    fn wanted(replication: i32) -> Wanted {
         let connection = Connection { brokers: String::new(), properties: Vec::new() };
-        Options { connection, topic: "t".to_owned(), topic_partitions: 8, replication, queue_events: 1 }
+        Wanted { connection, topic: "t".to_owned(), topic_partitions: 8, replication }
     }
 
     fn found() -> Shape {

@@ -4,11 +4,11 @@
 //! reported any more. What is queued when the last handle goes is not written: it is archived again after the next
 //! start, and the log is still there.
 
+use super::basis::Said;
 use super::movements::{self, Movement};
-use super::orders;
+use super::{keys, meta, orders};
 use crate::background;
-use crate::basis::Said;
-use crate::journal::{Error, Journal, LogId, LogSeq, Row, Table};
+use crate::contract::{Error, Journal, LogId, LogSeq, Row, Table};
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use holdfast_engine::codec;
 use holdfast_engine::effect::Archive;
@@ -23,9 +23,6 @@ use std::time::{Duration, Instant};
 
 /// Between two tries to reach a store that is away.
 const AWAY: Duration = Duration::from_secs(1);
-/// Row of [`Table::Meta`] that says up to which commit of the first log movements are written; those of the other logs
-/// have their number behind it.
-const POSITION: &[u8] = b"movements";
 /// Movements gathered for one write.
 const PIECE: usize = 16 * 1024;
 
@@ -295,10 +292,7 @@ pub(crate) fn row_of(archive: &Archive) -> Row {
             let version = history.last().map_or(0, |record| record.seq);
             Row { table: Table::Orders, key: orders::key(*order), value: codec::encode_history(history), version }
         }
-        Archive::Key { key, fingerprint, answer, .. } => {
-            // A key never changes its answer.
-            Row { table: Table::Keys, key: key.0.to_vec(), value: codec::encode_key(*fingerprint, answer), version: 1 }
-        }
+        Archive::Key { key, fingerprint, answer, .. } => keys::row(*key, *fingerprint, answer),
     }
 }
 
@@ -345,7 +339,7 @@ impl Tail {
         // Nothing has changed if the read fails half-way.
         self.position = position;
         let mut rows = movements::rows(&gathered);
-        let (key, value) = (position_key(self.log), codec::encode(&self.position));
+        let (key, value) = (meta::movements(self.log), codec::encode(&self.position));
         rows.push(Row { table: Table::Meta, key, value, version: self.position });
         Ok(rows)
     }
@@ -356,7 +350,7 @@ impl Tail {
 /// # Errors
 /// If the store cannot be read.
 pub fn position(journal: &dyn Journal, log: LogId) -> Result<LogSeq, Error> {
-    let row = journal.get(Table::Meta, &position_key(log))?;
+    let row = journal.get(Table::Meta, &meta::movements(log))?;
     Ok(row.map(|row| codec::decode(&row)).transpose()?.unwrap_or(0))
 }
 
@@ -368,13 +362,6 @@ fn steadily<T>(mut attempt: impl FnMut() -> Result<T, Error>) -> Result<T, Error
             done => return done,
         }
         std::thread::sleep(AWAY);
-    }
-}
-
-fn position_key(log: LogId) -> Vec<u8> {
-    match log.0 {
-        0 => POSITION.to_vec(),
-        other => [POSITION, &other.to_be_bytes()].concat(),
     }
 }
 

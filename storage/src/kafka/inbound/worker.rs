@@ -5,10 +5,10 @@
 
 use super::dead_letters::DeadLetters;
 use super::member::Member;
-use super::{Batch, Options, Reason, Record, Settle, Settled};
+use super::{Batch, Error, Options, Reason, Record, Settle, Settled};
 use crate::background;
-use crate::relay::{Error, topic};
-use crate::sessions::{Pauses, Stop};
+use crate::kafka::session::{Pauses, Stop};
+use crate::kafka::topic::{self, Wanted};
 use crossbeam::channel::{Receiver, RecvTimeoutError};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -76,7 +76,8 @@ impl Worker {
     /// Nothing if it is time to stop.
     fn provide(&mut self, topic: String) -> Result<Option<()>, Error> {
         let Options { connection, topic_partitions, replication, .. } = self.options.clone();
-        self.stop.unless_asked(move || topic::provide(&connection, &topic, topic_partitions, replication))?.transpose()
+        let wanted = Wanted { connection, topic, topic_partitions, replication };
+        Ok(self.stop.unless_asked(move || topic::provide(&wanted))?.transpose()?)
     }
 
     fn read(&mut self, member: &mut Member, dead_letters: &DeadLetters) -> Result<(), Error> {
@@ -105,7 +106,7 @@ impl Worker {
         let settling = (self.settle)(batch.clone());
         let Some(settled) = self.wait(member, &settling)? else { return Ok(false) };
         if settled.len() != batch.len() {
-            return Err(Error::Client(format!("{} answers to {} records", settled.len(), batch.len())));
+            return Err(Error::Answers { answers: settled.len(), records: batch.len() });
         }
         let dead: Vec<(&Record, &Reason)> = batch.iter().zip(&settled).filter_map(dead_letter).collect();
         for (record, reason) in &dead {
@@ -113,7 +114,7 @@ impl Worker {
         }
         for _ in &dead {
             let Some(landed) = self.wait(member, &dead_letters.landed)? else { return Ok(false) };
-            landed.map_err(Error::Produce)?;
+            landed.map_err(Error::DeadLetter)?;
         }
         member.settled(batch);
         for (Record { topic_partition, offset, .. }, Reason { code, detail }) in &dead {
@@ -131,7 +132,7 @@ impl Worker {
             match from.recv_timeout(LOOK) {
                 Ok(answer) => return Ok(Some(answer)),
                 Err(RecvTimeoutError::Disconnected) if self.stop.asked() => return Ok(None),
-                Err(RecvTimeoutError::Disconnected) => return Err(Error::Client("nobody takes what is read".to_owned())),
+                Err(RecvTimeoutError::Disconnected) => return Err(Error::Unheard),
                 Err(RecvTimeoutError::Timeout) => {}
             }
             if self.stop.late() {

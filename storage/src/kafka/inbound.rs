@@ -10,8 +10,8 @@ mod dead_letters;
 mod member;
 mod worker;
 
-use crate::relay::{Connection, TopicPartition};
-use crate::sessions::Stop;
+use crate::kafka::client::{self, Connection, TopicPartition};
+use crate::kafka::session::Stop;
 use crossbeam::channel::{Receiver, Sender, bounded};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -75,6 +75,23 @@ pub struct Reason {
 /// Takes a batch and answers with what became of each record, as soon as that is known of all of them. Whatever may
 /// pass is waited out there.
 pub type Settle = Box<dyn FnMut(Batch) -> Receiver<Vec<Settled>> + Send>;
+
+/// Why nothing is read. Says what to do where somebody has to do something; the reader itself tries again.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error(transparent)]
+    Kafka(#[from] client::Error),
+    #[error("the place in the consumer group is lost: {0}")]
+    Group(String),
+    #[error("a dead letter cannot be published: {0}")]
+    DeadLetter(String),
+    #[error("{answers} answers came to {records} records")]
+    Answers { answers: usize, records: usize },
+    #[error("nobody takes what is read")]
+    Unheard,
+    #[error("a thread of a session: {0}")]
+    Thread(#[from] std::io::Error),
+}
 
 /// The running reader.
 pub struct Inbound {

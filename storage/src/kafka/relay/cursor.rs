@@ -6,14 +6,12 @@
 //! Invariants: the events of a partition go out in their order and none is left out; the cursor of a partition moves only
 //! over events that landed, without a gap; what is kept is never ahead of the topic.
 
-use crate::journal::{LogId, LogSeq};
+use crate::contract::{LogId, LogSeq};
+use crate::kafka::client::TopicPartition;
 use holdfast_engine::ids::{PartitionId, Seq};
 use holdfast_engine::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
-
-/// A partition of the topic. Several partitions of Holdfast share one, each with a sequence of its own.
-pub type TopicPartition = i32;
 
 /// What outlives a session, a row for each log.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -24,7 +22,7 @@ pub struct Checkpoint {
     pub published: BTreeMap<u16, Seq>,
     /// For each topic partition an offset before which no event of this log after `published` was put by the one who kept it.
     pub resume: BTreeMap<TopicPartition, i64>,
-    /// Lanes of the topic: with another number the events of a partition would lose their order.
+    /// Partitions of the topic, of which each has several of Holdfast: with another number the events of a partition would lose their order.
     pub topic_partitions: TopicPartition,
     /// Added to the version, so that it grows even when a topic has to be filled anew.
     pub base: u64,

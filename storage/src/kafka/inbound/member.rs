@@ -2,10 +2,9 @@
 //!
 //! Invariant: only what [`Member::settled`] was told is ever committed, and only of partitions that are this member's now.
 
-use super::{Options, Record};
-use crate::relay::broker::{self, client_error};
-use crate::relay::{Error, TopicPartition};
-use crate::sessions::Stop;
+use super::{Error, Options, Record};
+use crate::kafka::client::{self, TopicPartition, client_error};
+use crate::kafka::session::Stop;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
@@ -27,7 +26,7 @@ struct GroupContext {
 
 impl ClientContext for GroupContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        broker::log(level, facility, message);
+        client::log(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
@@ -71,7 +70,7 @@ pub(super) struct Member {
 
 impl Member {
     pub(super) fn join(options: &Options) -> Result<Self, Error> {
-        let consumer: BaseConsumer<GroupContext> = broker::config(&options.connection)
+        let consumer: BaseConsumer<GroupContext> = client::config(&options.connection)
             .set("group.id", &options.group)
             .set("enable.auto.commit", "false")
             // The partitions of a member that was killed are somebody else's after this: its own, once it is started again.
@@ -102,8 +101,8 @@ impl Member {
 
     /// Stays in the group while a batch takes its time: whoever does not ask is taken for dead.
     pub(super) fn stay(&mut self) -> Result<(), Error> {
-        let topic_partitions = self.consumer.assignment().map_err(|error| client_error(&error))?;
-        self.consumer.pause(&topic_partitions).map_err(|error| client_error(&error))?;
+        let topic_partitions = self.consumer.assignment().map_err(|error| lost(&error))?;
+        self.consumer.pause(&topic_partitions).map_err(|error| lost(&error))?;
         if !std::mem::replace(&mut self.paused, true) {
             tracing::debug!(topic = self.topic, "a batch takes long: its partitions are paused");
         }
@@ -116,8 +115,8 @@ impl Member {
 
     fn resume(&mut self) -> Result<(), Error> {
         if std::mem::take(&mut self.paused) {
-            let topic_partitions = self.consumer.assignment().map_err(|error| client_error(&error))?;
-            self.consumer.resume(&topic_partitions).map_err(|error| client_error(&error))?;
+            let topic_partitions = self.consumer.assignment().map_err(|error| lost(&error))?;
+            self.consumer.resume(&topic_partitions).map_err(|error| lost(&error))?;
         }
         Ok(())
     }
@@ -131,10 +130,10 @@ impl Member {
                 }
                 Ok(Some(record(&message)))
             }
-            Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => Err(client_error(&error)),
+            Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => Err(lost(&error)),
             Some(Err(error)) if forbidden(&error) => {
                 let problem = format!("cannot be read: {error}. Allow this user Read on the topic and on the group");
-                Err(Error::Topic { topic: self.topic.clone(), problem })
+                Err(client::Error::Topic { topic: self.topic.clone(), problem }.into())
             }
             Some(Err(error)) => {
                 // The client mends what can be mended.
@@ -160,7 +159,7 @@ impl Member {
     /// Tells the group how far it is. A failure is no harm: it is told later, or what was settled comes again. With the brokers
     /// away it takes as long as the group waits for a member, or until it is late.
     pub(super) fn commit(&mut self, stop: &mut Stop) -> Result<(), Error> {
-        let own = self.consumer.assignment().map_err(|error| client_error(&error))?;
+        let own = self.consumer.assignment().map_err(|error| lost(&error))?;
         let own: BTreeSet<TopicPartition> = numbers(&own).into_iter().collect();
         self.positions.retain(|topic_partition, _| own.contains(topic_partition));
         if !self.owes() {
@@ -179,10 +178,14 @@ impl Member {
         let mut offsets = TopicPartitionList::new();
         for (topic_partition, offset) in &self.positions {
             let added = offsets.add_partition_offset(&self.topic, *topic_partition, Offset::Offset(*offset));
-            added.map_err(|error| client_error(&error))?;
+            added.map_err(|error| lost(&error))?;
         }
         Ok(offsets)
     }
+}
+
+fn lost(error: &KafkaError) -> Error {
+    Error::Group(error.to_string())
 }
 
 /// Passes only when somebody does something.

@@ -2,9 +2,8 @@
 
 use super::*;
 use crate::conformance::{FaultyJournal, World, partitions};
+use crate::contract::{Log, Snapshots};
 use crate::memory::MemoryJournal;
-use crate::recovery::recover;
-use holdfast_engine::time::Policy;
 use std::sync::Arc;
 
 const LOG: LogId = LogId(0);
@@ -52,19 +51,4 @@ fn a_basis_is_said_again_only_when_the_log_has_grown() {
     journal.append(LOG, &world.set_stock("NEW", 1)).unwrap();
     let tip = journal.tip(LOG).unwrap().unwrap();
     assert_eq!(said.rows(&journal, &logs).unwrap(), [row(LOG, Writer::Rows, tip)]);
-}
-
-/// Tables of earlier builds say nothing else of the log.
-#[test]
-fn movements_of_commits_that_the_log_does_not_have_are_refused() {
-    let journal = MemoryJournal::new(partitions());
-    lived(&journal);
-    let end = journal.end(LOG);
-    for (position, refused) in [(end, false), (end + 1, true)] {
-        let row = Row { table: Table::Meta, key: b"movements".to_vec(), value: codec::encode(&position), version: 0 };
-        journal.project(&[row]).unwrap();
-        let ids: Vec<PartitionId> = partitions().all().collect();
-        let recovered = recover(&journal, &ids, &Policy::default(), &mut |_, _| {});
-        assert_eq!(matches!(recovered, Err(Error::Mixed(message)) if message.contains("movements")), refused);
-    }
 }

@@ -4,16 +4,24 @@
 //! position in a log is written after the movements read up to it, so a crash at any moment repeats work and
 //! never loses or doubles any. Everything here could be lost and made again from the log, closed orders apart: those it
 //! reports may leave the memory of their partition, with the fact of it in the log.
+//!
+//! `orders`, `keys` and `movements` lay out the rows of one table each, `meta` names every key of the fourth, `basis` says which
+//! commits the tables follow from.
 
+pub(crate) mod basis;
+mod keys;
+pub(crate) mod meta;
 mod movements;
 mod orders;
 mod projector;
 
+pub(crate) use basis::Writer;
+pub use basis::save_snapshot;
 pub use movements::{Movement, MovementKind};
 pub(crate) use projector::row_of;
 pub use projector::{Archived, Flushed, Notice, Notify, Options, Projector, position};
 
-use crate::journal::{Error, Journal, Table};
+use crate::contract::{Error, Journal};
 use holdfast_engine::codec;
 use holdfast_engine::event::{OrderRecord, StoredResponse};
 use holdfast_engine::ids::{Fingerprint, KeyHash, OrderId, Sku};
@@ -33,8 +41,7 @@ pub fn order(journal: &dyn Journal, id: OrderId) -> Result<Option<Vec<OrderRecor
 /// # Errors
 /// If the store cannot be read.
 pub fn key(journal: &dyn Journal, hash: KeyHash) -> Result<Option<(Fingerprint, Arc<StoredResponse>)>, Error> {
-    let row = journal.get(Table::Keys, &hash.0)?;
-    Ok(row.map(|row| codec::decode_key(&row)).transpose()?)
+    keys::read(journal, hash)
 }
 
 /// Up to `limit` movements of a SKU after number `after`, in order.

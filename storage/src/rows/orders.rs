@@ -5,7 +5,7 @@
 //! were one partition of the cluster. Invariant: such rows are found, and a row with the new key counts before one with the old,
 //! because whatever closes again is written under the new.
 
-use crate::journal::{Error, Journal, Table};
+use crate::contract::{Error, Journal, Table};
 use holdfast_engine::ids::OrderId;
 
 /// The first fact of a row that holds a history from its beginning.
@@ -28,7 +28,7 @@ pub(super) fn row(journal: &dyn Journal, id: OrderId) -> Result<Option<Vec<u8>>,
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::{Row, group};
+    use crate::contract::{Row, Rows, group};
     use crate::memory::MemoryJournal;
     use holdfast_engine::ids::Partitions;
     use std::collections::BTreeSet;

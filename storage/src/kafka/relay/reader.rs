@@ -3,10 +3,8 @@
 //! Invariant: what [`Reader::record`] gives is every record between the start and the end that the topic had when the reader
 //! was opened, in the order of each topic partition.
 
-use super::broker::{self, SilentContext};
-use super::cursor::TopicPartition;
-use super::topic::TIMEOUT;
-use super::{Connection, Error, header};
+use super::header;
+use crate::kafka::client::{self, Connection, Error, SilentContext, TIMEOUT, TopicPartition, client_error};
 use holdfast_engine::ids::{PartitionId, Seq};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
@@ -87,14 +85,14 @@ impl Reader {
     /// # Errors
     /// If no broker answers, or there is no such topic.
     pub fn open(connection: &Connection, topic: &str, start: impl Fn(TopicPartition) -> Start) -> Result<Self, Error> {
-        let consumer: BaseConsumer<SilentContext> = broker::config(connection)
+        let consumer: BaseConsumer<SilentContext> = client::config(connection)
             // The client wants a group for its context; it is never joined and nothing is committed.
             .set("group.id", "holdfast-reader")
             .set("enable.auto.commit", "false")
             .set("auto.offset.reset", "earliest")
             .set("allow.auto.create.topics", "false")
             .create_with_context(SilentContext)
-            .map_err(|error| broker::client_error(&error))?;
+            .map_err(|error| client_error(&error))?;
         let brokers = connection.brokers.clone();
         let away = |reason: &dyn ToString| Error::Unreachable { brokers: brokers.clone(), reason: reason.to_string() };
         let metadata = consumer.fetch_metadata(None, TIMEOUT).map_err(|error| away(&error))?;
@@ -113,9 +111,9 @@ impl Reader {
             spans.push(Span { low, high, next });
             assignment
                 .add_partition_offset(topic, topic_partition, Offset::Offset(next))
-                .map_err(|error| broker::client_error(&error))?;
+                .map_err(|error| client_error(&error))?;
         }
-        consumer.assign(&assignment).map_err(|error| broker::client_error(&error))?;
+        consumer.assign(&assignment).map_err(|error| client_error(&error))?;
         Ok(Self { consumer, brokers, spans })
     }
 

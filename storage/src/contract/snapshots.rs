@@ -1,0 +1,31 @@
+//! States of partitions, so that a start need not read the whole log.
+//!
+//! Invariant: a snapshot can be lost without losing a fact. One that is not whole is not there.
+
+use super::{Error, LogSeq};
+use holdfast_engine::ids::{PartitionId, Seq};
+
+/// The state of one partition at one point of its sequence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    pub partition: PartitionId,
+    pub seq: Seq,
+    /// Every record after `seq` lies in a commit after this one.
+    pub after: LogSeq,
+    pub state: Vec<u8>,
+}
+
+/// The snapshots of a journal.
+pub trait Snapshots: Send + Sync + 'static {
+    /// Keeps a snapshot, and the one before it.
+    ///
+    /// # Errors
+    /// If it could not be written; earlier ones are untouched.
+    fn save_snapshot(&self, snapshot: &Snapshot) -> Result<(), Error>;
+
+    /// The whole snapshots of a partition, newest first. Damaged ones are left out.
+    ///
+    /// # Errors
+    /// If the store cannot be read at all.
+    fn snapshots(&self, partition: PartitionId) -> Result<Vec<Snapshot>, Error>;
+}
