@@ -10,6 +10,7 @@ use holdfast_engine::command::{Command, Loaded, Missing};
 use holdfast_engine::event::OrderRecord;
 use holdfast_engine::ids::{OrderId, Seq, Ticket};
 use holdfast_engine::order::Order;
+use holdfast_storage::backoff::Backoff;
 use holdfast_storage::{Error, Journal, rows};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use std::time::Duration;
 /// Requests on their way at once: each holds a thread for one round trip.
 const THREADS: usize = 16;
 /// Between two tries of a request that the cluster does not answer.
-const PAUSE: Duration = Duration::from_millis(200);
+const PAUSES: Backoff = Backoff::even(Duration::from_millis(200));
 
 /// A command that waits for what it needs.
 pub struct LookupRequest {
@@ -69,11 +70,12 @@ fn run(journal: &dyn Journal, requests: &Receiver<LookupRequest>) {
 
 /// Asks until answered: a row that is there and cannot be read is an answer. None once the shard that asked is gone.
 fn find(journal: &dyn Journal, missing: &Missing, inbox: &Inbox) -> Option<Result<Loaded, Error>> {
+    let mut pauses = PAUSES;
     while !inbox.closed() {
         match load(journal, missing) {
             Err(error @ (Error::Unreachable(_) | Error::Stopped)) => {
                 tracing::warn!(%error, "a projection cannot be read: trying on");
-                std::thread::sleep(PAUSE);
+                std::thread::sleep(pauses.next_pause());
             }
             answered => return Some(answered),
         }

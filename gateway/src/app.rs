@@ -27,6 +27,7 @@ use actix_web::web;
 use arc_swap::ArcSwapOption;
 use holdfast_actors::clock::Clock;
 use holdfast_actors::{Engine, Handle, Options, ReplyQueues, StartError};
+use holdfast_storage::backoff::Backoff;
 use holdfast_storage::retention::{self, Retention};
 use holdfast_storage::rows::Projector;
 use holdfast_storage::scrub::Scrub;
@@ -270,7 +271,7 @@ async fn supervise(
     http: &actix_web::dev::ServerHandle,
 ) -> Result<Synced, Error> {
     let reply_queues = ReplyQueues::default();
-    let (mut clock, mut retry) = (None, Retry::default());
+    let (mut clock, mut retry) = (None, OPENING);
     loop {
         let first = clock.is_none();
         let (engine, cursors) = match start_engine(app, &reply_queues, clock).await {
@@ -286,7 +287,7 @@ async fn supervise(
             Err(error) => return Err(error.into()),
         };
         let running = Running::start(app, engine, cursors, first).await?;
-        (clock, retry) = (Some(running.engine.clock()), Retry::default());
+        (clock, retry) = (Some(running.engine.clock()), OPENING);
         let mut failed = running.engine.failed();
         tokio::select! {
             _ = stopping.wait_for(|stop| *stop) => return Ok(running.drain(app, http).await),
@@ -354,16 +355,8 @@ impl Running {
     }
 }
 
-/// Pauses between two tries to open the journal: 1 s, then longer up to 10 s.
-#[derive(Default)]
-struct Retry(u64);
-
-impl Retry {
-    fn next_pause(&mut self) -> Duration {
-        self.0 = (self.0 * 2).clamp(1, 10);
-        Duration::from_secs(self.0)
-    }
-}
+/// Between two tries to open the journal.
+const OPENING: Backoff = Backoff::doubling(Duration::from_secs(1), Duration::from_secs(10));
 
 /// Whether what keeps the journal from opening can end without this process being started anew. At the first start a
 /// disk or a lock is for the operator to see to; a cluster may just not be up yet.

@@ -17,6 +17,7 @@ use holdfast_engine::command::Command;
 use holdfast_engine::ids::{AttemptId, OrderId};
 use holdfast_engine::order::{Order, Outcome};
 use holdfast_engine::rejection::Rejection;
+use holdfast_storage::backoff::Backoff;
 use holdfast_storage::kafka::inbound::{Batch, Reason, Record, Settle, Settled};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -25,9 +26,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// Pauses between two tries to tell the engine: the first, doubled up to the last.
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LAST_PAUSE: Duration = Duration::from_secs(1);
+/// Between two tries to tell the engine: those who were turned away together do not come back together.
+const PAUSES: Backoff = Backoff::doubling(Duration::from_millis(50), Duration::from_secs(1));
+/// In hundredths of a pause.
+const JITTER: u32 = 50;
 /// Orders whose results are delivered at once: enough to share a sync of the journal, too few to crowd buyers out.
 const SIDE_BY_SIDE: usize = 64;
 
@@ -117,7 +119,7 @@ impl PaymentResultHandler {
 
     /// Tells until the engine has answered.
     async fn deliver(&self, result: &PaymentResult) -> Settled {
-        let mut pause = FIRST_PAUSE;
+        let mut pauses = PAUSES.with_jitter(JITTER, getrandom::u64().unwrap_or_default());
         loop {
             let why = match self.try_deliver(result).await {
                 Ok(()) => return Settled::Taken,
@@ -128,8 +130,7 @@ impl PaymentResultHandler {
             if !self.waiting.swap(true, Ordering::Relaxed) {
                 tracing::warn!(event = result.event.id, "payment results on Kafka wait: {why}");
             }
-            tokio::time::sleep(spread(pause)).await;
-            pause = (2 * pause).min(LAST_PAUSE);
+            tokio::time::sleep(pauses.next_pause()).await;
         }
     }
 
@@ -155,12 +156,6 @@ impl PaymentResultHandler {
             Err(why) => Err(Failure::Dead(dead("refused", why.to_string()))),
         }
     }
-}
-
-/// Half of a pause to the whole of it, so that those who were turned away together do not come back together.
-fn spread(pause: Duration) -> Duration {
-    let dice = getrandom::u32().unwrap_or_default();
-    pause / 2 + (pause / 2).mul_f64(f64::from(dice) / f64::from(u32::MAX))
 }
 
 fn dead(code: &'static str, detail: impl Into<String>) -> Reason {

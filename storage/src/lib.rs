@@ -5,13 +5,15 @@
 //! apart, [`marks`] says whether the tables beside a log belong to it, [`recovery`] folds a journal back into partitions, [`rows`] keeps what left
 //! memory, [`retention`] deletes what nothing reads any more, [`stoppable`] ends whoever reads a journal, [`scrub`] compares what is
 //! on the disk with its checksums, [`backup`] copies a log while it grows and makes a data directory of the copy, [`lock`] keeps a
-//! data directory for one process, [`private`] makes files that only their owner may read, `kafka` publishes every fact and takes
+//! data directory for one process, [`private`] makes files that only their owner may read, [`backoff`] says how long to wait between
+//! tries, `kafka` publishes every fact and takes
 //! what others put into topics for us. Invariant: what is durable is never shown otherwise than it was acknowledged.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr, clippy::dbg_macro))]
 
 pub mod background;
+pub mod backoff;
 pub mod backup;
 #[cfg(any(test, feature = "test-util"))]
 pub mod conformance;

@@ -6,6 +6,7 @@
 use super::Step;
 use data_encoding::HEXLOWER_PERMISSIVE;
 use hmac::{Hmac, KeyInit, Mac};
+use holdfast_storage::backoff::Backoff;
 use sha2::Sha256;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -13,6 +14,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub const SIGNATURE: &str = "Holdfast-Signature";
 
 const TRIES: u32 = 12;
+const PAUSES: Backoff = Backoff::doubling(Duration::from_millis(100), Duration::from_millis(6400));
 
 pub(super) fn unix_seconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
@@ -46,8 +48,8 @@ pub(super) async fn deliver(base_url: &str, secret: &[u8], attempt: &str, step: 
     let kind = if step == Step::Approved { "payment.captured" } else { "payment.declined" };
     let event = format!("evt_{attempt}-{kind}");
     let body = serde_json::json!({"id": event, "type": kind, "attempt_id": attempt}).to_string();
-    let mut taken = 0;
-    for tries in 0..TRIES {
+    let (mut taken, mut pauses) = (0, PAUSES);
+    for _ in 0..TRIES {
         if send(base_url, secret, &body).await {
             taken += 1;
         }
@@ -55,7 +57,7 @@ pub(super) async fn deliver(base_url: &str, secret: &[u8], attempt: &str, step: 
             return true;
         }
         if taken == 0 {
-            tokio::time::sleep(Duration::from_millis(100 << tries.min(6))).await;
+            tokio::time::sleep(pauses.next_pause()).await;
         }
     }
     taken > 0

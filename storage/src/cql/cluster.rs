@@ -7,6 +7,7 @@ use super::errors::{failed, in_time};
 use super::options::Options;
 use super::schema;
 use super::statements::{Leases, Preparer, Segments, Tables};
+use crate::backoff::Backoff;
 use crate::contract::Error;
 use futures_util::try_join;
 use scylla::client::execution_profile::ExecutionProfile;
@@ -23,12 +24,11 @@ use std::time::{Duration, Instant};
 
 /// Tries to make the tables: while a new cluster settles its schema, statements fail for a moment.
 const SCHEMA_TRIES: u32 = 5;
-const SCHEMA_PAUSE: Duration = Duration::from_millis(500);
+const SCHEMA_PAUSES: Backoff = Backoff::even(Duration::from_millis(500));
 
 /// How long a statement that may be repeated is repeated, and the pauses between.
 const STEADY: Duration = Duration::from_secs(8);
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+const PAUSES: Backoff = Backoff::doubling(Duration::from_millis(50), Duration::from_secs(1));
 /// After so long without an answer another node is asked as well: one that hangs is noticed only later.
 const SECOND_OPINION: Duration = Duration::from_secs(1);
 /// How often an idle connection is tried, so that a node that hangs is left out before long.
@@ -76,7 +76,7 @@ impl Cluster {
 
 /// Tries until there is an answer: a node may be away for a while, or its answer be lost.
 async fn steady(session: &Session, statement: &PreparedStatement, values: &impl SerializeRow) -> Result<QueryResult, Error> {
-    let (begun, mut pause) = (Instant::now(), FIRST_PAUSE);
+    let (begun, mut pauses) = (Instant::now(), PAUSES);
     loop {
         match session.execute_unpaged(statement, values).await {
             Ok(result) => return Ok(result),
@@ -84,9 +84,8 @@ async fn steady(session: &Session, statement: &PreparedStatement, values: &impl 
             Err(error) if begun.elapsed() >= STEADY => {
                 return Err(Error::Unreachable(format!("the cluster does not answer: {error}")));
             }
-            Err(_) => tokio::time::sleep(pause).await,
+            Err(_) => tokio::time::sleep(pauses.next_pause()).await,
         }
-        pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
 
@@ -151,7 +150,7 @@ async fn create_tables(session: &Session, options: &Options) -> Result<(), Error
         return Ok(());
     }
     for statement in schema::statements(options) {
-        let mut tries = 1;
+        let (mut tries, mut pauses) = (1, SCHEMA_PAUSES);
         while let Err(error) = session.query_unpaged(statement.as_str(), ()).await {
             if tries == SCHEMA_TRIES || is_final(&error) {
                 return Err(Error::Unreachable(format!(
@@ -160,7 +159,7 @@ async fn create_tables(session: &Session, options: &Options) -> Result<(), Error
                 )));
             }
             tries += 1;
-            tokio::time::sleep(SCHEMA_PAUSE).await;
+            tokio::time::sleep(pauses.next_pause()).await;
         }
     }
     in_time(options, "the tables", session.await_schema_agreement())

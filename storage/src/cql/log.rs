@@ -9,6 +9,7 @@ use super::errors::failed;
 use super::options::Options;
 use super::statements::{Leases, Segments};
 use super::values::{big, small, uuid};
+use crate::backoff::Backoff;
 use crate::contract::{CommitCheck, Error, LogSeq};
 use crate::fencing::{Epoch, Extent, Fence, Head, Lease, Next, Outcome, Owner, Segment, SegmentLimits, Statement, purgeable};
 use holdfast_engine::codec;
@@ -23,9 +24,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 const SEGMENT_BYTES: u64 = 64 << 20;
 /// Rows read at once: at most so many batches of 256 KiB.
 const PAGE: u64 = 64;
-/// Pauses between two tries of a statement whose outcome is unknown.
-const FIRST_PAUSE: Duration = Duration::from_millis(20);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// Between two tries of a statement whose outcome is unknown.
+const PAUSES: Backoff = Backoff::doubling(Duration::from_millis(25), Duration::from_millis(1250));
+/// Spreads the tries of many partitions, in hundredths of a pause.
+const JITTER: u32 = 40;
 /// Tries after which an operator is told, and told again.
 const TELL_EVERY: u32 = 10;
 
@@ -164,19 +166,19 @@ impl PartitionLog {
 
     /// Executes one statement after the other until the fence is idle again. Says which batch became durable, if one did.
     async fn drive(&self, fence: &mut Fence, first: Statement, body: Option<&Body>) -> Result<LogSeq, Error> {
-        let (mut statement, mut pause, mut tries) = (first, FIRST_PAUSE, 0);
+        let pauses = PAUSES.with_jitter(JITTER, self.partition.unsigned_abs().into());
+        let (mut statement, mut pause, mut tries) = (first, pauses.clone(), 0);
         loop {
             if self.stopping.load(Ordering::Acquire) {
                 return Err(Error::Stopped);
             }
             let outcome = self.execute(statement, body, tries).await;
             match fence.on(outcome) {
-                Next::Execute(next) => (statement, pause, tries) = (next, FIRST_PAUSE, 0),
+                Next::Execute(next) => (statement, pause, tries) = (next, pauses.clone(), 0),
                 Next::Retry(same) => {
                     statement = same;
                     tries += 1;
-                    tokio::time::sleep(self.jittered(pause, tries)).await;
-                    pause = (pause * 2).min(LONGEST_PAUSE);
+                    tokio::time::sleep(pause.next_pause()).await;
                 }
                 Next::Idle | Next::Released => return Ok(fence.next() - 1),
                 Next::Durable(seq) => return Ok(seq),
@@ -184,12 +186,6 @@ impl PartitionLog {
                 Next::Corrupt(reason) => return Err(Error::Damaged { record: fence.next(), reason }),
             }
         }
-    }
-
-    /// Spreads the tries of many partitions: three quarters to five quarters of the pause.
-    fn jittered(&self, pause: Duration, tries: u32) -> Duration {
-        let spread = (self.partition.unsigned_abs() * 211 + tries * 101) % 512;
-        pause * (768 + spread) / 1024
     }
 
     async fn execute(&self, statement: Statement, body: Option<&Body>, tries: u32) -> Outcome {

@@ -3,30 +3,31 @@
 //! Invariant: a thread that was asked to stop goes on with what it has left to do until the deadline it was given, and ends
 //! then, whatever it waits for.
 
+use crate::backoff::Backoff;
 use crossbeam::channel::{Receiver, RecvTimeoutError, TryRecvError, bounded};
 use std::io;
 use std::time::{Duration, Instant};
 
-/// Pauses between sessions that fail: the first, doubled up to the last.
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
-const LAST_PAUSE: Duration = Duration::from_secs(15);
+/// Between sessions that fail.
+const PAUSES: Backoff = Backoff::doubling(Duration::from_millis(250), Duration::from_secs(15));
 /// A session that lived this long was a good one.
 const GOOD_LIFE: Duration = Duration::from_secs(30);
 /// Between two looks at whether a call is still worth waiting for.
 const LOOK: Duration = Duration::from_millis(20);
 
 /// How long to wait after each session that failed.
-pub(crate) struct Pauses(Duration);
+pub(crate) struct Pauses(Backoff);
 
 impl Pauses {
     pub(crate) fn new() -> Self {
-        Self(FIRST_PAUSE)
+        Self(PAUSES)
     }
 
     pub(crate) fn after(&mut self, life: Duration) -> Duration {
-        let pause = if life > GOOD_LIFE { FIRST_PAUSE } else { self.0 };
-        self.0 = (2 * pause).min(LAST_PAUSE);
-        pause
+        if life > GOOD_LIFE {
+            self.0.reset();
+        }
+        self.0.next_pause()
     }
 }
 
@@ -235,10 +236,10 @@ mod tests {
     }
 
     #[test]
-    fn pauses_double_up_to_the_last_and_begin_anew_after_a_good_session() {
+    fn pauses_grow_after_short_sessions_and_begin_anew_after_a_good_one() {
         let mut pauses = Pauses::new();
         let short: Vec<u128> = (0..8).map(|_| pauses.after(Duration::ZERO).as_millis()).collect();
         assert_eq!(short, [250, 500, 1000, 2000, 4000, 8000, 15_000, 15_000]);
-        assert_eq!(pauses.after(GOOD_LIFE + Duration::from_millis(1)), FIRST_PAUSE);
+        assert_eq!(pauses.after(GOOD_LIFE + Duration::from_millis(1)).as_millis(), 250);
     }
 }

@@ -8,6 +8,7 @@ use super::basis::Said;
 use super::movements::{self, Movement};
 use super::{keys, meta, orders};
 use crate::background;
+use crate::backoff::Backoff;
 use crate::contract::{Error, Journal, LogId, LogSeq, Row, Table};
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use holdfast_engine::codec;
@@ -22,7 +23,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// Between two tries to reach a store that is away.
-const AWAY: Duration = Duration::from_secs(1);
+const PAUSES: Backoff = Backoff::even(Duration::from_secs(1));
 /// Movements gathered for one write.
 const PIECE: usize = 16 * 1024;
 
@@ -356,12 +357,13 @@ pub fn position(journal: &dyn Journal, log: LogId) -> Result<LogSeq, Error> {
 
 /// Tries until a store on another machine answers: nobody should have to start anew because it was away.
 fn steadily<T>(mut attempt: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
+    let mut pauses = PAUSES;
     loop {
         match attempt() {
             Err(Error::Unreachable(reason)) => tracing::warn!(reason, "projections wait for the store"),
             done => return done,
         }
-        std::thread::sleep(AWAY);
+        std::thread::sleep(pauses.next_pause());
     }
 }
 

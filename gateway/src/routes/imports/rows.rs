@@ -21,6 +21,7 @@ use holdfast_engine::command::Command;
 use holdfast_engine::event::StoredResponse;
 use holdfast_engine::ids::{Location, Sku};
 use holdfast_engine::rejection::Rejection;
+use holdfast_storage::backoff::Backoff;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
@@ -29,7 +30,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 /// Most rows in hand.
 const MAX_ROWS: usize = 2048;
 /// From an engine that is away to the next try.
-const AWAY_PAUSE: Duration = Duration::from_millis(200);
+const AWAY_PAUSES: Backoff = Backoff::even(Duration::from_millis(200));
 
 /// What became of a row.
 pub(super) type Settled = Result<(), Refusal>;
@@ -128,10 +129,12 @@ impl Rows {
 /// Sends a row until the engine has answered it. Setting a count again changes nothing: what may have been executed is safe
 /// to repeat.
 async fn settle(app: Data<App>, sender: Sender, row: Row, command: Command) -> (Row, Settled) {
+    let mut away = AWAY_PAUSES;
     loop {
         let pause = match attempt(&app, sender, row.line, &command).await {
             Ok(settled) => return (row, settled),
-            Err(pause) => pause,
+            Err(Again::Busy) => BUSY_PAUSE,
+            Err(Again::Away) => away.next_pause(),
         };
         if app.is_closing() {
             let refused = Refusal::new(row.line, Problem::new(Code::ShuttingDown, "the server stops: send this row again"));
@@ -141,12 +144,18 @@ async fn settle(app: Data<App>, sender: Sender, row: Row, command: Command) -> (
     }
 }
 
-/// What became of a row, or how long to wait before it is sent again.
-async fn attempt(app: &App, sender: Sender, line: u64, command: &Command) -> Result<Settled, Duration> {
+/// Why a row is sent again.
+enum Again {
+    Busy,
+    Away,
+}
+
+/// What became of a row, or why it is to be sent again.
+async fn attempt(app: &App, sender: Sender, line: u64, command: &Command) -> Result<Settled, Again> {
     if let Err(problem) = names::check(app, sender, command).await {
         return match problem.code {
-            Code::Overloaded => Err(BUSY_PAUSE),
-            Code::DurabilityUnavailable => Err(AWAY_PAUSE),
+            Code::Overloaded => Err(Again::Busy),
+            Code::DurabilityUnavailable => Err(Again::Away),
             _ => Ok(Err(Refusal::new(line, problem))),
         };
     }
@@ -156,8 +165,8 @@ async fn attempt(app: &App, sender: Sender, line: u64, command: &Command) -> Res
     };
     let settled = match outcome {
         Ok(reply) => set(reply.outcome),
-        Err(Unanswered::Overloaded | Unanswered::ShareTaken) => return Err(BUSY_PAUSE),
-        Err(why) if why.passes() => return Err(AWAY_PAUSE),
+        Err(Unanswered::Overloaded | Unanswered::ShareTaken) => return Err(Again::Busy),
+        Err(why) if why.passes() => return Err(Again::Away),
         Err(why) => Err(unanswered(why)),
     };
     Ok(settled.map_err(|problem| Refusal::new(line, problem)))
