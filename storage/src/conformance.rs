@@ -14,7 +14,7 @@ pub use moments::{
 };
 pub use world::{World, placed};
 
-use crate::contract::{Error, Journal, LogId, LogSeq, Row, Snapshot, Table};
+use crate::contract::{Error, Journal, LogId, LogSeq, Row, Snapshot, SnapshotHead, Table};
 use crate::recovery::recover;
 use holdfast_engine::Causality;
 use holdfast_engine::codec::Batch;
@@ -42,6 +42,7 @@ macro_rules! conformance {
             a_snapshot_saved_again_moves_to_the_later_commit
             a_large_snapshot_is_whole
             snapshots_of_different_partitions_do_not_meet
+            the_heads_are_those_of_the_snapshots_that_are_kept
             a_row_replaces_the_one_under_its_key
             rows_of_different_tables_do_not_meet
             a_scan_gives_the_rows_from_one_key_to_before_another
@@ -230,6 +231,23 @@ pub fn snapshots_of_different_partitions_do_not_meet(open: Open<'_>) {
     for snapshot in &saved {
         assert_eq!(must(journal.snapshots(snapshot.partition)), std::slice::from_ref(snapshot));
     }
+}
+
+pub fn the_heads_are_those_of_the_snapshots_that_are_kept(open: Open<'_>) {
+    let journal = open();
+    let id = PartitionId(1);
+    let heads = |journal: &dyn Journal| must(journal.snapshot_heads(id));
+    assert_eq!(heads(&*journal), []);
+    for n in 1..=3 {
+        let saved = snapshot(id.0, n * 1000, n, vec![n as u8; 700_000]);
+        must(journal.save_snapshot(&saved));
+        must(journal.save_snapshot(&Snapshot { after: n + 5, ..saved }));
+    }
+    let kept = [(3000, 8), (2000, 7)].map(|(seq, after)| SnapshotHead { partition: id, seq, after });
+    assert_eq!(heads(&*journal), kept);
+    drop(journal);
+    assert_eq!(heads(&*open()), kept);
+    assert_eq!(must(open().snapshot_heads(PartitionId(0))), []);
 }
 
 fn row(table: Table, key: &[u8], value: &[u8]) -> Row {

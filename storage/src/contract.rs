@@ -19,7 +19,7 @@ mod snapshots;
 pub use error::Error;
 pub use log::{Checked, CommitCheck, Found, Log, LogId, LogSeq, Pace, Visit, check_of, find, read_tip};
 pub use rows::{Row, Rows, Table, group};
-pub use snapshots::{Snapshot, Snapshots};
+pub use snapshots::{Snapshot, SnapshotHead, Snapshots};
 
 use holdfast_engine::ids::Partitions;
 

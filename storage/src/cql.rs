@@ -23,7 +23,8 @@ mod values;
 pub use options::{Consistency, Credentials, Options, Tls};
 
 use crate::contract::{
-    CommitCheck, Error, Log, LogId, LogSeq, Row, Rows, Snapshot, Snapshots, Table, Visit, WantedPartitions, read_tip,
+    CommitCheck, Error, Log, LogId, LogSeq, Row, Rows, Snapshot, SnapshotHead, Snapshots, Table, Visit, WantedPartitions,
+    read_tip,
 };
 use crate::fencing::{Lease, Owner, bid_above};
 use crate::marks::Marks;
@@ -336,6 +337,11 @@ impl Snapshots for CqlJournal {
     fn snapshots(&self, partition: PartitionId) -> Result<Vec<Snapshot>, Error> {
         let cluster = self.cluster.clone();
         self.wait(async move { cluster.snapshots(partition).await })
+    }
+
+    fn snapshot_heads(&self, partition: PartitionId) -> Result<Vec<SnapshotHead>, Error> {
+        let cluster = self.cluster.clone();
+        self.wait(async move { cluster.snapshot_heads(partition).await })
     }
 }
 

@@ -19,7 +19,7 @@ mod upgrade;
 mod wal;
 
 use crate::contract::{
-    self, Checked, CommitCheck, Error, Log as _, LogId, LogSeq, Pace, Row, Rows, Snapshot, Snapshots, Table, Visit,
+    self, Checked, CommitCheck, Error, Log as _, LogId, LogSeq, Pace, Row, Rows, Snapshot, SnapshotHead, Snapshots, Table, Visit,
     WantedPartitions,
 };
 use crate::lock::{DirectoryLock, Lent};
@@ -290,6 +290,10 @@ impl Snapshots for EmbeddedJournal {
 
     fn snapshots(&self, partition: PartitionId) -> Result<Vec<Snapshot>, Error> {
         Ok(snapshots::load_all(&self.snapshots, partition))
+    }
+
+    fn snapshot_heads(&self, partition: PartitionId) -> Result<Vec<SnapshotHead>, Error> {
+        snapshots::heads(&self.snapshots, partition)
     }
 }
 

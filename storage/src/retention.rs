@@ -86,8 +86,9 @@ fn floor(journal: &dyn Journal, log: LogId, options: Options) -> Result<LogSeq, 
         read = read.min(published);
     }
     for partition in journal.partitions().all().filter(|partition| journal.log_of(*partition) == log) {
-        // The newest may turn out to be damaged: then recovery begins with the one before it.
-        let older = journal.snapshots(partition)?.get(1).map_or(0, |snapshot| snapshot.after);
+        // The newest may turn out to be damaged: then recovery begins with the one before it. Their states are not read here: a
+        // backend that deletes has read each back as it was written.
+        let older = journal.snapshot_heads(partition)?.get(1).map_or(0, |head| head.after);
         read = read.min(older);
     }
     Ok(read + 1)

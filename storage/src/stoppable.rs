@@ -3,7 +3,9 @@
 //! Invariant: once the question is answered with yes nothing of the journal is looked at any more, whatever it is looked through for:
 //! each commit, snapshot and row that is asked for is [`Error::Stopped`]. It is never written.
 
-use crate::contract::{CommitCheck, Error, Journal, Log, LogId, LogSeq, Row, Rows, Snapshot, Snapshots, Table, Visit};
+use crate::contract::{
+    CommitCheck, Error, Journal, Log, LogId, LogSeq, Row, Rows, Snapshot, SnapshotHead, Snapshots, Table, Visit,
+};
 use holdfast_engine::Causality;
 use holdfast_engine::codec::Batch;
 use holdfast_engine::ids::{PartitionId, Partitions};
@@ -85,6 +87,10 @@ impl Snapshots for Stoppable {
 
     fn snapshots(&self, partition: PartitionId) -> Result<Vec<Snapshot>, Error> {
         self.asked()?.snapshots(partition)
+    }
+
+    fn snapshot_heads(&self, partition: PartitionId) -> Result<Vec<SnapshotHead>, Error> {
+        self.asked()?.snapshot_heads(partition)
     }
 }
 

@@ -74,8 +74,8 @@ fn facts(journal: &dyn Journal) -> Result<Comparison, Error> {
 /// Of what is no longer in the log nothing can be said but that it was there.
 fn purged(journal: &dyn Journal, log: LogId, comparison: &mut Comparison) -> Result<(), Error> {
     for partition in journal.partitions().all().filter(|partition| journal.log_of(*partition) == log) {
-        let oldest = journal.snapshots(partition)?.pop();
-        comparison.forget(partition, oldest.map_or(0, |snapshot| snapshot.seq));
+        let oldest = journal.snapshot_heads(partition)?.pop();
+        comparison.forget(partition, oldest.map_or(0, |head| head.seq));
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 //! Invariant: until it is told to fail it is the journal it wraps, and after a failed append it keeps the contract: it
 //! writes nothing any more.
 
-use crate::contract::{Error, Journal, Log, LogId, LogSeq, Row, Rows, Snapshot, Snapshots, Table, Visit};
+use crate::contract::{Error, Journal, Log, LogId, LogSeq, Row, Rows, Snapshot, SnapshotHead, Snapshots, Table, Visit};
 use holdfast_engine::Causality;
 use holdfast_engine::codec::Batch;
 use holdfast_engine::ids::{PartitionId, Partitions};
@@ -77,6 +77,10 @@ impl Snapshots for FaultyJournal {
 
     fn snapshots(&self, partition: PartitionId) -> Result<Vec<Snapshot>, Error> {
         self.inner.snapshots(partition)
+    }
+
+    fn snapshot_heads(&self, partition: PartitionId) -> Result<Vec<SnapshotHead>, Error> {
+        self.inner.snapshot_heads(partition)
     }
 }
 

@@ -15,6 +15,21 @@ pub struct Snapshot {
     pub state: Vec<u8>,
 }
 
+/// What a snapshot is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SnapshotHead {
+    pub partition: PartitionId,
+    pub seq: Seq,
+    pub after: LogSeq,
+}
+
+impl Snapshot {
+    pub fn head(&self) -> SnapshotHead {
+        let Self { partition, seq, after, .. } = *self;
+        SnapshotHead { partition, seq, after }
+    }
+}
+
 /// The snapshots of a journal.
 pub trait Snapshots: Send + Sync + 'static {
     /// Keeps a snapshot, and the one before it.
@@ -28,4 +43,13 @@ pub trait Snapshots: Send + Sync + 'static {
     /// # Errors
     /// If the store cannot be read at all.
     fn snapshots(&self, partition: PartitionId) -> Result<Vec<Snapshot>, Error>;
+
+    /// The heads of the snapshots that are kept, newest first. No state is read where the backend can do without, so one of them
+    /// may turn out not to be whole.
+    ///
+    /// # Errors
+    /// If the store cannot be read at all.
+    fn snapshot_heads(&self, partition: PartitionId) -> Result<Vec<SnapshotHead>, Error> {
+        Ok(self.snapshots(partition)?.iter().map(Snapshot::head).collect())
+    }
 }

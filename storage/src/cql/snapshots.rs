@@ -1,12 +1,13 @@
 //! Snapshots in pieces, and the pointers to the two newest in the lease.
 //!
 //! Invariant: a pointer is moved only when every piece was read back as written; what no pointer names may be dropped.
-//! Pieces are written once under an id of their own, so two writers never touch the same ones.
+//! Pieces are written once under an id of their own, so two writers never touch the same ones. The first piece is the head alone;
+//! earlier builds wrote the beginning of the state with it.
 
 use super::answer::{Answer, unexpected};
 use super::cluster::Cluster;
 use super::values::big;
-use crate::contract::{Error, Snapshot};
+use crate::contract::{Error, Snapshot, SnapshotHead};
 use crate::fencing::Epoch;
 use holdfast_engine::codec;
 use holdfast_engine::ids::PartitionId;
@@ -27,11 +28,9 @@ impl Cluster {
         let partition = i32::from(snapshot.partition.0);
         let id = Uuid::new_v4();
         let packed = pack(snapshot);
-        for (part, pieces) in packed.chunks(PIECE * PIECES).enumerate() {
-            for (n, piece) in pieces.chunks(PIECE).enumerate() {
-                let values = (partition, id, part as i32, n as i32, piece);
-                self.plain(&self.tables.put_chunk, values).await?;
-            }
+        for (n, piece) in pieces(snapshot.head(), &packed).enumerate() {
+            let values = (partition, id, (n / PIECES) as i32, (n % PIECES) as i32, piece);
+            self.plain(&self.tables.put_chunk, values).await?;
         }
         if self.load(partition, id).await? != packed {
             return Err(Error::Failed("a snapshot was not read back as it was written".to_owned()));
@@ -39,9 +38,7 @@ impl Cluster {
         let (newest, before) = self.pointers(partition).await?;
         // The same state saved again replaces itself: the one before it stays.
         let same = match newest {
-            Some(newest) => {
-                self.first_piece(partition, newest, 0).await?.is_some_and(|piece| seq_of(&piece) == Some(snapshot.seq))
-            }
+            Some(newest) => self.head(snapshot.partition, newest).await?.is_some_and(|head| head.seq == snapshot.seq),
             None => false,
         };
         let (kept, dropped) = if same { (before, newest) } else { (newest, before) };
@@ -59,6 +56,20 @@ impl Cluster {
             found.extend(self.snapshot(partition, id).await?);
         }
         Ok(found)
+    }
+
+    pub(super) async fn snapshot_heads(&self, partition: PartitionId) -> Result<Vec<SnapshotHead>, Error> {
+        let (newest, before) = self.pointers(i32::from(partition.0)).await?;
+        let mut found = Vec::new();
+        for id in [newest, before].into_iter().flatten() {
+            found.extend(self.head(partition, id).await?);
+        }
+        Ok(found)
+    }
+
+    async fn head(&self, partition: PartitionId, id: Uuid) -> Result<Option<SnapshotHead>, Error> {
+        let first = self.first_piece(i32::from(partition.0), id, 0).await?;
+        Ok(first.and_then(|piece| head_of(partition, &piece)))
     }
 
     async fn snapshot(&self, partition: PartitionId, id: Uuid) -> Result<Option<Snapshot>, Error> {
@@ -128,9 +139,16 @@ fn pack(snapshot: &Snapshot) -> Vec<u8> {
     codec::encode(&(snapshot.seq, snapshot.after, &snapshot.state, crc32fast::hash(&snapshot.state)))
 }
 
-/// The sequence a packed snapshot begins with.
-fn seq_of(packed: &[u8]) -> Option<u64> {
-    codec::decode_first(packed).ok().map(|(seq, _)| seq)
+/// The head by itself, then the rest.
+fn pieces(head: SnapshotHead, packed: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let (head, rest) = packed.split_at(codec::encode(&(head.seq, head.after)).len());
+    std::iter::once(head).chain(rest.chunks(PIECE))
+}
+
+/// What a packed snapshot begins with.
+fn head_of(partition: PartitionId, packed: &[u8]) -> Option<SnapshotHead> {
+    let ((seq, after), _) = codec::decode_first(packed).ok()?;
+    Some(SnapshotHead { partition, seq, after })
 }
 
 /// None: it is not whole.
@@ -144,4 +162,33 @@ fn unpack(partition: PartitionId, packed: &[u8]) -> Result<Option<Snapshot>, Err
         Err(_) => return Ok(None),
     };
     Ok((crc32fast::hash(&state) == checksum).then_some(Snapshot { partition, seq, after, state }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn snapshot(length: usize) -> Snapshot {
+        let state = (0..length).map(|n| (n % 251) as u8).collect();
+        Snapshot { partition: PartitionId(3), seq: 70_000, after: 1 << 40, state }
+    }
+
+    #[test]
+    fn pieces_together_are_what_was_packed_and_the_first_is_the_head_alone() {
+        for length in [0, 1, PIECE, PIECE * PIECES + 1] {
+            let snapshot = snapshot(length);
+            let packed = pack(&snapshot);
+            let pieces: Vec<&[u8]> = pieces(snapshot.head(), &packed).collect();
+            assert_eq!(pieces.concat(), packed);
+            assert!(pieces[0].len() < 32 && pieces.iter().all(|piece| piece.len() <= PIECE));
+            assert_eq!(head_of(snapshot.partition, pieces[0]), Some(snapshot.head()));
+        }
+    }
+
+    #[test]
+    fn a_head_is_read_from_a_first_piece_of_an_earlier_build() {
+        let snapshot = snapshot(2 * PIECE);
+        assert_eq!(head_of(snapshot.partition, &pack(&snapshot)[..PIECE]), Some(snapshot.head()));
+        assert_eq!(head_of(snapshot.partition, b""), None);
+    }
 }

@@ -5,7 +5,7 @@
 //! kept, everything older or half written is removed after a save.
 
 use super::failure::failed;
-use crate::contract::{Error, LogSeq, Snapshot};
+use crate::contract::{Error, LogSeq, Snapshot, SnapshotHead};
 use fjall::Keyspace;
 use holdfast_engine::ids::{PartitionId, Seq};
 
@@ -58,6 +58,16 @@ pub(super) fn load_all(rows: &Keyspace, partition: PartitionId) -> Vec<Snapshot>
         }
     }
     whole
+}
+
+/// What is kept, newest first, whole or not.
+pub(super) fn heads(rows: &Keyspace, partition: PartitionId) -> Result<Vec<SnapshotHead>, Error> {
+    let mut heads = Vec::new();
+    for id in ids(rows, partition)? {
+        let head = rows.get(id.key(0)).map_err(failed)?.as_deref().and_then(Head::decode);
+        heads.extend(head.map(|head| SnapshotHead { partition, seq: id.seq, after: head.after }));
+    }
+    Ok(heads)
 }
 
 #[derive(Clone, Copy, PartialEq)]
