@@ -19,8 +19,9 @@ use holdfast_engine::time::{Policy, Timestamp};
 use holdfast_storage::group_commit::{Committer, Notice, Notify};
 use holdfast_storage::recovery::restore;
 use holdfast_storage::rows::{self, Archived, Projector};
-use holdfast_storage::{Error as StorageError, Journal, LogSeq};
+use holdfast_storage::{Error as StorageError, Journal, LogSeq, background};
 use std::sync::{Arc, OnceLock};
+use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 
@@ -70,6 +71,8 @@ pub enum StartError {
 
 /// How long a stopping engine waits for the journal.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(20);
+/// And for its threads, which somebody may still hold.
+const ENDING_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A running engine.
 pub struct Engine {
@@ -80,6 +83,8 @@ pub struct Engine {
     failed: watch::Receiver<Option<String>>,
     committed: watch::Receiver<u64>,
     projector: Projector,
+    /// Of the journal: they end when nobody can hand them anything any more.
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl Engine {
@@ -106,10 +111,11 @@ impl Engine {
         let (failed_sender, failed) = watch::channel(None);
         let (commits, committed) = watch::channel(0);
         let journal_error = Arc::new(OnceLock::new());
-        let projector = start_projector(&journal, &router)?;
+        let (projector, projecting) = start_projector(&journal, &router)?;
         let watcher = watch_commits(commits, projector.clone(), journal_error.clone(), failed_sender.clone());
-        let (committer, _) = Committer::start(&journal, &watcher)?;
-        let (snapshot_writer, _) = SnapshotWriter::start(journal.clone())?;
+        let (committer, mut threads) = Committer::start(&journal, &watcher)?;
+        let (snapshot_writer, writing) = SnapshotWriter::start(journal.clone())?;
+        threads.extend([writing, projecting]);
         let lookups = Lookups::start(&journal)?;
         let provider_arbiter = Arbiter::new();
         let provider_dispatcher = ProviderDispatcher::open(&provider_arbiter, router.clone(), provider, options.provider_timeout);
@@ -135,7 +141,7 @@ impl Engine {
         start_shards(&rebuild, &guardian, &arbiters, recovered, &ends(&*journal));
         arbiters.push(provider_arbiter);
         let handle = Handle { router, reply_queues, clients };
-        Ok(Self { handle, journal, rebuild, arbiters, failed, committed, projector })
+        Ok(Self { handle, journal, rebuild, arbiters, failed, committed, projector, threads })
     }
 
     pub fn journal(&self) -> &Arc<dyn Journal> {
@@ -180,6 +186,13 @@ impl Engine {
             arbiter.stop();
             arbiter.join().unwrap_or_default();
         }
+        // Nothing here can hand them anything any more.
+        drop((self.rebuild, self.projector));
+        let threads = self.threads;
+        on_thread(move || {
+            background::join_within(threads, ENDING_TIMEOUT);
+        })
+        .await;
         synced
     }
 
@@ -191,7 +204,7 @@ impl Engine {
             }
         }
         let rebuild = self.rebuild.clone();
-        self.on_thread(move || rebuild.snapshot_writer.wait()).await;
+        on_thread(move || rebuild.snapshot_writer.wait()).await;
     }
 
     /// Waits a while until everything is durable. A cluster that does not answer is not waited for any longer: what
@@ -208,13 +221,13 @@ impl Engine {
             }
         }
     }
-
-    async fn on_thread(&self, work: impl FnOnce() + Send + 'static) {
-        actix_rt::task::spawn_blocking(work).await.unwrap_or_default();
-    }
 }
 
-fn start_projector(journal: &Arc<dyn Journal>, router: &Router) -> Result<Projector, StartError> {
+async fn on_thread(work: impl FnOnce() + Send + 'static) {
+    actix_rt::task::spawn_blocking(work).await.unwrap_or_default();
+}
+
+fn start_projector(journal: &Arc<dyn Journal>, router: &Router) -> std::io::Result<(Projector, JoinHandle<()>)> {
     let router = router.clone();
     let notify = Box::new(move |notice| match notice {
         rows::Notice::Archived(Archived { partition, orders, keys }) => {
@@ -226,8 +239,7 @@ fn start_projector(journal: &Arc<dyn Journal>, router: &Router) -> Result<Projec
             tracing::error!(%error, "closed orders stay in memory: the projector stopped");
         }
     });
-    let (projector, _) = Projector::start(journal.clone(), rows::Options::default(), notify)?;
-    Ok(projector)
+    Projector::start(journal.clone(), rows::Options::default(), notify)
 }
 
 /// A journal that fails while nobody has anything in it is heard of too.

@@ -44,7 +44,7 @@ impl Retention {
     /// Waits for the log in hand, not for the others.
     pub fn stop(self) {
         drop(self.stop);
-        self.thread.join().unwrap_or_default();
+        background::join(self.thread);
     }
 }
 

@@ -43,7 +43,7 @@ impl Scrub {
     /// Waits for the bytes in hand, not for the others.
     pub fn stop(self) {
         drop(self.stop);
-        self.thread.join().unwrap_or_default();
+        background::join(self.thread);
     }
 }
 

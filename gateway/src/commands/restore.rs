@@ -14,7 +14,7 @@ use holdfast_engine::partition::Partition;
 use holdfast_engine::time::Policy;
 use holdfast_storage::backup::{self, Manifest, Restoration};
 use holdfast_storage::rows::{self, Projector};
-use holdfast_storage::{Error, Journal, LogId, Snapshot, recovery};
+use holdfast_storage::{Error, Journal, LogId, Snapshot, background, recovery};
 use serde_json::json;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -83,8 +83,7 @@ fn project_movements(journal: &Arc<dyn Journal>) -> Result<(), Failure> {
     projector.flush(Box::new(move |outcome| flushed.send(outcome).unwrap_or_default()));
     let outcome = done.recv().unwrap_or_else(|_| Err(Arc::new(Error::Stopped)));
     drop(projector);
-    // A thread that panicked has not flushed, and was heard of above.
-    thread.join().unwrap_or_default();
+    background::join(thread);
     outcome.map_err(|error| error.to_string().into())
 }
 

@@ -10,6 +10,7 @@ mod dead_letters;
 mod member;
 mod worker;
 
+use crate::background;
 use crate::kafka::client::{self, Connection, TopicPartition};
 use crate::kafka::session::Stop;
 use crossbeam::channel::{Receiver, Sender, bounded};
@@ -116,7 +117,7 @@ impl Inbound {
     pub fn stop(self, timeout: Duration) {
         // If the thread is gone there is nothing left to stop.
         self.stop.send(Instant::now() + timeout).unwrap_or_default();
-        self.thread.join().unwrap_or_default();
+        background::join(self.thread);
     }
 }
 

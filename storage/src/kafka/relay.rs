@@ -17,6 +17,7 @@ pub mod reader;
 mod standing;
 mod worker;
 
+use crate::background;
 use crate::contract::{self, Journal, LogId, LogSeq, Row, Table};
 use crate::kafka::client::{self, Connection, TopicPartition};
 use crate::kafka::session::Stop;
@@ -163,7 +164,7 @@ impl Relay {
     pub fn stop(self, timeout: Duration) {
         // If the thread is gone there is nothing left to stop.
         self.stop.send(Instant::now() + timeout).unwrap_or_default();
-        self.thread.join().unwrap_or_default();
+        background::join(self.thread);
     }
 }
 
