@@ -2,12 +2,13 @@
 
 use crate::admission::Clients;
 use crate::clock::{self, Clock};
+use crate::failure::{Failure, Failures};
 use crate::guardian::Guardian;
 use crate::handle::Handle;
 use crate::inbox::{Inbox, ShardMessage};
 use crate::lookups::Lookups;
 use crate::provider::{MakeProvider, ProviderDispatcher};
-use crate::rebuild::{Rebuild, report_failure};
+use crate::rebuild::Rebuild;
 use crate::replies::ReplyQueues;
 use crate::router::Router;
 use crate::shard::{Shard, ShardDown};
@@ -19,8 +20,8 @@ use holdfast_engine::time::{Policy, Timestamp};
 use holdfast_storage::group_commit::{Committer, Notice, Notify};
 use holdfast_storage::recovery::restore;
 use holdfast_storage::rows::{self, Archived, Projector};
-use holdfast_storage::{Error as StorageError, Journal, LogSeq, background};
-use std::sync::{Arc, OnceLock};
+use holdfast_storage::{Journal, LogSeq, background};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
@@ -80,7 +81,6 @@ pub struct Engine {
     journal: Arc<dyn Journal>,
     rebuild: Arc<Rebuild>,
     arbiters: Vec<Arbiter>,
-    failed: watch::Receiver<Option<String>>,
     committed: watch::Receiver<u64>,
     projector: Projector,
     /// Of the journal: they end when nobody can hand them anything any more.
@@ -108,14 +108,13 @@ impl Engine {
         let inboxes = (0..shards).map(|shard| Arc::new(Inbox::new(shard, 0, options.credits))).collect();
         let router = Router::new(partitions, inboxes);
         let clients = Arc::new(Clients::new(shards, options.credits, options.client_percent));
-        let (failed_sender, failed) = watch::channel(None);
+        let failures = Failures::new();
         let (commits, committed) = watch::channel(0);
-        let journal_error = Arc::new(OnceLock::new());
         let (projector, projecting) = start_projector(&journal, &router)?;
-        let watcher = watch_commits(commits, projector.clone(), journal_error.clone(), failed_sender.clone());
-        let (committer, mut threads) = Committer::start(&journal, &watcher)?;
+        let watcher = watch_commits(commits, projector.clone(), failures.clone());
+        let (committer, mut ending) = Committer::start(&journal, &watcher)?;
         let (snapshot_writer, writing) = SnapshotWriter::start(journal.clone())?;
-        threads.extend([writing, projecting]);
+        ending.extend([writing, projecting]);
         let lookups = Lookups::start(&journal)?;
         let provider_arbiter = Arbiter::new();
         let provider_dispatcher = ProviderDispatcher::open(&provider_arbiter, router.clone(), provider, options.provider_timeout);
@@ -132,8 +131,7 @@ impl Engine {
             router: router.clone(),
             reply_queues: reply_queues.clone(),
             clock,
-            journal_error,
-            failed: failed_sender,
+            failures,
         });
         let mut arbiters: Vec<Arbiter> = (0..shards).map(|_| Arbiter::new()).collect();
         let threads: Vec<ArbiterHandle> = arbiters.iter().map(Arbiter::handle).collect();
@@ -141,7 +139,7 @@ impl Engine {
         start_shards(&rebuild, &guardian, &arbiters, recovered, &ends(&*journal));
         arbiters.push(provider_arbiter);
         let handle = Handle { router, reply_queues, clients };
-        Ok(Self { handle, journal, rebuild, arbiters, failed, committed, projector, threads })
+        Ok(Self { handle, journal, rebuild, arbiters, committed, projector, threads: ending })
     }
 
     pub fn journal(&self) -> &Arc<dyn Journal> {
@@ -162,13 +160,8 @@ impl Engine {
     }
 
     /// Becomes `Some` when the engine cannot go on; it acknowledges nothing more.
-    pub fn failed(&self) -> watch::Receiver<Option<String>> {
-        self.failed.clone()
-    }
-
-    /// Why the journal takes no more writes, if that is so.
-    pub fn journal_error(&self) -> Option<Arc<StorageError>> {
-        self.rebuild.journal_error.get().cloned()
+    pub fn failed(&self) -> watch::Receiver<Option<Failure>> {
+        self.rebuild.failures.watch()
     }
 
     /// Writes snapshots, syncs everything and stops the threads. Call when no request is in hand. False if the journal does
@@ -243,22 +236,13 @@ fn start_projector(journal: &Arc<dyn Journal>, router: &Router) -> std::io::Resu
 }
 
 /// A journal that fails while nobody has anything in it is heard of too.
-fn watch_commits(
-    commits: watch::Sender<u64>,
-    projector: Projector,
-    journal_error: Arc<OnceLock<Arc<StorageError>>>,
-    failed: watch::Sender<Option<String>>,
-) -> Notify {
+fn watch_commits(commits: watch::Sender<u64>, projector: Projector, failures: Failures) -> Notify {
     Arc::new(move |notice| match notice {
         Notice::Durable { log, commit, .. } => {
             commits.send_modify(|count| *count += 1);
             projector.committed(log, commit);
         }
-        Notice::Failed(error) => {
-            let reason = format!("the journal failed: {error}");
-            journal_error.set(error).unwrap_or_default();
-            report_failure(&failed, reason);
-        }
+        Notice::Failed(error) => failures.report(Failure::Journal(error)),
     })
 }
 

@@ -20,6 +20,7 @@
 pub mod admission;
 pub mod clock;
 pub mod engine;
+pub mod failure;
 pub mod guardian;
 pub mod handle;
 pub mod inbox;
@@ -35,6 +36,7 @@ mod unanswered;
 
 pub use admission::ClientId;
 pub use engine::{Engine, Options, StartError};
+pub use failure::Failure;
 pub use handle::{Handle, Origin};
 pub use replies::ReplyQueues;
 pub use unanswered::Unanswered;

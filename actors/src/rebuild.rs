@@ -3,6 +3,7 @@
 //! Invariant: a shard is folded after everything that its former life submitted is durable.
 
 use crate::clock::Clock;
+use crate::failure::{Failure, Failures};
 use crate::inbox::Inbox;
 use crate::lookups::Lookups;
 use crate::panics::Suspect;
@@ -19,8 +20,7 @@ use holdfast_storage::group_commit::{Committer, Notice, Notify};
 use holdfast_storage::recovery::recover;
 use holdfast_storage::rows::Projector;
 use holdfast_storage::{Error as StorageError, Journal, LogId, LogSeq};
-use std::sync::{Arc, OnceLock};
-use tokio::sync::watch;
+use std::sync::Arc;
 
 /// How to bring a shard back to life.
 pub struct Rebuild {
@@ -36,9 +36,7 @@ pub struct Rebuild {
     pub(crate) router: Router,
     pub(crate) reply_queues: ReplyQueues,
     pub(crate) clock: Clock,
-    /// Set once the journal refused a commit.
-    pub(crate) journal_error: Arc<OnceLock<Arc<StorageError>>>,
-    pub(crate) failed: watch::Sender<Option<String>>,
+    pub(crate) failures: Failures,
 }
 
 impl Rebuild {
@@ -64,12 +62,12 @@ impl Rebuild {
     }
 
     pub fn journal_failed(&self) -> bool {
-        self.journal_error.get().is_some()
+        self.failures.of_journal()
     }
 
     /// The engine as a whole cannot go on: whoever runs it hears why.
     pub fn give_up(&self, reason: String) {
-        report_failure(&self.failed, reason);
+        self.failures.report(Failure::Shard(reason));
     }
 
     /// Folds the partitions of a shard from the journal, after everything its former life submitted is durable, and
@@ -101,13 +99,4 @@ impl Rebuild {
         };
         barriers.into_iter().map(settled).collect()
     }
-}
-
-/// Only the first reason counts: the others follow from it.
-pub(crate) fn report_failure(failed: &watch::Sender<Option<String>>, reason: String) {
-    failed.send_if_modified(|failed| {
-        let first = failed.is_none();
-        failed.get_or_insert(reason);
-        first
-    });
 }

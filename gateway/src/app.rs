@@ -26,7 +26,7 @@ use crate::{backend, clock, demo, http, memory, telemetry};
 use actix_web::web;
 use arc_swap::ArcSwapOption;
 use holdfast_actors::clock::Clock;
-use holdfast_actors::{Engine, Handle, Options, ReplyQueues, StartError};
+use holdfast_actors::{Engine, Failure, Handle, Options, ReplyQueues, StartError};
 use holdfast_storage::backoff::Backoff;
 use holdfast_storage::retention::{self, Retention};
 use holdfast_storage::rows::Projector;
@@ -289,18 +289,20 @@ async fn supervise(
         let running = Running::start(app, engine, cursors, first).await?;
         (clock, retry) = (Some(running.engine.clock()), OPENING);
         let mut failed = running.engine.failed();
-        tokio::select! {
+        let failure = tokio::select! {
             _ = stopping.wait_for(|stop| *stop) => return Ok(running.drain(app, http).await),
-            _ = failed.wait_for(Option::is_some) => {}
-        }
-        let reason = failed.borrow().clone().unwrap_or_default();
-        let error = running.engine.journal_error();
+            failed = failed.wait_for(Option::is_some) => failed.ok().and_then(|failed| failed.clone()),
+        };
+        let failure = failure.expect("the engine that reports it is held here");
+        let reason = failure.to_string();
         running.fail(app, reason.clone()).await;
-        let full = match error.as_deref() {
-            Some(StorageError::Fenced { by }) => return Ok(stay_fenced(app, *by, &mut stopping).await),
-            Some(error @ StorageError::Removed(_)) => return Err(Error::Removed(error.to_string())),
-            Some(error) => matches!(error, StorageError::Full),
-            None => return Err(Error::Shard(reason)),
+        let full = match &failure {
+            Failure::Shard(_) => return Err(Error::Shard(reason)),
+            Failure::Journal(error) => match &**error {
+                StorageError::Fenced { by } => return Ok(stay_fenced(app, *by, &mut stopping).await),
+                StorageError::Removed(_) => return Err(Error::Removed(error.to_string())),
+                error => matches!(error, StorageError::Full),
+            },
         };
         if !space::wait_for(app, &reason, full, &mut stopping).await? {
             return Ok(NO_SPACE);
