@@ -17,11 +17,18 @@ mod rows;
 mod snapshots;
 
 pub use error::Error;
-pub use log::{Checked, CommitCheck, Found, Log, LogId, LogSeq, Pace, Visit, check_of, find, read_tip};
+pub use log::{Checked, CommitCheck, Found, Log, Pace, Visit, check_of, find, read_tip};
 pub use rows::{Row, Rows, Table, group};
 pub use snapshots::{Snapshot, SnapshotHead, Snapshots};
 
 use holdfast_engine::ids::Partitions;
+
+/// Number of a commit in its log: 1, 2, 3, …
+pub type LogSeq = u64;
+
+/// Which log of a journal: 0 where there is one, else the number of the partition that it belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LogId(pub u16);
 
 /// A journal: logs with the snapshots and the rows that follow from them. See the module for the contract.
 pub trait Journal: Log + Snapshots + Rows {}

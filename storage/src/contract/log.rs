@@ -2,20 +2,13 @@
 //!
 //! Invariant: see [`crate::contract`]; this part keeps all of it that speaks of commits.
 
-use super::Error;
+use super::{Error, LogId, LogSeq};
 use holdfast_engine::Causality;
 use holdfast_engine::codec::{self, Batch};
 use holdfast_engine::ids::{PartitionId, Partitions};
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
 use std::time::Duration;
-
-/// Number of a commit in its log: 1, 2, 3, …
-pub type LogSeq = u64;
-
-/// Which log of a journal: 0 where there is one, else the number of the partition that it belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct LogId(pub u16);
 
 /// A commit of a log and the check value of its frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
