@@ -52,7 +52,9 @@ mod tests {
     use crossbeam::channel::{Receiver, bounded};
 
     fn until_let_go(held: Receiver<()>) -> JoinHandle<()> {
-        std::thread::spawn(move || drop(held.recv()))
+        std::thread::spawn(move || {
+            let _ = held.recv();
+        })
     }
 
     #[test]
