@@ -114,8 +114,8 @@ impl Engine {
         let watcher = watch_commits(commits, projector.clone(), failures.clone());
         let (committer, mut ending) = Committer::start(&journal, &watcher)?;
         let (snapshot_writer, writing) = SnapshotWriter::start(journal.clone())?;
-        ending.extend([writing, projecting]);
-        let lookups = Lookups::start(&journal)?;
+        let (lookups, looking) = Lookups::start(&journal)?;
+        ending.extend(looking.into_iter().chain([writing, projecting]));
         let provider_arbiter = Arbiter::new();
         let provider_dispatcher = ProviderDispatcher::open(&provider_arbiter, router.clone(), provider, options.provider_timeout);
         let rebuild = Arc::new(Rebuild {

@@ -14,6 +14,7 @@ use holdfast_storage::backoff::Backoff;
 use holdfast_storage::{Error, Journal, rows};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// Requests on their way at once: each holds a thread for one round trip.
@@ -40,15 +41,16 @@ pub struct Lookups {
 impl Lookups {
     /// # Errors
     /// If a thread cannot be started.
-    pub fn start(journal: &Arc<dyn Journal>) -> std::io::Result<Self> {
+    pub fn start(journal: &Arc<dyn Journal>) -> std::io::Result<(Self, Vec<JoinHandle<()>>)> {
         // Bounded by the credits of the shards.
         let (requests, asked) = unbounded();
-        let threads = if journal.remote() { THREADS } else { 0 };
-        for _ in 0..threads {
+        let count = if journal.remote() { THREADS } else { 0 };
+        let thread = |_| {
             let (journal, asked) = (journal.clone(), asked.clone());
-            std::thread::Builder::new().name("lookups".to_owned()).spawn(move || run(&*journal, &asked))?;
-        }
-        Ok(Self { requests })
+            std::thread::Builder::new().name("lookups".to_owned()).spawn(move || run(&*journal, &asked))
+        };
+        let threads = (0..count).map(thread).collect::<std::io::Result<Vec<_>>>()?;
+        Ok((Self { requests }, threads))
     }
 
     pub fn ask(&self, request: LookupRequest) {
