@@ -4,7 +4,7 @@
 //! remembers a place in a log (a cursor of a reader, the tables beside the log, the position of the relay) remembers the
 //! check value of the commit there too. Invariant: a place is believed only where number and check value are those of the log.
 
-use crate::contract::{CommitCheck, Error, Journal, LogId, Row, Table, check_of};
+use crate::contract::{CommitCheck, Error, Log, LogId, Row, Rows, Table, check_of};
 use crate::rows::meta;
 use holdfast_engine::codec;
 
@@ -23,7 +23,7 @@ pub enum Finding {
 ///
 /// # Errors
 /// If the journal cannot be read.
-pub fn name(journal: &dyn Journal) -> Result<Option<String>, Error> {
+pub fn name(journal: &dyn Rows) -> Result<Option<String>, Error> {
     let row = journal.get(Table::Meta, meta::JOURNAL_NAME)?;
     Ok(row.map(|row| codec::decode(&row)).transpose()?)
 }
@@ -32,7 +32,7 @@ pub fn name(journal: &dyn Journal) -> Result<Option<String>, Error> {
 ///
 /// # Errors
 /// If the journal cannot be read or written.
-pub fn ensure_name(journal: &dyn Journal) -> Result<String, Error> {
+pub fn ensure_name(journal: &dyn Rows) -> Result<String, Error> {
     if let Some(name) = name(journal)? {
         return Ok(name);
     }
@@ -47,7 +47,7 @@ pub fn ensure_name(journal: &dyn Journal) -> Result<String, Error> {
 ///
 /// # Errors
 /// If the journal cannot be written.
-pub(crate) fn give_name(journal: &dyn Journal, name: &str) -> Result<(), Error> {
+pub(crate) fn give_name(journal: &dyn Rows, name: &str) -> Result<(), Error> {
     journal.project(&[Row { table: Table::Meta, key: meta::JOURNAL_NAME.to_vec(), value: codec::encode(&name), version: 1 }])
 }
 
@@ -55,7 +55,7 @@ pub(crate) fn give_name(journal: &dyn Journal, name: &str) -> Result<(), Error> 
 ///
 /// # Errors
 /// If the journal cannot be read.
-pub fn compare(journal: &dyn Journal, log: LogId, remembered: CommitCheck) -> Result<Finding, Error> {
+pub fn compare(journal: &dyn Log, log: LogId, remembered: CommitCheck) -> Result<Finding, Error> {
     if remembered.commit == 0 {
         return Ok(Finding::Ours);
     }
@@ -70,7 +70,6 @@ pub fn compare(journal: &dyn Journal, log: LogId, remembered: CommitCheck) -> Re
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::contract::Log;
     use crate::memory::MemoryJournal;
     use holdfast_engine::codec::Batch;
     use holdfast_engine::event::{Event, Record, StockFact};

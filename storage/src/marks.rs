@@ -2,7 +2,7 @@
 //!
 //! Invariant: a log that has the basis has the facts, and one that ends before it is refused (see [`crate::rows`]).
 
-use crate::contract::{CommitCheck, Error, Journal, LogId, LogSeq};
+use crate::contract::{CommitCheck, Error, Journal, Log, LogId, LogSeq, Rows};
 use crate::history::{self, Finding};
 #[cfg(feature = "kafka")]
 use crate::kafka::relay;
@@ -77,7 +77,7 @@ impl Marks {
     ///
     /// # Errors
     /// [`Error::Mixed`] with what does not belong together, or if the journal cannot be read.
-    pub fn check(&self, journal: &dyn Journal) -> Result<(), Error> {
+    pub fn check(&self, journal: &dyn Log) -> Result<(), Error> {
         for Reached { log, commit, what } in &self.reached {
             let end = journal.end(*log);
             if *commit > end {
@@ -87,7 +87,7 @@ impl Marks {
         self.logs.iter().try_for_each(|log| self.check_log(journal, *log))
     }
 
-    fn check_log(&self, journal: &dyn Journal, log: LogId) -> Result<(), Error> {
+    fn check_log(&self, journal: &dyn Log, log: LogId) -> Result<(), Error> {
         let end = journal.end(log);
         for basis in self.latest(log) {
             let commit = basis.commit;
@@ -113,7 +113,7 @@ impl Marks {
     }
 
     /// What the tables lack must still be in the log.
-    fn check_kept(&self, journal: &dyn Journal, log: LogId) -> Result<(), Error> {
+    fn check_kept(&self, journal: &dyn Log, log: LogId) -> Result<(), Error> {
         let moved = self.reached.iter().find(|reached| reached.log == log && reached.what == MOVEMENTS);
         let whole = moved.map_or(self.rows_whole_to(log), |moved| moved.commit);
         let first = journal.first(log)?;
@@ -129,16 +129,16 @@ impl Marks {
 }
 
 #[cfg(feature = "kafka")]
-fn position_of_relay(journal: &dyn Journal, log: LogId) -> Result<LogSeq, Error> {
+fn position_of_relay(journal: &dyn Rows, log: LogId) -> Result<LogSeq, Error> {
     Ok(relay::position(journal, log)?.unwrap_or(0))
 }
 
 #[cfg(not(feature = "kafka"))]
-fn position_of_relay(_: &dyn Journal, _: LogId) -> Result<LogSeq, Error> {
+fn position_of_relay(_: &dyn Rows, _: LogId) -> Result<LogSeq, Error> {
     Ok(0)
 }
 
-fn name(journal: &dyn Journal, log: LogId) -> String {
+fn name(journal: &dyn Log, log: LogId) -> String {
     match journal.causality() {
         Causality::OneLog => "the log".to_owned(),
         Causality::PerPartition => format!("the log of partition {}", log.0),
@@ -146,11 +146,11 @@ fn name(journal: &dyn Journal, log: LogId) -> String {
 }
 
 /// What follows from commits that the log does not have.
-pub(crate) fn newer(journal: &dyn Journal, log: LogId, end: LogSeq, what: &str) -> Error {
+pub(crate) fn newer(journal: &dyn Log, log: LogId, end: LogSeq, what: &str) -> Error {
     mixed(&format!("{what}, and {} ends with commit {end}: they are newer than it", name(journal, log)))
 }
 
-fn forked(journal: &dyn Journal, log: LogId, commit: LogSeq) -> Error {
+fn forked(journal: &dyn Log, log: LogId, commit: LogSeq) -> Error {
     let log = name(journal, log);
     mixed(&format!(
         "the tables follow from another commit {commit} than {log} has: they are of another copy, which went on by itself"
@@ -169,7 +169,7 @@ pub(crate) fn mixed(what: &str) -> Error {
 mod tests {
     use super::*;
     use crate::conformance::{World, partitions};
-    use crate::contract::{Log, Row, Rows, Table};
+    use crate::contract::{Row, Table};
     use crate::memory::MemoryJournal;
     use crate::recovery::recover;
     use holdfast_engine::codec;

@@ -4,7 +4,7 @@
 //! snapshots of each partition, the projections, and the relay if anything is or ever was published.
 
 use crate::background;
-use crate::contract::{Error, Journal, LogId, LogSeq};
+use crate::contract::{Error, Journal, LogId, LogSeq, Rows};
 #[cfg(feature = "kafka")]
 use crate::kafka::relay;
 use crate::rows;
@@ -95,11 +95,11 @@ fn floor(journal: &dyn Journal, log: LogId, options: Options) -> Result<LogSeq, 
 }
 
 #[cfg(feature = "kafka")]
-fn published(journal: &dyn Journal, log: LogId) -> Result<Option<LogSeq>, Error> {
+fn published(journal: &dyn Rows, log: LogId) -> Result<Option<LogSeq>, Error> {
     relay::position(journal, log)
 }
 
 #[cfg(not(feature = "kafka"))]
-fn published(_: &dyn Journal, _: LogId) -> Result<Option<LogSeq>, Error> {
+fn published(_: &dyn Rows, _: LogId) -> Result<Option<LogSeq>, Error> {
     Ok(None)
 }

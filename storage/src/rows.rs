@@ -21,7 +21,7 @@ pub use movements::{Movement, MovementKind};
 pub(crate) use projector::row_of;
 pub use projector::{Archived, Flushed, Notice, Notify, Options, Projector, position};
 
-use crate::contract::{Error, Journal};
+use crate::contract::{Error, Rows};
 use holdfast_engine::codec;
 use holdfast_engine::event::{OrderRecord, StoredResponse};
 use holdfast_engine::ids::{Fingerprint, KeyHash, OrderId, Sku};
@@ -31,7 +31,7 @@ use std::sync::Arc;
 ///
 /// # Errors
 /// If the store cannot be read.
-pub fn order(journal: &dyn Journal, id: OrderId) -> Result<Option<Vec<OrderRecord>>, Error> {
+pub fn order(journal: &dyn Rows, id: OrderId) -> Result<Option<Vec<OrderRecord>>, Error> {
     let row = orders::row(journal, id)?;
     Ok(row.map(|row| codec::decode_history(&row)).transpose()?)
 }
@@ -40,7 +40,7 @@ pub fn order(journal: &dyn Journal, id: OrderId) -> Result<Option<Vec<OrderRecor
 ///
 /// # Errors
 /// If the store cannot be read.
-pub fn key(journal: &dyn Journal, hash: KeyHash) -> Result<Option<(Fingerprint, Arc<StoredResponse>)>, Error> {
+pub fn key(journal: &dyn Rows, hash: KeyHash) -> Result<Option<(Fingerprint, Arc<StoredResponse>)>, Error> {
     keys::read(journal, hash)
 }
 
@@ -48,7 +48,7 @@ pub fn key(journal: &dyn Journal, hash: KeyHash) -> Result<Option<(Fingerprint, 
 ///
 /// # Errors
 /// If the store cannot be read.
-pub fn movements(journal: &dyn Journal, sku: &Sku, after: u64, limit: usize) -> Result<Vec<Movement>, Error> {
+pub fn movements(journal: &dyn Rows, sku: &Sku, after: u64, limit: usize) -> Result<Vec<Movement>, Error> {
     movements::page(journal, sku, after, limit)
 }
 

@@ -5,7 +5,7 @@
 //! finished, outlives the process.
 
 use crate::background;
-use crate::contract::{Checked, Error, Journal, LogSeq, Pace, Row, Table};
+use crate::contract::{Checked, Error, Journal, LogSeq, Pace, Row, Rows, Table};
 use crate::rows::meta;
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use holdfast_engine::codec;
@@ -57,13 +57,13 @@ struct Position {
 }
 
 impl Position {
-    fn read(journal: &dyn Journal) -> Result<Self, Error> {
+    fn read(journal: &dyn Rows) -> Result<Self, Error> {
         let Some(row) = journal.get(Table::Meta, meta::SCRUB)? else { return Ok(Self::default()) };
         let (after, finished) = codec::decode(&row)?;
         Ok(Self { after, finished })
     }
 
-    fn save(self, journal: &dyn Journal) -> Result<(), Error> {
+    fn save(self, journal: &dyn Rows) -> Result<(), Error> {
         let value = codec::encode(&(self.after, self.finished));
         journal.project(&[Row { table: Table::Meta, key: meta::SCRUB.to_vec(), value, version: 0 }])
     }

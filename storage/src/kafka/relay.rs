@@ -18,7 +18,7 @@ mod standing;
 mod worker;
 
 use crate::background;
-use crate::contract::{self, Journal, LogId, LogSeq, Row, Table};
+use crate::contract::{self, Journal, Log, LogId, LogSeq, Row, Rows, Table};
 use crate::kafka::client::{self, Connection, TopicPartition};
 use crate::kafka::session::Stop;
 use crate::rows::meta;
@@ -173,7 +173,7 @@ impl Relay {
 struct Published(Arc<BTreeMap<LogId, AtomicU64>>);
 
 impl Published {
-    fn of(journal: &dyn Journal) -> Self {
+    fn of(journal: &dyn Log) -> Self {
         Self(Arc::new(journal.logs().into_iter().map(|log| (log, AtomicU64::new(0))).collect()))
     }
 
@@ -205,7 +205,7 @@ pub fn positions(journal: &dyn Journal) -> Result<BTreeMap<PartitionId, Seq>, co
 ///
 /// # Errors
 /// If the journal cannot be read.
-pub fn position(journal: &dyn Journal, log: LogId) -> Result<Option<LogSeq>, contract::Error> {
+pub fn position(journal: &dyn Rows, log: LogId) -> Result<Option<LogSeq>, contract::Error> {
     Ok(load_checkpoint(journal, log)?.map(|checkpoint| checkpoint.commit))
 }
 
@@ -214,7 +214,7 @@ fn load_checkpoints(journal: &dyn Journal) -> Result<BTreeMap<LogId, Checkpoint>
     journal.logs().into_iter().map(load).collect()
 }
 
-fn load_checkpoint(journal: &dyn Journal, log: LogId) -> Result<Option<Checkpoint>, contract::Error> {
+fn load_checkpoint(journal: &dyn Rows, log: LogId) -> Result<Option<Checkpoint>, contract::Error> {
     let row = journal.get(Table::Meta, &meta::relay(log))?;
     Ok(row.map(|row| codec::decode(&row)).transpose()?)
 }
@@ -224,7 +224,7 @@ fn checkpoint_row(log: LogId, checkpoint: &Checkpoint) -> Row {
 }
 
 /// The partitions whose facts a log holds.
-fn partitions_of(journal: &dyn Journal, log: LogId) -> Vec<PartitionId> {
+fn partitions_of(journal: &dyn Log, log: LogId) -> Vec<PartitionId> {
     journal.partitions().all().filter(|partition| journal.log_of(*partition) == log).collect()
 }
 

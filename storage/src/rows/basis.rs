@@ -6,7 +6,7 @@
 //! the basis of the rows is in the tables.
 
 use super::meta;
-use crate::contract::{CommitCheck, Error, Journal, LogId, LogSeq, Row, Snapshot, Table};
+use crate::contract::{CommitCheck, Error, Journal, Log, LogId, LogSeq, Row, Rows, Snapshot, Table};
 use holdfast_engine::ids::{PartitionId, Seq};
 use holdfast_engine::{Causality, codec};
 use std::collections::{BTreeMap, BTreeSet};
@@ -91,7 +91,7 @@ pub fn save_snapshot(journal: &dyn Journal, snapshot: &Snapshot) -> Result<(), E
 ///
 /// # Errors
 /// If the journal cannot be read.
-pub(crate) fn read_all(journal: &dyn Journal) -> Result<BTreeMap<(LogId, Writer), CommitCheck>, Error> {
+pub(crate) fn read_all(journal: &dyn Rows) -> Result<BTreeMap<(LogId, Writer), CommitCheck>, Error> {
     let mut bases = BTreeMap::new();
     for row in journal.scan(Table::Meta, meta::BASIS, &behind(meta::BASIS), usize::MAX)? {
         if let Some(whose) = whose(&row.key) {
@@ -124,7 +124,7 @@ fn behind(prefix: &[u8]) -> Vec<u8> {
 }
 
 /// A cluster has snapshots and rows in tables of their own.
-fn restored_apart(journal: &dyn Journal) -> bool {
+fn restored_apart(journal: &dyn Log) -> bool {
     journal.causality() == Causality::PerPartition
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Invariant: a key never changes its answer, so of two rows under one hash it does not matter which stays.
 
-use crate::contract::{Error, Journal, Row, Table};
+use crate::contract::{Error, Row, Rows, Table};
 use holdfast_engine::codec;
 use holdfast_engine::event::StoredResponse;
 use holdfast_engine::ids::{Fingerprint, KeyHash};
@@ -16,7 +16,7 @@ pub(super) fn row(hash: KeyHash, fingerprint: Fingerprint, answer: &StoredRespon
 ///
 /// # Errors
 /// If the store cannot be read.
-pub(super) fn read(journal: &dyn Journal, hash: KeyHash) -> Result<Option<(Fingerprint, Arc<StoredResponse>)>, Error> {
+pub(super) fn read(journal: &dyn Rows, hash: KeyHash) -> Result<Option<(Fingerprint, Arc<StoredResponse>)>, Error> {
     let row = journal.get(Table::Keys, &hash.0)?;
     Ok(row.map(|row| codec::decode_key(&row)).transpose()?)
 }

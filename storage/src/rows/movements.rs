@@ -3,7 +3,7 @@
 //! A row holds up to 256 consecutive movements of one SKU under `SKU | 0 | first number u64` (big-endian). Invariant: read
 //! in order and with repeated numbers left out, the rows of a SKU are its movements 1, 2, 3, … as far as projected.
 
-use crate::contract::{Error, Journal, Row, Table};
+use crate::contract::{Error, Row, Rows, Table};
 use holdfast_engine::codec;
 use holdfast_engine::event::{Allocation, Bucket, ReleaseCause, StockFact};
 use holdfast_engine::ids::{HoldKey, Label, Location, OrderId, Sku};
@@ -140,7 +140,7 @@ pub(super) fn rows(gathered: &BTreeMap<Sku, Vec<Movement>>) -> Vec<Row> {
     chunks.map(row).collect()
 }
 
-pub(super) fn page(journal: &dyn Journal, sku: &Sku, after: u64, limit: usize) -> Result<Vec<Movement>, Error> {
+pub(super) fn page(journal: &dyn Rows, sku: &Sku, after: u64, limit: usize) -> Result<Vec<Movement>, Error> {
     // The movement after `after` may stand last in its row.
     let mut from = row_key(sku, after.saturating_sub(CHUNK as u64 - 2));
     let to = [row_key(sku, u64::MAX), vec![0]].concat();

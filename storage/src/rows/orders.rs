@@ -5,7 +5,7 @@
 //! were one partition of the cluster. Invariant: such rows are found, and a row with the new key counts before one with the old,
 //! because whatever closes again is written under the new.
 
-use crate::contract::{Error, Journal, Table};
+use crate::contract::{Error, Rows, Table};
 use holdfast_engine::ids::OrderId;
 
 /// The first fact of a row that holds a history from its beginning.
@@ -20,7 +20,7 @@ pub(super) fn key(id: OrderId) -> Vec<u8> {
 ///
 /// # Errors
 /// If the store cannot be read.
-pub(super) fn row(journal: &dyn Journal, id: OrderId) -> Result<Option<Vec<u8>>, Error> {
+pub(super) fn row(journal: &dyn Rows, id: OrderId) -> Result<Option<Vec<u8>>, Error> {
     let row = journal.get(Table::Orders, &key(id))?;
     row.map_or_else(|| journal.get(Table::Orders, &id.bytes()), |row| Ok(Some(row)))
 }
@@ -28,7 +28,7 @@ pub(super) fn row(journal: &dyn Journal, id: OrderId) -> Result<Option<Vec<u8>>,
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::contract::{Row, Rows, group};
+    use crate::contract::{Row, group};
     use crate::memory::MemoryJournal;
     use holdfast_engine::ids::Partitions;
     use std::collections::BTreeSet;

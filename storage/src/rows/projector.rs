@@ -9,7 +9,7 @@ use super::movements::{self, Movement};
 use super::{keys, meta, orders};
 use crate::background;
 use crate::backoff::Backoff;
-use crate::contract::{Error, Journal, LogId, LogSeq, Row, Table};
+use crate::contract::{Error, Journal, Log, LogId, LogSeq, Row, Rows, Table};
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use holdfast_engine::codec;
 use holdfast_engine::effect::Archive;
@@ -323,12 +323,12 @@ struct Tail {
 }
 
 impl Tail {
-    fn load(journal: &dyn Journal, log: LogId) -> Result<Self, Error> {
+    fn load(journal: &dyn Rows, log: LogId) -> Result<Self, Error> {
         Ok(Self { log, position: position(journal, log)? })
     }
 
     /// Reads some commits on. The position is the last of the rows: if it is there, so are the movements before it.
-    fn advance(&mut self, journal: &dyn Journal) -> Result<Vec<Row>, Error> {
+    fn advance(&mut self, journal: &dyn Log) -> Result<Vec<Row>, Error> {
         let mut gathered: BTreeMap<Sku, Vec<Movement>> = BTreeMap::new();
         let (mut count, mut position) = (0, self.position);
         journal.read(self.log, position, &mut |commit, frame| {
@@ -350,7 +350,7 @@ impl Tail {
 ///
 /// # Errors
 /// If the store cannot be read.
-pub fn position(journal: &dyn Journal, log: LogId) -> Result<LogSeq, Error> {
+pub fn position(journal: &dyn Rows, log: LogId) -> Result<LogSeq, Error> {
     let row = journal.get(Table::Meta, &meta::movements(log))?;
     Ok(row.map(|row| codec::decode(&row)).transpose()?.unwrap_or(0))
 }

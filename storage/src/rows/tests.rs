@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::conformance::{FaultyJournal, World, partitions};
-use crate::contract::{LogId, LogSeq, Row, Table};
+use crate::contract::{Journal, LogId, LogSeq, Row, Table};
 use crate::memory::MemoryJournal;
 use crossbeam::channel::{Receiver, unbounded};
 use holdfast_engine::codec::Batch;

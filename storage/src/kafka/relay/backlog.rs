@@ -2,7 +2,7 @@
 //!
 //! Invariant: each commit is counted once, and an event that is published does not count.
 
-use crate::contract::{Error, Journal, LogId, LogSeq};
+use crate::contract::{Error, Log, LogId, LogSeq};
 use holdfast_engine::codec;
 use holdfast_engine::ids::{PartitionId, Seq};
 use holdfast_engine::time::Timestamp;
@@ -39,7 +39,7 @@ impl Backlog {
     ///
     /// # Errors
     /// If the journal cannot be read.
-    pub(super) fn count(&mut self, journal: &dyn Journal) -> Result<(), Error> {
+    pub(super) fn count(&mut self, journal: &dyn Log) -> Result<(), Error> {
         for log in journal.logs() {
             let after = self.counted.get(&log).copied().unwrap_or_default();
             if journal.end(log) <= after {
@@ -85,7 +85,6 @@ impl Backlog {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::contract::Log;
     use crate::memory::MemoryJournal;
     use holdfast_engine::codec::Batch;
     use holdfast_engine::event::{Event, Record, StockFact};

@@ -6,7 +6,7 @@
 use super::cursor::Checkpoint;
 use super::reader::TopicRecord;
 use super::{Error, checkpoint_row};
-use crate::contract::{self, CommitCheck, Journal, LogId, LogSeq, Row, Table};
+use crate::contract::{self, CommitCheck, Journal, Log, LogId, LogSeq, Row, Rows, Table};
 use crate::history::{self, Finding};
 use crate::rows::meta;
 use holdfast_engine::codec;
@@ -16,7 +16,7 @@ use std::ops::ControlFlow;
 
 const NOTHING: CommitCheck = CommitCheck { commit: 0, check: 0 };
 
-fn load(journal: &dyn Journal, log: LogId) -> Result<CommitCheck, contract::Error> {
+fn load(journal: &dyn Rows, log: LogId) -> Result<CommitCheck, contract::Error> {
     let row = journal.get(Table::Meta, &meta::relay_check(log))?;
     Ok(row.map(|row| codec::decode(&row)).transpose()?.unwrap_or(NOTHING))
 }
@@ -119,7 +119,7 @@ impl ReadBack {
 
 /// The first of the wanted events that has another check value in the log.
 fn first_other(
-    journal: &dyn Journal,
+    journal: &dyn Log,
     log: LogId,
     after: LogSeq,
     mut wanted: BTreeMap<PartitionId, (Seq, u32)>,
@@ -145,7 +145,6 @@ fn first_other(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::contract::{Log, Rows};
     use crate::memory::MemoryJournal;
     use holdfast_engine::codec::Batch;
     use holdfast_engine::event::{Event, Record, StockFact};

@@ -1,7 +1,6 @@
 //! The relay where no broker is: how long a stop lasts.
 
 use super::*;
-use crate::contract::{Log, Rows};
 use crate::memory::MemoryJournal;
 use holdfast_engine::codec::Batch;
 use holdfast_engine::event::{Event, StockFact};
