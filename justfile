@@ -27,9 +27,10 @@ bench *FILTER:
 run *ARGS:
     cargo run --release -- {{ARGS}}
 
-# Load on a running server, then an audit of it: `just load flash --units 7 --buyers 10000`.
+# Load on a server of its own, then an audit of it: `just load spike --rate 500 --out spike`.
 load +SCENARIO="smoke":
-    cargo run --release -p holdfast-loadtest --bin loadtest -- {{SCENARIO}}
+    cargo build --release --workspace --bins
+    target/release/loadtest run {{SCENARIO}}
 
 # Integration: all of .ci/run, with real Cassandra and Kafka servers. Needs Java 17, Maven, Python and Node.
 it:

@@ -6,14 +6,21 @@
 mod greedy;
 mod memory;
 
-use crate::audit::{order, run_name, stock};
+use crate::buyer::Shop;
+use crate::cli::ServerArgs;
+use crate::drive;
 use crate::http::Target;
-use crate::pace::Pace;
-use crate::report::{Outcomes, Report};
-use crate::{ServerArgs, crowd};
+use crate::ledger::Ledger;
+use crate::pool::Pool;
+use crate::record::{Class, Operation};
+use crate::run::{raise_file_limit, stock};
+use crate::scenario::Scenario;
+use crate::workload::Workload;
 use clap::Args;
 use greedy::Greed;
 use memory::Watched;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Units of each SKU: nobody runs out.
@@ -60,45 +67,100 @@ impl Options {
     const P99_MS: f64 = 250.0;
     const GROWTH: u64 = 512 << 20;
 
+    /// What the modest client does.
+    fn scenario(&self) -> Result<Scenario, String> {
+        let (rate, seconds) = (self.rate, self.seconds);
+        Scenario::parse(&format!(
+            "name = \"fairness\"\nabout = \"\"\nseconds = {seconds}\n[load]\nshape = \"constant\"\nrate = {rate}\n[stock]\nskus = 64\n"
+        ))
+    }
+
     fn greedy(&self) -> Result<Target, String> {
-        Target::parse(self.server.url(), self.greedy_key.as_deref().or(self.server.key()))
+        Target::parse(&self.server.url, self.greedy_key.as_deref().or(self.server.key.as_deref()))
     }
 }
 
-pub(crate) fn run(options: &Options) -> Result<Report, String> {
+/// What the modest client got, and what the greedy one.
+pub(crate) struct Fairness {
+    requests: u64,
+    seconds: f64,
+    answers: BTreeMap<String, u64>,
+    /// In milliseconds.
+    p50: f64,
+    p99: f64,
+    greedy: Vec<(String, u64)>,
+    pub(crate) violations: Vec<String>,
+}
+
+impl Fairness {
+    pub(crate) fn json(&self) -> String {
+        let greedy: BTreeMap<&str, u64> = self.greedy.iter().map(|(name, count)| (name.as_str(), *count)).collect();
+        let shown: Value = json!({
+            "scenario": "fairness",
+            "ok": self.violations.is_empty(),
+            "requests": self.requests,
+            "seconds": self.seconds,
+            "outcomes": self.answers,
+            "latency_ms": {"p50": self.p50, "p99": self.p99},
+            "beside": greedy,
+            "violations": self.violations,
+        });
+        shown.to_string()
+    }
+
+    pub(crate) fn text(&self) -> String {
+        let mut lines = vec![format!("fairness: {} requests in {:.2} s", self.requests, self.seconds)];
+        lines.extend(self.answers.iter().map(|(name, count)| format!("  {count:>9}  {name}")));
+        lines.push(format!("  latency from the time due, ms: p50 {:.2}  p99 {:.2}", self.p50, self.p99));
+        lines.extend(self.greedy.iter().map(|(name, count)| format!("  {count:>9}  {name}")));
+        match self.violations.as_slice() {
+            [] => lines.push("  every client had its share".to_owned()),
+            violations => lines.extend(violations.iter().map(|violation| format!("  VIOLATION {violation}"))),
+        }
+        lines.join("\n")
+    }
+}
+
+pub(crate) fn run(options: &Options) -> Result<Fairness, String> {
     let runtime = |threads| tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build();
     // A thread each: the greedy client may not slow the measurement of the other down.
     let (modest, greedy) = (runtime(1), runtime(1));
     let (modest, greedy) = (modest.map_err(|error| error.to_string())?, greedy.map_err(|error| error.to_string())?);
-    let (target, name) = (options.server.target()?, run_name());
-    crowd::raise_file_limit();
-    let skus: Vec<String> = (0..64).map(|index| format!("fair-{name}-{index}")).collect();
+    let (target, scenario) = (options.server.target()?, options.scenario()?);
+    raise_file_limit();
+    let workload = Workload::new(&scenario, &crate::run::name());
+    let skus = workload.skus.clone();
     modest.block_on(stock(&target, &skus, UNITS))?;
     let watched = options.pid.map(|pid| Watched::start(pid, target.clone(), options.hold_bytes)).transpose()?;
-    let greed = Arc::new(Greed::new(options.greedy()?, skus.clone(), options.ttl));
+    let greed = Arc::new(Greed::new(options.greedy()?, skus, options.ttl));
     greedy.block_on(greed.open_streams(options.streams))?;
     greed.clone().start(&greedy, options.batches, options.audits);
-    let pace = Pace { rate: options.rate, seconds: options.seconds, connections: options.connections.max(1) };
-    let make = |number: u64| {
-        let label = (number % skus.len() as u64) as usize;
-        let key = format!("Idempotency-Key: fair-{name}-{number}\r\n");
-        (label, target.request("POST", "/v1/orders", &key, &order(&skus[label])))
-    };
-    let outcomes = modest.block_on(pace.run(&target, make));
+    let ledger = Ledger::new(workload.skus.len(), scenario.seed);
+    let shop = Arc::new(Shop::new(Pool::new(target, options.connections.max(1)), workload, ledger));
+    modest.block_on(drive::run(shop.clone(), &scenario, Arc::default()))?;
+    let seconds = shop.start.elapsed().as_secs_f64();
     let mut beside = greed.told();
-    let batches = beside.iter().find(|(what, _)| what == "batch 200").map_or(0, |(_, count)| *count);
     let growth = watched.map(Watched::stop);
     beside.extend(growth.iter().flat_map(memory::Growth::told));
-    let violations = unfair(options, &outcomes, batches, growth.map(|growth| growth.beyond_holds));
     // What the greedy client has in hand is given up with its thread.
     greedy.shutdown_background();
-    Ok(Report { scenario: "fairness", outcomes, beside, violations })
+    Ok(judged(options, &shop, seconds, beside, growth.map(|growth| growth.beyond_holds)))
+}
+
+fn judged(options: &Options, shop: &Shop, seconds: f64, greedy: Vec<(String, u64)>, growth: Option<u64>) -> Fairness {
+    let record = shop.record();
+    let answers = record.answers.get(&Operation::Place).cloned().unwrap_or_default();
+    let (requests, accepted) = (answers.values().sum(), record.count(Class::Accepted));
+    let percentile = |percentile| record.percentile(Class::Accepted, percentile).unwrap_or_default();
+    let (p50, p99) = (percentile(50.0), percentile(99.0));
+    let batches = greedy.iter().find(|(what, _)| what == "batch 200").map_or(0, |(_, count)| *count);
+    let violations = unfair(options, (accepted, p99), batches, growth);
+    Fairness { requests, seconds, answers, p50, p99, greedy, violations }
 }
 
 /// Everything that the modest client may not be made to bear, in words.
-fn unfair(options: &Options, outcomes: &Outcomes, batches: u64, growth: Option<u64>) -> Vec<String> {
-    let (answered, asked) = (outcomes.accepted.values().sum::<u64>(), options.rate * options.seconds);
-    let p99 = outcomes.percentile(99.0);
+fn unfair(options: &Options, (answered, p99): (u64, f64), batches: u64, growth: Option<u64>) -> Vec<String> {
+    let asked = options.rate * options.seconds;
     let wrong = [
         (answered * 1000 < asked * Options::ANSWERED).then(|| format!("{answered} of {asked} orders were accepted")),
         (p99 > Options::P99_MS).then(|| format!("p99 of an order is {p99:.0} ms")),

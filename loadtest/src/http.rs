@@ -1,44 +1,88 @@
 //! HTTP/1.1 by hand: one connection, one request at a time, bodies with a length. The client must cost little beside
 //! the server it measures.
+//!
+//! Invariant: an answer is read whole, or the connection is not used again.
 
+use serde::Deserialize;
 use serde_json::Value;
+use std::borrow::Cow;
 use std::io::{Error, ErrorKind, Result};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// A server, and what every request to it carries.
 #[derive(Clone)]
-pub(crate) struct Target {
+pub struct Target {
     address: String,
     headers: String,
 }
 
-pub(crate) struct Connection {
+pub struct Connection {
     socket: TcpStream,
     buffer: Vec<u8>,
 }
 
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) body: Value,
+pub struct Answer {
+    pub status: u16,
+    pub body: Vec<u8>,
+}
+
+/// What of an answer matters to a buyer.
+#[derive(Default, Deserialize)]
+pub struct Reply<'a> {
+    #[serde(borrow)]
+    pub id: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub status: Option<Cow<'a, str>>,
+    /// Of a problem.
+    #[serde(borrow)]
+    pub code: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub payment: Option<Payment<'a>>,
+}
+
+#[derive(Deserialize)]
+pub struct Payment<'a> {
+    #[serde(borrow)]
+    pub redirect_url: Option<Cow<'a, str>>,
+}
+
+impl Answer {
+    /// Of a problem `status` is a number: then only its code is read.
+    pub fn reply(&self) -> Reply<'_> {
+        #[derive(Deserialize)]
+        struct Problem<'a> {
+            #[serde(borrow)]
+            code: Option<Cow<'a, str>>,
+        }
+        if self.status < 400 {
+            return serde_json::from_slice(&self.body).unwrap_or_default();
+        }
+        let problem = serde_json::from_slice::<Problem>(&self.body);
+        Reply { code: problem.ok().and_then(|problem| problem.code), ..Reply::default() }
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_default()
+    }
 }
 
 impl Target {
-    pub(crate) fn parse(url: &str, key: Option<&str>) -> std::result::Result<Self, String> {
+    pub fn parse(url: &str, key: Option<&str>) -> std::result::Result<Self, String> {
         let address = url.strip_prefix("http://").ok_or("the URL must begin with http://")?.trim_end_matches('/');
         let address = if address.contains(':') { address.to_owned() } else { format!("{address}:80") };
         let key = key.map(|key| format!("Authorization: Bearer {key}\r\n")).unwrap_or_default();
         Ok(Self { headers: format!("Host: {address}\r\n{key}"), address })
     }
 
-    pub(crate) async fn connect(&self) -> Result<Connection> {
+    pub async fn connect(&self) -> Result<Connection> {
         let socket = TcpStream::connect(&self.address).await?;
         socket.set_nodelay(true)?;
         Ok(Connection { socket, buffer: Vec::with_capacity(2048) })
     }
 
     /// A request as bytes; `headers` are whole lines.
-    pub(crate) fn request(&self, method: &str, path: &str, headers: &str, body: &str) -> Vec<u8> {
+    pub fn request(&self, method: &str, path: &str, headers: &str, body: &str) -> Vec<u8> {
         let (own, length) = (&self.headers, body.len());
         let head = format!(
             "{method} {path} HTTP/1.1\r\n{own}{headers}Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
@@ -47,31 +91,34 @@ impl Target {
     }
 
     /// One request on a connection of its own; any status but these is an error.
-    pub(crate) async fn call(&self, method: &str, path: &str, headers: &str, body: &str) -> std::result::Result<Value, String> {
+    pub async fn call(&self, method: &str, path: &str, headers: &str, body: &str) -> std::result::Result<Value, String> {
         let asked = async { self.connect().await?.send(&self.request(method, path, headers, body)).await };
-        match asked.await {
-            Ok(Answer { status: 200..300, body }) => Ok(body),
-            Ok(Answer { status, body }) => Err(format!("{method} {path}: {status} {body}")),
-            Err(error) => Err(format!("{method} {path}: {error}")),
+        let asked = asked.await.map_err(|error| format!("{method} {path}: {error}"))?;
+        match asked.status {
+            200..300 => Ok(asked.json()),
+            status => Err(format!("{method} {path}: {status} {}", String::from_utf8_lossy(&asked.body))),
         }
     }
 }
 
 impl Connection {
-    pub(crate) async fn send(&mut self, request: &[u8]) -> Result<Answer> {
+    pub async fn send(&mut self, request: &[u8]) -> Result<Answer> {
         let (status, body) = self.ask(request).await?;
-        let body = &self.buffer[body];
-        let body = if body.is_empty() { Value::Null } else { serde_json::from_slice(body)? };
-        Ok(Answer { status, body })
+        Ok(Answer { status, body: self.buffer[body].to_vec() })
+    }
+
+    /// Whether the other side has not closed it while nobody used it.
+    pub fn is_open(&self) -> bool {
+        matches!(self.socket.try_read(&mut [0; 1]), Err(error) if error.kind() == ErrorKind::WouldBlock)
     }
 
     /// As [`Self::send`], of an answer of which only the status matters.
-    pub(crate) async fn exchange(&mut self, request: &[u8]) -> Result<u16> {
+    pub async fn exchange(&mut self, request: &[u8]) -> Result<u16> {
         Ok(self.ask(request).await?.0)
     }
 
     /// Sends without waiting for an answer.
-    pub(crate) async fn write(&mut self, request: &[u8]) -> Result<()> {
+    pub async fn write(&mut self, request: &[u8]) -> Result<()> {
         self.socket.write_all(request).await
     }
 

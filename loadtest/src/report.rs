@@ -1,110 +1,159 @@
-//! What came of a run: outcomes counted, latencies in a histogram, violations in words.
+//! A run as one page that needs nothing else: plots, tables, the machine, and how it was measured.
+//!
+//! Invariant: it is made of a summary alone, so that a page can be made again of an old one.
 
-use crate::http::Answer;
-use hdrhistogram::Histogram;
-use serde_json::{Value, json};
-use std::collections::BTreeMap;
-use std::time::Duration;
+mod plot;
+mod plots;
+mod text;
 
-/// Longest latency the histogram can tell apart, in microseconds.
-const LONGEST: u64 = 60_000_000;
+use crate::audit::Audit;
+use crate::record::{Class, Operation};
+use crate::scenario::{Shape, Spread};
+use crate::summary::Summary;
+use std::fmt::Write;
+use text::{escape, grouped, ms, short};
 
-pub(crate) struct Outcome {
-    /// Which SKU or buyer it was about.
-    pub(crate) label: usize,
-    pub(crate) answer: Result<Answer, String>,
-    /// From when it was due.
-    pub(crate) latency: Duration,
+/// The page.
+pub fn page(summary: &Summary) -> String {
+    let (name, about) = (escape(&summary.scenario.name), escape(&summary.scenario.about));
+    let (style, verdict, cards) = (include_str!("report/style.css"), verdict(summary), cards(summary));
+    let plots: String = plots::all(summary).iter().map(plot::Plot::html).collect();
+    let tables = [latencies(summary), answers(summary), audit(&summary.audit), machine(summary), method(summary)].concat();
+    format!(
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\
+         <title>{name}: load test of Holdfast</title><style>{style}</style></head><body><main><h1>{name}</h1><p class=\"soft\">{about}</p>\
+         {verdict}{cards}<h2>Over the run</h2><div class=\"plots\">{plots}</div>{tables}</main></body></html>\n"
+    )
 }
 
-#[derive(Default)]
-pub(crate) struct Outcomes {
-    /// `201`, `409 out_of_stock`, `connection reset`, …
-    pub(crate) counts: BTreeMap<String, u64>,
-    /// Accepted requests by label.
-    pub(crate) accepted: BTreeMap<usize, u64>,
-    /// Requests without an answer by label: they may have happened.
-    pub(crate) unknown: BTreeMap<usize, u64>,
-    pub(crate) took: Duration,
-    latencies: Option<Histogram<u64>>,
+fn verdict(summary: &Summary) -> String {
+    let (class, word) = match (summary.is_ok(), summary.invalid.is_empty()) {
+        (false, _) => ("bad", "Failed"),
+        (true, false) => ("warn", "The audit holds, the figures are not valid"),
+        (true, true) => ("good", "Passed, and the audit holds"),
+    };
+    let findings = summary.audit.findings.iter().map(|finding| &finding.what);
+    let reasons: String =
+        findings.chain(&summary.broken).chain(&summary.invalid).map(|what| format!("<p>{}</p>", escape(what))).collect();
+    let notes: String = summary.notes.iter().map(|note| format!("<p>{}</p>", escape(note))).collect();
+    format!("<p class=\"verdict {class}\">{word}</p>{reasons}{notes}")
 }
 
-pub(crate) struct Report {
-    pub(crate) scenario: &'static str,
-    pub(crate) outcomes: Outcomes,
-    /// What else was counted.
-    pub(crate) beside: Vec<(String, u64)>,
-    pub(crate) violations: Vec<String>,
+fn cards(summary: &Summary) -> String {
+    let (totals, audit) = (&summary.totals, &summary.audit);
+    let accepted = summary.latency(Operation::Place, Class::Accepted).map(|latency| latency.percentiles).unwrap_or_default();
+    let findings = match audit.findings.len() {
+        0 => "nothing lost or oversold".to_owned(),
+        count => format!("{count} findings"),
+    };
+    let cards = [
+        (format!("{}/s", short(totals.goodput)), "orders accepted"),
+        (ms(accepted.p50), "p50 of them, ms"),
+        (ms(accepted.p99), "p99, ms"),
+        (ms(accepted.p999), "p99.9, ms"),
+        (grouped(totals.due), "orders due"),
+        (ms(summary.lateness.p99), "generator late, p99, ms"),
+        (findings, "audit"),
+    ];
+    let cards: String = cards.iter().map(|(value, name)| format!("<div><b>{value}</b><small>{name}</small></div>")).collect();
+    format!("<div class=\"cards\">{cards}</div>")
 }
 
-impl Outcomes {
-    pub(crate) fn add(&mut self, Outcome { label, answer, latency }: Outcome) {
-        let name = match &answer {
-            Ok(Answer { status, body }) => match body["code"].as_str() {
-                Some(code) => format!("{status} {code}"),
-                None => status.to_string(),
-            },
-            Err(error) => error.clone(),
-        };
-        *self.counts.entry(name).or_default() += 1;
-        match answer {
-            Ok(Answer { status: 201, .. }) => *self.accepted.entry(label).or_default() += 1,
-            Ok(Answer { status: 202, .. }) | Err(_) => *self.unknown.entry(label).or_default() += 1,
-            Ok(_) => {}
+fn latencies(summary: &Summary) -> String {
+    let mut rows = String::new();
+    for latency in &summary.latencies {
+        let all = latency.percentiles;
+        let times: String =
+            [all.p50, all.p90, all.p99, all.p999, all.max].map(|micros| format!("<td>{}</td>", ms(micros))).concat();
+        let name = format!("{} {}", operation(latency.operation), latency.class.name());
+        write!(rows, "<tr><td>{name}</td><td>{}</td>{times}</tr>", grouped(all.count)).expect("a string takes all");
+    }
+    format!(
+        "<h2>Latency, ms</h2><div class=\"wide\"><table><tr><th></th><th>count</th><th>p50</th><th>p90</th><th>p99</th><th>p99.9</th>\
+         <th>max</th></tr>{rows}</table></div>"
+    )
+}
+
+fn operation(operation: Operation) -> &'static str {
+    match operation {
+        Operation::Place => "order",
+        Operation::Again => "order sent again",
+        Operation::Copy => "copy at the same time",
+        Operation::Pay => "payment",
+        Operation::Confirm => "confirmation",
+        Operation::Cancel => "cancellation",
+    }
+}
+
+fn answers(summary: &Summary) -> String {
+    let mut rows = String::new();
+    for (asked, answers) in &summary.answers {
+        for (answer, count) in answers {
+            let (asked, answer) = (operation(*asked), escape(answer));
+            write!(rows, "<tr><td>{asked}</td><td>{answer}</td><td>{}</td></tr>", grouped(*count)).expect("a string takes all");
         }
-        let micros = u64::try_from(latency.as_micros()).unwrap_or(LONGEST).clamp(1, LONGEST);
-        let histogram = self.latencies.take().or_else(|| Histogram::new_with_bounds(1, LONGEST, 3).ok());
-        self.latencies = histogram.map(|mut histogram| {
-            histogram.saturating_record(micros);
-            histogram
-        });
     }
-
-    pub(crate) fn total(&self) -> u64 {
-        self.counts.values().sum()
-    }
-
-    /// In milliseconds.
-    pub(crate) fn percentile(&self, percentile: f64) -> f64 {
-        self.latencies.as_ref().map_or(0.0, |histogram| histogram.value_at_percentile(percentile) as f64 / 1000.0)
-    }
-
-    /// Percentiles in milliseconds.
-    fn latencies(&self) -> Vec<(&'static str, f64)> {
-        let shown = [("p50", 50.0), ("p90", 90.0), ("p99", 99.0), ("p99.9", 99.9), ("max", 100.0)];
-        shown.map(|(name, percentile)| (name, self.percentile(percentile))).into()
-    }
+    format!(
+        "<h2>Answers</h2><div class=\"wide\"><table class=\"words\"><tr><th>asked</th><th>answer</th><th>count</th></tr>{rows}</table></div>"
+    )
 }
 
-impl Report {
-    pub(crate) fn json(&self) -> String {
-        let latencies: BTreeMap<&str, f64> = self.outcomes.latencies().into_iter().collect();
-        let beside: BTreeMap<&str, u64> = self.beside.iter().map(|(name, count)| (name.as_str(), *count)).collect();
-        let shown: Value = json!({
-            "scenario": self.scenario,
-            "ok": self.violations.is_empty(),
-            "requests": self.outcomes.total(),
-            "seconds": self.outcomes.took.as_secs_f64(),
-            "outcomes": self.outcomes.counts,
-            "latency_ms": latencies,
-            "beside": beside,
-            "violations": self.violations,
-        });
-        shown.to_string()
-    }
+/// Rows of a name and what is said of it.
+fn words(title: &str, rows: &[(&str, String)]) -> String {
+    let rows: String = rows.iter().map(|(name, value)| format!("<tr><td>{name}</td><td>{}</td></tr>", escape(value))).collect();
+    format!("<h2>{title}</h2><table class=\"words\">{rows}</table>")
+}
 
-    pub(crate) fn text(&self) -> String {
-        let seconds = self.outcomes.took.as_secs_f64();
-        let mut lines = vec![format!("{}: {} requests in {seconds:.2} s", self.scenario, self.outcomes.total())];
-        lines.extend(self.outcomes.counts.iter().map(|(name, count)| format!("  {count:>9}  {name}")));
-        let latencies: Vec<String> = self.outcomes.latencies().iter().map(|(name, ms)| format!("{name} {ms:.2}")).collect();
-        lines.push(format!("  latency from the time due, ms: {}", latencies.join("  ")));
-        lines.extend(self.beside.iter().map(|(name, count)| format!("  {count:>9}  {name}")));
-        match self.violations.as_slice() {
-            [] if self.scenario == "fairness" => lines.push("  every client had its share".to_owned()),
-            [] => lines.push("  audit: nothing oversold, every invariant holds".to_owned()),
-            violations => lines.extend(violations.iter().map(|violation| format!("  VIOLATION {violation}"))),
+fn audit(audit: &Audit) -> String {
+    let listed = if audit.listed { "; all of the customer's orders were listed, and none is unknown" } else { "" };
+    let verify = audit.verify.as_ref().map_or("not run: the server was not started for the run".to_owned(), ToString::to_string);
+    let rows = [
+        ("stock", format!("{} SKUs compared with what was acknowledged", grouped(audit.skus))),
+        ("orders", format!("{} of {} accepted ones read back{listed}", grouped(audit.orders_read), grouped(audit.accepted))),
+        ("unknown", format!("{} orders whose outcome nobody could tell", audit.unresolved)),
+        ("holdfast verify", verify),
+        ("found", if audit.findings.is_empty() { "nothing".to_owned() } else { audit.findings.len().to_string() }),
+    ];
+    words("Audit", &rows)
+}
+
+fn machine(summary: &Summary) -> String {
+    let machine = &summary.machine;
+    let rows = [
+        ("server", summary.server.clone()),
+        ("generator", machine.generator.clone()),
+        ("processor", format!("{} ({} cores)", machine.processor, machine.cores)),
+        ("memory", format!("{} MB", grouped(machine.memory_mb))),
+        ("kernel", machine.kernel.clone()),
+        ("write of 4 KiB with fdatasync", format!("{} µs, median of 51", grouped(machine.sync_us))),
+        ("load average before", machine.load.clone()),
+        ("started", summary.started.clone()),
+    ];
+    words("Machine", &rows)
+}
+
+fn method(summary: &Summary) -> String {
+    let load = &summary.scenario.load;
+    let arrivals = match (load.shape, load.arrivals) {
+        (Shape::Closed, _) => {
+            "Closed loop: a buyer comes when the one before is answered. A server that stalls is asked less, so the latencies are \
+             too good: read the throughput."
         }
-        lines.join("\n")
-    }
+        (Shape::Crowd, _) => {
+            "All buyers come at the same moment, each with a connection that is open already. Latency counts from that moment."
+        }
+        (_, Spread::Even) => {
+            "Open loop with equal gaps. Latency counts from when an order was due, whatever the server did before."
+        }
+        (_, Spread::Poisson) => {
+            "Open loop with Poisson arrivals. Latency counts from when an order was due, whatever the server did before."
+        }
+    };
+    let scenario = toml::to_string(&summary.scenario).unwrap_or_default();
+    format!(
+        "<h2>Method</h2><p>{arrivals} An order that was sent again counts until its last answer. There is no warm-up: the first second is in \
+         the figures. Where generator and server share a machine, each takes processor from the other. The audit compares what was \
+         acknowledged with stock and orders of the API after the run.</p><pre>{}</pre>",
+        escape(&scenario)
+    )
 }

@@ -29,7 +29,7 @@ pub(super) struct Greed {
 
 impl Greed {
     pub(super) fn new(target: Target, skus: Vec<String>, ttl: u64) -> Self {
-        let name = crate::audit::run_name();
+        let name = crate::run::name();
         Self { target, skus, ttl, next: AtomicU64::new(0), name, answers: Mutex::default(), streams: Mutex::default() }
     }
 

@@ -1,6 +1,7 @@
 //! How the memory of a server on this machine grows, beside what its open holds take.
 
 use crate::http::Target;
+use crate::sampler::resident;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -60,12 +61,6 @@ impl Watched {
         self.enough.store(true, Ordering::Relaxed);
         self.thread.join().unwrap_or_default()
     }
-}
-
-fn resident(pid: u32) -> Option<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
-    kib.map(|kib| kib << 10)
 }
 
 /// Open holds and orders of all shards; none where they do not say.

@@ -1,0 +1,188 @@
+//! The command line, as `--help` teaches it.
+//!
+//! Invariant: the exit code says whether a run may be believed: 0 yes, 1 no (audit or limit), 2 it did not run, 4 its figures are not valid.
+
+use crate::fairness;
+use crate::http::Target;
+use crate::run::{self, Place};
+use crate::scenario::Scenario;
+use crate::summary::Summary;
+use crate::{diff, report, told};
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+const FAILED: u8 = 1;
+const NOT_RUN: u8 = 2;
+const INVALID: u8 = 4;
+
+/// Load tests for Holdfast.
+///
+/// Each ends with an audit: stock and orders of the API against what was acknowledged. One unit sold twice or one lost acknowledgement
+/// fails the run, however fast it was.
+#[derive(Parser)]
+#[command(
+    version,
+    after_help = "Start here:\n  loadtest list                                   what there is\n  loadtest run smoke                              starts a server of its own, some seconds\n  loadtest run average --out before               with report.html, summary.json and .hgrm files\n  loadtest run spike --url http://127.0.0.1:8080 --rate 500\n\nThe server that is started is the `holdfast` beside this program; build both with `cargo build --release --workspace`.\n\nExit codes:\n  0  the audit holds, no limit of the scenario is broken, the figures are valid\n  1  something is lost, oversold or too slow: the lines above say what\n  2  it did not run\n  4  the audit holds, but the generator was late: its figures say nothing about the server"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// Print JSON instead of text.
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Show the scenarios.
+    #[command(after_help = "A scenario is a TOML file. To make one of your own, begin with `loadtest show average > mine.toml`.")]
+    List,
+    /// Print a scenario as the TOML file that it is.
+    #[command(after_help = "Example:\n  loadtest show spike > mine.toml\n  loadtest run mine.toml")]
+    Show {
+        /// A scenario or a file.
+        scenario: String,
+    },
+    /// Run a scenario, then audit the server.
+    #[command(
+        after_help = "Latency counts from when an order was due, not from when it was sent: a server that stalls cannot hide it.\n\nExample:\n  loadtest run smoke\n  loadtest run average --rate 2000 --seconds 30 --out before\n  loadtest run mine.toml --url http://10.0.0.7:8080 --key hf_…"
+    )]
+    Run(Box<RunArgs>),
+    /// Make the page of a run again from its summary.
+    #[command(after_help = "Example:\n  loadtest report before > before.html")]
+    Report {
+        /// A directory of `--out`, or its summary.json.
+        run: PathBuf,
+    },
+    /// Compare two runs, or two directories of several: ratios with intervals, or "no difference".
+    #[command(
+        after_help = "Machines differ from minute to minute: make several runs of each, in turns, and compare the directories.\n\nExample:\n  for n in 1 2 3 4 5; do\n    loadtest run average --seconds 20 --server old/holdfast --out old/$n\n    loadtest run average --seconds 20 --server new/holdfast --out new/$n\n  done\n  loadtest diff old new\n\nExit code 0, whatever it says."
+    )]
+    Diff {
+        /// A directory of `--out`, its summary.json, or a directory with several of them.
+        before: PathBuf,
+        after: PathBuf,
+    },
+    /// A modest client beside a greedy one: how many of its orders are answered, and how fast.
+    #[command(after_help = "Example:\n  loadtest fairness --key hf_modest --greedy-key hf_greedy --pid $(pidof holdfast)")]
+    Fairness(Box<fairness::Options>),
+}
+
+#[derive(Args)]
+struct RunArgs {
+    /// One of `loadtest list`, or a file.
+    scenario: String,
+    /// A server that runs already. Left out, one is started on data of its own, and its journal is verified at the end.
+    #[arg(long)]
+    url: Option<String>,
+    /// API key, if that server wants one.
+    #[arg(long, env = "HOLDFAST_KEY", hide_env_values = true)]
+    key: Option<String>,
+    /// The program to start; left out, the `holdfast` beside this one.
+    #[arg(long, value_name = "FILE", conflicts_with = "url")]
+    server: Option<PathBuf>,
+    /// Where its data is made, on the disk to be measured; gone at the end. Left out, the temporary directory.
+    #[arg(long, value_name = "DIR", conflicts_with = "url")]
+    data_in: Option<PathBuf>,
+    /// Orders a second; the peak of the scenario goes with it.
+    #[arg(long)]
+    rate: Option<f64>,
+    /// How long.
+    #[arg(long)]
+    seconds: Option<f64>,
+    /// Another seed for arrivals and buyers.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Write summary.json, report.html and .hgrm files there.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Exit with 0 although the generator was late, where only the audit matters.
+    #[arg(long)]
+    allow_late: bool,
+}
+
+/// Where a running server is.
+#[derive(Args, Clone)]
+pub struct ServerArgs {
+    #[arg(long, default_value = "http://127.0.0.1:8080")]
+    pub url: String,
+    /// API key, if the server wants one.
+    #[arg(long, env = "HOLDFAST_KEY", hide_env_values = true)]
+    pub key: Option<String>,
+}
+
+impl ServerArgs {
+    /// # Errors
+    /// If the URL is none.
+    pub fn target(&self) -> Result<Target, String> {
+        Target::parse(&self.url, self.key.as_deref())
+    }
+}
+
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    cli.run().unwrap_or_else(|error| {
+        eprintln!("loadtest: {error}");
+        ExitCode::from(NOT_RUN)
+    })
+}
+
+impl Cli {
+    fn run(&self) -> Result<ExitCode, String> {
+        match &self.command {
+            Command::List => print!("{}", list()),
+            Command::Show { scenario } => {
+                print!("{}", toml::to_string(&Scenario::find(scenario)?).map_err(|error| error.to_string())?)
+            }
+            Command::Run(args) => return args.run(self.json),
+            Command::Report { run } => print!("{}", report::page(&Summary::read(run)?)),
+            Command::Diff { before, after } => {
+                let diff = diff::compare(&diff::runs(before)?, &diff::runs(after)?)?;
+                print!(
+                    "{}",
+                    if self.json {
+                        format!("{}\n", serde_json::to_string(&diff).map_err(|error| error.to_string())?)
+                    } else {
+                        diff.text()
+                    }
+                );
+            }
+            Command::Fairness(options) => {
+                let fair = fairness::run(options)?;
+                println!("{}", if self.json { fair.json() } else { fair.text() });
+                return Ok(if fair.violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) });
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn list() -> String {
+    let all = Scenario::built_in();
+    all.iter().map(|Scenario { name, about, seconds, .. }| format!("{name:<14} {seconds:>5.0} s  {about}\n")).collect()
+}
+
+impl RunArgs {
+    fn run(&self, json: bool) -> Result<ExitCode, String> {
+        let mut scenario = Scenario::find(&self.scenario)?;
+        scenario.scale(self.rate, self.seconds);
+        scenario.seed = self.seed.unwrap_or(scenario.seed);
+        let (url, key) = (self.url.clone(), self.key.clone());
+        let place = Place { url, key, binary: self.server.clone(), dir: self.data_in.clone() };
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| error.to_string())?;
+        let run = runtime.block_on(run::run(&scenario, &place))?;
+        if let Some(out) = &self.out {
+            run.write(out)?;
+        }
+        println!("{}", if json { told::json(&run.summary) } else { told::text(&run.summary) });
+        if let Some(out) = self.out.as_ref().filter(|_| !json) {
+            println!("  report: {}", out.join("report.html").display());
+        }
+        Ok(match (run.summary.is_ok(), run.summary.invalid.is_empty() || self.allow_late) {
+            (true, true) => ExitCode::SUCCESS,
+            (true, false) => ExitCode::from(INVALID),
+            (false, _) => ExitCode::from(FAILED),
+        })
+    }
+}
