@@ -48,7 +48,7 @@ pub fn observe(settings: &Settings) -> Result<Arc<dyn Journal>, Error> {
     let dir = &settings.data.dir;
     refuse_backup(settings)?;
     match settings.journal.backend {
-        Backend::Embedded if !has_data(settings) => {
+        Backend::Embedded if !settings.data.is_there() => {
             Err(Error::Incompatible(format!("{} holds no Holdfast data: name it with --data-dir", dir.display())))
         }
         Backend::Embedded => {
@@ -72,12 +72,6 @@ pub fn refuse_backup(settings: &Settings) -> Result<(), Error> {
         "{} is a backup, not a data directory\n  `holdfast restore --from` it into an empty one",
         data.dir.display()
     )))
-}
-
-/// Whether there is data of the embedded journal, as far as one may look.
-pub fn has_data(settings: &Settings) -> bool {
-    // One that a restore has not put together yet opens with the words that say so.
-    ["holdfast.meta", "holdfast.meta.restoring"].iter().any(|name| settings.data.dir.join(name).exists())
 }
 
 /// The journal on a cluster.

@@ -3,10 +3,11 @@
 //! Invariant: nothing is called a backup that `holdfast verify` would find anything wrong with, and no secret leaves the data
 //! directory unless that was asked for.
 
-use crate::commands::verify::{Report, audit};
-use crate::{keys, sandbox};
+use crate::keys;
+use crate::providers::sandbox;
 use holdfast_engine::time::{Policy, Timestamp};
 use holdfast_storage::Journal;
+use holdfast_storage::audit::{Report, audit};
 use holdfast_storage::backup::{self, BackupWriter, Manifest};
 use holdfast_storage::stoppable::Stoppable;
 use std::path::Path;

@@ -2,9 +2,9 @@
 //!
 //! Invariant: nobody waits for it to be read.
 
-use crate::app::App;
 use crate::demo;
 use crate::settings::{Backend, Settings, Switch};
+use crate::state::App;
 use std::io::Write;
 use std::thread;
 

@@ -11,13 +11,16 @@ mod key;
 pub mod output;
 mod restore;
 mod table;
-pub mod verify;
+mod verify;
 
 #[cfg(feature = "scylla")]
 use crate::cli::SchemaCommand;
 use crate::cli::{Cli, Command, DataArgs, ServeArgs};
+use crate::http::openapi;
+use crate::process::{descriptors, memory};
 use crate::settings::{self, Loaded, Log, Settings};
-use crate::{app, backend, descriptors, memory, openapi, telemetry};
+use crate::telemetry::logs;
+use crate::{backend, serve};
 use clap::CommandFactory;
 #[cfg(feature = "scylla")]
 use holdfast_storage::cql;
@@ -36,7 +39,7 @@ pub fn run(cli: Cli) -> Outcome {
     private::only_ours();
     if !matches!(cli.command, None | Some(Command::Serve(_))) {
         // What a server would log of files and data is of interest here too; the rest is what was asked for.
-        telemetry::start_logs(&Log { level: "warn".to_owned(), ..Log::default() })?;
+        logs::start(&Log { level: "warn".to_owned(), ..Log::default() })?;
     }
     descriptors::raise();
     match cli.command {
@@ -73,11 +76,11 @@ fn serve(args: &ServeArgs) -> Outcome {
     if settings.engine.memory_ahead_mb > 0 {
         memory::keep_freed();
     }
-    telemetry::start_logs(&settings.log)?;
+    logs::start(&settings.log)?;
     warn_of_strays();
     settings::warn_of_open_secrets(&settings);
     use_small_pages();
-    actix_web::rt::System::new().block_on(app::serve(settings, args.accept_clock))?;
+    actix_web::rt::System::new().block_on(serve::serve(settings, args.accept_clock))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -8,6 +8,7 @@ mod data;
 mod describe;
 pub mod page;
 pub mod reading;
+pub mod streams;
 #[cfg(test)]
 mod tests;
 

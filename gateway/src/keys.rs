@@ -4,14 +4,15 @@
 
 mod current;
 pub mod file;
+pub mod refusals;
 
-pub use current::{Keys, watch};
+pub use current::Keys;
 pub use file::{FILE, MARK};
 
-use crate::file_error::FileError;
-use crate::settings::KeyEntry;
+use crate::process::file_error::FileError;
 use compact_str::CompactString;
 use data_encoding::{BASE32_NOPAD, HEXLOWER, HEXLOWER_PERMISSIVE};
+use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
 /// The keys this server takes at one moment.
@@ -25,6 +26,17 @@ pub struct Known {
     hash: [u8; 32],
     /// What the idempotency keys of its owner are bound to: whoever comes under the same scope is the same caller.
     scope: CompactString,
+}
+
+/// An API key, stored as its hash.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyEntry {
+    pub name: String,
+    pub hash: String,
+    /// What idempotency keys sent with it are bound to. None: its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<String>,
 }
 
 /// A new key. The secret is shown once and never stored.

@@ -10,12 +10,12 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     let ran = commands::run(cli);
-    telemetry::flush_logs();
+    telemetry::logs::flush();
     match ran {
         Ok(code) => code,
         Err(error) if commands::output::is_closed(&*error) => ExitCode::SUCCESS,
         Err(error) => {
-            telemetry::last_words(&format!("holdfast: {error}"));
+            telemetry::logs::last_words(&format!("holdfast: {error}"));
             ExitCode::FAILURE
         }
     }

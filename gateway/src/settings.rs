@@ -6,16 +6,19 @@
 mod check;
 mod file;
 mod files;
+pub mod log_filter;
 mod mistakes;
+pub mod network;
 mod ranges;
 mod sections;
 mod variables;
 
 pub use files::warn_of_open_secrets;
 pub use mistakes::{Mistake, Mistakes};
+pub use ranges::MOST_WORKERS;
 pub use sections::{
-    Auth, Backend, Data, Engine, Format, Holds, Journal, Kafka, KafkaProtocol, KafkaSecurity, KeyEntry, Late, Log, Names,
-    Payments, Quorum, Sandbox, Scylla, ScyllaTls, Server, Settings, Switch,
+    Auth, Backend, Data, Engine, Format, Holds, Journal, Kafka, KafkaProtocol, KafkaSecurity, Late, Log, Names, Payments, Quorum,
+    Sandbox, Scylla, ScyllaTls, Server, Settings, Switch,
 };
 pub use variables::{environment, strays};
 

@@ -10,7 +10,7 @@
 use holdfast_engine::ids::Partitions;
 use holdfast_engine::time::Policy;
 use holdfast_gateway::keys::{self, Keys};
-use holdfast_gateway::sandbox::Sandbox;
+use holdfast_gateway::providers::sandbox::Sandbox;
 use holdfast_storage::embedded::EmbeddedJournal;
 use holdfast_storage::{Journal, LogId, Table, recovery};
 use holdfast_tests::repertoire::Repertoire;

@@ -5,7 +5,7 @@ mod text;
 use super::{Outcome, output};
 use crate::cli::Inspect;
 use crate::events::{TimelineItem, timeline_item};
-use crate::view::stock_body;
+use crate::http::view::stock_body;
 use holdfast_engine::codec;
 use holdfast_engine::event::Kind;
 use holdfast_engine::ids::{OrderId, Sku};

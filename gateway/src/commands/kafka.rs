@@ -6,7 +6,7 @@ mod tail;
 use super::{Outcome, output};
 use crate::backend;
 use crate::cli::{KafkaCommand, KafkaVerifyArgs};
-use crate::kafka;
+use crate::kafka::connection;
 use crate::settings::{self, Backend, Settings};
 use compare::{Comparison, Tally};
 use holdfast_engine::codec;
@@ -37,7 +37,7 @@ fn verify_topic(args: &KafkaVerifyArgs, as_json: bool) -> Outcome {
     let journal = backend::observe(&settings)?;
     let mut comparison = facts(&*journal)?;
     let mut reader =
-        Reader::open(&kafka::connection(&settings.kafka)?, &topic_name(&settings.kafka.topic_prefix), |_| Start::At(0))?;
+        Reader::open(&connection::connection(&settings.kafka)?, &topic_name(&settings.kafka.topic_prefix), |_| Start::At(0))?;
     let own = history::name(&*journal)?;
     while let Some(carried) = reader.record()? {
         comparison.see(&carried, own.as_deref());
@@ -62,7 +62,7 @@ fn facts(journal: &dyn Journal) -> Result<Comparison, Error> {
         journal.read(log, first - 1, &mut |_, frame| {
             for entry in codec::read_frame(frame)? {
                 let entry = entry?;
-                let event = kafka::encode(entry.partition, &entry.decode()?);
+                let event = connection::encode(entry.partition, &entry.decode()?);
                 comparison.expect(entry.partition, entry.seq, &event, entry.check());
             }
             Ok(ControlFlow::Continue(()))

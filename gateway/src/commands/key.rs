@@ -2,9 +2,10 @@
 
 use super::{Outcome, output, settings_of, table};
 use crate::cli::{DataArgs, KeyCommand};
+use crate::keys;
+use crate::keys::KeyEntry;
 use crate::keys::NewKey;
-use crate::settings::KeyEntry;
-use crate::{keys, sandbox};
+use crate::providers::sandbox;
 use serde_json::json;
 use std::process::ExitCode;
 

@@ -2,16 +2,16 @@
 //!
 //! Invariant: it says that it is done once the directory verifies and opens; whatever fails before leaves the directory empty.
 
-use super::verify::{Report, audit};
 use super::{Outcome, output};
 use crate::cli::RestoreArgs;
 use crate::progress;
 use crate::settings::{Backend, Settings};
-use crate::view::Rfc3339;
+use crate::wire::text::Rfc3339;
 use holdfast_actors::clock;
 use holdfast_engine::ids::PartitionId;
 use holdfast_engine::partition::Partition;
 use holdfast_engine::time::Policy;
+use holdfast_storage::audit::{Report, audit};
 use holdfast_storage::backup::{self, Manifest, Restoration};
 use holdfast_storage::rows::{self, Projector};
 use holdfast_storage::{Error, Journal, LogId, Snapshot, background, recovery};

@@ -2,8 +2,9 @@
 
 use super::data::Data;
 use super::describe::{Described, Subject, describe, order_data, order_type};
-use crate::openapi::scalars;
-use crate::view::{Rfc3339, to_json};
+use crate::wire::json::to_json;
+use crate::wire::scalars;
+use crate::wire::text::Rfc3339;
 use compact_str::{CompactString, format_compact};
 use holdfast_engine::event::{Kind, OrderRecord, Record};
 use holdfast_engine::ids::{OrderId, PartitionId, Seq};

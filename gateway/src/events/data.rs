@@ -2,7 +2,7 @@
 //!
 //! Invariant: members stand in the order of their names, in lists too. Consumers have had these bytes since the first release.
 
-use crate::view::{Id, Rfc3339};
+use crate::wire::text::{Id, Rfc3339};
 use holdfast_engine::event::{Allocation, Line, Shortage, SkuHold};
 use holdfast_engine::ids::{AttemptId, CustomerId, KeyHash, Label, Location, OrderId, Provider, Sku, Url};
 use holdfast_engine::quantity::{Money, Quantity};

@@ -1,7 +1,7 @@
 //! The type, the subject and the members of every fact, as consumers know them.
 
 use super::data::{Adjustment, Attempt, Data, Each, Hex, LineData, PlacedData, allocations, holds, shortages};
-use crate::view::{Id, Rfc3339};
+use crate::wire::text::{Id, Rfc3339};
 use holdfast_engine::event::{
     ArchiveFact, Bucket, Event, KeyFact, Kind, Level, OrderFact, PartitionFact, Placed, RefundReason, ReleaseCause, StockFact,
 };

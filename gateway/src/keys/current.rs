@@ -4,20 +4,12 @@
 //! the process ends: with a file that was emptied or is gone nobody gets in, and a file that cannot be read changes nothing, but that a key
 //! whose line was taken out by hand does not count any more.
 
-use super::{ApiKeys, Error, Known, file, parse};
-use crate::app::App;
-use crate::settings::KeyEntry;
-use actix_web::web::{self, Data};
+use super::{ApiKeys, Error, KeyEntry, Known, file, parse};
 use arc_swap::{ArcSwapOption, Guard};
 use data_encoding::HEXLOWER;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
-use tokio::time::{MissedTickBehavior, interval};
-
-/// How often the file is looked at.
-const EVERY: Duration = Duration::from_secs(1);
 
 pub struct Keys {
     /// `None`: there are none, and nobody needs one.
@@ -103,7 +95,7 @@ impl Keys {
     }
 
     /// Reads the file again if it has changed, or could not be read since it has.
-    fn refresh(&self) {
+    pub fn refresh(&self) {
         let Some(dir) = &self.data_dir else { return };
         let version = Version::of(&dir.join(file::FILE));
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -157,20 +149,6 @@ impl Seen {
         metrics::counter!("alarms_total").increment(1);
         tracing::error!("the API keys cannot be read, those of before go on to count until they can: {error}");
         self.failed = Some(error);
-    }
-}
-
-/// Looks after the keys as long as the process runs, and forgets who has not been refused for a while.
-pub async fn watch(app: Data<App>) {
-    let mut tick = interval(EVERY);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tick.tick().await;
-        app.refusals.forget();
-        let looking = app.clone();
-        if let Err(error) = web::block(move || looking.keys.refresh()).await {
-            tracing::error!(%error, "the API keys could not be looked at");
-        }
     }
 }
 

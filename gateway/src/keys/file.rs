@@ -5,9 +5,8 @@
 //! that nobody needs any: the mark, which holds nothing secret and is in every backup, says that there was. Files of before have no
 //! checks, and get them with the next change.
 
-use super::{Error, parse};
-use crate::file_error::at;
-use crate::settings::KeyEntry;
+use super::{Error, KeyEntry, parse};
+use crate::process::file_error::at;
 use data_encoding::HEXLOWER;
 use holdfast_storage::private;
 use serde::{Deserialize, Serialize};

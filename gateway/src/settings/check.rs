@@ -5,9 +5,9 @@
 
 use super::files::{FileInUse, files_in_use};
 use super::mistakes::Mistake;
-use super::{Backend, Kafka, KafkaProtocol, Loaded, Settings, ranges};
-use crate::access::origin::{Origin, host_and_port, is_host};
-use crate::{access, backend, client, keys, telemetry};
+use super::{Backend, Kafka, KafkaProtocol, Loaded, Settings, log_filter, network, ranges};
+use crate::keys;
+use crate::wire::origin::{Origin, host_and_port, host_of, is_host};
 use actix_web::http::Uri;
 use holdfast_engine::ids::Url;
 use std::net::IpAddr;
@@ -175,7 +175,7 @@ impl Found<'_> {
             );
             self.refuse("server.listen", message);
         }
-        for proxy in settings.server.trusted_proxies.0.iter().filter(|proxy| client::network(proxy).is_none()) {
+        for proxy in settings.server.trusted_proxies.0.iter().filter(|proxy| network::parse(proxy).is_none()) {
             self.refuse("server.trusted_proxies", format!("{proxy:?} is neither an address nor a network, as 10.0.0.0/8"));
         }
         for host in settings.server.hosts.0.iter().filter(|host| !is_host(host)) {
@@ -216,7 +216,7 @@ impl Found<'_> {
     }
 
     fn log(&mut self, settings: &Settings) {
-        if let Err(message) = telemetry::filter(&settings.log.level) {
+        if let Err(message) = log_filter::parse(&settings.log.level) {
             self.refuse("log.level", message);
         }
     }
@@ -233,7 +233,7 @@ impl Found<'_> {
 /// Whether the data has as many partitions as the settings say: data that is there may have others, unless a number is named.
 fn is_count_of_data(settings: &Settings) -> bool {
     let data = &settings.data;
-    data.partitions_named || data.ephemeral || settings.journal.backend == Backend::Embedded && !backend::has_data(settings)
+    data.partitions_named || data.ephemeral || settings.journal.backend == Backend::Embedded && !data.is_there()
 }
 
 /// Whether one path is below another, by whatever names they are called.
@@ -252,7 +252,7 @@ fn guarded(settings: &Settings) -> bool {
 fn address(text: &str) -> Option<&str> {
     let (_, port) = text.rsplit_once(':')?;
     port.parse::<u16>().ok()?;
-    access::host_of(text)
+    host_of(text)
 }
 
 /// A host, with a port or without one.

@@ -4,9 +4,11 @@
 //! from starting; a test knows a value that is refused of every one of them.
 
 use super::Settings;
-use crate::http;
 use holdfast_engine::limits;
 use std::ops::RangeInclusive;
+
+/// The HTTP server takes no more, and panics.
+pub const MOST_WORKERS: usize = 512;
 
 /// No time may be longer: sums of times must not leave what a clock can say.
 const LONGEST_SECONDS: u64 = 30 * limits::MAX_TTL_MS / 1000;
@@ -20,7 +22,7 @@ pub(super) fn all(settings: &Settings) -> Vec<Ranged> {
     let Settings { server, data, journal, scylla, engine, holds, payments, sandbox, kafka, .. } = settings;
     let wide = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
     vec![
-        ("server.workers", wide(server.workers), 0..=wide(http::MOST_WORKERS)),
+        ("server.workers", wide(server.workers), 0..=wide(MOST_WORKERS)),
         ("server.max_connections", wide(server.max_connections), MILLIONS),
         // A body that never comes would be waited for for ever.
         ("server.body_timeout_seconds", server.body_timeout_seconds, 1..=LONGEST_SECONDS),

@@ -2,6 +2,7 @@
 //!
 //! Invariant: what a key means and what it is by default is said in `config/holdfast.toml`; a test holds the two together.
 
+use crate::keys::KeyEntry;
 use holdfast_engine::limits;
 use holdfast_engine::time::{LatePayment, Policy};
 use holdfast_storage::embedded::RESERVE;
@@ -302,17 +303,6 @@ pub struct Auth {
     pub keys: Vec<KeyEntry>,
 }
 
-/// An API key, stored as its hash.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct KeyEntry {
-    pub name: String,
-    pub hash: String,
-    /// What idempotency keys sent with it are bound to. None: its name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scope: Option<String>,
-}
-
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Log {
@@ -374,6 +364,12 @@ impl Default for Data {
 impl Data {
     pub fn reserve_bytes(&self) -> u64 {
         self.reserve_mb.max(1).saturating_mul(1 << 20)
+    }
+
+    /// Whether there is data of the embedded journal, as far as one may look.
+    pub fn is_there(&self) -> bool {
+        // One that a restore has not put together yet opens with the words that say so.
+        ["holdfast.meta", "holdfast.meta.restoring"].iter().any(|name| self.dir.join(name).exists())
     }
 }
 

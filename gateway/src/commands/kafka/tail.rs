@@ -4,7 +4,7 @@ use super::super::output::Output;
 use super::{Outcome, load};
 use crate::cli::{From, KafkaTailArgs};
 use crate::events::TYPE_PREFIX;
-use crate::kafka;
+use crate::kafka::connection;
 use holdfast_storage::kafka::relay::reader::{Reader, Start, TopicRecord};
 use holdfast_storage::kafka::relay::topic_name;
 use serde_json::Value;
@@ -20,7 +20,7 @@ pub(super) fn run(args: &KafkaTailArgs, as_json: bool) -> Outcome {
         From::Beginning => Start::At(0),
         From::End => Start::End,
     };
-    let mut reader = Reader::open(&kafka::connection(&settings)?, &topic_name(&settings.topic_prefix), |_| start)?;
+    let mut reader = Reader::open(&connection::connection(&settings)?, &topic_name(&settings.topic_prefix), |_| start)?;
     let (mut out, mut left) = (Output::open(), args.count.unwrap_or(u64::MAX));
     while left > 0 {
         let Some(record) = reader.follow(WAIT).filter(|record| wanted(record, args)) else { continue };

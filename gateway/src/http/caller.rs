@@ -1,0 +1,122 @@
+//! Who sends a request: under which API key, and under which idempotency key.
+//!
+//! Invariant: where API keys are needed nobody is a caller without one of them.
+
+use crate::http::client;
+use crate::http::problem::{Code, FieldError, Problem};
+use crate::http::request_id::request_id;
+use crate::keys::refusals::WRONG_KEY;
+use crate::state::App;
+use actix_web::HttpRequest;
+use actix_web::http::header::{AUTHORIZATION, AsHeaderName, HeaderMap, HeaderName, HeaderValue, WWW_AUTHENTICATE};
+use compact_str::CompactString;
+use holdfast_engine::command::CommandKey;
+use holdfast_engine::ids::{Fingerprint, KeyHash, RequestId};
+use holdfast_engine::limits;
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// Who sends a request, and its id.
+pub struct Caller {
+    /// What its idempotency keys are bound to: see [`crate::keys`].
+    pub scope: CompactString,
+    pub request_id: RequestId,
+}
+
+impl Caller {
+    /// # Errors
+    /// `unauthorized` if keys are configured and the request has none of them.
+    pub fn of(request: &HttpRequest, app: &App) -> Result<Self, Problem> {
+        Self::named(request.headers(), app, request_id(request))
+    }
+
+    /// As [`Self::of`], where nobody needs a key: `None` for a request without one.
+    ///
+    /// # Errors
+    /// `unauthorized` for a key that is wrong: else keys could be tried here.
+    pub fn if_any(request: &HttpRequest, app: &App) -> Result<Option<Self>, Problem> {
+        match app.keys.are_needed() && !request.headers().contains_key(AUTHORIZATION) {
+            true => Ok(None),
+            false => Self::of(request, app).map(Some),
+        }
+    }
+
+    /// As [`Self::of`], of a request whose id is known.
+    ///
+    /// # Errors
+    /// As [`Self::of`].
+    pub fn named(headers: &HeaderMap, app: &App, request_id: RequestId) -> Result<Self, Problem> {
+        let scope = scope(headers, app).ok_or_else(|| unauthorized(headers).by(request_id.as_str()))?;
+        Ok(Self { scope, request_id })
+    }
+
+    /// The key of the request, bound to this client and `route`.
+    ///
+    /// # Errors
+    /// `idempotency_key_missing` or `invalid_request`.
+    pub fn key(&self, request: &HttpRequest, route: &str) -> Result<KeyHash, Problem> {
+        let Some(header) = request.headers().get(&IDEMPOTENCY_KEY) else {
+            return Err(key_missing().by(self.request_id.as_str()));
+        };
+        let key = header.to_str().unwrap_or_default();
+        self.bind_key(route, key).ok_or_else(|| {
+            let error = FieldError::new("", format!("Idempotency-Key {}", key_rule()));
+            Problem::invalid(vec![error]).by(self.request_id.as_str())
+        })
+    }
+
+    /// As [`Self::key`], of a request that may come without one. `fingerprint` is of what its body means.
+    ///
+    /// # Errors
+    /// `invalid_request`.
+    pub fn optional_key(
+        &self,
+        request: &HttpRequest,
+        route: &str,
+        fingerprint: Fingerprint,
+    ) -> Result<Option<CommandKey>, Problem> {
+        if !request.headers().contains_key(&IDEMPOTENCY_KEY) {
+            return Ok(None);
+        }
+        let hash = self.key(request, route)?;
+        Ok(Some(CommandKey { hash, fingerprint, request_id: self.request_id.clone() }))
+    }
+
+    /// A quoted key (a structured-field string) and the same key without quotes are one.
+    pub fn bind_key(&self, route: &str, key: &str) -> Option<KeyHash> {
+        let bare = key.strip_prefix('"').and_then(|key| key.strip_suffix('"')).unwrap_or(key);
+        let fits = (1..=limits::IDEMPOTENCY_KEY.bytes).contains(&bare.len()) && bare.bytes().all(|byte| byte.is_ascii_graphic());
+        fits.then(|| KeyHash::derive(&self.scope, route, bare))
+    }
+}
+
+/// What a key must be.
+pub fn key_rule() -> String {
+    format!("must be 1 to {} visible ASCII characters", limits::IDEMPOTENCY_KEY.characters)
+}
+
+pub fn key_missing() -> Problem {
+    Problem::new(Code::IdempotencyKeyMissing, "this request creates something: it needs an Idempotency-Key")
+}
+
+pub fn text(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&str> {
+    headers.get(name)?.to_str().ok()
+}
+
+/// What the idempotency keys of whoever sends these headers are bound to. `None` for who is nobody.
+fn scope(headers: &HeaderMap, app: &App) -> Option<CompactString> {
+    let keys = app.keys.now();
+    let Some(keys) = &*keys else { return Some(CompactString::const_new("")) };
+    let (scheme, key) = text(headers, &AUTHORIZATION)?.split_once(' ')?;
+    let scope = if scheme.eq_ignore_ascii_case("bearer") { keys.scope(key.trim_start()) } else { None };
+    scope.inspect(|scope| client::has_scope(scope))
+}
+
+/// A wrong key is told from none: see [`crate::keys::refusals`].
+fn unauthorized(headers: &HeaderMap) -> Problem {
+    let problem = Problem::new(Code::Unauthorized, "a valid API key is required");
+    match headers.contains_key(AUTHORIZATION) {
+        true => problem.with_header(WWW_AUTHENTICATE, HeaderValue::from_static(WRONG_KEY)),
+        false => problem,
+    }
+}

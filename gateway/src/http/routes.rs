@@ -1,0 +1,179 @@
+//! The HTTP API: one file a resource. A route parses, asks the engine, and renders; it decides nothing.
+
+pub mod admin;
+pub mod admission;
+pub mod audits;
+pub mod availability;
+pub mod backups;
+pub mod batch;
+pub mod docs;
+pub mod events;
+pub mod health;
+pub mod ids;
+pub mod imports;
+pub mod lists;
+pub mod movements;
+pub mod names;
+pub mod orders;
+pub mod payments;
+pub mod problems;
+pub mod reservations;
+pub mod resource;
+pub mod sender;
+pub mod start;
+pub mod stock;
+pub mod turned_off;
+
+use crate::http::client;
+use crate::http::problem::{Code, Problem};
+use crate::http::reply::{Outcome, unavailable};
+use crate::http::request_id::request_id;
+use crate::state::App;
+use actix_web::web::ServiceConfig;
+use actix_web::{HttpRequest, HttpResponse};
+use holdfast_actors::replies::Pending;
+use holdfast_actors::{Origin, Unanswered};
+use holdfast_engine::command::Command;
+use holdfast_engine::limits;
+use resource::answering;
+use std::time::Duration;
+
+/// Every route, the hot one first.
+pub fn configure(service: &mut ServiceConfig) {
+    service
+        .configure(orders::configure)
+        .configure(reservations::configure)
+        .configure(stock::configure)
+        .configure(availability::configure)
+        .configure(payments::configure)
+        .configure(events::configure)
+        .configure(admin::configure)
+        .configure(audits::configure)
+        .configure(backups::configure)
+        .configure(health::configure)
+        .configure(docs::configure)
+        .configure(problems::configure)
+        .configure(start::configure)
+        .default_service(answering(not_found));
+}
+
+fn not_found(request: &HttpRequest) -> HttpResponse {
+    let detail = format!("no resource at {}", request.path());
+    Problem::new(Code::NotFound, detail).by(request_id(request).as_str()).response()
+}
+
+/// Sends a command of the request that is being served to the live engine, or says why not.
+pub fn send(app: &App, command: Command) -> Result<Pending, Unanswered> {
+    // A page of a list is many looks in one.
+    let bulk = matches!(command, Command::ListOrders { .. } | Command::ListStock { .. });
+    send_from(app, Origin { client: client::current(), bulk }, command)
+}
+
+/// As [`send`], on whosever behalf. The guard on the engine is never held over an await.
+pub fn send_from(app: &App, origin: Origin, command: Command) -> Result<Pending, Unanswered> {
+    let live = app.live.load();
+    match &*live {
+        Some(live) => live.handle.send_from(origin, command),
+        None => Err(Unanswered::Unavailable),
+    }
+}
+
+/// A command that was sent, or refused.
+pub struct Sent {
+    pending: Result<Pending, Unanswered>,
+    /// How long its reply is waited for. None: however long it takes.
+    timeout: Option<Duration>,
+    /// What there is to say after that: of a mutation that its outcome is unknown, of a read that there is none.
+    late: Unanswered,
+}
+
+impl Sent {
+    /// Sends a command whose reply from a journal beside us is waited for however long it takes, and from one far away,
+    /// which may be gone for hours, as by [`Self::within`].
+    pub fn new(app: &App, command: Command) -> Self {
+        let reads = command.reads();
+        Self::of(app, reads, send(app, command))
+    }
+
+    fn of(app: &App, reads: bool, pending: Result<Pending, Unanswered>) -> Self {
+        let remote = app.live.load().as_ref().is_some_and(|live| live.journal.remote());
+        let sent = Self::bounded(app, reads, pending);
+        if remote { sent } else { Self { timeout: None, ..sent } }
+    }
+
+    /// Sends a command whose reply is waited for a while.
+    pub fn within(app: &App, command: Command) -> Self {
+        let reads = command.reads();
+        Self::bounded(app, reads, send(app, command))
+    }
+
+    fn bounded(app: &App, reads: bool, pending: Result<Pending, Unanswered>) -> Self {
+        let timeout = Duration::from_secs(app.settings.server.answer_wait_seconds.max(1));
+        let late = if reads { Unanswered::Unavailable } else { Unanswered::Lost };
+        Self { pending, timeout: Some(timeout), late }
+    }
+
+    pub async fn outcome(self) -> Outcome {
+        let pending = self.pending?;
+        let reply = match self.timeout {
+            None => pending.await,
+            Some(timeout) => tokio::time::timeout(timeout, pending).await.map_err(|_| self.late)?,
+        };
+        reply.map_err(|why| if why == Unanswered::Lost { self.late } else { why })
+    }
+}
+
+/// Sends a command and waits for its reply as [`Sent::new`] says.
+pub async fn execute(app: &App, command: Command) -> Outcome {
+    Sent::new(app, command).outcome().await
+}
+
+/// Sends a command and waits for its reply as [`Sent::within`] says.
+pub async fn execute_within(app: &App, command: Command) -> Outcome {
+    Sent::within(app, command).outcome().await
+}
+
+/// What routes that read the journal need: the engine's parts, or 503.
+pub fn live(app: &App) -> Result<std::sync::Arc<crate::state::Live>, Problem> {
+    app.live.load_full().ok_or_else(unavailable)
+}
+
+/// How many entries a page is to have.
+///
+/// # Errors
+/// `invalid_request` for none, or for more than a page may have.
+pub fn page_limit(asked: Option<usize>) -> Result<usize, Problem> {
+    let limit = asked.unwrap_or(limits::DEFAULT_PAGE);
+    let wrong = || Problem::parameter("limit", &format!("must be 1 to {}", limits::MAX_PAGE));
+    if (1..=limits::MAX_PAGE).contains(&limit) { Ok(limit) } else { Err(wrong()) }
+}
+
+/// What becomes of a cursor that nothing is read after.
+pub fn refused(why: &crate::events::cursor::Refused) -> Problem {
+    use crate::events::cursor::Refused;
+    match why {
+        Refused::NotOfThisHistory(what) => Problem::new(Code::CursorNotOfThisHistory, *what),
+        Refused::Unread(error) => unread(error),
+    }
+}
+
+/// What becomes of a read of the journal or the projections that failed.
+pub fn unread(error: &holdfast_storage::Error) -> Problem {
+    match error {
+        holdfast_storage::Error::Unreachable(_) | holdfast_storage::Error::Stopped => {
+            tracing::warn!(%error, "a read failed");
+            Problem::new(Code::DurabilityUnavailable, "the journal cannot be read now")
+        }
+        holdfast_storage::Error::Purged { .. } => {
+            Problem::new(Code::CursorExpired, "events after this cursor are older than what the journal keeps")
+        }
+        error => internal(error),
+    }
+}
+
+/// A failure of ours while reading.
+pub fn internal(error: &impl std::fmt::Display) -> Problem {
+    metrics::counter!("alarms_total").increment(1);
+    tracing::error!(%error, "a read failed");
+    Problem::new(Code::Internal, "the store could not be read")
+}

@@ -1,0 +1,93 @@
+//! Is it alive, is it ready, what does it measure, what are its limits.
+
+use super::resource::resource;
+use crate::http::caller::Caller;
+use crate::http::view::{self, LimitsBody};
+use crate::process::stopping::Phase;
+use crate::state::App;
+use crate::wire::scalars;
+use actix_web::http::Method;
+use actix_web::web::{Data, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse};
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa::openapi::Schema;
+
+pub fn configure(service: &mut ServiceConfig) {
+    service
+        .service(resource("/livez").on(Method::GET, livez))
+        .service(resource("/readyz").on(Method::GET, readyz))
+        .service(resource("/metrics").on(Method::GET, metrics))
+        .service(resource("/v1/limits").on(Method::GET, limits));
+}
+
+/// How a server is.
+#[derive(Serialize, ToSchema)]
+struct Health {
+    #[schema(schema_with = health)]
+    status: &'static str,
+    /// Why it is not ready.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    reason: Option<String>,
+}
+
+impl Health {
+    fn is(status: &'static str) -> Self {
+        Self { status, reason: None }
+    }
+}
+
+const ALIVE: &str = "alive";
+const READY: &str = "ready";
+const NOT_READY: &str = "not ready";
+
+fn health() -> Schema {
+    scalars::words([ALIVE, READY, NOT_READY]).into()
+}
+
+/// The process answers.
+#[utoipa::path(get, path = "/livez", tag = "health", operation_id = "livez",
+    responses((status = 200, description = "It is alive.", body = Health)))]
+pub async fn livez() -> HttpResponse {
+    HttpResponse::Ok().json(Health::is(ALIVE))
+}
+
+/// Orders are taken: after recovery, not while draining, not without a journal.
+#[utoipa::path(get, path = "/readyz", tag = "health", operation_id = "readyz",
+    responses((status = 200, description = "Orders are taken.", body = Health), (status = 503, description = "They are not.", body = Health)))]
+pub async fn readyz(app: Data<App>) -> HttpResponse {
+    let reason = match (*app.phase.borrow() > Phase::Serving, app.live.load().is_some()) {
+        (true, _) => "draining".to_owned(),
+        (false, true) => return HttpResponse::Ok().json(Health::is(READY)),
+        (false, false) => app.down.load().as_ref().map_or_else(String::new, |reason| reason.to_string()),
+    };
+    HttpResponse::ServiceUnavailable()
+        .insert_header(("Retry-After", "1"))
+        .json(Health { status: NOT_READY, reason: Some(reason) })
+}
+
+/// Prometheus text.
+#[utoipa::path(get, path = "/metrics", tag = "health", operation_id = "metrics",
+    responses((status = 200, description = "Samples of every metric.", content_type = "text/plain", body = String)))]
+pub async fn metrics(app: Data<App>) -> HttpResponse {
+    if let Some(live) = &*app.live.load() {
+        for inbox in &live.handle.router().table().inboxes {
+            metrics::gauge!("shard_depth", "shard" => inbox.shard.to_string()).set(inbox.credits.taken() as f64);
+        }
+    }
+    HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(app.metrics.render())
+}
+
+/// Every limit of this server. Nobody needs a key for it; with one it names its scope, with a wrong one it is 401.
+#[utoipa::path(get, path = "/v1/limits", tag = "health", operation_id = "get_limits",
+    responses((status = 200, description = "The limits.", body = LimitsBody<'static>)))]
+pub async fn limits(request: HttpRequest, app: Data<App>) -> HttpResponse {
+    match Caller::if_any(&request, &app) {
+        Ok(caller) => {
+            let scope = caller.as_ref().map(|caller| caller.scope.as_str());
+            HttpResponse::Ok().content_type("application/json").body(view::limits_json(scope, &app.settings.holds))
+        }
+        Err(problem) => problem.response(),
+    }
+}

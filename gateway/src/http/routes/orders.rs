@@ -1,0 +1,354 @@
+//! Orders: place, read, timeline, cancel, confirm, pay.
+
+use super::admission::Headers;
+use super::ids::{Named, nothing};
+use super::resource::resource;
+use super::sender::Sender;
+use super::{Sent, execute, execute_within, internal, lists, names, turned_off};
+use crate::events::{TimelineItem, timeline_item};
+use crate::http::body::json::{JSON, content_type, json, json_or_default, parsed};
+use crate::http::body::{self, Body, unread};
+use crate::http::caller::Caller;
+use crate::http::etag::if_match;
+use crate::http::problem::{Code, Problem};
+use crate::http::reply::{self, Answering, PaymentStarted};
+use crate::http::request::{Checker, OrderIn, PaymentIn, ReasonIn, of_payment};
+use crate::http::request_id::{stamp, take_request_id};
+use crate::http::table::Operation;
+use crate::http::view::OrderBody;
+use crate::state::App;
+use crate::wire::json::to_json;
+use crate::wire::scalars;
+use crate::wire::text::Id;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
+use actix_web::web::{Data, Path, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse};
+use holdfast_engine::answer::Answer;
+use holdfast_engine::command::{Command, CommandKey, Terms};
+use holdfast_engine::event::{Kind, Placed};
+use holdfast_engine::ids::{Fingerprint, KeyHash, OrderId, RequestId};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+pub fn configure(service: &mut ServiceConfig) {
+    service
+        .service(resource("/v1/orders").on_request(Method::POST, place).on(Method::GET, lists::orders))
+        .service(resource("/v1/orders/{id}/payments").on(Method::POST, pay))
+        .service(resource("/v1/orders/{id}/timeline").on(Method::GET, timeline))
+        .service(resource("/v1/orders/{id}:cancel").on(Method::POST, cancel))
+        .service(resource("/v1/orders/{id}:confirm").on(Method::POST, confirm))
+        .service(resource("/v1/orders/{id}").on(Method::GET, get));
+}
+
+/// Place an order: its stock is held, durable, when the answer arrives.
+#[utoipa::path(post, path = "/v1/orders", tag = "orders", operation_id = "place_order", request_body = OrderIn,
+    params(("Idempotency-Key" = scalars::IdempotencyKey, Header, description = "New for each new order, the same for each retry.")),
+    responses((status = 201, description = "The order, its units held.", body = OrderBody<'static>)))]
+pub async fn place(operation: &'static Operation, mut request: ServiceRequest) -> Result<ServiceResponse, actix_web::Error> {
+    let request_id = take_request_id(request.headers());
+    let key = match Wanted::admitted(operation, request.request(), &request_id) {
+        Ok(key) => key,
+        Err(problem) => {
+            let mut response = problem.by(request_id.as_str()).response();
+            stamp(response.headers_mut(), &request_id);
+            return Ok(unread::refuse(request, response));
+        }
+    };
+    let body = body::of(&mut request).await;
+    let mut wanted = Wanted::of(request.request(), &request_id, key, body);
+    if wanted.as_ref().is_ok_and(|wanted| wanted.needs_what_is_off(request.request())) {
+        wanted = match wanted {
+            Ok(wanted) => wanted.if_placed_before(request.request()).await,
+            problem => problem,
+        };
+    }
+    if wanted.as_ref().is_ok_and(|wanted| !names::readable(&wanted.placed)) {
+        wanted = match wanted {
+            Ok(wanted) => wanted.if_names_are_known(request.request()).await,
+            problem => problem,
+        };
+    }
+    // It grows cold while the order waits for the disk: what is not needed any more goes now. Before the order is sent, as
+    // this panics if anything should ever keep a clone of the request.
+    request.headers_mut().clear();
+    let mut response = match wanted.and_then(|wanted| wanted.send(request.request())) {
+        Ok(begun) => begun.end().await,
+        Err(problem) => problem.response(),
+    };
+    stamp(response.headers_mut(), &request_id);
+    Ok(request.into_response(response))
+}
+
+fn app(request: &HttpRequest) -> Result<&Data<App>, Problem> {
+    request.app_data::<Data<App>>().ok_or_else(reply::unavailable)
+}
+
+/// An order that can be sent.
+struct Wanted {
+    id: OrderId,
+    request_id: RequestId,
+    placed: Box<Placed>,
+}
+
+impl Wanted {
+    /// Whether its body is to be read, by its head alone: under which key the order is placed.
+    fn admitted(operation: &Operation, request: &HttpRequest, id: &RequestId) -> Result<KeyHash, Problem> {
+        let (app, headers) = (app(request)?, Headers::read(request.headers())?);
+        let caller = Caller::named(request.headers(), app, id.clone())?;
+        headers.fit(operation, request)?;
+        let key = caller.key(request, "orders")?;
+        content_type(request, &[JSON])?;
+        Ok(key)
+    }
+
+    fn of(request: &HttpRequest, request_id: &RequestId, key: KeyHash, body: Body) -> Result<Self, Problem> {
+        Self::checked(request, request_id, key, body).map_err(|problem| problem.by(request_id.as_str()))
+    }
+
+    fn checked(request: &HttpRequest, request_id: &RequestId, key: KeyHash, body: Body) -> Result<Self, Problem> {
+        let (app, wanted): (_, OrderIn) = (app(request)?, parsed(body)?);
+        let (now, partitions) = match &*app.live.load() {
+            Some(live) => (live.clock.now(), live.handle.router().partitions),
+            None => return Err(reply::unavailable()),
+        };
+        let checked = wanted.check(now, request_id.clone()).map_err(Problem::invalid)?;
+        if checked.total.is_some_and(|total| total != checked.sum) {
+            let detail =
+                format!("the lines sum to {} minor units, the total says {}", checked.sum.0, wanted.total.unwrap_or_default());
+            return Err(Problem::new(Code::TotalsMismatch, detail).with("expected", checked.sum.0));
+        }
+        let id = OrderId::derive(key, partitions);
+        Ok(Self { id, request_id: request_id.clone(), placed: Box::new(checked.placed) })
+    }
+
+    fn needs_what_is_off(&self, request: &HttpRequest) -> bool {
+        self.placed.payment.is_some() && app(request).is_ok_and(|app| turned_off::is_off(app))
+    }
+
+    async fn if_placed_before(self, request: &HttpRequest) -> Result<Self, Problem> {
+        let placed = turned_off::placed_before(app(request)?, self.id).await;
+        placed.map_err(|problem| problem.by(self.request_id.as_str()))?;
+        Ok(self)
+    }
+
+    async fn if_names_are_known(self, request: &HttpRequest) -> Result<Self, Problem> {
+        let known = names::check_placed(app(request)?, Sender::current(), self.id, &self.placed).await;
+        known.map_err(|problem| problem.by(self.request_id.as_str()))?;
+        Ok(self)
+    }
+
+    fn send(self, request: &HttpRequest) -> Result<Begun, Problem> {
+        let app = app(request)?;
+        let Self { id, request_id, placed } = self;
+        let pays = placed.payment.is_some();
+        let command = Command::Place { order: id, placed };
+        let sent = if pays { Sent::within(app, command) } else { Sent::new(app, command) };
+        Ok(Begun { id, request_id, sent })
+    }
+}
+
+/// An order on its way through the engine.
+struct Begun {
+    id: OrderId,
+    request_id: RequestId,
+    sent: Sent,
+}
+
+impl Begun {
+    async fn end(self) -> HttpResponse {
+        let outcome = self.sent.outcome().await;
+        let answering =
+            Answering { request_id: self.request_id.as_str(), location: ["/v1/orders/", Id::order(self.id).as_str()].concat() };
+        let response = reply::placed(answering, outcome);
+        count(&response);
+        response
+    }
+}
+
+fn count(response: &HttpResponse) {
+    thread_local! {
+        static PLACED: metrics::Counter = metrics::counter!("orders_total", "outcome" => "placed");
+        static REFUSED: metrics::Counter = metrics::counter!("orders_total", "outcome" => "refused");
+    }
+    let counter = if response.status().is_success() { &PLACED } else { &REFUSED };
+    counter.with(|counter| counter.increment(1));
+}
+
+/// One order with where it stands.
+#[utoipa::path(get, path = "/v1/orders/{id}", tag = "orders", operation_id = "get_order", params(("id" = scalars::OrderId, Path)),
+    responses((status = 200, description = "The order.", body = OrderBody<'static>)))]
+pub async fn get(request: HttpRequest, app: Data<App>, id: Path<String>) -> HttpResponse {
+    about(&request, &app, Kind::Order, &id, |order| Ok(Command::GetOrder { order, kind: Some(Kind::Order) })).await
+}
+
+/// Give an order up. Holds go back to stock; an open payment is voided. Twice is once.
+#[utoipa::path(post, path = "/v1/orders/{id}:cancel", tag = "orders", operation_id = "cancel_order", request_body = ReasonIn,
+    params(("id" = scalars::OrderId, Path)),
+    responses((status = 200, description = "The order, given up.", body = OrderBody<'static>)))]
+pub async fn cancel(request: HttpRequest, app: Data<App>, id: Path<String>, body: Body) -> HttpResponse {
+    let reason = read_reason(&request, body);
+    about(&request, &app, Kind::Order, &id, |order| Ok(Command::Cancel { order, kind: Kind::Order, reason: reason? })).await
+}
+
+/// Confirm an order that is paid by invoice. Twice is once.
+#[utoipa::path(post, path = "/v1/orders/{id}:confirm", tag = "orders", operation_id = "confirm_order", request_body = ReasonIn,
+    params(("id" = scalars::OrderId, Path)),
+    responses((status = 200, description = "The order, sold.", body = OrderBody<'static>)))]
+pub async fn confirm(request: HttpRequest, app: Data<App>, id: Path<String>, body: Body) -> HttpResponse {
+    let reason = read_reason(&request, body);
+    about(&request, &app, Kind::Order, &id, |order| Ok(Command::Confirm { order, kind: Kind::Order, reason: reason? })).await
+}
+
+/// # Errors
+/// `invalid_request` for a reason that is none.
+pub fn read_reason(request: &HttpRequest, body: Body) -> Result<Option<holdfast_engine::ids::Label>, Problem> {
+    let ReasonIn { reason } = json_or_default(request, body)?;
+    let mut checker = Checker::default();
+    let reason = checker.some_label(reason.as_deref(), || "/reason".to_owned());
+    if checker.errors.is_empty() { Ok(reason) } else { Err(Problem::invalid(checker.errors)) }
+}
+
+/// Asks the engine about one order or reservation and renders it as the resource of its kind.
+pub async fn about(
+    request: &HttpRequest,
+    app: &App,
+    kind: Kind,
+    id: &str,
+    command: impl FnOnce(OrderId) -> Result<Command, Problem>,
+) -> HttpResponse {
+    let path = match kind {
+        Kind::Order => "orders",
+        Kind::Reservation => "reservations",
+    };
+    let caller = match Caller::of(request, app) {
+        Ok(caller) => caller,
+        Err(problem) => return problem.response(),
+    };
+    let answering = Answering { request_id: caller.request_id.as_str(), location: format!("/v1/{path}/{id}") };
+    let asked = Named::parse(app, kind, id).and_then(|named| Ok((named, command(named.order)?)));
+    let asked = asked.and_then(|(named, command)| Ok((named, under_terms(request, &caller, kind, id, named, command)?)));
+    let (named, command) = match asked {
+        Ok(asked) => asked,
+        Err(problem) => return answering.problem(problem),
+    };
+    if let Err(problem) = names::check(app, Sender::current(), &command).await {
+        return answering.problem(problem);
+    }
+    let reads = command.reads();
+    match answering.answer(execute(app, command).await) {
+        Ok((Answer::Stored(kept), replayed)) => reply::kept(&kept, replayed, ""),
+        Ok((answer, replayed)) => match reply::order_of(answer) {
+            Some(order) if named.is_in(&order) => reply::order_response(&order, kind, replayed),
+            Some(_) => answering.problem(nothing(id)),
+            None if reads => answering.problem(not_an_order(id)),
+            None => answering.unknown(),
+        },
+        Err(response) => response,
+    }
+}
+
+fn not_an_order(id: &str) -> Problem {
+    internal(&format!("what is kept of {id} is not the history of an order"))
+}
+
+/// A command with what the headers make it depend on, if it changes anything.
+fn under_terms(
+    request: &HttpRequest,
+    caller: &Caller,
+    kind: Kind,
+    id: &str,
+    named: Named,
+    command: Command,
+) -> Result<Command, Problem> {
+    let (verb, meant) = match &command {
+        Command::Cancel { reason, .. } => ("cancel", Fingerprint::of(reason)),
+        Command::Confirm { reason, .. } => ("confirm", Fingerprint::of(reason)),
+        Command::Extend { ttl_ms, .. } => ("extend", Fingerprint::of(ttl_ms)),
+        read => {
+            assert!(read.reads(), "{read:?} is asked for by a path and an id, and its terms are not known");
+            return Ok(command);
+        }
+    };
+    if !named.is_first() {
+        return Err(nothing(id));
+    }
+    // An order and its stock side have one id: what was done to one under a key is no answer to the other.
+    let path = if kind == Kind::Order { "orders" } else { "reservations" };
+    let key = caller.optional_key(request, &format!("{path}/{}:{verb}", named.order), meant)?;
+    Ok(command.under(Terms { versions: if_match(request.headers())?, key }))
+}
+
+/// What happened to an order.
+#[derive(Serialize, ToSchema)]
+struct Timeline<'a> {
+    items: Vec<TimelineItem<'a>>,
+}
+
+/// Every fact of an order.
+#[utoipa::path(get, path = "/v1/orders/{id}/timeline", tag = "orders", operation_id = "get_order_timeline",
+    params(("id" = scalars::OrderId, Path)),
+    responses((status = 200, description = "The facts in their order.", body = Timeline<'static>)))]
+pub async fn timeline(request: HttpRequest, app: Data<App>, id: Path<String>) -> HttpResponse {
+    let caller = match Caller::of(&request, &app) {
+        Ok(caller) => caller,
+        Err(problem) => return problem.response(),
+    };
+    let answering = Answering { request_id: caller.request_id.as_str(), location: format!("/v1/orders/{id}") };
+    let order = match Named::parse(&app, Kind::Order, &id) {
+        Ok(named) => named.order,
+        Err(problem) => return answering.problem(problem),
+    };
+    match answering.answer(execute(&app, Command::GetOrder { order, kind: None }).await) {
+        Ok((Answer::Order { id, history }, _)) => {
+            let items = history.iter().map(|record| timeline_item(id, Kind::Order, record)).collect();
+            reply::json_response(HttpResponse::Ok(), to_json(&Timeline { items }), false)
+        }
+        Ok(_) => answering.problem(not_an_order(&id)),
+        Err(response) => response,
+    }
+}
+
+/// Start a payment: units are pinned and the payment page open when the answer arrives.
+#[utoipa::path(post, path = "/v1/orders/{id}/payments", tag = "payments", operation_id = "pay_order", request_body = PaymentIn,
+    params(("id" = scalars::OrderId, Path),
+        ("Idempotency-Key" = scalars::IdempotencyKey, Header, description = "New for each attempt, the same for each retry.")),
+    responses((status = 201, description = "The attempt.", body = PaymentStarted<'static>)))]
+pub async fn pay(request: HttpRequest, app: Data<App>, id: Path<String>, body: Body) -> HttpResponse {
+    let caller = match Caller::of(&request, &app) {
+        Ok(caller) => caller,
+        Err(problem) => return problem.response(),
+    };
+    let answering = Answering { request_id: caller.request_id.as_str(), location: format!("/v1/orders/{id}") };
+    let command = match payment_command(&request, &app, &caller, &id, body) {
+        Ok(command) => command,
+        Err(problem) => return answering.problem(problem),
+    };
+    if turned_off::is_off(&app)
+        && let Command::StartPayment { order, key, .. } = &command
+        && let Err(problem) = turned_off::started_before(&app, *order, key.hash).await
+    {
+        return answering.problem(problem);
+    }
+    let command = match if_match(request.headers()) {
+        Ok(versions) => command.under(Terms { versions, key: None }),
+        Err(problem) => return answering.problem(problem),
+    };
+    match answering.answer(execute_within(&app, command).await) {
+        Ok((Answer::Stored(kept), replayed)) => reply::kept(&kept, replayed, ""),
+        Ok(_) => answering.unknown(),
+        Err(response) => response,
+    }
+}
+
+fn payment_command(request: &HttpRequest, app: &App, caller: &Caller, id: &str, body: Body) -> Result<Command, Problem> {
+    let order = Named::parse(app, Kind::Order, id)?.order;
+    let wanted: PaymentIn = json(request, body)?;
+    let hash = caller.key(request, &format!("orders/{order}/payments"))?;
+    let mut checker = Checker::default();
+    let checked = checker.payment(&wanted, "");
+    let Some(payment) = checked.filter(|_| checker.errors.is_empty()) else { return Err(Problem::invalid(checker.errors)) };
+    let fingerprint = of_payment(&payment);
+    let key = CommandKey { hash, fingerprint, request_id: caller.request_id.clone() };
+    Ok(Command::StartPayment { order, provider: payment.provider, return_url: payment.return_url, key })
+}

@@ -1,0 +1,112 @@
+//! Reservations: the stock side alone, without payment.
+
+use super::orders::{about, read_reason};
+use super::resource::resource;
+use super::sender::Sender;
+use super::{batch, execute, names};
+use crate::http::body::Body;
+use crate::http::body::json::{json, json_or_default};
+use crate::http::caller::Caller;
+use crate::http::problem::Problem;
+use crate::http::reply::{self, Answering};
+use crate::http::request::{ExtendIn, ReasonIn, ReservationIn, check_reservation};
+use crate::http::view::ReservationBody;
+use crate::state::App;
+use crate::wire::scalars;
+use actix_web::http::Method;
+use actix_web::web::{Data, Path, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse};
+use holdfast_engine::command::Command;
+use holdfast_engine::event::Kind;
+use holdfast_engine::ids::OrderId;
+
+pub fn configure(service: &mut ServiceConfig) {
+    service
+        .service(resource("/v1/reservations").on(Method::POST, place))
+        .service(resource("/v1/reservations:batch").on(Method::POST, batch::batch))
+        .service(resource("/v1/reservations/{id}:commit").on(Method::POST, commit))
+        .service(resource("/v1/reservations/{id}:extend").on(Method::POST, extend))
+        .service(resource("/v1/reservations/{id}").on(Method::GET, get).on(Method::DELETE, release));
+}
+
+/// Hold units without an order.
+#[utoipa::path(post, path = "/v1/reservations", tag = "reservations", operation_id = "place_reservation", request_body = ReservationIn,
+    params(("Idempotency-Key" = scalars::IdempotencyKey, Header, description = "New for each reservation, the same for each retry.")),
+    responses((status = 201, description = "The reservation, its units held.", body = ReservationBody<'static>)))]
+pub async fn place(request: HttpRequest, app: Data<App>, body: Body) -> HttpResponse {
+    let caller = match Caller::of(&request, &app) {
+        Ok(caller) => caller,
+        Err(problem) => return problem.response(),
+    };
+    let command = place_command(&request, &app, &caller, body);
+    match command {
+        Err(problem) => problem.by(caller.request_id.as_str()).response(),
+        Ok((order, command)) => {
+            let answering =
+                Answering { request_id: caller.request_id.as_str(), location: format!("/v1/reservations/res_{order}") };
+            if let Err(problem) = names::check(&app, Sender::current(), &command).await {
+                return answering.problem(problem);
+            }
+            reply::placed(answering, execute(&app, command).await)
+        }
+    }
+}
+
+fn place_command(request: &HttpRequest, app: &App, caller: &Caller, body: Body) -> Result<(OrderId, Command), Problem> {
+    let wanted: ReservationIn = json(request, body)?;
+    let key = caller.key(request, "reservations")?;
+    let (now, partitions) = match &*app.live.load() {
+        Some(live) => (live.clock.now(), live.handle.router().partitions),
+        None => return Err(reply::unavailable()),
+    };
+    let request_id = caller.request_id.clone();
+    let placed = check_reservation(wanted.owner.as_deref(), &wanted.lines, wanted.ttl_seconds, now, request_id);
+    let order = OrderId::derive(key, partitions);
+    Ok((order, Command::Place { order, placed: Box::new(placed.map_err(Problem::invalid)?) }))
+}
+
+/// One reservation; of an order's id, its stock side.
+#[utoipa::path(get, path = "/v1/reservations/{id}", tag = "reservations", operation_id = "get_reservation",
+    params(("id" = scalars::ReservationId, Path)),
+    responses((status = 200, description = "The reservation.", body = ReservationBody<'static>)))]
+pub async fn get(request: HttpRequest, app: Data<App>, id: Path<String>) -> HttpResponse {
+    about(&request, &app, Kind::Reservation, &id, |order| Ok(Command::GetOrder { order, kind: None })).await
+}
+
+/// Give the units back. Twice is once.
+#[utoipa::path(delete, path = "/v1/reservations/{id}", tag = "reservations", operation_id = "release_reservation",
+    params(("id" = scalars::ReservationId, Path)),
+    responses((status = 204, description = "The units are back.")))]
+pub async fn release(request: HttpRequest, app: Data<App>, id: Path<String>) -> HttpResponse {
+    let released = about(&request, &app, Kind::Reservation, &id, |order| {
+        Ok(Command::Cancel { order, kind: Kind::Reservation, reason: None })
+    })
+    .await;
+    if released.status() == actix_web::http::StatusCode::OK { reply::without_body(&released) } else { released }
+}
+
+/// The units are sold. Twice is once.
+#[utoipa::path(post, path = "/v1/reservations/{id}:commit", tag = "reservations", operation_id = "commit_reservation",
+    request_body = ReasonIn, params(("id" = scalars::ReservationId, Path)),
+    responses((status = 200, description = "The reservation, sold.", body = ReservationBody<'static>)))]
+pub async fn commit(request: HttpRequest, app: Data<App>, id: Path<String>, body: Body) -> HttpResponse {
+    let reason = read_reason(&request, body);
+    about(&request, &app, Kind::Reservation, &id, |order| {
+        Ok(Command::Confirm { order, kind: Kind::Reservation, reason: reason? })
+    })
+    .await
+}
+
+/// Hold longer, counted from now. Never shorter, and only to `hold_life_seconds` after it was placed and `hold_extensions` times
+/// (GET /v1/limits).
+#[utoipa::path(post, path = "/v1/reservations/{id}:extend", tag = "reservations", operation_id = "extend_reservation",
+    request_body = ExtendIn, params(("id" = scalars::ReservationId, Path)),
+    responses((status = 200, description = "The reservation with its new end.", body = ReservationBody<'static>)))]
+pub async fn extend(request: HttpRequest, app: Data<App>, id: Path<String>, body: Body) -> HttpResponse {
+    let ttl = json_or_default::<ExtendIn>(&request, body).and_then(|ExtendIn { ttl_seconds }| {
+        let mut checker = crate::http::request::Checker::default();
+        let ttl_ms = checker.ttl_ms(ttl_seconds);
+        if checker.errors.is_empty() { Ok(ttl_ms) } else { Err(Problem::invalid(checker.errors)) }
+    });
+    about(&request, &app, Kind::Reservation, &id, |order| Ok(Command::Extend { order, ttl_ms: ttl? })).await
+}

@@ -1,0 +1,96 @@
+//! What the address of the server itself answers: a page to a browser, an index to a program.
+//!
+//! Invariant: the commands on the page succeed when they are pasted, one after the other.
+
+use super::resource::resource;
+use crate::http::accept::Preferred;
+use crate::http::page::{escape, html};
+use crate::state::App;
+use crate::{banner, demo};
+use actix_web::http::Method;
+use actix_web::http::header::VARY;
+use actix_web::web::{Data, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse};
+use serde_json::json;
+
+pub fn configure(service: &mut ServiceConfig) {
+    service.service(resource("/").on(Method::GET, start));
+}
+
+/// Where to go from here.
+const LINKS: [(&str, &str, &str); 6] = [
+    ("docs", "/docs/", "try every call in the browser"),
+    ("openapi", "/openapi.json", "the same as OpenAPI 3.1, to make a client from"),
+    ("problems", "/problems", "every error code, its causes and cures"),
+    ("ready", "/readyz", "whether orders are taken, and why not"),
+    ("limits", "/v1/limits", "the limits of this server"),
+    ("metrics", "/metrics", "for Prometheus"),
+];
+
+async fn start(request: HttpRequest, app: Data<App>) -> HttpResponse {
+    match Preferred::of(&request) {
+        Preferred::Page => html("Holdfast", &contents(&app, &address(&request, &app), stocked(&app).await)),
+        Preferred::Json | Preferred::Either => index(),
+    }
+}
+
+fn index() -> HttpResponse {
+    let mut index = json!({"name": "Holdfast", "version": env!("CARGO_PKG_VERSION")});
+    LINKS.iter().for_each(|(name, path, _)| index[*name] = json!(path));
+    HttpResponse::Ok().insert_header((VARY, "Accept")).json(index)
+}
+
+/// Whether the order on the page would find its stock.
+async fn stocked(app: &App) -> bool {
+    let handle = app.live.load().as_ref().map(|live| live.handle.clone());
+    match handle {
+        Some(handle) => demo::can_be_ordered(&handle).await,
+        None => false,
+    }
+}
+
+/// The address by which the reader has reached this server, if it can be pasted into a shell; else the one it knows itself.
+fn address(request: &HttpRequest, app: &App) -> String {
+    let reached = request.connection_info();
+    let plain = |host: &str| host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".:-[]".contains(&byte));
+    match (reached.scheme(), reached.host()) {
+        (scheme @ ("http" | "https"), host) if !host.is_empty() && plain(host) => format!("{scheme}://{host}"),
+        _ => app.base_url.clone(),
+    }
+}
+
+fn contents(app: &App, url: &str, stocked: bool) -> String {
+    let row =
+        |(_, path, meaning): &(&str, &str, &str)| format!("<tr><td><a href=\"{path}\">{path}</a></td><td>{meaning}</td></tr>");
+    let links: String = LINKS.iter().map(row).collect();
+    let key = match app.keys.are_needed() {
+        true => "an API key is required: send <code>Authorization: Bearer hf_…</code>",
+        false => "no API key is needed here",
+    };
+    format!(
+        "<h1>Holdfast</h1><p>An order and inventory engine that never sells a unit twice. Storefronts send orders over HTTP; every answer is \
+         on disk before it leaves.</p><p class=soft>Version {}; {key}.</p><table>{links}</table>{}",
+        env!("CARGO_PKG_VERSION"),
+        first_order(app, url, stocked),
+    )
+}
+
+/// The commands to begin with.
+fn first_order(app: &App, url: &str, stocked: bool) -> String {
+    let command = |text: String| format!("<pre><code>{}</code></pre>", escape(&text));
+    let stock = match stocked {
+        true => String::new(),
+        false => {
+            format!("<p>There is no demo stock for it on this server. Put some in first:</p>{}", command(banner::stock(app, url)))
+        }
+    };
+    let pay = match &app.sandbox {
+        Some(_) => "<p>Open its <code>redirect_url</code> in a browser to pay, and read the order again: it is confirmed.</p>",
+        None => "",
+    };
+    format!(
+        "<h2>Place an order</h2>{stock}{}{pay}<p class=soft>The same request again is the same answer, byte for byte: the \
+         <code>Idempotency-Key</code> makes a retry safe.</p>",
+        command(banner::order(app, url))
+    )
+}

@@ -1,0 +1,51 @@
+//! Payments by a provider that is turned off.
+//!
+//! Invariant: none is started, as it would never open; but what was started under a key is answered again under it, whatever
+//! was turned off since.
+
+use super::execute;
+use crate::http::problem::{Code, Problem};
+use crate::http::reply::unanswered;
+use crate::state::App;
+use holdfast_engine::answer::{Answer, Reply};
+use holdfast_engine::command::Command;
+use holdfast_engine::event::{OrderFact, OrderRecord};
+use holdfast_engine::ids::{KeyHash, OrderId};
+
+/// Whether nobody here could open a payment.
+pub fn is_off(app: &App) -> bool {
+    app.sandbox.is_none()
+}
+
+/// Lets an order pass that was placed before.
+///
+/// # Errors
+/// `provider_unavailable` for a new one, or why that cannot be known.
+pub async fn placed_before(app: &App, order: OrderId) -> Result<(), Problem> {
+    history(app, order).await?.map(drop).ok_or_else(provider_unavailable)
+}
+
+/// Lets a payment pass that was started before under this key; and one for an order nobody knows, which is refused as that.
+///
+/// # Errors
+/// As [`placed_before`].
+pub async fn started_before(app: &App, order: OrderId, key: KeyHash) -> Result<(), Problem> {
+    let started = |record: &OrderRecord| match &*record.fact {
+        OrderFact::PaymentStarted { key: Some(used), .. } => used.0 == key,
+        _ => false,
+    };
+    let known = history(app, order).await?.is_none_or(|history| history.iter().any(started));
+    if known { Ok(()) } else { Err(provider_unavailable()) }
+}
+
+pub(crate) fn provider_unavailable() -> Problem {
+    Problem::new(Code::ProviderUnavailable, "the sandbox, the only provider of this server, is turned off")
+}
+
+async fn history(app: &App, order: OrderId) -> Result<Option<Vec<OrderRecord>>, Problem> {
+    match execute(app, Command::GetOrder { order, kind: None }).await {
+        Ok(Reply { outcome: Ok(Answer::Order { history, .. }), .. }) => Ok(Some(history)),
+        Ok(_) => Ok(None),
+        Err(why) => Err(unanswered(why)),
+    }
+}

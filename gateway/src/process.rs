@@ -1,0 +1,8 @@
+//! What this process has of the system: signals, files, memory.
+//!
+//! Invariant: nothing here knows what is served.
+
+pub mod descriptors;
+pub mod file_error;
+pub mod memory;
+pub mod stopping;

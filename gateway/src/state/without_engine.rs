@@ -1,0 +1,35 @@
+//! What routes need, for tests that need no engine.
+
+use super::App;
+use crate::events::streams::Streams;
+use crate::keys::Keys;
+use crate::keys::refusals::Refusals;
+use crate::process::stopping::Phase;
+use crate::settings::Settings;
+use crate::threads::bulk::Bulk;
+use arc_swap::ArcSwapOption;
+use metrics_exporter_prometheus::PrometheusBuilder;
+use tokio::sync::watch;
+
+impl App {
+    /// Must be called inside an actix system.
+    pub(crate) fn without_engine(settings: Settings) -> Self {
+        Self {
+            accept_clock: false,
+            lock: None,
+            keys: Keys::load(&[], None).unwrap(),
+            refusals: Refusals::default(),
+            live: ArcSwapOption::empty(),
+            down: ArcSwapOption::empty(),
+            phase: watch::Sender::new(Phase::Serving),
+            bulk: Bulk::start(1),
+            streams: Streams::start(&settings.server).unwrap(),
+            pages: crate::threads::readers::Readers::start("pages", 1).unwrap(),
+            backing_up: false.into(),
+            sandbox: None,
+            base_url: String::new(),
+            metrics: PrometheusBuilder::new().build_recorder().handle(),
+            settings,
+        }
+    }
+}
