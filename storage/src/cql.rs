@@ -91,6 +91,8 @@ impl CqlJournal {
         // Whoever has the data wrote on meanwhile: claiming finds out anew.
         journal.logs.iter().for_each(PartitionLog::forget_ends);
         journal.take_over()?;
+        let cluster = journal.cluster.clone();
+        journal.wait(async move { cluster.upgrade_layout().await })?;
         Ok(journal)
     }
 
@@ -144,7 +146,7 @@ impl CqlJournal {
         let asked = options.clone();
         let connected = wait(&runtime, async move {
             let cluster = Cluster::connect(&asked).await?;
-            let partitions = wanted.accept(cluster.layout(wanted.if_new).await?)?;
+            let partitions = wanted.accept(cluster.partitions(wanted.if_new).await?)?;
             Ok((Arc::new(cluster), partitions))
         });
         let (cluster, partitions) = match connected {
@@ -240,16 +242,16 @@ impl Drop for CqlJournal {
 
 impl Cluster {
     /// The number of partitions fixed when the data was created: now, if there is none.
-    async fn layout(&self, if_new: Partitions) -> Result<Partitions, Error> {
-        let read = async || Answer::read(self.serial(&self.tables.read_layout, ()).await?);
+    async fn partitions(&self, if_new: Partitions) -> Result<Partitions, Error> {
+        let read = async || Answer::read(self.serial(&self.layout.read, ()).await?);
         let mut found = read().await?;
         if found.is_empty() {
             let values = (schema::VERSION, i32::from(if_new.count()));
-            self.serial(&self.tables.create_layout, values).await?;
+            self.serial(&self.layout.create, values).await?;
             found = read().await?;
         }
         let version = found.int("version");
-        if version != Some(schema::VERSION) {
+        if !version.is_some_and(|version| (schema::OLDEST..=schema::VERSION).contains(&version)) {
             return Err(Error::Incompatible(format!(
                 "the tables are of version {version:?}, this is version {}",
                 schema::VERSION
@@ -257,6 +259,11 @@ impl Cluster {
         }
         let partitions = found.int("partitions").and_then(|count| Partitions::new(u16::try_from(count).ok()?));
         partitions.ok_or_else(|| Error::Incompatible("the number of partitions in the table layout is out of bounds".to_owned()))
+    }
+
+    /// Tables of an earlier build get the version of today: a build that would not find the rows of today refuses them from now on.
+    async fn upgrade_layout(&self) -> Result<(), Error> {
+        self.serial(&self.layout.upgrade, (schema::VERSION, schema::VERSION)).await.map(drop)
     }
 }
 

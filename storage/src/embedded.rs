@@ -27,7 +27,7 @@ use crate::marks::Marks;
 use crate::rows::meta::LAST_ROWS;
 use crate::watermark::Watermark;
 use creation::Layout;
-use description::FORMAT;
+use description::LOG_IN_FILES;
 use failure::{damaged_at, failed, refused, tables_failed};
 use fjall::{Database, Keyspace, PersistMode};
 use holdfast_engine::Causality;
@@ -122,12 +122,13 @@ impl EmbeddedJournal {
         let (format, partitions) = layout.described(wanted)?;
         let (mark, acknowledged) = Watermark::open(&layout.acknowledged)?;
         let (projected, watermark) = Watermark::open(&layout.projected)?;
-        if format < FORMAT {
+        let log_in_files = format >= LOG_IN_FILES;
+        if !log_in_files {
             layout.rename_database()?;
         }
         if layout.has_tables()? {
-            manifests::check(&layout.database, if format == FORMAT { creation::PARTS } else { 1 })?;
-            wal::check(&layout.database, acknowledged, format == FORMAT)?;
+            manifests::check(&layout.database, if log_in_files { creation::PARTS } else { 1 })?;
+            wal::check(&layout.database, acknowledged, log_in_files)?;
         } else if acknowledged > 0 {
             return Err(damaged_at(1, "the tables beside the log are gone"));
         } else {
@@ -137,12 +138,9 @@ impl EmbeddedJournal {
         let refuse = |error| tables_failed(&layout.database, refused(error, acknowledged));
         let database = layout.open(&layout.database).map_err(refuse)?;
         let space = Space { dir: layout.dir.clone(), reserve };
-        if format == FORMAT {
-            layout.seal_description()?;
-        }
         creation::Keyspaces::refuse_missing(&database, layout, format)?;
         let keyspaces = creation::Keyspaces::open(&database).map_err(refuse)?;
-        if format < FORMAT {
+        if !log_in_files {
             space.check(database.write_buffer_size())?;
             upgrade::copy_log(&database, layout, acknowledged, &space)?;
             layout.describe(partitions)?;
@@ -171,6 +169,10 @@ impl EmbeddedJournal {
             keeper,
         };
         journal.resume()?;
+        if journal.keeper.writes() {
+            // Before the first row is written: a build that would not find it refuses the data from now on.
+            layout.upgrade_description()?;
+        }
         Ok(journal)
     }
 

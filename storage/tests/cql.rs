@@ -15,6 +15,7 @@ use holdfast_storage::recovery::recover;
 use holdfast_storage::rows::{self, Projector};
 use holdfast_storage::{CommitCheck, Error, Journal, Log, LogId, Row, Rows, Snapshot, Snapshots, Table};
 use scylla::client::session_builder::SessionBuilder;
+use scylla::response::query_result::QueryResult;
 use std::io::Write;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -60,24 +61,32 @@ impl Keyspace {
 }
 
 impl Keyspace {
-    /// How many partitions of the cluster have rows of closed orders.
-    fn partitions_of_orders(&self) -> usize {
+    fn ask(&self, statement: &str) -> QueryResult {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("the cluster answers");
+        let statement = statement.replace("KEYSPACE", &self.0.keyspace);
         runtime.block_on(async {
             let session = SessionBuilder::new().known_nodes(&self.0.nodes).build().await.expect("the cluster answers");
-            let found = format!("SELECT DISTINCT kind, grp FROM {}.projection", self.0.keyspace);
-            let found = session
-                .query_unpaged(found, &[])
-                .await
-                .expect("the cluster answers")
-                .into_rows_result()
-                .expect("the cluster answers");
-            let kinds =
-                found.rows::<(i32, Vec<u8>)>().expect("the cluster answers").map(|row| row.expect("the cluster answers").0);
-            // The number of the table, which is in the rows.
-            kinds.filter(|kind| *kind == 0).count()
+            session.query_unpaged(statement, &[]).await.expect("the cluster answers")
         })
+    }
+
+    /// How many partitions of the cluster have rows of closed orders.
+    fn partitions_of_orders(&self) -> usize {
+        let found = self.ask("SELECT DISTINCT kind, grp FROM KEYSPACE.projection").into_rows_result().expect("there are rows");
+        let kinds = found.rows::<(i32, Vec<u8>)>().expect("two columns").map(|row| row.expect("a row").0);
+        // The number of the table, which is in the rows.
+        kinds.filter(|kind| *kind == 0).count()
+    }
+
+    fn version(&self) -> i32 {
+        let found = self.ask("SELECT version FROM KEYSPACE.layout WHERE id = 0").into_rows_result().expect("there is a row");
+        found.single_row::<(i32,)>().expect("one number").0
+    }
+
+    /// As a build of this version left it.
+    fn set_version(&self, version: i32) {
+        self.ask(&format!("UPDATE KEYSPACE.layout SET version = {version} WHERE id = 0 IF EXISTS"));
     }
 }
 
@@ -371,6 +380,21 @@ fn tables_of_another_moment_than_the_log_keep_it_from_being_taken_over() {
     journal.append(LOG, &batches(2)[1]).unwrap();
     let opened = CqlJournal::open(&keyspace.0, partitions());
     assert!(matches!(opened, Err(Error::Mixed(message)) if message.contains("another commit")));
+}
+
+/// Builds of before version 2 do not find the rows of closed orders that are written today.
+#[test]
+fn tables_of_an_earlier_version_get_that_of_today_when_they_are_taken_over_and_not_when_they_are_looked_at() {
+    let keyspace = keyspace!();
+    let today = keyspace.version();
+    keyspace.set_version(1);
+    drop(CqlJournal::observe(&keyspace.0).unwrap());
+    assert_eq!(keyspace.version(), 1);
+    let _opened = keyspace.open();
+    assert_eq!((keyspace.version(), today), (2, 2));
+    keyspace.set_version(today + 1);
+    assert!(matches!(CqlJournal::open(&keyspace.0, partitions()), Err(Error::Incompatible(_))));
+    keyspace.set_version(today);
 }
 
 #[test]

@@ -6,7 +6,7 @@
 use super::errors::{failed, in_time};
 use super::options::Options;
 use super::schema;
-use super::statements::{Leases, Preparer, Segments, Tables};
+use super::statements::{Layout, Leases, Preparer, Segments, Tables};
 use crate::backoff::Backoff;
 use crate::contract::Error;
 use futures_util::try_join;
@@ -43,6 +43,7 @@ pub(super) struct Cluster {
     pub(super) leases: Leases,
     pub(super) segments: Segments,
     pub(super) tables: Tables,
+    pub(super) layout: Layout,
 }
 
 impl Cluster {
@@ -51,8 +52,9 @@ impl Cluster {
         create_tables(&fence, options).await?;
         let bulk = session(options, bulk_profile(options)).await?;
         let preparer = Preparer { fence: &fence, bulk: &bulk, options };
-        let (leases, segments, tables) = try_join!(preparer.leases(), preparer.segments(), preparer.tables())?;
-        Ok(Self { leases, segments, tables, fence, bulk })
+        let (leases, segments, tables, layout) =
+            try_join!(preparer.leases(), preparer.segments(), preparer.tables(), preparer.layout())?;
+        Ok(Self { leases, segments, tables, layout, fence, bulk })
     }
 }
 

@@ -34,7 +34,7 @@ pub(super) struct Segments {
     pub(super) purge: PreparedStatement,
 }
 
-/// Of the other tables.
+/// Of the tables of snapshots and rows.
 pub(super) struct Tables {
     pub(super) put_chunk: PreparedStatement,
     pub(super) read_chunks: PreparedStatement,
@@ -43,8 +43,13 @@ pub(super) struct Tables {
     pub(super) put_row: PreparedStatement,
     pub(super) get_row: PreparedStatement,
     pub(super) scan_rows: PreparedStatement,
-    pub(super) read_layout: PreparedStatement,
-    pub(super) create_layout: PreparedStatement,
+}
+
+/// Of the table `layout`.
+pub(super) struct Layout {
+    pub(super) read: PreparedStatement,
+    pub(super) create: PreparedStatement,
+    pub(super) upgrade: PreparedStatement,
 }
 
 /// Prepares statements side by side: each takes a round trip.
@@ -100,20 +105,27 @@ impl Preparer<'_> {
 
     pub(super) async fn tables(&self) -> Result<Tables, Error> {
         let keyspace = &self.options.keyspace;
-        let (chunk, row, layout) =
-            (format!("{keyspace}.snap_chunk"), format!("{keyspace}.projection"), format!("{keyspace}.layout"));
-        let (put_chunk, read_chunks, read_chunk, drop_chunks, put_row, get_row, scan_rows, read_layout, create_layout) = try_join!(
+        let (chunk, row) = (format!("{keyspace}.snap_chunk"), format!("{keyspace}.projection"));
+        let (put_chunk, read_chunks, read_chunk, drop_chunks, put_row, get_row, scan_rows) = try_join!(
             self.plain(format!("INSERT INTO {chunk} (partition_id, snap_id, part, n, body) VALUES (?, ?, ?, ?, ?)")),
             self.plain(format!("SELECT n, body FROM {chunk} WHERE partition_id = ? AND snap_id = ? AND part = ?")),
             self.plain(format!("SELECT body FROM {chunk} WHERE partition_id = ? AND snap_id = ? AND part = ? AND n = 0")),
             self.plain(format!("DELETE FROM {chunk} WHERE partition_id = ? AND snap_id = ? AND part = ?")),
             self.plain(format!("INSERT INTO {row} (kind, grp, key, value) VALUES (?, ?, ?, ?) USING TIMESTAMP ?")),
             self.plain(format!("SELECT value FROM {row} WHERE kind = ? AND grp = ? AND key = ?")),
-            self.plain(format!("SELECT key, value FROM {row} WHERE kind = ? AND grp = ? AND key >= ? AND key < ? LIMIT ?")),
-            self.serial(format!("SELECT version, partitions FROM {layout} WHERE id = 0")),
-            self.fenced(format!("INSERT INTO {layout} (id, version, partitions) VALUES (0, ?, ?) IF NOT EXISTS"))
+            self.plain(format!("SELECT key, value FROM {row} WHERE kind = ? AND grp = ? AND key >= ? AND key < ? LIMIT ?"))
         )?;
-        Ok(Tables { put_chunk, read_chunks, read_chunk, drop_chunks, put_row, get_row, scan_rows, read_layout, create_layout })
+        Ok(Tables { put_chunk, read_chunks, read_chunk, drop_chunks, put_row, get_row, scan_rows })
+    }
+
+    pub(super) async fn layout(&self) -> Result<Layout, Error> {
+        let layout = format!("{}.layout", self.options.keyspace);
+        let (read, create, upgrade) = try_join!(
+            self.serial(format!("SELECT version, partitions FROM {layout} WHERE id = 0")),
+            self.fenced(format!("INSERT INTO {layout} (id, version, partitions) VALUES (0, ?, ?) IF NOT EXISTS")),
+            self.fenced(format!("UPDATE {layout} SET version = ? WHERE id = 0 IF version < ?"))
+        )?;
+        Ok(Layout { read, create, upgrade })
     }
 
     async fn fenced(&self, cql: String) -> Result<PreparedStatement, Error> {

@@ -3,7 +3,7 @@
 //! Invariant: creation is all or nothing. The description is written first, the database is made under another name and
 //! renamed when it is whole, so a crash at any moment leaves a directory that opens.
 
-use super::description::{Description, FORMAT};
+use super::description::{Description, FORMAT, LOG_IN_FILES};
 use super::failure::{damaged_file, failed, file_failed, tables_failed};
 use super::presence::InUse;
 use crate::contract::{Error, Table, WantedPartitions};
@@ -95,15 +95,15 @@ impl Layout {
         }
     }
 
-    /// A description of an earlier build gets its checksum.
-    pub(super) fn seal_description(&self) -> Result<(), Error> {
+    /// A description of an earlier build gets the format of today and a checksum, on the disk when this returns.
+    pub(super) fn upgrade_description(&self) -> Result<(), Error> {
         match self.description()? {
-            Some(found) if !found.sealed && found.format == FORMAT => self.describe(found.partitions),
+            Some(found) if found.format < FORMAT || !found.sealed => self.describe(found.partitions),
             Some(_) | None => Ok(()),
         }
     }
 
-    /// Says that the data is of this format.
+    /// Says that the data is of the format of today.
     pub(super) fn describe(&self, partitions: Partitions) -> Result<(), Error> {
         let text = Description { format: FORMAT, partitions, sealed: true }.text();
         self.write_description(&text).map_err(|error| file_failed("the description", &self.description, &error))
@@ -188,10 +188,10 @@ pub(super) const PARTS: usize = 2 + Table::ALL.len();
 const SNAPSHOTS: &str = "snapshots";
 
 impl Keyspaces {
-    /// The database makes a part anew that it does not find. In data of this format there are all of them.
+    /// The database makes a part anew that it does not find. Where the log is in files of its own there are all of them.
     pub(super) fn refuse_missing(database: &Database, layout: &Layout, format: u32) -> Result<(), Error> {
         let mut names = Table::ALL.map(Table::name).into_iter().chain([SNAPSHOTS]);
-        match names.find(|name| format == FORMAT && !database.keyspace_exists(name)) {
+        match names.find(|name| format >= LOG_IN_FILES && !database.keyspace_exists(name)) {
             Some(name) => Err(damaged_file(&layout.database, &format!("the table of {name} is gone"))),
             None => Ok(()),
         }

@@ -8,19 +8,25 @@ use crate::contract::Error;
 use holdfast_engine::ids::Partitions;
 use std::path::Path;
 
-/// Version of everything below the directory that the database does not version itself. Format 1 had its log in the
-/// database; it is upgraded when it is opened.
-pub(super) const FORMAT: u32 = 2;
+/// Version of everything below the directory that the database does not version itself. Data of an older format is upgraded when it is
+/// opened: format 1 had its log in the database, and until format 3 closed orders were rows under their bare ids, so that a build of
+/// then would not find those of today.
+pub(super) const FORMAT: u32 = 3;
 pub(super) const OLDEST: u32 = 1;
+/// From this format on the log is in files of its own.
+pub(super) const LOG_IN_FILES: u32 = 2;
 
 /// See the module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Description {
     pub(super) format: u32,
     pub(super) partitions: Partitions,
-    /// Whether it has a checksum.
+    /// Whether it has a checksum. That of an earlier build has none.
     pub(super) sealed: bool,
 }
+
+const ADVICE: &str = "open it with the version that wrote it, or a newer one\n  To go back to this one, restore a backup that was made before \
+                      the upgrade.";
 
 /// Begins the line of the checksum.
 const CHECK: &str = "check ";
@@ -43,7 +49,7 @@ impl Description {
         }
         let format = field(text, "format").ok_or_else(changed)?;
         if !(OLDEST..=FORMAT).contains(&format) {
-            return Err(Error::Incompatible(format!("the data is of format {format}, this version reads {FORMAT}")));
+            return Err(Error::Incompatible(format!("the data is of format {format}, this version reads {FORMAT}: {ADVICE}")));
         }
         let partitions = field(text, "partitions").and_then(Partitions::new).ok_or_else(changed)?;
         let found = Self { format, partitions, sealed: body.is_some() };
@@ -97,7 +103,8 @@ mod tests {
     fn a_description_of_an_earlier_build_is_read_and_one_of_a_later_format_is_not() {
         let found = parse("format 1\npartitions 4\n").unwrap();
         assert_eq!((found.format, found.partitions.count(), found.sealed), (1, 4, false));
-        assert!(matches!(parse("format 3\npartitions 4\nshards 2\n"), Err(Error::Incompatible(_))));
+        let later = parse(format!("format {}\npartitions 4\nshards 2\n", FORMAT + 1));
+        assert!(matches!(later, Err(Error::Incompatible(said)) if said.contains("open it with the version that wrote it")));
         for text in ["", "partitions 4\n", "format 2\n", "format 2\npartitions x\n", "format 2\npartitions 4"] {
             assert!(matches!(parse(text), Err(Error::DamagedFile { .. })), "{text:?}");
         }

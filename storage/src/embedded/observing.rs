@@ -5,7 +5,7 @@
 //! changed or removed below the directory that is looked at.
 
 use super::creation::Layout;
-use super::description::FORMAT;
+use super::description::LOG_IN_FILES;
 use super::failure::damaged_file;
 use super::{EmbeddedJournal, Keeper};
 use crate::contract::{Error, WantedPartitions};
@@ -30,7 +30,7 @@ impl EmbeddedJournal {
         let scratch = scratch(dir, description.format)?;
         let path = scratch.path().to_owned();
         let layout = Layout::at(&path);
-        if description.format == FORMAT && !layout.has_tables()? {
+        if description.format >= LOG_IN_FILES && !layout.has_tables()? {
             return Err(damaged_file(&dir.join("tables"), "it is missing beside the log"));
         }
         let keeper = Keeper::Reader { _shared: shared, _scratch: scratch };
@@ -47,7 +47,7 @@ fn scratch(dir: &Path, format: u32) -> Result<TempDir, Error> {
             .try_for_each(|file| copy_if_there(&dir.join(file), &to.join(file)))?;
         ["tables", "journal"].iter().try_for_each(|database| mirror(&dir.join(database), &to.join(database)))?;
         // The log of format 1 is in its database, and is copied from there.
-        if format == FORMAT {
+        if format >= LOG_IN_FILES {
             symlink(dir.canonicalize()?.join("log"), to.join("log"))?;
         }
         Ok(scratch)

@@ -9,6 +9,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use tempfile::TempDir;
 
+mod formats;
+
 mod rules {
     use super::*;
 
@@ -315,23 +317,6 @@ fn a_full_disk_stops_everything_that_writes_until_it_is_opened_anew() {
     assert_eq!(journal.append(LOG, &world.set_stock("SKU", 7)).unwrap(), 3);
 }
 
-#[test]
-fn data_of_another_format_is_refused() {
-    let dir = tempfile::tempdir().unwrap();
-    drop(open(dir.path()).unwrap());
-    let description = dir.path().join("holdfast.meta");
-    for text in ["format 3\npartitions 4\n", "format 0\npartitions 4\n"] {
-        fs::write(&description, text).unwrap();
-        assert!(matches!(open(dir.path()), Err(Error::Incompatible(_))), "{text:?}");
-    }
-    for text in ["", "format 2\n", "format 2\npartitions 0\n"] {
-        fs::write(&description, text).unwrap();
-        assert!(matches!(open(dir.path()), Err(Error::DamagedFile { .. })), "{text:?}");
-    }
-    fs::remove_file(&description).unwrap();
-    assert!(matches!(open(dir.path()), Err(Error::DamagedFile { .. })));
-}
-
 /// The database alone would never open a directory whose creation was cut short.
 #[test]
 fn a_creation_that_was_cut_short_begins_again() {
@@ -354,60 +339,6 @@ fn a_log_without_its_tables_is_refused_and_kept() {
     fs::remove_file(written.dir.path().join("holdfast.meta")).unwrap();
     assert!(matches!(open(written.dir.path()), Err(Error::DamagedFile { .. })));
     assert!(fs::read(log_of(&written.dir)).unwrap().starts_with(&written.log));
-}
-
-/// The data directory of [`Written`] as format 1 had it.
-fn of_format_1(written: &Written) -> TempDir {
-    let dir = tempfile::tempdir().unwrap();
-    let database = Layout::at(dir.path()).open(&dir.path().join("journal")).unwrap();
-    let log = database.keyspace("log", fjall::KeyspaceCreateOptions::default).unwrap();
-    for (commit, frame) in &written.frames {
-        log.insert(commit.to_be_bytes(), frame.as_slice()).unwrap();
-    }
-    let orders = database.keyspace("orders", fjall::KeyspaceCreateOptions::default).unwrap();
-    orders.insert(b"key", b"row").unwrap();
-    database.persist(PersistMode::SyncAll).unwrap();
-    fs::write(dir.path().join("holdfast.meta"), "format 1\npartitions 4\n").unwrap();
-    fs::write(dir.path().join("acknowledged"), written.acknowledged.last().unwrap()).unwrap();
-    dir
-}
-
-#[test]
-fn data_of_format_1_is_upgraded_with_all_it_has() {
-    let written = Written::new();
-    let dir = of_format_1(&written);
-    for _ in 0..2 {
-        let journal = open(dir.path()).unwrap();
-        assert_eq!(frames(&journal, LOG, 0), written.frames);
-        assert_eq!(journal.get(Table::Orders, b"key").unwrap().as_deref(), Some(&b"row"[..]));
-        assert!(!journal.database.keyspace_exists("log"));
-    }
-    let described = fs::read_to_string(dir.path().join("holdfast.meta")).unwrap();
-    assert!(described.starts_with("format 2\npartitions 4\ncheck "), "{described}");
-}
-
-#[test]
-fn an_upgrade_that_was_cut_short_begins_again() {
-    let written = Written::new();
-    let dir = of_format_1(&written);
-    fs::rename(dir.path().join("journal"), dir.path().join("tables")).unwrap();
-    fs::create_dir(dir.path().join("log")).unwrap();
-    fs::write(log_of(&dir), &written.log[..written.starts()[3]]).unwrap();
-    assert_eq!(frames(&open(dir.path()).unwrap(), LOG, 0), written.frames);
-}
-
-#[test]
-fn an_upgrade_names_the_commit_that_the_old_log_lacks() {
-    let written = Written::new();
-    for (missing, named) in [(1_u64, 1), (3, 3), (5, 5)] {
-        let dir = of_format_1(&written);
-        let database = Layout::at(dir.path()).open(&dir.path().join("journal")).unwrap();
-        let log = database.keyspace("log", fjall::KeyspaceCreateOptions::default).unwrap();
-        log.remove(missing.to_be_bytes()).unwrap();
-        database.persist(PersistMode::SyncAll).unwrap();
-        drop((log, database));
-        assert!(matches!(open(dir.path()), Err(Error::Damaged { record, .. }) if record == named));
-    }
 }
 
 #[test]
@@ -455,20 +386,6 @@ fn the_data_directory_is_for_its_owner_alone() {
     fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).unwrap();
     drop(open(&dir).unwrap());
     assert_eq!(mode(), 0o700, "data of old is not narrowed");
-}
-
-/// A build before this one wrote no checksum.
-#[test]
-fn a_description_of_an_earlier_build_gets_its_checksum_at_the_next_start() {
-    let dir = tempfile::tempdir().unwrap();
-    drop(open(dir.path()).unwrap());
-    let description = dir.path().join("holdfast.meta");
-    let sealed = fs::read(&description).unwrap();
-    fs::write(&description, "format 2\npartitions 4\n").unwrap();
-    drop(EmbeddedJournal::observe(dir.path(), Partitions::new(4).unwrap()).unwrap());
-    assert_eq!(fs::read_to_string(&description).unwrap(), "format 2\npartitions 4\n", "looking changed it");
-    drop(open(dir.path()).unwrap());
-    assert_eq!(fs::read(&description).unwrap(), sealed);
 }
 
 /// The database would have made an empty table in its place, and every closed order would have been unknown.
