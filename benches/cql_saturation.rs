@@ -302,6 +302,7 @@ fn place(key: &str, n: u64, partitions: Partitions) -> Option<Command> {
         shipping_address: None,
         metadata: None,
         payment: None,
+        origin: None,
     };
     Some(Command::Place { order, placed: Box::new(placed) })
 }

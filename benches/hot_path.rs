@@ -47,6 +47,7 @@ fn order(number: u64, partitions: Partitions) -> Command {
         shipping_address: None,
         metadata: None,
         payment: None,
+        origin: None,
     };
     Command::Place { order, placed: Box::new(placed) }
 }

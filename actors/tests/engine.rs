@@ -67,6 +67,7 @@ fn place(key: &str, name: &str) -> Command {
         shipping_address: None,
         metadata: None,
         payment: None,
+        origin: None,
     };
     Command::Place { order, placed: Box::new(placed) }
 }

@@ -75,6 +75,7 @@ fn place(key: &str, metadata: Option<Box<str>>) -> Command {
         shipping_address: None,
         metadata,
         payment: None,
+        origin: None,
     };
     Command::Place { order: id(key), placed: Box::new(placed) }
 }

@@ -89,7 +89,7 @@ impl Audit {
         *last = record.seq;
         match &record.event {
             Event::Stock { sku, fact } => self.add_stock(partition, sku, fact),
-            Event::Order { order, fact } => self.add_order(partition, *order, fact),
+            Event::Order { order, fact, .. } => self.add_order(partition, *order, fact),
             Event::Archive(ArchiveFact::Orders(orders)) => orders.iter().for_each(|id| self.archived(*id)),
             Event::Archive(ArchiveFact::Restored { order, history }) => {
                 // Where the log is purged it may have been placed before its first record.

@@ -8,6 +8,7 @@
 //! own, and map it to the new type in the `match` that decodes it; add a golden file. A snapshot that only gains something takes a new
 //! section (see [`sections`]) and keeps its version. What an older version wrote is read for ever; what a newer one wrote is refused.
 
+pub(crate) mod origin;
 pub mod sections;
 pub mod version;
 
@@ -63,8 +64,7 @@ impl Batch {
         self.entries.extend_from_slice(&partition.0.to_le_bytes());
         self.entries.extend_from_slice(&record.seq.to_le_bytes());
         self.entries.extend_from_slice(&[0; 4]);
-        self.entries.push(version::RECORD);
-        self.entries = append(record, std::mem::take(&mut self.entries));
+        self.entries = origin::append_record(record, std::mem::take(&mut self.entries));
         let length = self.entries.len() - start - ENTRY;
         // Refused when read, so it must never be written. Facts that are decided now are smaller by far: see `limits`.
         assert!(length <= limits::MAX_RECORD_BYTES, "a record of {length} bytes");
@@ -288,9 +288,9 @@ pub fn decode_first<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<(T, &'a [
     }
 }
 
-/// A record behind the version of records.
+/// A record behind its version.
 pub fn encode_record(record: &Record) -> Vec<u8> {
-    append(record, vec![version::RECORD])
+    origin::append_record(record, Vec::new())
 }
 
 /// The inverse of [`encode_record`].
@@ -299,7 +299,8 @@ pub fn encode_record(record: &Record) -> Vec<u8> {
 /// As [`decode`].
 pub fn decode_record(bytes: &[u8]) -> Result<Record, Error> {
     match version::of(version::Kind::Record, bytes)? {
-        (version::RECORD, body) => whole(body_of(body)?),
+        (version::PLAIN_RECORD, body) => whole(body_of(body)?),
+        (version::RECORD, body) => origin::record_of(body),
         (other, _) => Err(version::unknown(other)),
     }
 }
@@ -319,11 +320,22 @@ pub(crate) fn whole<T>((value, rest): (T, &[u8])) -> Result<T, Error> {
 
 /// Row of a closed order in the projection.
 pub fn encode_history(history: &[OrderRecord]) -> Vec<u8> {
-    encode(&history)
+    match origin::of_history(history) {
+        None => encode(&history),
+        Some(origin) => append(origin, append(&history, vec![version::HISTORY])),
+    }
 }
 
+/// The inverse of [`encode_history`].
+///
+/// # Errors
+/// As [`decode`].
 pub fn decode_history(row: &[u8]) -> Result<Vec<OrderRecord>, Error> {
-    decode(row)
+    match version::of(version::Kind::History, row)? {
+        (version::ROW, body) => whole(body_of(body)?),
+        (version::HISTORY, body) => origin::history_of(body),
+        (other, _) => Err(version::unknown(other)),
+    }
 }
 
 /// Row of an idempotency key in the projection.

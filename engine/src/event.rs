@@ -4,7 +4,8 @@
 //! depends on today's rules. Variants are encoded by position: new ones go last, old ones are frozen.
 
 use crate::ids::{
-    AttemptId, CustomerId, Fingerprint, HoldKey, KeyHash, Label, Location, OrderId, Provider, RequestId, Seq, Sku, Url,
+    AttemptId, CorrelationId, CustomerId, Fingerprint, HoldKey, KeyHash, KeyName, Label, Location, OrderId, Provider, RequestId,
+    Seq, Sku, Url,
 };
 use crate::quantity::{Currency, Money, Quantity};
 use crate::time::Timestamp;
@@ -21,11 +22,28 @@ pub struct Record {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Event {
-    Stock { sku: Sku, fact: StockFact },
-    Order { order: OrderId, fact: Arc<OrderFact> },
+    Stock {
+        sku: Sku,
+        fact: StockFact,
+    },
+    Order {
+        order: OrderId,
+        fact: Arc<OrderFact>,
+        /// That of the order. `None` for its placing, which has it in its [`Origin`].
+        #[serde(skip)]
+        correlation: Option<CorrelationId>,
+    },
     Key(KeyFact),
     Archive(ArchiveFact),
     Partition(PartitionFact),
+}
+
+impl Event {
+    /// What the order that the event is of is related to.
+    pub fn correlation(&self) -> Option<&CorrelationId> {
+        let Self::Order { fact, correlation, .. } = self else { return None };
+        if let OrderFact::Placed(placed) = &**fact { placed.correlation() } else { correlation.as_ref() }
+    }
 }
 
 /// Where units stand. `held`, `pinned` and `committed` are moved by holds only.
@@ -179,6 +197,31 @@ pub struct Placed {
     pub shipping_address: Option<Box<str>>,
     pub metadata: Option<Box<str>>,
     pub payment: Option<PaymentRequest>,
+    /// Encoded by itself behind the others, where there is one.
+    #[serde(skip)]
+    pub origin: Option<Box<Origin>>,
+}
+
+impl Placed {
+    /// What the caller relates the order to.
+    pub fn correlation(&self) -> Option<&CorrelationId> {
+        self.origin.as_ref()?.correlation.as_ref()
+    }
+}
+
+/// Where an order came from: no part of what was asked for, so that a retry may have another. One that says nothing is left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// Who placed it. `None` where there were no API keys.
+    pub client: Option<KeyName>,
+    pub correlation: Option<CorrelationId>,
+}
+
+impl Origin {
+    /// `None` if neither is known.
+    pub fn of(client: Option<KeyName>, correlation: Option<CorrelationId>) -> Option<Box<Self>> {
+        (client.is_some() || correlation.is_some()).then(|| Box::new(Self { client, correlation }))
+    }
 }
 
 /// What one SKU answered for all lines of an order that name it.

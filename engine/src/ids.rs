@@ -105,6 +105,10 @@ fn printable(c: char) -> bool {
     !c.is_control()
 }
 
+fn visible_ascii(c: char) -> bool {
+    c.is_ascii_graphic()
+}
+
 /// The first character of a text that nobody sees, so that two names which look alike are not the same: a format character
 /// (category Cf, with byte-order marks and zero-width spaces), a line or paragraph separator, a variation selector, or another one
 /// that Unicode calls ignorable by default. Whether a character is assigned does not matter: Unicode goes on assigning.
@@ -149,6 +153,14 @@ text!(
 text!(
     /// The id of one HTTP request, echoed in its problem documents.
     RequestId, limits::NAME, visible
+);
+text!(
+    /// The name of the API key that a request came with.
+    KeyName, limits::NAME, printable
+);
+text!(
+    /// What a caller relates an order to, in systems of their own.
+    CorrelationId, limits::CORRELATION_ID, visible_ascii
 );
 text!(
     /// An absolute or rooted URL.

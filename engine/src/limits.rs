@@ -28,6 +28,8 @@ pub const LABEL: TextLength = TextLength::characters(256);
 pub const URL: TextLength = TextLength { characters: 2048, bytes: 2048 };
 /// An idempotency key: visible ASCII, so that its characters are its bytes.
 pub const IDEMPOTENCY_KEY: TextLength = TextLength { characters: 255, bytes: 255 };
+/// A correlation id: visible ASCII too.
+pub const CORRELATION_ID: TextLength = TextLength { characters: 64, bytes: 64 };
 /// Bytes of the metadata or the address of one order or line, as compact JSON.
 pub const MAX_JSON_BYTES: usize = 16 * 1024;
 /// How deep lists and objects stand in each other in them.
@@ -86,8 +88,10 @@ pub const MAX_ARCHIVED: usize = 65_536;
 /// Bytes of an encoded number and of the length of a text, at most.
 const NUMBER: usize = 10;
 const LENGTH: usize = 3;
+/// Bytes of where an order came from: two texts with their lengths, and whether they are there.
+pub(crate) const MAX_ORIGIN_BYTES: usize = NAME.bytes + CORRELATION_ID.bytes + 2 * (LENGTH + 1);
 /// Bytes of what was asked for: JSON takes more for it than its encoding, but for what does not come in the body.
-pub(crate) const MAX_PLACED_BYTES: usize = MAX_BODY_BYTES + NAME.bytes + 8 * NUMBER + 64;
+pub(crate) const MAX_PLACED_BYTES: usize = MAX_BODY_BYTES + NAME.bytes + 8 * NUMBER + 64 + MAX_ORIGIN_BYTES;
 /// Bytes of the fact that says what an order holds: names with their lengths, and units.
 pub(crate) const MAX_HELD_BYTES: usize =
     MAX_LINES * (SKU.bytes + 2 * LENGTH) + MAX_ALLOCATIONS * (LOCATION.bytes + LENGTH + NUMBER) + 3 * NUMBER;

@@ -357,7 +357,8 @@ impl Partition {
     }
 
     fn emit_order(&mut self, now: Timestamp, order: OrderId, fact: OrderFact, fx: &mut Effects) {
-        self.emit(now, Event::Order { order, fact: Arc::new(fact) }, fx);
+        let correlation = self.orders.get(&order).and_then(|actor| actor.order.placed().correlation()).cloned();
+        self.emit(now, Event::Order { order, fact: Arc::new(fact), correlation }, fx);
     }
 
     fn tick(&mut self, now: Timestamp, fx: &mut Effects) {
@@ -405,7 +406,7 @@ impl Partition {
         self.at = at;
         match event {
             Event::Stock { sku, fact } => self.apply_stock(sku, &fact),
-            Event::Order { order, fact } => self.apply_order(order, OrderRecord { seq, at, fact }),
+            Event::Order { order, fact, .. } => self.apply_order(order, OrderRecord { seq, at, fact }),
             Event::Key(KeyFact::Answered { key, fingerprint, answer }) => {
                 self.keys.insert(key, KeyRecord { fingerprint, answer });
             }

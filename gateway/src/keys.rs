@@ -12,6 +12,7 @@ pub use file::{FILE, MARK};
 use crate::process::file_error::FileError;
 use compact_str::CompactString;
 use data_encoding::{BASE32_NOPAD, HEXLOWER, HEXLOWER_PERMISSIVE};
+use holdfast_engine::ids::KeyName;
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
@@ -24,8 +25,10 @@ pub struct ApiKeys {
 #[derive(Clone)]
 pub struct Known {
     hash: [u8; 32],
+    /// `None` where it is longer than a name may be, or not printable: such keys could always be made.
+    pub name: Option<KeyName>,
     /// What the idempotency keys of its owner are bound to: whoever comes under the same scope is the same caller.
-    scope: CompactString,
+    pub scope: CompactString,
 }
 
 /// An API key, stored as its hash.
@@ -79,13 +82,13 @@ pub enum Error {
 }
 
 impl ApiKeys {
-    /// The scope of a key. Looks at every key, whichever matches.
-    pub fn scope(&self, key: &str) -> Option<CompactString> {
+    /// What is known of a key. Looks at every key, whichever matches.
+    pub fn find(&self, key: &str) -> Option<&Known> {
         let hash = blake3::hash(key.as_bytes());
         let mut found = None;
         for known in &self.known {
             if bool::from(known.hash.ct_eq(hash.as_bytes())) {
-                found = Some(known.scope.clone());
+                found = Some(known);
             }
         }
         found
@@ -97,7 +100,8 @@ impl ApiKeys {
 pub fn parse(entry: &KeyEntry) -> Result<Known, Error> {
     let bytes = HEXLOWER_PERMISSIVE.decode(entry.hash.as_bytes()).ok();
     let hash = bytes.and_then(|bytes| bytes.try_into().ok()).ok_or_else(|| Error::Hash(entry.name.clone()))?;
-    Ok(Known { hash, scope: CompactString::new(entry.scope.as_deref().unwrap_or(&entry.name)) })
+    let scope = CompactString::new(entry.scope.as_deref().unwrap_or(&entry.name));
+    Ok(Known { hash, name: KeyName::new(&entry.name), scope })
 }
 
 /// # Errors

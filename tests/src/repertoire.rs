@@ -104,7 +104,8 @@ impl Repertoire {
         if paid {
             body["payment"] = json!({"provider": "sandbox"});
         }
-        self.ask(&Request::keyed("/v1/orders", key, &body), status)
+        // What an order is related to stays with it over everything that happens.
+        self.ask(&Request { correlation: Some(key.to_owned()), ..Request::keyed("/v1/orders", key, &body) }, status)
     }
 
     fn orders(&self) {

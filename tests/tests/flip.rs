@@ -138,7 +138,7 @@ fn opened(dir: &Path, asked: &Asked) -> Result<Answers, Said> {
     let journal = EmbeddedJournal::open_under(&lock, Partitions::new(4).unwrap(), 0)?;
     let signed_with = fs::read(dir.join("sandbox/webhook-secret"))?;
     let known = keys.now();
-    let scope = |key: &String| known.as_ref()?.scope(key).map(String::from);
+    let scope = |key: &String| known.as_ref()?.find(key).map(|known| known.scope.to_string());
     let scopes = asked.keys.iter().map(scope).collect();
     Ok(Answers { signed_with, scopes, ..read(&journal, &sandbox, &asked.attempts)? })
 }

@@ -8,8 +8,10 @@ use serde::Serialize;
 
 /// The state of the partition: its SKUs, orders and keys.
 pub const IMAGE: u16 = 1;
+/// Where orders of the image came from, of those of which it is known.
+pub const ORIGINS: u16 = 2;
 /// The largest tag of this build. A capability that keeps state of its own adds the next.
-pub const NEWEST: u16 = IMAGE;
+pub const NEWEST: u16 = ORIGINS;
 /// Bytes before a section.
 const HEAD: usize = 10;
 

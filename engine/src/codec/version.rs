@@ -5,10 +5,14 @@
 
 use super::Error;
 
-/// The newest version of a record.
-pub const RECORD: u8 = 1;
+/// The newest version of a record: where its order came from stands behind it.
+pub const RECORD: u8 = 2;
+/// Version of a record of which nothing of that kind is known.
+pub(crate) const PLAIN_RECORD: u8 = 1;
 /// The newest version of a row.
 pub const ROW: u8 = 1;
+/// The newest version of the row of an order: where it came from stands behind its history. Version 1 was a row like all others.
+pub const HISTORY: u8 = 2;
 /// The newest version of a snapshot: sections. Version 1 was the image alone.
 pub const SNAPSHOT: u8 = 2;
 /// Version of a snapshot that is an image and nothing else.
@@ -19,6 +23,7 @@ pub(crate) const IMAGE_SNAPSHOT: u8 = 1;
 pub enum Kind {
     Record,
     Row,
+    History,
     Snapshot,
 }
 
@@ -27,6 +32,7 @@ impl Kind {
         match self {
             Self::Record => RECORD,
             Self::Row => ROW,
+            Self::History => HISTORY,
             Self::Snapshot => SNAPSHOT,
         }
     }
@@ -34,7 +40,7 @@ impl Kind {
     fn name(self) -> &'static str {
         match self {
             Self::Record => "record",
-            Self::Row => "row",
+            Self::Row | Self::History => "row",
             Self::Snapshot => "snapshot",
         }
     }

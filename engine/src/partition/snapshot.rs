@@ -4,15 +4,15 @@
 
 use super::lists::Listed;
 use super::{Causality, KeyRecord, OrderActor, Partition};
-use crate::codec::{self, sections};
-use crate::event::{OrderRecord, StoredResponse};
+use crate::codec::{self, origin, sections};
+use crate::event::{OrderRecord, Origin, StoredResponse};
 use crate::filter::Filter;
 use crate::ids::{Fingerprint, HoldKey, KeyHash, OrderId, PartitionId, Partitions, Seq, Sku};
 use crate::order::Order;
 use crate::stock::SkuStock;
 use crate::time::{Policy, Timestamp};
 use serde::{Deserialize, Serialize};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 /// The state of a partition as it was when this was taken. It shares its holds, histories' facts and answers with the
@@ -41,6 +41,11 @@ impl Image {
         self.keys.sort_unstable_by_key(|(key, _, _)| *key);
         let mut sections = sections::Sections::new();
         sections.push(sections::IMAGE, &self);
+        let origins = self.orders.iter().filter_map(|(id, history)| Some((*id, origin::of_history(history)?)));
+        let origins: Vec<(OrderId, &Origin)> = origins.collect();
+        if !origins.is_empty() {
+            sections.push(sections::ORIGINS, &origins);
+        }
         sections.finish()
     }
 }
@@ -54,6 +59,8 @@ pub enum SnapshotError {
     Foreign { found: u16, partitions: u16, wanted: u16 },
     #[error("the history of order {0} does not begin with its placing")]
     History(OrderId),
+    #[error("order {0} is said to have come from somewhere, and is not in the snapshot")]
+    Origin(OrderId),
     #[error("the filter of archived ids is of no size it can have")]
     Filter,
 }
@@ -110,9 +117,7 @@ impl Partition {
         policy: Policy,
         bytes: &[u8],
     ) -> Result<Self, SnapshotError> {
-        let sections = sections::read(bytes)?;
-        let image = sections.iter().find(|(tag, _)| *tag == sections::IMAGE).ok_or(codec::Error::Short)?;
-        let image: Image = codec::whole(codec::body_of(image.1)?)?;
+        let (image, mut origins) = read(bytes)?;
         if image.id != id || image.partitions != partitions.count() {
             return Err(SnapshotError::Foreign { found: image.id.0, partitions: image.partitions, wanted: id.0 });
         }
@@ -123,9 +128,15 @@ impl Partition {
         partition.placed = image.placed;
         let names = image.skus.iter().map(|(sku, _)| sku.clone()).collect();
         partition.skus = image.skus.into_iter().collect();
-        for (id, history) in image.orders {
+        for (id, mut history) in image.orders {
+            if let Some(origin) = origins.remove(&id) {
+                origin::put(&mut history, origin)?;
+            }
             let order = Order::fold(id, &history).ok_or(SnapshotError::History(id))?;
             partition.orders.insert(id, Box::new(OrderActor::new(order)));
+        }
+        if let Some((id, _)) = origins.pop_first() {
+            return Err(SnapshotError::Origin(id));
         }
         partition.listed = Listed::of(names, partition.orders.values().map(|actor| &actor.order));
         let keys = image.keys.into_iter();
@@ -137,4 +148,13 @@ impl Partition {
         partition.archived = image.archived;
         Ok(partition)
     }
+}
+
+/// The sections of a snapshot: the image, and where its orders came from.
+fn read(bytes: &[u8]) -> Result<(Image, BTreeMap<OrderId, Origin>), codec::Error> {
+    let sections = sections::read(bytes)?;
+    let section = |wanted| sections.iter().find(|(tag, _)| *tag == wanted).map(|(_, bytes)| *bytes);
+    let image = codec::whole(codec::body_of(section(sections::IMAGE).ok_or(codec::Error::Short)?)?)?;
+    let origins = section(sections::ORIGINS).map(|bytes| codec::whole(codec::body_of::<Vec<(OrderId, Origin)>>(bytes)?));
+    Ok((image, origins.transpose()?.unwrap_or_default().into_iter().collect()))
 }

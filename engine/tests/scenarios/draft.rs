@@ -1,9 +1,10 @@
 //! Short ways to write down names, orders and commands.
 
 use holdfast_engine::command::{Command, CommandKey};
-use holdfast_engine::event::{Kind, Line, PaymentRequest, Placed};
+use holdfast_engine::event::{Kind, Line, Origin, PaymentRequest, Placed};
 use holdfast_engine::ids::{
-    CustomerId, Fingerprint, HoldKey, KeyHash, Label, Location, OrderId, Partitions, Provider, RequestId, Sku, Url,
+    CorrelationId, CustomerId, Fingerprint, HoldKey, KeyHash, KeyName, Label, Location, OrderId, Partitions, Provider, RequestId,
+    Sku, Url,
 };
 use holdfast_engine::quantity::{Currency, Money, Quantity};
 use holdfast_engine::time::Timestamp;
@@ -55,10 +56,20 @@ pub(crate) struct Draft {
     pays: bool,
     ttl_ms: u64,
     metadata: usize,
+    origin: Option<Box<Origin>>,
 }
 
 pub(crate) fn order(key: &str) -> Draft {
-    Draft { key: key.to_owned(), kind: Kind::Order, lines: Vec::new(), partial: false, pays: false, ttl_ms: 900_000, metadata: 0 }
+    Draft {
+        key: key.to_owned(),
+        kind: Kind::Order,
+        lines: Vec::new(),
+        partial: false,
+        pays: false,
+        ttl_ms: 900_000,
+        metadata: 0,
+        origin: None,
+    }
 }
 
 pub(crate) fn reservation(key: &str) -> Draft {
@@ -93,6 +104,12 @@ impl Draft {
         self
     }
 
+    /// Placed by this client, who relates it to this. Neither, where it is empty.
+    pub(crate) fn from(mut self, client: &str, correlation: &str) -> Self {
+        self.origin = Origin::of(KeyName::new(client), CorrelationId::new(correlation));
+        self
+    }
+
     pub(crate) fn id(&self, partitions: Partitions) -> OrderId {
         order_id(&self.key, partitions)
     }
@@ -119,6 +136,7 @@ impl Draft {
             shipping_address: None,
             metadata: (self.metadata > 0).then(|| "1".repeat(self.metadata).into()),
             payment,
+            origin: self.origin.clone(),
         };
         Command::Place { order: self.id(partitions), placed: Box::new(placed) }
     }

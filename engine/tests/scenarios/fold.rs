@@ -77,7 +77,9 @@ fn id(world: &World, n: u8) -> OrderId {
 
 fn place(world: &World, n: u8, lines: &[(u8, u32)], partial: bool, pays: bool, ttl_ms: u64) -> Command {
     let add = |draft: Draft, (sku, units): &(u8, u32)| draft.line(SKUS[usize::from(*sku)], *units);
-    let mut filled = lines.iter().fold(draft(n).ttl(ttl_ms), add);
+    // Orders 2 and 3 name a client, 4 and 5 also what they are related to.
+    let [client, correlation] = [if n < 2 { "" } else { "shop" }, if n < 4 { "" } else { "cart" }];
+    let mut filled = lines.iter().fold(draft(n).ttl(ttl_ms).from(client, correlation), add);
     if partial {
         filled = filled.partial();
     }
@@ -210,7 +212,7 @@ fn sold_but_not_committed(world: &World) -> Vec<String> {
         }
     }
     for (_, record) in &records {
-        let Event::Order { order, fact } = &record.event else { continue };
+        let Event::Order { order, fact, .. } = &record.event else { continue };
         match &**fact {
             OrderFact::Held { holds } => drop(counted_on.insert(*order, (1, holds.clone()))),
             OrderFact::Reheld { generation, holds } => drop(counted_on.insert(*order, (*generation, holds.clone()))),

@@ -21,6 +21,8 @@ mod numbers;
 #[cfg(test)]
 mod order_scenarios;
 #[cfg(test)]
+mod origins;
+#[cfg(test)]
 mod payment_outcomes;
 #[cfg(test)]
 mod payment_scenarios;

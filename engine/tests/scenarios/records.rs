@@ -76,6 +76,7 @@ fn place(partition: &mut Partition, key: &str, units: impl Fn(usize) -> u32) -> 
         shipping_address: None,
         metadata: None,
         payment: None,
+        origin: None,
     };
     let order = order_id(key, Partitions::new(1).unwrap());
     let command = Command::Place { order, placed: Box::new(placed) };
@@ -147,13 +148,13 @@ fn an_order_that_an_earlier_version_held_in_more_locations_is_replayed_and_goes_
     };
     let holds = (0..limits::MAX_LINES).map(|number| SkuHold { sku: sku(number), allocations: (0..PLACES).map(all).collect() });
     let holds: Vec<SkuHold> = holds.collect();
-    apply(&mut partition, Event::Order { order: id, fact: placed[0].fact.clone() });
+    apply(&mut partition, Event::Order { order: id, fact: placed[0].fact.clone(), correlation: None });
     for SkuHold { sku, allocations } in holds.clone() {
         let (hold, version) = (HoldKey { order: id, generation: 1 }, 2 * PLACES as u64);
         let fact = StockFact::HoldPlaced { hold, order_version: 1, allocations, probe_at: NOW, version };
         apply(&mut partition, Event::Stock { sku, fact });
     }
-    apply(&mut partition, Event::Order { order: id, fact: OrderFact::Held { holds }.into() });
+    apply(&mut partition, Event::Order { order: id, fact: OrderFact::Held { holds }.into(), correlation: None });
     let command = Command::Cancel { order: id, kind: Kind::Order, reason: None };
     let mut fx = Effects::default();
     partition.step(NOW, Input::Command { ticket: Ticket(2), command, loaded: Loaded::default() }, &mut fx);

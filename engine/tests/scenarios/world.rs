@@ -269,7 +269,8 @@ impl World {
             let (home, orders, keys) = match item {
                 Archive::Order { partition, order, history } => {
                     let written = (order, history.len());
-                    self.rows.insert(order, history);
+                    let row = codec::encode_history(&history);
+                    self.rows.insert(order, codec::decode_history(&row).unwrap());
                     (partition, vec![written], Vec::new())
                 }
                 Archive::Key { partition, key, fingerprint, answer } => {

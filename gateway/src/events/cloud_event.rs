@@ -7,7 +7,7 @@ use crate::wire::scalars;
 use crate::wire::text::Rfc3339;
 use compact_str::{CompactString, format_compact};
 use holdfast_engine::event::{Kind, OrderRecord, Record};
-use holdfast_engine::ids::{OrderId, PartitionId, Seq};
+use holdfast_engine::ids::{CorrelationId, OrderId, PartitionId, Seq};
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 use utoipa::openapi::Schema;
@@ -30,6 +30,10 @@ pub struct CloudEvent<'a> {
     #[schema(value_type = scalars::Time)]
     time: Rfc3339,
     datacontenttype: &'static str,
+    /// What the order of the event was related to when it was placed, by `X-Correlation-Id`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<scalars::CorrelationId>, nullable = false)]
+    correlationid: Option<&'a CorrelationId>,
     partition: u16,
     /// Counts the events of the partition without a gap.
     #[schema(value_type = u64)]
@@ -54,6 +58,7 @@ impl<'a> CloudEvent<'a> {
             subject,
             time: Rfc3339(record.at),
             datacontenttype: "application/json",
+            correlationid: record.event.correlation(),
             partition: partition.0,
             sequence: record.seq,
             data,

@@ -37,7 +37,7 @@ impl Subject<'_> {
 
 pub(super) fn describe(event: &Event) -> Described<'_> {
     match event {
-        Event::Order { order, fact } => {
+        Event::Order { order, fact, .. } => {
             let kind = if let OrderFact::Placed(placed) = &**fact { placed.kind } else { Kind::Order };
             let data = order_data(*order, kind, fact);
             Described { event_type: order_type(kind, fact), subject: Subject::Order(Id::order(*order)), data }

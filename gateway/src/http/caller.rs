@@ -1,4 +1,4 @@
-//! Who sends a request: under which API key, and under which idempotency key.
+//! Who sends a request: under which API key, under which idempotency key, and related to what.
 //!
 //! Invariant: where API keys are needed nobody is a caller without one of them.
 
@@ -11,15 +11,18 @@ use actix_web::HttpRequest;
 use actix_web::http::header::{AUTHORIZATION, AsHeaderName, HeaderMap, HeaderName, HeaderValue, WWW_AUTHENTICATE};
 use compact_str::CompactString;
 use holdfast_engine::command::CommandKey;
-use holdfast_engine::ids::{Fingerprint, KeyHash, RequestId};
+use holdfast_engine::ids::{CorrelationId, Fingerprint, KeyHash, KeyName, RequestId};
 use holdfast_engine::limits;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const X_CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
 
 /// Who sends a request, and its id.
 pub struct Caller {
     /// What its idempotency keys are bound to: see [`crate::keys`].
     pub scope: CompactString,
+    /// The name of its API key.
+    pub client: Option<KeyName>,
     pub request_id: RequestId,
 }
 
@@ -46,8 +49,8 @@ impl Caller {
     /// # Errors
     /// As [`Self::of`].
     pub fn named(headers: &HeaderMap, app: &App, request_id: RequestId) -> Result<Self, Problem> {
-        let scope = scope(headers, app).ok_or_else(|| unauthorized(headers).by(request_id.as_str()))?;
-        Ok(Self { scope, request_id })
+        let (scope, client) = sender(headers, app).ok_or_else(|| unauthorized(headers).by(request_id.as_str()))?;
+        Ok(Self { scope, client, request_id })
     }
 
     /// The key of the request, bound to this client and `route`.
@@ -103,13 +106,29 @@ pub fn text(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// What the idempotency keys of whoever sends these headers are bound to. `None` for who is nobody.
-fn scope(headers: &HeaderMap, app: &App) -> Option<CompactString> {
+/// What the caller relates an order to.
+///
+/// # Errors
+/// `invalid_request` for what is no id, or more than one.
+pub fn correlation_id(headers: &HeaderMap) -> Result<Option<CorrelationId>, Problem> {
+    let mut given = headers.get_all(&X_CORRELATION_ID);
+    let Some(first) = given.next() else { return Ok(None) };
+    let id = first.to_str().ok().and_then(CorrelationId::new).filter(|_| given.next().is_none());
+    id.map(Some).ok_or_else(|| {
+        let longest = limits::CORRELATION_ID.bytes;
+        let rule = format!("X-Correlation-Id must be there once, as 1 to {longest} visible ASCII characters");
+        Problem::invalid(vec![FieldError::new("", rule)])
+    })
+}
+
+/// What the idempotency keys of whoever sends these headers are bound to, and the name of the API key. `None` for who is nobody.
+fn sender(headers: &HeaderMap, app: &App) -> Option<(CompactString, Option<KeyName>)> {
     let keys = app.keys.now();
-    let Some(keys) = &*keys else { return Some(CompactString::const_new("")) };
+    let Some(keys) = &*keys else { return Some((CompactString::const_new(""), None)) };
     let (scheme, key) = text(headers, &AUTHORIZATION)?.split_once(' ')?;
-    let scope = if scheme.eq_ignore_ascii_case("bearer") { keys.scope(key.trim_start()) } else { None };
-    scope.inspect(|scope| client::has_scope(scope))
+    let known = if scheme.eq_ignore_ascii_case("bearer") { keys.find(key.trim_start()) } else { None };
+    let known = known.inspect(|known| client::has_scope(&known.scope))?;
+    Some((known.scope.clone(), known.name.clone()))
 }
 
 /// A wrong key is told from none: see [`crate::keys::refusals`].

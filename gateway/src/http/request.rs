@@ -285,6 +285,7 @@ impl OrderIn {
             shipping_address,
             metadata,
             payment,
+            origin: None,
         };
         Ok(CheckedOrder { placed, total: self.total.map(Money), sum: sum.unwrap_or_default() })
     }
@@ -342,5 +343,6 @@ pub fn check_reservation(
         shipping_address: None,
         metadata: None,
         payment: None,
+        origin: None,
     })
 }

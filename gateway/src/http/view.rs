@@ -171,6 +171,8 @@ pub struct OrderBody<'a> {
     reason: Option<Literal>,
     #[schema(value_type = Option<scalars::Name>, required = true)]
     customer_id: Option<&'a str>,
+    #[schema(value_type = Option<scalars::CorrelationId>, nullable = false)]
+    correlation_id: Option<&'a str>,
     #[schema(value_type = Option<scalars::CurrencyCode>, required = true)]
     currency: Option<&'a str>,
     #[schema(value_type = scalars::Amount)]
@@ -202,6 +204,7 @@ impl Value for OrderBody<'_> {
         json.member(r#","payment_status":"#, &self.payment_status);
         json.optional(r#","reason":"#, &self.reason);
         json.member(r#","customer_id":"#, &self.customer_id);
+        json.optional(r#","correlation_id":"#, &self.correlation_id);
         json.member(r#","currency":"#, &self.currency);
         json.member(r#","total":"#, &self.total);
         json.member(r#","lines":"#, self.lines.as_slice());
@@ -326,6 +329,7 @@ fn write_order(order: &Order, json: &mut Json) {
         payment_status: Literal(order.payment_status()),
         reason: rejection_reason(order).map(Literal),
         customer_id: placed.customer.as_ref().map(|customer| customer.as_str()),
+        correlation_id: placed.correlation().map(|correlation| correlation.as_str()),
         currency: placed.currency.as_ref().map(|currency| currency.as_str()),
         total: order.amount().0,
         lines: views.iter().enumerate().map(|(index, view)| line_body(order, reservation, index, view)).collect(),

@@ -165,7 +165,7 @@ mod tests {
     }
 
     fn scope(keys: &Keys, secret: &str) -> Option<String> {
-        keys.now().as_ref().and_then(|keys| keys.scope(secret)).map(Into::into)
+        keys.now().as_ref().and_then(|keys| keys.find(secret).map(|known| known.scope.to_string()))
     }
 
     #[test]

@@ -78,6 +78,8 @@ scalars! {
     Label "A reason, a reference or a seller." = text(limits::LABEL, PRINTABLE).examples(["stocktake"]);
     IdempotencyKey "New for each new request, the same for each retry of it."
         = text(limits::IDEMPOTENCY_KEY, VISIBLE_ASCII).examples(["order-4711"]);
+    CorrelationId "What the caller relates an order to, in systems of their own."
+        = text(limits::CORRELATION_ID, VISIBLE_ASCII).examples(["cart-4711"]);
     RequestId "The caller's `X-Request-Id`, or one made here." = text(limits::NAME, VISIBLE);
     OrderId "The id of an order." = id("ord", "");
     ReservationId "The id of a reservation, or of the stock side of an order. Units that late money took anew end in their generation."

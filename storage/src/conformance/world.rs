@@ -196,6 +196,7 @@ pub fn placed(skus: &[&str], units: u32, expires_at: Timestamp) -> Placed {
         shipping_address: None,
         metadata: None,
         payment: None,
+        origin: None,
     }
 }
 

@@ -38,7 +38,7 @@ fn returned(journal: &dyn Journal) -> (OrderId, Vec<OrderRecord>, Vec<OrderRecor
     let back = ArchiveFact::Restored { order, history: first.clone() };
     let fact = Arc::new(OrderFact::Settled);
     let second = [first.clone(), vec![OrderRecord { seq: record.seq + 1, at: record.at, fact: fact.clone() }]].concat();
-    for event in [Event::Archive(back), Event::Order { order, fact }, record.event.clone()] {
+    for event in [Event::Archive(back), Event::Order { order, fact, correlation: None }, record.event.clone()] {
         record.event = event;
         batch.push(home.id, &record);
         record.seq += 1;

@@ -74,7 +74,7 @@ impl Ledger {
         *last = record.seq;
         match &record.event {
             Event::Stock { sku, fact } => self.add_stock(sku, record.seq, fact),
-            Event::Order { order, fact } => {
+            Event::Order { order, fact, .. } => {
                 self.numbered(partition, *order, fact)?;
                 let book = self.orders.entry(*order).or_default();
                 book.add(*order, record.seq, record.at, fact)?;

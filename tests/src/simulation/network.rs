@@ -222,7 +222,7 @@ impl World {
 
     /// What an order says about its money is what the provider knows.
     pub(super) fn provider_agrees(&self, record: &Record) -> Checked {
-        let Event::Order { order, fact } = &record.event else { return Ok(()) };
+        let Event::Order { order, fact, .. } = &record.event else { return Ok(()) };
         let of = |number: u8| self.provider.truth(AttemptId { order: *order, number });
         let (agrees, truth) = match &**fact {
             OrderFact::Paid { attempt } | OrderFact::PaymentLate { attempt } => (of(*attempt) == Truth::Captured, of(*attempt)),

@@ -161,7 +161,7 @@ impl World {
             return Err(Breach::new("alarm of the engine", alarm.clone()));
         }
         for record in records_of(&fx.batch)? {
-            if let Event::Order { order, fact } = &record.event {
+            if let Event::Order { order, fact, .. } = &record.event {
                 self.oracle.recorded(self.now, *order, fact)?;
             }
             made.records.push((partition, record));

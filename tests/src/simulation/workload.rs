@@ -5,8 +5,8 @@ use super::client::{Asked, Known, Source};
 use super::faults::{MILLI, SECOND};
 use super::world::World;
 use holdfast_engine::command::{Command, CommandKey, Terms};
-use holdfast_engine::event::{Bucket, Kind, Line, PaymentRequest, Placed};
-use holdfast_engine::ids::{CustomerId, Fingerprint, KeyHash, Label, Location, OrderId, RequestId, Sku};
+use holdfast_engine::event::{Bucket, Kind, Line, Origin, PaymentRequest, Placed};
+use holdfast_engine::ids::{CorrelationId, CustomerId, Fingerprint, KeyHash, KeyName, Label, Location, OrderId, RequestId, Sku};
 use holdfast_engine::quantity::{Currency, Money, Quantity};
 
 /// Everybody.
@@ -88,6 +88,10 @@ impl World {
             return None;
         }
         let mut command = self.random.pick(&self.clients.keyed).clone();
+        if let Command::Place { placed, .. } = &mut command {
+            // It is the same request wherever it comes from.
+            placed.origin = Origin::of(None, CorrelationId::new("again"));
+        }
         if self.random.chance(self.plan.rates.other_body) {
             let other = Fingerprint(u128::from(self.random.word()));
             match &mut command {
@@ -134,6 +138,7 @@ impl World {
             shipping_address: None,
             metadata: None,
             payment,
+            origin: origin_of(order),
         };
         self.keyed(Command::Place { order, placed: Box::new(placed) })
     }
@@ -286,6 +291,13 @@ impl World {
         let skus = self.plan.skus.iter().filter(here).cloned().collect();
         Command::Availability { partition, skus }
     }
+}
+
+/// Of every four orders one is from nowhere, one from a client, one related to something, one both.
+fn origin_of(order: OrderId) -> Option<Box<Origin>> {
+    let [.., last] = order.bytes();
+    let client = if last & 1 == 0 { None } else { KeyName::new("till") };
+    Origin::of(client, if last & 2 == 0 { None } else { CorrelationId::new("cart") })
 }
 
 fn unknown_sku() -> Option<Sku> {

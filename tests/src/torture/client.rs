@@ -20,13 +20,14 @@ pub struct Request {
     pub path: String,
     pub key: Option<String>,
     pub if_match: Option<String>,
+    pub correlation: Option<String>,
     /// Empty for none.
     pub body: String,
 }
 
 impl Request {
     pub fn get(path: impl Into<String>) -> Self {
-        Self { method: "GET", path: path.into(), key: None, if_match: None, body: String::new() }
+        Self { method: "GET", path: path.into(), key: None, if_match: None, correlation: None, body: String::new() }
     }
 
     pub fn delete(path: impl Into<String>) -> Self {
@@ -178,6 +179,9 @@ impl Client {
         }
         if let Some(version) = &request.if_match {
             head = head.header("If-Match", version);
+        }
+        if let Some(correlation) = &request.correlation {
+            head = head.header("X-Correlation-Id", correlation);
         }
         let mut response = match request.body.is_empty() {
             true if request.method == "POST" => self.agent.run(head.body("")?)?,

@@ -28,6 +28,8 @@ mod conditions;
 #[cfg(test)]
 mod contract;
 #[cfg(test)]
+mod correlation;
+#[cfg(test)]
 mod crowd;
 #[cfg(test)]
 mod description;

@@ -183,7 +183,7 @@ fn the_lengths_of_texts_are_published() {
     let limits = Api::shared().get("/v1/limits").ok(200);
     let expected = json!({"sku_characters": 128, "sku_bytes": 512, "name_characters": 128, "name_bytes": 512, "location_characters": 64,
         "location_bytes": 256, "label_characters": 256, "label_bytes": 1024, "metadata_bytes": 16_384, "metadata_levels": 100,
-        "idempotency_key_bytes": 255, "page_items": {"default": 100, "max": 1000}});
+        "idempotency_key_bytes": 255, "correlation_id_bytes": 64, "page_items": {"default": 100, "max": 1000}});
     expected.as_object().unwrap().iter().for_each(|(name, value)| assert_eq!(&limits[name], value, "{name}"));
 }
 

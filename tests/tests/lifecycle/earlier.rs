@@ -64,7 +64,7 @@ fn request_of(then: &Value) -> Request {
         Some(other) => panic!("nobody sent {other}"),
     };
     let body = if then["body"].is_null() { String::new() } else { then["body"].to_string() };
-    Request { method, path: text("path").unwrap(), key: text("key"), if_match: text("match"), body }
+    Request { method, path: text("path").unwrap(), key: text("key"), if_match: text("match"), correlation: None, body }
 }
 
 /// Every request of then, sent again: it is answered with what it brought about then, byte for byte where the bytes were kept.

@@ -65,6 +65,7 @@ fn placed(at: Timestamp) -> Placed {
         shipping_address: None,
         metadata: None,
         payment,
+        origin: None,
     }
 }
 
@@ -80,7 +81,7 @@ fn journal_of(dir: &Path) {
         batch.push(partition, &Record { seq: *seq, at, event });
     };
     push(partitions.of_sku(&sku()), stocked());
-    push(order.partition(), Event::Order { order, fact: Arc::new(OrderFact::Placed(Box::new(placed(at)))) });
+    push(order.partition(), Event::Order { order, fact: Arc::new(OrderFact::Placed(Box::new(placed(at)))), correlation: None });
     journal.append(LogId(0), &batch).unwrap();
 }
 

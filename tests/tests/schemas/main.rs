@@ -25,6 +25,9 @@ fn every_event_of_a_real_run_is_as_its_schema_says_and_every_schema_is_of_an_eve
     let mut events = run.events();
     events.extend(restored(&mut run));
     events.iter().for_each(|event| contract.check(event).unwrap());
+    // Brought back into memory by late money.
+    let related = |event: &Value| event["type"] == "holdfast.order.reheld" && event["correlationid"] == "late";
+    assert!(events.iter().any(related), "a late order is not related to anything any more");
     let mut happened: BTreeSet<&str> = events.iter().map(|event| event["type"].as_str().unwrap()).collect();
     happened.extend(RACES);
     if on_cluster() {

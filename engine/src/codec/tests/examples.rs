@@ -4,11 +4,12 @@
 
 use crate::event::{
     AdjustmentRefusal, Allocation, ArchiveFact, Bucket, Buckets, Event, HoldLimit, KeyFact, Kind, Level, Line, LocationView,
-    OrderFact, OrderRecord, PartitionFact, PaymentRequest, Placed, RefundReason, Refusal, ReleaseCause, Shortage, SkuHold,
-    StockFact, StockView, StoredResponse,
+    OrderFact, OrderRecord, Origin, PartitionFact, PaymentRequest, Placed, RefundReason, Refusal, ReleaseCause, Shortage,
+    SkuHold, StockFact, StockView, StoredResponse,
 };
 use crate::ids::{
-    AttemptId, CustomerId, Fingerprint, HoldKey, KeyHash, Label, Location, OrderId, Partitions, Provider, RequestId, Sku, Url,
+    AttemptId, CorrelationId, CustomerId, Fingerprint, HoldKey, KeyHash, KeyName, Label, Location, OrderId, Partitions, Provider,
+    RequestId, Sku, Url,
 };
 use crate::quantity::{Currency, Money, Quantity};
 use crate::time::Timestamp;
@@ -99,7 +100,8 @@ fn answer_name(answer: &StoredResponse) -> &'static str {
 
 pub(super) fn all() -> Vec<Event> {
     let stock = stock_facts().into_iter().map(|fact| Event::Stock { sku: sku(), fact });
-    let orders = order_facts().into_iter().map(|fact| Event::Order { order: order_id(), fact: Arc::new(fact) });
+    let orders =
+        order_facts().into_iter().map(|fact| Event::Order { order: order_id(), fact: Arc::new(fact), correlation: None });
     let keys = answers().into_iter().map(|answer| Event::Key(answered(answer)));
     let archive = [
         ArchiveFact::Orders(vec![order_id(), order_id()]),
@@ -109,6 +111,22 @@ pub(super) fn all() -> Vec<Event> {
     let restored = PartitionFact::Restored { placed: 15_625_000, restored_at: Timestamp(1_700_000_000_000) };
     let archive = archive.map(Event::Archive);
     stock.chain(orders).chain(keys).chain(archive).chain([Event::Partition(restored)]).collect()
+}
+
+/// Records of version 2, and what their golden files are called: whatever is known of where an order came from.
+pub(super) fn with_origin() -> [(&'static str, Event); 4] {
+    let correlation = || CorrelationId::new("cart-7:{\"a\"}").unwrap();
+    let client = || KeyName::new("Großhandel").unwrap();
+    let placed = |origin| Arc::new(OrderFact::Placed(Box::new(Placed { origin, ..order() })));
+    let of_order = |fact, correlation| Event::Order { order: order_id(), fact, correlation };
+    let mut history = history();
+    history[0].fact = placed(Origin::of(Some(client()), Some(correlation())));
+    [
+        ("origin.placed", of_order(history[0].fact.clone(), None)),
+        ("origin.placed-client", of_order(placed(Origin::of(Some(client()), None)), None)),
+        ("origin.expired", of_order(Arc::new(OrderFact::Expired), Some(correlation()))),
+        ("origin.restored", Event::Archive(ArchiveFact::Restored { order: order_id(), history })),
+    ]
 }
 
 pub(super) fn key() -> KeyFact {
@@ -245,6 +263,7 @@ fn order() -> Placed {
         shipping_address: Some("{\"city\":\"Zürich\"}".into()),
         metadata: Some("{}".into()),
         payment: Some(PaymentRequest { provider: provider(), return_url: None }),
+        origin: None,
     }
 }
 

@@ -6,9 +6,13 @@ use super::examples;
 use crate::codec::{encode_history, encode_key, encode_record};
 use crate::event::{
     AdjustmentRefusal, Allocation, ArchiveFact, Buckets, Event, HoldLimit, KeyFact, Kind, Line, LocationView, OrderFact,
-    OrderRecord, PartitionFact, PaymentRequest, Placed, Record, Refusal, Shortage, SkuHold, StockFact, StockView, StoredResponse,
+    OrderRecord, Origin, PartitionFact, PaymentRequest, Placed, Record, Refusal, Shortage, SkuHold, StockFact, StockView,
+    StoredResponse,
 };
-use crate::ids::{AttemptId, CustomerId, Fingerprint, HoldKey, KeyHash, Label, Location, OrderId, Provider, RequestId, Sku, Url};
+use crate::ids::{
+    AttemptId, CorrelationId, CustomerId, Fingerprint, HoldKey, KeyHash, KeyName, Label, Location, OrderId, Provider, RequestId,
+    Sku, Url,
+};
 use crate::limits::{self, TextLength};
 use crate::quantity::{Currency, Money, Quantity};
 use crate::time::Timestamp;
@@ -43,6 +47,10 @@ fn request_id() -> RequestId {
 
 fn url() -> Url {
     Url::new(&"u".repeat(limits::URL.bytes)).unwrap()
+}
+
+fn correlation() -> CorrelationId {
+    CorrelationId::new(&"c".repeat(limits::CORRELATION_ID.bytes)).unwrap()
 }
 
 fn order_id() -> OrderId {
@@ -105,6 +113,7 @@ fn placed(example: &Placed) -> Placed {
         shipping_address: Some(document.as_str().into()),
         metadata: Some(document.as_str().into()),
         payment: Some(PaymentRequest { provider: provider(), return_url: Some(url()) }),
+        origin: Origin::of(KeyName::new(&text(limits::NAME)), Some(correlation())),
     }
 }
 
@@ -119,7 +128,11 @@ fn view() -> StockView {
 fn enlarged(example: &Event) -> Event {
     match example {
         Event::Stock { fact, .. } => Event::Stock { sku: sku(), fact: enlarged_stock(fact) },
-        Event::Order { fact, .. } => Event::Order { order: order_id(), fact: Arc::new(enlarged_order(fact)) },
+        Event::Order { fact, .. } => Event::Order {
+            order: order_id(),
+            fact: Arc::new(enlarged_order(fact)),
+            correlation: (!matches!(**fact, OrderFact::Placed(_))).then(correlation),
+        },
         Event::Key(KeyFact::Answered { answer, .. }) => Event::Key(KeyFact::Answered {
             key: KeyHash([u8::MAX; 16]),
             fingerprint: fingerprint(),
@@ -294,17 +307,18 @@ fn every_event_at_its_largest_is_smaller_than_a_fact_may_be() {
 
 /// What the limits say of the kind of an event, with the place of its record.
 fn most(event: &Event) -> usize {
-    64 + match event {
-        Event::Order { fact, .. } => match &**fact {
-            OrderFact::Placed(_) => limits::MAX_PLACED_BYTES,
-            OrderFact::Held { .. } | OrderFact::Reheld { .. } => limits::MAX_HELD_BYTES,
-            OrderFact::Rejected { .. } | OrderFact::TooManyLocations { .. } => limits::MAX_REJECTED_BYTES,
-            _ => 2 * limits::URL.bytes,
-        },
-        Event::Key(_) => limits::MAX_VIEW_BYTES,
-        Event::Archive(ArchiveFact::Restored { .. }) => limits::MAX_HISTORY_BYTES,
-        Event::Stock { .. } | Event::Archive(_) | Event::Partition(_) => limits::MAX_FACT_BYTES,
-    }
+    64 + limits::MAX_ORIGIN_BYTES
+        + match event {
+            Event::Order { fact, .. } => match &**fact {
+                OrderFact::Placed(_) => limits::MAX_PLACED_BYTES,
+                OrderFact::Held { .. } | OrderFact::Reheld { .. } => limits::MAX_HELD_BYTES,
+                OrderFact::Rejected { .. } | OrderFact::TooManyLocations { .. } => limits::MAX_REJECTED_BYTES,
+                _ => 2 * limits::URL.bytes,
+            },
+            Event::Key(_) => limits::MAX_VIEW_BYTES,
+            Event::Archive(ArchiveFact::Restored { .. }) => limits::MAX_HISTORY_BYTES,
+            Event::Stock { .. } | Event::Archive(_) | Event::Partition(_) => limits::MAX_FACT_BYTES,
+        }
 }
 
 #[test]

@@ -25,6 +25,7 @@ use futures_util::{StreamExt, stream};
 use holdfast_actors::replies::Pending;
 use holdfast_actors::{ClientId, Unanswered};
 use holdfast_engine::command::Command;
+use holdfast_engine::event::{Origin, Placed};
 use holdfast_engine::ids::OrderId;
 use holdfast_engine::limits;
 use std::collections::HashSet;
@@ -110,8 +111,8 @@ impl Batch {
         };
         let request_id = self.caller.request_id.clone();
         let placed = check_reservation(item.owner.as_deref(), &item.lines, item.ttl_seconds, now, request_id);
-        let order = OrderId::derive(key, partitions);
-        Ok((order, Command::Place { order, placed: Box::new(placed.map_err(Problem::invalid)?) }))
+        let (order, origin) = (OrderId::derive(key, partitions), Origin::of(self.caller.client.clone(), None));
+        Ok((order, Command::Place { order, placed: Box::new(Placed { origin, ..placed.map_err(Problem::invalid)? }) }))
     }
 
     /// Items whose key was in the batch before are sent once those are answered.

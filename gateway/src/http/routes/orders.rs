@@ -8,7 +8,7 @@ use super::{Sent, execute, execute_within, internal, lists, names, turned_off};
 use crate::events::{TimelineItem, timeline_item};
 use crate::http::body::json::{JSON, content_type, json, json_or_default, parsed};
 use crate::http::body::{self, Body, unread};
-use crate::http::caller::Caller;
+use crate::http::caller::{Caller, correlation_id};
 use crate::http::etag::if_match;
 use crate::http::problem::{Code, Problem};
 use crate::http::reply::{self, Answering, PaymentStarted};
@@ -26,10 +26,10 @@ use actix_web::web::{Data, Path, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use holdfast_engine::answer::Answer;
 use holdfast_engine::command::{Command, CommandKey, Terms};
-use holdfast_engine::event::{Kind, Placed};
+use holdfast_engine::event::{Kind, Origin, Placed};
 use holdfast_engine::ids::{Fingerprint, KeyHash, OrderId, RequestId};
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 pub fn configure(service: &mut ServiceConfig) {
     service
@@ -41,14 +41,25 @@ pub fn configure(service: &mut ServiceConfig) {
         .service(resource("/v1/orders/{id}").on(Method::GET, get));
 }
 
+/// What an order is related to. Read by hand: this is what the description says of it.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "the header is read before the body")]
+struct Related {
+    /// What the caller relates the order to: shown in the order and in each of its events. A retry with another one is the same request.
+    #[param(rename = "X-Correlation-Id", value_type = scalars::CorrelationId, required = false)]
+    correlation_id: String,
+}
+
 /// Place an order: its stock is held, durable, when the answer arrives.
 #[utoipa::path(post, path = "/v1/orders", tag = "orders", operation_id = "place_order", request_body = OrderIn,
-    params(("Idempotency-Key" = scalars::IdempotencyKey, Header, description = "New for each new order, the same for each retry.")),
+    params(("Idempotency-Key" = scalars::IdempotencyKey, Header, description = "New for each new order, the same for each retry."),
+        Related),
     responses((status = 201, description = "The order, its units held.", body = OrderBody<'static>)))]
 pub async fn place(operation: &'static Operation, mut request: ServiceRequest) -> Result<ServiceResponse, actix_web::Error> {
     let request_id = take_request_id(request.headers());
-    let key = match Wanted::admitted(operation, request.request(), &request_id) {
-        Ok(key) => key,
+    let admitted = match Wanted::admitted(operation, request.request(), &request_id) {
+        Ok(admitted) => admitted,
         Err(problem) => {
             let mut response = problem.by(request_id.as_str()).response();
             stamp(response.headers_mut(), &request_id);
@@ -56,7 +67,7 @@ pub async fn place(operation: &'static Operation, mut request: ServiceRequest) -
         }
     };
     let body = body::of(&mut request).await;
-    let mut wanted = Wanted::of(request.request(), &request_id, key, body);
+    let mut wanted = Wanted::of(request.request(), &request_id, admitted, body);
     if wanted.as_ref().is_ok_and(|wanted| wanted.needs_what_is_off(request.request())) {
         wanted = match wanted {
             Ok(wanted) => wanted.if_placed_before(request.request()).await,
@@ -84,6 +95,12 @@ fn app(request: &HttpRequest) -> Result<&Data<App>, Problem> {
     request.app_data::<Data<App>>().ok_or_else(reply::unavailable)
 }
 
+/// What the head of a request says of its order.
+struct Admitted {
+    key: KeyHash,
+    origin: Option<Box<Origin>>,
+}
+
 /// An order that can be sent.
 struct Wanted {
     id: OrderId,
@@ -92,21 +109,21 @@ struct Wanted {
 }
 
 impl Wanted {
-    /// Whether its body is to be read, by its head alone: under which key the order is placed.
-    fn admitted(operation: &Operation, request: &HttpRequest, id: &RequestId) -> Result<KeyHash, Problem> {
+    /// Whether its body is to be read, by its head alone.
+    fn admitted(operation: &Operation, request: &HttpRequest, id: &RequestId) -> Result<Admitted, Problem> {
         let (app, headers) = (app(request)?, Headers::read(request.headers())?);
         let caller = Caller::named(request.headers(), app, id.clone())?;
         headers.fit(operation, request)?;
         let key = caller.key(request, "orders")?;
         content_type(request, &[JSON])?;
-        Ok(key)
+        Ok(Admitted { key, origin: Origin::of(caller.client, correlation_id(request.headers())?) })
     }
 
-    fn of(request: &HttpRequest, request_id: &RequestId, key: KeyHash, body: Body) -> Result<Self, Problem> {
-        Self::checked(request, request_id, key, body).map_err(|problem| problem.by(request_id.as_str()))
+    fn of(request: &HttpRequest, request_id: &RequestId, admitted: Admitted, body: Body) -> Result<Self, Problem> {
+        Self::checked(request, request_id, admitted, body).map_err(|problem| problem.by(request_id.as_str()))
     }
 
-    fn checked(request: &HttpRequest, request_id: &RequestId, key: KeyHash, body: Body) -> Result<Self, Problem> {
+    fn checked(request: &HttpRequest, request_id: &RequestId, admitted: Admitted, body: Body) -> Result<Self, Problem> {
         let (app, wanted): (_, OrderIn) = (app(request)?, parsed(body)?);
         let (now, partitions) = match &*app.live.load() {
             Some(live) => (live.clock.now(), live.handle.router().partitions),
@@ -118,8 +135,9 @@ impl Wanted {
                 format!("the lines sum to {} minor units, the total says {}", checked.sum.0, wanted.total.unwrap_or_default());
             return Err(Problem::new(Code::TotalsMismatch, detail).with("expected", checked.sum.0));
         }
+        let Admitted { key, origin } = admitted;
         let id = OrderId::derive(key, partitions);
-        Ok(Self { id, request_id: request_id.clone(), placed: Box::new(checked.placed) })
+        Ok(Self { id, request_id: request_id.clone(), placed: Box::new(Placed { origin, ..checked.placed }) })
     }
 
     fn needs_what_is_off(&self, request: &HttpRequest) -> bool {

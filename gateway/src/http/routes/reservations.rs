@@ -17,7 +17,7 @@ use actix_web::http::Method;
 use actix_web::web::{Data, Path, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use holdfast_engine::command::Command;
-use holdfast_engine::event::Kind;
+use holdfast_engine::event::{Kind, Origin, Placed};
 use holdfast_engine::ids::OrderId;
 
 pub fn configure(service: &mut ServiceConfig) {
@@ -61,8 +61,8 @@ fn place_command(request: &HttpRequest, app: &App, caller: &Caller, body: Body) 
     };
     let request_id = caller.request_id.clone();
     let placed = check_reservation(wanted.owner.as_deref(), &wanted.lines, wanted.ttl_seconds, now, request_id);
-    let order = OrderId::derive(key, partitions);
-    Ok((order, Command::Place { order, placed: Box::new(placed.map_err(Problem::invalid)?) }))
+    let (order, origin) = (OrderId::derive(key, partitions), Origin::of(caller.client.clone(), None));
+    Ok((order, Command::Place { order, placed: Box::new(Placed { origin, ..placed.map_err(Problem::invalid)? }) }))
 }
 
 /// One reservation; of an order's id, its stock side.
