@@ -3,7 +3,7 @@
 //! What it adds up, buckets from movements and decisions of orders, comes from the events alone. It shares nothing else with the
 //! engine while it adds: the folded partitions are what the sums are compared with at the end, and where it begins if the log does
 //! not. Invariant: it takes the memory of the holds that are open at one moment, and of what is over 9 bytes an order, and 9 more
-//! for each partition that sold units to it.
+//! for each SKU that it bought.
 
 mod seen;
 
@@ -42,7 +42,7 @@ pub struct Audit {
     sums: BTreeMap<(Sku, Location), Sums>,
     /// Those that are not resolved.
     holds: BTreeMap<(Sku, HoldKey), (Stage, Vec<Allocation>)>,
-    /// Sets of holds of which one was committed, by the partition of the SKU: an order holds nothing more by the same set then.
+    /// SKUs with the holds on them that were committed: an order is sold the units of a hold once.
     committed: Seen,
     /// Marked once they are sold.
     orders: Seen,
@@ -75,7 +75,7 @@ impl Audit {
             let sums = stock.locations.iter().map(|place| ((sku.clone(), place.name.clone()), Sums::of(&place.buckets)));
             self.sums.extend(sums);
             let holds = stock.holds.iter();
-            holds.for_each(|(key, hold)| self.keep(partition.id, sku, *key, Stage::of(hold), hold.allocations.to_vec()));
+            holds.for_each(|(key, hold)| self.keep(sku, *key, Stage::of(hold), hold.allocations.to_vec()));
         }
     }
 
@@ -88,7 +88,7 @@ impl Audit {
         }
         *last = record.seq;
         match &record.event {
-            Event::Stock { sku, fact } => self.add_stock(partition, sku, fact),
+            Event::Stock { sku, fact } => self.add_stock(sku, fact),
             Event::Order { order, fact, .. } => self.add_order(partition, *order, fact),
             Event::Archive(ArchiveFact::Orders(orders)) => orders.iter().for_each(|id| self.archived(*id)),
             Event::Archive(ArchiveFact::Restored { order, history }) => {
@@ -107,9 +107,9 @@ impl Audit {
         match fact {
             OrderFact::Placed(placed) => {
                 self.number(partition, order, placed.number);
-                self.reservations += u64::from(placed.kind == Kind::Reservation);
-                if self.orders.put(order, false).is_some() {
-                    self.violations.push(format!("I13 order {order} was placed twice"));
+                match self.orders.put(order, false) {
+                    Some(_) => self.violations.push(format!("I13 order {order} was placed twice")),
+                    None => self.reservations += u64::from(placed.kind == Kind::Reservation),
                 }
             }
             OrderFact::Paid { .. } | OrderFact::Confirmed { .. } => {
@@ -139,7 +139,7 @@ impl Audit {
         }
     }
 
-    fn add_stock(&mut self, partition: PartitionId, sku: &Sku, fact: &StockFact) {
+    fn add_stock(&mut self, sku: &Sku, fact: &StockFact) {
         let moved = match fact {
             StockFact::Set { location, delta, version, .. } => {
                 self.sum(sku, location).on_hand += delta;
@@ -156,21 +156,13 @@ impl Audit {
             }
             StockFact::ThresholdSet { version, .. } => Some((*version, 1)),
             StockFact::HoldPlaced { hold, allocations, version, .. } => {
-                self.place(partition, sku, *hold, allocations);
+                self.place(sku, *hold, allocations);
                 Some((*version, allocations.len() as u64))
             }
-            StockFact::HoldPinned { hold, version, .. } => {
-                Some((*version, self.transition(partition, sku, *hold, Stage::Pinned)))
-            }
-            StockFact::HoldUnpinned { hold, version, .. } => {
-                Some((*version, self.transition(partition, sku, *hold, Stage::Held)))
-            }
-            StockFact::HoldCommitted { hold, version, .. } => {
-                Some((*version, self.transition(partition, sku, *hold, Stage::Committed)))
-            }
-            StockFact::HoldReleased { hold, version, .. } => {
-                Some((*version, self.transition(partition, sku, *hold, Stage::Released)))
-            }
+            StockFact::HoldPinned { hold, version, .. } => Some((*version, self.transition(sku, *hold, Stage::Pinned))),
+            StockFact::HoldUnpinned { hold, version, .. } => Some((*version, self.transition(sku, *hold, Stage::Held))),
+            StockFact::HoldCommitted { hold, version, .. } => Some((*version, self.transition(sku, *hold, Stage::Committed))),
+            StockFact::HoldReleased { hold, version, .. } => Some((*version, self.transition(sku, *hold, Stage::Released))),
             StockFact::HoldForbidden { .. } | StockFact::LevelCrossed { .. } => None,
             StockFact::LocationClosed { location, version } => {
                 let sums = self.sums.remove(&(sku.clone(), location.clone()));
@@ -197,26 +189,26 @@ impl Audit {
         self.sums.entry((sku.clone(), location.clone())).or_default()
     }
 
-    fn place(&mut self, partition: PartitionId, sku: &Sku, hold: HoldKey, allocations: &[Allocation]) {
+    fn place(&mut self, sku: &Sku, hold: HoldKey, allocations: &[Allocation]) {
         for allocation in allocations {
             self.sum(sku, &allocation.location).held += i64::from(allocation.quantity.0);
         }
-        let held = self.holds.contains_key(&(sku.clone(), hold)) || self.committed.get((partition, hold)).is_some();
+        let held = self.holds.contains_key(&(sku.clone(), hold)) || self.committed.get((sku, hold)).is_some();
         if held {
             self.violations.push(format!("I4 order {} holds {sku} twice", hold.order));
         }
-        self.keep(partition, sku, hold, Stage::Held, allocations.to_vec());
+        self.keep(sku, hold, Stage::Held, allocations.to_vec());
     }
 
-    fn keep(&mut self, partition: PartitionId, sku: &Sku, hold: HoldKey, stage: Stage, allocations: Vec<Allocation>) {
+    fn keep(&mut self, sku: &Sku, hold: HoldKey, stage: Stage, allocations: Vec<Allocation>) {
         match stage {
             Stage::Held | Stage::Pinned => drop(self.holds.insert((sku.clone(), hold), (stage, allocations))),
-            Stage::Committed => drop(self.committed.put((partition, hold), false)),
+            Stage::Committed => drop(self.committed.put((sku, hold), false)),
             Stage::Released => {}
         }
     }
 
-    fn transition(&mut self, partition: PartitionId, sku: &Sku, hold: HoldKey, next: Stage) -> u64 {
+    fn transition(&mut self, sku: &Sku, hold: HoldKey, next: Stage) -> u64 {
         let Some((stage, allocations)) = self.holds.remove(&(sku.clone(), hold)) else {
             let order = hold.order;
             self.violations
@@ -229,7 +221,7 @@ impl Audit {
             sums.add(next, i64::from(quantity.0));
         }
         let movements = allocations.len() as u64;
-        self.keep(partition, sku, hold, next, allocations);
+        self.keep(sku, hold, next, allocations);
         movements
     }
 

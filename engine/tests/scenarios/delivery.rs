@@ -298,6 +298,22 @@ fn a_hold_on_a_sku_that_a_partial_order_did_without_is_given_back_at_once() {
     assert_eq!((world.units("A"), world.units("B")), ((0, 0, 0, 5), (1, 0, 0, 0)));
 }
 
+/// The audit took the late hold for a second one of the SKU that was sold, as both are in one partition.
+#[test]
+fn a_hold_on_a_sku_that_a_sold_order_did_without_is_given_back_and_no_violation() {
+    let mut world = World::stocked(&[("A", 0)]);
+    let home = world.partitions.of_sku(&sku("A"));
+    let beside = (0..).map(|n| format!("B{n}")).find(|name| world.partitions.of_sku(&sku(name)) == home).unwrap();
+    world.stock(&beside, "main", 1);
+    let id = world.place(&order("k").line("A", 1).line(&beside, 1).partial());
+    world.confirm(id).unwrap();
+    world.stock("A", "main", 5);
+    let (home, input) = reserve(&world, id, 1, 1, world.now.plus(900_000));
+    world.step(home, input);
+    world.settle();
+    assert_eq!((world.units("A"), world.units(&beside)), ((0, 0, 0, 5), (0, 0, 1, 0)));
+}
+
 #[test]
 fn a_hold_is_asked_about_until_its_order_answers_and_never_freed_by_its_sku() {
     let mut world = World::stocked(&[("A", 5)]);

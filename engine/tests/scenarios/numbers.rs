@@ -1,6 +1,6 @@
 //! Numbers of orders: each is given out once, also by a journal that was restored from a backup.
 
-use crate::draft::order;
+use crate::draft::{Draft, order, reservation};
 use holdfast_engine::audit::Audit;
 use holdfast_engine::command::Loaded;
 use holdfast_engine::effect::Effects;
@@ -22,8 +22,12 @@ fn partition() -> Partition {
 
 /// The records that placing an order makes.
 fn place(partition: &mut Partition, key: &str) -> Vec<Record> {
+    place_draft(partition, &order(key))
+}
+
+fn place_draft(partition: &mut Partition, draft: &Draft) -> Vec<Record> {
     let (now, mut fx) = (Timestamp(1_000), Effects::default());
-    let command = order(key).line("A", 1).command(now, one());
+    let command = draft.clone().line("A", 1).command(now, one());
     partition.step(now, Input::Command { ticket: Ticket(1), command, loaded: Loaded::default() }, &mut fx);
     let frame = fx.batch.frame();
     codec::read_frame(&frame).unwrap().map(|entry| entry.unwrap().decode().unwrap()).collect()
@@ -89,4 +93,18 @@ fn the_audit_takes_a_gap_and_finds_a_number_that_was_given_twice() {
     }
     let found = violations(&records);
     assert!(found.len() == 1 && found[0].starts_with("I13"), "{found:?}");
+}
+
+/// It was counted twice among the reservations and once among all, and the difference was below zero.
+#[test]
+fn the_audit_finds_a_reservation_that_was_placed_twice() {
+    let mut records = place_draft(&mut partition(), &reservation("k"));
+    let again: Vec<Record> =
+        records.iter().map(|record| Record { seq: record.seq + records.len() as u64, ..record.clone() }).collect();
+    records.extend(again);
+    let mut audit = Audit::default();
+    records.iter().for_each(|record| audit.add(ID, record));
+    let (checked, found) = audit.finish(&[]);
+    assert_eq!((checked.orders, checked.reservations), (0, 1));
+    assert!(found.iter().any(|violation| violation.contains("placed twice")), "{found:?}");
 }
