@@ -214,7 +214,7 @@ impl Order {
 }
 
 /// Units times price, of these lines together. `None` where that is more than can be counted.
-pub(crate) fn sum<'a>(lines: impl Iterator<Item = (&'a Line, Quantity)>) -> Option<Money> {
+pub fn sum<'a>(lines: impl Iterator<Item = (&'a Line, Quantity)>) -> Option<Money> {
     lines.map(|(line, units)| line.unit_price.checked_times(units)).try_fold(Money::ZERO, |sum, price| sum.checked_add(price?))
 }
 

@@ -14,9 +14,9 @@ use compact_str::CompactString;
 use fingerprint::{OrderMeaning, ReservationMeaning};
 use holdfast_engine::event::{Bucket, Kind, Line, Placed};
 use holdfast_engine::ids::{CustomerId, Fingerprint, RequestId};
-use holdfast_engine::limits;
 use holdfast_engine::quantity::{Currency, Money};
 use holdfast_engine::time::Timestamp;
+use holdfast_engine::{limits, order};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
@@ -247,13 +247,9 @@ impl OrderIn {
         let ttl_ms = checker.ttl_ms(self.ttl_seconds);
         checker.lines(self.lines.len());
         let mut lines = Vec::with_capacity(self.lines.len().min(limits::MAX_LINES));
-        let mut sum = Some(Money::ZERO);
-        for (index, line) in self.lines.iter().take(limits::MAX_LINES).enumerate() {
-            if let Some(line) = line.check(index, &mut checker) {
-                sum = sum.and_then(|sum| sum.checked_add(line.unit_price.checked_times(line.quantity)?));
-                lines.push(line);
-            }
-        }
+        let given = self.lines.iter().take(limits::MAX_LINES).enumerate();
+        lines.extend(given.filter_map(|(index, line)| line.check(index, &mut checker)));
+        let sum = order::sum(lines.iter().map(|line| (line, line.quantity)));
         let sum = checker.take(sum, || "/lines".to_owned(), || "cost more than can be counted".to_owned());
         let shipping_address = checker.json(self.shipping_address.as_deref(), || "/shipping_address".to_owned());
         let metadata = checker.json(self.metadata.as_deref(), || "/metadata".to_owned());
