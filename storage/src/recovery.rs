@@ -101,9 +101,10 @@ pub fn last_record_at(journal: &dyn Journal) -> Result<Option<Timestamp>, Error>
     let mut last = None;
     for log in journal.logs() {
         let Some(before) = journal.end(log).checked_sub(1) else { continue };
-        journal.read(log, before, &mut |_, frame| {
+        journal.read(log, before, &mut |commit, frame| {
             for entry in codec::read_frame(frame)? {
-                last = last.max(Some(entry?.decode()?.at));
+                let record = entry?.decode().map_err(|error| Error::of_commit(commit, &error))?;
+                last = last.max(Some(record.at));
             }
             Ok(ControlFlow::Continue(()))
         })?;

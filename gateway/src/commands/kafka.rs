@@ -59,10 +59,11 @@ fn facts(journal: &dyn Journal) -> Result<Comparison, Error> {
         if first > 1 {
             purged(journal, log, &mut comparison)?;
         }
-        journal.read(log, first - 1, &mut |_, frame| {
+        journal.read(log, first - 1, &mut |commit, frame| {
             for entry in codec::read_frame(frame)? {
                 let entry = entry?;
-                let event = connection::encode(entry.partition, &entry.decode()?);
+                let record = entry.decode().map_err(|error| Error::of_commit(commit, &error))?;
+                let event = connection::encode(entry.partition, &record);
                 comparison.expect(entry.partition, entry.seq, &event, entry.check());
             }
             Ok(ControlFlow::Continue(()))

@@ -62,7 +62,7 @@ fn data_of_a_newer_build_is_refused_with_what_to_do() {
     }
     let start = "Start the version that wrote it, or a newer one.";
     let cases = [
-        Case { rule: "record", newer: record_of_a_version_to_come, says: ["record version is", start] },
+        Case { rule: "record", newer: record_of_a_version_to_come, says: ["cannot be read: its record version is", start] },
         Case { rule: "section", newer: section_to_come, says: ["which this build does not know", start] },
         Case { rule: "snapshot", newer: snapshot_of_a_version_to_come, says: ["snapshot version is", start] },
         Case {
