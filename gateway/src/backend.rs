@@ -6,7 +6,6 @@ pub use cluster::options;
 use crate::settings::{Backend, Settings};
 use holdfast_engine::ids::Partitions;
 use holdfast_engine::limits;
-use holdfast_storage::backup::Manifest;
 use holdfast_storage::embedded::EmbeddedJournal;
 use holdfast_storage::memory::MemoryJournal;
 use holdfast_storage::{DirectoryLock, Error, Journal, WantedPartitions};
@@ -46,7 +45,7 @@ pub fn open<E: From<Error>>(
 /// If it is in use, damaged or not there.
 pub fn observe(settings: &Settings) -> Result<Arc<dyn Journal>, Error> {
     let dir = &settings.data.dir;
-    refuse_backup(settings)?;
+    settings.refuse_backup()?;
     match settings.journal.backend {
         Backend::Embedded if !settings.data.is_there() => {
             Err(Error::Incompatible(format!("{} holds no Holdfast data: name it with --data-dir", dir.display())))
@@ -57,21 +56,6 @@ pub fn observe(settings: &Settings) -> Result<Arc<dyn Journal>, Error> {
         }
         Backend::Scylla => cluster::observe(settings),
     }
-}
-
-/// A backup is not served: it would no longer be what it says.
-///
-/// # Errors
-/// If the data directory of these settings is one, with what to do.
-pub fn refuse_backup(settings: &Settings) -> Result<(), Error> {
-    let Settings { data, journal, .. } = settings;
-    if data.ephemeral || journal.backend != Backend::Embedded || !Manifest::is_in(&data.dir) {
-        return Ok(());
-    }
-    Err(Error::Incompatible(format!(
-        "{} is a backup, not a data directory\n  `holdfast restore --from` it into an empty one",
-        data.dir.display()
-    )))
 }
 
 /// The journal on a cluster.

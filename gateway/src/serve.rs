@@ -8,7 +8,6 @@ mod lock;
 mod space;
 mod supervise;
 
-use crate::backend;
 use crate::events::streams::Streams;
 use crate::http::server;
 use crate::keys::refusals::Refusals;
@@ -26,7 +25,7 @@ use actix_web::web;
 use arc_swap::ArcSwapOption;
 use holdfast_actors::StartError;
 use holdfast_storage::Error as StorageError;
-use leaving::{Holder, holder};
+use leaving::{Holder, holder, is_listened_on};
 use std::io::ErrorKind;
 use std::net::TcpListener;
 use std::path::Path;
@@ -113,8 +112,9 @@ pub async fn serve(settings: Settings, accept_clock: bool) -> Result<(), Error> 
     let data_dir = (!settings.data.ephemeral).then(|| settings.data.dir.clone());
     let listener = listen(&settings.server.listen, data_dir.as_deref()).await?;
     let local = listener.local_addr()?;
-    backend::refuse_backup(&settings).map_err(StartError::Storage)?;
+    settings.refuse_backup().map_err(StartError::Storage)?;
     let lock = lock::take(&settings).await.map_err(StartError::Storage)?;
+    settings.refuse_unfinished().map_err(StartError::Storage)?;
     let keys = Keys::load(&settings.auth.keys, data_dir.as_deref())?;
     if !local.ip().is_loopback() && !keys.are_needed() && !settings.server.insecure {
         return Err(Error::Exposed(local.to_string()));
@@ -185,22 +185,36 @@ async fn watch_keys(app: web::Data<App>) {
     }
 }
 
-/// Takes the address. A port that a dying process of the same data still has is waited for, any other is refused at once.
+/// Takes the address. What the system still has of a process that was just killed, the port or connections of it, is waited for; a
+/// port that a live process listens on is refused at once.
 async fn listen(address: &str, data_dir: Option<&Path>) -> Result<TcpListener, Error> {
     let failed = |reason| Error::Listen { address: address.to_owned(), reason };
-    for _ in 0..LEAVING_TRIES {
+    for tries in 0..LEAVING_TRIES {
         match TcpListener::bind(address) {
-            Err(reason) if reason.kind() == ErrorKind::AddrInUse && data_dir.map(holder) == Some(Holder::Leaving) => {
+            Err(reason) if reason.kind() == ErrorKind::AddrInUse && may_come_free(address, data_dir, tries) => {
+                if tries == SURE_AFTER {
+                    tracing::warn!(address, "the address is in use: it is waited for, up to {:?}", LEAVING_TRIES * LEAVING_WAIT);
+                }
                 tokio::time::sleep(LEAVING_WAIT).await;
             }
-            // It may just have gone.
-            Err(reason) if reason.kind() == ErrorKind::AddrInUse => break,
             bound => return bound.map_err(failed),
         }
     }
     TcpListener::bind(address).map_err(failed)
 }
 
-/// A process that was just killed keeps its port and its data directory while the system takes its memory back.
-const LEAVING_TRIES: u32 = 20;
+/// A killed process may have let go of its data and still listen: not for long.
+fn may_come_free(address: &str, data_dir: Option<&Path>, tries: u32) -> bool {
+    match data_dir.map_or(Holder::Nobody, holder) {
+        Holder::Leaving => true,
+        Holder::Nobody => tries < SURE_AFTER || !is_listened_on(address),
+        Holder::Alive => false,
+    }
+}
+
+/// A process that was just killed keeps its port and its data directory while the system takes its memory back, which is longer
+/// where others use the processors.
+const LEAVING_TRIES: u32 = 50;
 const LEAVING_WAIT: Duration = Duration::from_millis(100);
+/// Tries after which whoever still listens is taken to live.
+const SURE_AFTER: u32 = 2;

@@ -4,6 +4,7 @@
 //! where each value came from. Whatever cannot be used is named with its place, all of it at once.
 
 mod check;
+mod directory;
 mod file;
 mod files;
 pub mod log_filter;

@@ -35,6 +35,7 @@ use holdfast_engine::codec::{self, Batch};
 use holdfast_engine::ids::{PartitionId, Partitions};
 use presence::InUse;
 pub(crate) use restoring::Claim;
+pub use restoring::refuse_unfinished;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;

@@ -4,6 +4,7 @@
 
 use super::{Outcome, output};
 use crate::cli::RestoreArgs;
+use crate::keys::MARK;
 use crate::progress;
 use crate::settings::{Backend, Settings};
 use crate::wire::text::Rfc3339;
@@ -97,10 +98,11 @@ impl Restored {
                 "next_order_number": next_number, "secrets": secrets});
             return shown.to_string();
         }
-        let keys = if secrets {
-            ""
+        let keys = if !secrets && settings.data.dir.join(MARK).exists() {
+            "\nThere have been API keys, and they are not in the backup: no server starts before they are made again, under the same \
+             names and scopes: `holdfast key new --name … --scope …`"
         } else {
-            "\nAPI keys are not in the backup: make them again under the same names and scopes, `holdfast key new --name … --scope …`, before the first start"
+            ""
         };
         let Report { orders, reservations, skus, .. } = report;
         format!(

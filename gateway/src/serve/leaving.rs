@@ -1,7 +1,7 @@
-//! Whether a data directory is held by a process that is on its way out.
+//! Whether a data directory or a port is held by a process that is on its way out.
 //!
-//! A process that was just killed keeps its port and its data directory while the system takes its memory back: a start waits for that
-//! a while. Anybody else who has them is told of at once.
+//! A process that was just killed keeps them while the system takes its memory back: a start waits for that a while. One that lives and
+//! has them is told of at once.
 
 use std::fs::{metadata, read_to_string};
 use std::os::unix::fs::MetadataExt;
@@ -44,10 +44,25 @@ fn is_leaving(status: &str) -> bool {
     killed || field("VmRSS:").is_none()
 }
 
+/// Whether a socket of this machine listens on the port of HOST:PORT, at whatever address.
+pub(crate) fn is_listened_on(address: &str) -> bool {
+    let port = address.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+    let sockets = ["/proc/net/tcp", "/proc/net/tcp6"].map(|table| read_to_string(table).unwrap_or_default());
+    port.is_some_and(|port| sockets.iter().flat_map(|table| table.lines()).any(|line| listens(line, port)))
+}
+
+/// Whether a line of `/proc/net/tcp` is about a socket that listens on this port: `0: 0100007F:1F90 00000000:0000 0A …`.
+fn listens(line: &str, port: u16) -> bool {
+    let mut fields = line.split_ascii_whitespace().skip(1);
+    let local = fields.next().and_then(|local| local.rsplit_once(':'));
+    fields.nth(1) == Some("0A") && local.is_some_and(|(_, own)| u16::from_str_radix(own, 16) == Ok(port))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::fs::File;
+    use std::net::{TcpListener, TcpStream};
 
     #[test]
     fn a_directory_is_held_by_whoever_has_its_lock() {
@@ -75,5 +90,17 @@ mod tests {
         assert_eq!(["fe:00:131", "fe:00:13", "00:2a:131"].map(|file| owner_of(line, file)), [Some(7), None, None]);
         assert_eq!(owner_of("1: -> FLOCK  ADVISORY  WRITE 8 fe:00:131 0 EOF", "fe:00:131"), None, "it only waits");
         assert_eq!(owner_of("2: POSIX  ADVISORY  WRITE 9 fe:00:131 0 EOF", "fe:00:131"), None);
+    }
+
+    #[test]
+    fn a_port_with_connections_and_no_listener_is_not_listened_on() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let client = TcpStream::connect(&address).unwrap();
+        let accepted = listener.accept().unwrap();
+        assert!(is_listened_on(&address));
+        drop(listener);
+        assert!(!is_listened_on(&address) && !is_listened_on("nonsense"));
+        drop((client, accepted));
     }
 }

@@ -209,9 +209,8 @@ impl Found<'_> {
                 self.refuse("auth.keys", error.to_string());
             }
         }
-        let stored = if settings.data.ephemeral { Ok(None) } else { keys::file::read(&settings.data.dir) };
-        if let Err(error) = stored {
-            self.refuse("data.dir", error.to_string());
+        if let Err(reason) = stored_keys(settings) {
+            self.refuse("data.dir", reason);
         }
     }
 
@@ -240,6 +239,16 @@ fn is_count_of_data(settings: &Settings) -> bool {
 fn is_inside(path: &Path, dir: &Path) -> bool {
     let whole = |path: &Path| path.canonicalize().or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.to_owned());
     whole(path).starts_with(whole(dir))
+}
+
+/// What is wrong with the keys of the data directory. Of one that no server takes as it is, that is said, and nothing of keys: they
+/// would be made in vain.
+fn stored_keys(settings: &Settings) -> Result<(), String> {
+    settings.refuse_backup().map_err(|error| error.to_string())?;
+    if settings.data.ephemeral || settings.refuse_unfinished().is_err() {
+        return Ok(());
+    }
+    keys::file::read(&settings.data.dir).map(drop).map_err(|error| error.to_string())
 }
 
 /// Whether callers need a key, or the operator does without.

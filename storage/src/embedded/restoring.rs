@@ -30,6 +30,12 @@ impl Claim {
     }
 }
 
+/// # Errors
+/// If a restore into the directory was not finished, with what to do.
+pub fn refuse_unfinished(dir: &Path) -> Result<(), Error> {
+    Layout::at(dir).refuse_unfinished()
+}
+
 impl EmbeddedJournal {
     /// Opens what `fill` puts into the directory, of so many bytes: a log that ends with commit `end`. Its tables are empty.
     ///

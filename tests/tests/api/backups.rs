@@ -45,6 +45,13 @@ impl Bench {
         serde_json::from_slice(&output.stdout).unwrap_or_default()
     }
 
+    /// What a restore into a directory of this name says on a terminal.
+    fn restored(&self, backup: &Path, name: &str) -> String {
+        let output = self.run(&["restore"], &[("--from", backup), ("--data-dir", &self.path(name))]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
     #[track_caller]
     fn refused(&self, args: &[&str], paths: &[(&str, &Path)], word: &str) {
         let output = self.run(args, paths);
@@ -76,9 +83,11 @@ fn a_backup_of_a_server_has_no_secret_and_retries_find_their_orders_under_keys_o
     assert_eq!((&made["verified"]["orders"], &made["verified"]["skus"]), (&json!(1), &json!(1)), "{made}");
     let backup = bench.path("backups").join(made["name"].as_str().unwrap());
     assert!(!backup.join("api-keys.jsonl").exists() && !backup.join("sandbox/webhook-secret").exists());
+    bench.refused(&["serve"], &[("--data-dir", &backup)], "is a backup, not a data directory");
     let restored = bench.path("restored");
     let told = bench.good(&["restore"], &[("--from", &backup), ("--data-dir", &restored)]);
     assert_eq!(told["secrets"], false);
+    assert!(bench.restored(&backup, "told in words").contains("There have been API keys"));
     let key = new_key(&restored);
     let server = Server::start(Options::new().data_dir(&restored));
     let again = Api::of(&server).with_key(&key).keyed("/v1/orders", "one", &body);
@@ -115,6 +124,7 @@ fn what_cannot_be_backed_up_or_restored_is_refused_with_what_to_do() {
     let (data, backup, fresh) = (bench.server.data_dir().to_owned(), bench.path("backup"), bench.path("fresh"));
     bench.good(&["backup"], &[("--data-dir", &data), ("--to", &backup)]);
     bench.good(&["verify"], &[("--data-dir", &backup)]);
+    assert!(!bench.restored(&backup, "never had keys").contains("API keys"));
     bench.refused(&["backup"], &[("--data-dir", &data), ("--to", &backup)], "name a directory that is not there yet");
     bench.refused(&["backup"], &[("--data-dir", &fresh), ("--to", &bench.path("other"))], "holds no Holdfast data");
     bench.refused(&["restore"], &[("--from", &backup), ("--data-dir", &data)], "is not empty");
