@@ -101,13 +101,19 @@ impl Cluster {
         }
     }
 
+    /// Its bytes, as far as there are pieces one behind the other: what follows on a piece that is lost begins anywhere, and would be
+    /// taken for another version.
     async fn load(&self, partition: i32, id: Uuid) -> Result<Vec<u8>, Error> {
         let mut bytes = Vec::new();
         for part in 0.. {
             let read = self.plain(&self.tables.read_chunks, (partition, id, part)).await?;
             let rows = read.into_rows_result().map_err(|error| unexpected(&error))?;
-            for row in rows.rows::<(i32, Vec<u8>)>().map_err(|error| unexpected(&error))? {
-                bytes.extend(row.map_err(|error| unexpected(&error))?.1);
+            for (expected, row) in (0..).zip(rows.rows::<(i32, Vec<u8>)>().map_err(|error| unexpected(&error))?) {
+                let (n, piece) = row.map_err(|error| unexpected(&error))?;
+                if n != expected {
+                    return Ok(bytes);
+                }
+                bytes.extend(piece);
             }
             if rows.rows_num() < PIECES {
                 break;
@@ -167,6 +173,7 @@ fn unpack(partition: PartitionId, packed: &[u8]) -> Result<Option<Snapshot>, Err
 #[cfg(test)]
 mod tests {
     use super::*;
+    use holdfast_engine::codec::version;
 
     fn snapshot(length: usize) -> Snapshot {
         let state = (0..length).map(|n| (n % 251) as u8).collect();
@@ -190,5 +197,17 @@ mod tests {
         let snapshot = snapshot(2 * PIECE);
         assert_eq!(head_of(snapshot.partition, &pack(&snapshot)[..PIECE]), Some(snapshot.head()));
         assert_eq!(head_of(snapshot.partition, b""), None);
+    }
+
+    #[test]
+    fn what_is_cut_is_passed_over_and_what_a_newer_build_wrote_is_refused() {
+        let snapshot = snapshot(300);
+        let (partition, packed) = (snapshot.partition, pack(&snapshot));
+        assert_eq!(unpack(partition, &packed).unwrap(), Some(snapshot));
+        for length in 0..packed.len() {
+            assert_eq!(unpack(partition, &packed[..length]).unwrap(), None, "{length}");
+        }
+        let newer = [&[version::ROW + 1], &packed[1..]].concat();
+        assert!(matches!(unpack(partition, &newer), Err(Error::Incompatible(_))));
     }
 }
