@@ -1,4 +1,4 @@
-//! How a fingerprint is made. It stands above `codec`, whose bytes are hashed, and so apart from the type in `ids`.
+//! Makes a fingerprint: the hash of an encoded value. The type is in `ids`, which `codec` imports; this needs `codec`.
 //!
 //! Invariant: equal values have equal bytes, and so equal fingerprints.
 

@@ -1,7 +1,7 @@
-//! The suite that holds a backend to the contract of [`crate::contract`]: the same rules for every one of them.
+//! The contract of [`crate::contract`] as rules that every backend is tested by.
 //!
-//! A backend runs it with [`conformance!`](crate::conformance), which makes one test of each rule. The events are real:
-//! a [`World`] of partitions makes them, and what is recovered is compared with it by hash.
+//! A backend runs them with [`conformance!`](crate::conformance), which makes one test of each rule. The events are real:
+//! a [`World`] of partitions makes them, and what is recovered is compared with that world by hash.
 
 mod faulty;
 mod moments;
@@ -113,7 +113,7 @@ fn append_all(journal: &dyn Journal, batches: &[Batch]) {
     }
 }
 
-/// Batches of the partition whose facts are in [`LOG`] whatever the causality.
+/// Batches of partition 0: its facts are in [`LOG`], whether there is one log or one for each partition.
 fn batches(count: usize) -> Vec<Batch> {
     let mut world = World::new(partitions());
     let names = (0..).map(|n| format!("SKU-{n}"));

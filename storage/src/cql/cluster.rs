@@ -1,7 +1,7 @@
 //! The connections: one session for what must not wait, one for everything else.
 //!
-//! Invariant: no statement of the fence is ever repeated by the driver. It retries nothing, speculates on nothing and
-//! stamps nothing; an unknown outcome is ours to resolve. What gives the same however often it is carried out is repeated.
+//! Invariant: the driver never repeats a statement of the fence: it makes no retry, no speculative execution and no timestamp for
+//! it, and whoever sent the statement resolves an unknown outcome. Idempotent statements are repeated until they are answered.
 
 use super::errors::{failed, in_time};
 use super::options::Options;
@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 const SCHEMA_TRIES: u32 = 5;
 const SCHEMA_PAUSES: Backoff = Backoff::even(Duration::from_millis(500));
 
-/// How long a statement that may be repeated is repeated, and the pauses between.
+/// How long an idempotent statement is repeated, and the pauses between.
 const STEADY: Duration = Duration::from_secs(8);
 const PAUSES: Backoff = Backoff::doubling(Duration::from_millis(50), Duration::from_secs(1));
 /// After so long without an answer another node is asked as well: one that hangs is noticed only later.
@@ -76,7 +76,7 @@ impl Cluster {
     }
 }
 
-/// Tries until there is an answer: a node may be away for a while, or its answer be lost.
+/// Repeats an idempotent statement until there is an answer: a node may be away for a while, or its answer may be lost.
 async fn steady(session: &Session, statement: &PreparedStatement, values: &impl SerializeRow) -> Result<QueryResult, Error> {
     let (begun, mut pauses) = (Instant::now(), PAUSES);
     loop {

@@ -1,7 +1,7 @@
 //! The next file of the log, made of zeros on a thread of its own before it is needed.
 //!
-//! Invariant: a file is handed out once it is whole and on disk. That there is none ready, for lack of space or of time,
-//! is no failure.
+//! Invariant: a file is handed out only when it is whole and on disk. If none is ready, for lack of space or of time, that is no
+//! failure: the log makes its file itself.
 
 use super::super::space::Space;
 use super::{PAGE, failed};
@@ -20,7 +20,7 @@ use std::thread::JoinHandle;
 pub(super) const NAME: &str = "next";
 /// Bytes written and synced at once: what a commit at the same time may have to wait for.
 const PIECE: usize = 512 * 1024;
-/// What the tables may have to write yet: their memory, see `creation`.
+/// Room that is left to the tables: as much as their memory may have to be written, see `creation`.
 const TABLES: u64 = 64 * 1024 * 1024;
 
 #[derive(Default)]
@@ -29,14 +29,15 @@ enum State {
     Idle,
     Making,
     Ready(File, u64),
-    /// Not tried again before this one was asked for.
+    /// Not tried again before somebody asks for the file and learns that there is none.
     Failed,
 }
 
 /// Ends, with its thread, when it is dropped.
 pub(super) struct Ahead {
     state: Arc<Mutex<State>>,
-    orders: Option<Sender<u64>>,
+    /// Sizes of files to make.
+    requests: Option<Sender<u64>>,
     thread: Option<JoinHandle<()>>,
     stop: Arc<AtomicBool>,
 }
@@ -44,11 +45,11 @@ pub(super) struct Ahead {
 impl Ahead {
     pub(super) fn start(path: PathBuf, space: Space) -> Result<Self, Error> {
         let (state, stop) = (Arc::<Mutex<State>>::default(), Arc::<AtomicBool>::default());
-        let (orders, ordered) = bounded(1);
+        let (requests, requested) = bounded(1);
         let (made, stopped) = (state.clone(), stop.clone());
         let next = path.clone();
         let work = move || {
-            for size in ordered {
+            for size in requested {
                 let file = make(&path, size, &space, &stopped);
                 let state = file.map_or(State::Failed, |file| State::Ready(file, size));
                 *made.lock().unwrap_or_else(PoisonError::into_inner) = state;
@@ -56,19 +57,19 @@ impl Ahead {
         };
         let thread =
             std::thread::Builder::new().name("next file".to_owned()).spawn(work).map_err(|error| failed(&next, &error))?;
-        Ok(Self { state, orders: Some(orders), thread: Some(thread), stop })
+        Ok(Self { state, requests: Some(requests), thread: Some(thread), stop })
     }
 
     /// Has a file of `size` bytes made, unless one is ready or being made.
     pub(super) fn prepare(&self, size: u64) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if let (State::Idle, Some(orders)) = (&*state, &self.orders) {
+        if let (State::Idle, Some(requests)) = (&*state, &self.requests) {
             *state = State::Making;
-            orders.try_send(size).unwrap_or_default();
+            requests.try_send(size).unwrap_or_default();
         }
     }
 
-    /// The file that is ready and its size. The next can be ordered then.
+    /// The file that is ready and its size. After that the next can be prepared.
     pub(super) fn take(&self) -> Option<(File, u64)> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if matches!(*state, State::Making) {
@@ -84,7 +85,7 @@ impl Ahead {
 impl Drop for Ahead {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
-        self.orders = None;
+        self.requests = None;
         if let Some(thread) = self.thread.take() {
             thread.join().unwrap_or_default();
         }
@@ -92,7 +93,7 @@ impl Drop for Ahead {
 }
 
 fn make(path: &Path, size: u64, space: &Space, stop: &AtomicBool) -> Option<File> {
-    // What commits need comes first: they are refused where the tables have no room.
+    // Commits are refused where the tables have no room: a file that is made ahead must not take it.
     let made = space.check(size + TABLES).and_then(|()| {
         let made = zeros(path, size, &mut || stop.load(Ordering::Relaxed));
         made.map_err(|error| failed(path, &error))
