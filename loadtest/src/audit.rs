@@ -65,6 +65,7 @@ pub struct Answers {
 
 /// What was looked at, and found.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Audit {
     pub skus: u64,
     pub accepted: u64,

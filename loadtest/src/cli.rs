@@ -5,7 +5,7 @@
 use crate::fairness;
 use crate::http::Target;
 use crate::run::{self, Place};
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, Shape};
 use crate::summary::Summary;
 use crate::{diff, report, told};
 use clap::{Args, Parser, Subcommand};
@@ -91,6 +91,9 @@ struct RunArgs {
     /// How long.
     #[arg(long)]
     seconds: Option<f64>,
+    /// Instead of a rate, so many buyers, each as soon as the one before is answered: what the server takes, not how long orders wait.
+    #[arg(long, value_name = "BUYERS", conflicts_with = "rate")]
+    closed: Option<usize>,
     /// Another seed for arrivals and buyers.
     #[arg(long)]
     seed: Option<u64>,
@@ -167,6 +170,9 @@ impl RunArgs {
     fn run(&self, json: bool) -> Result<ExitCode, String> {
         let mut scenario = Scenario::find(&self.scenario)?;
         scenario.scale(self.rate, self.seconds);
+        if let Some(buyers) = self.closed {
+            (scenario.load.shape, scenario.load.connections, scenario.load.times_capacity) = (Shape::Closed, buyers, 0.0);
+        }
         scenario.seed = self.seed.unwrap_or(scenario.seed);
         let (url, key) = (self.url.clone(), self.key.clone());
         let place = Place { url, key, binary: self.server.clone(), dir: self.data_in.clone() };

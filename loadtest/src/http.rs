@@ -24,6 +24,8 @@ pub struct Connection {
 
 pub struct Answer {
     pub status: u16,
+    /// Whether it says when to come again.
+    pub retry_after: bool,
     pub body: Vec<u8>,
 }
 
@@ -103,8 +105,8 @@ impl Target {
 
 impl Connection {
     pub async fn send(&mut self, request: &[u8]) -> Result<Answer> {
-        let (status, body) = self.ask(request).await?;
-        Ok(Answer { status, body: self.buffer[body].to_vec() })
+        let (Head { status, retry_after, .. }, body) = self.ask(request).await?;
+        Ok(Answer { status, retry_after, body: self.buffer[body].to_vec() })
     }
 
     /// Whether the other side has not closed it while nobody used it.
@@ -114,7 +116,7 @@ impl Connection {
 
     /// As [`Self::send`], of an answer of which only the status matters.
     pub async fn exchange(&mut self, request: &[u8]) -> Result<u16> {
-        Ok(self.ask(request).await?.0)
+        Ok(self.ask(request).await?.0.status)
     }
 
     /// Sends without waiting for an answer.
@@ -122,8 +124,8 @@ impl Connection {
         self.socket.write_all(request).await
     }
 
-    /// The status, and where the body is in the buffer.
-    async fn ask(&mut self, request: &[u8]) -> Result<(u16, std::ops::Range<usize>)> {
+    /// The head, and where the body is in the buffer.
+    async fn ask(&mut self, request: &[u8]) -> Result<(Head, std::ops::Range<usize>)> {
         self.write(request).await?;
         self.buffer.clear();
         let end = loop {
@@ -132,11 +134,12 @@ impl Connection {
             }
             self.read().await?;
         };
-        let (status, length) = head(&self.buffer[..end])?;
-        while self.buffer.len() < end + length {
+        let head = head(&self.buffer[..end])?;
+        let whole = end + head.length;
+        while self.buffer.len() < whole {
             self.read().await?;
         }
-        Ok((status, end..end + length))
+        Ok((head, end..whole))
     }
 
     async fn read(&mut self) -> Result<()> {
@@ -147,14 +150,20 @@ impl Connection {
     }
 }
 
-/// Status and length of the body.
-fn head(bytes: &[u8]) -> Result<(u16, usize)> {
+struct Head {
+    status: u16,
+    length: usize,
+    retry_after: bool,
+}
+
+fn head(bytes: &[u8]) -> Result<Head> {
     let malformed = || Error::new(ErrorKind::InvalidData, "an answer without status or length");
     let text = std::str::from_utf8(bytes).map_err(|_| malformed())?;
     let status = text.get(9..12).and_then(|status| status.parse().ok()).ok_or_else(malformed)?;
-    let length = text.lines().find_map(|line| {
-        let (name, value) = line.split_once(':')?;
-        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().ok())?
-    });
-    Ok((status, length.ok_or_else(malformed)?))
+    let header = |wanted: &str| {
+        let mut lines = text.lines().filter_map(|line| line.split_once(':'));
+        lines.find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.trim())
+    };
+    let length = header("content-length").and_then(|length| length.parse().ok()).ok_or_else(malformed)?;
+    Ok(Head { status, length, retry_after: status == 503 && header("retry-after").is_some() })
 }

@@ -65,10 +65,11 @@ impl Class {
 /// `201`, `409 out_of_stock`, `connection reset`, …
 pub fn name(answered: &Answered) -> String {
     match answered {
-        Ok(answer) => match answer.reply().code {
-            Some(code) => format!("{} {code}", answer.status),
-            None => answer.status.to_string(),
-        },
+        Ok(answer) => {
+            let code = answer.reply().code.map_or(String::new(), |code| format!(" {code}"));
+            let promised = if answer.status == 503 && !answer.retry_after { " without Retry-After" } else { "" };
+            format!("{}{code}{promised}", answer.status)
+        }
         Err(error) => error.clone(),
     }
 }

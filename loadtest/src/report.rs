@@ -43,8 +43,8 @@ fn cards(summary: &Summary) -> String {
     let (totals, audit) = (&summary.totals, &summary.audit);
     let accepted = summary.latency(Operation::Place, Class::Accepted).map(|latency| latency.percentiles).unwrap_or_default();
     let findings = match audit.findings.len() {
-        0 => "nothing lost or oversold".to_owned(),
-        count => format!("{count} findings"),
+        0 => "holds".to_owned(),
+        count => format!("{count} found"),
     };
     let cards = [
         (format!("{}/s", short(totals.goodput)), "orders accepted"),

@@ -82,13 +82,14 @@ pub fn name() -> String {
 pub async fn run(scenario: &Scenario, place: &Place) -> Result<Run, String> {
     scenario.check()?;
     raise_file_limit();
-    if scenario.server.kill_at.is_some() && place.url.is_some() {
-        return Err(format!("{} kills its server: leave --url out, so that one is started", scenario.name));
+    let own = scenario.server.kill_at.is_some() || scenario.server.sync_delay_ms > 0;
+    if own && place.url.is_some() {
+        return Err(format!("{} kills or delays its server: leave --url out, so that one is started", scenario.name));
     }
     let machine = Machine::of(place.dir.as_deref().unwrap_or(&std::env::temp_dir()));
     let mut server = match &place.url {
         Some(_) => None,
-        None => Some(Server::start(place.binary.as_deref(), place.dir.as_deref(), &scenario.server.settings)?),
+        None => Some(Server::start(place.binary.as_deref(), place.dir.as_deref(), &scenario.server)?),
     };
     let url = place.url.clone().or(server.as_ref().map(Server::url)).unwrap_or_default();
     let target = Target::parse(&url, place.key.as_deref())?;
@@ -102,9 +103,12 @@ pub async fn run(scenario: &Scenario, place: &Place) -> Result<Run, String> {
     if let Some(server) = &mut server {
         verify(server, &mut audit);
     }
-    let mut summary = summed(&shop, &scenario, machine, seconds, capacity);
+    let mut summary = summed(&shop, &scenario, machine, seconds);
     (summary.started, summary.server, summary.samples) = (started, told, samples.all());
     (summary.audit, summary.notes) = (audit, notes);
+    if !scenario.limits.stop {
+        summary.broken = summary.broken_limits(capacity);
+    }
     Ok(Run { summary, shop })
 }
 
@@ -115,21 +119,19 @@ async fn measure(scenario: &mut Scenario, target: &Target, notes: &mut Vec<Strin
     }
     let mut closed = scenario.clone();
     (closed.load.shape, closed.load.times_capacity) = (Shape::Closed, 0.0);
-    (closed.load.connections, closed.seconds) = (CAPACITY_CONNECTIONS, scenario.load.measure_seconds);
+    let connections = scenario.load.measure_connections;
+    (closed.load.connections, closed.seconds) = (connections, scenario.load.measure_seconds);
     let shop = prepare(&closed, target).await?;
     let begun = Instant::now();
     drive::run(shop.clone(), &closed, Arc::default()).await?;
     let capacity = shop.record().count(crate::record::Class::Accepted) as f64 / begun.elapsed().as_secs_f64();
     scenario.load.rate = capacity * scenario.load.times_capacity;
     notes.push(format!(
-        "{CAPACITY_CONNECTIONS} buyers one after the other were served {capacity:.0} orders/s; the load is {} times that",
+        "{connections} buyers one after the other were served {capacity:.0} orders/s; the load is {} times that",
         scenario.load.times_capacity
     ));
     Ok(Some(capacity))
 }
-
-/// Enough to keep a server busy, and fewer than the credits of a shard.
-const CAPACITY_CONNECTIONS: usize = 128;
 
 /// Puts the units into stock, and opens what a crowd needs.
 async fn prepare(scenario: &Scenario, target: &Target) -> Result<Arc<Shop>, String> {
@@ -223,10 +225,9 @@ fn verify(server: &mut Server, audit: &mut Audit) {
     audit.verify = Some(serde_json::from_str(&said).unwrap_or_else(|_| said.into()));
 }
 
-fn summed(shop: &Shop, scenario: &Scenario, machine: Machine, seconds: f64, capacity: Option<f64>) -> Summary {
+fn summed(shop: &Shop, scenario: &Scenario, machine: Machine, seconds: f64) -> Summary {
     let record = shop.record();
     let (totals, lateness) = (Totals::of(&record, seconds), Percentiles::of(&record.lateness));
-    let broken = if scenario.limits.stop { Vec::new() } else { summary::broken(&scenario.limits, &record, &totals, capacity) };
     Summary {
         schema: SCHEMA,
         scenario: scenario.clone(),
@@ -235,7 +236,7 @@ fn summed(shop: &Shop, scenario: &Scenario, machine: Machine, seconds: f64, capa
         server: String::new(),
         machine,
         invalid: summary::invalid(scenario, &totals, &lateness),
-        broken,
+        broken: Vec::new(),
         audit: Audit::default(),
         answers: record.answers.clone(),
         latencies: summary::latencies(&record),

@@ -91,6 +91,9 @@ pub struct Load {
     pub times_capacity: f64,
     #[serde(default = "measure_seconds")]
     pub measure_seconds: f64,
+    /// So many buyers one after the other: enough to keep the server busy, and fewer than it turns away.
+    #[serde(default = "measure_connections")]
+    pub measure_connections: usize,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -139,6 +142,8 @@ pub struct ServerSettings {
     pub settings: BTreeMap<String, toml::Value>,
     /// Part of the run after which it is killed and started again.
     pub kill_at: Option<f64>,
+    /// Each sync of its journal takes so much longer: a slow disk. By strace.
+    pub sync_delay_ms: u64,
 }
 
 /// A run that breaks one fails. The breakpoint stops there instead.
@@ -153,6 +158,10 @@ pub struct Limits {
     pub turned_away_p99_ms: Option<f64>,
     /// Share of orders that were neither accepted nor refused.
     pub failed: Option<f64>,
+    /// p99 of the last quarter of the run, of that of the first.
+    pub drift: Option<f64>,
+    /// Memory of the server at the end beyond that after a quarter of the run.
+    pub growth_mb: Option<f64>,
     /// Accepted orders a second of what was measured to be taken (`times_capacity`).
     pub goodput: Option<f64>,
     /// The ramp ends at the first second that breaks `p99_ms` or `failed`, and that is the result.
@@ -169,6 +178,10 @@ fn connections() -> usize {
 
 fn measure_seconds() -> f64 {
     5.0
+}
+
+fn measure_connections() -> usize {
+    128
 }
 
 impl Default for Stock {

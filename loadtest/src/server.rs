@@ -2,8 +2,8 @@
 //!
 //! Invariant: its process is gone when the value is dropped, and so is its data.
 
+use crate::scenario::ServerSettings;
 use rustix::process::{Pid, Signal, kill_process};
-use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -20,20 +20,22 @@ pub struct Server {
     binary: PathBuf,
     port: u16,
     variables: Vec<(String, String)>,
+    sync_delay: Duration,
     dir: TempDir,
     child: Option<Child>,
 }
 
 impl Server {
-    /// Starts `binary`, that beside this program if left out, with data below `dir` and settings as `engine.credits`.
+    /// Starts `binary`, that beside this program if left out, with data below `dir`.
     ///
     /// # Errors
     /// If there is no binary, or it does not come up; with what it printed.
-    pub fn start(binary: Option<&Path>, dir: Option<&Path>, settings: &BTreeMap<String, toml::Value>) -> Result<Self, String> {
+    pub fn start(binary: Option<&Path>, dir: Option<&Path>, settings: &ServerSettings) -> Result<Self, String> {
         let binary = binary.map_or_else(beside, |path| Ok(path.to_owned()))?;
         let dir = dir.map_or_else(tempfile::tempdir, tempfile::tempdir_in).map_err(|error| format!("a directory: {error}"))?;
-        let variables = settings.iter().map(|(name, value)| (variable(name), plain(value))).collect();
-        let mut server = Self { binary, port: free_port()?, variables, dir, child: None };
+        let variables = settings.settings.iter().map(|(name, value)| (variable(name), plain(value))).collect();
+        let sync_delay = Duration::from_millis(settings.sync_delay_ms);
+        let mut server = Self { binary, port: free_port()?, variables, sync_delay, dir, child: None };
         server.restart()?;
         Ok(server)
     }
@@ -69,10 +71,11 @@ impl Server {
         let begun = Instant::now();
         let open = || OpenOptions::new().create(true).append(true).open(self.dir.path().join("log"));
         let (out, error) = (open().map_err(|error| error.to_string())?, open().map_err(|error| error.to_string())?);
-        let mut command = Command::new(&self.binary);
+        let mut command = self.command();
         command.args(["serve", "--no-demo", "--listen", &self.address(), "--data-dir"]).arg(self.data_dir());
         command.envs(self.variables.iter().cloned()).stdin(Stdio::null()).stdout(out).stderr(error);
-        self.child = Some(command.spawn().map_err(|error| format!("{}: {error}", self.binary.display()))?);
+        let spawned = command.spawn();
+        self.child = Some(spawned.map_err(|error| format!("{}: {error}", command.get_program().to_string_lossy()))?);
         while !ready(&self.address()) {
             let ended = self.child.as_mut().and_then(|child| child.try_wait().ok().flatten());
             if ended.is_some() || begun.elapsed() > START {
@@ -81,6 +84,17 @@ impl Server {
             std::thread::sleep(Duration::from_millis(5));
         }
         Ok(begun.elapsed())
+    }
+
+    /// The server itself, or below a tracer that delays it and is not its parent: then the child is the server as well.
+    fn command(&self) -> Command {
+        if self.sync_delay.is_zero() {
+            return Command::new(&self.binary);
+        }
+        let mut command = Command::new("strace");
+        command.args(["-D", "-f", "--seccomp-bpf", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync", "-e"]);
+        command.arg(format!("inject=fdatasync:delay_enter={}", self.sync_delay.as_micros())).arg(&self.binary);
+        command
     }
 
     /// SIGKILL.

@@ -6,7 +6,7 @@ use crate::audit::Audit;
 use crate::machine::Machine;
 use crate::record::{CLASSES, Class, Operation, Record};
 use crate::sampler::Sample;
-use crate::scenario::{Limits, Scenario, Shape};
+use crate::scenario::{Scenario, Shape};
 use hdrhistogram::{Counter, Histogram};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -152,6 +152,53 @@ impl Summary {
     pub fn latency(&self, operation: Operation, class: Class) -> Option<&Latency> {
         self.latencies.iter().find(|latency| latency.operation == operation && latency.class == class)
     }
+
+    /// Limits of the scenario that the run broke, `capacity` orders a second being what was measured to be taken.
+    pub fn broken_limits(&self, capacity: Option<f64>) -> Vec<String> {
+        let (limits, totals) = (&self.scenario.limits, &self.totals);
+        let slower = |class: Class, limit: Option<f64>| {
+            let (limit, p99) = (limit?, self.latency(Operation::Place, class)?.percentiles.p99 as f64 / 1000.0);
+            (p99 > limit).then(|| format!("p99 of orders that were {} is {p99:.1} ms, the limit is {limit} ms", class.name()))
+        };
+        let failed = limits.failed.filter(|limit| totals.failed_share() > *limit);
+        let failed = failed
+            .map(|limit| format!("{:.3} % of orders failed, the limit is {} %", totals.failed_share() * 100.0, limit * 100.0));
+        let goodput = limits.goodput.zip(capacity).filter(|(least, capacity)| totals.goodput < least * capacity);
+        let goodput = goodput.map(|(least, capacity)| {
+            let share = totals.goodput / capacity;
+            format!("goodput is {share:.2} of the {capacity:.0} orders/s that it takes, the limit is {least}")
+        });
+        let drift = limits.drift.zip(self.drift()).filter(|(limit, drift)| drift > limit);
+        let drift =
+            drift.map(|(limit, drift)| format!("p99 at the end is {drift:.2} of that at the beginning, the limit is {limit}"));
+        let growth = limits.growth_mb.zip(self.growth_mb()).filter(|(limit, growth)| growth > limit);
+        let growth = growth.map(|(limit, growth)| format!("memory grew by {growth:.0} MB, the limit is {limit} MB"));
+        let slow = [
+            slower(Class::Accepted, limits.p99_ms),
+            slower(Class::Refused, limits.refused_p99_ms),
+            slower(Class::TurnedAway, limits.turned_away_p99_ms),
+        ];
+        slow.into_iter().chain([failed, goodput, drift, growth]).flatten().collect()
+    }
+
+    /// p99 of the last quarter of the run, of that of the first.
+    fn drift(&self) -> Option<f64> {
+        let quarter = self.by_second.len() / 4;
+        let p99 = |seconds: &[BySecond]| {
+            let mut counts = BTreeMap::new();
+            let all = seconds.iter().flat_map(|second| &second.latency);
+            all.for_each(|(value, count)| *counts.entry(*value).or_insert(0) += count);
+            percentile_of(&counts.into_iter().collect::<Vec<_>>(), 99.0)
+        };
+        let (first, last) = (p99(&self.by_second[..quarter])?, p99(&self.by_second[self.by_second.len() - quarter..])?);
+        Some(last as f64 / first as f64)
+    }
+
+    /// Memory of the server at the end beyond that after a quarter of the run, when it is warm.
+    fn growth_mb(&self) -> Option<f64> {
+        let warm = self.samples.get(self.samples.len() / 4)?.resident?;
+        Some((self.samples.last()?.resident? as f64 - warm as f64) / 1e6)
+    }
 }
 
 pub fn latencies(record: &Record) -> Vec<Latency> {
@@ -183,26 +230,4 @@ pub fn invalid(scenario: &Scenario, totals: &Totals, lateness: &Percentiles) -> 
         .then(|| format!("the generator was late: one buyer of a hundred by more than {:.0} ms", lateness.p99 as f64 / 1000.0));
     let dropped = (totals.dropped > 0).then(|| format!("{} buyers did not come: too many were there already", totals.dropped));
     late.into_iter().chain(dropped).collect()
-}
-
-/// Limits that were broken.
-pub fn broken(limits: &Limits, record: &Record, totals: &Totals, capacity: Option<f64>) -> Vec<String> {
-    let slower = |class: Class, limit: Option<f64>| {
-        let (limit, p99) = (limit?, record.percentile(class, 99.0)?);
-        (p99 > limit).then(|| format!("p99 of orders that were {} is {p99:.1} ms, the limit is {limit} ms", class.name()))
-    };
-    let failed = limits.failed.filter(|limit| totals.failed_share() > *limit);
-    let failed =
-        failed.map(|limit| format!("{:.3} % of orders failed, the limit is {} %", totals.failed_share() * 100.0, limit * 100.0));
-    let goodput = limits.goodput.zip(capacity).filter(|(least, capacity)| totals.goodput < least * capacity);
-    let goodput = goodput.map(|(least, capacity)| {
-        let share = totals.goodput / capacity;
-        format!("goodput is {share:.2} of the {capacity:.0} orders/s that it takes, the limit is {least}")
-    });
-    let slow = [
-        slower(Class::Accepted, limits.p99_ms),
-        slower(Class::Refused, limits.refused_p99_ms),
-        slower(Class::TurnedAway, limits.turned_away_p99_ms),
-    ];
-    slow.into_iter().chain([failed, goodput]).flatten().collect()
 }

@@ -1,7 +1,5 @@
 //! The audit finds what it is for: each of these answers of a server is false, and no other.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use holdfast_loadtest::audit::{Answers, Counters, compare};
 use holdfast_loadtest::ledger::{Breach, Ledger, Outcome, Possible};
 use holdfast_loadtest::workload::{Body, Line};

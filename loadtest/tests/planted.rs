@@ -2,10 +2,23 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+use holdfast_loadtest::buyer::Shop;
 use holdfast_loadtest::diff::{Diff, Verdict, of_seconds};
+use holdfast_loadtest::drive;
+use holdfast_loadtest::http::Target;
+use holdfast_loadtest::ledger::Ledger;
+use holdfast_loadtest::pool::Pool;
 use holdfast_loadtest::random::Random;
-use holdfast_loadtest::summary::BySecond;
+use holdfast_loadtest::record::Class;
+use holdfast_loadtest::scenario::Scenario;
+use holdfast_loadtest::summary::{BySecond, by_second};
+use holdfast_loadtest::workload::Workload;
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 
 const P99: usize = 1;
 
@@ -59,4 +72,59 @@ fn several_runs_that_differ_among_themselves_widen_the_interval() {
     assert_eq!(verdicts(&one)[0], Verdict::Worse, "a pair of single runs does not know better");
     let both = of_seconds(&alike, &uneven).unwrap();
     assert_eq!(verdicts(&both)[0], Verdict::NoDifference, "{}", both.text());
+}
+
+/// Answers every order with 201 after a sleep; one of `slow` requests takes 2 ms more.
+async fn server(slow: Option<u64>) -> Target {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let target = Target::parse(&format!("http://{}", listener.local_addr().unwrap()), None).unwrap();
+    let count = Arc::new(AtomicU64::new(0));
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            tokio::spawn(answer(stream, count.clone(), slow));
+        }
+    });
+    target
+}
+
+async fn answer(mut stream: TcpStream, count: Arc<AtomicU64>, slow: Option<u64>) {
+    stream.set_nodelay(true).unwrap();
+    let mut request = vec![0; 4096];
+    // A request comes in one piece here: it is small.
+    while stream.read(&mut request).await.is_ok_and(|read| read > 0) {
+        let number = count.fetch_add(1, Ordering::Relaxed);
+        let more = u64::from(slow.is_some_and(|slow| number % slow == 0)) * 2;
+        tokio::time::sleep(Duration::from_millis(5 + more)).await;
+        let body = format!("{{\"id\":\"ord_{number}\",\"status\":\"awaiting_payment\"}}");
+        let head = format!("HTTP/1.1 201 Created\r\nContent-Length: {}\r\n\r\n", body.len());
+        stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+    }
+}
+
+async fn measured(target: Target, scenario: &Scenario) -> (Vec<BySecond>, f64) {
+    let workload = Workload::new(scenario, "planted");
+    let ledger = Ledger::new(workload.skus.len(), 1);
+    let shop = Arc::new(Shop::new(Pool::new(target, 256), workload, ledger));
+    drive::run(shop.clone(), scenario, Arc::default()).await.unwrap();
+    let record = shop.record();
+    let p99 = record.percentile(Class::Accepted, 99.0).unwrap();
+    (by_second(&record), p99)
+}
+
+/// On a clock that goes on only when everybody waits: what the machine does meanwhile takes no time.
+#[tokio::test(start_paused = true)]
+async fn a_server_that_sleeps_in_one_commit_of_fifty_is_told_from_one_that_does_not() {
+    let text = "name = \"planted\"\nabout = \"\"\nseconds = 30\n[load]\nshape = \"closed\"\nconnections = 2\n";
+    let scenario = Scenario::parse(text).unwrap();
+    let mut runs = Vec::new();
+    for slow in [None, None, Some(50)] {
+        runs.push(measured(server(slow).await, &scenario).await);
+    }
+    let [(one, one_p99), (same, _), (slow, slow_p99)] = <[_; 3]>::try_from(runs).unwrap();
+    assert!((one_p99 - 5.0).abs() < 0.2 && (slow_p99 - 7.0).abs() < 0.2, "p99 {one_p99} ms, and {slow_p99} ms with the slowness");
+    let one = [one];
+    let (alike, planted) = (of_seconds(&one, &[same]).unwrap(), of_seconds(&one, &[slow]).unwrap());
+    assert_eq!(verdicts(&alike), [Verdict::NoDifference; 3], "{}", alike.text());
+    assert_eq!(verdicts(&planted)[..2], [Verdict::NoDifference, Verdict::Worse], "{}", planted.text());
 }

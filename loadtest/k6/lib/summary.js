@@ -43,7 +43,7 @@ function written(name, data) {
     machine: { processor: "", cores: 0, memory_mb: 0, kernel: "", sync_us: 0, load: "", generator: "k6" },
     invalid: all.dropped > 0 ? [`${all.dropped} buyers did not come: no virtual user was free`] : [],
     broken: breached(data.metrics),
-    audit: { checked: {}, findings: failed > 0 ? [`${failed} checks failed`] : [] },
+    audit: { findings: failed > 0 ? [{ breach: "inconsistent", what: `${failed} checks failed` }] : [] },
     totals: all,
     answers: { place: Object.fromEntries(classes.map((kind) => [kind, all[kind]])) },
     latencies: latencies(data),
@@ -60,6 +60,6 @@ export const summary = (name) => (/** @type {Data} */ data) => {
   const to = `${__ENV.OUT || "."}/k6-${name}.json`;
   const { accepted, refused, turned_away, failed } = all.totals;
   const line = `${name}: accepted=${accepted} refused=${refused} turned_away=${turned_away} failed=${failed}`;
-  const faults = [...all.broken, ...all.audit.findings].map((fault) => `  ${fault}\n`).join("");
+  const faults = [...all.broken, ...all.audit.findings.map((finding) => finding.what)].map((fault) => `  ${fault}\n`).join("");
   return { [to]: `${JSON.stringify(all, null, 2)}\n`, stdout: `${line}, ${to}\n${faults}` };
 };

@@ -64,7 +64,8 @@ impl Plot {
         }
         let key =
             |(number, series): (usize, &Series)| format!("<span><i class=\"c{number}\"></i>{}</span>", escape(&series.name));
-        let keys: String = self.series.iter().enumerate().map(key).collect();
+        let shown = self.series.iter().enumerate().filter(|(_, series)| series.points.iter().any(|(_, y)| *y > 0.0));
+        let keys: String = shown.map(key).collect();
         let (title, unit, svg) = (self.title, self.unit, self.svg());
         format!(
             "<figure><figcaption><b>{title}</b> <small>{unit}</small><div class=\"keys\">{keys}</div></figcaption>{svg}</figure>"

@@ -7,13 +7,15 @@ use crate::sampler::Sample;
 use crate::summary::{BySecond, Latency, Summary};
 
 pub(crate) fn all(summary: &Summary) -> Vec<Plot> {
-    let seconds = &summary.by_second;
+    // What came after the last order was due are answers that were late.
+    let last = summary.by_second.iter().rposition(|second| second.due > 0).map_or(0, |last| last + 1);
+    let (seconds, answered) = (&summary.by_second[..last], &summary.by_second);
     let (samples, each) = (&summary.samples, &steps(&summary.samples));
     vec![
         percentiles(summary),
         latency(seconds),
         throughput(seconds),
-        outcomes(seconds),
+        outcomes(answered),
         stock(samples),
         depth(samples),
         sampled(
@@ -133,8 +135,9 @@ fn sizes(samples: &[Sample]) -> Plot {
     let counts: Vec<(f64, f64)> =
         last.iter().flat_map(|sample| &sample.sizes).map(|(least, count)| (*least, (count - before(*least)).max(0.0))).collect();
     let mut below = 0.0;
-    let own: Vec<(f64, f64)> =
+    let mut own: Vec<(f64, f64)> =
         counts.iter().map(|(least, count)| (*least, (count - std::mem::replace(&mut below, *count)).max(0.0))).collect();
+    own.truncate(own.iter().rposition(|(_, count)| *count > 0.0).map_or(0, |last| last + 1));
     let names = own.iter().map(|(least, _)| short(*least)).collect();
     let points = own.iter().enumerate().map(|(at, (_, count))| (at as f64, *count));
     let (title, unit) = ("Commits by size", "count, the whole run");
