@@ -3,14 +3,22 @@
 //! Invariant: an event says everything its fold needs, absolute times and versions included, so replay never
 //! depends on today's rules. Variants are encoded by position: new ones go last, old ones are frozen.
 
+mod stored;
+
+pub use crate::buckets::Buckets;
+pub use crate::rejection::{HoldLimit, Shortage};
+pub use crate::status::Kind;
+
 use crate::ids::{
     AttemptId, CorrelationId, CustomerId, Fingerprint, HoldKey, KeyHash, KeyName, Label, Location, OrderId, Provider, RequestId,
     Seq, Sku, Url,
 };
 use crate::quantity::{Currency, Money, Quantity};
+use crate::rejection::Rejection;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+pub(crate) use stored::{Adjustment, Refused};
 
 /// One journalled event with its place in the dense sequence of its partition.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -158,13 +166,6 @@ impl StockFact {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Kind {
-    Order,
-    /// The same saga without payment.
-    Reservation,
-}
-
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Line {
     pub sku: Sku,
@@ -229,16 +230,6 @@ impl Origin {
 pub struct SkuHold {
     pub sku: Sku,
     pub allocations: Vec<Allocation>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Shortage {
-    /// Line of the order, from 1. Zero where there is no order.
-    pub line: u16,
-    pub sku: Sku,
-    pub requested: Quantity,
-    /// What could have been had; `None` if nobody ever stocked the SKU.
-    pub available: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -370,7 +361,8 @@ pub enum StoredResponse {
     Adjusted(StockView),
     AdjustmentRefused {
         request_id: RequestId,
-        refusal: AdjustmentRefusal,
+        #[serde(serialize_with = "stored::write::<Adjustment, _>", deserialize_with = "stored::read::<Adjustment, _>")]
+        rejection: Rejection,
     },
     /// The attempt as it stood when its payment page was open.
     Payment {
@@ -389,62 +381,12 @@ pub enum StoredResponse {
         order: OrderId,
         facts: u32,
     },
-    /// The command was refused.
+    /// The command was refused for good: the key is bound to it.
     Refused {
         request_id: RequestId,
-        refusal: Refusal,
+        #[serde(serialize_with = "stored::write::<Refused, _>", deserialize_with = "stored::read::<Refused, _>")]
+        rejection: Rejection,
     },
-}
-
-/// Why a command under a key was refused for good: the key is bound to it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Refusal {
-    /// The order or reservation is past that, by the name of its state.
-    State {
-        kind: Kind,
-        state: String,
-    },
-    Expired,
-    BelowTaken {
-        taken: u64,
-        count: i64,
-    },
-    TooMany,
-    HoldLimit(HoldLimit),
-}
-
-/// What keeps a hold from being extended, with the limit that stood when it was asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum HoldLimit {
-    /// It would end later than this after it was placed.
-    Life { max_ms: u64 },
-    /// It was extended so often.
-    Extensions { max: u32 },
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum AdjustmentRefusal {
-    UnknownSku(Sku),
-    /// So a count below what is taken was refused before [`AdjustmentRefusal::BelowTaken`]: kept and answered, never made again.
-    Short(Shortage),
-    TooMany,
-    BelowTaken {
-        taken: u64,
-        count: i64,
-    },
-}
-
-/// Counters of one location.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Buckets {
-    pub on_hand: Quantity,
-    pub held: Quantity,
-    pub pinned: Quantity,
-    pub committed: Quantity,
-    pub damaged: Quantity,
-    pub quality_control: Quantity,
-    /// What the operator wants kept back. Less is kept back when less is free.
-    pub safety_target: Quantity,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -12,6 +12,7 @@
 
 pub mod answer;
 pub mod audit;
+pub mod buckets;
 pub mod codec;
 pub mod command;
 pub mod effect;

@@ -3,7 +3,15 @@
 //!
 //! Invariant: an order and a reservation share the states; only the names differ.
 
-use crate::event::Kind;
+use serde::{Deserialize, Serialize};
+
+/// What was placed. Encoded by position: new variants go last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Kind {
+    Order,
+    /// The same saga without payment.
+    Reservation,
+}
 
 /// Where the saga stands. A reservation uses the same states under names of its own (see [`Status::name`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -22,6 +30,24 @@ pub enum Status {
 }
 
 impl Status {
+    const ALL: [Status; 10] = [
+        Status::Reserving,
+        Status::AwaitingPayment,
+        Status::PaymentInFlight,
+        Status::PaymentUnknown,
+        Status::Confirmed,
+        Status::Cancelled,
+        Status::Expired,
+        Status::Rejected,
+        Status::LatePayment,
+        Status::Refunded,
+    ];
+
+    /// The inverse of [`Self::name`].
+    pub fn named(kind: Kind, name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.name(kind) == name)
+    }
+
     pub fn name(self, kind: Kind) -> &'static str {
         match (self, kind) {
             (Status::Reserving, _) => "reserving",
@@ -61,5 +87,18 @@ impl Status {
             (Status::Confirmed | Status::Cancelled | Status::Expired, _) => &[],
             (Status::Rejected | Status::LatePayment | Status::Refunded, _) => &[],
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_is_found_by_its_name_and_by_no_other() {
+        for kind in [Kind::Order, Kind::Reservation] {
+            assert!(Status::ALL.into_iter().all(|status| Status::named(kind, status.name(kind)) == Some(status)));
+        }
+        assert_eq!(Status::named(Kind::Order, Status::Confirmed.name(Kind::Reservation)), None);
     }
 }

@@ -14,42 +14,9 @@ use crate::ids::{HoldKey, Location, Sku};
 use crate::limits;
 use crate::plant::{self, Bug};
 use crate::quantity::Quantity;
+use crate::rejection::Rejection;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
-
-impl Buckets {
-    /// Units that no hold, sale or check has taken.
-    pub fn free(&self) -> Quantity {
-        let taken = u32::try_from(self.taken()).unwrap_or(u32::MAX);
-        self.on_hand.saturating_sub(Quantity(taken))
-    }
-
-    /// What is kept back now: the target, or all that is free where that is less.
-    pub fn safety_stock(&self) -> Quantity {
-        self.safety_target.min(self.free())
-    }
-
-    /// What a new hold may take.
-    pub fn available(&self) -> Quantity {
-        self.free().saturating_sub(self.safety_target)
-    }
-
-    /// Whether the counters add up (invariant I1).
-    pub fn balanced(&self) -> bool {
-        self.taken() <= u64::from(self.on_hand.0)
-    }
-
-    /// Whether no unit is counted here. A safety stock is a setting and counts none.
-    pub fn empty(&self) -> bool {
-        self.on_hand.is_zero() && self.taken() == 0
-    }
-
-    /// Units that holds, sales and checks have taken.
-    fn taken(&self) -> u64 {
-        let taken = [self.held, self.pinned, self.committed, self.damaged, self.quality_control];
-        taken.map(|bucket| u64::from(bucket.0)).into_iter().sum()
-    }
-}
 
 impl Level {
     /// The level of a SKU with so many units available.
@@ -103,27 +70,6 @@ pub struct SkuStock {
     /// Sorted by priority, then name: the order of allocation.
     pub locations: Vec<LocationStock>,
     pub holds: Holds,
-}
-
-/// Why a stock command is refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StockRefusal {
-    VersionMismatch {
-        current: u64,
-    },
-    /// The count would be less than what is taken of it.
-    BelowTaken {
-        taken: u64,
-        count: i64,
-    },
-    UnknownSku,
-    UnknownLocation,
-    /// The location is to be closed and counts units.
-    LocationInUse {
-        buckets: Buckets,
-    },
-    /// A bucket or the list of locations is at its limit.
-    TooMany,
 }
 
 /// What a reserve message asks of one SKU.
@@ -210,16 +156,16 @@ impl SkuStock {
         safety: Option<Quantity>,
         priority: Option<u16>,
         expected: Option<&[u64]>,
-    ) -> Result<StockFact, StockRefusal> {
+    ) -> Result<StockFact, Rejection> {
         let place = self.location(&location);
         self.expect(expected, place.is_none())?;
         let before = place.map(|place| place.buckets).unwrap_or_default();
         let taken = before.taken();
         if u64::from(on_hand.0) < taken {
-            return Err(StockRefusal::BelowTaken { taken, count: i64::from(on_hand.0) });
+            return Err(Rejection::BelowTaken { taken, count: i64::from(on_hand.0) });
         }
         if on_hand.0 > limits::MAX_BUCKET || (place.is_none() && self.locations.len() >= limits::MAX_LOCATIONS) {
-            return Err(StockRefusal::TooMany);
+            return Err(Rejection::TooMany);
         }
         Ok(StockFact::Set {
             safety_stock: safety.unwrap_or(before.safety_target),
@@ -232,10 +178,10 @@ impl SkuStock {
     }
 
     /// Version 0 stands for a location that is not there yet.
-    fn expect(&self, expected: Option<&[u64]>, new: bool) -> Result<(), StockRefusal> {
+    fn expect(&self, expected: Option<&[u64]>, new: bool) -> Result<(), Rejection> {
         let fits = |version: &u64| if *version == 0 { new } else { *version == self.version };
         let met = expected.is_none_or(|versions| versions.iter().any(fits));
-        if met { Ok(()) } else { Err(StockRefusal::VersionMismatch { current: self.version }) }
+        if met { Ok(()) } else { Err(Rejection::VersionMismatch { current: self.version }) }
     }
 
     pub fn decide_adjust(
@@ -245,10 +191,10 @@ impl SkuStock {
         delta: i64,
         reason: crate::ids::Label,
         reference: Option<crate::ids::Label>,
-    ) -> Result<StockFact, StockRefusal> {
+    ) -> Result<StockFact, Rejection> {
         let place = self.location(&location);
         if place.is_none() && !self.known() && delta < 0 {
-            return Err(StockRefusal::UnknownSku);
+            return Err(Rejection::NotFound);
         }
         let buckets = place.map(|place| place.buckets).unwrap_or_default();
         let (current, takes_free) = match bucket {
@@ -259,8 +205,8 @@ impl SkuStock {
         let count = i64::from(current.0).saturating_add(delta);
         if takes_free > i64::from(buckets.free().0) {
             return Err(match bucket {
-                Bucket::OnHand => StockRefusal::BelowTaken { taken: buckets.taken(), count },
-                Bucket::Damaged | Bucket::QualityControl => StockRefusal::BelowTaken {
+                Bucket::OnHand => Rejection::BelowTaken { taken: buckets.taken(), count },
+                Bucket::Damaged | Bucket::QualityControl => Rejection::BelowTaken {
                     taken: buckets.taken().saturating_add(delta.unsigned_abs()),
                     count: i64::from(buckets.on_hand.0),
                 },
@@ -268,27 +214,27 @@ impl SkuStock {
         }
         if current.checked_add_signed(delta).is_none() {
             // Nothing is taken of what is damaged or checked: it is counted down to zero.
-            return Err(if delta < 0 { StockRefusal::BelowTaken { taken: 0, count } } else { StockRefusal::TooMany });
+            return Err(if delta < 0 { Rejection::BelowTaken { taken: 0, count } } else { Rejection::TooMany });
         }
         if place.is_none() && self.locations.len() >= limits::MAX_LOCATIONS {
-            return Err(StockRefusal::TooMany);
+            return Err(Rejection::TooMany);
         }
         Ok(StockFact::Adjusted { location, bucket, delta, reason, reference, version: self.version + 1 })
     }
 
-    pub fn decide_threshold(&self, threshold: Quantity) -> Result<StockFact, StockRefusal> {
+    pub fn decide_threshold(&self, threshold: Quantity) -> Result<StockFact, Rejection> {
         if !self.known() {
-            return Err(StockRefusal::UnknownSku);
+            return Err(Rejection::NotFound);
         }
         Ok(StockFact::ThresholdSet { threshold, version: self.version + 1 })
     }
 
     /// A location that was put in by mistake goes while it counts nothing. Opened again it is a new one.
-    pub fn decide_close(&self, location: Location, expected: Option<&[u64]>) -> Result<StockFact, StockRefusal> {
-        let Some(place) = self.location(&location) else { return Err(StockRefusal::UnknownLocation) };
+    pub fn decide_close(&self, location: Location, expected: Option<&[u64]>) -> Result<StockFact, Rejection> {
+        let Some(place) = self.location(&location) else { return Err(Rejection::NotFound) };
         self.expect(expected, false)?;
         if !place.buckets.empty() {
-            return Err(StockRefusal::LocationInUse { buckets: place.buckets });
+            return Err(Rejection::LocationInUse { buckets: place.buckets });
         }
         Ok(StockFact::LocationClosed { location, version: self.version + 1 })
     }

@@ -138,7 +138,7 @@ fn every_variant_has_an_example() {
         let kind = |name: &String| name.strip_prefix(prefix).map(|rest| rest.split('-').next().unwrap_or_default().to_owned());
         names.iter().filter_map(kind).collect::<BTreeSet<_>>().len()
     };
-    use crate::event::{AdjustmentRefusal, Bucket, HoldLimit, Kind, Level, RefundReason, Refusal, ReleaseCause, StoredResponse};
+    use crate::event::{Adjustment, Bucket, HoldLimit, Kind, Level, RefundReason, Refused, ReleaseCause, StoredResponse};
     let found = [
         ("event", variants::<Event>(), families.len()),
         ("stock fact", variants::<StockFact>(), kinds("stock.")),
@@ -152,9 +152,9 @@ fn every_variant_has_an_example() {
         ("kind", variants::<Kind>(), count("order.placed-")),
         ("refund reason", variants::<RefundReason>(), count("order.refund_due-")),
         ("kept answer", variants::<StoredResponse>(), kinds("key.answered-")),
-        ("refusal", variants::<Refusal>(), kinds("key.answered-refused-")),
+        ("refusal", variants::<Refused>(), kinds("key.answered-refused-")),
         ("hold limit", variants::<HoldLimit>(), count("key.answered-refused-hold_limit-")),
-        ("adjustment refusal", variants::<AdjustmentRefusal>(), count("key.answered-adjustment_refused-")),
+        ("adjustment refusal", variants::<Adjustment>(), count("key.answered-adjustment_refused-")),
     ];
     for (name, variants, examples) in found {
         assert_eq!(variants, examples, "{name}");
@@ -302,6 +302,15 @@ fn names_and_currencies_are_checked_when_they_are_read() {
     assert!(refused(decode::<Label>(&encode(&"tab\there")).unwrap_err()));
     assert!(refused(decode::<Currency>(&encode(b"XQQ")).unwrap_err()));
     assert_eq!(decode::<Currency>(&encode(b"EUR")), Ok(Currency::new("EUR").unwrap()));
+}
+
+#[test]
+fn a_refusal_for_a_state_that_nobody_knows_is_not_read() {
+    use crate::event::{Kind, Refused, StoredResponse};
+    // Position and members of `StoredResponse::Refused`.
+    let stored = |state: &str| encode(&(6u8, "request", Refused::State { kind: Kind::Order, state: state.to_owned() }));
+    assert!(decode::<StoredResponse>(&stored("confirmed")).is_ok());
+    assert!(matches!(decode::<StoredResponse>(&stored("committed")), Err(Error::Malformed(_))), "the name of a reservation");
 }
 
 /// A list said to have 2^60 items must not be believed: postcard reserves a bounded amount and then finds the end.

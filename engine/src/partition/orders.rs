@@ -310,13 +310,17 @@ fn replay(order: &Order, placed: &Placed) -> Result<Answer, Rejection> {
     Ok(Answer::Order { id: order.id, history: order.history[..len].to_vec() })
 }
 
+/// The state that an attempt to pay was refused for, by its name.
 fn refused_state(rejection: &Rejection) -> String {
     match rejection {
         Rejection::InvalidTransition { status, kind } => status.name(*kind).to_owned(),
-        Rejection::ReservationExpired | Rejection::NotFound | Rejection::KeyReused | Rejection::KeyInProgress => {
-            "expired".to_owned()
+        Rejection::ReservationExpired => Status::Expired.name(Kind::Order).to_owned(),
+        Rejection::NotFound | Rejection::KeyReused | Rejection::KeyInProgress | Rejection::VersionMismatch { .. } => {
+            unreachable!("an order does not refuse a payment for {rejection:?}")
         }
-        Rejection::VersionMismatch { .. } | Rejection::BelowTaken { .. } | Rejection::TooMany => "expired".to_owned(),
-        Rejection::LocationInUse { .. } | Rejection::HoldLimit(_) => "expired".to_owned(),
+        Rejection::UnknownSku(_) | Rejection::Short(_) | Rejection::BelowTaken { .. } | Rejection::LocationInUse { .. } => {
+            unreachable!("an order does not refuse a payment for {rejection:?}")
+        }
+        Rejection::TooMany | Rejection::HoldLimit(_) => unreachable!("an order does not refuse a payment for {rejection:?}"),
     }
 }

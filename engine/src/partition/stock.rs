@@ -4,13 +4,13 @@ use super::{Gated, Partition};
 use crate::answer::Answer;
 use crate::command::CommandKey;
 use crate::effect::Effects;
-use crate::event::{AdjustmentRefusal, Event, Level, ReleaseCause, StockFact, StoredResponse};
-use crate::ids::{HoldKey, Location, RequestId, Sku, Ticket};
+use crate::event::{Event, Level, ReleaseCause, StockFact, StoredResponse};
+use crate::ids::{HoldKey, Location, Sku, Ticket};
 use crate::message::Body;
 use crate::partition::deadlines::Slot;
 use crate::plant::{self, Bug};
 use crate::rejection::Rejection;
-use crate::stock::{HoldDecision, HoldOp, ReserveDecision, ReserveRefusal, ReserveRequest, SkuStock, StockRefusal};
+use crate::stock::{HoldDecision, HoldOp, ReserveDecision, ReserveRefusal, ReserveRequest, SkuStock};
 use crate::time::Timestamp;
 
 impl Partition {
@@ -20,8 +20,8 @@ impl Partition {
         now: Timestamp,
         sku: &Sku,
         fx: &mut Effects,
-        decide: impl FnOnce(&SkuStock) -> Result<StockFact, StockRefusal>,
-    ) -> Result<(), StockRefusal> {
+        decide: impl FnOnce(&SkuStock) -> Result<StockFact, Rejection>,
+    ) -> Result<(), Rejection> {
         let (fact, before) = match self.skus.get(sku) {
             Some(stock) => (decide(stock)?, stock.level()),
             None => (decide(&SkuStock::default())?, None),
@@ -45,12 +45,12 @@ impl Partition {
         now: Timestamp,
         ticket: Ticket,
         sku: &Sku,
-        outcome: Result<(), StockRefusal>,
+        outcome: Result<(), Rejection>,
         key: Option<CommandKey>,
         fx: &mut Effects,
     ) {
-        if let Err(refusal) = outcome {
-            return self.reply_refused(now, ticket, rejection(refusal), key, fx);
+        if let Err(rejection) = outcome {
+            return self.reply_refused(now, ticket, rejection, key, fx);
         }
         let view = self.skus[sku].view(sku);
         let answer = match key {
@@ -70,7 +70,7 @@ impl Partition {
     ) {
         let closed = self.change_stock(now, sku, fx, |stock| stock.decide_close(location, expected));
         let answer = closed.map(|()| Answer::LocationClosed { version: self.skus[sku].version });
-        self.reply(ticket, answer.map_err(rejection), false, fx);
+        self.reply(ticket, answer, false, fx);
     }
 
     /// An adjustment binds its key, refused or not, in the same batch as its fact.
@@ -81,11 +81,15 @@ impl Partition {
         sku: &Sku,
         key: CommandKey,
         fx: &mut Effects,
-        decide: impl FnOnce(&SkuStock) -> Result<StockFact, StockRefusal>,
+        decide: impl FnOnce(&SkuStock) -> Result<StockFact, Rejection>,
     ) {
         let answer = match self.change_stock(now, sku, fx, decide) {
             Ok(()) => StoredResponse::Adjusted(self.skus[sku].view(sku)),
-            Err(refusal) => refused(sku, refusal, key.request_id),
+            Err(rejection) => {
+                // The stock of a SKU does not know its name.
+                let rejection = if rejection == Rejection::NotFound { Rejection::UnknownSku(sku.clone()) } else { rejection };
+                StoredResponse::AdjustmentRefused { request_id: key.request_id, rejection }
+            }
         };
         let answer = self.answer_key(now, key.hash, key.fingerprint, answer, fx);
         self.reply(ticket, Ok(Answer::Stored(answer)), false, fx);
@@ -168,25 +172,4 @@ impl Partition {
             fx,
         );
     }
-}
-
-fn rejection(refusal: StockRefusal) -> Rejection {
-    match refusal {
-        StockRefusal::VersionMismatch { current } => Rejection::VersionMismatch { current },
-        StockRefusal::BelowTaken { taken, count } => Rejection::BelowTaken { taken, count },
-        StockRefusal::UnknownSku | StockRefusal::UnknownLocation => Rejection::NotFound,
-        StockRefusal::LocationInUse { buckets } => Rejection::LocationInUse { buckets },
-        StockRefusal::TooMany => Rejection::TooMany,
-    }
-}
-
-/// Why an adjustment was refused. It names no version and closes nothing, so that it is never refused for that.
-fn refused(sku: &Sku, refusal: StockRefusal, request_id: RequestId) -> StoredResponse {
-    let refusal = match refusal {
-        StockRefusal::UnknownSku => AdjustmentRefusal::UnknownSku(sku.clone()),
-        StockRefusal::BelowTaken { taken, count } => AdjustmentRefusal::BelowTaken { taken, count },
-        StockRefusal::TooMany | StockRefusal::VersionMismatch { .. } => AdjustmentRefusal::TooMany,
-        StockRefusal::UnknownLocation | StockRefusal::LocationInUse { .. } => AdjustmentRefusal::TooMany,
-    };
-    StoredResponse::AdjustmentRefused { request_id, refusal }
 }

@@ -8,7 +8,7 @@ use super::saga::Wait;
 use crate::answer::Answer;
 use crate::command::{Command, CommandKey, Loaded, Terms};
 use crate::effect::Effects;
-use crate::event::{Kind, Refusal, StoredResponse};
+use crate::event::{Kind, StoredResponse};
 use crate::ids::{OrderId, Sku, Ticket};
 use crate::order::Order;
 use crate::rejection::Rejection;
@@ -123,28 +123,24 @@ impl Partition {
         key: Option<CommandKey>,
         fx: &mut Effects,
     ) {
-        let outcome = match (key, refusal(&rejection)) {
-            (Some(CommandKey { hash, fingerprint, request_id }), Some(refusal)) => {
-                Ok(Answer::Stored(self.answer_key(now, hash, fingerprint, StoredResponse::Refused { request_id, refusal }, fx)))
+        let outcome = match key {
+            Some(CommandKey { hash, fingerprint, request_id }) if binds_key(&rejection) => {
+                let refused = StoredResponse::Refused { request_id, rejection };
+                Ok(Answer::Stored(self.answer_key(now, hash, fingerprint, refused, fx)))
             }
-            (Some(_) | None, _) => Err(rejection),
+            Some(_) | None => Err(rejection),
         };
         self.reply(ticket, outcome, false, fx);
     }
 }
 
-/// What binds a key. A request that found nothing to decide on, or another version, was not decided.
-fn refusal(rejection: &Rejection) -> Option<Refusal> {
+/// A request that found nothing to decide on, or another version, was not decided.
+fn binds_key(rejection: &Rejection) -> bool {
     match rejection {
-        Rejection::InvalidTransition { kind, status } => {
-            Some(Refusal::State { kind: *kind, state: status.name(*kind).to_owned() })
-        }
-        Rejection::ReservationExpired => Some(Refusal::Expired),
-        Rejection::BelowTaken { taken, count } => Some(Refusal::BelowTaken { taken: *taken, count: *count }),
-        Rejection::TooMany => Some(Refusal::TooMany),
-        Rejection::HoldLimit(limit) => Some(Refusal::HoldLimit(*limit)),
-        Rejection::NotFound | Rejection::VersionMismatch { .. } | Rejection::KeyReused | Rejection::KeyInProgress => None,
-        // Closing a location takes no key.
-        Rejection::LocationInUse { .. } => None,
+        Rejection::InvalidTransition { .. } | Rejection::ReservationExpired | Rejection::HoldLimit(_) => true,
+        Rejection::BelowTaken { .. } | Rejection::TooMany => true,
+        Rejection::NotFound | Rejection::VersionMismatch { .. } | Rejection::KeyReused | Rejection::KeyInProgress => false,
+        // Adjustments have keys of their own, and closing a location takes none.
+        Rejection::UnknownSku(_) | Rejection::Short(_) | Rejection::LocationInUse { .. } => false,
     }
 }

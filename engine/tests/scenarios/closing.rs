@@ -9,7 +9,7 @@ use holdfast_engine::event::{Bucket, Buckets, Event, Record, StockFact, StockVie
 use holdfast_engine::ids::PartitionId;
 use holdfast_engine::quantity::Quantity;
 use holdfast_engine::rejection::Rejection;
-use holdfast_engine::stock::{SkuStock, StockRefusal};
+use holdfast_engine::stock::SkuStock;
 use holdfast_engine::time::Timestamp;
 
 fn close(world: &mut World, place: &str, expected: Option<u64>) -> Result<u64, Rejection> {
@@ -103,7 +103,7 @@ fn each_counter_keeps_a_location_and_a_safety_stock_does_not() {
         let mut counting = stock.clone();
         *counter(&mut counting.locations[0].buckets) = one;
         let buckets = counting.locations[0].buckets;
-        assert_eq!(counting.decide_close(location("a"), None), Err(StockRefusal::LocationInUse { buckets }));
+        assert_eq!(counting.decide_close(location("a"), None), Err(Rejection::LocationInUse { buckets }));
     }
     assert_eq!(stock.decide_close(location("a"), None), Ok(StockFact::LocationClosed { location: location("a"), version: 2 }));
 }

@@ -5,7 +5,7 @@ use crate::world::World;
 use holdfast_engine::Causality;
 use holdfast_engine::answer::Answer;
 use holdfast_engine::command::{Command, Terms};
-use holdfast_engine::event::{HoldLimit, Kind, Refusal, StoredResponse};
+use holdfast_engine::event::{HoldLimit, Kind, StoredResponse};
 use holdfast_engine::ids::OrderId;
 use holdfast_engine::order::Status;
 use holdfast_engine::rejection::Rejection;
@@ -178,8 +178,8 @@ fn a_refusal_for_the_limit_of_extensions_is_kept_under_its_key() {
     };
     let first = world.ask(extend(70_000)).unwrap();
     let Answer::Stored(kept) = &first else { panic!("{first:?}") };
-    let refusal = Refusal::HoldLimit(HoldLimit::Extensions { max: 0 });
-    assert!(matches!(&**kept, StoredResponse::Refused { refusal: why, .. } if *why == refusal), "{kept:?}");
+    let rejection = Rejection::HoldLimit(HoldLimit::Extensions { max: 0 });
+    assert!(matches!(&**kept, StoredResponse::Refused { rejection: why, .. } if *why == rejection), "{kept:?}");
     for _ in 0..2 {
         assert_eq!(world.ask(extend(70_000)), Ok(first.clone()));
         assert_eq!(world.ask(extend(80_000)), Err(Rejection::KeyReused));

@@ -5,9 +5,8 @@ use holdfast_engine::audit::Audit;
 use holdfast_engine::event::{Allocation, Bucket, Event, Record, ReleaseCause, StockFact};
 use holdfast_engine::ids::{HoldKey, PartitionId, Partitions};
 use holdfast_engine::quantity::Quantity;
-use holdfast_engine::stock::{
-    HoldDecision, HoldOp, HoldState, ReserveDecision, ReserveRefusal, ReserveRequest, SkuStock, StockRefusal,
-};
+use holdfast_engine::rejection::Rejection;
+use holdfast_engine::stock::{HoldDecision, HoldOp, HoldState, ReserveDecision, ReserveRefusal, ReserveRequest, SkuStock};
 use holdfast_engine::time::{Policy, Timestamp};
 use holdfast_engine::{Causality, Partition, invariants};
 use proptest::prelude::*;
@@ -204,14 +203,14 @@ fn what_there_is_no_hold_for_is_forbidden_absorbed_or_impossible() {
 #[test]
 fn limits_of_buckets_and_locations_are_refused_not_wrapped() {
     let mut stock = SkuStock::default();
-    assert_eq!(stock.decide_set(location("a"), Quantity(u32::MAX), None, None, None), Err(StockRefusal::TooMany));
+    assert_eq!(stock.decide_set(location("a"), Quantity(u32::MAX), None, None, None), Err(Rejection::TooMany));
     for n in 0..256 {
         let fact = stock.decide_set(location(&format!("l{n}")), Quantity(1), None, None, None).unwrap();
         stock.evolve(&fact);
     }
     let adjusted = stock.decide_adjust(location("one-more"), Bucket::OnHand, 1, label("r"), None);
-    assert_eq!(stock.decide_set(location("more"), Quantity(1), None, None, None), Err(StockRefusal::TooMany));
-    assert_eq!(adjusted, Err(StockRefusal::TooMany));
+    assert_eq!(stock.decide_set(location("more"), Quantity(1), None, None, None), Err(Rejection::TooMany));
+    assert_eq!(adjusted, Err(Rejection::TooMany));
 }
 
 #[test]

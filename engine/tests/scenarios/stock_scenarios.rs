@@ -4,7 +4,7 @@ use crate::draft::{command_key, label, location, order, sku};
 use crate::world::World;
 use holdfast_engine::answer::Answer;
 use holdfast_engine::command::Command;
-use holdfast_engine::event::{AdjustmentRefusal, Bucket, StockView, StoredResponse};
+use holdfast_engine::event::{Bucket, StockView, StoredResponse};
 use holdfast_engine::quantity::Quantity;
 use holdfast_engine::rejection::Rejection;
 
@@ -48,10 +48,10 @@ fn adjust(world: &mut World, bucket: Bucket, delta: i64) -> Result<u64, String> 
     let key = format!("{bucket:?}{delta}-{}", world.records().len());
     match adjust_as(world, &key, bucket, delta) {
         StoredResponse::Adjusted(_) => Ok(world.available("A")),
-        StoredResponse::AdjustmentRefused { refusal: AdjustmentRefusal::BelowTaken { taken, count }, .. } => {
+        StoredResponse::AdjustmentRefused { rejection: Rejection::BelowTaken { taken, count }, .. } => {
             Err(format!("{taken} taken, count {count}"))
         }
-        StoredResponse::AdjustmentRefused { refusal, .. } => Err(format!("{refusal:?}")),
+        StoredResponse::AdjustmentRefused { rejection, .. } => Err(format!("{rejection:?}")),
         other => panic!("not the answer of an adjustment: {other:?}"),
     }
 }
@@ -149,7 +149,7 @@ fn the_extremes_of_a_delta_are_refused() {
 #[test]
 fn a_sku_nobody_stocked_can_be_received_but_not_taken_from() {
     let mut world = World::new();
-    assert_eq!(adjust(&mut world, Bucket::OnHand, -1), Err(format!("{:?}", AdjustmentRefusal::UnknownSku(sku("A")))));
+    assert_eq!(adjust(&mut world, Bucket::OnHand, -1), Err(format!("{:?}", Rejection::UnknownSku(sku("A")))));
     assert_eq!(world.ask(Command::GetStock { sku: sku("A") }), Err(Rejection::NotFound));
     let threshold = Command::SetThreshold { sku: sku("A"), threshold: Quantity(3) };
     assert_eq!(world.ask(threshold), Err(Rejection::NotFound));

@@ -12,7 +12,7 @@ use actix_web::http::header::{CONTENT_TYPE, ETAG, HeaderName, HeaderValue, LOCAT
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use holdfast_actors::Unanswered;
 use holdfast_engine::answer::{Answer, Reply};
-use holdfast_engine::event::{AdjustmentRefusal, Buckets, HoldLimit, Kind, Refusal, Shortage, StoredResponse};
+use holdfast_engine::event::{Buckets, HoldLimit, Kind, Shortage, StoredResponse};
 use holdfast_engine::limits;
 use holdfast_engine::order::{Order, Status};
 use holdfast_engine::rejection::Rejection;
@@ -134,6 +134,8 @@ pub fn etag(version: impl ToString) -> String {
 pub fn rejected(rejection: &Rejection) -> Problem {
     match rejection {
         Rejection::NotFound => Problem::new(Code::NotFound, "there is nothing under this id"),
+        Rejection::UnknownSku(sku) => Problem::new(Code::UnknownSku, format!("nobody ever stocked {sku}")),
+        Rejection::Short(shortage) => short(std::slice::from_ref(shortage)),
         Rejection::KeyReused => Problem::new(Code::IdempotencyKeyReused, "this key belongs to a request with another body"),
         Rejection::KeyInProgress => {
             Problem::new(Code::IdempotencyInProgress, "the first request with this key is not answered yet")
@@ -316,11 +318,11 @@ pub fn kept(kept: &StoredResponse, replayed: bool, base_url: &str) -> HttpRespon
             let body = PaymentStarted { attempt_id: attempt.to_string(), status, redirect_url };
             json_response(response, to_json(&body), replayed)
         }
-        StoredResponse::AdjustmentRefused { request_id, refusal } => {
-            replay_problem(refused_adjustment(refusal), request_id.as_str(), replayed)
+        StoredResponse::AdjustmentRefused { request_id, rejection } | StoredResponse::Refused { request_id, rejection } => {
+            replay_problem(rejected(rejection), request_id.as_str(), replayed)
         }
         StoredResponse::PaymentRefused { request_id, state } => {
-            let problem = if state == "expired" { expired() } else { past(Kind::Order, state) };
+            let problem = if state == "expired" { expired() } else { past(state) };
             replay_problem(problem, request_id.as_str(), replayed)
         }
         StoredResponse::Set(stock) => {
@@ -328,35 +330,14 @@ pub fn kept(kept: &StoredResponse, replayed: bool, base_url: &str) -> HttpRespon
             response.insert_header((ETAG, etag(stock.version)));
             json_response(response, view::stock_json(stock), replayed)
         }
-        StoredResponse::Refused { request_id, refusal } => replay_problem(refused(refusal), request_id.as_str(), replayed),
         StoredResponse::Moved { order, .. } => unreachable!("the answer about {order} is made of its facts"),
     }
 }
 
-/// The problem of a command that was refused under a key.
-pub fn refused(refusal: &Refusal) -> Problem {
-    match refusal {
-        Refusal::State { kind, state } => past(*kind, state),
-        Refusal::Expired => expired(),
-        Refusal::BelowTaken { taken, count } => rejected(&Rejection::BelowTaken { taken: *taken, count: *count }),
-        Refusal::TooMany => rejected(&Rejection::TooMany),
-        Refusal::HoldLimit(limit) => hold_limit(*limit),
-    }
-}
-
-fn past(kind: Kind, state: &str) -> Problem {
-    let all = [Status::Reserving, Status::AwaitingPayment, Status::PaymentInFlight, Status::PaymentUnknown, Status::Confirmed];
-    let found = all.into_iter().find(|status| status.name(kind) == state);
-    invalid_transition(state, found.map_or(&[], |status| status.allowed(kind)))
-}
-
-fn refused_adjustment(refusal: &AdjustmentRefusal) -> Problem {
-    match refusal {
-        AdjustmentRefusal::UnknownSku(sku) => Problem::new(Code::UnknownSku, format!("nobody ever stocked {sku}")),
-        AdjustmentRefusal::Short(shortage) => short(std::slice::from_ref(shortage)),
-        AdjustmentRefusal::TooMany => rejected(&Rejection::TooMany),
-        AdjustmentRefusal::BelowTaken { taken, count } => below_taken(*taken, *count),
-    }
+/// What a state of an order that was refused a payment stands for, by its name.
+fn past(state: &str) -> Problem {
+    let allowed = Status::named(Kind::Order, state).map_or(&[][..], |status| status.allowed(Kind::Order));
+    invalid_transition(state, allowed)
 }
 
 fn replay_problem(problem: Problem, request_id: &str, replayed: bool) -> HttpResponse {

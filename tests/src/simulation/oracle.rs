@@ -268,6 +268,8 @@ impl Oracle {
             | Rejection::VersionMismatch { .. }
             | Rejection::BelowTaken { .. }
             | Rejection::LocationInUse { .. }
+            | Rejection::UnknownSku(_)
+            | Rejection::Short(_)
             | Rejection::TooMany
             | Rejection::HoldLimit(_) => Ok(()),
         }

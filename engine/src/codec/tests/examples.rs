@@ -3,15 +3,17 @@
 //! [`name`] matches without `_`, so a new variant does not build before it is named here; then it wants an example.
 
 use crate::event::{
-    AdjustmentRefusal, Allocation, ArchiveFact, Bucket, Buckets, Event, HoldLimit, KeyFact, Kind, Level, Line, LocationView,
-    OrderFact, OrderRecord, Origin, PartitionFact, PaymentRequest, Placed, RefundReason, Refusal, ReleaseCause, Shortage,
-    SkuHold, StockFact, StockView, StoredResponse,
+    Adjustment, Allocation, ArchiveFact, Bucket, Buckets, Event, HoldLimit, KeyFact, Kind, Level, Line, LocationView, OrderFact,
+    OrderRecord, Origin, PartitionFact, PaymentRequest, Placed, RefundReason, Refused, ReleaseCause, Shortage, SkuHold,
+    StockFact, StockView, StoredResponse,
 };
 use crate::ids::{
     AttemptId, CorrelationId, CustomerId, Fingerprint, HoldKey, KeyHash, KeyName, Label, Location, OrderId, Partitions, Provider,
     RequestId, Sku, Url,
 };
 use crate::quantity::{Currency, Money, Quantity};
+use crate::rejection::Rejection;
+use crate::status::Status;
 use crate::time::Timestamp;
 use std::sync::Arc;
 
@@ -77,24 +79,24 @@ fn order_name(fact: &OrderFact) -> &'static str {
 fn answer_name(answer: &StoredResponse) -> &'static str {
     match answer {
         StoredResponse::Adjusted(_) => "adjusted",
-        StoredResponse::AdjustmentRefused { refusal: AdjustmentRefusal::UnknownSku(_), .. } => "adjustment_refused-unknown_sku",
-        StoredResponse::AdjustmentRefused { refusal: AdjustmentRefusal::Short(_), .. } => "adjustment_refused-short",
-        StoredResponse::AdjustmentRefused { refusal: AdjustmentRefusal::TooMany, .. } => "adjustment_refused-too_many",
-        StoredResponse::AdjustmentRefused { refusal: AdjustmentRefusal::BelowTaken { .. }, .. } => {
-            "adjustment_refused-below_taken"
-        }
+        StoredResponse::AdjustmentRefused { rejection, .. } => match Adjustment::try_from(rejection).unwrap() {
+            Adjustment::UnknownSku(_) => "adjustment_refused-unknown_sku",
+            Adjustment::Short(_) => "adjustment_refused-short",
+            Adjustment::TooMany => "adjustment_refused-too_many",
+            Adjustment::BelowTaken { .. } => "adjustment_refused-below_taken",
+        },
         StoredResponse::Payment { .. } => "payment",
         StoredResponse::PaymentRefused { .. } => "payment_refused",
         StoredResponse::Set(_) => "set",
         StoredResponse::Moved { .. } => "moved",
-        StoredResponse::Refused { refusal: Refusal::State { .. }, .. } => "refused-state",
-        StoredResponse::Refused { refusal: Refusal::Expired, .. } => "refused-expired",
-        StoredResponse::Refused { refusal: Refusal::BelowTaken { .. }, .. } => "refused-below_taken",
-        StoredResponse::Refused { refusal: Refusal::TooMany, .. } => "refused-too_many",
-        StoredResponse::Refused { refusal: Refusal::HoldLimit(HoldLimit::Life { .. }), .. } => "refused-hold_limit-life",
-        StoredResponse::Refused { refusal: Refusal::HoldLimit(HoldLimit::Extensions { .. }), .. } => {
-            "refused-hold_limit-extensions"
-        }
+        StoredResponse::Refused { rejection, .. } => match Refused::try_from(rejection).unwrap() {
+            Refused::State { .. } => "refused-state",
+            Refused::Expired => "refused-expired",
+            Refused::BelowTaken { .. } => "refused-below_taken",
+            Refused::TooMany => "refused-too_many",
+            Refused::HoldLimit(HoldLimit::Life { .. }) => "refused-hold_limit-life",
+            Refused::HoldLimit(HoldLimit::Extensions { .. }) => "refused-hold_limit-extensions",
+        },
     }
 }
 
@@ -217,24 +219,24 @@ fn order_facts() -> Vec<OrderFact> {
 }
 
 fn answers() -> Vec<StoredResponse> {
-    let refused = |refusal| StoredResponse::AdjustmentRefused { request_id: request_id(), refusal };
-    let command_refused = |refusal| StoredResponse::Refused { request_id: request_id(), refusal };
+    let refused = |rejection| StoredResponse::AdjustmentRefused { request_id: request_id(), rejection };
+    let command_refused = |rejection| StoredResponse::Refused { request_id: request_id(), rejection };
     vec![
         StoredResponse::Adjusted(view()),
-        refused(AdjustmentRefusal::UnknownSku(sku())),
-        refused(AdjustmentRefusal::Short(shortage(Some(2)))),
-        refused(AdjustmentRefusal::TooMany),
-        refused(AdjustmentRefusal::BelowTaken { taken: 7, count: -2 }),
+        refused(Rejection::UnknownSku(sku())),
+        refused(Rejection::Short(shortage(Some(2)))),
+        refused(Rejection::TooMany),
+        refused(Rejection::BelowTaken { taken: 7, count: -2 }),
         StoredResponse::Payment { attempt: AttemptId { order: order_id(), number: 3 }, redirect_url: Some(url()) },
         StoredResponse::PaymentRefused { request_id: request_id(), state: "expired".to_owned() },
         StoredResponse::Set(view()),
         StoredResponse::Moved { order: order_id(), facts: 300 },
-        command_refused(Refusal::State { kind: Kind::Reservation, state: "committed".to_owned() }),
-        command_refused(Refusal::Expired),
-        command_refused(Refusal::BelowTaken { taken: 70_000, count: -3 }),
-        command_refused(Refusal::TooMany),
-        command_refused(Refusal::HoldLimit(HoldLimit::Life { max_ms: 604_800_000 })),
-        command_refused(Refusal::HoldLimit(HoldLimit::Extensions { max: 1_000 })),
+        command_refused(Rejection::InvalidTransition { kind: Kind::Reservation, status: Status::Confirmed }),
+        command_refused(Rejection::ReservationExpired),
+        command_refused(Rejection::BelowTaken { taken: 70_000, count: -3 }),
+        command_refused(Rejection::TooMany),
+        command_refused(Rejection::HoldLimit(HoldLimit::Life { max_ms: 604_800_000 })),
+        command_refused(Rejection::HoldLimit(HoldLimit::Extensions { max: 1_000 })),
     ]
 }
 

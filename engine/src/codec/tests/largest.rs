@@ -5,9 +5,8 @@
 use super::examples;
 use crate::codec::{encode_history, encode_key, encode_record};
 use crate::event::{
-    AdjustmentRefusal, Allocation, ArchiveFact, Buckets, Event, HoldLimit, KeyFact, Kind, Line, LocationView, OrderFact,
-    OrderRecord, Origin, PartitionFact, PaymentRequest, Placed, Record, Refusal, Shortage, SkuHold, StockFact, StockView,
-    StoredResponse,
+    Allocation, ArchiveFact, Buckets, Event, HoldLimit, KeyFact, Kind, Line, LocationView, OrderFact, OrderRecord, Origin,
+    PartitionFact, PaymentRequest, Placed, Record, Shortage, SkuHold, StockFact, StockView, StoredResponse,
 };
 use crate::ids::{
     AttemptId, CorrelationId, CustomerId, Fingerprint, HoldKey, KeyHash, KeyName, Label, Location, OrderId, Provider, RequestId,
@@ -15,6 +14,7 @@ use crate::ids::{
 };
 use crate::limits::{self, TextLength};
 use crate::quantity::{Currency, Money, Quantity};
+use crate::rejection::Rejection;
 use crate::time::Timestamp;
 use std::sync::Arc;
 
@@ -219,35 +219,30 @@ fn enlarged_answer(example: &StoredResponse) -> StoredResponse {
     match example {
         StoredResponse::Adjusted(_) => StoredResponse::Adjusted(view()),
         StoredResponse::Set(_) => StoredResponse::Set(view()),
-        StoredResponse::AdjustmentRefused { refusal, .. } => {
-            StoredResponse::AdjustmentRefused { request_id, refusal: enlarged_adjustment(refusal) }
+        StoredResponse::AdjustmentRefused { rejection, .. } => {
+            StoredResponse::AdjustmentRefused { request_id, rejection: enlarged_rejection(rejection) }
         }
         StoredResponse::Payment { .. } => {
             StoredResponse::Payment { attempt: AttemptId { order: order_id(), number: u8::MAX }, redirect_url: Some(url()) }
         }
         StoredResponse::PaymentRefused { state, .. } => StoredResponse::PaymentRefused { request_id, state: state.clone() },
         StoredResponse::Moved { .. } => StoredResponse::Moved { order: order_id(), facts: u32::MAX },
-        StoredResponse::Refused { refusal, .. } => StoredResponse::Refused { request_id, refusal: enlarged_refusal(refusal) },
+        StoredResponse::Refused { rejection, .. } => {
+            StoredResponse::Refused { request_id, rejection: enlarged_rejection(rejection) }
+        }
     }
 }
 
-fn enlarged_adjustment(example: &AdjustmentRefusal) -> AdjustmentRefusal {
+fn enlarged_rejection(example: &Rejection) -> Rejection {
     match example {
-        AdjustmentRefusal::UnknownSku(_) => AdjustmentRefusal::UnknownSku(sku()),
-        AdjustmentRefusal::Short(_) => AdjustmentRefusal::Short(shortage()),
-        AdjustmentRefusal::TooMany => AdjustmentRefusal::TooMany,
-        AdjustmentRefusal::BelowTaken { .. } => AdjustmentRefusal::BelowTaken { taken: u64::MAX, count: i64::MIN },
-    }
-}
-
-fn enlarged_refusal(example: &Refusal) -> Refusal {
-    match example {
-        Refusal::State { kind, state } => Refusal::State { kind: *kind, state: state.clone() },
-        Refusal::Expired => Refusal::Expired,
-        Refusal::BelowTaken { .. } => Refusal::BelowTaken { taken: u64::MAX, count: i64::MIN },
-        Refusal::TooMany => Refusal::TooMany,
-        Refusal::HoldLimit(HoldLimit::Life { .. }) => Refusal::HoldLimit(HoldLimit::Life { max_ms: u64::MAX }),
-        Refusal::HoldLimit(HoldLimit::Extensions { .. }) => Refusal::HoldLimit(HoldLimit::Extensions { max: u32::MAX }),
+        Rejection::UnknownSku(_) => Rejection::UnknownSku(sku()),
+        Rejection::Short(_) => Rejection::Short(shortage()),
+        Rejection::BelowTaken { .. } => Rejection::BelowTaken { taken: u64::MAX, count: i64::MIN },
+        Rejection::HoldLimit(HoldLimit::Life { .. }) => Rejection::HoldLimit(HoldLimit::Life { max_ms: u64::MAX }),
+        Rejection::HoldLimit(HoldLimit::Extensions { .. }) => Rejection::HoldLimit(HoldLimit::Extensions { max: u32::MAX }),
+        Rejection::InvalidTransition { .. } | Rejection::ReservationExpired | Rejection::TooMany => example.clone(),
+        Rejection::NotFound | Rejection::KeyReused | Rejection::KeyInProgress => example.clone(),
+        Rejection::VersionMismatch { .. } | Rejection::LocationInUse { .. } => example.clone(),
     }
 }
 

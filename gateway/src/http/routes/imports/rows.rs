@@ -7,7 +7,7 @@
 use super::keys::RowKeys;
 use super::lines::{Refusal, Row};
 use crate::http::problem::{Code, Problem};
-use crate::http::reply::{refused, rejected, unanswered};
+use crate::http::reply::{rejected, unanswered};
 use crate::http::routes::names;
 use crate::http::routes::sender::{BUSY_PAUSE, Sender};
 use crate::state::App;
@@ -175,7 +175,7 @@ async fn attempt(app: &App, sender: Sender, line: u64, command: &Command) -> Res
 fn set(outcome: Result<Answer, Rejection>) -> Result<(), Problem> {
     match outcome.map_err(|rejection| rejected(&rejection))? {
         Answer::Stored(kept) => match &*kept {
-            StoredResponse::Refused { refusal, .. } => Err(refused(refusal)),
+            StoredResponse::Refused { rejection, .. } => Err(rejected(rejection)),
             StoredResponse::Set(_) => Ok(()),
             other => unreachable!("{other:?} is no answer to a count"),
         },
