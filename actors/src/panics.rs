@@ -5,8 +5,8 @@
 
 use foldhash::fast::FixedState;
 use holdfast_engine::command::{Command, Terms};
-use holdfast_engine::message::Body;
 use holdfast_engine::partition::ProviderResult;
+use holdfast_engine::protocol::{Body, ToOrder, ToStock};
 use std::any::Any;
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hash};
@@ -58,12 +58,12 @@ impl Suspect {
 
     pub(crate) fn of_message(body: &Body) -> Self {
         match body {
-            Body::Reserve { sku, request } => Self::of(("reserve", sku, request.hold)),
-            Body::Move { sku, hold, order_version, .. } => Self::of(("move", sku, hold, order_version)),
-            Body::Held { sku, hold, order_version, .. } => Self::of(("held", sku, hold, order_version)),
-            Body::Refused { sku, hold, order_version, .. } => Self::of(("refused", sku, hold, order_version)),
-            Body::Moved { sku, hold, order_version } => Self::of(("moved", sku, hold, order_version)),
-            Body::HoldProbe { sku, hold } => Self::of(("ask", sku, hold)),
+            Body::ToStock(ToStock::Reserve { sku, request }) => Self::of(("reserve", sku, request.hold)),
+            Body::ToStock(ToStock::Move { sku, hold, order_version, .. }) => Self::of(("move", sku, hold, order_version)),
+            Body::ToOrder(ToOrder::Held { sku, hold, order_version, .. }) => Self::of(("held", sku, hold, order_version)),
+            Body::ToOrder(ToOrder::Refused { sku, hold, order_version, .. }) => Self::of(("refused", sku, hold, order_version)),
+            Body::ToOrder(ToOrder::Moved { sku, hold, order_version }) => Self::of(("moved", sku, hold, order_version)),
+            Body::ToOrder(ToOrder::HoldProbe { sku, hold }) => Self::of(("ask", sku, hold)),
         }
     }
 

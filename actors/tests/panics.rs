@@ -11,8 +11,8 @@ use holdfast_engine::command::Command;
 use holdfast_engine::effect::ProviderCall;
 use holdfast_engine::event::{Kind, Line, Placed};
 use holdfast_engine::ids::{Fingerprint, HoldKey, KeyHash, Location, OrderId, PartitionId, Partitions, RequestId, Sku};
-use holdfast_engine::message::{Body, Message};
 use holdfast_engine::order::Outcome;
+use holdfast_engine::protocol::{Message, ToOrder};
 use holdfast_engine::quantity::{Money, Quantity};
 use holdfast_engine::time::Timestamp;
 use holdfast_engine::{Causality, limits};
@@ -126,7 +126,7 @@ async fn an_order_that_panicked_its_shard_twice_is_refused_and_all_others_are_ta
 /// To a partition that there is not.
 fn poisoned_message() -> Message {
     let hold = HoldKey { order: id("none"), generation: 1 };
-    Message { to: PartitionId(u16::MAX), body: Body::HoldProbe { sku: sku(), hold } }
+    Message { to: PartitionId(u16::MAX), body: ToOrder::HoldProbe { sku: sku(), hold }.into() }
 }
 
 #[actix::test]

@@ -4,8 +4,8 @@ use crate::answer::Reply;
 use crate::codec::Batch;
 use crate::event::{OrderRecord, StoredResponse};
 use crate::ids::{AttemptId, Fingerprint, KeyHash, OrderId, PartitionId, Provider, Url};
-use crate::message::Message;
 use crate::payment::CallKind;
+use crate::protocol::Message;
 use crate::quantity::{Currency, Money};
 use std::sync::Arc;
 

@@ -22,8 +22,8 @@ use crate::effect::{Archive, Effects};
 use crate::event::{ArchiveFact, Event, KeyFact, OrderFact, OrderRecord, PartitionFact, Record, StockFact, StoredResponse};
 use crate::filter::Filter;
 use crate::ids::{AttemptId, Fingerprint, HoldKey, KeyHash, OrderId, PartitionId, Partitions, Seq, Sku, Ticket, Url};
-use crate::message::{Body, Message};
 use crate::order::{CallKind, Order, Outcome};
+use crate::protocol::{Body, Message, ToStock};
 use crate::rejection::Rejection;
 use crate::stock::SkuStock;
 use crate::time::{Policy, Timestamp};
@@ -345,7 +345,8 @@ impl Partition {
         self.gate.push(self.seq, Gated::Reply(Reply { ticket, outcome, replayed }), fx);
     }
 
-    fn send(&mut self, to: PartitionId, body: Body, fx: &mut Effects) {
+    fn send(&mut self, to: PartitionId, body: impl Into<Body>, fx: &mut Effects) {
+        let body = body.into();
         self.gate.push(self.seq, Gated::Message(Message { to, body }), fx);
     }
 
@@ -370,10 +371,11 @@ impl Partition {
 
     fn message(&mut self, now: Timestamp, body: Body, fx: &mut Effects) {
         match body {
-            Body::Reserve { sku, request } => self.reserve(now, sku, request, fx),
-            Body::Move { sku, hold, order_version, op } => self.move_hold(now, sku, hold, order_version, op, fx),
-            Body::Held { .. } | Body::Refused { .. } | Body::Moved { .. } => self.sku_answered(now, body, fx),
-            Body::HoldProbe { sku, hold } => self.answer_probe(sku, hold, fx),
+            Body::ToStock(ToStock::Reserve { sku, request }) => self.reserve(now, sku, request, fx),
+            Body::ToStock(ToStock::Move { sku, hold, order_version, op }) => {
+                self.move_hold(now, sku, hold, order_version, op, fx)
+            }
+            Body::ToOrder(message) => self.receive_from_sku(now, message, fx),
         }
     }
 

@@ -9,9 +9,9 @@ use crate::answer::{Answer, Reply};
 use crate::effect::ProviderCall;
 use crate::event::{OrderFact, OrderRecord};
 use crate::limits;
-use crate::message::Body;
 use crate::order::{HoldIntent, Order, Status};
 use crate::plant::{self, Bug};
+use crate::protocol::ToStock;
 use crate::stock::{HoldOp, ReserveRequest};
 use crate::time::{Policy, Timestamp};
 use std::sync::Arc;
@@ -42,7 +42,7 @@ impl OrderActor {
     }
 
     /// Starts the step that the order intends, or sends an unanswered one again.
-    pub(super) fn send_step(&mut self, now: Timestamp, policy: &Policy, send: impl FnMut(Body)) {
+    pub(super) fn send_step(&mut self, now: Timestamp, policy: &Policy, send: impl FnMut(ToStock)) {
         let Some((intent, hold)) = self.order.hold_intent() else {
             if let Some(saga) = &mut self.saga {
                 saga.step = None;
@@ -72,21 +72,21 @@ impl OrderActor {
         }
     }
 
-    fn send_unanswered(&self, policy: &Policy, send: impl FnMut(Body)) {
+    fn send_unanswered(&self, policy: &Policy, send: impl FnMut(ToStock)) {
         let Some((saga, step)) = self.saga.as_ref().and_then(|saga| Some((saga, saga.step.as_ref()?))) else { return };
         let SagaStep { intent, hold, order_version } = *step;
         let partial = self.order.placed().allow_partial && self.order.status == Status::Reserving;
         let probe_at = self.order.expires_at.plus(policy.probe_grace_ms);
         let locations = limits::MAX_ALLOCATIONS / saga.participants.len().max(1);
         let unanswered = saga.participants.iter().filter(|participant| participant.reply.is_none());
-        let bodies = unanswered.map(|Participant { sku, quantity, .. }| match intent {
+        let messages = unanswered.map(|Participant { sku, quantity, .. }| match intent {
             HoldIntent::Reserve => {
                 let request = ReserveRequest { hold, order_version, quantity: *quantity, partial, locations, probe_at };
-                Body::Reserve { sku: sku.clone(), request }
+                ToStock::Reserve { sku: sku.clone(), request }
             }
-            HoldIntent::Op(op) => Body::Move { sku: sku.clone(), hold, order_version, op },
+            HoldIntent::Op(op) => ToStock::Move { sku: sku.clone(), hold, order_version, op },
         });
-        bodies.for_each(send);
+        messages.for_each(send);
     }
 
     /// Facts that follow once all SKUs have answered, and the payment an order asked for when it was placed.

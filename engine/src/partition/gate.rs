@@ -6,8 +6,8 @@ use super::Causality;
 use crate::answer::Reply;
 use crate::effect::{Archive, Effects, ProviderCall};
 use crate::ids::Seq;
-use crate::message::Message;
 use crate::plant::{self, Bug};
+use crate::protocol::Message;
 use std::collections::VecDeque;
 
 #[derive(Debug)]

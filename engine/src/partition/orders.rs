@@ -11,9 +11,9 @@ use crate::command::{CommandKey, Loaded};
 use crate::effect::{Archive, Effects};
 use crate::event::{ArchiveFact, Event, Kind, OrderFact, Placed, ReleaseCause, StoredResponse};
 use crate::ids::{AttemptId, HoldKey, OrderId, Provider, Sku, Ticket, Url};
-use crate::message::{Body, Message};
 use crate::order::{AttemptState, HoldIntent, Order, Outcome, Status, StockReply};
 use crate::plant::{self, Bug};
+use crate::protocol::{Message, ToOrder, ToStock};
 use crate::rejection::Rejection;
 use crate::stock::HoldOp;
 use crate::time::Timestamp;
@@ -201,14 +201,14 @@ impl Partition {
         self.advance(now, attempt.order, fx);
     }
 
-    pub(super) fn sku_answered(&mut self, now: Timestamp, body: Body, fx: &mut Effects) {
-        let id = body.order();
-        let holds = matches!(body, Body::Held { .. });
-        let (sku, hold, order_version, answer) = match body {
-            Body::Held { sku, hold, order_version, allocations } => (sku, hold, order_version, StockReply::Held(allocations)),
-            Body::Refused { sku, hold, order_version, refusal } => (sku, hold, order_version, StockReply::Refused(refusal)),
-            Body::Moved { sku, hold, order_version } => (sku, hold, order_version, StockReply::Held(Vec::new())),
-            Body::Reserve { .. } | Body::Move { .. } | Body::HoldProbe { .. } => return,
+    pub(super) fn receive_from_sku(&mut self, now: Timestamp, message: ToOrder, fx: &mut Effects) {
+        let id = message.order();
+        let holds = matches!(message, ToOrder::Held { .. });
+        let (sku, hold, order_version, answer) = match message {
+            ToOrder::Held { sku, hold, order_version, allocations } => (sku, hold, order_version, StockReply::Held(allocations)),
+            ToOrder::Refused { sku, hold, order_version, refusal } => (sku, hold, order_version, StockReply::Refused(refusal)),
+            ToOrder::Moved { sku, hold, order_version } => (sku, hold, order_version, StockReply::Held(Vec::new())),
+            ToOrder::HoldProbe { sku, hold } => return self.answer_probe(sku, hold, fx),
         };
         let saga = self.orders.get_mut(&id).and_then(|actor| actor.saga.as_mut());
         if let Some((index, saga)) = saga.and_then(|saga| Some((saga.accept_reply(&sku, hold, order_version, &answer)?, saga))) {
@@ -227,7 +227,7 @@ impl Partition {
     }
 
     /// A SKU asks about a hold past its time, or tells of one that nobody waits for. Silence means wait.
-    pub(super) fn answer_probe(&mut self, sku: Sku, hold: HoldKey, fx: &mut Effects) {
+    fn answer_probe(&mut self, sku: Sku, hold: HoldKey, fx: &mut Effects) {
         let orphan = self.orders.get(&hold.order).is_none_or(|actor| {
             let order = &actor.order;
             let over = order.stock_settled && (order.status.ended_without_goods() || order.status == Status::Confirmed);
@@ -239,7 +239,7 @@ impl Partition {
         if orphan {
             let op = HoldOp::Release(ReleaseCause::Expired);
             let to = self.partitions.of_sku(&sku);
-            self.send(to, Body::Move { sku, hold, order_version: u32::MAX, op }, fx);
+            self.send(to, ToStock::Move { sku, hold, order_version: u32::MAX, op }, fx);
         }
     }
 
@@ -260,13 +260,10 @@ impl Partition {
     pub(super) fn advance(&mut self, now: Timestamp, id: OrderId, fx: &mut Effects) {
         loop {
             let Some(actor) = self.orders.get_mut(&id) else { return };
-            let (home, seq, partitions, gate) = (self.id, self.seq, self.partitions, &mut self.gate);
-            actor.send_step(now, &self.policy, |body| {
-                let to = match &body {
-                    Body::Reserve { sku, .. } | Body::Move { sku, .. } => partitions.of_sku(sku),
-                    Body::Held { .. } | Body::Refused { .. } | Body::Moved { .. } | Body::HoldProbe { .. } => home,
-                };
-                gate.push(seq, Gated::Message(Message { to, body }), fx);
+            let (seq, partitions, gate) = (self.seq, self.partitions, &mut self.gate);
+            actor.send_step(now, &self.policy, |message| {
+                let to = partitions.of_sku(message.sku());
+                gate.push(seq, Gated::Message(Message { to, body: message.into() }), fx);
             });
             let facts = actor.follow(now, &self.policy);
             if facts.is_empty() {

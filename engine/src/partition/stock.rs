@@ -1,14 +1,14 @@
 //! The SKU actors of a partition: commands on stock, reserves of orders, probes of old holds.
 
-use super::{Gated, Partition};
+use super::Partition;
 use crate::answer::Answer;
 use crate::command::CommandKey;
 use crate::effect::Effects;
 use crate::event::{Event, Level, ReleaseCause, StockFact, StoredResponse};
 use crate::ids::{HoldKey, Location, Sku, Ticket};
-use crate::message::Body;
 use crate::partition::deadlines::Slot;
 use crate::plant::{self, Bug};
+use crate::protocol::ToOrder;
 use crate::rejection::Rejection;
 use crate::stock::{HoldDecision, HoldOp, ReserveDecision, ReserveRefusal, ReserveRequest, SkuStock};
 use crate::time::Timestamp;
@@ -102,7 +102,7 @@ impl Partition {
             None => (ReserveDecision::Refused(ReserveRefusal::Unknown), None),
         };
         let answer = match decision {
-            ReserveDecision::Refused(refusal) => Body::Refused { sku, hold, order_version, refusal },
+            ReserveDecision::Refused(refusal) => ToOrder::Refused { sku, hold, order_version, refusal },
             ReserveDecision::Held(fact) => {
                 let allocations = match &fact {
                     Some(StockFact::HoldPlaced { allocations, .. }) => allocations.clone(),
@@ -112,7 +112,7 @@ impl Partition {
                     self.emit_stock(now, &sku, fact, before, fx);
                     self.arm_probe(&sku, hold, request.probe_at);
                 }
-                Body::Held { sku, hold, order_version, allocations }
+                ToOrder::Held { sku, hold, order_version, allocations }
             }
         };
         self.send(hold.order.partition(), answer, fx);
@@ -136,7 +136,7 @@ impl Partition {
             HoldDecision::Done => {}
             HoldDecision::Impossible => fx.alarms.push(format!("{op:?} of {sku} found no live hold of order {}", hold.order)),
         }
-        self.send(hold.order.partition(), Body::Moved { sku, hold, order_version }, fx);
+        self.send(hold.order.partition(), ToOrder::Moved { sku, hold, order_version }, fx);
     }
 
     fn arm_probe(&mut self, sku: &Sku, hold: HoldKey, at: Timestamp) {
@@ -166,10 +166,6 @@ impl Partition {
             return self.move_hold(now, sku, hold, u32::MAX, HoldOp::Release(ReleaseCause::Expired), fx);
         }
         self.arm_probe(&sku, hold, now.plus(self.policy.ask_every_ms));
-        self.gate.push(
-            self.seq,
-            Gated::Message(crate::message::Message { to: hold.order.partition(), body: Body::HoldProbe { sku, hold } }),
-            fx,
-        );
+        self.send(hold.order.partition(), ToOrder::HoldProbe { sku, hold }, fx);
     }
 }

@@ -9,6 +9,7 @@ use holdfast_engine::effect::Archive;
 use holdfast_engine::event::{Bucket, Kind};
 use holdfast_engine::ids::{AttemptId, OrderId};
 use holdfast_engine::order::{CallKind, Outcome, Status};
+use holdfast_engine::protocol::ToStock;
 use holdfast_engine::rejection::Rejection;
 use holdfast_engine::time::{LatePayment, Policy};
 
@@ -183,7 +184,7 @@ fn an_archived_order_keeps_its_hold_from_coming_back() {
     world.pass(31_000);
     world.stock("A", "main", 5);
     let home = world.partitions.of_sku(&sku("A"));
-    world.step(home, Input::Message(holdfast_engine::message::Body::Reserve { sku: sku("A"), request: demand }));
+    world.step(home, Input::Message(ToStock::Reserve { sku: sku("A"), request: demand }.into()));
     world.settle();
     world.pass(2_000);
     assert_eq!(world.available("A"), 5);

@@ -6,8 +6,8 @@ use holdfast_engine::answer::Answer;
 use holdfast_engine::command::Command;
 use holdfast_engine::event::{Kind, ReleaseCause};
 use holdfast_engine::ids::{AttemptId, OrderId};
-use holdfast_engine::message::Body;
 use holdfast_engine::order::{CallKind, Outcome, Status};
+use holdfast_engine::protocol::{Body, ToOrder, ToStock};
 use holdfast_engine::quantity::Quantity;
 use holdfast_engine::rejection::Rejection;
 use holdfast_engine::stock::{HoldOp, ReserveRequest};
@@ -35,7 +35,7 @@ fn reserve(
         locations: 256,
         probe_at,
     };
-    (world.partitions.of_sku(&sku("A")), Input::Message(Body::Reserve { sku: sku("A"), request: demand }))
+    (world.partitions.of_sku(&sku("A")), Input::Message(ToStock::Reserve { sku: sku("A"), request: demand }.into()))
 }
 
 #[test]
@@ -321,7 +321,7 @@ fn a_hold_is_asked_about_until_its_order_answers_and_never_freed_by_its_sku() {
     world.post = false;
     world.pass(100_000);
     assert_eq!((world.status(id), world.units("A")), (Status::Expired, (5, 0, 0, 0)));
-    let asks = world.mail.iter().filter(|message| matches!(message.body, Body::HoldProbe { .. })).count();
+    let asks = world.mail.iter().filter(|message| matches!(message.body, Body::ToOrder(ToOrder::HoldProbe { .. }))).count();
     assert!((8..=10).contains(&asks), "{asks}");
     world.post = true;
     world.settle();
@@ -334,12 +334,12 @@ fn a_commit_that_finds_no_hold_moves_nothing_and_raises_an_alarm() {
     let stray = hold(order("ghost").id(world.partitions), 1);
     for op in [HoldOp::Commit, HoldOp::Pin, HoldOp::Unpin] {
         let home = world.partitions.of_sku(&sku("A"));
-        world.step(home, Input::Message(Body::Move { sku: sku("A"), hold: stray, order_version: 1, op }));
+        world.step(home, Input::Message(ToStock::Move { sku: sku("A"), hold: stray, order_version: 1, op }.into()));
     }
     assert_eq!(std::mem::take(&mut world.alarms).len(), 1);
     let release = HoldOp::Release(ReleaseCause::Released);
     let home = world.partitions.of_sku(&sku("U"));
-    world.step(home, Input::Message(Body::Move { sku: sku("U"), hold: stray, order_version: 1, op: release }));
+    world.step(home, Input::Message(ToStock::Move { sku: sku("U"), hold: stray, order_version: 1, op: release }.into()));
     assert_eq!(world.units("A"), (0, 0, 0, 5));
     assert_eq!(world.ask(Command::GetStock { sku: sku("U") }), Err(Rejection::NotFound));
 }

@@ -5,9 +5,9 @@ use super::commit::Taken;
 use holdfast_engine::answer::Reply;
 use holdfast_engine::effect::{Archive, ProviderCall};
 use holdfast_engine::ids::{AttemptId, PartitionId, Seq, Ticket};
-use holdfast_engine::message::Body;
 use holdfast_engine::order::Outcome;
 use holdfast_engine::partition::ProviderResult;
+use holdfast_engine::protocol::Body;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 

@@ -16,9 +16,9 @@ use holdfast_engine::command::Command;
 use holdfast_engine::effect::{Archive, ProviderCall};
 use holdfast_engine::event::{Event, OrderFact, Record};
 use holdfast_engine::ids::{AttemptId, Fingerprint, PartitionId, Seq, Ticket};
-use holdfast_engine::message::{Body, Message};
 use holdfast_engine::order::Outcome;
 use holdfast_engine::partition::{Input, ProviderResult};
+use holdfast_engine::protocol::{Body, Message};
 use holdfast_engine::rejection::Rejection;
 
 impl World {

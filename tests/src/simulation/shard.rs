@@ -12,8 +12,8 @@ use holdfast_engine::command::{Command, Loaded};
 use holdfast_engine::effect::Effects;
 use holdfast_engine::event::{Event, Record};
 use holdfast_engine::ids::{PartitionId, Seq, Ticket};
-use holdfast_engine::message::{Body, Message};
 use holdfast_engine::partition::Input;
+use holdfast_engine::protocol::{Body, Message, ToOrder, ToStock};
 use holdfast_engine::stock::Hold;
 use holdfast_engine::{Causality, invariants};
 use std::collections::VecDeque;
@@ -190,7 +190,7 @@ impl World {
         if self.plan.causality == Causality::PerPartition {
             return self.cause_is_durable(partition, &message.body);
         }
-        let Body::Held { sku, hold, .. } = &message.body else { return Ok(()) };
+        let Body::ToOrder(ToOrder::Held { sku, hold, .. }) = &message.body else { return Ok(()) };
         let found = self.partitions[partition].sku(sku).and_then(|stock| stock.holds.get(hold));
         require(found.is_some_and(Hold::live), "I4 a hold ends once", || {
             format!("{sku} told order {} that it holds units, its hold is {found:?}", hold.order)
@@ -204,13 +204,13 @@ impl World {
         };
         let cause = match body {
             // Outside any round: an answer to a question about an old hold.
-            Body::Move { order_version: u32::MAX, .. } => return Ok(()),
-            Body::Reserve { request, .. } => facts(&request.hold.order, request.order_version),
-            Body::Move { hold, order_version, .. } => facts(&hold.order, *order_version),
-            Body::Held { sku, hold, .. } => {
+            Body::ToStock(ToStock::Move { order_version: u32::MAX, .. }) => return Ok(()),
+            Body::ToStock(ToStock::Reserve { request, .. }) => facts(&request.hold.order, request.order_version),
+            Body::ToStock(ToStock::Move { hold, order_version, .. }) => facts(&hold.order, *order_version),
+            Body::ToOrder(ToOrder::Held { sku, hold, .. }) => {
                 self.ledger.skus.get(sku).and_then(|book| book.holds.get(hold)).map(|hold| hold.placed)
             }
-            Body::Refused { .. } | Body::Moved { .. } | Body::HoldProbe { .. } => return Ok(()),
+            Body::ToOrder(ToOrder::Refused { .. } | ToOrder::Moved { .. } | ToOrder::HoldProbe { .. }) => return Ok(()),
         };
         let durable = self.durable[partition];
         require(cause.is_some_and(|seq| seq <= durable), "D4 causes are durable", || {
