@@ -5,10 +5,11 @@
 
 use super::deadlines::Slot;
 use super::saga::Wait;
+use super::turn::{Request, Turn};
 use super::{Gated, Partition, ProviderResult};
 use crate::answer::Answer;
 use crate::command::{CommandKey, Loaded};
-use crate::effect::{Archive, Effects};
+use crate::effect::Archive;
 use crate::event::{ArchiveFact, Event, Kind, OrderFact, Placed, ReleaseCause, StoredResponse};
 use crate::ids::{AttemptId, HoldKey, OrderId, Provider, Sku, Ticket, Url};
 use crate::order::{AttemptState, HoldIntent, Order, Outcome, Status, StockReply};
@@ -16,52 +17,43 @@ use crate::plant::{self, Bug};
 use crate::protocol::{Message, ToOrder, ToStock};
 use crate::rejection::Rejection;
 use crate::stock::HoldOp;
-use crate::time::Timestamp;
+use crate::time::Policy;
 use std::sync::Arc;
 
 impl Partition {
-    pub(super) fn place(
-        &mut self,
-        now: Timestamp,
-        ticket: Ticket,
-        id: OrderId,
-        mut placed: Box<Placed>,
-        loaded: Loaded,
-        fx: &mut Effects,
-    ) {
-        let archived = loaded.order.as_deref().and_then(|history| Order::fold(id, history));
+    pub(super) fn place(&mut self, turn: &mut Turn<'_>, request: Request, id: OrderId, mut placed: Box<Placed>) {
+        let archived = request.loaded.order.as_deref().and_then(|history| Order::fold(id, history));
         let known = self.orders.get(&id).map(|actor| &actor.order).or(archived.as_ref());
         if let Some(order) = known {
             let outcome = replay(order, &placed);
-            return self.reply(ticket, outcome, true, fx);
+            return self.reply(turn, request.ticket, outcome, true);
         }
         // Callers check it: what is placed can be billed at any time.
         let cost = crate::order::sum(placed.lines.iter().map(|line| (line, line.quantity)));
         assert!(cost.is_some(), "order {id} costs more than can be counted");
         placed.number = self.placed * u64::from(self.partitions.count()) + u64::from(self.id.0) + 1;
-        self.emit_order(now, id, OrderFact::Placed(placed), fx);
-        self.wait(id, ticket, Wait::Placed);
-        self.advance(now, id, fx);
+        self.emit_order(turn, id, OrderFact::Placed(placed));
+        self.wait(id, request.ticket, Wait::Placed);
+        self.advance(turn, id);
     }
 
-    pub(super) fn get_order(&mut self, ticket: Ticket, id: OrderId, kind: Option<Kind>, loaded: Loaded, fx: &mut Effects) {
-        let history = self.orders.get(&id).map(|actor| actor.order.history.clone()).or(loaded.order);
+    pub(super) fn get_order(&mut self, turn: &mut Turn<'_>, request: Request, id: OrderId, kind: Option<Kind>) {
+        let history = self.orders.get(&id).map(|actor| actor.order.history.clone()).or(request.loaded.order);
         let fits = |order: &Order| kind.is_none_or(|kind| order.kind() == kind);
         let found = history.filter(|history| Order::fold(id, history.get(..1).unwrap_or_default()).as_ref().is_some_and(fits));
         let outcome = found.map(|history| Answer::Order { id, history }).ok_or(Rejection::NotFound);
-        self.reply(ticket, outcome, false, fx);
+        self.reply(turn, request.ticket, outcome, false);
     }
 
     /// Lets `decide` speak on an order, in memory or archived, after whatever is due has expired.
     fn decide_on(
         &mut self,
-        now: Timestamp,
+        turn: &mut Turn<'_>,
         id: OrderId,
         loaded: &Loaded,
-        fx: &mut Effects,
-        decide: impl FnOnce(&Order, &crate::time::Policy) -> Result<Vec<OrderFact>, Rejection>,
+        decide: impl FnOnce(&Order, &Policy) -> Result<Vec<OrderFact>, Rejection>,
     ) -> Result<(), Rejection> {
-        self.expire_due(now, id, fx);
+        self.expire_due(turn, id);
         let archived = match &loaded.order {
             Some(history) if !self.orders.contains_key(&id) => Order::fold(id, history),
             Some(_) | None => None,
@@ -69,79 +61,73 @@ impl Partition {
         let order = self.orders.get(&id).map(|actor| &actor.order).or(archived.as_ref()).ok_or(Rejection::NotFound)?;
         let facts = decide(order, &self.policy)?;
         if let (Some(order), false) = (archived, facts.is_empty()) {
-            self.emit(now, Event::Archive(ArchiveFact::Restored { order: id, history: order.history }), fx);
+            self.emit(turn, Event::Archive(ArchiveFact::Restored { order: id, history: order.history }));
         }
         for fact in facts {
-            self.emit_order(now, id, fact, fx);
+            self.emit_order(turn, id, fact);
         }
         Ok(())
     }
 
-    pub(super) fn expire_due(&mut self, now: Timestamp, id: OrderId, fx: &mut Effects) {
+    pub(super) fn expire_due(&mut self, turn: &mut Turn<'_>, id: OrderId) {
         let Some(actor) = self.orders.get(&id) else { return };
-        for fact in actor.order.decide_expiry(now, &self.policy) {
-            self.emit_order(now, id, fact, fx);
+        for fact in actor.order.decide_expiry(turn.now, &self.policy) {
+            self.emit_order(turn, id, fact);
         }
     }
 
     /// Commands that move an order on; answered when its SKUs have followed.
-    #[expect(clippy::too_many_arguments, reason = "the arguments of one step, passed through once")]
     pub(super) fn command_order(
         &mut self,
-        now: Timestamp,
-        ticket: Ticket,
+        turn: &mut Turn<'_>,
+        request: Request,
         (id, kind): (OrderId, Option<Kind>),
         key: Option<CommandKey>,
-        loaded: Loaded,
-        fx: &mut Effects,
-        decide: impl FnOnce(&Order, &crate::time::Policy) -> Result<Vec<OrderFact>, Rejection>,
+        decide: impl FnOnce(&Order, &Policy) -> Result<Vec<OrderFact>, Rejection>,
     ) {
         let of_kind = |order: &Order| kind.is_none_or(|kind| order.kind() == kind);
-        let decided = self.decide_on(now, id, &loaded, fx, |order, policy| match of_kind(order) {
+        let decided = self.decide_on(turn, id, &request.loaded, |order, policy| match of_kind(order) {
             true => decide(order, policy),
             false => Err(Rejection::NotFound),
         });
         match decided {
-            Err(rejection) => self.reply_refused(now, ticket, rejection, key, fx),
-            Ok(()) => self.reply_moved(now, ticket, id, key, loaded, fx),
+            Err(rejection) => self.reply_refused(turn, request.ticket, rejection, key),
+            Ok(()) => self.reply_moved(turn, request, id, key),
         }
-        self.advance(now, id, fx);
+        self.advance(turn, id);
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the arguments of one step, passed through once")]
     pub(super) fn start_payment(
         &mut self,
-        now: Timestamp,
-        ticket: Ticket,
+        turn: &mut Turn<'_>,
+        request: Request,
         id: OrderId,
         (provider, return_url): (Provider, Option<Url>),
         key: CommandKey,
-        loaded: Loaded,
-        fx: &mut Effects,
     ) {
-        if self.answered_key(ticket, &key, &loaded, fx) {
+        if self.answered_key(turn, &request, &key) {
             return;
         }
-        if let Some(outcome) = self.replay_payment(id, &key, &loaded) {
-            return self.reply(ticket, outcome, true, fx);
+        if let Some(outcome) = self.replay_payment(id, &key, &request.loaded) {
+            return self.reply(turn, request.ticket, outcome, true);
         }
-        let bound = Some((key.hash, key.fingerprint));
-        let decided =
-            self.decide_on(now, id, &loaded, fx, |order, policy| order.decide_payment(now, provider, return_url, bound, policy));
+        let (now, bound) = (turn.now, Some((key.hash, key.fingerprint)));
+        let decided = self
+            .decide_on(turn, id, &request.loaded, |order, policy| order.decide_payment(now, provider, return_url, bound, policy));
         match decided {
             Ok(()) => {
                 let attempt = self.orders.get(&id).map_or(0, |actor| actor.order.attempts_made());
-                self.wait(id, ticket, Wait::Payment(attempt));
+                self.wait(id, request.ticket, Wait::Payment(attempt));
             }
-            Err(Rejection::NotFound) => self.reply(ticket, Err(Rejection::NotFound), false, fx),
+            Err(Rejection::NotFound) => self.reply(turn, request.ticket, Err(Rejection::NotFound), false),
             Err(rejection) => {
                 let state = refused_state(&rejection);
                 let refused = StoredResponse::PaymentRefused { request_id: key.request_id, state };
-                let answer = self.answer_key(now, key.hash, key.fingerprint, refused, fx);
-                self.reply(ticket, Ok(Answer::Stored(answer)), false, fx);
+                let answer = self.answer_key(turn, key.hash, key.fingerprint, refused);
+                self.reply(turn, request.ticket, Ok(Answer::Stored(answer)), false);
             }
         }
-        self.advance(now, id, fx);
+        self.advance(turn, id);
     }
 
     /// The answer to a second request under the key of an attempt, if there is such an attempt.
@@ -157,24 +143,18 @@ impl Partition {
         Some(answer.map(|answer| Answer::Stored(Arc::new(answer))))
     }
 
-    pub(super) fn payment_result(
-        &mut self,
-        now: Timestamp,
-        ticket: Ticket,
-        attempt: AttemptId,
-        outcome: Outcome,
-        loaded: Loaded,
-        fx: &mut Effects,
-    ) {
-        let decided = self.decide_on(now, attempt.order, &loaded, fx, |order, policy| {
+    pub(super) fn payment_result(&mut self, turn: &mut Turn<'_>, request: Request, attempt: AttemptId, outcome: Outcome) {
+        let now = turn.now;
+        let decided = self.decide_on(turn, attempt.order, &request.loaded, |order, policy| {
             order.attempt(attempt.number).ok_or(Rejection::NotFound)?;
             Ok(order.decide_outcome(now, attempt.number, outcome, policy))
         });
-        self.reply(ticket, decided.map(|()| Answer::Recorded), false, fx);
-        self.advance(now, attempt.order, fx);
+        self.reply(turn, request.ticket, decided.map(|()| Answer::Recorded), false);
+        self.advance(turn, attempt.order);
     }
 
-    pub(super) fn provider(&mut self, now: Timestamp, result: ProviderResult, fx: &mut Effects) {
+    pub(super) fn provider(&mut self, turn: &mut Turn<'_>, result: ProviderResult) {
+        let now = turn.now;
         let (attempt, outcome) = match &result {
             ProviderResult::Opened { attempt, .. } => (*attempt, Outcome::Pending),
             ProviderResult::Outcome { attempt, outcome, .. } => (*attempt, *outcome),
@@ -190,31 +170,31 @@ impl Partition {
             let opening = actor.order.attempt(attempt.number).is_some_and(|attempt| attempt.state == AttemptState::Opening);
             if opening {
                 let fact = OrderFact::PaymentOpened { attempt: attempt.number, redirect_url };
-                self.emit_order(now, attempt.order, fact, fx);
+                self.emit_order(turn, attempt.order, fact);
             }
         } else {
             let loaded = Loaded::default();
             let decide = |order: &Order, policy: &_| Ok(order.decide_outcome(now, attempt.number, outcome, policy));
             // The order is in memory, so this cannot be refused.
-            self.decide_on(now, attempt.order, &loaded, fx, decide).unwrap_or_default();
+            self.decide_on(turn, attempt.order, &loaded, decide).unwrap_or_default();
         }
-        self.advance(now, attempt.order, fx);
+        self.advance(turn, attempt.order);
     }
 
-    pub(super) fn receive_from_sku(&mut self, now: Timestamp, message: ToOrder, fx: &mut Effects) {
+    pub(super) fn receive_from_sku(&mut self, turn: &mut Turn<'_>, message: ToOrder) {
         let id = message.order();
         let holds = matches!(message, ToOrder::Held { .. });
         let (sku, hold, order_version, answer) = match message {
             ToOrder::Held { sku, hold, order_version, allocations } => (sku, hold, order_version, StockReply::Held(allocations)),
             ToOrder::Refused { sku, hold, order_version, refusal } => (sku, hold, order_version, StockReply::Refused(refusal)),
             ToOrder::Moved { sku, hold, order_version } => (sku, hold, order_version, StockReply::Held(Vec::new())),
-            ToOrder::HoldProbe { sku, hold } => return self.answer_probe(sku, hold, fx),
+            ToOrder::HoldProbe { sku, hold } => return self.answer_probe(turn, sku, hold),
         };
         let saga = self.orders.get_mut(&id).and_then(|actor| actor.saga.as_mut());
         if let Some((index, saga)) = saga.and_then(|saga| Some((saga.accept_reply(&sku, hold, order_version, &answer)?, saga))) {
             saga.participants[index].reply = Some(answer);
             if saga.all_replied() {
-                self.advance(now, id, fx);
+                self.advance(turn, id);
             }
             return;
         }
@@ -222,12 +202,12 @@ impl Partition {
         // order that was never heard of may be lost with a shard, and come again under its key: its hold waits for it.
         let known = self.orders.contains_key(&id) || self.archived.may_have(&id.bytes());
         if holds && known {
-            self.answer_probe(sku, hold, fx);
+            self.answer_probe(turn, sku, hold);
         }
     }
 
     /// A SKU asks about a hold past its time, or tells of one that nobody waits for. Silence means wait.
-    fn answer_probe(&mut self, sku: Sku, hold: HoldKey, fx: &mut Effects) {
+    fn answer_probe(&mut self, turn: &mut Turn<'_>, sku: Sku, hold: HoldKey) {
         let orphan = self.orders.get(&hold.order).is_none_or(|actor| {
             let order = &actor.order;
             let over = order.stock_settled && (order.status.ended_without_goods() || order.status == Status::Confirmed);
@@ -239,15 +219,15 @@ impl Partition {
         if orphan {
             let op = HoldOp::Release(ReleaseCause::Expired);
             let to = self.partitions.of_sku(&sku);
-            self.send(to, ToStock::Move { sku, hold, order_version: u32::MAX, op }, fx);
+            self.send(turn, to, ToStock::Move { sku, hold, order_version: u32::MAX, op });
         }
     }
 
-    pub(super) fn order_due(&mut self, now: Timestamp, id: OrderId, slot: Slot, fx: &mut Effects) {
+    pub(super) fn order_due(&mut self, turn: &mut Turn<'_>, id: OrderId, slot: Slot) {
         let Some(actor) = self.orders.get_mut(&id).filter(|actor| actor.armed == slot) else { return };
         actor.armed = Slot::NEVER;
-        self.expire_due(now, id, fx);
-        self.advance(now, id, fx);
+        self.expire_due(turn, id);
+        self.advance(turn, id);
     }
 
     pub(super) fn wait(&mut self, id: OrderId, ticket: Ticket, wait: Wait) {
@@ -257,32 +237,32 @@ impl Partition {
     }
 
     /// Derives everything that follows from the state of an order, until nothing more follows.
-    pub(super) fn advance(&mut self, now: Timestamp, id: OrderId, fx: &mut Effects) {
+    pub(super) fn advance(&mut self, turn: &mut Turn<'_>, id: OrderId) {
         loop {
             let Some(actor) = self.orders.get_mut(&id) else { return };
             let (seq, partitions, gate) = (self.seq, self.partitions, &mut self.gate);
-            actor.send_step(now, &self.policy, |message| {
+            actor.send_step(turn.now, &self.policy, |message| {
                 let to = partitions.of_sku(message.sku());
-                gate.push(seq, Gated::Message(Message { to, body: message.into() }), fx);
+                gate.push(seq, Gated::Message(Message { to, body: message.into() }), turn.fx);
             });
-            let facts = actor.follow(now, &self.policy);
+            let facts = actor.follow(turn.now, &self.policy);
             if facts.is_empty() {
                 break;
             }
             for fact in facts {
-                self.emit_order(now, id, fact, fx);
+                self.emit_order(turn, id, fact);
             }
         }
-        self.flush(now, id, fx);
+        self.flush(turn, id);
     }
 
     /// What an order that has decided all it can owes to its provider, its callers, the clock and the store.
-    fn flush(&mut self, now: Timestamp, id: OrderId, fx: &mut Effects) {
+    fn flush(&mut self, turn: &mut Turn<'_>, id: OrderId) {
         let Some(actor) = self.orders.get_mut(&id) else { return };
-        if let Some(call) = actor.call_provider(now, &self.policy) {
-            self.gate.push(self.seq, Gated::Call(call), fx);
+        if let Some(call) = actor.call_provider(turn.now, &self.policy) {
+            self.gate.push(self.seq, Gated::Call(call), turn.fx);
         }
-        actor.answer_waiters(|reply| self.gate.push(self.seq, Gated::Reply(reply), fx));
+        actor.answer_waiters(|reply| self.gate.push(self.seq, Gated::Reply(reply), turn.fx));
         // One timer per order, for the first thing it has to do.
         if let Some(slot) = actor.first_deadline(&self.policy)
             && (slot < actor.armed || (slot > actor.armed && self.deadlines.disarm(actor.armed, id)))
@@ -292,7 +272,7 @@ impl Partition {
         }
         if let Some(history) = actor.begin_archiving() {
             let archive = Archive::Order { partition: self.id, order: id, history };
-            self.gate.push(self.seq, Gated::Archive(archive), fx);
+            self.gate.push(self.seq, Gated::Archive(archive), turn.fx);
         }
         actor.forget_step();
     }

@@ -1,9 +1,9 @@
 //! The SKU actors of a partition: commands on stock, reserves of orders, probes of old holds.
 
 use super::Partition;
+use super::turn::Turn;
 use crate::answer::Answer;
 use crate::command::CommandKey;
-use crate::effect::Effects;
 use crate::event::{Event, Level, ReleaseCause, StockFact, StoredResponse};
 use crate::ids::{HoldKey, Location, Sku, Ticket};
 use crate::partition::deadlines::Slot;
@@ -17,73 +17,69 @@ impl Partition {
     /// Decides on one SKU and journals what follows, another level included.
     pub(super) fn change_stock(
         &mut self,
-        now: Timestamp,
+        turn: &mut Turn<'_>,
         sku: &Sku,
-        fx: &mut Effects,
         decide: impl FnOnce(&SkuStock) -> Result<StockFact, Rejection>,
     ) -> Result<(), Rejection> {
         let (fact, before) = match self.skus.get(sku) {
             Some(stock) => (decide(stock)?, stock.level()),
             None => (decide(&SkuStock::default())?, None),
         };
-        self.emit_stock(now, sku, fact, before, fx);
+        self.emit_stock(turn, sku, fact, before);
         Ok(())
     }
 
     /// The level was `before`. Every fact that can change it goes through here.
-    fn emit_stock(&mut self, now: Timestamp, sku: &Sku, fact: StockFact, before: Option<Level>, fx: &mut Effects) {
+    fn emit_stock(&mut self, turn: &mut Turn<'_>, sku: &Sku, fact: StockFact, before: Option<Level>) {
         let forgotten = plant::active(Bug::ThresholdTellsNothing) && matches!(fact, StockFact::ThresholdSet { .. });
         let before = before.filter(|_| !forgotten);
-        self.emit(now, Event::Stock { sku: sku.clone(), fact }, fx);
+        self.emit(turn, Event::Stock { sku: sku.clone(), fact });
         if let Some(fact) = self.skus.get(sku).and_then(|stock| stock.crossing(before)) {
-            self.emit(now, Event::Stock { sku: sku.clone(), fact }, fx);
+            self.emit(turn, Event::Stock { sku: sku.clone(), fact });
         }
     }
 
     pub(super) fn reply_stock(
         &mut self,
-        now: Timestamp,
+        turn: &mut Turn<'_>,
         ticket: Ticket,
         sku: &Sku,
         outcome: Result<(), Rejection>,
         key: Option<CommandKey>,
-        fx: &mut Effects,
     ) {
         if let Err(rejection) = outcome {
-            return self.reply_refused(now, ticket, rejection, key, fx);
+            return self.reply_refused(turn, ticket, rejection, key);
         }
         let view = self.skus[sku].view(sku);
         let answer = match key {
             None => Answer::Stock(view),
-            Some(key) => Answer::Stored(self.answer_key(now, key.hash, key.fingerprint, StoredResponse::Set(view), fx)),
+            Some(key) => Answer::Stored(self.answer_key(turn, key.hash, key.fingerprint, StoredResponse::Set(view))),
         };
-        self.reply(ticket, Ok(answer), false, fx);
+        self.reply(turn, ticket, Ok(answer), false);
     }
 
     pub(super) fn close_location(
         &mut self,
-        now: Timestamp,
+        turn: &mut Turn<'_>,
         ticket: Ticket,
         (sku, location): (&Sku, Location),
         expected: Option<&[u64]>,
-        fx: &mut Effects,
     ) {
-        let closed = self.change_stock(now, sku, fx, |stock| stock.decide_close(location, expected));
+        let closed = self.change_stock(turn, sku, |stock| stock.decide_close(location, expected));
         let answer = closed.map(|()| Answer::LocationClosed { version: self.skus[sku].version });
-        self.reply(ticket, answer, false, fx);
+        self.reply(turn, ticket, answer, false);
     }
 
     /// An adjustment binds its key, refused or not, in the same batch as its fact.
     pub(super) fn adjust(
         &mut self,
-        now: Timestamp,
+        turn: &mut Turn<'_>,
         ticket: Ticket,
         sku: &Sku,
         key: CommandKey,
-        fx: &mut Effects,
         decide: impl FnOnce(&SkuStock) -> Result<StockFact, Rejection>,
     ) {
-        let answer = match self.change_stock(now, sku, fx, decide) {
+        let answer = match self.change_stock(turn, sku, decide) {
             Ok(()) => StoredResponse::Adjusted(self.skus[sku].view(sku)),
             Err(rejection) => {
                 // The stock of a SKU does not know its name.
@@ -91,11 +87,11 @@ impl Partition {
                 StoredResponse::AdjustmentRefused { request_id: key.request_id, rejection }
             }
         };
-        let answer = self.answer_key(now, key.hash, key.fingerprint, answer, fx);
-        self.reply(ticket, Ok(Answer::Stored(answer)), false, fx);
+        let answer = self.answer_key(turn, key.hash, key.fingerprint, answer);
+        self.reply(turn, ticket, Ok(Answer::Stored(answer)), false);
     }
 
-    pub(super) fn reserve(&mut self, now: Timestamp, sku: Sku, request: ReserveRequest, fx: &mut Effects) {
+    pub(super) fn reserve(&mut self, turn: &mut Turn<'_>, sku: Sku, request: ReserveRequest) {
         let (hold, order_version) = (request.hold, request.order_version);
         let (decision, before) = match self.skus.get(&sku) {
             Some(stock) => (stock.decide_reserve(&request), stock.level()),
@@ -109,34 +105,28 @@ impl Partition {
                     Some(_) | None => self.skus[&sku].holds[&hold].allocations.clone(),
                 };
                 if let Some(fact) = fact {
-                    self.emit_stock(now, &sku, fact, before, fx);
+                    self.emit_stock(turn, &sku, fact, before);
                     self.arm_probe(&sku, hold, request.probe_at);
                 }
                 ToOrder::Held { sku, hold, order_version, allocations }
             }
         };
-        self.send(hold.order.partition(), answer, fx);
+        self.send(turn, hold.order.partition(), answer);
     }
 
-    pub(super) fn move_hold(
-        &mut self,
-        now: Timestamp,
-        sku: Sku,
-        hold: HoldKey,
-        order_version: u32,
-        op: HoldOp,
-        fx: &mut Effects,
-    ) {
+    pub(super) fn move_hold(&mut self, turn: &mut Turn<'_>, sku: Sku, hold: HoldKey, order_version: u32, op: HoldOp) {
         let (decision, before) = match self.skus.get(&sku) {
             Some(stock) => (stock.decide_op(hold, order_version, op), stock.level()),
             None => (HoldDecision::Done, None),
         };
         match decision {
-            HoldDecision::Do(fact) => self.emit_stock(now, &sku, fact, before, fx),
+            HoldDecision::Do(fact) => self.emit_stock(turn, &sku, fact, before),
             HoldDecision::Done => {}
-            HoldDecision::Impossible => fx.alarms.push(format!("{op:?} of {sku} found no live hold of order {}", hold.order)),
+            HoldDecision::Impossible => {
+                turn.fx.alarms.push(format!("{op:?} of {sku} found no live hold of order {}", hold.order))
+            }
         }
-        self.send(hold.order.partition(), ToOrder::Moved { sku, hold, order_version }, fx);
+        self.send(turn, hold.order.partition(), ToOrder::Moved { sku, hold, order_version });
     }
 
     fn arm_probe(&mut self, sku: &Sku, hold: HoldKey, at: Timestamp) {
@@ -157,15 +147,15 @@ impl Partition {
     }
 
     /// A hold is past its time: the order is asked. The SKU frees nothing by itself.
-    pub(super) fn probe_due(&mut self, now: Timestamp, sku: Sku, hold: HoldKey, fx: &mut Effects) {
+    pub(super) fn probe_due(&mut self, turn: &mut Turn<'_>, sku: Sku, hold: HoldKey) {
         let live = self.skus.get(&sku).and_then(|stock| stock.holds.get(&hold)).is_some_and(|hold| hold.live());
         if !live {
             return;
         }
         if plant::active(Bug::SkuExpires) {
-            return self.move_hold(now, sku, hold, u32::MAX, HoldOp::Release(ReleaseCause::Expired), fx);
+            return self.move_hold(turn, sku, hold, u32::MAX, HoldOp::Release(ReleaseCause::Expired));
         }
-        self.arm_probe(&sku, hold, now.plus(self.policy.ask_every_ms));
-        self.send(hold.order.partition(), ToOrder::HoldProbe { sku, hold }, fx);
+        self.arm_probe(&sku, hold, turn.now.plus(self.policy.ask_every_ms));
+        self.send(turn, hold.order.partition(), ToOrder::HoldProbe { sku, hold });
     }
 }

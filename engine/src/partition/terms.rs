@@ -5,45 +5,36 @@
 
 use super::Partition;
 use super::saga::Wait;
+use super::turn::{Request, Turn};
 use crate::answer::Answer;
 use crate::command::{Command, CommandKey, Loaded, Terms};
-use crate::effect::Effects;
 use crate::event::{Kind, StoredResponse};
 use crate::ids::{OrderId, Sku, Ticket};
 use crate::order::Order;
 use crate::rejection::Rejection;
-use crate::time::Timestamp;
 use std::sync::Arc;
 
 impl Partition {
-    pub(super) fn under(
-        &mut self,
-        now: Timestamp,
-        ticket: Ticket,
-        terms: Terms,
-        command: Command,
-        loaded: Loaded,
-        fx: &mut Effects,
-    ) {
+    pub(super) fn under(&mut self, turn: &mut Turn<'_>, request: Request, terms: Terms, command: Command) {
         if let Some(key) = &terms.key
-            && self.answered_key(ticket, key, &loaded, fx)
+            && self.answered_key(turn, &request, key)
         {
             return;
         }
         if let Some(versions) = &terms.versions
-            && let Some(current) = self.version_of(now, &command, &loaded, fx)
+            && let Some(current) = self.version_of(turn, &command, &request.loaded)
             && !versions.contains(&current)
         {
-            self.reply(ticket, Err(Rejection::VersionMismatch { current }), false, fx);
+            self.reply(turn, request.ticket, Err(Rejection::VersionMismatch { current }), false);
             // It may have expired just now.
-            return command.order().into_iter().for_each(|order| self.advance(now, order, fx));
+            return command.order().into_iter().for_each(|order| self.advance(turn, order));
         }
-        self.command(now, ticket, command, terms.key, loaded, fx);
+        self.command(turn, request, command, terms.key);
     }
 
     /// The version that a command is about to change. `None` where there is nothing to change: what it is about is not here, or the
     /// command was carried out under its own key.
-    fn version_of(&mut self, now: Timestamp, command: &Command, loaded: &Loaded, fx: &mut Effects) -> Option<u64> {
+    fn version_of(&mut self, turn: &mut Turn<'_>, command: &Command, loaded: &Loaded) -> Option<u64> {
         match command {
             Command::AdjustStock { sku, key, .. } => {
                 let answered = self.keys.contains_key(&key.hash) || loaded.key.is_some();
@@ -53,12 +44,12 @@ impl Partition {
             Command::StartPayment { order, key, .. } => {
                 let answered = self.keys.contains_key(&key.hash) || loaded.key.is_some();
                 let started = answered || self.replay_payment(*order, key, loaded).is_some();
-                if started { None } else { self.version_of_order(now, *order, Kind::Order, loaded, fx) }
+                if started { None } else { self.version_of_order(turn, *order, Kind::Order, loaded) }
             }
             Command::Cancel { order, kind, .. } | Command::Confirm { order, kind, .. } => {
-                self.version_of_order(now, *order, *kind, loaded, fx)
+                self.version_of_order(turn, *order, *kind, loaded)
             }
-            Command::Extend { order, .. } => self.version_of_order(now, *order, Kind::Reservation, loaded, fx),
+            Command::Extend { order, .. } => self.version_of_order(turn, *order, Kind::Reservation, loaded),
             Command::Place { .. } | Command::GetOrder { .. } | Command::PaymentResult { .. } => None,
             Command::GetStock { .. } | Command::Availability { .. } | Command::Under { .. } => None,
             Command::CloseLocation { .. } | Command::ListOrders { .. } | Command::ListStock { .. } => None,
@@ -70,8 +61,8 @@ impl Partition {
         self.skus.get(sku).map_or(0, |stock| stock.version)
     }
 
-    fn version_of_order(&mut self, now: Timestamp, id: OrderId, kind: Kind, loaded: &Loaded, fx: &mut Effects) -> Option<u64> {
-        self.expire_due(now, id, fx);
+    fn version_of_order(&mut self, turn: &mut Turn<'_>, id: OrderId, kind: Kind, loaded: &Loaded) -> Option<u64> {
+        self.expire_due(turn, id);
         let version = |order: &Order| (order.kind() == kind).then(|| u64::from(order.version()));
         match self.orders.get(&id) {
             Some(actor) => version(&actor.order),
@@ -88,49 +79,34 @@ impl Partition {
     }
 
     /// Replies to a command that moved an order on, or had not to.
-    pub(super) fn reply_moved(
-        &mut self,
-        now: Timestamp,
-        ticket: Ticket,
-        id: OrderId,
-        key: Option<CommandKey>,
-        loaded: Loaded,
-        fx: &mut Effects,
-    ) {
+    pub(super) fn reply_moved(&mut self, turn: &mut Turn<'_>, request: Request, id: OrderId, key: Option<CommandKey>) {
         let known = self.orders.get(&id).map(|actor| actor.order.version());
         match (known, key) {
-            (Some(_), None) => self.wait(id, ticket, Wait::Moved),
+            (Some(_), None) => self.wait(id, request.ticket, Wait::Moved),
             (Some(facts), Some(key)) => {
-                self.answer_key(now, key.hash, key.fingerprint, StoredResponse::Moved { order: id, facts }, fx);
-                self.wait(id, ticket, Wait::CarriedOut(facts));
+                self.answer_key(turn, key.hash, key.fingerprint, StoredResponse::Moved { order: id, facts });
+                self.wait(id, request.ticket, Wait::CarriedOut(facts));
             }
-            (None, None) => self.get_order(ticket, id, None, loaded, fx),
+            (None, None) => self.get_order(turn, request, id, None),
             (None, Some(key)) => {
-                let facts = loaded.order.as_ref().map_or(0, Vec::len);
+                let facts = request.loaded.order.as_ref().map_or(0, Vec::len);
                 let facts = u32::try_from(facts).expect("an order has fewer than 2^32 facts");
-                self.answer_key(now, key.hash, key.fingerprint, StoredResponse::Moved { order: id, facts }, fx);
-                self.get_order(ticket, id, None, loaded, fx);
+                self.answer_key(turn, key.hash, key.fingerprint, StoredResponse::Moved { order: id, facts });
+                self.get_order(turn, request, id, None);
             }
         }
     }
 
     /// Replies to a command that was refused.
-    pub(super) fn reply_refused(
-        &mut self,
-        now: Timestamp,
-        ticket: Ticket,
-        rejection: Rejection,
-        key: Option<CommandKey>,
-        fx: &mut Effects,
-    ) {
+    pub(super) fn reply_refused(&mut self, turn: &mut Turn<'_>, ticket: Ticket, rejection: Rejection, key: Option<CommandKey>) {
         let outcome = match key {
             Some(CommandKey { hash, fingerprint, request_id }) if binds_key(&rejection) => {
                 let refused = StoredResponse::Refused { request_id, rejection };
-                Ok(Answer::Stored(self.answer_key(now, hash, fingerprint, refused, fx)))
+                Ok(Answer::Stored(self.answer_key(turn, hash, fingerprint, refused)))
             }
             Some(_) | None => Err(rejection),
         };
-        self.reply(ticket, outcome, false, fx);
+        self.reply(turn, ticket, outcome, false);
     }
 }
 
