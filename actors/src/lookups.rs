@@ -7,9 +7,7 @@ use crate::inbox::{Inbox, ShardMessage};
 use crate::panics;
 use crossbeam::channel::{Receiver, Sender, unbounded};
 use holdfast_engine::command::{Command, Loaded, Missing};
-use holdfast_engine::event::OrderRecord;
-use holdfast_engine::ids::{OrderId, Seq, Ticket};
-use holdfast_engine::order::Order;
+use holdfast_engine::ids::{Seq, Ticket};
 use holdfast_storage::backoff::Backoff;
 use holdfast_storage::{Error, Journal, rows};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -91,20 +89,11 @@ fn find(journal: &dyn Journal, missing: &Missing, inbox: &Inbox) -> Option<Resul
 /// If the store cannot be read, or a row is not what was written: also where reading it panics.
 pub fn load(journal: &dyn Journal, missing: &Missing) -> Result<Loaded, Error> {
     let read = || {
-        let order = missing.order.map_or(Ok(None), |id| history(journal, id))?;
+        let order = missing.order.map_or(Ok(None), |id| rows::order(journal, id))?;
         let key = missing.key.map_or(Ok(None), |key| rows::key(journal, key))?;
         Ok(Loaded { order, key })
     };
     // The store keeps nothing half done in a read.
     let read = catch_unwind(AssertUnwindSafe(read));
     read.unwrap_or_else(|panic| Err(Error::Failed(format!("reading a row panicked: {}", panics::text(&*panic)))))
-}
-
-/// The history of an order, if it is one: the partition takes it for the truth.
-fn history(journal: &dyn Journal, id: OrderId) -> Result<Option<Vec<OrderRecord>>, Error> {
-    let history = rows::order(journal, id)?;
-    match history.as_deref().map(|history| Order::fold(id, history)) {
-        Some(None) => Err(Error::Failed(format!("the row of order {id} does not begin with its placing"))),
-        Some(Some(_)) | None => Ok(history),
-    }
 }

@@ -74,7 +74,7 @@ fn place(key: &str, name: &str) -> Command {
 
 fn status(reply: &answer::Reply) -> Status {
     match &reply.outcome {
-        Ok(answer::Answer::Order { id, history }) => Order::fold(*id, history).unwrap().status,
+        Ok(answer::Answer::Order { id, history }) => Order::of(*id, history.clone()).status,
         other => panic!("not an order: {other:?}"),
     }
 }

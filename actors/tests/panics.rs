@@ -241,7 +241,7 @@ impl Rows for Damaged {
         match self.damage {
             Damage::Refused => Err(Error::Failed("a block does not match its checksum".to_owned())),
             Damage::Garbage => Ok(Some(vec![0xee; 40])),
-            Damage::NoHistory => Ok(Some(codec::encode_history(&[]))),
+            Damage::NoHistory => Ok(Some(codec::encode(&Vec::<holdfast_engine::event::OrderRecord>::new()))),
             Damage::Panic => panic!("a planted panic"),
         }
     }

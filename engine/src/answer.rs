@@ -1,6 +1,6 @@
 //! What a command is answered. An order is answered with the facts it is the fold of: there is one way to render it.
 
-use crate::event::{OrderRecord, StockView, StoredResponse};
+use crate::event::{History, StockView, StoredResponse};
 use crate::ids::{OrderId, Seq, Sku, Ticket};
 use crate::rejection::Rejection;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ pub enum Answer {
     /// The order as it stood after these facts.
     Order {
         id: OrderId,
-        history: Vec<OrderRecord>,
+        history: History,
     },
     Stock(StockView),
     Stored(Arc<StoredResponse>),
@@ -31,7 +31,7 @@ pub enum Answer {
 /// Orders of a partition in the order in which they were placed.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct OrdersPage {
-    pub found: Vec<(OrderId, Vec<OrderRecord>)>,
+    pub found: Vec<(OrderId, History)>,
     /// Where to read on in this partition. `None`: all of it was looked at.
     pub next: Option<Seq>,
     /// Orders of this partition have left memory: what was found may not be all there ever was.

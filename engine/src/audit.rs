@@ -68,7 +68,7 @@ impl Audit {
         self.seqs.insert(partition.id, partition.seq());
         for order in partition.orders() {
             self.reservations += u64::from(order.kind() == Kind::Reservation);
-            self.orders.put(order.id, order.history.iter().any(|record| sells(&record.fact)));
+            self.orders.put(order.id, order.history().facts().any(sells));
         }
         for (sku, stock) in partition.skus() {
             self.versions.insert(sku.clone(), stock.version);
@@ -94,7 +94,7 @@ impl Audit {
             Event::Archive(ArchiveFact::Restored { order, history }) => {
                 // Where the log is purged it may have been placed before its first record.
                 if self.orders.get(*order).is_none() {
-                    self.orders.put(*order, history.iter().any(|record| sells(&record.fact)));
+                    self.orders.put(*order, history.facts().any(sells));
                 }
             }
             Event::Archive(ArchiveFact::Keys(_)) | Event::Key(_) => {}

@@ -12,7 +12,7 @@ pub(crate) mod origin;
 pub mod sections;
 pub mod version;
 
-use crate::event::{OrderRecord, Record, StoredResponse};
+use crate::event::{History, Record, StoredResponse};
 use crate::ids::{Fingerprint, PartitionId, Seq};
 use crate::limits;
 use crate::plant::{self, Bug};
@@ -319,10 +319,10 @@ pub(crate) fn whole<T>((value, rest): (T, &[u8])) -> Result<T, Error> {
 }
 
 /// Row of a closed order in the projection.
-pub fn encode_history(history: &[OrderRecord]) -> Vec<u8> {
+pub fn encode_history(history: &History) -> Vec<u8> {
     match origin::of_history(history) {
-        None => encode(&history),
-        Some(origin) => append(origin, append(&history, vec![version::HISTORY])),
+        None => encode(history),
+        Some(origin) => append(origin, append(history, vec![version::HISTORY])),
     }
 }
 
@@ -330,7 +330,7 @@ pub fn encode_history(history: &[OrderRecord]) -> Vec<u8> {
 ///
 /// # Errors
 /// As [`decode`].
-pub fn decode_history(row: &[u8]) -> Result<Vec<OrderRecord>, Error> {
+pub fn decode_history(row: &[u8]) -> Result<History, Error> {
     match version::of(version::Kind::History, row)? {
         (version::ROW, body) => whole(body_of(body)?),
         (version::HISTORY, body) => origin::history_of(body),
@@ -349,3 +349,6 @@ pub fn decode_key(row: &[u8]) -> Result<(Fingerprint, Arc<StoredResponse>), Erro
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+pub(crate) use tests::examples;

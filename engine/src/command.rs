@@ -1,6 +1,6 @@
 //! The complete list of what one may ask of a partition.
 
-use crate::event::{Bucket, Kind, OrderRecord, Placed, StoredResponse};
+use crate::event::{Bucket, History, Kind, Placed, StoredResponse};
 use crate::ids::{
     AttemptId, CustomerId, Fingerprint, KeyHash, Label, Location, OrderId, PartitionId, Partitions, Provider, RequestId, Seq,
     Sku, Url,
@@ -192,7 +192,7 @@ impl Command {
 /// What a command needs that left memory: looked up by the shell before the step, so that the step stays pure.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Loaded {
-    pub order: Option<Vec<OrderRecord>>,
+    pub order: Option<History>,
     pub key: Option<(Fingerprint, Arc<StoredResponse>)>,
 }
 

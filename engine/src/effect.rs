@@ -2,7 +2,7 @@
 
 use crate::answer::Reply;
 use crate::codec::Batch;
-use crate::event::{OrderRecord, StoredResponse};
+use crate::event::{History, StoredResponse};
 use crate::ids::{AttemptId, Fingerprint, KeyHash, OrderId, PartitionId, Provider, Url};
 use crate::payment::CallKind;
 use crate::protocol::Message;
@@ -37,6 +37,6 @@ pub struct ProviderCall {
 /// A closed thing to be written to the projection, after which it may leave memory.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Archive {
-    Order { partition: PartitionId, order: OrderId, history: Vec<OrderRecord> },
+    Order { partition: PartitionId, order: OrderId, history: History },
     Key { partition: PartitionId, key: KeyHash, fingerprint: Fingerprint, answer: Arc<StoredResponse> },
 }

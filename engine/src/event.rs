@@ -3,11 +3,13 @@
 //! Invariant: an event says everything its fold needs, absolute times and versions included, so replay never
 //! depends on today's rules. Variants are encoded by position: new ones go last, old ones are frozen.
 
+mod history;
 mod stored;
 
 pub use crate::buckets::Buckets;
 pub use crate::rejection::{HoldLimit, Shortage};
 pub use crate::status::Kind;
+pub use history::History;
 
 use crate::ids::{
     AttemptId, CorrelationId, CustomerId, Fingerprint, HoldKey, KeyHash, KeyName, Label, Location, OrderId, Provider, RequestId,
@@ -413,7 +415,7 @@ pub enum ArchiveFact {
     /// An archived order that has more to decide (late money) is back in memory.
     Restored {
         order: OrderId,
-        history: Vec<OrderRecord>,
+        history: History,
     },
 }
 

@@ -103,8 +103,8 @@ fn check_order(order: &Order, partitions: &[Partition], violations: &mut Vec<Vio
 fn check_decisions(id: OrderId, order: &Order, violations: &mut Vec<Violation>) {
     use crate::event::OrderFact;
     let (mut sold, mut over, mut taken, mut given_back) = (0, 0, 0, 0);
-    for record in &order.history {
-        match &*record.fact {
+    for fact in order.history().facts() {
+        match fact {
             OrderFact::Paid { .. } | OrderFact::Confirmed { .. } => sold += 1,
             OrderFact::Cancelled { .. } | OrderFact::Expired => over += u32::from(sold > 0),
             OrderFact::RefundDue { .. } => taken += 1,

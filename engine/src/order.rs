@@ -14,7 +14,7 @@ pub use payment::Attempt;
 pub use view::{LineView, Stage};
 
 use crate::answer::Answer;
-use crate::event::{Kind, Line, OrderFact, OrderRecord, Placed, SkuHold};
+use crate::event::{History, Kind, Line, OrderFact, OrderRecord, Placed, SkuHold};
 use crate::ids::{OrderId, Sku};
 use crate::quantity::{Money, Quantity};
 use crate::time::Timestamp;
@@ -22,7 +22,7 @@ use crate::time::Timestamp;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Order {
     pub id: OrderId,
-    pub history: Vec<OrderRecord>,
+    history: History,
     pub status: Status,
     /// Holds of this generation are the order's; those of earlier ones are over.
     pub generation: u8,
@@ -37,40 +37,31 @@ pub struct Order {
 }
 
 impl Order {
-    /// The state after the first fact, which must be [`OrderFact::Placed`].
-    pub fn open(id: OrderId, record: OrderRecord) -> Option<Self> {
-        let OrderFact::Placed(placed) = &*record.fact else { return None };
-        let expires_at = placed.expires_at;
-        Some(Self {
+    /// The fold of a history.
+    pub fn of(id: OrderId, history: History) -> Self {
+        let mut order = Self {
             id,
-            history: with_room(record),
+            expires_at: history.placed().expires_at,
+            history: history.clone(),
             status: Status::Reserving,
             generation: 1,
             held_by: None,
-            expires_at,
             attempts: Vec::new(),
             stock_settled: true,
             unpin: false,
-        })
+        };
+        for (index, record) in history.iter().enumerate().skip(1) {
+            order.evolve_by(index, record);
+        }
+        order
     }
 
-    /// Folds a history. `None` if it does not begin with the placing of the order.
-    pub fn fold(id: OrderId, history: &[OrderRecord]) -> Option<Self> {
-        Self::of(id, history.to_vec())
-    }
-
-    /// As [`Self::fold`], keeping the history it is given.
-    pub fn of(id: OrderId, history: Vec<OrderRecord>) -> Option<Self> {
-        let mut records = history.into_iter();
-        let mut order = Self::open(id, records.next()?)?;
-        order.history.reserve_exact(records.len());
-        records.for_each(|record| order.evolve(record));
-        Some(order)
+    pub fn history(&self) -> &History {
+        &self.history
     }
 
     pub fn placed(&self) -> &Placed {
-        let OrderFact::Placed(placed) = &*self.history[0].fact else { unreachable!("the first fact of an order is its placing") };
-        placed
+        self.history.placed()
     }
 
     pub fn kind(&self) -> Kind {
@@ -79,20 +70,20 @@ impl Order {
 
     /// Counts the facts of this order: the ETag of its resource.
     pub fn version(&self) -> u32 {
-        u32::try_from(self.history.len()).expect("an order has fewer than 2^32 facts")
+        self.history.version()
     }
 
     pub fn created_at(&self) -> Timestamp {
-        self.history[0].at
+        self.history.first().at
     }
 
     pub fn updated_at(&self) -> Timestamp {
-        self.history.last().map_or(Timestamp(0), |record| record.at)
+        self.history.last().at
     }
 
     /// What each SKU holds for this order now.
     pub fn holds(&self) -> &[SkuHold] {
-        self.held_by.and_then(|index| self.history[index].fact.holds()).unwrap_or_default()
+        self.held_by.and_then(|index| self.history.get(index)?.fact.holds()).unwrap_or_default()
     }
 
     /// The SKUs of the order with the sum of their lines, sorted.
@@ -125,12 +116,12 @@ impl Order {
     }
 
     pub fn shortages(&self) -> &[crate::event::Shortage] {
-        self.history.iter().find_map(|record| record.fact.shortages()).unwrap_or_default()
+        self.history.facts().find_map(OrderFact::shortages).unwrap_or_default()
     }
 
     /// Whether it was rejected because its units are in too many locations, and for nothing else.
     pub fn too_many_locations(&self) -> bool {
-        self.history.iter().any(|record| matches!(*record.fact, OrderFact::TooManyLocations { .. }))
+        self.history.facts().any(|fact| matches!(fact, OrderFact::TooManyLocations { .. }))
     }
 
     /// Nothing will ever be decided again unless late money comes: the order may leave memory.
@@ -151,13 +142,19 @@ impl Order {
             OrderFact::PaymentStarted { .. } | OrderFact::PaymentUnknown { .. } | OrderFact::PaymentLate { .. } => false,
             OrderFact::Reheld { .. } | OrderFact::RefundDue { .. } | OrderFact::Refunded { .. } => false,
         };
-        self.history.iter().position(|record| answers(&record.fact)).map(|index| index + 1)
+        self.history.facts().position(answers).map(|index| index + 1)
     }
 
     pub fn evolve(&mut self, record: OrderRecord) {
+        self.evolve_by(self.history.len(), &record);
+        self.history.push(record);
+    }
+
+    /// The fact at `index` of the history changes the state.
+    fn evolve_by(&mut self, index: usize, record: &OrderRecord) {
         match &*record.fact {
             OrderFact::Placed(_) => unreachable!("an order is placed once"),
-            OrderFact::Held { .. } => self.hold_by_next(Status::AwaitingPayment),
+            OrderFact::Held { .. } => self.hold_by(index, Status::AwaitingPayment),
             OrderFact::Rejected { shortages } | OrderFact::TooManyLocations { shortages } => {
                 self.stock_settled = shortages.len() == self.requested().len();
                 self.status = Status::Rejected;
@@ -168,7 +165,7 @@ impl Order {
             OrderFact::Extended { expires_at } => self.expires_at = *expires_at,
             OrderFact::Reheld { generation, .. } => {
                 self.generation = *generation;
-                self.hold_by_next(Status::LatePayment);
+                self.hold_by(index, Status::LatePayment);
             }
             OrderFact::Settled => self.stock_settled = true,
             OrderFact::PaymentStarted { .. }
@@ -181,20 +178,19 @@ impl Order {
             | OrderFact::RefundDue { .. }
             | OrderFact::Refunded { .. } => self.evolve_payment(record.at, &record.fact),
         }
-        self.history.push(record);
     }
 
     /// How the order stood once its SKUs had carried out what the first `facts` of its facts decided; `None` while they have not.
     pub fn carried_out(&self, facts: usize) -> Option<Answer> {
-        let decided = Self::fold(self.id, self.history.get(..facts)?)?;
-        let settled = |record: &OrderRecord| matches!(*record.fact, OrderFact::Settled);
-        let more = if decided.stock_settled { 0 } else { self.history[facts..].iter().position(settled)? + 1 };
-        Some(Answer::Order { id: self.id, history: self.history[..facts + more].to_vec() })
+        let decided = Self::of(self.id, self.history.prefix(facts)?);
+        let settled = |fact: &OrderFact| matches!(fact, OrderFact::Settled);
+        let more = if decided.stock_settled { 0 } else { self.history.facts().skip(facts).position(settled)? + 1 };
+        Some(Answer::Order { id: self.id, history: self.history.prefix(facts + more)? })
     }
 
-    /// The fact that is about to join the history names the holds.
-    fn hold_by_next(&mut self, status: Status) {
-        self.held_by = Some(self.history.len());
+    /// The fact at `index` names the holds.
+    fn hold_by(&mut self, index: usize, status: Status) {
+        self.held_by = Some(index);
         self.status = status;
     }
 
@@ -216,11 +212,4 @@ impl Order {
 /// Units times price, of these lines together. `None` where that is more than can be counted.
 pub fn sum<'a>(lines: impl Iterator<Item = (&'a Line, Quantity)>) -> Option<Money> {
     lines.map(|(line, units)| line.unit_price.checked_times(units)).try_fold(Money::ZERO, |sum, price| sum.checked_add(price?))
-}
-
-/// Room for placing and holding: all that most open orders ever have.
-fn with_room(first: OrderRecord) -> Vec<OrderRecord> {
-    let mut history = Vec::with_capacity(2);
-    history.push(first);
-    history
 }

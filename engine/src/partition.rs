@@ -197,7 +197,7 @@ impl Partition {
     }
 
     fn archive_of_order(&self, order: OrderId) -> Option<Archive> {
-        let history = self.order(order)?.history.clone();
+        let history = self.order(order)?.history().clone();
         Some(Archive::Order { partition: self.id, order, history })
     }
 
@@ -278,7 +278,7 @@ impl Partition {
         for (id, facts) in orders {
             let Some(actor) = self.orders.get_mut(&id) else { continue };
             actor.archiving = false;
-            match actor.order.archivable() && actor.order.history.len() == facts {
+            match actor.order.archivable() && actor.order.history().len() == facts {
                 true => gone.push(id),
                 // It had more to decide meanwhile: once closed again it is written again.
                 false => self.advance(turn, id),

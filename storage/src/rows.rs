@@ -23,7 +23,7 @@ pub use projector::{Archived, Flushed, Notice, Notify, Options, Projector, posit
 
 use crate::contract::{Error, Rows};
 use holdfast_engine::codec;
-use holdfast_engine::event::{OrderRecord, StoredResponse};
+use holdfast_engine::event::{History, StoredResponse};
 use holdfast_engine::ids::{Fingerprint, KeyHash, OrderId, Sku};
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ use std::sync::Arc;
 ///
 /// # Errors
 /// If the store cannot be read.
-pub fn order(journal: &dyn Rows, id: OrderId) -> Result<Option<Vec<OrderRecord>>, Error> {
+pub fn order(journal: &dyn Rows, id: OrderId) -> Result<Option<History>, Error> {
     let row = orders::row(journal, id)?;
     Ok(row.map(|row| codec::decode_history(&row)).transpose()?)
 }

@@ -6,7 +6,7 @@
 
 use holdfast_engine::codec::{self, Batch};
 use holdfast_engine::effect::Archive;
-use holdfast_engine::event::OrderRecord;
+use holdfast_engine::event::History;
 use holdfast_engine::ids::{OrderId, PartitionId, Sku};
 use holdfast_engine::time::Policy;
 use holdfast_storage::conformance::{World, frames, partitions, recovered};
@@ -201,7 +201,7 @@ fn closed_orders_of_one_partition_are_spread_and_those_of_earlier_builds_are_fou
         .collect();
     assert!(orders.len() > 20, "{} orders of partition 0 closed", orders.len());
     let (old, new) = orders.split_at(orders.len() / 2);
-    let row = |(id, history): &(OrderId, Vec<OrderRecord>)| Row {
+    let row = |(id, history): &(OrderId, History)| Row {
         table: Table::Orders,
         key: id.bytes().to_vec(),
         value: codec::encode_history(history),

@@ -4,7 +4,7 @@
 //! and is refused, as one that belongs to no order is.
 
 use super::{Error, append, body_of, version, whole};
-use crate::event::{ArchiveFact, Event, OrderFact, OrderRecord, Origin, Placed, Record};
+use crate::event::{ArchiveFact, Event, History, OrderFact, Origin, Placed, Record};
 use crate::ids::{CorrelationId, KeyName};
 use std::sync::Arc;
 
@@ -43,8 +43,8 @@ fn parts(origin: &Origin) -> Parts<'_> {
 }
 
 /// Where the order of a history came from.
-pub(crate) fn of_history(history: &[OrderRecord]) -> Option<&Origin> {
-    placed(&history.first()?.fact)?.origin.as_deref()
+pub(crate) fn of_history(history: &History) -> Option<&Origin> {
+    history.placed().origin.as_deref()
 }
 
 fn placed(fact: &OrderFact) -> Option<&Placed> {
@@ -66,8 +66,8 @@ pub(super) fn record_of(body: &[u8]) -> Result<Record, Error> {
 }
 
 /// A history of the newest version.
-pub(super) fn history_of(body: &[u8]) -> Result<Vec<OrderRecord>, Error> {
-    let (mut history, rest): (Vec<OrderRecord>, _) = body_of(body)?;
+pub(super) fn history_of(body: &[u8]) -> Result<History, Error> {
+    let (mut history, rest): (History, _) = body_of(body)?;
     put(&mut history, whole(body_of(rest)?)?)?;
     Ok(history)
 }
@@ -81,9 +81,9 @@ fn correlation_of(origin: Origin) -> Result<CorrelationId, Error> {
 /// Puts an origin into a history that was just read.
 ///
 /// # Errors
-/// If it does not begin with the placing of an order, or the origin says nothing.
-pub(crate) fn put(history: &mut [OrderRecord], origin: Origin) -> Result<(), Error> {
-    put_into(&mut history.first_mut().ok_or_else(misplaced)?.fact, origin)
+/// If the origin says nothing.
+pub(crate) fn put(history: &mut History, origin: Origin) -> Result<(), Error> {
+    put_into(history.placing_mut().ok_or_else(misplaced)?, origin)
 }
 
 fn put_into(fact: &mut Arc<OrderFact>, Origin { client, correlation }: Origin) -> Result<(), Error> {

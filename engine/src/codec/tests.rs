@@ -1,6 +1,6 @@
 //! The bytes of every event, held to golden files, and what damaged bytes may do: be refused.
 
-mod examples;
+pub(crate) mod examples;
 mod largest;
 mod origins;
 

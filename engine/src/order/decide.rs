@@ -213,7 +213,7 @@ impl Order {
     }
 
     fn extensions(&self) -> usize {
-        self.history.iter().filter(|record| matches!(*record.fact, OrderFact::Extended { .. })).count()
+        self.history.facts().filter(|fact| matches!(fact, OrderFact::Extended { .. })).count()
     }
 
     pub fn decide_payment(

@@ -4,7 +4,7 @@
 //! one refund; an attempt captures once, however often its outcome is told.
 
 use super::{AttemptState, CallKind, Order, Outcome, Status};
-use crate::event::{OrderFact, OrderRecord, RefundReason, StoredResponse};
+use crate::event::{OrderFact, RefundReason, StoredResponse};
 use crate::ids::{AttemptId, Fingerprint, KeyHash, Label, Provider, Url};
 use crate::limits;
 use crate::plant::{self, Bug};
@@ -39,11 +39,10 @@ impl Order {
     /// The answer to the request that started an attempt: folded from the facts, so it is the same for ever.
     /// `None` while neither its page is open nor its outcome known.
     pub fn attempt_answer(&self, number: u8) -> Option<StoredResponse> {
-        let started =
-            |record: &OrderRecord| matches!(&*record.fact, OrderFact::PaymentStarted { attempt, .. } if *attempt == number);
-        let start = self.history.iter().position(started)?;
+        let started = |fact: &OrderFact| matches!(fact, OrderFact::PaymentStarted { attempt, .. } if *attempt == number);
+        let start = self.history.facts().position(started)?;
         let attempt = AttemptId { order: self.id, number };
-        self.history.iter().enumerate().skip(start).find_map(|(index, record)| match &*record.fact {
+        self.history.facts().enumerate().skip(start).find_map(|(index, fact)| match fact {
             OrderFact::PaymentOpened { attempt: n, redirect_url } if *n == number => {
                 Some(StoredResponse::Payment { attempt, redirect_url: Some(redirect_url.clone()) })
             }
@@ -52,7 +51,7 @@ impl Order {
             | OrderFact::PaymentVoided { .. }
             | OrderFact::Expired
             | OrderFact::Cancelled { .. } => {
-                let then = Order::fold(self.id, &self.history[..=index])?;
+                let then = Order::of(self.id, self.history.prefix(index + 1)?);
                 let request_id = self.placed().request_id.clone();
                 Some(StoredResponse::PaymentRefused { request_id, state: then.status.name(then.kind()).to_owned() })
             }

@@ -7,7 +7,7 @@ use super::deadlines::Slot;
 use super::saga::{CallInFlight, Participant, Saga, SagaStep, Wait};
 use crate::answer::{Answer, Reply};
 use crate::effect::ProviderCall;
-use crate::event::{OrderFact, OrderRecord};
+use crate::event::{History, OrderFact};
 use crate::limits;
 use crate::order::{HoldIntent, Order, Status};
 use crate::plant::{self, Bug};
@@ -148,14 +148,14 @@ impl OrderActor {
             Wait::Placed => {
                 let pins = order.placed().payment.is_none() || idle;
                 let len = order.answer_len().filter(|_| pins)?;
-                Some(Answer::Order { id: order.id, history: order.history[..len].to_vec() })
+                Some(Answer::Order { id: order.id, history: order.history().prefix(len)? })
             }
             Wait::Payment(number) => {
                 let answer = order.attempt_answer(*number).filter(|_| idle)?;
                 Some(Answer::Stored(Arc::new(answer)))
             }
             Wait::CarriedOut(facts) => order.carried_out(*facts as usize),
-            Wait::Moved => idle.then(|| Answer::Order { id: order.id, history: order.history.clone() }),
+            Wait::Moved => idle.then(|| Answer::Order { id: order.id, history: order.history().clone() }),
         };
         saga.waiters.retain(|(ticket, wait)| {
             let Some(answer) = answer_of(wait) else { return true };
@@ -178,12 +178,12 @@ impl OrderActor {
     }
 
     /// The history of an order that is closed and not on its way to the projection. It is from now on.
-    pub(super) fn begin_archiving(&mut self) -> Option<Vec<OrderRecord>> {
+    pub(super) fn begin_archiving(&mut self) -> Option<History> {
         if self.archiving || !self.order.archivable() {
             return None;
         }
         self.archiving = true;
-        Some(self.order.history.clone())
+        Some(self.order.history().clone())
     }
 
     /// Drops what nothing is under way of.

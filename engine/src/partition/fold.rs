@@ -4,7 +4,7 @@
 
 use super::actor::OrderActor;
 use super::{KeyRecord, Partition};
-use crate::event::{ArchiveFact, Event, KeyFact, OrderRecord, PartitionFact, Record, StockFact};
+use crate::event::{ArchiveFact, Event, History, KeyFact, OrderRecord, PartitionFact, Record, StockFact};
 use crate::ids::{OrderId, Sku};
 use crate::limits;
 use crate::order::Order;
@@ -36,10 +36,9 @@ impl Partition {
                 self.keys.remove(key);
             }),
             Event::Archive(ArchiveFact::Restored { order, history }) => {
-                if let Some(folded) = Order::fold(order, &history) {
-                    self.listed.order_came(&folded);
-                    self.orders.insert(order, Box::new(OrderActor::new(folded)));
-                }
+                let folded = Order::of(order, history);
+                self.listed.order_came(&folded);
+                self.orders.insert(order, Box::new(OrderActor::new(folded)));
             }
             // Never back: a number is given out once.
             Event::Partition(PartitionFact::Restored { placed, .. }) => self.placed = self.placed.max(placed),
@@ -66,13 +65,10 @@ impl Partition {
             return actor.order.evolve(record);
         }
         self.placed += 1;
-        match Order::open(id, record) {
-            Some(order) => {
-                self.listed.order_came(&order);
-                self.orders.insert(id, Box::new(OrderActor::new(order)));
-            }
-            None => unreachable!("a fact of an order that was never placed: {id}"),
-        }
+        let Some(history) = History::begin(record) else { unreachable!("a fact of an order that was never placed: {id}") };
+        let order = Order::of(id, history);
+        self.listed.order_came(&order);
+        self.orders.insert(id, Box::new(OrderActor::new(order)));
     }
 
     fn forget_resolved(&mut self) {

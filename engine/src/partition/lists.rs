@@ -43,7 +43,7 @@ impl Listed {
 }
 
 fn placed_by(order: &Order) -> Seq {
-    order.history.first().map_or(0, |record| record.seq)
+    order.history().first().seq
 }
 
 impl Partition {
@@ -62,7 +62,7 @@ impl Partition {
             if let Some(order) = order.filter(theirs) {
                 work += order.placed().lines.len();
                 bytes += order.shown_bytes();
-                page.found.push((id, order.history.clone()));
+                page.found.push((id, order.history().clone()));
             }
         }
         page

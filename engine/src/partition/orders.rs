@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 impl Partition {
     pub(super) fn place(&mut self, turn: &mut Turn<'_>, request: Request, id: OrderId, mut placed: Box<Placed>) {
-        let archived = request.loaded.order.as_deref().and_then(|history| Order::fold(id, history));
+        let archived = request.loaded.order.map(|history| Order::of(id, history));
         let known = self.orders.get(&id).map(|actor| &actor.order).or(archived.as_ref());
         if let Some(order) = known {
             let outcome = replay(order, &placed);
@@ -38,9 +38,8 @@ impl Partition {
     }
 
     pub(super) fn get_order(&mut self, turn: &mut Turn<'_>, request: Request, id: OrderId, kind: Option<Kind>) {
-        let history = self.orders.get(&id).map(|actor| actor.order.history.clone()).or(request.loaded.order);
-        let fits = |order: &Order| kind.is_none_or(|kind| order.kind() == kind);
-        let found = history.filter(|history| Order::fold(id, history.get(..1).unwrap_or_default()).as_ref().is_some_and(fits));
+        let known = self.orders.get(&id).map(|actor| actor.order.history().clone()).or(request.loaded.order);
+        let found = known.filter(|history| kind.is_none_or(|kind| history.placed().kind == kind));
         let outcome = found.map(|history| Answer::Order { id, history }).ok_or(Rejection::NotFound);
         self.reply(turn, request.ticket, outcome, false);
     }
@@ -55,13 +54,13 @@ impl Partition {
     ) -> Result<(), Rejection> {
         self.expire_due(turn, id);
         let archived = match &loaded.order {
-            Some(history) if !self.orders.contains_key(&id) => Order::fold(id, history),
+            Some(history) if !self.orders.contains_key(&id) => Some(Order::of(id, history.clone())),
             Some(_) | None => None,
         };
         let order = self.orders.get(&id).map(|actor| &actor.order).or(archived.as_ref()).ok_or(Rejection::NotFound)?;
         let facts = decide(order, &self.policy)?;
         if let (Some(order), false) = (archived, facts.is_empty()) {
-            self.emit(turn, Event::Archive(ArchiveFact::Restored { order: id, history: order.history }));
+            self.emit(turn, Event::Archive(ArchiveFact::Restored { order: id, history: order.history().clone() }));
         }
         for fact in facts {
             self.emit_order(turn, id, fact);
@@ -132,7 +131,7 @@ impl Partition {
 
     /// The answer to a second request under the key of an attempt, if there is such an attempt.
     pub(super) fn replay_payment(&self, id: OrderId, key: &CommandKey, loaded: &Loaded) -> Option<Result<Answer, Rejection>> {
-        let archived = loaded.order.as_deref().and_then(|history| Order::fold(id, history));
+        let archived = loaded.order.clone().map(|history| Order::of(id, history));
         let order = self.orders.get(&id).map(|actor| &actor.order).or(archived.as_ref())?;
         let bound = |attempt: &&crate::order::Attempt| attempt.key.is_some_and(|(hash, _)| hash == key.hash);
         let attempt = order.attempts.iter().find(bound)?;
@@ -283,8 +282,8 @@ fn replay(order: &Order, placed: &Placed) -> Result<Answer, Rejection> {
     if order.placed().fingerprint != placed.fingerprint && !plant::active(Bug::BodyNotCompared) {
         return Err(Rejection::KeyReused);
     }
-    let len = order.answer_len().ok_or(Rejection::KeyInProgress)?;
-    Ok(Answer::Order { id: order.id, history: order.history[..len].to_vec() })
+    let answer = order.answer_len().and_then(|len| order.history().prefix(len));
+    Ok(Answer::Order { id: order.id, history: answer.ok_or(Rejection::KeyInProgress)? })
 }
 
 /// The state that an attempt to pay was refused for, by its name.

@@ -5,7 +5,7 @@
 use super::lists::Listed;
 use super::{Causality, KeyRecord, OrderActor, Partition};
 use crate::codec::{self, origin, sections};
-use crate::event::{OrderRecord, Origin, StoredResponse};
+use crate::event::{History, Origin, StoredResponse};
 use crate::filter::Filter;
 use crate::ids::{Fingerprint, HoldKey, KeyHash, OrderId, PartitionId, Partitions, Seq, Sku};
 use crate::order::Order;
@@ -27,7 +27,7 @@ pub struct Image {
     logical_time: Timestamp,
     placed: u64,
     skus: Vec<(Sku, SkuStock)>,
-    orders: Vec<(OrderId, Vec<OrderRecord>)>,
+    orders: Vec<(OrderId, History)>,
     keys: Vec<(KeyHash, Fingerprint, Arc<StoredResponse>)>,
     resolved: VecDeque<(Timestamp, Sku, HoldKey)>,
     archived: Filter,
@@ -57,8 +57,6 @@ pub enum SnapshotError {
     Codec(#[from] codec::Error),
     #[error("the snapshot is of partition {found} of {partitions}, not of {wanted}")]
     Foreign { found: u16, partitions: u16, wanted: u16 },
-    #[error("the history of order {0} does not begin with its placing")]
-    History(OrderId),
     #[error("order {0} is said to have come from somewhere, and is not in the snapshot")]
     Origin(OrderId),
     #[error("the filter of archived ids is of no size it can have")]
@@ -89,7 +87,7 @@ impl Partition {
             logical_time: self.logical_time,
             placed: self.placed,
             skus: self.skus.iter().map(|(sku, stock)| (sku.clone(), stock.clone())).collect(),
-            orders: self.orders.iter().map(|(id, actor)| (*id, actor.order.history.clone())).collect(),
+            orders: self.orders.iter().map(|(id, actor)| (*id, actor.order.history().clone())).collect(),
             keys: keys.collect(),
             resolved: self.resolved.clone(),
             archived: self.archived.clone(),
@@ -132,8 +130,7 @@ impl Partition {
             if let Some(origin) = origins.remove(&id) {
                 origin::put(&mut history, origin)?;
             }
-            let order = Order::fold(id, &history).ok_or(SnapshotError::History(id))?;
-            partition.orders.insert(id, Box::new(OrderActor::new(order)));
+            partition.orders.insert(id, Box::new(OrderActor::new(Order::of(id, history))));
         }
         if let Some((id, _)) = origins.pop_first() {
             return Err(SnapshotError::Origin(id));

@@ -8,7 +8,7 @@ use super::saga::Wait;
 use super::turn::{Request, Turn};
 use crate::answer::Answer;
 use crate::command::{Command, CommandKey, Loaded, Terms};
-use crate::event::{Kind, StoredResponse};
+use crate::event::{History, Kind, StoredResponse};
 use crate::ids::{OrderId, Sku, Ticket};
 use crate::order::Order;
 use crate::rejection::Rejection;
@@ -63,17 +63,14 @@ impl Partition {
 
     fn version_of_order(&mut self, turn: &mut Turn<'_>, id: OrderId, kind: Kind, loaded: &Loaded) -> Option<u64> {
         self.expire_due(turn, id);
-        let version = |order: &Order| (order.kind() == kind).then(|| u64::from(order.version()));
-        match self.orders.get(&id) {
-            Some(actor) => version(&actor.order),
-            None => Order::fold(id, loaded.order.as_deref()?).as_ref().and_then(version),
-        }
+        let history = self.orders.get(&id).map(|actor| actor.order.history()).or(loaded.order.as_ref())?;
+        (history.placed().kind == kind).then(|| u64::from(history.version()))
     }
 
     /// What a used key is answered with.
     pub(super) fn shown_again(&self, answer: Arc<StoredResponse>, loaded: &Loaded) -> Result<Answer, Rejection> {
         let StoredResponse::Moved { order: id, facts } = *answer else { return Ok(Answer::Stored(answer)) };
-        let archived = loaded.order.as_deref().and_then(|history| Order::fold(id, history));
+        let archived = loaded.order.clone().map(|history| Order::of(id, history));
         let order = self.orders.get(&id).map(|actor| &actor.order).or(archived.as_ref());
         order.ok_or(Rejection::NotFound)?.carried_out(facts as usize).ok_or(Rejection::KeyInProgress)
     }
@@ -89,8 +86,7 @@ impl Partition {
             }
             (None, None) => self.get_order(turn, request, id, None),
             (None, Some(key)) => {
-                let facts = request.loaded.order.as_ref().map_or(0, Vec::len);
-                let facts = u32::try_from(facts).expect("an order has fewer than 2^32 facts");
+                let facts = request.loaded.order.as_ref().map_or(0, History::version);
                 self.answer_key(turn, key.hash, key.fingerprint, StoredResponse::Moved { order: id, facts });
                 self.get_order(turn, request, id, None);
             }

@@ -83,7 +83,7 @@ fn an_order_is_listed_as_it_stands() {
     let mut world = World::stocked(&[("A", 5)]);
     let id = world.place(&order("k").line("A", 2));
     let page = orders_page(&mut world, id.partition(), 0, 10);
-    assert_eq!(page.found, [(id, world.order(id).history.clone())]);
+    assert_eq!(page.found, [(id, world.order(id).history().clone())]);
     assert!(!page.some_left);
 }
 

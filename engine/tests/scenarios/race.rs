@@ -7,7 +7,7 @@ use crate::draft::{command_key, location, order, provider, reservation, sku};
 use holdfast_engine::codec;
 use holdfast_engine::command::{Command, Loaded};
 use holdfast_engine::effect::{Archive, Effects};
-use holdfast_engine::event::{Kind, OrderFact, OrderRecord};
+use holdfast_engine::event::{History, Kind, OrderFact};
 use holdfast_engine::ids::{AttemptId, OrderId, PartitionId, Partitions, Ticket};
 use holdfast_engine::order::{CallKind, Outcome};
 use holdfast_engine::protocol::Message;
@@ -191,12 +191,12 @@ impl Race {
     fn check(&mut self, name: &str, ids: &[OrderId]) {
         for id in ids {
             let order = self.parts[usize::from(id.partition().0)].order(*id).unwrap();
-            assert!(order.archivable(), "{:?}", order.history);
-            match winner(&order.history) {
+            assert!(order.archivable(), "{:?}", order.history());
+            match winner(order.history()) {
                 [1, 0, 0, 0, 0] => self.winners.paid_in_time += 1,
                 [1, 1, 1, 0, 0] => self.winners.late_and_held_afresh += 1,
                 [0, 1, 1, 1, 1] => self.winners.late_and_refunded += 1,
-                other => panic!("no single winner: {other:?} of {:?}", order.history),
+                other => panic!("no single winner: {other:?} of {:?}", order.history()),
             }
         }
         assert_eq!(invariants::check(&self.parts), Vec::<String>::new());
@@ -244,8 +244,8 @@ fn first(order: OrderId) -> AttemptId {
 }
 
 /// How often an order was paid, expired, late, owed money and refunded.
-fn winner(history: &[OrderRecord]) -> [usize; 5] {
-    let count = |is: fn(&OrderFact) -> bool| history.iter().filter(|record| is(&record.fact)).count();
+fn winner(history: &History) -> [usize; 5] {
+    let count = |is: fn(&OrderFact) -> bool| history.facts().filter(|fact| is(fact)).count();
     [
         count(|fact| matches!(fact, OrderFact::Paid { .. })),
         count(|fact| matches!(fact, OrderFact::Expired)),

@@ -61,7 +61,7 @@ fn a_cancel_under_a_key_is_answered_as_it_was_carried_out_for_ever() {
     world.settle();
     let answer = reply(&world, first).outcome.unwrap();
     let Answer::Order { history, .. } = &answer else { panic!("not an order: {answer:?}") };
-    assert_eq!(history, &world.order(id).history);
+    assert_eq!(history, world.order(id).history());
     for _ in 0..3 {
         let again = world.send(cancel(id).under(keyed("c", "")));
         assert_eq!(reply(&world, again), Reply { ticket: again, outcome: Ok(answer.clone()), replayed: true });

@@ -9,7 +9,7 @@ use holdfast_engine::audit::Audit;
 use holdfast_engine::codec::{self, Batch};
 use holdfast_engine::command::{Command, Loaded};
 use holdfast_engine::effect::{Archive, Effects, ProviderCall};
-use holdfast_engine::event::{Buckets, Kind, OrderFact, OrderRecord, Record};
+use holdfast_engine::event::{Buckets, History, Kind, OrderFact, Record};
 use holdfast_engine::ids::{AttemptId, Fingerprint, KeyHash, OrderId, PartitionId, Partitions, Ticket};
 use holdfast_engine::order::{CallKind, Order, Outcome, Status};
 use holdfast_engine::protocol::Message;
@@ -37,7 +37,7 @@ pub(crate) struct World {
     pub(crate) archive: Vec<Archive>,
     pub(crate) alarms: Vec<String>,
     /// Rows of the projection: what left memory.
-    rows: BTreeMap<OrderId, Vec<OrderRecord>>,
+    rows: BTreeMap<OrderId, History>,
     key_rows: BTreeMap<KeyHash, KeyRow>,
     journal: Batch,
     causality: Causality,
@@ -325,7 +325,7 @@ impl World {
     /// The names of the facts of an order, in order.
     pub(crate) fn facts(&self, id: OrderId) -> Vec<String> {
         let name = |fact: &OrderFact| format!("{fact:?}").split([' ', '(', '{']).next().unwrap_or_default().to_owned();
-        self.order(id).history.iter().map(|record| name(&record.fact)).collect()
+        self.order(id).history().facts().map(name).collect()
     }
 
     pub(crate) fn count(&self, id: OrderId, fact: &str) -> usize {

@@ -64,7 +64,7 @@ fn partitions(journal: &dyn Journal) -> Shown {
 fn order(journal: &dyn Journal, text: &str) -> Shown {
     let bare = text.strip_prefix("ord_").or_else(|| text.strip_prefix("res_")).unwrap_or(text);
     let id = OrderId::parse(bare).ok_or("an order id looks like ord_ and 26 characters")?;
-    let live = folded(journal)?.iter().find_map(|partition| partition.order(id).map(|order| order.history.clone()));
+    let live = folded(journal)?.iter().find_map(|partition| partition.order(id).map(|order| order.history().clone()));
     let archived = live.is_none();
     let history = live.map_or_else(|| rows::order(journal, id), |history| Ok(Some(history)))?;
     let history = history.ok_or_else(|| format!("there is no order {text}"))?;

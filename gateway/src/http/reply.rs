@@ -277,7 +277,7 @@ const APPLICATION_JSON: HeaderValue = HeaderValue::from_static("application/json
 /// The order of an answer.
 pub fn order_of(answer: Answer) -> Option<Order> {
     match answer {
-        Answer::Order { id, history } => Order::of(id, history),
+        Answer::Order { id, history } => Some(Order::of(id, history)),
         Answer::Stock(_) | Answer::Stored(_) | Answer::Availability(_) | Answer::Recorded => None,
         Answer::Orders(_) | Answer::StockList(_) | Answer::LocationClosed { .. } => None,
     }
@@ -353,7 +353,7 @@ fn replay_problem(problem: Problem, request_id: &str, replayed: bool) -> HttpRes
 mod tests {
     use super::*;
     use crate::http::request::{ReservationLineIn, check_reservation};
-    use holdfast_engine::event::{OrderFact, OrderRecord};
+    use holdfast_engine::event::{History, OrderFact, OrderRecord};
     use holdfast_engine::ids::{OrderId, RequestId};
     use holdfast_engine::time::Timestamp;
 
@@ -361,8 +361,8 @@ mod tests {
         let line = ReservationLineIn { sku: "MUG".to_owned(), quantity: 1 };
         let placed = check_reservation(None, &[line], None, Timestamp(1), RequestId::new("req_1").unwrap()).unwrap();
         let record = |seq, fact: OrderFact| OrderRecord { seq, at: Timestamp(seq), fact: fact.into() };
-        let history = vec![record(1, OrderFact::Placed(placed.into())), record(2, fact)];
-        refused_order(&Order::of(OrderId::from_bytes([0; 16]), history).unwrap()).map(|problem| problem.code)
+        let history = History::new(vec![record(1, OrderFact::Placed(placed.into())), record(2, fact)]).unwrap();
+        refused_order(&Order::of(OrderId::from_bytes([0; 16]), history)).map(|problem| problem.code)
     }
 
     /// Over HTTP both are races: the first answer has to be later than the end.

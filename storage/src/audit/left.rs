@@ -95,12 +95,12 @@ impl Left {
 }
 
 fn facts_of(partition: &Partition, id: OrderId) -> usize {
-    partition.order(id).map_or(0, |order| order.history.len())
+    partition.order(id).map_or(0, |order| order.history().len())
 }
 
 fn order_missing(journal: &dyn Journal, id: OrderId, facts: usize) -> Result<Option<String>, Error> {
-    let order = rows::order(journal, id)?.and_then(|history| Order::fold(id, &history));
-    let there = order.is_some_and(|order| order.archivable() && order.history.len() >= facts);
+    let order = rows::order(journal, id)?.map(|history| Order::of(id, history));
+    let there = order.is_some_and(|order| order.archivable() && order.history().len() >= facts);
     Ok((!there).then(|| format!("I14 order {id} left memory but its row is missing or not closed")))
 }
 

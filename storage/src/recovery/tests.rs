@@ -7,7 +7,7 @@ use crate::marks::Marks;
 use crate::memory::MemoryJournal;
 use crate::rows;
 use holdfast_engine::codec::Batch;
-use holdfast_engine::event::{ArchiveFact, OrderFact, OrderRecord};
+use holdfast_engine::event::{ArchiveFact, History, OrderFact, OrderRecord};
 use holdfast_engine::ids::OrderId;
 use std::sync::Arc;
 
@@ -22,14 +22,14 @@ fn start(journal: &dyn Journal) -> Result<Vec<Partition>, Error> {
 }
 
 /// A log in which an order closed, left memory, came back, learnt one more fact and left again; and its two histories.
-fn returned(journal: &dyn Journal) -> (OrderId, Vec<OrderRecord>, Vec<OrderRecord>) {
+fn returned(journal: &dyn Journal) -> (OrderId, History, History) {
     let mut world = World::new(partitions());
     let append = |batch: &Batch| journal.append(LOG, batch).unwrap();
     append(&world.set_stock("SKU", 10));
     let (order, batch) = world.place(&["SKU"], 1);
     append(&batch);
     append(&world.cancel(order));
-    let first = world.partition_of(order).order(order).unwrap().history.clone();
+    let first = world.partition_of(order).order(order).unwrap().history().clone();
     world.leave_memory().1.iter().for_each(|batch| assert!(append(batch) > 0));
 
     let home = world.partition_of(order);
@@ -37,7 +37,8 @@ fn returned(journal: &dyn Journal) -> (OrderId, Vec<OrderRecord>, Vec<OrderRecor
     let mut batch = Batch::default();
     let back = ArchiveFact::Restored { order, history: first.clone() };
     let fact = Arc::new(OrderFact::Settled);
-    let second = [first.clone(), vec![OrderRecord { seq: record.seq + 1, at: record.at, fact: fact.clone() }]].concat();
+    let mut second = first.clone();
+    second.push(OrderRecord { seq: record.seq + 1, at: record.at, fact: fact.clone() });
     for event in [Event::Archive(back), Event::Order { order, fact, correlation: None }, record.event.clone()] {
         record.event = event;
         batch.push(home.id, &record);
@@ -54,7 +55,7 @@ fn of_an_order_that_left_memory_twice_the_later_history_is_in_the_tables() {
         let journal = MemoryJournal::new(partitions());
         let (order, first, second) = returned(&journal);
         let there = there.map(|which| if which == 1 { &first } else { &second });
-        let row = |history: &Vec<OrderRecord>| {
+        let row = |history: &History| {
             let value = codec::encode_history(history);
             Row { table: Table::Orders, key: order.bytes().to_vec(), value, version: 0 }
         };

@@ -290,7 +290,7 @@ impl Worker {
 pub(crate) fn row_of(archive: &Archive) -> Row {
     match archive {
         Archive::Order { order, history, .. } => {
-            let version = history.last().map_or(0, |record| record.seq);
+            let version = history.last().seq;
             Row { table: Table::Orders, key: orders::key(*order), value: codec::encode_history(history), version }
         }
         Archive::Key { key, fingerprint, answer, .. } => keys::row(*key, *fingerprint, answer),

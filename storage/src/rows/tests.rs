@@ -80,7 +80,7 @@ fn closed_order(journal: &dyn Journal) -> (World, OrderId, Vec<Archive>) {
 fn a_closed_order_is_read_back_once_it_is_reported() {
     let journal = memory();
     let (mut world, id, archives) = closed_order(&*journal);
-    let history = world.partition_of(id).order(id).unwrap().history.clone();
+    let history = world.partition_of(id).order(id).unwrap().history().clone();
     let running = Running::over(&journal);
     running.archive(&archives);
 
@@ -123,7 +123,7 @@ fn the_same_archive_after_a_crash_changes_nothing() {
     let after = Running::over(&journal);
     after.archive(&archives);
     assert_eq!(after.archived(), reported);
-    assert_eq!(order(&*journal, id).unwrap().as_ref(), Some(&world.partition_of(id).order(id).unwrap().history));
+    assert_eq!(order(&*journal, id).unwrap().as_ref(), Some(world.partition_of(id).order(id).unwrap().history()));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use super::ledger::row;
 use super::ledger::{Breach, Checked, Ledger, Shown, require};
 use holdfast_engine::answer::{Answer, Reply};
 use holdfast_engine::command::Command;
-use holdfast_engine::event::{OrderFact, OrderRecord, Shortage, StockView, StoredResponse};
+use holdfast_engine::event::{History, OrderFact, Shortage, StockView, StoredResponse};
 use holdfast_engine::ids::{AttemptId, Fingerprint, KeyHash, OrderId, PartitionId, Seq, Sku};
 use holdfast_engine::order::Outcome;
 use holdfast_engine::rejection::Rejection;
@@ -23,7 +23,7 @@ pub(super) struct Oracle {
     /// The one answer of each key, with the body it was given to.
     bound: BTreeMap<KeyHash, (Fingerprint, Answer)>,
     /// The longest history each order was shown with.
-    orders: BTreeMap<OrderId, Vec<OrderRecord>>,
+    orders: BTreeMap<OrderId, History>,
     versions: BTreeMap<Sku, u64>,
     kept: BTreeMap<KeyHash, (Fingerprint, Arc<StoredResponse>)>,
     captured: BTreeSet<AttemptId>,
@@ -152,36 +152,36 @@ impl Oracle {
     fn order_shown(
         &mut self,
         command: &Command,
-        (id, history): (OrderId, &[OrderRecord]),
+        (id, history): (OrderId, &History),
         ledger: &Ledger,
         leaving: &Leaving<'_>,
     ) -> Checked {
         let book = ledger.orders.get(&id).map(|book| book.history.as_slice()).unwrap_or_default();
-        require(!history.is_empty() && book.starts_with(history), "I14 acknowledged is submitted", || {
+        require(history.iter().eq(book.iter().take(history.len())), "I14 acknowledged is submitted", || {
             format!("order {id} was shown as {history:?}, the journal has {book:?}")
         })?;
-        let last = history.last().map_or(0, |record| record.seq);
+        let last = history.last().seq;
         let durable = leaving.durable[leaving.partition];
         require(last <= durable, "I14 acknowledged is durable", || {
             format!("order {id} was shown up to record {last}, durable is {durable}")
         })?;
-        if let (Command::Place { placed, .. }, OrderFact::Placed(first)) = (command, &*history[0].fact) {
-            let same = placed.fingerprint == first.fingerprint;
+        if let Command::Place { placed, .. } = command {
+            let same = placed.fingerprint == history.placed().fingerprint;
             require(same, "I13 another body is refused", || format!("order {id} was answered to another body"))?;
         }
-        let decided = |record: &OrderRecord| {
-            matches!(*record.fact, OrderFact::Held { .. } | OrderFact::Rejected { .. } | OrderFact::TooManyLocations { .. })
+        let decided = |fact: &OrderFact| {
+            matches!(fact, OrderFact::Held { .. } | OrderFact::Rejected { .. } | OrderFact::TooManyLocations { .. })
         };
-        let basis = self.basis.get(&id).filter(|_| history.iter().any(decided));
+        let basis = self.basis.get(&id).filter(|_| history.facts().any(decided));
         for (partition, seq) in basis.into_iter().flatten() {
             let durable = leaving.durable[usize::from(partition.0)];
             require(*seq <= durable, "I14 decisions wait for the state they were made from", || {
                 format!("order {id} was decided from record {seq} of partition {}, durable is {durable}", partition.0)
             })?;
         }
-        let shown = self.orders.entry(id).or_default();
+        let shown = self.orders.entry(id).or_insert_with(|| history.clone());
         if shown.len() < history.len() {
-            *shown = history.to_vec();
+            *shown = history.clone();
         }
         Ok(())
     }
@@ -280,7 +280,9 @@ impl Oracle {
         const KEPT: &str = "I14 acknowledged is recovered";
         for (id, shown) in &self.orders {
             let book = ledger.orders.get(id).map(|book| book.history.as_slice()).unwrap_or_default();
-            require(book.starts_with(shown), KEPT, || format!("order {id} was shown as {shown:?}, recovered is {book:?}"))?;
+            require(shown.iter().eq(book.iter().take(shown.len())), KEPT, || {
+                format!("order {id} was shown as {shown:?}, recovered is {book:?}")
+            })?;
         }
         for (sku, version) in &self.versions {
             let book = ledger.skus.get(sku).map_or(0, |book| book.version);

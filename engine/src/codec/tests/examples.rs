@@ -3,9 +3,9 @@
 //! [`name`] matches without `_`, so a new variant does not build before it is named here; then it wants an example.
 
 use crate::event::{
-    Adjustment, Allocation, ArchiveFact, Bucket, Buckets, Event, HoldLimit, KeyFact, Kind, Level, Line, LocationView, OrderFact,
-    OrderRecord, Origin, PartitionFact, PaymentRequest, Placed, RefundReason, Refused, ReleaseCause, Shortage, SkuHold,
-    StockFact, StockView, StoredResponse,
+    Adjustment, Allocation, ArchiveFact, Bucket, Buckets, Event, History, HoldLimit, KeyFact, Kind, Level, Line, LocationView,
+    OrderFact, OrderRecord, Origin, PartitionFact, PaymentRequest, Placed, RefundReason, Refused, ReleaseCause, Shortage,
+    SkuHold, StockFact, StockView, StoredResponse,
 };
 use crate::ids::{
     AttemptId, CorrelationId, CustomerId, Fingerprint, HoldKey, KeyHash, KeyName, Label, Location, OrderId, Partitions, Provider,
@@ -122,9 +122,9 @@ pub(super) fn with_origin() -> [(&'static str, Event); 4] {
     let placed = |origin| Arc::new(OrderFact::Placed(Box::new(Placed { origin, ..order() })));
     let of_order = |fact, correlation| Event::Order { order: order_id(), fact, correlation };
     let mut history = history();
-    history[0].fact = placed(Origin::of(Some(client()), Some(correlation())));
+    *history.placing_mut().unwrap() = placed(Origin::of(Some(client()), Some(correlation())));
     [
-        ("origin.placed", of_order(history[0].fact.clone(), None)),
+        ("origin.placed", of_order(history.first().fact.clone(), None)),
         ("origin.placed-client", of_order(placed(Origin::of(Some(client()), None)), None)),
         ("origin.expired", of_order(Arc::new(OrderFact::Expired), Some(correlation()))),
         ("origin.restored", Event::Archive(ArchiveFact::Restored { order: order_id(), history })),
@@ -135,13 +135,10 @@ pub(super) fn key() -> KeyFact {
     answered(StoredResponse::Adjusted(view()))
 }
 
-pub(super) fn history() -> Vec<OrderRecord> {
+pub(crate) fn history() -> History {
     let record = |(fact, seq)| OrderRecord { seq, at: Timestamp(1_700_000_000_000 + seq), fact: Arc::new(fact) };
-    [OrderFact::Placed(Box::new(order())), OrderFact::Held { holds: holds() }, OrderFact::Expired]
-        .into_iter()
-        .zip(3..)
-        .map(record)
-        .collect()
+    let facts = [OrderFact::Placed(Box::new(order())), OrderFact::Held { holds: holds() }, OrderFact::Expired];
+    History::new(facts.into_iter().zip(3..).map(record).collect()).unwrap()
 }
 
 fn stock_facts() -> Vec<StockFact> {

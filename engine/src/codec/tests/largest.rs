@@ -5,8 +5,8 @@
 use super::examples;
 use crate::codec::{encode_history, encode_key, encode_record};
 use crate::event::{
-    Allocation, ArchiveFact, Buckets, Event, HoldLimit, KeyFact, Kind, Line, LocationView, OrderFact, OrderRecord, Origin,
-    PartitionFact, PaymentRequest, Placed, Record, Shortage, SkuHold, StockFact, StockView, StoredResponse,
+    Allocation, ArchiveFact, Buckets, Event, History, HoldLimit, KeyFact, Kind, Line, LocationView, OrderFact, OrderRecord,
+    Origin, PartitionFact, PaymentRequest, Placed, Record, Shortage, SkuHold, StockFact, StockView, StoredResponse,
 };
 use crate::ids::{
     AttemptId, CorrelationId, CustomerId, Fingerprint, HoldKey, KeyHash, KeyName, Label, Location, OrderId, Provider, RequestId,
@@ -246,8 +246,9 @@ fn enlarged_rejection(example: &Rejection) -> Rejection {
     }
 }
 
-fn recorded(facts: impl IntoIterator<Item = OrderFact>) -> Vec<OrderRecord> {
-    facts.into_iter().map(|fact| OrderRecord { seq: u64::MAX, at: AT, fact: Arc::new(enlarged_order(&fact)) }).collect()
+fn recorded(facts: impl IntoIterator<Item = OrderFact>) -> History {
+    let record = |fact| OrderRecord { seq: u64::MAX, at: AT, fact: Arc::new(enlarged_order(&fact)) };
+    History::new(facts.into_iter().map(record).collect()).unwrap()
 }
 
 /// The facts of the examples that satisfy this, as often as an order can have each of them.
@@ -260,7 +261,7 @@ fn facts(times: impl Fn(&OrderFact) -> usize) -> Vec<OrderFact> {
 }
 
 /// An order to which everything has happened, late money included.
-fn paid_late() -> Vec<OrderRecord> {
+fn paid_late() -> History {
     let attempts = usize::from(limits::MAX_ATTEMPTS);
     recorded(facts(|fact| match fact {
         OrderFact::Placed(placed) => usize::from(placed.kind == Kind::Order),
@@ -275,7 +276,7 @@ fn paid_late() -> Vec<OrderRecord> {
 }
 
 /// A reservation that was extended as often as any settings allow.
-fn extended() -> Vec<OrderRecord> {
+fn extended() -> History {
     recorded(facts(|fact| match fact {
         OrderFact::Placed(placed) => usize::from(placed.kind == Kind::Reservation),
         OrderFact::Extended { .. } => limits::MAX_EXTENSIONS as usize,

@@ -1,7 +1,7 @@
 //! Where an order came from, in bytes: golden files of what is written with an origin, and origins that are not believed.
 
 use super::*;
-use crate::event::{OrderRecord, Origin};
+use crate::event::{History, OrderRecord, Origin};
 use crate::ids::{CorrelationId, OrderId};
 use crate::partition::SnapshotError;
 
@@ -12,7 +12,7 @@ fn event(wanted: &str) -> Event {
     found.unwrap_or_else(|| panic!("no example is named {wanted}")).1
 }
 
-fn history() -> Vec<OrderRecord> {
+fn history() -> History {
     match event("origin.restored") {
         Event::Archive(ArchiveFact::Restored { history, .. }) => history,
         other => panic!("{other:?}"),

@@ -9,7 +9,7 @@ use crate::http::reply::unanswered;
 use crate::state::App;
 use holdfast_engine::answer::{Answer, Reply};
 use holdfast_engine::command::Command;
-use holdfast_engine::event::{OrderFact, OrderRecord};
+use holdfast_engine::event::{History, OrderFact};
 use holdfast_engine::ids::{KeyHash, OrderId};
 
 /// Whether nobody here could open a payment.
@@ -30,11 +30,11 @@ pub async fn placed_before(app: &App, order: OrderId) -> Result<(), Problem> {
 /// # Errors
 /// As [`placed_before`].
 pub async fn started_before(app: &App, order: OrderId, key: KeyHash) -> Result<(), Problem> {
-    let started = |record: &OrderRecord| match &*record.fact {
+    let started = |fact: &OrderFact| match fact {
         OrderFact::PaymentStarted { key: Some(used), .. } => used.0 == key,
         _ => false,
     };
-    let known = history(app, order).await?.is_none_or(|history| history.iter().any(started));
+    let known = history(app, order).await?.is_none_or(|history| history.facts().any(started));
     if known { Ok(()) } else { Err(provider_unavailable()) }
 }
 
@@ -42,7 +42,7 @@ pub(crate) fn provider_unavailable() -> Problem {
     Problem::new(Code::ProviderUnavailable, "the sandbox, the only provider of this server, is turned off")
 }
 
-async fn history(app: &App, order: OrderId) -> Result<Option<Vec<OrderRecord>>, Problem> {
+async fn history(app: &App, order: OrderId) -> Result<Option<History>, Problem> {
     match execute(app, Command::GetOrder { order, kind: None }).await {
         Ok(Reply { outcome: Ok(Answer::Order { history, .. }), .. }) => Ok(Some(history)),
         Ok(_) => Ok(None),
