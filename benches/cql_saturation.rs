@@ -282,13 +282,13 @@ fn sku(n: u64) -> Option<Sku> {
 
 fn stock(n: u64) -> Result<Command, Failure> {
     let (sku, location) = (sku(n).ok_or("a SKU")?, Location::new("main").ok_or("a location")?);
-    let on_hand = Quantity(2_000_000_000);
+    let on_hand = Quantity::new(2_000_000_000);
     Ok(Command::SetStock { sku, location, on_hand, safety_stock: None, priority: None, expected: None })
 }
 
 fn place(key: &str, n: u64, partitions: Partitions) -> Option<Command> {
     let order = OrderId::derive(KeyHash::derive("", "orders", key), partitions);
-    let line = Line { sku: sku(n)?, quantity: Quantity(1), unit_price: Money(1999), seller: None, metadata: None };
+    let line = Line { sku: sku(n)?, quantity: Quantity::new(1), unit_price: Money::new(1999), seller: None, metadata: None };
     let placed = Placed {
         kind: Kind::Order,
         number: 0,
@@ -298,7 +298,7 @@ fn place(key: &str, n: u64, partitions: Partitions) -> Option<Command> {
         currency: None,
         lines: vec![line],
         allow_partial: false,
-        expires_at: Timestamp(u64::MAX / 2),
+        expires_at: Timestamp::new(u64::MAX / 2),
         shipping_address: None,
         metadata: None,
         payment: None,

@@ -14,7 +14,7 @@ use holdfast_storage::Log;
 use holdfast_storage::LogId;
 use holdfast_storage::embedded::EmbeddedJournal;
 
-const NOW: Timestamp = Timestamp(1_000_000);
+const NOW: Timestamp = Timestamp::new(1_000_000);
 const ORDERS: u64 = 1024;
 
 /// One partition with a hot SKU.
@@ -23,7 +23,7 @@ fn stocked(partitions: Partitions) -> (Partition, Effects) {
     let mut partition = Partition::new(id, partitions, Causality::OneLog, Policy::default());
     let mut fx = Effects::default();
     let (Some(sku), Some(location)) = (Sku::new("HOT"), Location::new("main")) else { unreachable!("constants") };
-    let on_hand = Quantity(MAX_BUCKET);
+    let on_hand = Quantity::new(MAX_BUCKET);
     let command = Command::SetStock { sku, location, on_hand, safety_stock: None, priority: None, expected: None };
     let loaded = Loaded::default();
     partition.step(NOW, Input::Command { ticket: Ticket(0), command, loaded }, &mut fx);
@@ -33,7 +33,7 @@ fn stocked(partitions: Partitions) -> (Partition, Effects) {
 fn order(number: u64, partitions: Partitions) -> Command {
     let order = OrderId::derive(KeyHash::derive("", "orders", &number.to_string()), partitions);
     let (Some(sku), Some(request_id)) = (Sku::new("HOT"), RequestId::new("req_0")) else { unreachable!("constants") };
-    let line = Line { sku, quantity: Quantity(1), unit_price: Money(1999), seller: None, metadata: None };
+    let line = Line { sku, quantity: Quantity::new(1), unit_price: Money::new(1999), seller: None, metadata: None };
     let placed = Placed {
         kind: Kind::Order,
         number: 0,

@@ -15,12 +15,12 @@ pub const MOST_BEFORE_MS: u64 = DAY_MS;
 /// What the system's clock says.
 pub fn wall() -> Timestamp {
     let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp(u64::try_from(wall.as_millis()).unwrap_or(u64::MAX))
+    Timestamp::new(u64::try_from(wall.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// The wall clock and the last record of the journal cannot both be right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the wall clock says {} ms since 1970, the last record of the journal {} ms", .wall.0, .last.0)]
+#[error("the wall clock says {} ms since 1970, the last record of the journal {} ms", .wall.millis(), .last.millis())]
 pub struct Implausible {
     pub wall: Timestamp,
     pub last: Timestamp,
@@ -105,23 +105,24 @@ impl Watch {
 mod tests {
     use super::*;
 
-    const LAST: Timestamp = Timestamp(1_700_000_000_000);
+    const LAST: Timestamp = Timestamp::new(1_700_000_000_000);
 
     #[test]
     fn a_wall_clock_is_taken_from_a_day_before_the_last_record_to_ninety_days_after() {
         let hour = DAY_MS / 24;
-        for wall in [LAST.0, LAST.0 + 90 * DAY_MS, LAST.0 - DAY_MS, LAST.0 + 1, LAST.0 - hour] {
-            assert_eq!(check(Timestamp(wall), LAST), Ok(()), "{wall}");
+        for wall in [LAST.millis(), LAST.millis() + 90 * DAY_MS, LAST.millis() - DAY_MS, LAST.millis() + 1, LAST.millis() - hour]
+        {
+            assert_eq!(check(Timestamp::new(wall), LAST), Ok(()), "{wall}");
         }
-        for wall in [0, LAST.0 + 90 * DAY_MS + 1, LAST.0 - DAY_MS - 1, 2 * LAST.0, u64::MAX] {
-            let wall = Timestamp(wall);
+        for wall in [0, LAST.millis() + 90 * DAY_MS + 1, LAST.millis() - DAY_MS - 1, 2 * LAST.millis(), u64::MAX] {
+            let wall = Timestamp::new(wall);
             assert_eq!(check(wall, LAST), Err(Implausible { wall, last: LAST }));
         }
     }
 
     #[test]
     fn the_clock_starts_no_earlier_than_the_last_record_and_runs_on_from_there() {
-        let behind = Clock::start(Timestamp(5), LAST);
+        let behind = Clock::start(Timestamp::new(5), LAST);
         assert!(behind.now() >= LAST && behind.now() < LAST.plus(DAY_MS));
         let ahead = Clock::start(LAST.plus(1_000), LAST);
         assert!(ahead.now() >= LAST.plus(1_000));
@@ -134,9 +135,9 @@ mod tests {
     fn the_difference_has_the_sign_of_the_wall_clock() {
         let clock = Clock::start(LAST, LAST);
         assert!((990_000..=1_000_000).contains(&clock.difference(LAST.plus(1_000_000))));
-        assert!((-1_100_000..=-1_000_000).contains(&clock.difference(Timestamp(LAST.0 - 1_000_000))));
-        assert_eq!(clock.difference(Timestamp(u64::MAX)).signum(), 1);
-        assert_eq!(clock.difference(Timestamp(0)).signum(), -1);
+        assert!((-1_100_000..=-1_000_000).contains(&clock.difference(Timestamp::new(LAST.millis() - 1_000_000))));
+        assert_eq!(clock.difference(Timestamp::new(u64::MAX)).signum(), 1);
+        assert_eq!(clock.difference(Timestamp::ZERO).signum(), -1);
     }
 
     #[test]

@@ -102,7 +102,7 @@ impl Engine {
         let partitions = journal.partitions();
         let ids: Vec<PartitionId> = partitions.all().collect();
         let recovered = restore(&*journal, &ids, &options.policy, progress)?;
-        let last = recovered.iter().map(Partition::at).max().unwrap_or(Timestamp(0));
+        let last = recovered.iter().map(Partition::at).max().unwrap_or(Timestamp::ZERO);
         let clock = options.clock.map_or_else(|| Clock::start(clock::wall(), last), |clock| clock.not_before(last));
         let shards = options.shards.clamp(1, usize::from(partitions.count()));
         let inboxes = (0..shards).map(|shard| Arc::new(Inbox::new(shard, 0, options.credits))).collect();

@@ -203,7 +203,7 @@ mod tests {
         let set = |name: &str, on_hand: u32| Command::SetStock {
             sku: sku(name),
             location: Location::new("main").unwrap(),
-            on_hand: Quantity(on_hand),
+            on_hand: Quantity::new(on_hand),
             safety_stock: None,
             priority: None,
             expected: None,

@@ -47,13 +47,13 @@ fn sku(name: &str) -> Sku {
 
 fn stock(name: &str, on_hand: u32) -> Command {
     let location = Location::new("main").unwrap();
-    let on_hand = Quantity(on_hand);
+    let on_hand = Quantity::new(on_hand);
     Command::SetStock { sku: sku(name), location, on_hand, safety_stock: None, priority: None, expected: None }
 }
 
 fn place(key: &str, name: &str) -> Command {
     let order = OrderId::derive(KeyHash::derive("", "orders", key), partitions());
-    let line = Line { sku: sku(name), quantity: Quantity(1), unit_price: Money(1), seller: None, metadata: None };
+    let line = Line { sku: sku(name), quantity: Quantity::new(1), unit_price: Money::new(1), seller: None, metadata: None };
     let placed = Placed {
         kind: Kind::Order,
         number: 0,
@@ -63,7 +63,7 @@ fn place(key: &str, name: &str) -> Command {
         currency: None,
         lines: vec![line],
         allow_partial: false,
-        expires_at: Timestamp(u64::MAX / 2),
+        expires_at: Timestamp::new(u64::MAX / 2),
         shipping_address: None,
         metadata: None,
         payment: None,
@@ -115,7 +115,7 @@ async fn a_request_without_a_credit_is_refused_and_not_executed() {
         }
         let reply = engine.handle.execute(Command::GetStock { sku: sku("A") }).await.unwrap();
         let Ok(answer::Answer::Stock(view)) = reply.outcome else { panic!("no stock") };
-        assert_eq!(view.locations[0].buckets.held.0 as usize, accepted.min(10));
+        assert_eq!(view.locations[0].buckets.held.units() as usize, accepted.min(10));
         engine.stop().await;
     }
 }
@@ -208,7 +208,7 @@ async fn a_panicked_shard_is_rebuilt_from_the_journal_with_every_acknowledged_fa
         assert_eq!(status(&again), Status::AwaitingPayment);
         let reply = retried(&engine, Command::GetStock { sku: sku("A") }).await;
         let Ok(answer::Answer::Stock(view)) = reply.outcome else { panic!("no stock") };
-        assert_eq!(view.locations[0].buckets.held.0, 21);
+        assert_eq!(view.locations[0].buckets.held.units(), 21);
         assert!(engine.handle.router().table().inboxes.iter().all(|inbox| inbox.epoch == 1));
         engine.stop().await;
     }

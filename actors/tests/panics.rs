@@ -52,7 +52,7 @@ fn sku() -> Sku {
 }
 
 fn stock() -> Command {
-    let (location, on_hand) = (Location::new("main").unwrap(), Quantity(1_000));
+    let (location, on_hand) = (Location::new("main").unwrap(), Quantity::new(1_000));
     Command::SetStock { sku: sku(), location, on_hand, safety_stock: None, priority: None, expected: None }
 }
 
@@ -61,7 +61,7 @@ fn id(key: &str) -> OrderId {
 }
 
 fn place(key: &str, metadata: Option<Box<str>>) -> Command {
-    let line = Line { sku: sku(), quantity: Quantity(1), unit_price: Money(1), seller: None, metadata: None };
+    let line = Line { sku: sku(), quantity: Quantity::new(1), unit_price: Money::new(1), seller: None, metadata: None };
     let placed = Placed {
         kind: Kind::Order,
         number: 0,
@@ -71,7 +71,7 @@ fn place(key: &str, metadata: Option<Box<str>>) -> Command {
         currency: None,
         lines: vec![line],
         allow_partial: false,
-        expires_at: Timestamp(u64::MAX / 2),
+        expires_at: Timestamp::new(u64::MAX / 2),
         shipping_address: None,
         metadata,
         payment: None,

@@ -54,7 +54,7 @@ fn sku(number: usize) -> Sku {
 }
 
 fn stock(number: usize) -> Command {
-    let (location, on_hand) = (Location::new("main").unwrap(), Quantity(7));
+    let (location, on_hand) = (Location::new("main").unwrap(), Quantity::new(7));
     Command::SetStock { sku: sku(number), location, on_hand, safety_stock: None, priority: None, expected: None }
 }
 
@@ -78,7 +78,7 @@ async fn rebuild(engine: &Engine, life: u64) {
     tokio::time::timeout(TIMEOUT, rebuilt).await.unwrap();
     let reply = engine.handle.execute(Command::GetStock { sku: sku(SKUS - 1) }).await.unwrap();
     let Ok(answer::Answer::Stock(view)) = reply.outcome else { panic!("life {life} has no stock") };
-    assert_eq!(view.locations[0].buckets.on_hand, Quantity(7));
+    assert_eq!(view.locations[0].buckets.on_hand, Quantity::new(7));
 }
 
 #[actix::test]

@@ -191,7 +191,7 @@ impl Audit {
 
     fn place(&mut self, sku: &Sku, hold: HoldKey, allocations: &[Allocation]) {
         for allocation in allocations {
-            self.sum(sku, &allocation.location).held += i64::from(allocation.quantity.0);
+            self.sum(sku, &allocation.location).held += i64::from(allocation.quantity.units());
         }
         let held = self.holds.contains_key(&(sku.clone(), hold)) || self.committed.get((sku, hold)).is_some();
         if held {
@@ -217,8 +217,8 @@ impl Audit {
         };
         for Allocation { location, quantity } in &allocations {
             let sums = self.sum(sku, location);
-            sums.add(stage, -i64::from(quantity.0));
-            sums.add(next, i64::from(quantity.0));
+            sums.add(stage, -i64::from(quantity.units()));
+            sums.add(next, i64::from(quantity.units()));
         }
         let movements = allocations.len() as u64;
         self.keep(sku, hold, next, allocations);
@@ -268,12 +268,12 @@ impl Stage {
 impl Sums {
     fn of(buckets: &Buckets) -> Self {
         Self {
-            on_hand: i64::from(buckets.on_hand.0),
-            held: i64::from(buckets.held.0),
-            pinned: i64::from(buckets.pinned.0),
-            committed: i64::from(buckets.committed.0),
-            damaged: i64::from(buckets.damaged.0),
-            quality_control: i64::from(buckets.quality_control.0),
+            on_hand: i64::from(buckets.on_hand.units()),
+            held: i64::from(buckets.held.units()),
+            pinned: i64::from(buckets.pinned.units()),
+            committed: i64::from(buckets.committed.units()),
+            damaged: i64::from(buckets.damaged.units()),
+            quality_control: i64::from(buckets.quality_control.units()),
         }
     }
 

@@ -22,7 +22,7 @@ impl Buckets {
     /// Units that no hold, sale or check has taken.
     pub fn free(&self) -> Quantity {
         let taken = u32::try_from(self.taken()).unwrap_or(u32::MAX);
-        self.on_hand.saturating_sub(Quantity(taken))
+        self.on_hand.saturating_sub(Quantity::new(taken))
     }
 
     /// What is kept back now: the target, or all that is free where that is less.
@@ -37,7 +37,7 @@ impl Buckets {
 
     /// Whether the counters add up (invariant I1).
     pub fn balanced(&self) -> bool {
-        self.taken() <= u64::from(self.on_hand.0)
+        self.taken() <= u64::from(self.on_hand.units())
     }
 
     /// Whether no unit is counted here. A safety stock is a setting and counts none.
@@ -48,6 +48,6 @@ impl Buckets {
     /// Units that holds, sales and checks have taken.
     pub(crate) fn taken(&self) -> u64 {
         let taken = [self.held, self.pinned, self.committed, self.damaged, self.quality_control];
-        taken.map(|bucket| u64::from(bucket.0)).into_iter().sum()
+        taken.map(|bucket| u64::from(bucket.units())).into_iter().sum()
     }
 }

@@ -68,7 +68,7 @@ impl Batch {
         let length = self.entries.len() - start - ENTRY;
         // Refused when read, so it must never be written. Facts that are decided now are smaller by far: see `limits`.
         assert!(length <= limits::MAX_RECORD_BYTES, "a record of {length} bytes");
-        let length = length as u32;
+        let length = length_of(&self.entries[start + ENTRY..]);
         self.entries[start + 10..start + ENTRY].copy_from_slice(&length.to_le_bytes());
         self.events += 1;
     }
@@ -112,11 +112,11 @@ impl Batch {
     /// # Panics
     /// If the entries are longer than a header can say: cut off, the length would make another frame of them.
     pub fn frame(&self) -> Vec<u8> {
-        assert!(u32::try_from(self.entries.len()).is_ok(), "a frame of {} bytes", self.entries.len());
+        let length = length_of(&self.entries);
         let mut frame = Vec::with_capacity(HEADER + self.entries.len());
         frame.extend_from_slice(&MAGIC);
         frame.extend_from_slice(&checksum(&self.entries).to_le_bytes());
-        frame.extend_from_slice(&(self.entries.len() as u32).to_le_bytes());
+        frame.extend_from_slice(&length.to_le_bytes());
         frame.extend_from_slice(&self.entries);
         frame
     }
@@ -225,9 +225,15 @@ impl<'a> Frame<'a> {
 /// Of the length too: a header of which only the magic was written reads as a length and checksum of zero.
 fn checksum(entries: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
-    hasher.update(&(entries.len() as u32).to_le_bytes());
+    hasher.update(&length_of(entries).to_le_bytes());
     hasher.update(entries);
     hasher.finalize()
+}
+
+/// # Panics
+/// If it takes more than the 32 bits that a header has for it.
+fn length_of(bytes: &[u8]) -> u32 {
+    u32::try_from(bytes.len()).unwrap_or_else(|_| panic!("{} bytes in one frame", bytes.len()))
 }
 
 fn read_u32(bytes: &[u8]) -> u32 {

@@ -234,6 +234,13 @@ pub struct SkuHold {
     pub allocations: Vec<Allocation>,
 }
 
+impl SkuHold {
+    /// Of all locations. A SKU holds what was asked for, which fits.
+    pub fn units(&self) -> Quantity {
+        Quantity::of(self.allocations.iter().map(|taken| u64::from(taken.quantity.units())).sum())
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum RefundReason {
     /// The order was over and its units could not be held again.

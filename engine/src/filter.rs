@@ -24,6 +24,7 @@ struct Layer {
     words: Vec<u64>,
 }
 
+#[expect(clippy::cast_possible_truncation, reason = "the halves of a hash, and counts of words that are in memory")]
 impl Layer {
     fn of(capacity: u64) -> Self {
         Self { ids: 0, words: vec![0; (capacity * BITS_PER_ID / 64) as usize] }

@@ -38,7 +38,7 @@ impl Partitions {
     /// Where the actor of a SKU lives. xxh3 is stable across versions, which routing needs.
     pub fn of_sku(self, sku: &Sku) -> PartitionId {
         let hash = xxhash_rust::xxh3::xxh3_64(sku.as_str().as_bytes());
-        PartitionId((hash % u64::from(self.0)) as u16)
+        PartitionId(u16::try_from(hash % u64::from(self.0)).expect("less than the count of partitions"))
     }
 }
 
@@ -176,7 +176,8 @@ impl KeyHash {
     pub fn derive(client: &str, route: &str, key: &str) -> Self {
         let mut hasher = blake3::Hasher::new();
         for part in [client, route, key] {
-            hasher.update(&(part.len() as u32).to_le_bytes());
+            let length = u32::try_from(part.len()).expect("names of clients, routes and keys are short");
+            hasher.update(&length.to_le_bytes());
             hasher.update(part.as_bytes());
         }
         let mut out = [0; 16];

@@ -38,8 +38,8 @@ fn check_stock(sku: &Sku, stock: &SkuStock, violations: &mut Vec<Violation>) {
         for Allocation { location, quantity } in &hold.allocations {
             let (held, pinned) = sums.entry(location.as_str()).or_default();
             match hold.state {
-                HoldState::Held => *held += u64::from(quantity.0),
-                HoldState::Pinned => *pinned += u64::from(quantity.0),
+                HoldState::Held => *held += u64::from(quantity.units()),
+                HoldState::Pinned => *pinned += u64::from(quantity.units()),
                 HoldState::Committed | HoldState::Released => {}
             }
         }
@@ -50,7 +50,7 @@ fn check_stock(sku: &Sku, stock: &SkuStock, violations: &mut Vec<Violation>) {
             violations.push(format!("I1 {sku} at {} does not add up: {buckets:?}", place.name));
         }
         let (held, pinned) = sums.get(place.name.as_str()).copied().unwrap_or_default();
-        if (held, pinned) != (u64::from(buckets.held.0), u64::from(buckets.pinned.0)) {
+        if (held, pinned) != (u64::from(buckets.held.units()), u64::from(buckets.pinned.units())) {
             violations.push(format!("I2 {sku} at {} holds {held}+{pinned} but counts {buckets:?}", place.name));
         }
     }

@@ -5,10 +5,14 @@ use std::fmt;
 
 /// A number of units. Arithmetic is checked: a result outside `u32` is `None`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Quantity(pub u32);
+pub struct Quantity(u32);
 
 impl Quantity {
     pub const ZERO: Self = Self(0);
+
+    pub const fn new(units: u32) -> Self {
+        Self(units)
+    }
 
     /// So many units as one quantity.
     ///
@@ -16,6 +20,10 @@ impl Quantity {
     /// Where `units` do not fit into 32 bits. No order and no bucket has so many: see [`crate::limits`].
     pub fn of(units: u64) -> Self {
         Self(u32::try_from(units).expect("the units of one order or bucket fit into 32 bits"))
+    }
+
+    pub const fn units(self) -> u32 {
+        self.0
     }
 
     pub fn is_zero(self) -> bool {
@@ -49,12 +57,21 @@ impl fmt::Display for Quantity {
     }
 }
 
-/// An amount in minor units of its currency.
+/// An amount in minor units of its currency. Arithmetic is checked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Money(pub i64);
+pub struct Money(i64);
 
 impl Money {
     pub const ZERO: Self = Self(0);
+
+    pub const fn new(minor: i64) -> Self {
+        Self(minor)
+    }
+
+    /// In minor units.
+    pub const fn minor(self) -> i64 {
+        self.0
+    }
 
     pub fn checked_add(self, other: Self) -> Option<Self> {
         self.0.checked_add(other.0).map(Self)

@@ -23,7 +23,7 @@ impl Level {
     pub fn of(available: u64, threshold: Quantity) -> Self {
         match available {
             0 => Self::Depleted,
-            units if units <= u64::from(threshold.0) => Self::Low,
+            units if units <= u64::from(threshold.units()) => Self::Low,
             _ => Self::Restored,
         }
     }
@@ -137,7 +137,7 @@ pub enum HoldDecision {
 
 impl SkuStock {
     pub fn available(&self) -> u64 {
-        self.locations.iter().map(|place| u64::from(place.buckets.available().0)).sum()
+        self.locations.iter().map(|place| u64::from(place.buckets.available().units())).sum()
     }
 
     /// Whether anybody ever stocked this SKU.
@@ -161,16 +161,16 @@ impl SkuStock {
         self.expect(expected, place.is_none())?;
         let before = place.map(|place| place.buckets).unwrap_or_default();
         let taken = before.taken();
-        if u64::from(on_hand.0) < taken {
-            return Err(Rejection::BelowTaken { taken, count: i64::from(on_hand.0) });
+        if u64::from(on_hand.units()) < taken {
+            return Err(Rejection::BelowTaken { taken, count: i64::from(on_hand.units()) });
         }
-        if on_hand.0 > limits::MAX_BUCKET || (place.is_none() && self.locations.len() >= limits::MAX_LOCATIONS) {
+        if on_hand.units() > limits::MAX_BUCKET || (place.is_none() && self.locations.len() >= limits::MAX_LOCATIONS) {
             return Err(Rejection::TooMany);
         }
         Ok(StockFact::Set {
             safety_stock: safety.unwrap_or(before.safety_target),
             priority: priority.or(place.map(|place| place.priority)).unwrap_or(0),
-            delta: i64::from(on_hand.0) - i64::from(before.on_hand.0),
+            delta: i64::from(on_hand.units()) - i64::from(before.on_hand.units()),
             version: self.version + 1,
             location,
             on_hand,
@@ -202,13 +202,13 @@ impl SkuStock {
             Bucket::Damaged => (buckets.damaged, delta),
             Bucket::QualityControl => (buckets.quality_control, delta),
         };
-        let count = i64::from(current.0).saturating_add(delta);
-        if takes_free > i64::from(buckets.free().0) {
+        let count = i64::from(current.units()).saturating_add(delta);
+        if takes_free > i64::from(buckets.free().units()) {
             return Err(match bucket {
                 Bucket::OnHand => Rejection::BelowTaken { taken: buckets.taken(), count },
                 Bucket::Damaged | Bucket::QualityControl => Rejection::BelowTaken {
                     taken: buckets.taken().saturating_add(delta.unsigned_abs()),
-                    count: i64::from(buckets.on_hand.0),
+                    count: i64::from(buckets.on_hand.units()),
                 },
             });
         }
@@ -249,7 +249,7 @@ impl SkuStock {
             return ReserveDecision::Refused(ReserveRefusal::Unknown);
         }
         let available = self.available();
-        let wanted = u64::from(request.quantity.0);
+        let wanted = u64::from(request.quantity.units());
         let short = available < wanted && !plant::active(Bug::Oversell);
         if short && (!request.partial || available == 0) {
             return ReserveDecision::Refused(ReserveRefusal::Short { available });
@@ -258,8 +258,8 @@ impl SkuStock {
         let mut allocations = allocation::allocate(&self.locations, quantity);
         if allocations.len() > request.locations {
             allocations = allocation::allocate_from_few(&self.locations, quantity, request.locations);
-            let available = allocations.iter().map(|allocation| u64::from(allocation.quantity.0)).sum();
-            if available < u64::from(quantity.0) && !request.partial {
+            let available = allocations.iter().map(|allocation| u64::from(allocation.quantity.units())).sum();
+            if available < u64::from(quantity.units()) && !request.partial {
                 return ReserveDecision::Refused(ReserveRefusal::TooManyLocations { available });
             }
         }
@@ -356,7 +356,7 @@ impl SkuStock {
             StockFact::HoldReleased { hold, version, .. } => self.transition(*hold, HoldState::Released, None, *version),
             StockFact::HoldForbidden { hold } => {
                 let forbidden =
-                    Hold { state: HoldState::Released, order_version: 0, allocations: Vec::new(), probe_at: Timestamp(0) };
+                    Hold { state: HoldState::Released, order_version: 0, allocations: Vec::new(), probe_at: Timestamp::ZERO };
                 self.holds.insert(*hold, forbidden);
             }
             StockFact::LevelCrossed { .. } => {}
@@ -399,7 +399,7 @@ impl SkuStock {
         for allocation in allocations {
             let place = self.locations.iter_mut().find(|place| place.name == allocation.location);
             if let Some(place) = place {
-                change(&mut place.buckets, i64::from(allocation.quantity.0));
+                change(&mut place.buckets, i64::from(allocation.quantity.units()));
             }
         }
     }
@@ -431,7 +431,7 @@ impl SkuStock {
 fn moved(quantity: Quantity, delta: i64) -> Quantity {
     match quantity.checked_add_signed(delta) {
         Some(quantity) => quantity,
-        None if plant::any() => Quantity::of(u64::from(quantity.0).saturating_add_signed(delta)),
+        None if plant::any() => Quantity::of(u64::from(quantity.units()).saturating_add_signed(delta)),
         None => panic!("a bucket of {quantity} moved by {delta}"),
     }
 }

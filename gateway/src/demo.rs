@@ -41,7 +41,7 @@ pub async fn can_be_ordered(handle: &Handle) -> bool {
 pub async fn stock(handle: &Handle) {
     for (sku, location, on_hand) in STOCK {
         let (Some(sku), Some(location)) = (Sku::new(sku), Location::new(location)) else { continue };
-        let on_hand = Quantity(on_hand);
+        let on_hand = Quantity::new(on_hand);
         let command = Command::SetStock { sku, location, on_hand, safety_stock: None, priority: None, expected: None };
         if let Err(error) = handle.execute(command).await {
             tracing::warn!(%error, "demo stock not set");

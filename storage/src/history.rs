@@ -82,10 +82,10 @@ mod tests {
     fn journal(at: &[u64]) -> MemoryJournal {
         let journal = MemoryJournal::new(Partitions::new(1).unwrap());
         for (seq, at) in (1..).zip(at) {
-            let fact = StockFact::ThresholdSet { threshold: Quantity(1), version: seq };
+            let fact = StockFact::ThresholdSet { threshold: Quantity::new(1), version: seq };
             let event = Event::Stock { sku: Sku::new("MUG").unwrap(), fact };
             let mut batch = Batch::default();
-            batch.push(PartitionId(0), &Record { seq, at: Timestamp(*at), event });
+            batch.push(PartitionId(0), &Record { seq, at: Timestamp::new(*at), event });
             journal.append(LOG, &batch).unwrap();
         }
         journal

@@ -24,7 +24,7 @@ fn golden() -> PathBuf {
 }
 
 fn record(event: &Event) -> Record {
-    Record { seq: 7, at: Timestamp(1_700_000_000_000), event: event.clone() }
+    Record { seq: 7, at: Timestamp::new(1_700_000_000_000), event: event.clone() }
 }
 
 /// With `HOLDFAST_ADD_GOLDEN` set, files of new variants are written; one that exists is never overwritten.
@@ -66,7 +66,7 @@ fn a_snapshot_is_written_and_read_as_it_always_was() {
     let wanted = ["stock.set", "order.placed-order", "stock.hold_placed", "order.held", "key.answered-adjusted", "archive.keys"];
     for (name, seq) in wanted.into_iter().zip(1..) {
         let event = examples::all().into_iter().find(|event| examples::name(event) == name).unwrap();
-        folded.apply(Record { seq, at: Timestamp(1_700_000_000_000), event });
+        folded.apply(Record { seq, at: Timestamp::new(1_700_000_000_000), event });
     }
     let [image, sections] = SNAPSHOTS.map(|name| stored(name, &folded.snapshot()));
     assert_eq!(HEXLOWER.encode(&folded.snapshot()), HEXLOWER.encode(&sections), "it is written as before");
@@ -120,7 +120,7 @@ fn a_record_of_stock_is_known_without_decoding_it() {
         let stock = matches!(event, Event::Stock { .. });
         for (seq, at) in [(1, 0), (300, 1_700_000_000_000), (u64::MAX, u64::MAX)] {
             let mut batch = Batch::default();
-            batch.push(PartitionId(7), &Record { seq, at: Timestamp(at), event: event.clone() });
+            batch.push(PartitionId(7), &Record { seq, at: Timestamp::new(at), event: event.clone() });
             let frame = batch.frame();
             let entry = read_frame(&frame).unwrap().next().unwrap().unwrap();
             assert_eq!(entry.concerns_stock(), stock, "{event:?}");

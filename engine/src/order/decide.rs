@@ -49,7 +49,7 @@ impl Order {
     /// The SKUs that must do it, with their units: those that hold, and before that is known those that may.
     pub fn participants(&self) -> Vec<(Sku, Quantity)> {
         if !self.holds().is_empty() {
-            return self.holds().iter().map(|hold| (hold.sku.clone(), Quantity::of(units(hold)))).collect();
+            return self.holds().iter().map(|hold| (hold.sku.clone(), hold.units())).collect();
         }
         let mut requested = self.requested();
         requested.retain(|(sku, _)| self.shortages().iter().all(|shortage| shortage.sku != *sku));
@@ -104,7 +104,7 @@ impl Order {
     fn late_recovered(&self, holds: Vec<SkuHold>) -> Vec<OrderFact> {
         let Some(attempt) = self.captured() else { return Vec::new() };
         // A late order is confirmed for what was paid: anything less is refunded instead.
-        if holds.iter().map(units).sum::<u64>() < self.units_paid() {
+        if units_of(&holds) < units_of(self.holds()) {
             return self.late_refund();
         }
         vec![OrderFact::Reheld { generation: self.generation + 1, holds }, OrderFact::Paid { attempt }]
@@ -113,10 +113,6 @@ impl Order {
     fn captured(&self) -> Option<u8> {
         let captured = |attempt: &&super::Attempt| attempt.state == super::AttemptState::Captured;
         self.attempts.iter().find(captured).map(|attempt| attempt.number)
-    }
-
-    fn units_paid(&self) -> u64 {
-        self.holds().iter().map(units).sum()
     }
 
     fn shortages_of(&self, answers: &[(Sku, StockReply)]) -> Vec<Shortage> {
@@ -252,8 +248,8 @@ fn line_number(index: usize) -> u16 {
     u16::try_from(index + 1).expect("an order has at most MAX_LINES lines")
 }
 
-fn units(hold: &SkuHold) -> u64 {
-    hold.allocations.iter().map(|allocation| u64::from(allocation.quantity.0)).sum()
+fn units_of(holds: &[SkuHold]) -> u64 {
+    holds.iter().map(|hold| u64::from(hold.units().units())).sum()
 }
 
 fn holds_of(answers: Vec<(Sku, StockReply)>) -> Vec<SkuHold> {

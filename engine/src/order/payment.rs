@@ -150,7 +150,7 @@ impl Order {
             return Vec::new();
         }
         let number = attempt.number;
-        let grace = if declined { now.plus(policy.decline_grace_ms) } else { Timestamp(0) };
+        let grace = if declined { now.plus(policy.decline_grace_ms) } else { Timestamp::ZERO };
         let expires_at = self.expires_at.max(grace);
         let ended = match declined {
             true => OrderFact::PaymentDeclined { attempt: number, expires_at },

@@ -87,30 +87,28 @@ impl Order {
     pub(super) fn line_allocations(&self) -> Vec<(Quantity, Vec<Allocation>)> {
         let lines = &self.placed().lines;
         if let ([_], [hold]) = (lines.as_slice(), self.holds()) {
-            let units = hold.allocations.iter().map(|allocation| allocation.quantity.0).sum();
-            return vec![(Quantity(units), hold.allocations.clone())];
+            return vec![(hold.units(), hold.allocations.clone())];
         }
-        let mut left: BTreeMap<&Sku, VecDeque<(&Location, u32)>> = BTreeMap::new();
+        let mut left: BTreeMap<&Sku, VecDeque<(&Location, Quantity)>> = BTreeMap::new();
         for hold in self.holds() {
-            let units = hold.allocations.iter().map(|allocation| (&allocation.location, allocation.quantity.0));
-            left.insert(&hold.sku, units.collect());
+            left.insert(&hold.sku, hold.allocations.iter().map(|taken| (&taken.location, taken.quantity)).collect());
         }
-        lines.iter().map(|line| deal(left.get_mut(&line.sku), line.quantity.0)).collect()
+        lines.iter().map(|line| deal(left.get_mut(&line.sku), line.quantity)).collect()
     }
 }
 
-fn deal(pool: Option<&mut VecDeque<(&Location, u32)>>, wanted: u32) -> (Quantity, Vec<Allocation>) {
+fn deal(pool: Option<&mut VecDeque<(&Location, Quantity)>>, wanted: Quantity) -> (Quantity, Vec<Allocation>) {
     let mut dealt = Vec::new();
     let mut missing = wanted;
     let Some(pool) = pool else { return (Quantity::ZERO, dealt) };
-    while let Some((location, units)) = pool.front_mut().filter(|_| missing > 0) {
+    while let Some((location, units)) = pool.front_mut().filter(|_| !missing.is_zero()) {
         let taken = missing.min(*units);
-        dealt.push(Allocation { location: (*location).clone(), quantity: Quantity(taken) });
-        missing -= taken;
-        *units -= taken;
-        if *units == 0 {
+        dealt.push(Allocation { location: (*location).clone(), quantity: taken });
+        missing = missing.saturating_sub(taken);
+        *units = units.saturating_sub(taken);
+        if units.is_zero() {
             pool.pop_front();
         }
     }
-    (Quantity(wanted - missing), dealt)
+    (wanted.saturating_sub(missing), dealt)
 }

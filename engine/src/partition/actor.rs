@@ -117,7 +117,7 @@ impl OrderActor {
     pub(super) fn call_provider(&mut self, now: Timestamp, policy: &Policy) -> Option<ProviderCall> {
         let Some((number, kind, due)) = self.order.next_call(now, policy) else {
             if let Some(saga) = &mut self.saga {
-                (saga.call, saga.call_after) = (None, Timestamp(0));
+                (saga.call, saga.call_after) = (None, Timestamp::ZERO);
             }
             return None;
         };
@@ -168,7 +168,7 @@ impl OrderActor {
     pub(super) fn first_deadline(&self, policy: &Policy) -> Option<Slot> {
         let saga = self.saga.as_ref();
         let resend = saga.filter(|saga| !saga.all_replied()).map(|saga| saga.resend_at);
-        let call_after = saga.map_or(Timestamp(0), |saga| saga.call_after);
+        let call_after = saga.map_or(Timestamp::ZERO, |saga| saga.call_after);
         let running = saga.and_then(|saga| saga.call.as_ref());
         let call = self.order.next_call(call_after, policy).map(|(_, _, due)| match running {
             Some(running) => running.since.plus(CALL_LOST_MS),

@@ -17,7 +17,7 @@ impl Slot {
 
     /// The first slot that begins at or after `at`.
     pub(super) fn after(at: Timestamp) -> Self {
-        Self(at.0.div_ceil(SLOT_MS))
+        Self(at.millis().div_ceil(SLOT_MS))
     }
 }
 
@@ -53,11 +53,11 @@ impl Deadlines {
     /// The earliest slot that has come.
     pub(super) fn due(&mut self, now: Timestamp) -> Option<(Slot, Due)> {
         let entry = self.slots.first_entry()?;
-        (entry.key().0 <= now.0 / SLOT_MS).then(|| entry.remove_entry())
+        (entry.key().0 <= now.millis() / SLOT_MS).then(|| entry.remove_entry())
     }
 
     pub(super) fn next(&self) -> Option<Timestamp> {
-        self.slots.first_key_value().map(|(slot, _)| Timestamp(slot.0 * SLOT_MS))
+        self.slots.first_key_value().map(|(slot, _)| Timestamp::new(slot.0 * SLOT_MS))
     }
 }
 
@@ -71,9 +71,9 @@ mod tests {
         let id = OrderId::derive(KeyHash([1; 16]), Partitions::new(1).unwrap());
         for at in [0, 1, 15, 16, 17, 1000] {
             let mut deadlines = Deadlines::default();
-            let slot = Slot::after(Timestamp(at));
+            let slot = Slot::after(Timestamp::new(at));
             deadlines.arm_order(slot, id);
-            let fires = (0..).find(|now| deadlines.due(Timestamp(*now)).is_some()).unwrap();
+            let fires = (0..).find(|now| deadlines.due(Timestamp::new(*now)).is_some()).unwrap();
             assert!((at..at + SLOT_MS).contains(&fires), "{at} fired at {fires}");
         }
     }
@@ -81,11 +81,11 @@ mod tests {
     #[test]
     fn only_the_timer_armed_last_is_taken_back() {
         let ids = [1, 2].map(|byte| OrderId::derive(KeyHash([byte; 16]), Partitions::new(1).unwrap()));
-        let (mut deadlines, slot) = (Deadlines::default(), Slot::after(Timestamp(100)));
+        let (mut deadlines, slot) = (Deadlines::default(), Slot::after(Timestamp::new(100)));
         ids.iter().for_each(|id| deadlines.arm_order(slot, *id));
         assert!(!deadlines.disarm(slot, ids[0]));
         assert!(deadlines.disarm(slot, ids[1]));
         assert!(!deadlines.disarm(slot, ids[1]));
-        assert_eq!(deadlines.due(Timestamp(1000)).unwrap().1.orders, [ids[0]]);
+        assert_eq!(deadlines.due(Timestamp::new(1000)).unwrap().1.orders, [ids[0]]);
     }
 }

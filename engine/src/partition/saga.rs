@@ -79,6 +79,6 @@ impl Saga {
 
     /// Nothing to remember.
     pub(super) fn is_empty(&self) -> bool {
-        self.step.is_none() && self.waiters.is_empty() && self.call.is_none() && self.call_after == Timestamp(0)
+        self.step.is_none() && self.waiters.is_empty() && self.call.is_none() && self.call_after == Timestamp::ZERO
     }
 }

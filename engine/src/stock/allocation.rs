@@ -28,7 +28,7 @@ fn split(stocks: &[LocationStock], quantity: Quantity) -> Vec<Allocation> {
     let (mut allocations, missing) = take(stocks.iter(), quantity);
     if let (Some(first), false) = (allocations.first_mut().or(None), missing.is_zero()) {
         // Only a planted bug asks for more than there is.
-        first.quantity = Quantity(first.quantity.0 + missing.0);
+        first.quantity = Quantity::of(u64::from(first.quantity.units()) + u64::from(missing.units()));
     }
     allocations
 }
@@ -54,13 +54,13 @@ mod tests {
     use crate::ids::Location;
 
     fn stocked(name: &str, on_hand: u32) -> LocationStock {
-        let buckets = Buckets { on_hand: Quantity(on_hand), ..Buckets::default() };
+        let buckets = Buckets { on_hand: Quantity::new(on_hand), ..Buckets::default() };
         LocationStock { name: Location::new(name).unwrap(), priority: 0, buckets }
     }
 
     fn taken(stocks: &[LocationStock], quantity: u32) -> Vec<(String, u32)> {
-        let all = allocate(stocks, Quantity(quantity));
-        all.iter().map(|a| (a.location.to_string(), a.quantity.0)).collect()
+        let all = allocate(stocks, Quantity::new(quantity));
+        all.iter().map(|a| (a.location.to_string(), a.quantity.units())).collect()
     }
 
     #[test]
@@ -75,8 +75,8 @@ mod tests {
     fn a_split_over_few_locations_takes_those_that_have_most() {
         let stocks = [stocked("a", 1), stocked("b", 1), stocked("c", 100), stocked("d", 1)];
         let few = |quantity, locations| {
-            let all = allocate_from_few(&stocks, Quantity(quantity), locations);
-            all.iter().map(|a| (a.location.to_string(), a.quantity.0)).collect::<Vec<_>>()
+            let all = allocate_from_few(&stocks, Quantity::new(quantity), locations);
+            all.iter().map(|a| (a.location.to_string(), a.quantity.units())).collect::<Vec<_>>()
         };
         assert_eq!(few(101, 2), [("c".to_owned(), 100), ("a".to_owned(), 1)]);
         assert_eq!(few(103, 2), [("c".to_owned(), 100), ("a".to_owned(), 1)], "as many as they have");

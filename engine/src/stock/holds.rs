@@ -176,7 +176,7 @@ mod tests {
     }
 
     fn hold(order_version: u32) -> Hold {
-        Hold { state: HoldState::Held, order_version, allocations: Vec::new(), probe_at: Timestamp(0) }
+        Hold { state: HoldState::Held, order_version, allocations: Vec::new(), probe_at: Timestamp::ZERO }
     }
 
     #[derive(Clone, Debug)]

@@ -176,7 +176,7 @@ fn an_archived_order_keeps_its_hold_from_coming_back() {
     let demand = holdfast_engine::stock::ReserveRequest {
         hold: crate::draft::hold(id, 1),
         order_version: 1,
-        quantity: holdfast_engine::quantity::Quantity(5),
+        quantity: holdfast_engine::quantity::Quantity::new(5),
         partial: false,
         locations: 256,
         probe_at: world.now.plus(1_000),

@@ -27,8 +27,8 @@ fn set(world: &mut World, place: &str, on_hand: u32, expected: Option<u64>) -> R
     world.ask(Command::SetStock {
         sku: sku("A"),
         location: location(place),
-        on_hand: Quantity(on_hand),
-        safety_stock: Some(Quantity(7)),
+        on_hand: Quantity::new(on_hand),
+        safety_stock: Some(Quantity::new(7)),
         priority: Some(3),
         expected: expected.map(|version| vec![version]),
     })
@@ -77,18 +77,18 @@ fn a_location_that_counts_anything_stays() {
         Err(Rejection::LocationInUse { buckets }) => buckets,
         other => panic!("{other:?}"),
     };
-    assert_eq!(refused(&mut world).on_hand, Quantity(5));
+    assert_eq!(refused(&mut world).on_hand, Quantity::new(5));
     let sold = world.place(&order("sold").line("A", 2));
-    assert_eq!(refused(&mut world).held, Quantity(2));
+    assert_eq!(refused(&mut world).held, Quantity::new(2));
     world.confirm(sold).unwrap();
     set(&mut world, "main", 2, None).unwrap();
-    assert_eq!(refused(&mut world).committed, Quantity(2), "what is sold is not taken away");
+    assert_eq!(refused(&mut world).committed, Quantity::new(2), "what is sold is not taken away");
 }
 
 /// No fact brings these about while the location has nothing on hand, but each alone must keep it.
 #[test]
 fn each_counter_keeps_a_location_and_a_safety_stock_does_not() {
-    let one = Quantity(1);
+    let one = Quantity::new(1);
     let counters: [fn(&mut Buckets) -> &mut Quantity; 6] = [
         |buckets| &mut buckets.on_hand,
         |buckets| &mut buckets.held,
@@ -98,7 +98,7 @@ fn each_counter_keeps_a_location_and_a_safety_stock_does_not() {
         |buckets| &mut buckets.quality_control,
     ];
     let mut stock = SkuStock::default();
-    stock.evolve(&stock.decide_set(location("a"), Quantity(0), Some(Quantity(9)), None, None).unwrap());
+    stock.evolve(&stock.decide_set(location("a"), Quantity::ZERO, Some(Quantity::new(9)), None, None).unwrap());
     for counter in counters {
         let mut counting = stock.clone();
         *counter(&mut counting.locations[0].buckets) = one;
@@ -117,7 +117,7 @@ fn opened_again_a_location_is_a_new_one_and_an_old_write_finds_another_version()
     let set_again = Command::SetStock {
         sku: sku("A"),
         location: location("mian"),
-        on_hand: Quantity(4),
+        on_hand: Quantity::new(4),
         safety_stock: None,
         priority: None,
         expected: Some(vec![0]),
@@ -125,7 +125,7 @@ fn opened_again_a_location_is_a_new_one_and_an_old_write_finds_another_version()
     world.ask(set_again).unwrap();
     let seen = view(&mut world);
     let again = seen.locations.iter().find(|place| place.location == location("mian")).unwrap();
-    assert_eq!((seen.version, again.priority, again.buckets.safety_target), (4, 0, Quantity(0)));
+    assert_eq!((seen.version, again.priority, again.buckets.safety_target), (4, 0, Quantity::ZERO));
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn the_audit_finds_a_location_that_was_closed_with_units_in_it() {
         StockFact::LocationClosed { location: location("main"), version: 2 },
     ];
     for (fact, seq) in facts.into_iter().zip(1..) {
-        audit.add(PartitionId(0), &Record { seq, at: Timestamp(1), event: Event::Stock { sku: sku("A"), fact } });
+        audit.add(PartitionId(0), &Record { seq, at: Timestamp::new(1), event: Event::Stock { sku: sku("A"), fact } });
     }
     let (_, violations) = audit.finish(&[]);
     assert!(violations.iter().any(|violation| violation.starts_with("I3 A at main was closed with")), "{violations:?}");

@@ -30,7 +30,7 @@ fn reserve(
     let demand = ReserveRequest {
         hold: hold(id, generation),
         order_version: 1,
-        quantity: Quantity(units),
+        quantity: Quantity::new(units),
         partial: false,
         locations: 256,
         probe_at,
@@ -351,7 +351,7 @@ fn time_never_runs_backwards_inside_a_partition() {
     world.pass(5_000);
     world.confirm(id).unwrap();
     let late = world.part(id.partition()).at();
-    world.now = Timestamp(late.0 - 4_000);
+    world.now = Timestamp::new(late.millis() - 4_000);
     let answer = world.cancel(id);
     assert!(matches!(answer, Err(Rejection::InvalidTransition { .. })));
     let next = (0..).map(|n| format!("n{n}")).find(|key| order(key).id(world.partitions).partition() == id.partition()).unwrap();

@@ -117,8 +117,8 @@ impl Draft {
     pub(crate) fn command(&self, now: Timestamp, partitions: Partitions) -> Command {
         let line = |(name, units): &(String, u32)| Line {
             sku: sku(name),
-            quantity: Quantity(*units),
-            unit_price: Money(100),
+            quantity: Quantity::new(*units),
+            unit_price: Money::new(100),
             seller: None,
             metadata: None,
         };

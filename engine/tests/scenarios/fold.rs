@@ -108,7 +108,7 @@ fn command(world: &World, made: &Move) -> Option<Command> {
         Move::SetStock { sku: n, place, units } => Command::SetStock {
             sku: sku(SKUS[usize::from(*n)]),
             location: location(["east", "west", "attic"][usize::from(*place)]),
-            on_hand: Quantity(*units),
+            on_hand: Quantity::new(*units),
             safety_stock: None,
             priority: None,
             expected: None,

@@ -26,7 +26,7 @@ fn place(partition: &mut Partition, key: &str) -> Vec<Record> {
 }
 
 fn place_draft(partition: &mut Partition, draft: &Draft) -> Vec<Record> {
-    let (now, mut fx) = (Timestamp(1_000), Effects::default());
+    let (now, mut fx) = (Timestamp::new(1_000), Effects::default());
     let command = draft.clone().line("A", 1).command(now, one());
     partition.step(now, Input::Command { ticket: Ticket(1), command, loaded: Loaded::default() }, &mut fx);
     let frame = fx.batch.frame();
@@ -45,7 +45,7 @@ fn number(records: &[Record]) -> u64 {
 }
 
 fn restore(partition: &mut Partition, placed: u64) -> Record {
-    let event = Event::Partition(PartitionFact::Restored { placed, restored_at: Timestamp(2_000) });
+    let event = Event::Partition(PartitionFact::Restored { placed, restored_at: Timestamp::new(2_000) });
     let record = Record { seq: partition.seq() + 1, at: partition.at(), event };
     partition.apply(record.clone());
     record

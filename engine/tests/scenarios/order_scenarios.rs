@@ -13,11 +13,11 @@ use holdfast_engine::rejection::Rejection;
 /// (line, SKU, requested, available) of every shortage.
 fn shortages(world: &World, id: OrderId) -> Vec<(u16, String, u32, Option<u64>)> {
     let all = world.order(id).shortages().iter();
-    all.map(|short| (short.line, short.sku.to_string(), short.requested.0, short.available)).collect()
+    all.map(|short| (short.line, short.sku.to_string(), short.requested.units(), short.available)).collect()
 }
 
 fn line_units(world: &World, id: OrderId) -> Vec<u32> {
-    world.order(id).lines().iter().map(|line| line.units.0).collect()
+    world.order(id).lines().iter().map(|line| line.units.units()).collect()
 }
 
 #[test]
@@ -27,7 +27,7 @@ fn an_order_holds_all_its_lines() {
     assert_eq!(world.status(id), Status::AwaitingPayment);
     assert_eq!(line_units(&world, id), [2, 3, 5]);
     assert_eq!((world.available("A"), world.available("B"), world.available("C")), (3, 2, 0));
-    assert_eq!(world.order(id).amount(), Money(1_000));
+    assert_eq!(world.order(id).amount(), Money::new(1_000));
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn a_partial_order_takes_what_there_is_and_owes_for_that() {
     let id = world.place(&order("k").line("A", 5).line("B", 1).line("C", 2).partial());
     assert_eq!(world.status(id), Status::AwaitingPayment);
     assert_eq!(line_units(&world, id), [3, 0, 2]);
-    assert_eq!(world.order(id).amount(), Money(500));
+    assert_eq!(world.order(id).amount(), Money::new(500));
     world.confirm(id).unwrap();
     assert_eq!((world.units("A"), world.units("C")), ((0, 0, 3, 0), (0, 0, 2, 7)));
 }
@@ -110,7 +110,7 @@ fn an_order_over_several_locations_names_what_each_gives() {
     world.stock("A", "west", 2);
     let id = world.place(&order("k").line("A", 3));
     let lines = world.order(id).lines();
-    let given: Vec<(&str, u32)> = lines[0].allocations.iter().map(|a| (a.location.as_str(), a.quantity.0)).collect();
+    let given: Vec<(&str, u32)> = lines[0].allocations.iter().map(|a| (a.location.as_str(), a.quantity.units())).collect();
     assert_eq!(given, [("east", 2), ("west", 1)]);
 }
 
@@ -343,5 +343,5 @@ fn a_payment_of_an_order_that_is_over_is_refused_and_the_refusal_is_kept() {
     }
     assert_eq!(states, [("cancelled".to_owned(), false), ("cancelled".to_owned(), true)]);
     assert_eq!(world.calls, []);
-    assert_eq!(world.buckets("A").on_hand, Quantity(5));
+    assert_eq!(world.buckets("A").on_hand, Quantity::new(5));
 }

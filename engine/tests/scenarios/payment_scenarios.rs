@@ -37,7 +37,7 @@ fn an_attempt_pins_the_units_and_answers_with_its_page() {
     let ticket = world.send_payment(id, "p");
     assert_eq!((world.status(id), world.units("A")), (Status::PaymentInFlight, (0, 5, 0, 0)));
     assert!(world.reply(ticket).is_none(), "the page is not open yet");
-    assert_eq!(world.calls[0].amount, Money(500));
+    assert_eq!(world.calls[0].amount, Money::new(500));
     let attempt = world.open_page();
     let page = Some(url("https://bank.example/page"));
     assert_eq!(kept(&world, ticket), StoredResponse::Payment { attempt, redirect_url: page });
@@ -331,5 +331,5 @@ fn a_partial_order_asks_for_the_price_of_what_it_got() {
     let draft: Draft = order("k").line("A", 5).partial();
     let id = world.place(&draft);
     world.send_payment(id, "p");
-    assert_eq!(world.take_call(CallKind::Create).amount, Money(200));
+    assert_eq!(world.take_call(CallKind::Create).amount, Money::new(200));
 }

@@ -66,7 +66,7 @@ impl Race {
         let policy = Policy { decline_grace_ms: GRACE_MS, ..Policy::default() };
         let fresh = || partitions.all().map(|id| Partition::new(id, partitions, Causality::OneLog, policy.clone())).collect();
         Self {
-            now: Timestamp(1_700_000_000_000),
+            now: Timestamp::new(1_700_000_000_000),
             partitions,
             parts: fresh(),
             replayed: fresh(),
@@ -113,7 +113,7 @@ impl Race {
         self.command(Command::SetStock {
             sku: sku(&name),
             location: location("main"),
-            on_hand: Quantity(ORDERS),
+            on_hand: Quantity::new(ORDERS),
             safety_stock: None,
             priority: None,
             expected: None,
@@ -122,11 +122,11 @@ impl Race {
         let over = self.now.plus(GRACE_MS);
         let mut due: Vec<(Timestamp, u64, Option<OrderId>)> = Vec::new();
         for id in &ids {
-            let at = Timestamp(over.0 - WINDOW_MS / 2 + self.draw.below(WINDOW_MS));
+            let at = Timestamp::new(over.millis() - WINDOW_MS / 2 + self.draw.below(WINDOW_MS));
             due.push((at, self.draw.below(1 << 30), Some(*id)));
         }
-        for at in over.0 - 4..over.0 + WINDOW_MS {
-            due.push((Timestamp(at), self.draw.below(1 << 30), None));
+        for at in over.millis() - 4..over.millis() + WINDOW_MS {
+            due.push((Timestamp::new(at), self.draw.below(1 << 30), None));
         }
         due.sort_unstable();
         let mut rivals = Vec::new();
@@ -214,8 +214,8 @@ impl Race {
             .flat_map(Partition::orders)
             .filter(|order| order.status == holdfast_engine::order::Status::Confirmed && order.placed().lines[0].sku == sku);
         let buckets = stock.locations[0].buckets;
-        assert_eq!(buckets.committed.0 as usize, confirmed.count());
-        assert_eq!((buckets.held, buckets.pinned, buckets.on_hand), (Quantity(0), Quantity(0), Quantity(ORDERS)));
+        assert_eq!(buckets.committed.units() as usize, confirmed.count());
+        assert_eq!((buckets.held, buckets.pinned, buckets.on_hand), (Quantity::ZERO, Quantity::ZERO, Quantity::new(ORDERS)));
     }
 
     /// The wave leaves memory, and the journal of the wave folds to the same state.

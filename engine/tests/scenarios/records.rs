@@ -10,7 +10,7 @@ use holdfast_engine::quantity::{Currency, Money, Quantity};
 use holdfast_engine::time::{Policy, Timestamp};
 use holdfast_engine::{Causality, Input, Partition, codec, limits};
 
-const NOW: Timestamp = Timestamp(1_700_000_000_000);
+const NOW: Timestamp = Timestamp::new(1_700_000_000_000);
 /// One more than an order of so many SKUs may take from each.
 const PLACES: usize = limits::MAX_ALLOCATIONS / limits::MAX_LINES + 1;
 
@@ -31,8 +31,8 @@ fn stocked(places: usize, units: u32) -> Partition {
         for place in 0..places {
             let fact = StockFact::Set {
                 location: Location::new(&longest(place, limits::LOCATION.characters)).unwrap(),
-                on_hand: Quantity(units),
-                safety_stock: Quantity(0),
+                on_hand: Quantity::new(units),
+                safety_stock: Quantity::ZERO,
                 priority: 0,
                 delta: units.into(),
                 version: place as u64 + 1,
@@ -58,8 +58,8 @@ fn deliver(partition: &mut Partition, fx: &mut Effects) {
 fn place(partition: &mut Partition, key: &str, units: impl Fn(usize) -> u32) -> (History, usize) {
     let line = |number| Line {
         sku: sku(number),
-        quantity: Quantity(units(number)),
-        unit_price: Money(1),
+        quantity: Quantity::new(units(number)),
+        unit_price: Money::new(1),
         seller: Some(label(&"s".repeat(limits::LABEL.characters))),
         metadata: None,
     };
@@ -132,7 +132,10 @@ fn an_order_that_is_short_of_units_too_is_rejected_for_that() {
     let mut partition = stocked(PLACES, 1);
     let (refused, _) = place(&mut partition, "k", |number| PLACES as u32 + u32::from(number == 7));
     let OrderFact::Rejected { shortages } = &*refused.last().fact else { panic!("{refused:?}") };
-    assert!(shortages.iter().all(|shortage| shortage.available < Some(shortage.requested.0.into())), "none has what it wants");
+    assert!(
+        shortages.iter().all(|shortage| shortage.available < Some(shortage.requested.units().into())),
+        "none has what it wants"
+    );
     assert_eq!((shortages.len(), holds_nothing(&partition)), (limits::MAX_LINES, true));
 }
 
@@ -144,7 +147,7 @@ fn an_order_that_an_earlier_version_held_in_more_locations_is_replayed_and_goes_
     let id = order_id("old", Partitions::new(1).unwrap());
     let all = |place| Allocation {
         location: Location::new(&longest(place, limits::LOCATION.characters)).unwrap(),
-        quantity: Quantity(1),
+        quantity: Quantity::new(1),
     };
     let holds = (0..limits::MAX_LINES).map(|number| SkuHold { sku: sku(number), allocations: (0..PLACES).map(all).collect() });
     let holds: Vec<SkuHold> = holds.collect();

@@ -22,7 +22,7 @@ fn key(name: &str) -> HoldKey {
 fn stocked(places: &[(&str, u32, u16)]) -> SkuStock {
     let mut stock = SkuStock::default();
     for (name, units, priority) in places {
-        let fact = stock.decide_set(location(name), Quantity(*units), None, Some(*priority), None).unwrap();
+        let fact = stock.decide_set(location(name), Quantity::new(*units), None, Some(*priority), None).unwrap();
         stock.evolve(&fact);
     }
     stock
@@ -32,16 +32,18 @@ fn demand(name: &str, units: u32, partial: bool) -> ReserveRequest {
     ReserveRequest {
         hold: key(name),
         order_version: 1,
-        quantity: Quantity(units),
+        quantity: Quantity::new(units),
         partial,
         locations: 256,
-        probe_at: Timestamp(0),
+        probe_at: Timestamp::ZERO,
     }
 }
 
 fn taken(fact: &StockFact) -> Vec<(&str, u32)> {
     match fact {
-        StockFact::HoldPlaced { allocations, .. } => allocations.iter().map(|a| (a.location.as_str(), a.quantity.0)).collect(),
+        StockFact::HoldPlaced { allocations, .. } => {
+            allocations.iter().map(|a| (a.location.as_str(), a.quantity.units())).collect()
+        }
         other => panic!("not a hold: {other:?}"),
     }
 }
@@ -203,13 +205,13 @@ fn what_there_is_no_hold_for_is_forbidden_absorbed_or_impossible() {
 #[test]
 fn limits_of_buckets_and_locations_are_refused_not_wrapped() {
     let mut stock = SkuStock::default();
-    assert_eq!(stock.decide_set(location("a"), Quantity(u32::MAX), None, None, None), Err(Rejection::TooMany));
+    assert_eq!(stock.decide_set(location("a"), Quantity::new(u32::MAX), None, None, None), Err(Rejection::TooMany));
     for n in 0..256 {
-        let fact = stock.decide_set(location(&format!("l{n}")), Quantity(1), None, None, None).unwrap();
+        let fact = stock.decide_set(location(&format!("l{n}")), Quantity::new(1), None, None, None).unwrap();
         stock.evolve(&fact);
     }
     let adjusted = stock.decide_adjust(location("one-more"), Bucket::OnHand, 1, label("r"), None);
-    assert_eq!(stock.decide_set(location("more"), Quantity(1), None, None, None), Err(Rejection::TooMany));
+    assert_eq!(stock.decide_set(location("more"), Quantity::new(1), None, None, None), Err(Rejection::TooMany));
     assert_eq!(adjusted, Err(Rejection::TooMany));
 }
 
@@ -260,7 +262,7 @@ fn decide(stock: &SkuStock, step: &Step) -> Option<StockFact> {
     let place = |n: &u8| location(["a", "b", "c"][usize::from(*n)]);
     match step {
         Step::Set { place: n, units, safety } => {
-            stock.decide_set(place(n), Quantity(*units), safety.map(Quantity), Some(u16::from(*n) % 2), None).ok()
+            stock.decide_set(place(n), Quantity::new(*units), safety.map(Quantity::new), Some(u16::from(*n) % 2), None).ok()
         }
         Step::Adjust { place: n, bucket, delta } => stock.decide_adjust(place(n), *bucket, *delta, label("r"), None).ok(),
         Step::Close { place: n } => stock.decide_close(place(n), None).ok(),
@@ -288,14 +290,14 @@ proptest! {
             let stock = partition.sku(&sku("A")).cloned().unwrap_or_default();
             let Some(fact) = decide(&stock, &step) else { continue };
             movements += moves(&stock, &fact);
-            let record = Record { seq: partition.seq() + 1, at: Timestamp(0), event: Event::Stock { sku: sku("A"), fact } };
+            let record = Record { seq: partition.seq() + 1, at: Timestamp::ZERO, event: Event::Stock { sku: sku("A"), fact } };
             audit.add(PartitionId(0), &record);
             partition.apply(record);
             let stock = partition.sku(&sku("A")).unwrap();
             prop_assert!(stock.locations.iter().all(|place| place.buckets.balanced()));
             prop_assert_eq!(stock.version, movements);
             let held: u64 = stock.holds.values().filter(|hold| hold.live()).flat_map(|hold| &hold.allocations).map(units).sum();
-            let counted = stock.locations.iter().map(|place| u64::from(place.buckets.held.0) + u64::from(place.buckets.pinned.0));
+            let counted = stock.locations.iter().map(|place| u64::from(place.buckets.held.units()) + u64::from(place.buckets.pinned.units()));
             prop_assert_eq!(held, counted.sum::<u64>());
         }
         prop_assert_eq!(invariants::check(std::slice::from_ref(&partition)), Vec::<String>::new());
@@ -304,7 +306,7 @@ proptest! {
 }
 
 fn units(allocation: &Allocation) -> u64 {
-    u64::from(allocation.quantity.0)
+    u64::from(allocation.quantity.units())
 }
 
 /// Locations a fact moves, counted without the engine's version.

@@ -30,12 +30,12 @@ fn adjust(bucket: Bucket, delta: i64, key: &str) -> Command {
 
 fn set(place: &str, on_hand: u32, safety_stock: u32) -> Command {
     let (sku, location) = (sku("A"), location(place));
-    let (on_hand, safety_stock) = (Quantity(on_hand), Some(Quantity(safety_stock)));
+    let (on_hand, safety_stock) = (Quantity::new(on_hand), Some(Quantity::new(safety_stock)));
     Command::SetStock { sku, location, on_hand, safety_stock, priority: None, expected: None }
 }
 
 fn threshold(units: u32) -> Command {
-    Command::SetThreshold { sku: sku("A"), threshold: Quantity(units) }
+    Command::SetThreshold { sku: sku("A"), threshold: Quantity::new(units) }
 }
 
 /// A reservation of three units that runs out after a minute.
@@ -102,7 +102,9 @@ impl Follower {
             (StockFact::LevelCrossed { level: Level::Depleted, .. }, _) => (false, true),
             (StockFact::LevelCrossed { level: Level::Low, .. }, _) => (true, true),
             (StockFact::LevelCrossed { level: Level::Restored, .. }, _) => (true, false),
-            (StockFact::Set { on_hand, safety_stock, .. }, None) => first(i64::from(on_hand.0) - i64::from(safety_stock.0)),
+            (StockFact::Set { on_hand, safety_stock, .. }, None) => {
+                first(i64::from(on_hand.units()) - i64::from(safety_stock.units()))
+            }
             (StockFact::Adjusted { bucket: Bucket::OnHand, delta, .. }, None) => first(*delta),
             (StockFact::Adjusted { .. }, None) => first(0),
             (_, known) => return self.0 = known,
@@ -117,7 +119,7 @@ impl Follower {
 fn shown(world: &World) -> Option<(bool, bool)> {
     let stock = world.part(world.partitions.of_sku(&sku("A"))).sku(&sku("A"))?;
     let available = world.available("A");
-    Some((available > 0, available <= u64::from(stock.threshold.0)))
+    Some((available > 0, available <= u64::from(stock.threshold.units())))
 }
 
 #[derive(Clone, Debug)]

@@ -12,7 +12,7 @@ fn set(world: &mut World, place: &str, on_hand: u32, expected: Option<u64>) -> R
     let command = Command::SetStock {
         sku: sku("A"),
         location: location(place),
-        on_hand: Quantity(on_hand),
+        on_hand: Quantity::new(on_hand),
         safety_stock: None,
         priority: None,
         expected: expected.map(|version| vec![version]),
@@ -151,7 +151,7 @@ fn a_sku_nobody_stocked_can_be_received_but_not_taken_from() {
     let mut world = World::new();
     assert_eq!(adjust(&mut world, Bucket::OnHand, -1), Err(format!("{:?}", Rejection::UnknownSku(sku("A")))));
     assert_eq!(world.ask(Command::GetStock { sku: sku("A") }), Err(Rejection::NotFound));
-    let threshold = Command::SetThreshold { sku: sku("A"), threshold: Quantity(3) };
+    let threshold = Command::SetThreshold { sku: sku("A"), threshold: Quantity::new(3) };
     assert_eq!(world.ask(threshold), Err(Rejection::NotFound));
     assert_eq!(adjust(&mut world, Bucket::OnHand, 2), Ok(2));
 }
@@ -163,7 +163,7 @@ fn an_adjustment_under_a_used_key_is_answered_and_not_done_again() {
     assert_eq!(world.available("A"), 15);
     world.place(&order("later").line("A", 1));
     assert_eq!(adjust_as(&mut world, "k", Bucket::OnHand, 5), first);
-    assert_eq!(world.buckets("A").on_hand, Quantity(15));
+    assert_eq!(world.buckets("A").on_hand, Quantity::new(15));
 }
 
 #[test]
@@ -198,15 +198,15 @@ fn safety_stock_is_kept_from_sale_and_is_never_more_than_what_is_free() {
     let command = |safety| Command::SetStock {
         sku: sku("A"),
         location: location("main"),
-        on_hand: Quantity(10),
-        safety_stock: Some(Quantity(safety)),
+        on_hand: Quantity::new(10),
+        safety_stock: Some(Quantity::new(safety)),
         priority: None,
         expected: None,
     };
     for (safety, available, kept) in [(0, 10, 0), (4, 6, 4), (10, 0, 10), (25, 0, 10)] {
         let view = view(world.ask(command(safety)).unwrap());
         assert_eq!(world.available("A"), available);
-        assert_eq!(view.locations[0].buckets.safety_stock(), Quantity(kept), "target {safety}");
+        assert_eq!(view.locations[0].buckets.safety_stock(), Quantity::new(kept), "target {safety}");
     }
     world.ask(command(4)).unwrap();
     let id = world.place(&order("all").line("A", 6));
@@ -221,12 +221,12 @@ fn a_count_without_a_safety_stock_keeps_the_one_there_was() {
     let command = |on_hand, safety, priority| Command::SetStock {
         sku: sku("A"),
         location: location("main"),
-        on_hand: Quantity(on_hand),
+        on_hand: Quantity::new(on_hand),
         safety_stock: safety,
         priority,
         expected: None,
     };
-    world.ask(command(10, Some(Quantity(3)), Some(7))).unwrap();
+    world.ask(command(10, Some(Quantity::new(3)), Some(7))).unwrap();
     let view = view(world.ask(command(12, None, None)).unwrap());
     assert_eq!(world.available("A"), 9);
     assert_eq!(view.locations[0].priority, 7);

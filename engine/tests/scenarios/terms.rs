@@ -24,7 +24,7 @@ fn cancel(order: OrderId) -> Command {
 
 fn count(units: u32) -> Command {
     let (sku, location) = (sku("A"), location("main"));
-    Command::SetStock { sku, location, on_hand: Quantity(units), safety_stock: None, priority: None, expected: None }
+    Command::SetStock { sku, location, on_hand: Quantity::new(units), safety_stock: None, priority: None, expected: None }
 }
 
 fn reply(world: &World, ticket: Ticket) -> Reply {
@@ -102,7 +102,7 @@ fn a_refusal_binds_the_key_unless_there_was_nothing_to_decide_on() {
     let Ok(Answer::Stored(kept)) = world.ask(confirm) else { panic!("it is over") };
     let past = Rejection::InvalidTransition { kind: Kind::Order, status: Status::Cancelled };
     assert!(matches!(&*kept, StoredResponse::Refused { rejection, .. } if *rejection == past), "{kept:?}");
-    let threshold = || Command::SetThreshold { sku: sku("B"), threshold: Quantity(3) }.under(keyed("t", "3"));
+    let threshold = || Command::SetThreshold { sku: sku("B"), threshold: Quantity::new(3) }.under(keyed("t", "3"));
     assert_eq!(world.ask(threshold()), Err(Rejection::NotFound));
     world.stock("B", "main", 1);
     assert!(world.ask(threshold()).is_ok());
@@ -127,7 +127,7 @@ fn another_version_is_refused_changes_nothing_and_binds_no_key() {
         (cancel(id), order_version),
         (Command::Confirm { order: id, kind: Kind::Order, reason: None }, order_version),
         (Command::Extend { order: held, ttl_ms: 50_000 }, order_version),
-        (Command::SetThreshold { sku: sku("A"), threshold: Quantity(2) }, stock_version),
+        (Command::SetThreshold { sku: sku("A"), threshold: Quantity::new(2) }, stock_version),
         (adjust(), stock_version),
     ];
     for (command, current) in commands {

@@ -59,7 +59,7 @@ impl World {
         let partitions = Partitions::new(3).unwrap();
         let parts = partitions.all().map(|id| Partition::new(id, partitions, causality, policy.clone())).collect();
         Self {
-            now: Timestamp(1_700_000_000_000),
+            now: Timestamp::new(1_700_000_000_000),
             partitions,
             parts,
             mail: VecDeque::new(),
@@ -181,7 +181,7 @@ impl World {
         let set = Command::SetStock {
             sku: sku(name),
             location: location(place),
-            on_hand: Quantity(units),
+            on_hand: Quantity::new(units),
             safety_stock: None,
             priority: None,
             expected: None,
@@ -342,10 +342,10 @@ impl World {
         let sku = sku(name);
         let mut sum = Buckets::default();
         for place in &self.part(self.partitions.of_sku(&sku)).sku(&sku).expect("the SKU is stocked").locations {
-            sum.on_hand.0 += place.buckets.on_hand.0;
-            sum.held.0 += place.buckets.held.0;
-            sum.pinned.0 += place.buckets.pinned.0;
-            sum.committed.0 += place.buckets.committed.0;
+            sum.on_hand = sum.on_hand.checked_add(place.buckets.on_hand).unwrap();
+            sum.held = sum.held.checked_add(place.buckets.held).unwrap();
+            sum.pinned = sum.pinned.checked_add(place.buckets.pinned).unwrap();
+            sum.committed = sum.committed.checked_add(place.buckets.committed).unwrap();
         }
         sum
     }
@@ -353,7 +353,7 @@ impl World {
     /// (held, pinned, committed, available) of one SKU.
     pub(crate) fn units(&self, name: &str) -> (u32, u32, u32, u64) {
         let buckets = self.buckets(name);
-        (buckets.held.0, buckets.pinned.0, buckets.committed.0, self.available(name))
+        (buckets.held.units(), buckets.pinned.units(), buckets.committed.units(), self.available(name))
     }
 
     pub(crate) fn kind_of(&self, id: OrderId) -> Kind {

@@ -48,8 +48,8 @@ fn stock(journal: &dyn Journal, out: &mut Output) -> Result<(), Box<dyn std::err
     for (sku, stock) in known {
         for place in &stock.locations {
             let buckets = &place.buckets;
-            out.line(json!({"sku": sku.as_str(), "location": place.name.as_str(), "on_hand": buckets.on_hand.0,
-                "safety_stock": buckets.safety_target.0}))?;
+            out.line(json!({"sku": sku.as_str(), "location": place.name.as_str(), "on_hand": buckets.on_hand.units(),
+                "safety_stock": buckets.safety_target.units()}))?;
         }
     }
     Ok(())

@@ -83,7 +83,7 @@ fn stock(journal: &dyn Journal, text: &str) -> Shown {
         .holds
         .iter()
         .map(|(key, hold)| {
-            let units: u64 = hold.allocations.iter().map(|one| u64::from(one.quantity.0)).sum();
+            let units: u64 = hold.allocations.iter().map(|one| u64::from(one.quantity.units())).sum();
             json!({"order_id": format!("ord_{}", key.order), "generation": key.generation, "state": format!("{:?}", hold.state), "units": units})
         })
         .collect();

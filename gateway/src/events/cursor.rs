@@ -294,9 +294,9 @@ mod tests {
             let mut batch = Batch::default();
             for _ in 0..*events {
                 seq += 1;
-                let fact = StockFact::ThresholdSet { threshold: Quantity(1), version: seq };
+                let fact = StockFact::ThresholdSet { threshold: Quantity::new(1), version: seq };
                 let event = Event::Stock { sku: Sku::new("MUG").unwrap(), fact };
-                batch.push(PartitionId(0), &Record { seq, at: Timestamp(*time), event });
+                batch.push(PartitionId(0), &Record { seq, at: Timestamp::new(*time), event });
             }
             journal.append(LOG, &batch).unwrap();
         }

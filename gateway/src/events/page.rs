@@ -61,9 +61,10 @@ mod tests {
     fn hold(seq: u64, allocations: u32) -> Record {
         let hold = HoldKey { order: OrderId::parse("00000000000000000000000000").unwrap(), generation: 0 };
         let location = Location::new("A").unwrap();
-        let allocations = (0..allocations).map(|n| Allocation { location: location.clone(), quantity: Quantity(n) }).collect();
-        let fact = StockFact::HoldPlaced { hold, order_version: 1, allocations, probe_at: Timestamp(1), version: seq };
-        Record { seq, at: Timestamp(1), event: Event::Stock { sku: Sku::new("SKU").unwrap(), fact } }
+        let allocations =
+            (0..allocations).map(|n| Allocation { location: location.clone(), quantity: Quantity::new(n) }).collect();
+        let fact = StockFact::HoldPlaced { hold, order_version: 1, allocations, probe_at: Timestamp::new(1), version: seq };
+        Record { seq, at: Timestamp::new(1), event: Event::Stock { sku: Sku::new("SKU").unwrap(), fact } }
     }
 
     /// Two logs of holds with so many allocations each.

@@ -160,9 +160,9 @@ mod tests {
     fn append(journal: &MemoryJournal, log: u16, seqs: impl IntoIterator<Item = u64>) {
         let mut batch = Batch::default();
         for seq in seqs {
-            let fact = StockFact::ThresholdSet { threshold: Quantity(1), version: seq };
+            let fact = StockFact::ThresholdSet { threshold: Quantity::new(1), version: seq };
             let event = Event::Stock { sku: Sku::new("SKU").unwrap(), fact };
-            batch.push(PartitionId(log), &Record { seq, at: Timestamp(1), event });
+            batch.push(PartitionId(log), &Record { seq, at: Timestamp::new(1), event });
         }
         journal.append(LogId(log), &batch).unwrap();
     }

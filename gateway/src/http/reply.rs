@@ -184,7 +184,7 @@ fn in_use(buckets: &Buckets) -> Problem {
     let Buckets { on_hand, held, pinned, committed, damaged, quality_control, safety_target: _ } = buckets;
     let all = [("on_hand", on_hand), ("held", held), ("pinned", pinned), ("committed", committed)].into_iter();
     let all = all.chain([("damaged", damaged), ("quality_control", quality_control)]);
-    let counts: Vec<(&str, u32)> = all.map(|(name, units)| (name, units.0)).filter(|(_, units)| *units > 0).collect();
+    let counts: Vec<(&str, u32)> = all.map(|(name, units)| (name, units.units())).filter(|(_, units)| *units > 0).collect();
     let shown: Vec<String> = counts.iter().map(|(name, units)| format!("{units} {name}")).collect();
     let problem = Problem::new(Code::LocationInUse, format!("the location counts {}", shown.join(", ")));
     problem.with("counts", counts.into_iter().map(|(name, units)| (name.to_owned(), units.into())).collect::<Map<_, _>>())
@@ -241,7 +241,7 @@ fn shortage_json(shortage: &Shortage) -> Value {
     json!({
         "line": shortage.line,
         "sku": shortage.sku.as_str(),
-        "requested": shortage.requested.0,
+        "requested": shortage.requested.units(),
         "available": shortage.available.unwrap_or(0),
     })
 }
@@ -359,8 +359,8 @@ mod tests {
 
     fn code_after(fact: OrderFact) -> Option<Code> {
         let line = ReservationLineIn { sku: "MUG".to_owned(), quantity: 1 };
-        let placed = check_reservation(None, &[line], None, Timestamp(1), RequestId::new("req_1").unwrap()).unwrap();
-        let record = |seq, fact: OrderFact| OrderRecord { seq, at: Timestamp(seq), fact: fact.into() };
+        let placed = check_reservation(None, &[line], None, Timestamp::new(1), RequestId::new("req_1").unwrap()).unwrap();
+        let record = |seq, fact: OrderFact| OrderRecord { seq, at: Timestamp::new(seq), fact: fact.into() };
         let history = History::new(vec![record(1, OrderFact::Placed(placed.into())), record(2, fact)]).unwrap();
         refused_order(&Order::of(OrderId::from_bytes([0; 16]), history)).map(|problem| problem.code)
     }

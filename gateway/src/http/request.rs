@@ -283,7 +283,7 @@ impl OrderIn {
             payment,
             origin: None,
         };
-        Ok(CheckedOrder { placed, total: self.total.map(Money), sum: sum.unwrap_or_default() })
+        Ok(CheckedOrder { placed, total: self.total.map(Money::new), sum: sum.unwrap_or_default() })
     }
 }
 
@@ -292,7 +292,7 @@ impl LineIn {
         let at = |field: &str| format!("/lines/{index}/{field}");
         let sku = checker.sku(&self.sku, || at("sku"));
         let quantity = checker.quantity(self.quantity, index);
-        let price = (self.unit_price >= 0).then_some(Money(self.unit_price));
+        let price = (self.unit_price >= 0).then_some(Money::new(self.unit_price));
         let unit_price = checker.take(price, || at("unit_price"), || "must not be negative".to_owned());
         let seller = checker.some_label(self.seller_id.as_deref(), || at("seller_id"));
         let metadata = checker.json(self.metadata.as_deref(), || at("metadata"));

@@ -57,7 +57,7 @@ struct Allocations<'a>(&'a [Allocation]);
 
 impl Value for Allocations<'_> {
     fn write(&self, json: &mut Json) {
-        json.list(self.0.iter().map(|one| AllocationBody { location: one.location.as_str(), quantity: one.quantity.0 }));
+        json.list(self.0.iter().map(|one| AllocationBody { location: one.location.as_str(), quantity: one.quantity.units() }));
     }
 }
 
@@ -280,13 +280,13 @@ impl Value for ReservationOf<'_> {
 fn line_body<'a>(order: &'a Order, id: Id, index: usize, view: &'a holdfast_engine::order::LineView) -> LineBody<'a> {
     let placed = order.placed();
     let line = &placed.lines[index];
-    let at = |stage: Stage| if order.stage() == stage { view.units.0 } else { 0 };
+    let at = |stage: Stage| if order.stage() == stage { view.units.units() } else { 0 };
     let of_order = placed.kind == Kind::Order;
     LineBody {
         line: index + 1,
         sku: line.sku.as_str(),
-        quantity: line.quantity.0,
-        unit_price: of_order.then_some(line.unit_price.0),
+        quantity: line.quantity.units(),
+        unit_price: of_order.then_some(line.unit_price.minor()),
         held: at(Stage::Held),
         pinned: at(Stage::Pinned),
         committed: at(Stage::Committed),
@@ -331,7 +331,7 @@ fn write_order(order: &Order, json: &mut Json) {
         customer_id: placed.customer.as_ref().map(|customer| customer.as_str()),
         correlation_id: placed.correlation().map(|correlation| correlation.as_str()),
         currency: placed.currency.as_ref().map(|currency| currency.as_str()),
-        total: order.amount().0,
+        total: order.amount().minor(),
         lines: views.iter().enumerate().map(|(index, view)| line_body(order, reservation, index, view)).collect(),
         expires_at: Rfc3339(order.expires_at),
         payment,

@@ -102,9 +102,12 @@ mod tests {
 
     #[test]
     fn an_event_is_a_structured_cloud_event_under_its_subject() {
-        let fact = StockFact::ThresholdSet { threshold: Quantity(5), version: 3 };
-        let record =
-            Record { seq: 7, at: Timestamp(1_700_000_000_123), event: Event::Stock { sku: Sku::new("SKU-1").unwrap(), fact } };
+        let fact = StockFact::ThresholdSet { threshold: Quantity::new(5), version: 3 };
+        let record = Record {
+            seq: 7,
+            at: Timestamp::new(1_700_000_000_123),
+            event: Event::Stock { sku: Sku::new("SKU-1").unwrap(), fact },
+        };
         let Encoded { id, key, event_type, body } = encode(PartitionId(12), &record);
         assert_eq!((&*id, &*key, &*event_type), ("12-7", "SKU-1", "holdfast.stock.threshold_set"));
         let expected = json!({"specversion": "1.0", "id": "12-7", "source": "/holdfast", "type": "holdfast.stock.threshold_set",

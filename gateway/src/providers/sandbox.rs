@@ -119,7 +119,7 @@ impl Sandbox {
     fn answer(&self, call: &ProviderCall) -> io::Result<Answer> {
         let attempt = call.attempt.to_string();
         if call.kind == CallKind::Create {
-            let amount = (call.amount.0, call.currency.map(|currency| currency.as_str().to_owned()));
+            let amount = (call.amount.minor(), call.currency.map(|currency| currency.as_str().to_owned()));
             let return_url = call.return_url.as_ref().map(|url| url.as_str().to_owned());
             self.locked(|store| store.create(&attempt, amount, return_url))?;
             let url = self.redirect_url(&attempt);
@@ -186,7 +186,7 @@ mod tests {
     fn call(kind: CallKind) -> ProviderCall {
         let attempt = AttemptId { order: OrderId::from_bytes([1; 16]), number: 1 };
         let provider = Provider::new("sandbox").unwrap();
-        ProviderCall { attempt, provider, kind, amount: Money(5), currency: None, return_url: None }
+        ProviderCall { attempt, provider, kind, amount: Money::new(5), currency: None, return_url: None }
     }
 
     /// A record of an older copy beside a newer journal: it would be asked for the money again and again.

@@ -48,8 +48,8 @@ fn apart(Implausible { wall, last }: Implausible) -> String {
 }
 
 fn shown(at: Timestamp) -> String {
-    let time = i64::try_from(at.0).ok().and_then(|millis| jiff::Timestamp::from_millisecond(millis).ok());
-    time.map_or_else(|| format!("{} ms since 1970", at.0), |time| time.to_string())
+    let time = i64::try_from(at.millis()).ok().and_then(|millis| jiff::Timestamp::from_millisecond(millis).ok());
+    time.map_or_else(|| format!("{} ms since 1970", at.millis()), |time| time.to_string())
 }
 
 /// What to do about clocks that are far apart at the start.

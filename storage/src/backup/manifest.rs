@@ -81,7 +81,7 @@ impl Manifest {
             line("journal", journal.clone());
         }
         line("partitions", self.partitions.count().to_string());
-        line("made_at", self.made_at.0.to_string());
+        line("made_at", self.made_at.millis().to_string());
         line("commit", self.tip.commit.to_string());
         line("check", format!("{:08x}", self.tip.check));
         line("events", self.events.to_string());
@@ -109,7 +109,7 @@ fn parse(text: &str) -> Result<Manifest, Error> {
         version: field(body, "version").unwrap_or_default().to_owned(),
         journal: field(body, "journal").map(str::to_owned),
         partitions,
-        made_at: Timestamp(number(body, "made_at").ok_or_else(mistake)?),
+        made_at: Timestamp::new(number(body, "made_at").ok_or_else(mistake)?),
         tip: CommitCheck { commit: number(body, "commit").ok_or_else(mistake)?, check },
         events: number(body, "events").ok_or_else(mistake)?,
         secrets: number(body, "secrets").ok_or_else(mistake)?,
@@ -178,7 +178,7 @@ mod tests {
             version: "0.1.0".to_owned(),
             journal: Some("0123456789abcdef".to_owned()),
             partitions: Partitions::new(64).unwrap(),
-            made_at: Timestamp(1_700_000_000_000),
+            made_at: Timestamp::new(1_700_000_000_000),
             tip: CommitCheck { commit: 12, check: 0xa },
             events: 34,
             secrets: false,

@@ -33,7 +33,7 @@ pub fn leave_out_numbers(
     let given = partitions.iter().map(Partition::placed).max().unwrap_or_default();
     let placed = given + left_out(made_at, restored_at).div_ceil(count);
     // The engine's time does not move: the server that starts compares it with its clock.
-    let at = partitions.iter().map(Partition::at).max().filter(|at| at.0 > 0).unwrap_or(restored_at);
+    let at = partitions.iter().map(Partition::at).max().filter(|at| at.millis() > 0).unwrap_or(restored_at);
     let mut batch = Batch::default();
     for partition in partitions {
         let event = Event::Partition(PartitionFact::Restored { placed, restored_at });
@@ -55,11 +55,11 @@ mod tests {
 
     #[test]
     fn the_gap_grows_with_the_time_since_the_backup_and_never_falls_below_its_least() {
-        let at = |seconds: u64| Timestamp(seconds * 1000);
+        let at = |seconds: u64| Timestamp::new(seconds * 1000);
         assert_eq!(left_out(at(100), at(100)), LEAST);
         assert_eq!(left_out(at(100), at(50)), LEAST, "a clock that was set back");
         assert_eq!(left_out(at(100), at(3700)), LEAST + 3600 * A_SECOND);
-        let largest = left_out(at(0), Timestamp(u64::MAX));
+        let largest = left_out(at(0), Timestamp::new(u64::MAX));
         assert!(largest < 1 << 46, "{largest}: a hundred of them fit into the numbers that JSON has");
     }
 }

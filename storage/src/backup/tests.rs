@@ -17,7 +17,7 @@ use std::fs;
 use std::ops::ControlFlow;
 use tempfile::TempDir;
 
-const NOW: Timestamp = Timestamp(1_700_000_000_000);
+const NOW: Timestamp = Timestamp::new(1_700_000_000_000);
 
 /// A journal with a day in it, and a place for backups.
 struct Shop {

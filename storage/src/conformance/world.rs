@@ -28,7 +28,7 @@ impl World {
     pub fn new(partitions: Partitions) -> Self {
         let new = |id| Partition::new(id, partitions, Causality::OneLog, Policy::default());
         let hosted = partitions.all().map(new).collect();
-        Self { partitions, hosted, now: Timestamp(1_000_000), count: 0, archives: Vec::new() }
+        Self { partitions, hosted, now: Timestamp::new(1_000_000), count: 0, archives: Vec::new() }
     }
 
     /// Goes on with partitions that were recovered. Its clock and its names go on where those of `before` were.
@@ -69,7 +69,7 @@ impl World {
             batch.extend(&self.command(Command::SetStock {
                 sku: sku_of(sku),
                 location: location_of(location),
-                on_hand: Quantity(units),
+                on_hand: Quantity::new(units),
                 safety_stock: None,
                 priority: None,
                 expected: None,
@@ -181,8 +181,13 @@ fn archived_of(archives: &[Archive]) -> Vec<Archived> {
 /// # Panics
 /// If a SKU is out of bounds.
 pub fn placed(skus: &[&str], units: u32, expires_at: Timestamp) -> Placed {
-    let line =
-        |sku: &&str| Line { sku: sku_of(sku), quantity: Quantity(units), unit_price: Money(100), seller: None, metadata: None };
+    let line = |sku: &&str| Line {
+        sku: sku_of(sku),
+        quantity: Quantity::new(units),
+        unit_price: Money::new(100),
+        seller: None,
+        metadata: None,
+    };
     Placed {
         kind: Kind::Order,
         number: 0,

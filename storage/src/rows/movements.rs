@@ -81,7 +81,7 @@ pub(super) fn of_fact(at: Timestamp, fact: &StockFact) -> Vec<Movement> {
             ..Movement::new(*version, at, MovementKind::Adjusted, *delta)
         }],
         StockFact::ThresholdSet { threshold, version } => {
-            vec![Movement::new(*version, at, MovementKind::ThresholdSet, i64::from(threshold.0))]
+            vec![Movement::new(*version, at, MovementKind::ThresholdSet, i64::from(threshold.units()))]
         }
         StockFact::HoldPlaced { hold, allocations, version, .. } => of_hold(*hold, allocations, *version, at, MovementKind::Held),
         StockFact::HoldPinned { hold, allocations, version, .. } => {
@@ -115,7 +115,7 @@ fn of_hold(hold: HoldKey, allocations: &[Allocation], version: u64, at: Timestam
     let movement = |(Allocation { location, quantity }, seq): (&Allocation, u64)| Movement {
         location: Some(location.clone()),
         order: Some(hold.order),
-        ..Movement::new(seq, at, kind, i64::from(quantity.0))
+        ..Movement::new(seq, at, kind, i64::from(quantity.units()))
     };
     numbered.map(movement).collect()
 }

@@ -175,7 +175,7 @@ fn hold(number: u8) -> HoldKey {
 }
 
 fn taken(from: &[(&str, u32)]) -> Vec<Allocation> {
-    from.iter().map(|(name, units)| Allocation { location: location(name), quantity: Quantity(*units) }).collect()
+    from.iter().map(|(name, units)| Allocation { location: location(name), quantity: Quantity::new(*units) }).collect()
 }
 
 /// A commit of facts of one SKU, as partition 0 would write them.
@@ -194,19 +194,19 @@ impl Facts {
         for fact in facts {
             self.seq += 1;
             let event = Event::Stock { sku: sku(of), fact };
-            batch.push(PartitionId(0), &Record { seq: self.seq, at: Timestamp(self.seq), event });
+            batch.push(PartitionId(0), &Record { seq: self.seq, at: Timestamp::new(self.seq), event });
         }
         self.journal.append(LOG, &batch).unwrap()
     }
 }
 
 fn set(version: u64, delta: i64) -> StockFact {
-    let on_hand = Quantity(100);
-    StockFact::Set { location: location("north"), on_hand, safety_stock: Quantity(0), priority: 0, delta, version }
+    let on_hand = Quantity::new(100);
+    StockFact::Set { location: location("north"), on_hand, safety_stock: Quantity::ZERO, priority: 0, delta, version }
 }
 
 fn place(number: u8, from: &[(&str, u32)], version: u64) -> StockFact {
-    StockFact::HoldPlaced { hold: hold(number), order_version: 1, allocations: taken(from), probe_at: Timestamp(0), version }
+    StockFact::HoldPlaced { hold: hold(number), order_version: 1, allocations: taken(from), probe_at: Timestamp::ZERO, version }
 }
 
 fn commit(number: u8, from: &[(&str, u32)], version: u64) -> StockFact {
@@ -239,7 +239,7 @@ fn every_fact_makes_one_movement_a_location() {
         vec![
             set(1, 100),
             adjusted,
-            StockFact::ThresholdSet { threshold: Quantity(7), version: 3 },
+            StockFact::ThresholdSet { threshold: Quantity::new(7), version: 3 },
             place(1, &both, 5),
             StockFact::LevelCrossed { level: holdfast_engine::event::Level::Low, available: 1 },
             StockFact::HoldPinned { hold: hold(1), order_version: 2, allocations: taken(&both), version: 7 },
@@ -276,7 +276,7 @@ fn every_fact_makes_one_movement_a_location() {
     ];
     assert_eq!(short(&all), expected);
     assert_eq!((all[1].bucket, all[1].reason.clone(), all[1].order), (Some(Bucket::Damaged), Some(reason), None));
-    assert_eq!((all[3].at, all[3].order), (Timestamp(4), Some(hold(1).order)));
+    assert_eq!((all[3].at, all[3].order), (Timestamp::new(4), Some(hold(1).order)));
 }
 
 #[test]
@@ -326,7 +326,7 @@ fn rows_of_a_replay_that_overlap_give_each_movement_once() {
     let row = |numbers: std::ops::RangeInclusive<u64>| {
         let movement = |seq| Movement {
             seq,
-            at: Timestamp(0),
+            at: Timestamp::ZERO,
             kind: MovementKind::Set,
             location: None,
             bucket: None,

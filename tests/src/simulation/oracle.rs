@@ -208,7 +208,7 @@ impl Oracle {
         let rows = view.locations.iter().map(|at| {
             let b = &at.buckets;
             let units = [b.on_hand, b.held, b.pinned, b.committed, b.damaged, b.quality_control, b.safety_target];
-            row(&at.location, units.map(|units| i64::from(units.0)))
+            row(&at.location, units.map(|units| i64::from(units.units())))
         });
         let shown = rows.fold(0, u64::wrapping_add);
         let book = ledger.skus.get(&view.sku).and_then(|book| book.views.get(&view.version));

@@ -128,7 +128,7 @@ impl World {
             Mail::Request(ticket) => self.resume(partition, ticket),
             Mail::Resume => None,
         };
-        self.trace.mix_number((partition as u64) << 48 ^ now.0);
+        self.trace.mix_number((partition as u64) << 48 ^ now.millis());
         self.trace.note(self.now, || {
             format!("p{partition} < {}", input.as_ref().map_or("Resume".to_owned(), |input| format!("{input:?}")))
         });

@@ -16,7 +16,7 @@ impl World {
     /// Every SKU is stocked somewhere before the first order.
     pub(super) fn open_shop(&mut self) {
         for sku in self.plan.skus.clone() {
-            let on_hand = Quantity(self.random.between(1, self.plan.stock) as u32);
+            let on_hand = Quantity::new(self.random.between(1, self.plan.stock) as u32);
             let location = self.random.pick(&self.plan.locations).clone();
             self.plan_request(Command::SetStock { sku, location, on_hand, safety_stock: None, priority: None, expected: None });
         }
@@ -75,7 +75,7 @@ impl World {
             94 => self.close_location(),
             95 => self.list(),
             96..=97 => {
-                let set = Command::SetThreshold { sku: self.sku(), threshold: Quantity(self.random.below(6) as u32) };
+                let set = Command::SetThreshold { sku: self.sku(), threshold: Quantity::new(self.random.below(6) as u32) };
                 self.under_terms(set)
             }
             _ => self.availability(),
@@ -152,8 +152,8 @@ impl World {
         let sku = if self.random.chance(10) { unknown_sku() } else { None };
         Line {
             sku: sku.unwrap_or_else(|| self.sku()),
-            quantity: Quantity(self.random.between(1, 4) as u32),
-            unit_price: Money(self.random.between(1, 5_000) as i64),
+            quantity: Quantity::new(self.random.between(1, 4) as u32),
+            unit_price: Money::new(self.random.between(1, 5_000) as i64),
             seller: None,
             metadata: None,
         }
@@ -231,8 +231,12 @@ impl World {
         let expected = self.random.chance(600).then(|| vec![seen.unwrap_or(0)]);
         Command::SetStock {
             location: self.location(),
-            on_hand: if self.random.chance(150) { Quantity(0) } else { Quantity(self.random.below(2 * self.plan.stock) as u32) },
-            safety_stock: self.random.chance(300).then(|| Quantity(self.random.below(4) as u32)),
+            on_hand: if self.random.chance(150) {
+                Quantity::ZERO
+            } else {
+                Quantity::new(self.random.below(2 * self.plan.stock) as u32)
+            },
+            safety_stock: self.random.chance(300).then(|| Quantity::new(self.random.below(4) as u32)),
             priority: self.random.chance(300).then(|| self.random.below(3) as u16),
             expected,
             sku,

@@ -201,12 +201,12 @@ impl World {
     /// What the clock of a shard shows.
     pub(super) fn clock(&self, shard: usize) -> Timestamp {
         let true_ms = EPOCH_MS + self.now / MILLI;
-        Timestamp(true_ms.saturating_add_signed(self.shards[shard].skew_ms))
+        Timestamp::new(true_ms.saturating_add_signed(self.shards[shard].skew_ms))
     }
 
     /// When the clock of a shard will show `at`.
     fn moment_of(&self, shard: usize, at: Timestamp) -> Micros {
-        let true_ms = at.0.saturating_add_signed(-self.shards[shard].skew_ms);
+        let true_ms = at.millis().saturating_add_signed(-self.shards[shard].skew_ms);
         (true_ms.saturating_sub(EPOCH_MS) * MILLI).max(self.now)
     }
 

@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// So many seconds from now.
 fn from_now(seconds: i64) -> Timestamp {
     let now = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap();
-    Timestamp(now.saturating_add_signed(seconds * 1000))
+    Timestamp::new(now.saturating_add_signed(seconds * 1000))
 }
 
 fn open(dir: &Path) -> EmbeddedJournal {
@@ -34,8 +34,8 @@ fn journal_of(dir: &Path, at: Timestamp) {
     let partition = journal.partitions().of_sku(&sku);
     let fact = StockFact::Set {
         location: Location::new("main").unwrap(),
-        on_hand: Quantity(5),
-        safety_stock: Quantity(0),
+        on_hand: Quantity::new(5),
+        safety_stock: Quantity::ZERO,
         priority: 0,
         delta: 5,
         version: 1,

@@ -21,7 +21,7 @@ const CUSTOMER: &str = "ada\u{200D}";
 const KEY: &str = "from-before";
 
 fn now() -> Timestamp {
-    Timestamp(u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap())
+    Timestamp::new(u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap())
 }
 
 fn sku() -> Sku {
@@ -31,8 +31,8 @@ fn sku() -> Sku {
 fn stocked() -> Event {
     let fact = StockFact::Set {
         location: Location::new(PLACE).unwrap(),
-        on_hand: Quantity(5),
-        safety_stock: Quantity(0),
+        on_hand: Quantity::new(5),
+        safety_stock: Quantity::ZERO,
         priority: 0,
         delta: 5,
         version: 1,
@@ -48,7 +48,7 @@ fn body() -> Value {
 
 fn placed(at: Timestamp) -> Placed {
     let (customer, currency) = (CustomerId::new(CUSTOMER), Currency::new("EUR"));
-    let lines = vec![Line { sku: sku(), quantity: Quantity(2), unit_price: Money(250), seller: None, metadata: None }];
+    let lines = vec![Line { sku: sku(), quantity: Quantity::new(2), unit_price: Money::new(250), seller: None, metadata: None }];
     let none: Option<Box<str>> = None;
     let (total, payment): (Option<i64>, Option<PaymentRequest>) = (None, None);
     let fingerprint = Fingerprint::of(&(&customer, &currency, &lines, total, 3_600_000_u64, false, &none, &none, &payment));

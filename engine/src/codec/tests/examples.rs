@@ -110,7 +110,7 @@ pub(super) fn all() -> Vec<Event> {
         ArchiveFact::Keys(vec![key_hash()]),
         ArchiveFact::Restored { order: order_id(), history: history() },
     ];
-    let restored = PartitionFact::Restored { placed: 15_625_000, restored_at: Timestamp(1_700_000_000_000) };
+    let restored = PartitionFact::Restored { placed: 15_625_000, restored_at: Timestamp::new(1_700_000_000_000) };
     let archive = archive.map(Event::Archive);
     stock.chain(orders).chain(keys).chain(archive).chain([Event::Partition(restored)]).collect()
 }
@@ -136,7 +136,7 @@ pub(super) fn key() -> KeyFact {
 }
 
 pub(crate) fn history() -> History {
-    let record = |(fact, seq)| OrderRecord { seq, at: Timestamp(1_700_000_000_000 + seq), fact: Arc::new(fact) };
+    let record = |(fact, seq)| OrderRecord { seq, at: Timestamp::new(1_700_000_000_000 + seq), fact: Arc::new(fact) };
     let facts = [OrderFact::Placed(Box::new(order())), OrderFact::Held { holds: holds() }, OrderFact::Expired];
     History::new(facts.into_iter().zip(3..).map(record).collect()).unwrap()
 }
@@ -155,18 +155,18 @@ fn stock_facts() -> Vec<StockFact> {
     let mut facts = vec![
         StockFact::Set {
             location: location("main"),
-            on_hand: Quantity(2_000_000_000),
-            safety_stock: Quantity(5),
+            on_hand: Quantity::new(2_000_000_000),
+            safety_stock: Quantity::new(5),
             priority: 300,
             delta: -70_000,
             version: 1 << 40,
         },
-        StockFact::ThresholdSet { threshold: Quantity(10), version: 2 },
+        StockFact::ThresholdSet { threshold: Quantity::new(10), version: 2 },
         StockFact::HoldPlaced {
             hold: hold(),
             order_version: 1,
             allocations: allocations(),
-            probe_at: Timestamp(1_700_000_900_000),
+            probe_at: Timestamp::new(1_700_000_900_000),
             version: 4,
         },
         StockFact::HoldPinned { hold: hold(), order_version: 3, allocations: allocations(), version: 6 },
@@ -186,7 +186,7 @@ fn order_facts() -> Vec<OrderFact> {
         attempt: 1,
         provider: Box::new(provider()),
         return_url: Some(Box::new(url())),
-        pin_until: Timestamp(1_700_001_200_000),
+        pin_until: Timestamp::new(1_700_001_200_000),
         key: Some(Box::new((key_hash(), fingerprint()))),
     };
     let refund = |reason| OrderFact::RefundDue { attempt: 1, generation: 2, reason };
@@ -197,12 +197,12 @@ fn order_facts() -> Vec<OrderFact> {
         OrderFact::Rejected { shortages: vec![shortage(Some(4)), shortage(None)] },
         OrderFact::Expired,
         OrderFact::Cancelled { reason: Some(label("changed my mind")) },
-        OrderFact::Extended { expires_at: Timestamp(1_700_000_960_000) },
+        OrderFact::Extended { expires_at: Timestamp::new(1_700_000_960_000) },
         OrderFact::Confirmed { reason: None },
         started,
         OrderFact::PaymentOpened { attempt: 1, redirect_url: url() },
         OrderFact::PaymentUnknown { attempt: 1 },
-        OrderFact::PaymentDeclined { attempt: 1, expires_at: Timestamp(1_700_000_960_000) },
+        OrderFact::PaymentDeclined { attempt: 1, expires_at: Timestamp::new(1_700_000_960_000) },
         OrderFact::PaymentVoided { attempt: 5 },
         OrderFact::Paid { attempt: 2 },
         OrderFact::PaymentLate { attempt: 2 },
@@ -244,8 +244,8 @@ fn answered(answer: StoredResponse) -> KeyFact {
 fn order() -> Placed {
     let line = |quantity, seller, metadata: Option<&str>| Line {
         sku: sku(),
-        quantity: Quantity(quantity),
-        unit_price: Money(1_999),
+        quantity: Quantity::new(quantity),
+        unit_price: Money::new(1_999),
         seller,
         metadata: metadata.map(Box::from),
     };
@@ -258,7 +258,7 @@ fn order() -> Placed {
         currency: Currency::new("EUR"),
         lines: vec![line(2, Some(label("seller 9")), Some("{\"gift\":true}")), line(1, None, None)],
         allow_partial: true,
-        expires_at: Timestamp(1_700_000_900_000),
+        expires_at: Timestamp::new(1_700_000_900_000),
         shipping_address: Some("{\"city\":\"Zürich\"}".into()),
         metadata: Some("{}".into()),
         payment: Some(PaymentRequest { provider: provider(), return_url: None }),
@@ -281,20 +281,20 @@ fn reservation() -> Placed {
 
 fn view() -> StockView {
     let buckets = Buckets {
-        on_hand: Quantity(100),
-        held: Quantity(1),
-        pinned: Quantity(2),
-        committed: Quantity(3),
-        damaged: Quantity(4),
-        quality_control: Quantity(5),
-        safety_target: Quantity(6),
+        on_hand: Quantity::new(100),
+        held: Quantity::new(1),
+        pinned: Quantity::new(2),
+        committed: Quantity::new(3),
+        damaged: Quantity::new(4),
+        quality_control: Quantity::new(5),
+        safety_target: Quantity::new(6),
     };
     let locations = vec![LocationView { location: location("main"), priority: 1, buckets }];
-    StockView { sku: sku(), version: 77, low_stock_threshold: Quantity(10), locations }
+    StockView { sku: sku(), version: 77, low_stock_threshold: Quantity::new(10), locations }
 }
 
 fn shortage(available: Option<u64>) -> Shortage {
-    Shortage { line: 2, sku: sku(), requested: Quantity(6), available }
+    Shortage { line: 2, sku: sku(), requested: Quantity::new(6), available }
 }
 
 fn holds() -> Vec<SkuHold> {
@@ -302,7 +302,9 @@ fn holds() -> Vec<SkuHold> {
 }
 
 fn allocations() -> Vec<Allocation> {
-    [("main", 200), ("west", 1)].map(|(name, units)| Allocation { location: location(name), quantity: Quantity(units) }).into()
+    [("main", 200), ("west", 1)]
+        .map(|(name, units)| Allocation { location: location(name), quantity: Quantity::new(units) })
+        .into()
 }
 
 fn hold() -> HoldKey {

@@ -18,7 +18,7 @@ use crate::rejection::Rejection;
 use crate::time::Timestamp;
 use std::sync::Arc;
 
-const AT: Timestamp = Timestamp(u64::MAX);
+const AT: Timestamp = Timestamp::new(u64::MAX);
 
 /// A text as long as it may be, of characters that take most bytes.
 fn text(length: TextLength) -> String {
@@ -62,7 +62,7 @@ fn hold() -> HoldKey {
 }
 
 fn units() -> Quantity {
-    Quantity(u32::MAX)
+    Quantity::new(u32::MAX)
 }
 
 fn fingerprint() -> Fingerprint {
@@ -96,7 +96,7 @@ fn placed(example: &Placed) -> Placed {
     let line = Line {
         sku: sku(),
         quantity: units(),
-        unit_price: Money(i64::MAX),
+        unit_price: Money::new(i64::MAX),
         seller: Some(label()),
         metadata: Some("1".repeat(rest / limits::MAX_LINES).into()),
     };
@@ -293,7 +293,7 @@ fn every_event_at_its_largest_is_smaller_than_a_fact_may_be() {
         let bytes = encode_record(&Record { seq: u64::MAX, at: AT, event: event.clone() }).len();
         assert!(bytes < limits::MAX_FACT_BYTES, "{} of {bytes} bytes", examples::name(&example));
         assert!(
-            bytes >= encode_record(&Record { seq: 7, at: Timestamp(0), event: example.clone() }).len(),
+            bytes >= encode_record(&Record { seq: 7, at: Timestamp::ZERO, event: example.clone() }).len(),
             "{}",
             examples::name(&example)
         );

@@ -5,7 +5,7 @@ use crate::event::{History, OrderRecord, Origin};
 use crate::ids::{CorrelationId, OrderId};
 use crate::partition::SnapshotError;
 
-const AT: Timestamp = Timestamp(1_700_000_000_000);
+const AT: Timestamp = Timestamp::new(1_700_000_000_000);
 
 fn event(wanted: &str) -> Event {
     let found = examples::with_origin().into_iter().find(|(name, _)| *name == wanted);

@@ -51,7 +51,7 @@ impl Checker {
     pub fn units(&mut self, units: u64, pointer: &str) -> Option<Quantity> {
         let fits = u32::try_from(units).ok().filter(|units| *units <= limits::MAX_BUCKET);
         let rule = || format!("must be 0 to {} (bucket_units)", grouped(limits::MAX_BUCKET.into()));
-        self.take(fits.map(Quantity), || pointer.to_owned(), rule)
+        self.take(fits.map(Quantity::new), || pointer.to_owned(), rule)
     }
 
     /// What a bucket moves by.
@@ -65,7 +65,7 @@ impl Checker {
     pub(super) fn quantity(&mut self, units: u64, line: usize) -> Option<Quantity> {
         let fits = u32::try_from(units).ok().filter(|units| (1..=limits::MAX_LINE_QUANTITY).contains(units));
         let rule = || format!("must be 1 to {} (line_quantity)", grouped(limits::MAX_LINE_QUANTITY.into()));
-        self.take(fits.map(Quantity), || format!("/lines/{line}/quantity"), rule)
+        self.take(fits.map(Quantity::new), || format!("/lines/{line}/quantity"), rule)
     }
 
     pub fn ttl_ms(&mut self, seconds: Option<u64>) -> u64 {

@@ -151,7 +151,12 @@ mod tests {
 
     fn of_order(body: &str) -> u128 {
         let order: OrderIn = serde_json::from_str(body).unwrap();
-        order.check(Timestamp(0), RequestId::new("r").unwrap()).unwrap_or_else(|errors| panic!("{errors:?}")).placed.fingerprint.0
+        order
+            .check(Timestamp::ZERO, RequestId::new("r").unwrap())
+            .unwrap_or_else(|errors| panic!("{errors:?}"))
+            .placed
+            .fingerprint
+            .0
     }
 
     fn with_metadata(metadata: &str) -> u128 {
@@ -166,8 +171,8 @@ mod tests {
         let kept = |text: &str| Some(serde_json::from_str::<Value>(text).unwrap().to_string().into_boxed_str());
         let line = Line {
             sku: Sku::new("MUG").unwrap(),
-            quantity: Quantity(1),
-            unit_price: Money(2),
+            quantity: Quantity::new(1),
+            unit_price: Money::new(2),
             seller: None,
             metadata: kept(metadata),
         };
@@ -229,7 +234,7 @@ mod tests {
             "payment": {"provider": "sandbox", "return_url": "https://shop.example/"}});
         assert_eq!(format!("{:032x}", of_order(&order.to_string())), "ea944a2cfbf3a490d197832e2d369579");
         let lines = [ReservationLineIn { sku: "MUG".to_owned(), quantity: 3 }];
-        let reserved = check_reservation(Some("ada"), &lines, Some(60), Timestamp(0), RequestId::new("r").unwrap());
+        let reserved = check_reservation(Some("ada"), &lines, Some(60), Timestamp::ZERO, RequestId::new("r").unwrap());
         let reserved = reserved.unwrap_or_else(|errors| panic!("{errors:?}"));
         assert_eq!(format!("{:032x}", reserved.fingerprint.0), "e80908a375bd64be8f816b4836b128e8");
     }

@@ -144,10 +144,10 @@ fn make_in(app: &App, journal: Arc<dyn Journal>, dir: &Path, name: &str, watch: 
 
 /// The moment and the last commit: names sort as backups were made.
 fn name(now: Timestamp, journal: &dyn Journal) -> String {
-    let time = i64::try_from(now.0).ok().and_then(|millis| jiff::Timestamp::from_millisecond(millis).ok());
+    let time = i64::try_from(now.millis()).ok().and_then(|millis| jiff::Timestamp::from_millisecond(millis).ok());
     let time = time.map(|time| time.strftime("%Y%m%dT%H%M%S.%3fZ").to_string());
     let commits: u64 = journal.logs().into_iter().map(|log| journal.end(log)).sum();
-    format!("{}-{commits}", time.unwrap_or_else(|| now.0.to_string()))
+    format!("{}-{commits}", time.unwrap_or_else(|| now.millis().to_string()))
 }
 
 fn body(name: String, Made { manifest, report }: &Made) -> BackupBody {

@@ -131,9 +131,12 @@ impl Wanted {
         };
         let checked = wanted.check(now, request_id.clone()).map_err(Problem::invalid)?;
         if checked.total.is_some_and(|total| total != checked.sum) {
-            let detail =
-                format!("the lines sum to {} minor units, the total says {}", checked.sum.0, wanted.total.unwrap_or_default());
-            return Err(Problem::new(Code::TotalsMismatch, detail).with("expected", checked.sum.0));
+            let detail = format!(
+                "the lines sum to {} minor units, the total says {}",
+                checked.sum.minor(),
+                wanted.total.unwrap_or_default()
+            );
+            return Err(Problem::new(Code::TotalsMismatch, detail).with("expected", checked.sum.minor()));
         }
         let Admitted { key, origin } = admitted;
         let id = OrderId::derive(key, partitions);

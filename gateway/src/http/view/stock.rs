@@ -35,7 +35,7 @@ pub(super) struct CountersBody {
 
 impl CountersBody {
     fn add(&mut self, buckets: &Buckets) {
-        let sum = |total: &mut u64, units: Quantity| *total += u64::from(units.0);
+        let sum = |total: &mut u64, units: Quantity| *total += u64::from(units.units());
         sum(&mut self.available, buckets.available());
         sum(&mut self.on_hand, buckets.on_hand);
         sum(&mut self.held, buckets.held);
@@ -88,8 +88,8 @@ pub fn stock_body(stock: &StockView) -> StockBody<'_> {
         sku: stock.sku.as_str(),
         version: stock.version,
         in_stock: counters.available > 0,
-        low_stock: counters.available <= u64::from(stock.low_stock_threshold.0),
-        low_stock_threshold: stock.low_stock_threshold.0,
+        low_stock: counters.available <= u64::from(stock.low_stock_threshold.units()),
+        low_stock_threshold: stock.low_stock_threshold.units(),
         locations: stock.locations.iter().map(location_body).collect(),
         counters,
     }

@@ -92,8 +92,8 @@ mod tests {
     use holdfast_engine::quantity::Quantity;
 
     fn append(journal: &MemoryJournal, partition: u16, seq: Seq) {
-        let fact = StockFact::ThresholdSet { threshold: Quantity(1), version: seq };
-        let record = Record { seq, at: Timestamp(1000 * seq), event: Event::Stock { sku: Sku::new("S").unwrap(), fact } };
+        let fact = StockFact::ThresholdSet { threshold: Quantity::new(1), version: seq };
+        let record = Record { seq, at: Timestamp::new(1000 * seq), event: Event::Stock { sku: Sku::new("S").unwrap(), fact } };
         let mut batch = Batch::default();
         batch.push(PartitionId(partition), &record);
         journal.append(LogId(0), &batch).unwrap();
@@ -113,6 +113,6 @@ mod tests {
         backlog.count(&journal).unwrap();
         backlog.count(&journal).unwrap();
         let published = |partition: PartitionId| if partition.0 == 0 { 1 } else { 0 };
-        assert_eq!((backlog.events(published), backlog.oldest()), (3, Some(Timestamp(2000))));
+        assert_eq!((backlog.events(published), backlog.oldest()), (3, Some(Timestamp::new(2000))));
     }
 }

@@ -85,5 +85,5 @@ impl Context {
 
 pub(super) fn age(of: Option<Timestamp>) -> f64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
-    of.map_or(0.0, |at| Timestamp(now).since(at) as f64 / 1000.0)
+    of.map_or(0.0, |at| Timestamp::new(now).since(at) as f64 / 1000.0)
 }

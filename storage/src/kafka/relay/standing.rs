@@ -159,10 +159,10 @@ mod tests {
     fn journal(times: &[u64]) -> MemoryJournal {
         let journal = MemoryJournal::new(Partitions::new(1).unwrap());
         for (seq, time) in (1..).zip(times) {
-            let fact = StockFact::ThresholdSet { threshold: Quantity(1), version: seq };
+            let fact = StockFact::ThresholdSet { threshold: Quantity::new(1), version: seq };
             let event = Event::Stock { sku: Sku::new("MUG").unwrap(), fact };
             let mut batch = Batch::default();
-            batch.push(PARTITION, &Record { seq, at: Timestamp(*time), event });
+            batch.push(PARTITION, &Record { seq, at: Timestamp::new(*time), event });
             journal.append(LOG, &batch).unwrap();
         }
         journal

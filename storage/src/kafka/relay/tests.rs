@@ -15,10 +15,10 @@ const LOG: LogId = LogId(0);
 fn journal(events: u64) -> Arc<MemoryJournal> {
     let journal = MemoryJournal::new(Partitions::new(1).unwrap());
     for seq in 1..=events {
-        let fact = StockFact::ThresholdSet { threshold: Quantity(1), version: seq };
+        let fact = StockFact::ThresholdSet { threshold: Quantity::new(1), version: seq };
         let event = Event::Stock { sku: Sku::new("MUG").unwrap(), fact };
         let mut batch = Batch::default();
-        batch.push(PartitionId(0), &Record { seq, at: Timestamp(1), event });
+        batch.push(PartitionId(0), &Record { seq, at: Timestamp::new(1), event });
         journal.append(LOG, &batch).unwrap();
     }
     Arc::new(journal)

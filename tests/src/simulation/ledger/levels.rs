@@ -21,8 +21,8 @@ impl Shown {
 
     /// What a reader is shown.
     pub(crate) fn of(view: &StockView) -> Self {
-        let units = view.locations.iter().map(|at| u64::from(at.buckets.available().0));
-        Self::new(units.sum(), u64::from(view.low_stock_threshold.0))
+        let units = view.locations.iter().map(|at| u64::from(at.buckets.available().units()));
+        Self::new(units.sum(), u64::from(view.low_stock_threshold.units()))
     }
 }
 
@@ -48,7 +48,7 @@ impl Follower {
             StockFact::LevelCrossed { level: Level::Low, .. } => Some(Shown { in_stock: true, low_stock: true }),
             StockFact::LevelCrossed { level: Level::Restored, .. } => Some(Shown { in_stock: true, low_stock: false }),
             StockFact::Set { on_hand, safety_stock, .. } if self.0.is_none() => {
-                Some(Shown::new(u64::from(on_hand.0).saturating_sub(u64::from(safety_stock.0)), 0))
+                Some(Shown::new(u64::from(on_hand.units()).saturating_sub(u64::from(safety_stock.units())), 0))
             }
             StockFact::Adjusted { bucket: Bucket::OnHand, delta, .. } if self.0.is_none() => {
                 Some(Shown::new(u64::try_from(*delta).unwrap_or(0), 0))

@@ -117,10 +117,11 @@ impl OrderBook {
     fn holds_what_was_asked(&self, holds: &[SkuHold]) -> Result<(), &'static str> {
         let Some(OrderFact::Placed(placed)) = self.history.first().map(|record| &*record.fact) else { return Ok(()) };
         let mut wanted: BTreeMap<&Sku, u64> = BTreeMap::new();
-        placed.lines.iter().for_each(|line| *wanted.entry(&line.sku).or_default() += u64::from(line.quantity.0));
+        placed.lines.iter().for_each(|line| *wanted.entry(&line.sku).or_default() += u64::from(line.quantity.units()));
         let mut held: BTreeMap<&Sku, u64> = BTreeMap::new();
         for hold in holds {
-            *held.entry(&hold.sku).or_default() += hold.allocations.iter().map(|part| u64::from(part.quantity.0)).sum::<u64>();
+            *held.entry(&hold.sku).or_default() +=
+                hold.allocations.iter().map(|part| u64::from(part.quantity.units())).sum::<u64>();
         }
         let within = held.iter().all(|(sku, units)| wanted.get(sku).is_some_and(|most| (1..=*most).contains(units)));
         let right = if placed.allow_partial { within && !held.is_empty() } else { held == wanted };

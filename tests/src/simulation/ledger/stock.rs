@@ -122,8 +122,8 @@ impl SkuBook {
             StockFact::Set { location, on_hand, safety_stock, delta, version, .. } => {
                 let sums = self.places.entry(location.clone()).or_default();
                 sums.on_hand += delta;
-                sums.safety = i64::from(safety_stock.0);
-                let agrees = sums.on_hand == i64::from(on_hand.0);
+                sums.safety = i64::from(safety_stock.units());
+                let agrees = sums.on_hand == i64::from(on_hand.units());
                 require(agrees, "I3 sums of movements", || format!("{sku}: {fact:?} makes {sums:?}"))?;
                 Some((*version, 1))
             }
@@ -137,7 +137,7 @@ impl SkuBook {
                 Some((*version, 1))
             }
             StockFact::ThresholdSet { threshold, version } => {
-                self.threshold = u64::from(threshold.0);
+                self.threshold = u64::from(threshold.units());
                 Some((*version, 1))
             }
             StockFact::HoldPlaced { hold, order_version, allocations, version, .. } => {
@@ -178,7 +178,7 @@ impl SkuBook {
 
     fn place(&mut self, sku: &Sku, (hold, placed, order_version): (HoldKey, Seq, u32), allocations: &[Allocation]) -> Checked {
         for allocation in allocations {
-            self.places.entry(allocation.location.clone()).or_default().held += i64::from(allocation.quantity.0);
+            self.places.entry(allocation.location.clone()).or_default().held += i64::from(allocation.quantity.units());
         }
         let book = HoldBook { stage: Stage::Held, allocations: allocations.to_vec(), order_version, placed, resolved: false };
         let before = self.holds.insert(hold, book);
@@ -230,8 +230,8 @@ impl SkuBook {
         })?;
         for Allocation { location, quantity } in &book.allocations {
             let sums = self.places.entry(location.clone()).or_default();
-            sums.stage(stage).into_iter().for_each(|bucket| *bucket -= i64::from(quantity.0));
-            sums.stage(next).into_iter().for_each(|bucket| *bucket += i64::from(quantity.0));
+            sums.stage(stage).into_iter().for_each(|bucket| *bucket -= i64::from(quantity.units()));
+            sums.stage(next).into_iter().for_each(|bucket| *bucket += i64::from(quantity.units()));
         }
         Ok(book.allocations.len() as u64)
     }

@@ -13,13 +13,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 fn append(journal: &MemoryJournal, seq: u64, event: Event) {
     let mut batch = Batch::default();
-    batch.push(PartitionId(0), &Record { seq, at: Timestamp(1), event });
+    batch.push(PartitionId(0), &Record { seq, at: Timestamp::new(1), event });
     journal.append(LogId(0), &batch).unwrap();
 }
 
 fn append_small(journal: &MemoryJournal, seqs: std::ops::RangeInclusive<u64>) {
     for seq in seqs {
-        let fact = StockFact::ThresholdSet { threshold: Quantity(1), version: seq };
+        let fact = StockFact::ThresholdSet { threshold: Quantity::new(1), version: seq };
         append(journal, seq, Event::Stock { sku: Sku::new("SKU").unwrap(), fact });
     }
 }

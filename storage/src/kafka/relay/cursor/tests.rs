@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, VecDeque};
 const LOG: LogId = LogId(0);
 
 fn event(commit: LogSeq, partition: u16, seq: Seq) -> Sent {
-    Sent { log: LOG, commit, partition: PartitionId(partition), seq, at: Timestamp(seq) }
+    Sent { log: LOG, commit, partition: PartitionId(partition), seq, at: Timestamp::new(seq) }
 }
 
 fn fresh(topic_partitions: TopicPartition) -> Session {
@@ -43,7 +43,7 @@ fn the_cursor_moves_over_what_landed_without_a_gap() {
     assert_eq!(session.published(PartitionId(0)), 0);
     assert_eq!(session.landed(0, numbers[0], 10), Ok(2));
     assert_eq!(session.published(PartitionId(0)), 2);
-    assert_eq!((session.on_the_way(), session.oldest()), (1, Some(Timestamp(3))));
+    assert_eq!((session.on_the_way(), session.oldest()), (1, Some(Timestamp::new(3))));
     assert_eq!(session.resume(0), 12);
 }
 
@@ -212,7 +212,7 @@ impl World {
         })?;
         let mut next = self.clone();
         let (state, session) = &mut next.lives[life];
-        let sent = Sent { log: LogId(log), commit, partition: PartitionId(partition), seq, at: Timestamp(0) };
+        let sent = Sent { log: LogId(log), commit, partition: PartitionId(partition), seq, at: Timestamp::ZERO };
         let number = send(session, sent);
         let last = layout.iter().rfind(|event| (event.0, event.1) == (log, commit));
         if last.is_some_and(|last| (last.2, last.3) == (partition, seq)) {

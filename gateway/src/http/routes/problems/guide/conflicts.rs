@@ -12,7 +12,7 @@ use holdfast_engine::rejection::Rejection;
 
 /// The refusal of an order for one line of this SKU.
 fn shortage(sku: &str, available: Option<u64>) -> Problem {
-    let sku = Sku::new(sku).map(|sku| Shortage { line: 1, sku, requested: Quantity(3), available });
+    let sku = Sku::new(sku).map(|sku| Shortage { line: 1, sku, requested: Quantity::new(3), available });
     let order = Id::order(OrderId::from_bytes([9; 16]));
     short(sku.as_slice()).with("order_id", order.as_str())
 }
@@ -43,7 +43,7 @@ pub(super) const TOO_MANY_LOCATIONS: Guide = Guide {
         "Use a new Idempotency-Key for them: the refusal is the answer to this one, byte for byte, for good.",
     ],
     example: || {
-        let sku = Sku::new("DEMO-SHIRT").map(|sku| Shortage { line: 1, sku, requested: Quantity(90), available: Some(80) });
+        let sku = Sku::new("DEMO-SHIRT").map(|sku| Shortage { line: 1, sku, requested: Quantity::new(90), available: Some(80) });
         scattered(sku.as_slice()).with("order_id", Id::order(OrderId::from_bytes([9; 16])).as_str())
     },
 };
@@ -64,7 +64,7 @@ pub(super) const LOCATION_IN_USE: Guide = Guide {
     cures: &[
         "Closing is for locations that were made by mistake. To stop selling from one, set what is on hand to what is taken.",
     ],
-    example: || rejected(&Rejection::LocationInUse { buckets: Buckets { on_hand: Quantity(5), ..Buckets::default() } }),
+    example: || rejected(&Rejection::LocationInUse { buckets: Buckets { on_hand: Quantity::new(5), ..Buckets::default() } }),
 };
 
 pub(super) const INVALID_TRANSITION: Guide = Guide {
