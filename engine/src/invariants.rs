@@ -16,12 +16,21 @@ pub type Violation = String;
 pub fn check(partitions: &[Partition]) -> Vec<Violation> {
     let mut violations = Vec::new();
     for partition in partitions {
+        let mut live = 0;
         for (sku, stock) in partition.skus() {
             check_stock(sku, stock, &mut violations);
             for (key, hold) in stock.holds.iter() {
+                live += usize::from(hold.live());
                 let order = partitions.get(usize::from(key.order.partition().0)).and_then(|home| home.order(key.order));
                 violations.extend(check_hold(sku, *key, hold, order));
             }
+        }
+        if live != partition.live_holds() {
+            violations.push(format!(
+                "I2 partition {} has {live} live holds but counts {}",
+                partition.id.0,
+                partition.live_holds()
+            ));
         }
         for order in partition.orders() {
             check_order(order, partitions, &mut violations);

@@ -76,6 +76,15 @@ pub enum ProviderResult {
     Outcome { attempt: AttemptId, kind: CallKind, outcome: Outcome },
 }
 
+impl ProviderResult {
+    /// What it is the result of.
+    pub fn attempt(&self) -> AttemptId {
+        match self {
+            Self::Opened { attempt, .. } | Self::Outcome { attempt, .. } => *attempt,
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq)]
 struct KeyRecord {
     fingerprint: Fingerprint,
@@ -96,6 +105,8 @@ pub struct Partition {
     /// What the number of the next order follows from: the orders placed here, and the counts that a restore left out.
     placed: u64,
     skus: Map<Sku, SkuStock>,
+    /// Of all SKUs, counted as they come and go.
+    live_holds: usize,
     /// Boxed: a growing map then moves pointers, not actors.
     orders: Map<OrderId, Box<OrderActor>>,
     keys: Map<KeyHash, KeyRecord>,
@@ -120,6 +131,7 @@ impl Partition {
             logical_time: Timestamp::ZERO,
             placed: 0,
             skus: Map::default(),
+            live_holds: 0,
             orders: Map::default(),
             keys: Map::default(),
             resolved: VecDeque::new(),
@@ -164,9 +176,9 @@ impl Partition {
         (self.orders.len(), self.skus.len())
     }
 
-    /// Holds that are neither committed nor released. Cost: one look at every SKU.
+    /// Holds that are neither committed nor released.
     pub fn live_holds(&self) -> usize {
-        self.skus.values().map(|stock| stock.holds.values().filter(|hold| hold.live()).count()).sum()
+        self.live_holds
     }
 
     /// What a snapshot grows with: orders, SKUs and holds in memory. Cost: one look at every SKU.

@@ -57,7 +57,9 @@ impl Partition {
                 new.insert(SkuStock::default())
             }
         };
+        let live = stock.holds.live();
         stock.evolve(fact);
+        self.live_holds = self.live_holds + stock.holds.live() - live;
     }
 
     fn apply_order(&mut self, id: OrderId, record: OrderRecord) {

@@ -125,6 +125,7 @@ impl Partition {
         partition.logical_time = image.logical_time;
         partition.placed = image.placed;
         let names = image.skus.iter().map(|(sku, _)| sku.clone()).collect();
+        partition.live_holds = image.skus.iter().map(|(_, stock)| stock.holds.live()).sum();
         partition.skus = image.skus.into_iter().collect();
         for (id, mut history) in image.orders {
             if let Some(origin) = origins.remove(&id) {

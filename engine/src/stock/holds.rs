@@ -2,7 +2,8 @@
 //!
 //! A SKU in a flash sale has hundreds of thousands of holds. A snapshot that read them all before the next order would stop
 //! the shard for a tenth of a second. Once shared, copies have one map in common, and changes gather beside it.
-//! Invariant: what is read is the map with the changes; when nobody shares it any more the next change moves them into it.
+//! Invariants: what is read is the map with the changes; when nobody shares it any more the next change moves them into it; the live
+//! ones are counted as they come and go, so that a report looks at none.
 
 use crate::Map;
 use crate::ids::HoldKey;
@@ -14,7 +15,10 @@ use std::sync::Arc;
 
 /// A clone copies every hold, unless they are shared.
 #[derive(Clone, Debug, Default)]
-pub struct Holds(State);
+pub struct Holds {
+    state: State,
+    live: usize,
+}
 
 #[derive(Clone, Debug)]
 enum State {
@@ -35,7 +39,7 @@ impl Default for State {
 
 impl Holds {
     pub fn get(&self, key: &HoldKey) -> Option<&Hold> {
-        match &self.0 {
+        match &self.state {
             State::Own(holds) => holds.get(key),
             State::Shared { base, since } => since.get(key).map_or_else(|| base.get(key), Option::as_ref),
         }
@@ -46,14 +50,19 @@ impl Holds {
     }
 
     pub fn insert(&mut self, key: HoldKey, hold: Hold) {
-        match self.reclaimed() {
-            State::Own(holds) => drop(holds.insert(key, hold)),
-            State::Shared { since, .. } => drop(since.insert(key, Some(hold))),
-        }
+        self.live += usize::from(hold.live());
+        let was_live = match self.reclaimed() {
+            State::Own(holds) => holds.insert(key, hold).is_some_and(|before| before.live()),
+            State::Shared { base, since } => {
+                let before = since.insert(key, Some(hold));
+                before.map_or_else(|| base.get(&key).is_some_and(Hold::live), |before| before.is_some_and(|before| before.live()))
+            }
+        };
+        self.live -= usize::from(was_live);
     }
 
     pub fn remove(&mut self, key: &HoldKey) -> Option<Hold> {
-        match self.reclaimed() {
+        let removed = match self.reclaimed() {
             State::Own(holds) => holds.remove(key),
             // What came and went since leaves no trace: images that follow on each other must not gather every hold there was.
             State::Shared { base, since } if !base.contains_key(key) => since.remove(key).flatten(),
@@ -61,7 +70,14 @@ impl Holds {
                 Some(changed) => changed,
                 None => base.get(key).cloned(),
             },
-        }
+        };
+        self.live -= usize::from(removed.as_ref().is_some_and(Hold::live));
+        removed
+    }
+
+    /// Those that are neither committed nor released.
+    pub fn live(&self) -> usize {
+        self.live
     }
 
     /// From now on a clone costs the changes since. Without holds there is nothing to share.
@@ -70,13 +86,13 @@ impl Holds {
             && !holds.is_empty()
         {
             let base = Arc::new(std::mem::take(holds));
-            self.0 = State::Shared { base, since: Map::default() };
+            self.state = State::Shared { base, since: Map::default() };
         }
     }
 
     /// In no order.
     pub fn iter(&self) -> impl Iterator<Item = (&HoldKey, &Hold)> {
-        let (base, since) = match &self.0 {
+        let (base, since) = match &self.state {
             State::Own(holds) => (holds, None),
             State::Shared { base, since } => (&**base, Some(since)),
         };
@@ -90,7 +106,7 @@ impl Holds {
 
     /// Cost: a look at each change while they are shared.
     pub fn len(&self) -> usize {
-        match &self.0 {
+        match &self.state {
             State::Own(holds) => holds.len(),
             State::Shared { base, since } => {
                 let unchanged = base.len() - since.keys().filter(|key| base.contains_key(key)).count();
@@ -105,7 +121,7 @@ impl Holds {
 
     /// The state, with all changes in the map if nobody shares it any more.
     fn reclaimed(&mut self) -> &mut State {
-        if let State::Shared { base, since } = &mut self.0
+        if let State::Shared { base, since } = &mut self.state
             && let Some(base) = Arc::get_mut(base)
         {
             let mut holds = std::mem::take(base);
@@ -116,9 +132,12 @@ impl Holds {
                     None => holds.remove(&key),
                 };
             }
-            self.0 = State::Own(holds);
+            if plant::active(Bug::SharedChangesLost) {
+                self.live = live_of(&holds);
+            }
+            self.state = State::Own(holds);
         }
-        &mut self.0
+        &mut self.state
     }
 }
 
@@ -143,8 +162,13 @@ impl PartialEq for Holds {
 
 impl FromIterator<(HoldKey, Hold)> for Holds {
     fn from_iter<I: IntoIterator<Item = (HoldKey, Hold)>>(holds: I) -> Self {
-        Self(State::Own(holds.into_iter().collect()))
+        let holds: Map<HoldKey, Hold> = holds.into_iter().collect();
+        Self { live: live_of(&holds), state: State::Own(holds) }
     }
+}
+
+fn live_of(holds: &Map<HoldKey, Hold>) -> usize {
+    holds.values().filter(|hold| hold.live()).count()
 }
 
 /// As a list in the order of keys, so that equal holds are equal bytes.
@@ -175,8 +199,10 @@ mod tests {
         HoldKey { order: OrderId::derive(KeyHash([number; 16]), Partitions::new(1).unwrap()), generation: 1 }
     }
 
+    /// Every other one is live.
     fn hold(order_version: u32) -> Hold {
-        Hold { state: HoldState::Held, order_version, allocations: Vec::new(), probe_at: Timestamp::ZERO }
+        let state = if order_version.is_multiple_of(2) { HoldState::Held } else { HoldState::Released };
+        Hold { state, order_version, allocations: Vec::new(), probe_at: Timestamp::ZERO }
     }
 
     #[derive(Clone, Debug)]
@@ -204,6 +230,7 @@ mod tests {
         listed.sort_unstable_by_key(|(key, _)| *key);
         assert_eq!(listed, model.clone().into_iter().collect::<Vec<_>>());
         assert_eq!(holds.len(), model.len());
+        assert_eq!(holds.live(), model.values().filter(|hold| hold.live()).count());
         assert!((0..8).all(|number| holds.get(&key(number)) == model.get(&key(number))));
         assert_eq!(*holds, model.clone().into_iter().collect::<Holds>());
     }
@@ -229,7 +256,7 @@ mod tests {
             }
             copies.clear();
             holds.insert(key(0), hold(0));
-            prop_assert!(matches!(holds.0, State::Own(_)), "changes move in when nobody shares the map");
+            prop_assert!(matches!(holds.state, State::Own(_)), "changes move in when nobody shares the map");
         }
     }
 
@@ -242,6 +269,6 @@ mod tests {
             holds.insert(key(number), hold(1));
             assert_eq!(holds.remove(&key(number)), Some(hold(1)));
         }
-        assert!(matches!(&holds.0, State::Shared { since, .. } if since.is_empty()));
+        assert!(matches!(&holds.state, State::Shared { since, .. } if since.is_empty()));
     }
 }
