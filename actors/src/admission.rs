@@ -30,6 +30,11 @@ impl Credits {
         true
     }
 
+    /// Takes one for a request that comes with the credit of another shard: it was admitted there.
+    pub fn take_over(&self) {
+        self.taken.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub fn give_back(&self, credits: usize) {
         self.taken.fetch_sub(credits, Ordering::Relaxed);
     }

@@ -11,9 +11,11 @@ use crate::provider::{MakeProvider, ProviderDispatcher};
 use crate::rebuild::Rebuild;
 use crate::replies::ReplyQueues;
 use crate::router::Router;
-use crate::shard::{Shard, ShardDown};
+use crate::shard::Shard;
+use crate::shard::hosting::Fallen;
 use crate::snapshot_writer::SnapshotWriter;
-use actix::{Actor, Arbiter, ArbiterHandle, Recipient};
+use actix::{Actor, Arbiter};
+use crossbeam::channel::Sender;
 use holdfast_engine::ids::PartitionId;
 use holdfast_engine::partition::Partition;
 use holdfast_engine::time::{Policy, Timestamp};
@@ -83,7 +85,7 @@ pub struct Engine {
     arbiters: Vec<Arbiter>,
     committed: watch::Receiver<u64>,
     projector: Projector,
-    /// Of the journal: they end when nobody can hand them anything any more.
+    /// Of the journal, and the guardian: they end when nobody can hand them anything any more.
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -105,7 +107,7 @@ impl Engine {
         let last = recovered.iter().map(Partition::at).max().unwrap_or(Timestamp::ZERO);
         let clock = options.clock.map_or_else(|| Clock::start(clock::wall(), last), |clock| clock.not_before(last));
         let shards = options.shards.clamp(1, usize::from(partitions.count()));
-        let inboxes = (0..shards).map(|shard| Arc::new(Inbox::new(shard, 0, options.credits))).collect();
+        let inboxes = (0..shards).map(|shard| Arc::new(Inbox::new(shard, options.credits))).collect();
         let router = Router::new(partitions, inboxes);
         let clients = Arc::new(Clients::new(shards, options.credits, options.client_percent));
         let failures = Failures::new();
@@ -119,7 +121,6 @@ impl Engine {
         let provider_arbiter = Arbiter::new();
         let provider_dispatcher = ProviderDispatcher::open(&provider_arbiter, router.clone(), provider, options.provider_timeout);
         let rebuild = Arc::new(Rebuild {
-            credits: options.credits,
             snapshot_events: options.snapshot_events,
             policy: options.policy,
             journal: journal.clone(),
@@ -134,9 +135,9 @@ impl Engine {
             failures,
         });
         let mut arbiters: Vec<Arbiter> = (0..shards).map(|_| Arbiter::new()).collect();
-        let threads: Vec<ArbiterHandle> = arbiters.iter().map(Arbiter::handle).collect();
-        let guardian = Guardian::new(rebuild.clone(), threads).start().recipient();
-        start_shards(&rebuild, &guardian, &arbiters, recovered, &ends(&*journal));
+        let (fallen, guardian) = Guardian::start(rebuild.clone())?;
+        ending.push(guardian);
+        start_shards(&rebuild, &fallen, &arbiters, recovered, &ends(&*journal));
         arbiters.push(provider_arbiter);
         let handle = Handle { router, reply_queues, clients };
         Ok(Self { handle, journal, rebuild, arbiters, committed, projector, threads: ending })
@@ -171,10 +172,9 @@ impl Engine {
         if synced {
             self.write_snapshots().await;
         }
-        for inbox in &self.handle.router.table().inboxes {
-            inbox.close();
-            self.handle.reply_queues.lost(inbox.shard, u64::MAX);
-        }
+        let router = &self.handle.router;
+        router.table().inboxes.iter().for_each(|inbox| inbox.close());
+        self.handle.reply_queues.lost(router.partitions.all().map(|id| (id, u64::MAX)));
         for arbiter in self.arbiters {
             arbiter.stop();
             arbiter.join().unwrap_or_default();
@@ -204,7 +204,7 @@ impl Engine {
     /// nobody knows of may be in the journal or not.
     async fn settled(&self) -> bool {
         let rebuild = self.rebuild.clone();
-        let settled = actix_rt::task::spawn_blocking(move || rebuild.settle().is_ok());
+        let settled = actix_rt::task::spawn_blocking(move || rebuild.settle(rebuild.journal.logs()).is_ok());
         match tokio::time::timeout(SETTLE_TIMEOUT, settled).await {
             Ok(settled) => settled.unwrap_or(false),
             Err(_) => {
@@ -248,7 +248,7 @@ fn watch_commits(commits: watch::Sender<u64>, projector: Projector, failures: Fa
 
 fn start_shards(
     rebuild: &Arc<Rebuild>,
-    guardian: &Recipient<ShardDown>,
+    guardian: &Sender<Fallen>,
     arbiters: &[Arbiter],
     recovered: Vec<Partition>,
     commits: &[LogSeq],
@@ -259,7 +259,7 @@ fn start_shards(
         dealt[table.shard_of[usize::from(partition.id.0)]].push(partition);
     }
     for ((inbox, partitions), arbiter) in table.inboxes.iter().zip(dealt).zip(arbiters) {
-        let (inbox, links, commits) = (inbox.clone(), rebuild.links(guardian.clone(), Vec::new()), commits.to_vec());
+        let (inbox, links, commits) = (inbox.clone(), rebuild.links(guardian.clone()), commits.to_vec());
         arbiter.spawn_fn(move || {
             name_thread(inbox.shard);
             Shard::new(inbox, links, partitions, commits).start();

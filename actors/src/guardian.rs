@@ -1,106 +1,88 @@
-//! The guardian: after a panic it rebuilds a shard from the journal.
+//! The guardian: a thread that rebuilds partitions from the journal after a panic, while their shards go on.
 //!
-//! Invariants: a rebuilt shard folds only what is durable, and nothing of its former life reaches the journal after that; all lives of a
-//! shard have one thread, on which the state of one is dropped before the next is folded: a rebuild leaves nothing behind. What panics
-//! a shard again and again is kept from it, or ends the engine.
-//! actix's own supervisor keeps the broken value, so the rebuilding is ours.
+//! Invariants: a rebuilt partition folds only what is durable, and nothing of its former life reaches the journal after that; the state of
+//! one life is dropped before the next is folded, and all are folded on one thread: a rebuild leaves nothing behind. What panics a
+//! partition again and again is kept from it, or ends the engine.
 
 use crate::inbox::ShardMessage;
 use crate::panics::{self, Panics, Suspect};
 use crate::rebuild::Rebuild;
-use crate::shard::ShardDown;
-use actix::{Actor, Addr, ArbiterHandle, AsyncContext, Context, Handler, Message as ActixMessage};
+use crate::shard::hosting::Fallen;
+use crossbeam::channel::{Receiver, Sender, unbounded};
+use holdfast_engine::ids::PartitionId;
+use holdfast_engine::partition::Partition;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::thread::JoinHandle;
+use std::time::Instant;
 
 pub struct Guardian {
     rebuild: Arc<Rebuild>,
-    /// The thread of each shard.
-    threads: Vec<ArbiterHandle>,
-    /// By shard.
-    panics: BTreeMap<usize, Panics>,
+    panics: BTreeMap<PartitionId, Panics>,
 }
+
+/// The life that is to begin of each partition, and what it is not to be given.
+type Next = BTreeMap<PartitionId, (u64, Vec<Suspect>)>;
 
 impl Guardian {
-    pub fn new(rebuild: Arc<Rebuild>, threads: Vec<ArbiterHandle>) -> Self {
-        Self { rebuild, threads, panics: BTreeMap::new() }
+    /// The thread ends when the last sender is gone.
+    ///
+    /// # Errors
+    /// If the thread cannot be started.
+    pub fn start(rebuild: Arc<Rebuild>) -> std::io::Result<(Sender<Fallen>, JoinHandle<()>)> {
+        let (sender, fallen) = unbounded();
+        let guardian = Self { rebuild, panics: BTreeMap::new() };
+        let thread = std::thread::Builder::new().name("guardian".to_owned()).spawn(move || guardian.run(&fallen))?;
+        Ok((sender, thread))
     }
-}
 
-impl Actor for Guardian {
-    type Context = Context<Self>;
-}
+    fn run(mut self, fallen: &Receiver<Fallen>) {
+        while let Ok(first) = fallen.recv() {
+            // One fold for all that have panicked by now.
+            let next = std::iter::once(first).chain(fallen.try_iter()).filter_map(|fallen| self.judge(fallen)).collect();
+            self.fold(next);
+        }
+    }
 
-impl Handler<ShardDown> for Guardian {
-    type Result = ();
-
-    fn handle(&mut self, down: ShardDown, context: &mut Self::Context) {
+    /// What is left of the former life is dropped here.
+    fn judge(&mut self, fallen: Fallen) -> Option<(PartitionId, (u64, Vec<Suspect>))> {
         metrics::counter!("shard_rebuilds_total").increment(1);
-        let ShardDown { shard, epoch, reason, suspect } = down;
-        let Self { rebuild, threads, .. } = self;
-        let panics = self.panics.entry(shard).or_default();
+        let Fallen { life, reason, suspect, partition, .. } = fallen;
+        let id = partition.id;
+        tracing::error!(partition = id.0, life, reason, "a partition panicked");
+        let panics = self.panics.entry(id).or_default();
         suspect.into_iter().for_each(|suspect| panics.blame(suspect));
-        if rebuild.journal_failed() {
-            rebuild.give_up(reason.clone());
+        if self.rebuild.journal_failed() {
+            self.rebuild.give_up(reason);
         } else if panics.may_rebuild(Instant::now()) {
-            let next = Next { shard, epoch: epoch + 1, refused: panics.refused() };
-            start(rebuild.clone(), &threads[shard], next, context.address());
+            return Some((id, (life + 1, panics.refused())));
         } else {
-            rebuild.give_up(format!("shard {shard} cannot go on: {}, at last with: {reason}", Panics::words()));
+            self.rebuild.give_up(format!("partition {} cannot go on: {}, at last with: {reason}", id.0, Panics::words()));
         }
-        // Acted on first: a log line is never what a rebuilding waits for.
-        tracing::error!(shard, epoch, reason, "a shard went down");
+        None
     }
-}
 
-/// A fold of a shard's partitions is over.
-#[derive(Debug, ActixMessage)]
-#[rtype(result = "()")]
-struct Folded {
-    shard: usize,
-    took: Duration,
-}
-
-impl Handler<Folded> for Guardian {
-    type Result = ();
-
-    fn handle(&mut self, Folded { shard, took }: Folded, _: &mut Self::Context) {
-        self.panics.entry(shard).or_default().folded(took);
+    fn fold(&mut self, mut next: Next) {
+        if next.is_empty() {
+            return;
+        }
+        let (from, ids) = (Instant::now(), next.keys().copied().collect::<Vec<_>>());
+        let folded = catch_unwind(AssertUnwindSafe(|| self.rebuild.fold(&ids)));
+        // Before the next life can panic.
+        let took = from.elapsed();
+        ids.iter().for_each(|id| self.panics.entry(*id).or_default().folded(took));
+        match folded {
+            Ok(Ok(partitions)) => partitions.into_iter().for_each(|partition| self.send_back(partition, &mut next)),
+            Ok(Err(error)) => self.rebuild.give_up(format!("partitions {ids:?} cannot be rebuilt: {error}")),
+            Err(panic) => self.rebuild.give_up(format!("partitions {ids:?} cannot be rebuilt: {}", panics::text(&*panic))),
+        }
     }
-}
 
-/// A life of a shard that is to begin.
-struct Next {
-    shard: usize,
-    epoch: u64,
-    refused: Vec<Suspect>,
-}
-
-/// Has the next life begin on the thread of the last, which is done with it by then.
-fn start(rebuild: Arc<Rebuild>, thread: &ArbiterHandle, next: Next, guardian: Addr<Guardian>) {
-    let Next { shard, epoch, refused } = next;
-    let links = rebuild.links(guardian.clone().recipient(), refused);
-    let begin = move || {
-        let from = Instant::now();
-        let begun = catch_unwind(AssertUnwindSafe(|| rebuild.shard(shard, epoch, links)));
-        // Before the new life can panic: it begins when this is over.
-        if guardian.try_send(Folded { shard, took: from.elapsed() }).is_err() {
-            tracing::error!(shard, "the guardian is gone");
-        }
-        match begun {
-            Ok(Ok(inbox)) => {
-                rebuild.router().replace(&inbox);
-                // Whoever sent between the panic and the swap was told it is unavailable.
-                inbox.push(ShardMessage::Peer(Vec::new()));
-                tracing::warn!(shard, epoch, "the shard is rebuilt from the journal");
-            }
-            Ok(Err(error)) => rebuild.give_up(format!("shard {shard} cannot be rebuilt: {error}")),
-            Err(panic) => rebuild.give_up(format!("shard {shard} cannot be rebuilt: {}", panics::text(&*panic))),
-        }
-    };
-    if !thread.spawn_fn(begin) {
-        tracing::debug!(shard, "not rebuilt: its thread is told to stop");
+    fn send_back(&self, partition: Partition, next: &mut Next) {
+        let Some((life, refused)) = next.remove(&partition.id) else { return };
+        let inbox = self.rebuild.router().inbox(partition.id);
+        // A closed inbox is one of an engine that ends.
+        inbox.push(ShardMessage::Host { partition: Box::new(partition), life, refused });
     }
 }

@@ -64,14 +64,11 @@ impl Handle {
     /// # Errors
     /// If the command was refused admission: it was not executed.
     pub fn send_from(&self, origin: Origin, command: Command) -> Result<Pending, Unanswered> {
-        let inbox = self.router.inbox(command.partition(self.router.partitions));
+        let partition = command.partition(self.router.partitions);
+        let (inbox, life) = self.router.route(partition);
         let permit = self.admit(origin, &inbox)?;
-        let mut pending = self.reply_queues.register(inbox.shard, inbox.epoch, permit);
-        let ticket = pending.ticket();
-        let message = match command {
-            Command::Place { order, placed } => ShardMessage::Place { ticket, order, placed },
-            command => ShardMessage::Request { ticket, command: Box::new(command) },
-        };
+        let mut pending = self.reply_queues.register(partition, life, permit);
+        let message = ShardMessage::request(pending.ticket(), command);
         let pushed = if origin.bulk { inbox.push_bulk(message) } else { inbox.push(message) };
         if !pushed {
             pending.withdraw();
@@ -99,6 +96,11 @@ impl Handle {
     pub fn execute(&self, command: Command) -> impl Future<Output = Result<Reply, Unanswered>> + use<> {
         let sent = self.send(command);
         async move { sent?.await }
+    }
+
+    /// Requests in hand at each shard, in the order of shards.
+    pub fn depths(&self) -> Vec<usize> {
+        self.router.table().inboxes.iter().map(|inbox| inbox.credits.taken()).collect()
     }
 
     /// What each shard has in hand. Shards that do not answer are left out.

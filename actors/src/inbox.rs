@@ -5,12 +5,13 @@
 //! never stands before what somebody waits for alone.
 
 use crate::admission::Credits;
+use crate::panics::Suspect;
 use actix::{Message as ActixMessage, Recipient};
 use crossbeam::queue::SegQueue;
 use holdfast_engine::command::{Command, Loaded};
 use holdfast_engine::event::Placed;
 use holdfast_engine::ids::{KeyHash, OrderId, PartitionId, Seq, Ticket};
-use holdfast_engine::partition::ProviderResult;
+use holdfast_engine::partition::{Partition, ProviderResult};
 use holdfast_engine::protocol::Message;
 use holdfast_storage::Error as StorageError;
 use holdfast_storage::group_commit::Notice;
@@ -42,12 +43,15 @@ pub enum ShardMessage {
         ticket: Ticket,
         command: Box<Command>,
         loaded: Box<Loaded>,
-        /// The last record of its partition when it was asked for.
+        /// The last record of its partition when it was asked for, and the life.
         asked: Seq,
+        life: u64,
     },
     /// A request that needed what left memory, and why that cannot be read.
     Unread {
         ticket: Ticket,
+        partition: PartitionId,
+        life: u64,
         error: Box<StorageError>,
     },
     Peer(Vec<Message>),
@@ -61,14 +65,39 @@ pub enum ShardMessage {
     Report(oneshot::Sender<ShardReport>),
     /// Write snapshots of everything, then answer: the last thing before the process ends.
     Drain(oneshot::Sender<()>),
-    /// Behave as if an invariant broke, to show that the guardian rebuilds the shard. Tests only.
-    Panic,
+    /// A partition that panicked, as the journal has it.
+    Host {
+        partition: Box<Partition>,
+        life: u64,
+        /// What panicked it too often.
+        refused: Vec<Suspect>,
+    },
+}
+
+impl ShardMessage {
+    pub fn request(ticket: Ticket, command: Command) -> Self {
+        match command {
+            Command::Place { order, placed } => Self::Place { ticket, order, placed },
+            command => Self::Request { ticket, command: Box::new(command) },
+        }
+    }
+
+    /// The request that it is, which has a credit.
+    pub fn ticket(&self) -> Option<Ticket> {
+        match self {
+            Self::Place { ticket, .. } | Self::Request { ticket, .. } => Some(*ticket),
+            Self::Loaded { ticket, .. } | Self::Unread { ticket, .. } => Some(*ticket),
+            Self::Peer(_) | Self::Provider(_) | Self::Archived { .. } | Self::Committed(_) => None,
+            Self::Report(_) | Self::Drain(_) | Self::Host { .. } => None,
+        }
+    }
 }
 
 /// What an operator sees of a shard.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ShardReport {
     pub shard: usize,
+    /// How often one of its partitions was rebuilt.
     pub epoch: u64,
     pub depth: usize,
     pub limit: usize,
@@ -86,8 +115,6 @@ pub struct Wake;
 #[derive(Debug)]
 pub struct Inbox {
     pub shard: usize,
-    /// Counts the lives of the shard: raised each time it is rebuilt.
-    pub epoch: u64,
     pub credits: Credits,
     messages: SegQueue<ShardMessage>,
     bulk: SegQueue<ShardMessage>,
@@ -98,10 +125,9 @@ pub struct Inbox {
 }
 
 impl Inbox {
-    pub fn new(shard: usize, epoch: u64, credits: usize) -> Self {
+    pub fn new(shard: usize, credits: usize) -> Self {
         Self {
             shard,
-            epoch,
             credits: Credits::new(credits),
             messages: SegQueue::new(),
             bulk: SegQueue::new(),
@@ -205,7 +231,7 @@ mod tests {
 
     #[test]
     fn what_comes_alone_stands_behind_a_few_of_those_that_came_in_bulk_however_many_wait() {
-        let inbox = Inbox::new(0, 0, 1);
+        let inbox = Inbox::new(0, 1);
         (100..120).for_each(|number| assert!(inbox.push_bulk(message(number))));
         (0..9).for_each(|number| assert!(inbox.push(message(number))));
         assert_eq!(numbers(&inbox), [0, 1, 2, 3, 4, 5, 6, 7, 100, 101]);
@@ -218,7 +244,7 @@ mod tests {
 
     #[test]
     fn a_closed_inbox_keeps_nothing_that_came_alone_or_in_bulk_and_takes_nothing() {
-        let inbox = Inbox::new(0, 0, 1);
+        let inbox = Inbox::new(0, 1);
         (0..3).for_each(|number| assert!(inbox.push(message(number)) && inbox.push_bulk(message(100 + number))));
         inbox.close();
         assert!(inbox.messages.is_empty() && inbox.bulk.is_empty());

@@ -5,7 +5,7 @@
 //!      ▲                                           │ batches            │ calls             │ closed orders
 //!      │                                           ▼                    ▼                   ▼
 //!      └────────── ReplyQueue ◄── replies ──────── Committer (journal)   ProviderDispatcher         Projector
-//!                                           Guardian: starts shards, rebuilds one from the journal after a panic
+//!                                           Guardian: rebuilds a partition from the journal after a panic
 //! ```
 //!
 //! Where the journal is on another machine, what memory no longer has comes through Lookups, and the request with it.

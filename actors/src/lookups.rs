@@ -7,7 +7,7 @@ use crate::inbox::{Inbox, ShardMessage};
 use crate::panics;
 use crossbeam::channel::{Receiver, Sender, unbounded};
 use holdfast_engine::command::{Command, Loaded, Missing};
-use holdfast_engine::ids::{Seq, Ticket};
+use holdfast_engine::ids::{PartitionId, Seq, Ticket};
 use holdfast_storage::backoff::Backoff;
 use holdfast_storage::{Error, Journal, rows};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -25,8 +25,10 @@ pub struct LookupRequest {
     pub ticket: Ticket,
     pub command: Command,
     pub missing: Missing,
-    /// The last record of its partition when it was asked.
+    /// The partition it is for, its last record when it was asked, and its life.
+    pub partition: PartitionId,
     pub asked: Seq,
+    pub life: u64,
     pub inbox: Arc<Inbox>,
 }
 
@@ -58,11 +60,13 @@ impl Lookups {
 }
 
 fn run(journal: &dyn Journal, requests: &Receiver<LookupRequest>) {
-    while let Ok(LookupRequest { ticket, command, missing, asked, inbox }) = requests.recv() {
+    while let Ok(LookupRequest { ticket, command, missing, partition, asked, life, inbox }) = requests.recv() {
         let message = match find(journal, &missing, &inbox) {
             None => continue,
-            Some(Ok(loaded)) => ShardMessage::Loaded { ticket, command: Box::new(command), loaded: Box::new(loaded), asked },
-            Some(Err(error)) => ShardMessage::Unread { ticket, error: Box::new(error) },
+            Some(Ok(loaded)) => {
+                ShardMessage::Loaded { ticket, command: Box::new(command), loaded: Box::new(loaded), asked, life }
+            }
+            Some(Err(error)) => ShardMessage::Unread { ticket, partition, life, error: Box::new(error) },
         };
         inbox.push(message);
     }

@@ -1,11 +1,11 @@
-//! What a shard remembers of its panics from one life to the next.
+//! What is remembered of the panics of a partition from one life to the next.
 //!
-//! Invariants: an input that has panicked its shard [`TOLERATED`] times is not given to it again; a shard is rebuilt at most
+//! Invariants: an input that has panicked its partition [`TOLERATED`] times is not given to it again; a partition is rebuilt at most
 //! [`MOST_REBUILDS`] times in [`WINDOW`] of its lives, however long the folds between them take; neither memory grows with the number of panics.
 
 use foldhash::fast::FixedState;
 use holdfast_engine::command::{Command, Terms};
-use holdfast_engine::partition::ProviderResult;
+use holdfast_engine::partition::{Input, ProviderResult};
 use holdfast_engine::protocol::{Body, ToOrder, ToStock};
 use std::any::Any;
 use std::collections::VecDeque;
@@ -27,61 +27,73 @@ const WINDOW: Duration = Duration::from_secs(60);
 pub struct Suspect(u64);
 
 impl Suspect {
-    pub(crate) fn of_command(command: &Command) -> Self {
+    /// None: nobody gave it, and it never comes again as the same.
+    pub(crate) fn of(input: &Input) -> Option<Self> {
+        match input {
+            Input::Command { command, .. } => Some(Self::of_command(command)),
+            Input::Message(body) => Some(Self::of_message(body)),
+            Input::Provider(result) => Some(Self::of_result(result)),
+            Input::Tick | Input::Durable(_) | Input::Archived { .. } => None,
+        }
+    }
+
+    fn of_command(command: &Command) -> Self {
         match command {
-            Command::Place { order, placed } => Self::of(("place", order, placed.fingerprint)),
-            Command::GetOrder { order, kind } => Self::of(("get order", order, kind)),
-            Command::Cancel { order, kind, .. } => Self::of(("cancel", order, kind)),
-            Command::Confirm { order, kind, .. } => Self::of(("confirm", order, kind)),
-            Command::Extend { order, ttl_ms } => Self::of(("extend", order, ttl_ms)),
-            Command::PaymentResult { attempt, outcome } => Self::of(("payment result", attempt, discriminant(outcome))),
-            Command::StartPayment { key, .. } => Self::of(("start payment", key.hash, key.fingerprint)),
-            Command::AdjustStock { key, .. } => Self::of(("adjust", key.hash, key.fingerprint)),
-            Command::GetAnswer { key, .. } => Self::of(("get answer", key.hash)),
+            Command::Place { order, placed } => Self::named(("place", order, placed.fingerprint)),
+            Command::GetOrder { order, kind } => Self::named(("get order", order, kind)),
+            Command::Cancel { order, kind, .. } => Self::named(("cancel", order, kind)),
+            Command::Confirm { order, kind, .. } => Self::named(("confirm", order, kind)),
+            Command::Extend { order, ttl_ms } => Self::named(("extend", order, ttl_ms)),
+            Command::PaymentResult { attempt, outcome } => Self::named(("payment result", attempt, discriminant(outcome))),
+            Command::StartPayment { key, .. } => Self::named(("start payment", key.hash, key.fingerprint)),
+            Command::AdjustStock { key, .. } => Self::named(("adjust", key.hash, key.fingerprint)),
+            Command::GetAnswer { key, .. } => Self::named(("get answer", key.hash)),
             Command::SetStock { sku, location, on_hand, safety_stock, priority, .. } => {
-                Self::of(("set stock", sku, location, on_hand, safety_stock, priority))
+                Self::named(("set stock", sku, location, on_hand, safety_stock, priority))
             }
-            Command::SetThreshold { sku, threshold } => Self::of(("set threshold", sku, threshold)),
-            Command::CloseLocation { sku, location, .. } => Self::of(("close location", sku, location)),
-            Command::GetStock { sku } => Self::of(("get stock", sku)),
-            Command::Availability { partition, skus } => Self::of(("availability", partition, skus)),
-            Command::ListOrders { partition, customer, after, .. } => Self::of(("list orders", partition, customer, after)),
-            Command::ListStock { partition, prefix, after, .. } => Self::of(("list stock", partition, prefix, after)),
+            Command::SetThreshold { sku, threshold } => Self::named(("set threshold", sku, threshold)),
+            Command::CloseLocation { sku, location, .. } => Self::named(("close location", sku, location)),
+            Command::GetStock { sku } => Self::named(("get stock", sku)),
+            Command::Availability { partition, skus } => Self::named(("availability", partition, skus)),
+            Command::ListOrders { partition, customer, after, .. } => Self::named(("list orders", partition, customer, after)),
+            Command::ListStock { partition, prefix, after, .. } => Self::named(("list stock", partition, prefix, after)),
             Command::Under { terms, command } => Self::under(terms, command),
         }
     }
 
     fn under(terms: &Terms, command: &Command) -> Self {
         let key = terms.key.as_ref().map(|key| (key.hash, key.fingerprint));
-        Self::of((Self::of_command(command).0, key))
+        Self::named((Self::of_command(command).0, key))
     }
 
-    pub(crate) fn of_message(body: &Body) -> Self {
+    fn of_message(body: &Body) -> Self {
         match body {
-            Body::ToStock(ToStock::Reserve { sku, request }) => Self::of(("reserve", sku, request.hold)),
-            Body::ToStock(ToStock::Move { sku, hold, order_version, .. }) => Self::of(("move", sku, hold, order_version)),
-            Body::ToOrder(ToOrder::Held { sku, hold, order_version, .. }) => Self::of(("held", sku, hold, order_version)),
-            Body::ToOrder(ToOrder::Refused { sku, hold, order_version, .. }) => Self::of(("refused", sku, hold, order_version)),
-            Body::ToOrder(ToOrder::Moved { sku, hold, order_version }) => Self::of(("moved", sku, hold, order_version)),
-            Body::ToOrder(ToOrder::HoldProbe { sku, hold }) => Self::of(("ask", sku, hold)),
+            Body::ToStock(ToStock::Reserve { sku, request }) => Self::named(("reserve", sku, request.hold)),
+            Body::ToStock(ToStock::Move { sku, hold, order_version, .. }) => Self::named(("move", sku, hold, order_version)),
+            Body::ToOrder(ToOrder::Held { sku, hold, order_version, .. }) => Self::named(("held", sku, hold, order_version)),
+            Body::ToOrder(ToOrder::Refused { sku, hold, order_version, .. }) => {
+                Self::named(("refused", sku, hold, order_version))
+            }
+            Body::ToOrder(ToOrder::Moved { sku, hold, order_version }) => Self::named(("moved", sku, hold, order_version)),
+            Body::ToOrder(ToOrder::HoldProbe { sku, hold }) => Self::named(("ask", sku, hold)),
         }
     }
 
-    pub(crate) fn of_result(result: &ProviderResult) -> Self {
+    fn of_result(result: &ProviderResult) -> Self {
         match result {
-            ProviderResult::Opened { attempt, .. } => Self::of(("opened", attempt)),
+            ProviderResult::Opened { attempt, .. } => Self::named(("opened", attempt)),
             ProviderResult::Outcome { attempt, kind, outcome } => {
-                Self::of(("told", attempt, discriminant(kind), discriminant(outcome)))
+                Self::named(("told", attempt, discriminant(kind), discriminant(outcome)))
             }
         }
     }
 
-    fn of(names: impl Hash) -> Self {
+    fn named(names: impl Hash) -> Self {
         Self(FixedState::default().hash_one(names))
     }
 }
 
-/// The panics of one shard, over all its lives.
+/// The panics of one partition, over all its lives.
 #[derive(Debug, Default)]
 pub(crate) struct Panics {
     /// With the panics of each, the one that panicked last behind the others.
@@ -138,7 +150,7 @@ mod tests {
     use holdfast_engine::quantity::Quantity;
 
     fn suspect(name: u64) -> Suspect {
-        Suspect::of(name)
+        Suspect::named(name)
     }
 
     #[test]
@@ -163,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shard_is_rebuilt_so_often_in_the_window_and_again_when_it_has_passed() {
+    fn a_partition_is_rebuilt_so_often_in_the_window_and_again_when_it_has_passed() {
         let (mut panics, start) = (Panics::default(), Instant::now());
         for second in 0..MOST_REBUILDS as u64 {
             assert!(panics.may_rebuild(start + Duration::from_secs(second)), "{second}");
@@ -173,7 +185,7 @@ mod tests {
         assert!(!panics.may_rebuild(start + WINDOW), "the second is not");
     }
 
-    /// Folds of three seconds and more kept the window from ever being full: a shard that panicked at once was rebuilt for ever.
+    /// Folds of three seconds and more kept the window from ever being full: what panicked at once was rebuilt for ever.
     #[test]
     fn the_folds_between_panics_are_no_time_without_one() {
         let (mut panics, mut now) = (Panics::default(), Instant::now());

@@ -1,30 +1,30 @@
-//! How a shard comes back to life: what all lives of the shards share, and the fold of what one of them hosts.
+//! How a partition comes back to life: what all shards share, and the fold of the journal.
 //!
-//! Invariant: a shard is folded after everything that its former life submitted is durable.
+//! Invariant: a partition is folded after everything that its former life submitted is durable.
 
 use crate::clock::Clock;
 use crate::failure::{Failure, Failures};
-use crate::inbox::Inbox;
 use crate::lookups::Lookups;
-use crate::panics::Suspect;
 use crate::provider::ProviderDispatcher;
 use crate::replies::ReplyQueues;
 use crate::router::Router;
-use crate::shard::{Links, Shard, ShardDown};
+use crate::shard::Links;
+use crate::shard::hosting::Fallen;
 use crate::snapshot_writer::SnapshotWriter;
-use actix::{Actor, Recipient};
+use crossbeam::channel::Sender;
 use holdfast_engine::codec::Batch;
 use holdfast_engine::ids::PartitionId;
+use holdfast_engine::partition::Partition;
 use holdfast_engine::time::Policy;
 use holdfast_storage::group_commit::{Committer, Notice, Notify};
 use holdfast_storage::recovery::recover;
 use holdfast_storage::rows::Projector;
-use holdfast_storage::{Error as StorageError, Journal, LogId, LogSeq};
+use holdfast_storage::{Error as StorageError, Journal, LogId};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// How to bring a shard back to life.
+/// What all shards share, and how to bring a partition back to life.
 pub struct Rebuild {
-    pub(crate) credits: usize,
     pub(crate) snapshot_events: u64,
     pub(crate) policy: Policy,
     pub(crate) journal: Arc<dyn Journal>,
@@ -40,7 +40,7 @@ pub struct Rebuild {
 }
 
 impl Rebuild {
-    pub fn links(&self, guardian: Recipient<ShardDown>, refused: Vec<Suspect>) -> Links {
+    pub fn links(&self, guardian: Sender<Fallen>) -> Links {
         Links {
             journal: self.journal.clone(),
             committer: self.committer.clone(),
@@ -53,7 +53,6 @@ impl Rebuild {
             clock: self.clock,
             guardian,
             snapshot_events: self.snapshot_events,
-            refused,
         }
     }
 
@@ -70,33 +69,29 @@ impl Rebuild {
         self.failures.report(Failure::Shard(reason));
     }
 
-    /// Folds the partitions of a shard from the journal, after everything its former life submitted is durable, and
-    /// starts it on the current Arbiter.
+    /// Folds partitions from the journal, after everything their former lives submitted is durable.
     ///
     /// # Errors
     /// If the journal cannot be read.
-    pub fn shard(&self, shard: usize, epoch: u64, links: Links) -> Result<Arc<Inbox>, StorageError> {
-        let commits = self.settle()?;
-        let ids: Vec<PartitionId> = self.router.hosted_by(shard);
-        let partitions = recover(&*self.journal, &ids, &self.policy, &mut |_, _| {})?;
-        let inbox = Arc::new(Inbox::new(shard, epoch, self.credits));
-        Shard::new(inbox.clone(), links, partitions, commits).start();
-        Ok(inbox)
+    pub fn fold(&self, ids: &[PartitionId]) -> Result<Vec<Partition>, StorageError> {
+        let logs: BTreeSet<LogId> = ids.iter().map(|id| self.journal.log_of(*id)).collect();
+        self.settle(logs)?;
+        recover(&*self.journal, ids, &self.policy, &mut |_, _| {})
     }
 
-    /// Waits until everything submitted so far is durable, and says up to which commit of each log.
-    pub(crate) fn settle(&self) -> Result<Vec<LogSeq>, StorageError> {
+    /// Waits until everything submitted to these logs so far is durable.
+    pub(crate) fn settle(&self, logs: impl IntoIterator<Item = LogId>) -> Result<(), StorageError> {
         let barrier = |log: LogId| {
             let (answer, settled) = crossbeam::channel::bounded(1);
             let notify: Notify = Arc::new(move |notice| answer.send(notice).unwrap_or_default());
             self.committer.submit(log, Batch::default(), notify);
             settled
         };
-        let barriers: Vec<_> = self.journal.logs().into_iter().map(barrier).collect();
+        let barriers: Vec<_> = logs.into_iter().map(barrier).collect();
         let settled = |barrier: crossbeam::channel::Receiver<Notice>| match barrier.recv() {
-            Ok(Notice::Durable { commit, .. }) => Ok(commit),
+            Ok(Notice::Durable { .. }) => Ok(()),
             Ok(Notice::Failed(_)) | Err(_) => Err(StorageError::Stopped),
         };
-        barriers.into_iter().map(settled).collect()
+        barriers.into_iter().try_for_each(settled)
     }
 }

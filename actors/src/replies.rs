@@ -1,6 +1,6 @@
 //! The way back: one queue a worker thread, filled by the shards in batches, emptied by one local task.
 //!
-//! Invariants: every registered request ends exactly once: with its reply, with why there is none, or as lost when its shard was rebuilt;
+//! Invariants: every registered request ends exactly once: with its reply, with why there is none, or as lost when its partition was rebuilt;
 //! until then it has its permit, also where nobody waits for it any more.
 //! A reply costs no allocation and no wake-up of its own: a batch wakes the worker once.
 
@@ -10,7 +10,7 @@ use futures_util::task::AtomicWaker;
 use holdfast_engine::Map;
 use holdfast_engine::answer::{Answer, Reply};
 use holdfast_engine::event::OrderFact;
-use holdfast_engine::ids::Ticket;
+use holdfast_engine::ids::{PartitionId, Ticket};
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::hint::black_box;
@@ -35,11 +35,8 @@ enum Delivery {
         ticket: Ticket,
         why: Unanswered,
     },
-    /// The shard was rebuilt: what it had in hand under earlier epochs has an unknown outcome.
-    Lost {
-        shard: usize,
-        epoch: u64,
-    },
+    /// These lives of these partitions are over: what they and earlier ones had in hand has an unknown outcome.
+    Lost(Arc<[(PartitionId, u64)]>),
 }
 
 /// The side of a queue that shards see.
@@ -83,8 +80,9 @@ struct Slots {
 }
 
 struct Slot {
-    shard: usize,
-    epoch: u64,
+    partition: PartitionId,
+    /// The life it was sent to: a later one may have it in hand.
+    life: u64,
     stage: Stage,
     /// What its client has in hand: given back when the request ends.
     permit: Option<Permit>,
@@ -125,23 +123,26 @@ impl ReplyQueues {
         }
     }
 
-    /// Ends everything that shard had in hand up to `epoch`.
-    pub(crate) fn lost(&self, shard: usize, epoch: u64) {
+    /// Ends everything that these partitions had in hand up to these lives.
+    pub(crate) fn lost(&self, lives: impl IntoIterator<Item = (PartitionId, u64)>) {
         let Ok(all) = self.all.read() else { return };
+        let mut lives: Vec<(PartitionId, u64)> = lives.into_iter().collect();
+        lives.sort_unstable();
+        let lives: Arc<[(PartitionId, u64)]> = lives.into();
         for queue in all.iter() {
-            queue.deliveries.push(Delivery::Lost { shard, epoch });
+            queue.deliveries.push(Delivery::Lost(lives.clone()));
             queue.wake();
         }
     }
 
     /// Reserves a place for the reply to a request that is about to be sent from this thread.
-    pub(crate) fn register(&self, shard: usize, epoch: u64, permit: Option<Permit>) -> Pending {
+    pub(crate) fn register(&self, partition: PartitionId, life: u64, permit: Option<Permit>) -> Pending {
         let local = self.local();
         let slot = {
             let mut state = local.state.borrow_mut();
             state.next += 1;
             let slot = state.next;
-            state.slots.insert(slot, Slot { shard, epoch, stage: Stage::Waiting(None), permit });
+            state.slots.insert(slot, Slot { partition, life, stage: Stage::Waiting(None), permit });
             slot
         };
         Pending { local, slot }
@@ -213,10 +214,7 @@ impl Slots {
         match delivery {
             Delivery::Reply(reply) => self.end(reply.ticket, Ok(reply)),
             Delivery::Refused { ticket, why } => self.end(ticket, Err(why)),
-            Delivery::Lost { shard, epoch } => {
-                let hit = |slot: &Slot| slot.shard == shard && slot.epoch <= epoch && slot.is_in_hand();
-                self.slots.retain(|_, slot| !(hit(slot) && slot.end(Err(Unanswered::Lost))));
-            }
+            Delivery::Lost(lives) => self.slots.retain(|_, slot| !(slot.is_of(&lives) && slot.end(Err(Unanswered::Lost)))),
         }
     }
 
@@ -233,8 +231,17 @@ impl Slot {
         matches!(self.stage, Stage::Waiting(_) | Stage::Abandoned)
     }
 
-    /// Whether nobody will ask how it ended.
+    /// Whether its partition had it in hand in one of these lives.
+    fn is_of(&self, lives: &[(PartitionId, u64)]) -> bool {
+        let over = lives.binary_search_by_key(&self.partition, |(partition, _)| *partition);
+        over.is_ok_and(|index| self.life <= lives[index].1)
+    }
+
+    /// Whether nobody will ask how it ended. What ended before stays as it ended.
     fn end(&mut self, ended: Result<Reply, Unanswered>) -> bool {
+        if !self.is_in_hand() {
+            return false;
+        }
         self.permit = None;
         match std::mem::replace(&mut self.stage, Stage::Ended(ended)) {
             Stage::Abandoned => return true,
@@ -289,3 +296,6 @@ impl Drop for Pending {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,4 @@
-//! Key → partition → shard → inbox, by a table that is swapped whole when a shard is rebuilt.
+//! Key → partition → shard → inbox, by a table that is swapped whole when a partition begins another life.
 //!
 //! Invariant: no stored data knows a shard; the table alone says which shard hosts which partition.
 
@@ -11,6 +11,8 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub struct PartitionTable {
     pub shard_of: Vec<usize>,
+    /// How often each partition was rebuilt.
+    pub lives: Vec<u64>,
     pub inboxes: Vec<Arc<Inbox>>,
 }
 
@@ -24,16 +26,22 @@ impl Router {
     /// Partitions dealt out to the shards in turn.
     pub fn new(partitions: Partitions, inboxes: Vec<Arc<Inbox>>) -> Self {
         let shard_of = partitions.all().map(|id| usize::from(id.0) % inboxes.len().max(1)).collect();
-        Self { partitions, table: Arc::new(ArcSwap::from_pointee(PartitionTable { shard_of, inboxes })) }
+        let lives = partitions.all().map(|_| 0).collect();
+        Self { partitions, table: Arc::new(ArcSwap::from_pointee(PartitionTable { shard_of, lives, inboxes })) }
     }
 
     pub fn table(&self) -> Arc<PartitionTable> {
         self.table.load_full()
     }
 
+    /// The way to a partition, and which of its lives a request that is sent now is for, at least.
+    pub fn route(&self, partition: PartitionId) -> (Arc<Inbox>, u64) {
+        let (table, index) = (self.table.load(), usize::from(partition.0));
+        (table.inboxes[table.shard_of[index]].clone(), table.lives[index])
+    }
+
     pub fn inbox(&self, partition: PartitionId) -> Arc<Inbox> {
-        let table = self.table.load();
-        table.inboxes[table.shard_of[usize::from(partition.0)]].clone()
+        self.route(partition).0
     }
 
     pub fn hosted_by(&self, shard: usize) -> Vec<PartitionId> {
@@ -41,11 +49,11 @@ impl Router {
         self.partitions.all().filter(|id| table.shard_of[usize::from(id.0)] == shard).collect()
     }
 
-    /// Puts the inbox of a rebuilt shard in the place of its former life.
-    pub fn replace(&self, inbox: &Arc<Inbox>) {
+    /// These lives are over.
+    pub fn lives_end(&self, over: &[(PartitionId, u64)]) {
         self.table.rcu(|table| {
             let mut table = PartitionTable::clone(table);
-            table.inboxes[inbox.shard] = inbox.clone();
+            over.iter().for_each(|(partition, life)| table.lives[usize::from(partition.0)] = life + 1);
             table
         });
     }

@@ -10,17 +10,17 @@ pub enum Unanswered {
     /// Not executed: the client has all the requests in hand that one client may have.
     #[error("the client has its share of requests in hand")]
     ShareTaken,
-    /// Not executed: the shard is being rebuilt, or the journal does not take writes.
-    #[error("the shard is not available")]
+    /// Not executed: the partition is being rebuilt, or the journal does not take writes.
+    #[error("the partition is not available")]
     Unavailable,
-    /// Possibly executed: the shard was rebuilt while it had the request in hand.
-    #[error("the shard was rebuilt before it answered")]
+    /// Possibly executed: the partition was rebuilt while it had the request in hand.
+    #[error("the partition was rebuilt before it answered")]
     Lost,
     /// Not executed: a row that it needs is in the store and cannot be read.
     #[error("a row that the request needs cannot be read")]
     Unreadable,
-    /// Not executed this time: the same request has panicked the shard before, and would again.
-    #[error("the request stopped its shard before and is refused")]
+    /// Not executed this time: the same request has panicked its partition before, and would again.
+    #[error("the request stopped its partition before and is refused")]
     Poisoned,
 }
 

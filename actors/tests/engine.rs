@@ -3,7 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use actix::Arbiter;
-use holdfast_actors::inbox::ShardMessage;
 use holdfast_actors::provider::{Answer, Answering, PaymentProvider};
 use holdfast_actors::{ClientId, Engine, Handle, Options, Origin, ReplyQueues, Unanswered};
 use holdfast_engine::Causality;
@@ -11,7 +10,7 @@ use holdfast_engine::answer;
 use holdfast_engine::command::Command;
 use holdfast_engine::effect::ProviderCall;
 use holdfast_engine::event::{Kind, Line, Placed};
-use holdfast_engine::ids::{Fingerprint, KeyHash, Location, OrderId, Partitions, RequestId, Sku};
+use holdfast_engine::ids::{Fingerprint, KeyHash, Location, OrderId, PartitionId, Partitions, RequestId, Sku};
 use holdfast_engine::order::{Order, Outcome, Status};
 use holdfast_engine::quantity::{Money, Quantity};
 use holdfast_engine::rejection::Rejection;
@@ -51,9 +50,25 @@ fn stock(name: &str, on_hand: u32) -> Command {
     Command::SetStock { sku: sku(name), location, on_hand, safety_stock: None, priority: None, expected: None }
 }
 
+fn id(key: &str) -> OrderId {
+    OrderId::derive(KeyHash::derive("", "orders", key), partitions())
+}
+
 fn place(key: &str, name: &str) -> Command {
-    let order = OrderId::derive(KeyHash::derive("", "orders", key), partitions());
-    let line = Line { sku: sku(name), quantity: Quantity::new(1), unit_price: Money::new(1), seller: None, metadata: None };
+    place_at(key, name, (1, 1))
+}
+
+/// An order that costs more than can be counted. The gateway lets none in, so the engine takes it for a broken invariant.
+fn poison(partition: PartitionId, number: usize) -> Command {
+    let mut keys = (0..).map(|nth: u32| format!("poison-{number}-{nth}"));
+    let key = keys.find(|key| id(key).partition() == partition).unwrap();
+    place_at(&key, "A", (2, i64::MAX))
+}
+
+fn place_at(key: &str, name: &str, (quantity, price): (u32, i64)) -> Command {
+    let order = id(key);
+    let (quantity, unit_price) = (Quantity::new(quantity), Money::new(price));
+    let line = Line { sku: sku(name), quantity, unit_price, seller: None, metadata: None };
     let placed = Placed {
         kind: Kind::Order,
         number: 0,
@@ -136,7 +151,7 @@ fn admitted(handle: &Handle, client: u128, name: &str) -> Vec<holdfast_actors::r
     }
 }
 
-/// A share is given back when the shard has answered, also to nobody, and when the shard is lost.
+/// A share is given back when the shard has answered, also to nobody, and when a partition is lost.
 #[actix::test]
 async fn a_share_is_whole_again_after_answers_that_are_awaited_given_up_or_lost() {
     for causality in BOTH {
@@ -156,7 +171,8 @@ async fn a_share_is_whole_again_after_answers_that_are_awaited_given_up_or_lost(
                 }
                 1 => drop(own),
                 _ => {
-                    engine.handle.router().table().inboxes[0].push(ShardMessage::Panic);
+                    let panics = engine.handle.send(poison(partitions().of_sku(&sku("A")), round));
+                    assert!(panics.is_ok());
                     drop(own);
                 }
             }
@@ -166,7 +182,7 @@ async fn a_share_is_whole_again_after_answers_that_are_awaited_given_up_or_lost(
     }
 }
 
-/// Until everything in hand has ended, and the shard is there: then each client has its whole share in hand at once.
+/// Until everything in hand has ended, and the partition is there: then each client has its whole share in hand at once.
 async fn is_whole_again(handle: &Handle) {
     for client in [1, 2] {
         let origin = Origin { client: Some(ClientId(client)), bulk: false };
@@ -185,19 +201,21 @@ async fn is_whole_again(handle: &Handle) {
 }
 
 #[actix::test]
-async fn a_panicked_shard_is_rebuilt_from_the_journal_with_every_acknowledged_fact() {
+async fn panicked_partitions_are_rebuilt_from_the_journal_with_every_acknowledged_fact() {
     for causality in BOTH {
         let engine = start(causality, Options { shards: 2, ..Options::default() });
         engine.handle.execute(stock("A", 100)).await.unwrap();
         for n in 0..20 {
             engine.handle.execute(place(&format!("before-{n}"), "A")).await.unwrap();
         }
-        let table = engine.handle.router().table();
         let in_hand = engine.handle.send(place("in-hand", "A"));
-        table.inboxes.iter().for_each(|inbox| assert!(inbox.push(ShardMessage::Panic)));
+        let panics: Vec<_> = partitions().all().map(|id| engine.handle.send(poison(id, 0)).unwrap()).collect();
         if let Ok(pending) = in_hand {
             // Answered before the panic, or honestly lost: never refused.
             pending.await.into_iter().for_each(|reply| assert_eq!(status(&reply), Status::AwaitingPayment));
+        }
+        for pending in panics {
+            assert_eq!(pending.await, Err(Unanswered::Lost));
         }
         for n in 0..20 {
             let reply = retried(&engine, place(&format!("before-{n}"), "A")).await;
@@ -209,7 +227,7 @@ async fn a_panicked_shard_is_rebuilt_from_the_journal_with_every_acknowledged_fa
         let reply = retried(&engine, Command::GetStock { sku: sku("A") }).await;
         let Ok(answer::Answer::Stock(view)) = reply.outcome else { panic!("no stock") };
         assert_eq!(view.locations[0].buckets.held.units(), 21);
-        assert!(engine.handle.router().table().inboxes.iter().all(|inbox| inbox.epoch == 1));
+        assert!(engine.handle.router().table().lives.iter().all(|life| *life == 1));
         engine.stop().await;
     }
 }

@@ -1,10 +1,11 @@
-//! What panics a shard, and rows that cannot be read: each costs whoever sent it, and nobody else.
+//! What panics a partition, and rows that cannot be read: each costs whoever sent it, and nobody else.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use holdfast_actors::inbox::ShardMessage;
 use holdfast_actors::provider::{Answer, Answering, PaymentProvider};
 use holdfast_actors::{Engine, Failure, Options, ReplyQueues, Unanswered};
+use holdfast_engine::Causality;
 use holdfast_engine::answer::{self, Reply};
 use holdfast_engine::codec::{self, Batch};
 use holdfast_engine::command::Command;
@@ -12,10 +13,11 @@ use holdfast_engine::effect::ProviderCall;
 use holdfast_engine::event::{Kind, Line, Placed};
 use holdfast_engine::ids::{Fingerprint, HoldKey, KeyHash, Location, OrderId, PartitionId, Partitions, RequestId, Sku};
 use holdfast_engine::order::Outcome;
-use holdfast_engine::protocol::{Message, ToOrder};
+use holdfast_engine::protocol::{Message, ToStock};
 use holdfast_engine::quantity::{Money, Quantity};
+use holdfast_engine::rejection::Rejection;
+use holdfast_engine::stock::ReserveRequest;
 use holdfast_engine::time::Timestamp;
-use holdfast_engine::{Causality, limits};
 use holdfast_storage::memory::MemoryJournal;
 use holdfast_storage::{Error, Journal, Log, LogId, LogSeq, Row, Rows, Snapshot, Snapshots, Table, Visit};
 use std::rc::Rc;
@@ -60,12 +62,16 @@ fn id(key: &str) -> OrderId {
     OrderId::derive(KeyHash::derive("", "orders", key), partitions())
 }
 
-fn place(key: &str, metadata: Option<Box<str>>) -> Command {
-    let line = Line { sku: sku(), quantity: Quantity::new(1), unit_price: Money::new(1), seller: None, metadata: None };
+fn place(key: &str) -> Command {
+    place_at(key, Money::new(1))
+}
+
+fn place_at(key: &str, unit_price: Money) -> Command {
+    let line = Line { sku: sku(), quantity: Quantity::new(2), unit_price, seller: None, metadata: None };
     let placed = Placed {
         kind: Kind::Order,
         number: 0,
-        fingerprint: Fingerprint(metadata.is_some().into()),
+        fingerprint: Fingerprint((unit_price == Money::new(1)).into()),
         request_id: RequestId::new("req_1").unwrap(),
         customer: None,
         currency: None,
@@ -73,102 +79,232 @@ fn place(key: &str, metadata: Option<Box<str>>) -> Command {
         allow_partial: false,
         expires_at: Timestamp::new(u64::MAX / 2),
         shipping_address: None,
-        metadata,
+        metadata: None,
         payment: None,
         origin: None,
     };
     Command::Place { order: id(key), placed: Box::new(placed) }
 }
 
-/// An order that no record can hold: the gateway lets none of this size in, so the engine takes it for a broken invariant.
+/// An order that costs more than can be counted. The gateway lets none in, so the engine takes it for a broken invariant.
 fn poison(key: &str) -> Command {
-    place(key, Some("x".repeat(limits::MAX_RECORD_BYTES).into()))
+    place_at(key, Money::new(i64::MAX))
+}
+
+/// Keys of orders that are at home there, or anywhere else.
+fn keys(name: &'static str, of: impl Fn(PartitionId) -> bool) -> impl Iterator<Item = String> {
+    (0..).map(move |number: u32| format!("{name}-{number}")).filter(move |key| of(id(key).partition()))
 }
 
 fn get(key: &str) -> Command {
     Command::GetOrder { order: id(key), kind: None }
 }
 
-/// The same command until the shard is there to take it.
+/// The same command until its partition is there to take it.
 async fn taken(engine: &Engine, command: Command) -> Result<Reply, Unanswered> {
     loop {
         match engine.handle.execute(command.clone()).await {
-            Err(Unanswered::Unavailable) => tokio::task::yield_now().await,
+            Err(Unanswered::Unavailable) => tokio::time::sleep(Duration::from_millis(1)).await,
             other => return other,
         }
     }
 }
 
-fn epoch(engine: &Engine) -> u64 {
-    engine.handle.router().table().inboxes[0].epoch
+/// What a client does: the same order again until there is an answer that stays.
+async fn retried(engine: &Engine, command: Command) -> Reply {
+    loop {
+        match engine.handle.execute(command.clone()).await {
+            Ok(Reply { outcome: Err(Rejection::KeyInProgress), .. }) | Err(Unanswered::Unavailable | Unanswered::Lost) => {
+                tokio::task::yield_now().await;
+            }
+            other => return other.unwrap(),
+        }
+    }
+}
+
+fn life(engine: &Engine, partition: PartitionId) -> u64 {
+    engine.handle.router().table().lives[usize::from(partition.0)]
+}
+
+/// Rebuilds of all partitions.
+fn lives(engine: &Engine) -> u64 {
+    engine.handle.router().table().lives.iter().sum()
 }
 
 #[actix::test]
-async fn an_order_that_panicked_its_shard_twice_is_refused_and_all_others_are_taken() {
+async fn an_order_that_panicked_its_partition_twice_is_refused_and_all_others_are_taken() {
     let engine = start_in_memory();
     engine.handle.execute(stock()).await.unwrap();
     for life in 1..=2 {
         let outcome = taken(&engine, poison("poison")).await;
         assert_eq!(outcome, Err(Unanswered::Lost), "nobody knows yet whether it would again");
-        taken(&engine, place(&format!("after-{life}"), None)).await.unwrap();
-        assert_eq!(epoch(&engine), life);
+        taken(&engine, place(&format!("after-{life}"))).await.unwrap();
+        assert_eq!(lives(&engine), life);
     }
     for _ in 0..20 {
-        assert_eq!(engine.handle.execute(poison("poison")).await, Err(Unanswered::Poisoned));
+        assert_eq!(taken(&engine, poison("poison")).await, Err(Unanswered::Poisoned));
     }
-    let same_key = engine.handle.execute(place("poison", None)).await.unwrap();
+    let same_key = taken(&engine, place("poison")).await.unwrap();
     assert!(same_key.outcome.is_ok(), "another order under the key is another: {same_key:?}");
-    assert_eq!(epoch(&engine), 2, "it was given to the shard again");
-    assert_eq!(engine.handle.router().table().inboxes[0].credits.taken(), 0, "a refusal keeps its credit");
+    assert_eq!(lives(&engine), 2, "it was given to the partition again");
+    assert_eq!(engine.handle.depths(), [0], "a refusal keeps its credit");
     engine.stop().await;
 }
 
-/// To a partition that there is not.
+/// Units until the end of time: a deadline that cannot be counted in milliseconds.
 fn poisoned_message() -> Message {
     let hold = HoldKey { order: id("none"), generation: 1 };
-    Message { to: PartitionId(u16::MAX), body: ToOrder::HoldProbe { sku: sku(), hold }.into() }
+    let (quantity, probe_at) = (Quantity::new(1), Timestamp::new(u64::MAX));
+    let request = ReserveRequest { hold, order_version: 1, quantity, partial: false, locations: 1, probe_at };
+    Message { to: partitions().of_sku(&sku()), body: ToStock::Reserve { sku: sku(), request }.into() }
 }
 
 #[actix::test]
 async fn a_message_that_comes_back_in_each_life_is_passed_over_once_it_has_panicked_two() {
     let engine = start_in_memory();
+    engine.handle.execute(stock()).await.unwrap();
     for _ in 0..10 {
         engine.handle.router().table().inboxes[0].push(ShardMessage::Peer(vec![poisoned_message()]));
         // Answered behind the message, or by the life after it.
         while taken(&engine, stock()).await == Err(Unanswered::Lost) {}
     }
-    assert_eq!(epoch(&engine), 2);
+    assert_eq!(lives(&engine), 2);
+    let Ok(answer::Answer::Stock(view)) = engine.handle.execute(stock()).await.unwrap().outcome else { panic!("no stock") };
+    assert_eq!(view.locations[0].buckets.held, Quantity::new(0), "what it made before it panicked is cut off");
     engine.stop().await;
 }
 
 #[actix::test]
-async fn a_shard_that_panics_on_and_on_ends_the_engine_with_the_reason() {
+async fn a_message_to_a_partition_that_there_is_not_costs_an_alarm_and_no_partition() {
+    let engine = start_in_memory();
+    let message = Message { to: PartitionId(u16::MAX), ..poisoned_message() };
+    engine.handle.router().table().inboxes[0].push(ShardMessage::Peer(vec![message]));
+    engine.handle.execute(stock()).await.unwrap();
+    assert_eq!(lives(&engine), 0);
+    engine.stop().await;
+}
+
+#[actix::test]
+async fn a_partition_that_panics_on_and_on_ends_the_engine_with_the_reason() {
     let engine = start_in_memory();
     let mut failed = engine.failed();
+    let home = id("poison").partition();
     let panicking = async {
-        while failed.borrow().is_none() {
-            engine.handle.router().table().inboxes[0].push(ShardMessage::Panic);
-            tokio::time::sleep(Duration::from_millis(1)).await;
+        for key in keys("poison", |partition| partition == home) {
+            if failed.borrow().is_some() {
+                return;
+            }
+            // Behind the last panic its partition is not available any more.
+            tokio::time::timeout(Duration::from_millis(50), taken(&engine, poison(&key))).await.ok();
         }
     };
     tokio::time::timeout(TIMEOUT, panicking).await.unwrap();
     let failure = failed.borrow_and_update().clone().unwrap();
     assert!(matches!(failure, Failure::Shard(_)), "the journal has nothing to do with it");
-    let reason = failure.to_string();
-    assert!(reason.contains("shard 0") && reason.contains("asked to panic"), "{reason}");
-    assert_eq!(epoch(&engine), 20, "a bounded number of rebuilds");
-    assert_eq!(engine.handle.execute(stock()).await, Err(Unanswered::Unavailable));
+    let (reason, named) = (failure.to_string(), format!("partition {} cannot go on", home.0));
+    assert!(reason.contains(&named) && reason.contains("costs more than can be counted"), "{reason}");
+    assert_eq!(engine.handle.reports().await[0].epoch, 20, "a bounded number of rebuilds");
+    assert_eq!(engine.handle.execute(poison("poison")).await, Err(Unanswered::Unavailable));
     engine.stop().await;
 }
 
 #[actix::test]
-async fn whoever_waits_for_a_report_of_a_shard_that_panics_does_not_wait_for_ever() {
+async fn whoever_waits_for_a_report_of_a_shard_with_a_partition_that_panics_has_it() {
     let engine = start_in_memory();
-    for _ in 0..5 {
-        engine.handle.router().table().inboxes[0].push(ShardMessage::Panic);
-        tokio::time::timeout(TIMEOUT, engine.handle.reports()).await.unwrap();
-        while taken(&engine, stock()).await == Err(Unanswered::Lost) {}
+    for number in 0..5 {
+        let panics = engine.handle.send(poison(&format!("poison-{number}"))).unwrap();
+        let reports = tokio::time::timeout(TIMEOUT, engine.handle.reports()).await.unwrap();
+        assert_eq!(reports.len(), 1);
+        assert_eq!(panics.await, Err(Unanswered::Lost));
     }
+    engine.stop().await;
+}
+
+/// Lines of the table of docs/adr/0014 that are seen from outside: what is in hand, submitted, on its way.
+#[actix::test]
+async fn requests_of_a_lost_partition_have_an_unknown_outcome_and_one_effect_those_of_others_are_answered() {
+    for causality in [Causality::OneLog, Causality::PerPartition] {
+        let engine = start(MemoryJournal::with(causality, partitions()));
+        engine.handle.execute(stock()).await.unwrap();
+        let stocked = partitions().of_sku(&sku());
+        let home = partitions().all().find(|partition| *partition != stocked).unwrap();
+        let own: Vec<String> = keys("own", |partition| partition == home).take(60).collect();
+        let others: Vec<String> = keys("other", |partition| partition != home).take(60).collect();
+        for (round, (own, others)) in own.chunks(20).zip(others.chunks(20)).enumerate() {
+            let send = |key: &String| engine.handle.send(place(key)).unwrap();
+            let mut lost: Vec<_> = own[..10].iter().map(send).collect();
+            let mut kept: Vec<_> = others[..10].iter().map(send).collect();
+            let poisonous = keys("poison", |partition| partition == home).nth(round).unwrap();
+            let panics = engine.handle.send(poison(&poisonous)).unwrap();
+            lost.extend(own[10..].iter().map(send));
+            kept.extend(others[10..].iter().map(send));
+            assert_eq!(panics.await, Err(Unanswered::Lost));
+            for pending in kept {
+                assert!(found(&pending.await.unwrap()), "{causality:?}");
+            }
+            for pending in lost {
+                let outcome = pending.await;
+                let honest = match &outcome {
+                    Ok(reply) => found(reply),
+                    Err(why) => matches!(why, Unanswered::Lost | Unanswered::Unavailable),
+                };
+                assert!(honest, "{causality:?}: {outcome:?}");
+            }
+            assert_eq!(life(&engine, home), round as u64 + 1);
+        }
+        assert_eq!(lives(&engine), 3, "{causality:?}: another partition paid for it");
+        for key in own.iter().chain(&others) {
+            assert!(found(&retried(&engine, place(key)).await), "{causality:?}");
+        }
+        let Ok(answer::Answer::Stock(view)) = engine.handle.execute(stock()).await.unwrap().outcome else { panic!("no stock") };
+        assert_eq!(view.locations[0].buckets.held, Quantity::new(240), "{causality:?}: each order holds its units once");
+        assert_eq!(engine.handle.depths(), [0], "{causality:?}: a credit is gone");
+        engine.stop().await;
+    }
+}
+
+/// Places orders that the panicking partition has nothing to do with until told to stop, some at a time. None may go without an answer.
+async fn place_others(engine: &Engine, name: &'static str, home: PartitionId, stop: &AtomicBool) -> (usize, Duration) {
+    let begun = std::time::Instant::now();
+    let mut keys = keys(name, |partition| partition != home);
+    let mut orders = 0;
+    while !stop.load(Ordering::SeqCst) {
+        let sent: Vec<_> = keys.by_ref().take(32).map(|key| engine.handle.send(place(&key)).unwrap()).collect();
+        for pending in sent {
+            assert!(found(&pending.await.unwrap()), "an order of another partition is not answered");
+            orders += 1;
+        }
+    }
+    (orders, begun.elapsed())
+}
+
+#[actix::test]
+async fn twenty_panics_of_one_partition_cost_no_order_of_another() {
+    let engine = start_in_memory();
+    engine.handle.execute(stock()).await.unwrap();
+    let stocked = partitions().of_sku(&sku());
+    let home = partitions().all().find(|partition| *partition != stocked).unwrap();
+    let calm = AtomicBool::new(false);
+    let without = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        calm.store(true, Ordering::SeqCst);
+    };
+    let ((orders, took), ()) = futures_util::join!(place_others(&engine, "calm", home, &calm), without);
+    engine.stop().await;
+    let engine = start_in_memory();
+    engine.handle.execute(stock()).await.unwrap();
+    let stop = AtomicBool::new(false);
+    let panicking = async {
+        for key in keys("poison", |partition| partition == home).take(20) {
+            assert_eq!(taken(&engine, poison(&key)).await, Err(Unanswered::Lost));
+            tokio::time::sleep(Duration::from_millis(45)).await;
+        }
+        stop.store(true, Ordering::SeqCst);
+    };
+    let ((others, while_panicking), ()) = futures_util::join!(place_others(&engine, "other", home, &stop), panicking);
+    let rates = [(orders, took), (others, while_panicking)].map(|(orders, took)| orders as f64 / took.as_secs_f64());
+    eprintln!("orders of others a second: {:.0} without, {:.0} with panics: {:.2}", rates[0], rates[1], rates[1] / rates[0]);
+    assert_eq!((life(&engine, home), lives(&engine)), (20, 20));
     engine.stop().await;
 }
 
@@ -183,6 +319,10 @@ enum Damage {
     NoHistory,
     /// The store itself breaks.
     Panic,
+    /// The store does not answer yet.
+    Silence,
+    /// The log takes no more.
+    Full,
 }
 
 /// A journal whose rows of orders are damaged, once it is told so.
@@ -203,7 +343,10 @@ impl Log for Damaged {
     }
 
     fn append(&self, log: LogId, batch: &Batch) -> Result<LogSeq, Error> {
-        self.inner.append(log, batch)
+        match self.damage {
+            Damage::Full if self.on.load(Ordering::SeqCst) => Err(Error::Full),
+            _ => self.inner.append(log, batch),
+        }
     }
 
     fn end(&self, log: LogId) -> LogSeq {
@@ -243,6 +386,13 @@ impl Rows for Damaged {
             Damage::Garbage => Ok(Some(vec![0xee; 40])),
             Damage::NoHistory => Ok(Some(codec::encode(&Vec::<holdfast_engine::event::OrderRecord>::new()))),
             Damage::Panic => panic!("a planted panic"),
+            Damage::Silence => {
+                while self.on.load(Ordering::SeqCst) {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                self.inner.get(table, key)
+            }
+            Damage::Full => self.inner.get(table, key),
         }
     }
 
@@ -253,7 +403,7 @@ impl Rows for Damaged {
 
 /// Has an order leave memory for the store.
 async fn archive(engine: &Engine, key: &str) {
-    engine.handle.execute(place(key, None)).await.unwrap();
+    engine.handle.execute(place(key)).await.unwrap();
     let cancel = Command::Cancel { order: id(key), kind: Kind::Order, reason: None };
     engine.handle.execute(cancel).await.unwrap();
     let left = async {
@@ -285,11 +435,11 @@ async fn a_row_that_cannot_be_read_fails_the_request_that_needs_it_and_no_other(
         for number in 0..20 {
             let read = tokio::time::timeout(TIMEOUT, engine.handle.execute(get("closed"))).await.unwrap();
             assert_eq!(read, Err(Unanswered::Unreadable), "{damage:?} {remote}");
-            let placed = engine.handle.execute(place(&format!("other-{number}"), None)).await.unwrap();
+            let placed = engine.handle.execute(place(&format!("other-{number}"))).await.unwrap();
             assert!(found(&placed), "{damage:?} {remote}: {placed:?}");
         }
-        assert_eq!(epoch(&engine), 0, "{damage:?} {remote}: the shard paid for it");
-        assert_eq!(engine.handle.router().table().inboxes[0].credits.taken(), 0, "{damage:?} {remote}: a credit is gone");
+        assert_eq!(lives(&engine), 0, "{damage:?} {remote}: a partition paid for it");
+        assert_eq!(engine.handle.depths(), [0], "{damage:?} {remote}: a credit is gone");
         on.store(false, Ordering::SeqCst);
         assert!(engine.handle.execute(get("closed")).await.is_ok_and(|reply| found(&reply)), "{damage:?}: it can be read again");
         engine.stop().await;
@@ -298,4 +448,44 @@ async fn a_row_that_cannot_be_read_fails_the_request_that_needs_it_and_no_other(
 
 fn found(reply: &Reply) -> bool {
     matches!(reply.outcome, Ok(answer::Answer::Order { .. }))
+}
+
+/// The request was lost with the life that asked, and its credit given back with it: the row that comes then is for nobody.
+#[actix::test]
+async fn a_look_up_of_a_former_life_is_answered_to_nobody() {
+    let on = Arc::new(AtomicBool::new(false));
+    let inner = MemoryJournal::new(partitions());
+    let engine = start(Damaged { inner, damage: Damage::Silence, remote: true, on: on.clone() });
+    engine.handle.execute(stock()).await.unwrap();
+    archive(&engine, "closed").await;
+    on.store(true, Ordering::SeqCst);
+    let read = engine.handle.send(get("closed")).unwrap();
+    let poisonous = keys("poison", |partition| partition == id("closed").partition()).next().unwrap();
+    assert_eq!(engine.handle.execute(poison(&poisonous)).await, Err(Unanswered::Lost));
+    assert_eq!(read.await, Err(Unanswered::Lost));
+    assert!(found(
+        &taken(&engine, place(&keys("other", |partition| partition == id("closed").partition()).next().unwrap())).await.unwrap()
+    ));
+    on.store(false, Ordering::SeqCst);
+    assert!(found(&engine.handle.execute(get("closed")).await.unwrap()));
+    assert_eq!(engine.handle.depths(), [0], "a credit was given back twice, or is gone");
+    engine.stop().await;
+}
+
+#[actix::test]
+async fn a_journal_that_fails_ends_the_engine_and_leaves_nobody_waiting() {
+    let on = Arc::new(AtomicBool::new(false));
+    let engine = start(Damaged { inner: MemoryJournal::new(partitions()), damage: Damage::Full, remote: false, on: on.clone() });
+    let mut failed = engine.failed();
+    engine.handle.execute(stock()).await.unwrap();
+    on.store(true, Ordering::SeqCst);
+    let sent: Vec<_> = keys("order", |_| true).take(50).map(|key| engine.handle.send(place(&key)).unwrap()).collect();
+    for pending in sent {
+        let outcome = tokio::time::timeout(TIMEOUT, pending).await.unwrap();
+        assert_eq!(outcome, Err(Unanswered::Lost), "nobody knows what is in the journal");
+    }
+    tokio::time::timeout(TIMEOUT, failed.wait_for(Option::is_some)).await.unwrap().unwrap();
+    assert_eq!(engine.handle.execute(stock()).await, Err(Unanswered::Unavailable));
+    assert_eq!(lives(&engine), 0, "nothing is rebuilt from it");
+    assert!(!tokio::time::timeout(TIMEOUT, engine.stop()).await.unwrap());
 }

@@ -1,22 +1,23 @@
-//! Twenty rebuilds of a shard in a row leave threads, descriptors and memory as they were. Alone in its process, which is what is counted.
+//! Twenty rebuilds of a partition in a row leave threads, descriptors and memory as they were. Alone in its process, which is what is counted.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use holdfast_actors::inbox::ShardMessage;
 use holdfast_actors::provider::{Answer, Answering, PaymentProvider};
-use holdfast_actors::{Engine, Options, ReplyQueues};
+use holdfast_actors::{Engine, Options, ReplyQueues, Unanswered};
 use holdfast_engine::answer;
 use holdfast_engine::command::Command;
 use holdfast_engine::effect::ProviderCall;
-use holdfast_engine::ids::{Location, Partitions, Sku};
+use holdfast_engine::event::{Kind, Line, Placed};
+use holdfast_engine::ids::{Fingerprint, KeyHash, Location, OrderId, Partitions, RequestId, Sku};
 use holdfast_engine::order::Outcome;
-use holdfast_engine::quantity::Quantity;
+use holdfast_engine::quantity::{Money, Quantity};
+use holdfast_engine::time::Timestamp;
 use holdfast_storage::embedded::EmbeddedJournal;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Enough that one state of the shard more would show: about 25 MiB.
+/// All of one partition. Enough that one state of it more would show: about 25 MiB.
 const SKUS: usize = 40_000;
 const REBUILDS: u64 = 20;
 /// What an allocator may keep of it for later, of all rebuilds together.
@@ -67,16 +68,46 @@ async fn fill(engine: &Engine) {
     }
 }
 
-/// Panics the shard and waits for its next life, which must have everything.
+fn partitions() -> Partitions {
+    Partitions::new(1).unwrap()
+}
+
+/// An order that costs more than can be counted, which panics its partition.
+fn poison(number: u64) -> Command {
+    let order = OrderId::derive(KeyHash::derive("", "orders", &number.to_string()), partitions());
+    let unit_price = Money::new(i64::MAX);
+    let line = Line { sku: sku(0), quantity: Quantity::new(2), unit_price, seller: None, metadata: None };
+    let placed = Placed {
+        kind: Kind::Order,
+        number: 0,
+        fingerprint: Fingerprint(1),
+        request_id: RequestId::new("req_1").unwrap(),
+        customer: None,
+        currency: None,
+        lines: vec![line],
+        allow_partial: false,
+        expires_at: Timestamp::new(u64::MAX / 2),
+        shipping_address: None,
+        metadata: None,
+        payment: None,
+        origin: None,
+    };
+    Command::Place { order, placed: Box::new(placed) }
+}
+
+/// Panics the partition and waits for its next life, which must have everything.
 async fn rebuild(engine: &Engine, life: u64) {
-    engine.handle.router().table().inboxes[0].push(ShardMessage::Panic);
+    assert_eq!(engine.handle.execute(poison(life)).await, Err(Unanswered::Lost));
     let rebuilt = async {
-        while engine.handle.router().table().inboxes[0].epoch < life {
-            tokio::time::sleep(Duration::from_millis(1)).await;
+        loop {
+            match engine.handle.execute(Command::GetStock { sku: sku(SKUS - 1) }).await {
+                Err(Unanswered::Unavailable) => tokio::time::sleep(Duration::from_millis(1)).await,
+                other => break other.unwrap(),
+            }
         }
     };
-    tokio::time::timeout(TIMEOUT, rebuilt).await.unwrap();
-    let reply = engine.handle.execute(Command::GetStock { sku: sku(SKUS - 1) }).await.unwrap();
+    let reply = tokio::time::timeout(TIMEOUT, rebuilt).await.unwrap();
+    assert_eq!(engine.handle.reports().await[0].epoch, life);
     let Ok(answer::Answer::Stock(view)) = reply.outcome else { panic!("life {life} has no stock") };
     assert_eq!(view.locations[0].buckets.on_hand, Quantity::new(7));
 }
@@ -84,7 +115,7 @@ async fn rebuild(engine: &Engine, life: u64) {
 #[actix::test]
 async fn twenty_rebuilds_in_a_row_leave_no_thread_no_descriptor_and_no_memory_behind() {
     let dir = tempfile::tempdir().unwrap();
-    let journal = EmbeddedJournal::open(dir.path(), Partitions::new(8).unwrap()).unwrap();
+    let journal = EmbeddedJournal::open(dir.path(), partitions()).unwrap();
     let provider = Box::new(|| Rc::new(Silent) as Rc<dyn PaymentProvider>);
     let engine = Engine::start(Arc::new(journal), ReplyQueues::default(), provider, Options::default(), &mut |_, _| {}).unwrap();
     fill(&engine).await;

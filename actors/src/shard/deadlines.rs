@@ -4,6 +4,7 @@
 
 use super::Shard;
 use actix::{AsyncContext, Context};
+use holdfast_engine::ids::PartitionId;
 use holdfast_engine::partition::Input;
 use std::time::Duration;
 
@@ -14,19 +15,19 @@ impl Shard {
     /// Meets the deadlines of one partition after the other. Those of whom it is not the turn any more are due still, and next.
     pub(super) fn tick(&mut self) {
         let now = self.links.clock.now();
-        self.soonest = None;
-        let (count, first, begun) = (self.hosted.len(), self.first_due, self.fx.batch.entries.len());
+        self.hosting.soonest = None;
+        let (count, first, begun) = (self.links.router.partitions.count(), self.first_due, self.fx.batch.entries.len());
         let mut skipped = None;
-        for index in (0..count).map(|place| (first + place) % count) {
-            let Some(due) = self.hosted[index].partition.next_deadline() else { continue };
+        for id in (first..count).chain(0..first).map(PartitionId) {
+            let Some(due) = self.hosting.get(id).and_then(|hosted| hosted.partition.next_deadline()) else { continue };
             let full = self.fx.batch.entries.len() - begun > MAX_TICK_BYTES;
             if due <= now && !full {
                 self.timer_lag.record(Duration::from_millis(now.since(due)).as_secs_f64());
-                self.step_hosted(now, index, Input::Tick);
+                self.hosting.step(now, id, Input::Tick, &mut self.fx);
                 self.deliver_here(now);
             } else {
-                skipped = skipped.or((due <= now).then_some(index));
-                self.soonest = Some(self.soonest.map_or(due, |soonest| soonest.min(due)));
+                skipped = skipped.or((due <= now).then_some(id.0));
+                self.hosting.due(Some(due));
             }
         }
         self.first_due = skipped.unwrap_or_default();
@@ -35,7 +36,7 @@ impl Shard {
 
     /// One armed deadline a shard: the first of all its partitions.
     pub(super) fn arm(&mut self, context: &mut Context<Self>) {
-        let Some(first) = self.soonest.take() else { return };
+        let Some(first) = self.hosting.soonest.take() else { return };
         if self.armed.as_ref().is_some_and(|(at, _)| *at <= first) {
             return;
         }

@@ -22,7 +22,7 @@ impl Shard {
 
     fn prefetch(&self, message: &ShardMessage) {
         let ShardMessage::Place { order, placed, .. } = message else { return };
-        let here = |id: PartitionId| self.index_of[usize::from(id.0)].map(|index| &self.hosted[index].partition);
+        let here = |id: PartitionId| self.hosting.get(id).map(|hosted| &hosted.partition);
         if let Some(home) = here(order.partition()) {
             home.prefetch_order(*order);
         }

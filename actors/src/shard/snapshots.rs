@@ -2,9 +2,10 @@
 //!
 //! Invariant: a snapshot is written once its last record is durable.
 
-use super::{Hosted, Shard};
+use super::Shard;
+use super::hosting::Hosted;
 use crate::snapshot_writer::PendingSnapshot;
-use holdfast_engine::ids::Seq;
+use holdfast_engine::ids::{PartitionId, Seq};
 use holdfast_engine::partition::Partition;
 use holdfast_storage::{Journal, LogSeq};
 
@@ -16,7 +17,7 @@ impl Shard {
     /// Takes a snapshot of the first partition that has grown enough: one at a time keeps the pause short.
     pub(super) fn snapshot_one(&mut self) {
         let grown = |hosted: &&mut Hosted| hosted.partition.seq() - hosted.checkpoint > hosted.pause;
-        if let Some(hosted) = self.hosted.iter_mut().find(grown) {
+        if let Some(hosted) = self.hosting.iter_mut().find(grown) {
             hosted.pause = pause_after(&hosted.partition, self.links.snapshot_events);
             let snapshot = snapshot_of(hosted, &*self.links.journal, &self.commits);
             self.snapshots.push(snapshot);
@@ -24,8 +25,7 @@ impl Shard {
     }
 
     /// A snapshot may be written once its last record is durable.
-    pub(super) fn checkpoint(&mut self, index: usize, durable: Seq) {
-        let id = self.hosted[index].partition.id;
+    pub(super) fn checkpoint(&mut self, id: PartitionId, durable: Seq) {
         let snapshot_writer = self.links.snapshot_writer.clone();
         let ready = |snapshot: &mut PendingSnapshot| snapshot.partition == id && snapshot.seq <= durable;
         self.snapshots.extract_if(.., ready).for_each(|snapshot| snapshot_writer.save(snapshot));
@@ -33,7 +33,7 @@ impl Shard {
 
     pub(super) fn snapshot_all(&mut self) {
         // Called when nothing is in flight: everything is durable.
-        for hosted in self.hosted.iter_mut().filter(|hosted| hosted.partition.seq() > hosted.checkpoint) {
+        for hosted in self.hosting.iter_mut().filter(|hosted| hosted.partition.seq() > hosted.checkpoint) {
             self.links.snapshot_writer.save(snapshot_of(hosted, &*self.links.journal, &self.commits));
         }
     }

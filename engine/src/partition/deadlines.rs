@@ -57,7 +57,8 @@ impl Deadlines {
     }
 
     pub(super) fn next(&self) -> Option<Timestamp> {
-        self.slots.first_key_value().map(|(slot, _)| Timestamp::new(slot.0 * SLOT_MS))
+        let at = |slot: &Slot| slot.0.checked_mul(SLOT_MS).expect("nothing is due at the end of time");
+        self.slots.first_key_value().map(|(slot, _)| Timestamp::new(at(slot)))
     }
 }
 

@@ -32,7 +32,7 @@ fn describe() {
     histogram!("shard_timer_lag_seconds", "How late deadlines fire");
     gauge!("clock_difference_seconds", "Wall clock less the server's clock: above 0 the wall clock is ahead");
     gauge!("shard_depth", "Requests a shard has in hand");
-    counter!("shard_rebuilds_total", "Shards rebuilt after a panic");
+    counter!("shard_rebuilds_total", "Partitions rebuilt after a panic");
     counter!("alarms_total", "Things that must be impossible and were seen");
     gauge!(
         "scrub_finished_timestamp_seconds",

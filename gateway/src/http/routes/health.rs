@@ -72,8 +72,8 @@ pub async fn readyz(app: Data<App>) -> HttpResponse {
     responses((status = 200, description = "Samples of every metric.", content_type = "text/plain", body = String)))]
 pub async fn metrics(app: Data<App>) -> HttpResponse {
     if let Some(live) = &*app.live.load() {
-        for inbox in &live.handle.router().table().inboxes {
-            metrics::gauge!("shard_depth", "shard" => inbox.shard.to_string()).set(inbox.credits.taken() as f64);
+        for (shard, depth) in live.handle.depths().into_iter().enumerate() {
+            metrics::gauge!("shard_depth", "shard" => shard.to_string()).set(depth as f64);
         }
     }
     HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(app.metrics.render())

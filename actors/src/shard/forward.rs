@@ -1,0 +1,131 @@
+//! What is addressed to a partition that is not here goes on by the table, with its credit.
+//!
+//! Invariant: a request is never dropped: it is forwarded, or told that it was not executed.
+
+use super::Shard;
+use crate::inbox::ShardMessage;
+use crate::unanswered::Unanswered;
+use holdfast_engine::ids::PartitionId;
+use holdfast_engine::partition::Input;
+use holdfast_engine::protocol::Message;
+
+impl Shard {
+    pub(super) fn forward_input(&mut self, id: PartitionId, input: Input) {
+        let message = match input {
+            Input::Command { ticket, command, .. } => ShardMessage::request(ticket, command),
+            Input::Message(body) => ShardMessage::Peer(vec![Message { to: id, body }]),
+            Input::Provider(result) => ShardMessage::Provider(result),
+            Input::Archived { orders, keys } => ShardMessage::Archived { partition: id, orders, keys },
+            // Whoever hosts it looks at its time itself, and hears of its records.
+            Input::Tick | Input::Durable(_) => return,
+        };
+        self.forward(id, message);
+    }
+
+    pub(super) fn forward(&mut self, id: PartitionId, message: ShardMessage) {
+        let ticket = message.ticket();
+        let forwarded = self.push_on(id, message);
+        match ticket {
+            Some(_) if forwarded => self.inbox.credits.give_back(1),
+            Some(ticket) => self.refuse(id, ticket, Unanswered::Unavailable),
+            None => {}
+        }
+    }
+
+    /// False if there is no other shard that takes it.
+    fn push_on(&self, id: PartitionId, message: ShardMessage) -> bool {
+        let table = self.links.router.table();
+        let Some(shard) = table.shard_of.get(usize::from(id.0)).copied() else {
+            nowhere(id);
+            return false;
+        };
+        let (inbox, with_credit) = (&table.inboxes[shard], message.ticket().is_some());
+        if shard == self.inbox.shard {
+            return false;
+        }
+        if with_credit {
+            inbox.credits.take_over();
+        }
+        let pushed = inbox.push(message);
+        if with_credit && !pushed {
+            inbox.credits.give_back(1);
+        }
+        pushed
+    }
+}
+
+pub(super) fn nowhere(id: PartitionId) {
+    metrics::counter!("alarms_total").increment(1);
+    tracing::error!(partition = id.0, "there is no such partition: what was sent to it is dropped");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::provider::{Answer, Answering, PaymentProvider};
+    use crate::{Engine, Options, ReplyQueues};
+    use holdfast_engine::Causality;
+    use holdfast_engine::command::Command;
+    use holdfast_engine::effect::ProviderCall;
+    use holdfast_engine::ids::{Partitions, Sku};
+    use holdfast_engine::order::Outcome;
+    use holdfast_engine::rejection::Rejection;
+    use holdfast_storage::memory::MemoryJournal;
+    use std::rc::Rc;
+    use std::sync::Arc;
+
+    struct Silent;
+
+    impl PaymentProvider for Silent {
+        fn call(&self, _: &ProviderCall) -> Answering {
+            Box::pin(async { Answer::Outcome(Outcome::Timeout) })
+        }
+    }
+
+    fn partitions() -> Partitions {
+        Partitions::new(8).unwrap()
+    }
+
+    fn start() -> Engine {
+        let journal = Arc::new(MemoryJournal::with(Causality::OneLog, partitions()));
+        let provider = Box::new(|| Rc::new(Silent) as Rc<dyn PaymentProvider>);
+        let options = Options { shards: 3, ..Options::default() };
+        Engine::start(journal, ReplyQueues::default(), provider, options, &mut |_, _| {}).unwrap()
+    }
+
+    /// A question to a partition, put into the inbox of any shard.
+    async fn ask(engine: &Engine, shard: usize, partition: PartitionId) -> Result<Rejection, Unanswered> {
+        let mut names = (0..).map(|number: u32| Sku::new(&format!("S{number}")).unwrap());
+        let sku = names.find(|sku| partitions().of_sku(sku) == partition).unwrap();
+        let pending = engine.handle.reply_queues.register(partition, 0, None);
+        let inbox = engine.handle.router.table().inboxes[shard].clone();
+        assert!(inbox.credits.take());
+        assert!(inbox.push(ShardMessage::request(pending.ticket(), Command::GetStock { sku })));
+        pending.await.map(|reply| reply.outcome.unwrap_err())
+    }
+
+    #[actix::test]
+    async fn a_request_to_whichever_shard_is_answered_once_and_gives_its_credit_back() {
+        let engine = start();
+        for shard in 0..3 {
+            for partition in partitions().all() {
+                assert_eq!(ask(&engine, shard, partition).await, Ok(Rejection::NotFound), "{partition:?} at {shard}");
+            }
+        }
+        assert_eq!(engine.handle.depths(), [0, 0, 0]);
+        engine.stop().await;
+    }
+
+    #[actix::test]
+    async fn a_request_to_a_partition_that_nobody_hosts_is_told_that_it_was_not_executed() {
+        let engine = start();
+        engine.handle.router.table().inboxes[1].close();
+        for partition in partitions().all().filter(|partition| partition.0 % 3 == 1) {
+            for shard in [0, 2] {
+                assert_eq!(ask(&engine, shard, partition).await, Err(Unanswered::Unavailable), "{partition:?} at {shard}");
+            }
+        }
+        assert_eq!(engine.handle.depths(), [0, 0, 0]);
+        engine.stop().await;
+    }
+}
