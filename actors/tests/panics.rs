@@ -215,7 +215,8 @@ async fn whoever_waits_for_a_report_of_a_shard_with_a_partition_that_panics_has_
         let panics = engine.handle.send(poison(&format!("poison-{number}"))).unwrap();
         let reports = tokio::time::timeout(TIMEOUT, engine.handle.reports()).await.unwrap();
         assert_eq!(reports.len(), 1);
-        assert_eq!(panics.await, Err(Unanswered::Lost));
+        // Or its partition is not back yet from the one before.
+        assert!(matches!(panics.await, Err(Unanswered::Lost | Unanswered::Unavailable)));
     }
     engine.stop().await;
 }
@@ -251,6 +252,7 @@ async fn requests_of_a_lost_partition_have_an_unknown_outcome_and_one_effect_tho
                 assert!(honest, "{causality:?}: {outcome:?}");
             }
             assert_eq!(life(&engine, home), round as u64 + 1);
+            assert!(found(&retried(&engine, place(&own[0])).await), "{causality:?}: it is not back");
         }
         assert_eq!(lives(&engine), 3, "{causality:?}: another partition paid for it");
         for key in own.iter().chain(&others) {
@@ -479,7 +481,8 @@ async fn a_journal_that_fails_ends_the_engine_and_leaves_nobody_waiting() {
     let mut failed = engine.failed();
     engine.handle.execute(stock()).await.unwrap();
     on.store(true, Ordering::SeqCst);
-    let sent: Vec<_> = keys("order", |_| true).take(50).map(|key| engine.handle.send(place(&key)).unwrap()).collect();
+    // Those that come after the failure are refused.
+    let sent: Vec<_> = keys("order", |_| true).take(50).filter_map(|key| engine.handle.send(place(&key)).ok()).collect();
     for pending in sent {
         let outcome = tokio::time::timeout(TIMEOUT, pending).await.unwrap();
         assert_eq!(outcome, Err(Unanswered::Lost), "nobody knows what is in the journal");
