@@ -7,7 +7,7 @@ use crate::http::Target;
 use crate::run::{self, Place};
 use crate::scenario::{Scenario, Shape};
 use crate::summary::Summary;
-use crate::{diff, report, told};
+use crate::{diff, peers, report, told};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -64,6 +64,14 @@ enum Command {
         before: PathBuf,
         after: PathBuf,
     },
+    /// Compare Holdfast with the bare handler, Redis and PostgreSQL under the same load.
+    ///
+    /// Each is started on a port and a directory of its own, loaded by wrk with orders of one line each under a new key, added up, and stopped.
+    /// They take turns in each round, and shares are of the bare handler of the same round. What is not installed is said and left out.
+    #[command(
+        after_help = "Build and install first:\n  cargo build --profile dist -p holdfast -p holdfast-loadtest --features holdfast-loadtest/peers\n  apt-get install wrk redis-server postgresql\n\nExample:\n  target/dist/loadtest peers --rounds 3 --dir /var/tmp\n  target/dist/loadtest peers --only holdfast,redis-always --skus 1"
+    )]
+    Peers(peers::Options),
     /// A modest client beside a greedy one: how many of its orders are answered, and how fast.
     #[command(after_help = "Example:\n  loadtest fairness --key hf_modest --greedy-key hf_greedy --pid $(pidof holdfast)")]
     Fairness(Box<fairness::Options>),
@@ -151,6 +159,7 @@ impl Cli {
                     }
                 );
             }
+            Command::Peers(options) => print!("{}", peers::run(options)?),
             Command::Fairness(options) => {
                 let fair = fairness::run(options)?;
                 println!("{}", if self.json { fair.json() } else { fair.text() });

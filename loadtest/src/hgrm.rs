@@ -35,7 +35,6 @@ pub fn table(histogram: &Histogram<u64>) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
     use super::*;
 
     #[test]

@@ -16,6 +16,7 @@ pub mod ledger;
 pub mod limit;
 pub mod live;
 pub mod machine;
+mod peers;
 pub mod pool;
 pub mod random;
 pub mod record;

@@ -155,7 +155,6 @@ fn zipf(count: u64, exponent: f64) -> Vec<f64> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
     use super::*;
 
     fn workload(change: impl FnOnce(&mut Scenario)) -> Workload {

@@ -94,7 +94,7 @@ async fn answer(mut stream: TcpStream, count: Arc<AtomicU64>, slow: Option<u64>)
     // A request comes in one piece here: it is small.
     while stream.read(&mut request).await.is_ok_and(|read| read > 0) {
         let number = count.fetch_add(1, Ordering::Relaxed);
-        let more = u64::from(slow.is_some_and(|slow| number % slow == 0)) * 2;
+        let more = u64::from(slow.is_some_and(|slow| number.is_multiple_of(slow))) * 2;
         tokio::time::sleep(Duration::from_millis(5 + more)).await;
         let body = format!("{{\"id\":\"ord_{number}\",\"status\":\"awaiting_payment\"}}");
         let head = format!("HTTP/1.1 201 Created\r\nContent-Length: {}\r\n\r\n", body.len());
