@@ -1,13 +1,17 @@
 //! Where facts survive: the journal contract, its backends, and what is built on it.
 //!
-//! [`contract`] says what a journal is, [`memory`], [`embedded`] and `cql` keep it, [`fencing`] says who may append where many
-//! processes can, [`group_commit`] turns the batches of all shards into one sync at a time, [`history`] tells copies of a journal
-//! apart, [`marks`] says whether the tables beside a log belong to it, [`recovery`] folds a journal back into partitions, [`rows`] keeps what left
-//! memory, [`retention`] deletes what nothing reads any more, [`stoppable`] ends whoever reads a journal, [`scrub`] compares what is
-//! on the disk with its checksums, [`backup`] copies a log while it grows and makes a data directory of the copy, [`lock`] keeps a
-//! data directory for one process, [`private`] makes files that only their owner may read, [`backoff`] says how long to wait between
-//! tries, `kafka` publishes every fact and takes
-//! what others put into topics for us. Invariant: what is durable is never shown otherwise than it was acknowledged.
+//! [`contract`] says what a journal is; [`memory`], [`embedded`] and `cql` keep it, and the suite `conformance` holds them to it. [`fencing`] says
+//! who may append where many processes can, [`group_commit`] turns the batches of all shards into one sync at a time, [`recovery`]
+//! folds a journal back into partitions, and [`rows`] keeps what left memory.
+//!
+//! [`history`] tells copies of a journal apart, [`marks`] says whether the tables beside a log belong to it, [`retention`] deletes
+//! what nothing reads any more, [`scrub`] compares what is on the disk with its checksums, [`backup`] copies a log while it grows and
+//! makes a data directory of the copy, [`stoppable`] ends whoever reads a journal. [`lock`] keeps a data directory for one process,
+//! [`private`] makes files that only their owner may read, [`backoff`] says how long to wait between tries.
+//!
+//! `kafka` publishes every fact, and takes what others put into topics for us.
+//!
+//! Invariant: what is durable is never shown otherwise than it was acknowledged.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr, clippy::dbg_macro))]
