@@ -103,3 +103,43 @@ fn published(journal: &dyn Rows, log: LogId) -> Result<Option<LogSeq>, Error> {
 fn published(_: &dyn Rows, _: LogId) -> Result<Option<LogSeq>, Error> {
     Ok(None)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conformance::{FaultyJournal, partitions};
+    use crate::contract::{Row, Snapshot, Snapshots, Table};
+    use crate::memory::MemoryJournal;
+    use crate::rows::meta;
+    use holdfast_engine::codec;
+
+    const LOG: LogId = LogId(0);
+    const OPTIONS: Options = Options { keep: Duration::ZERO, publishes: false };
+
+    /// Two snapshots of each partition, the older after commit 10 and more, and movements up to `moved`.
+    fn journal(moved: LogSeq) -> FaultyJournal {
+        let journal = FaultyJournal::new(Arc::new(MemoryJournal::new(partitions())));
+        for partition in partitions().all() {
+            for (seq, after) in [(1, 10 + LogSeq::from(partition.0)), (2, 90)] {
+                journal.save_snapshot(&Snapshot { partition, seq, after, state: vec![7] }).unwrap();
+            }
+        }
+        let row = Row { table: Table::Meta, key: meta::movements(LOG), value: codec::encode(&moved), version: moved };
+        journal.project(&[row]).unwrap();
+        journal
+    }
+
+    #[test]
+    fn a_log_is_kept_from_the_oldest_that_anything_reads() {
+        assert_eq!(floor(&journal(50), LOG, OPTIONS).unwrap(), 11, "the older snapshot of the first partition");
+        assert_eq!(floor(&journal(5), LOG, OPTIONS).unwrap(), 6, "the movements");
+        assert_eq!(floor(&journal(50), LOG, Options { publishes: true, ..OPTIONS }).unwrap(), 1, "nothing is published yet");
+    }
+
+    #[test]
+    fn no_state_of_a_snapshot_is_read_for_it() {
+        let journal = journal(50);
+        journal.lose_states();
+        assert_eq!(floor(&journal, LOG, OPTIONS).unwrap(), 11);
+    }
+}

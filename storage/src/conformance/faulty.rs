@@ -16,12 +16,13 @@ pub struct FaultyJournal {
     appends: AtomicU64,
     projects: AtomicU64,
     stopped: AtomicBool,
+    stateless: AtomicBool,
 }
 
 impl FaultyJournal {
     pub fn new(inner: Arc<dyn Journal>) -> Self {
         let endless = || AtomicU64::new(u64::MAX);
-        Self { inner, appends: endless(), projects: endless(), stopped: AtomicBool::new(false) }
+        Self { inner, appends: endless(), projects: endless(), stopped: AtomicBool::default(), stateless: AtomicBool::default() }
     }
 
     /// The disk is full after `count` more appends.
@@ -32,6 +33,11 @@ impl FaultyJournal {
     /// The disk is full after `count` more projections.
     pub fn fill_after_projects(&self, count: u64) {
         self.projects.store(count, Ordering::SeqCst);
+    }
+
+    /// No state of a snapshot can be read any more.
+    pub fn lose_states(&self) {
+        self.stateless.store(true, Ordering::SeqCst);
     }
 
     fn running(&self) -> Result<(), Error> {
@@ -76,6 +82,9 @@ impl Snapshots for FaultyJournal {
     }
 
     fn snapshots(&self, partition: PartitionId) -> Result<Vec<Snapshot>, Error> {
+        if self.stateless.load(Ordering::SeqCst) {
+            return Err(Error::Failed("the states of snapshots cannot be read".to_owned()));
+        }
         self.inner.snapshots(partition)
     }
 

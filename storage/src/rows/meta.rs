@@ -18,7 +18,7 @@ pub(crate) const SCRUB: &[u8] = b"scrub";
 const MOVEMENTS: &[u8] = b"movements";
 
 /// Up to which commit of a log its movements are written ([`super::projector`]).
-pub(super) fn movements(log: LogId) -> Vec<u8> {
+pub(crate) fn movements(log: LogId) -> Vec<u8> {
     match log.0 {
         0 => MOVEMENTS.to_vec(),
         other => [MOVEMENTS, &other.to_be_bytes()].concat(),
