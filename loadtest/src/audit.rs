@@ -221,7 +221,7 @@ where
 
 async fn until(shop: &Shop, request: &[u8], fits: impl Fn(&Answer) -> bool, deadline: Instant) -> Result<Answer, String> {
     loop {
-        let answer = shop.pool.send(request).await.map_err(|error| format!("the audit got no answer: {error}"))?;
+        let answer = shop.pool.send(request).await.map_err(|error| format!("the audit got no answer: {}", error.why))?;
         if fits(&answer) || Instant::now() >= deadline {
             return Ok(answer);
         }

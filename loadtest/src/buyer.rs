@@ -88,7 +88,7 @@ impl Shop {
             let answered = self.pool.send(request).await;
             self.record().answered(named, &answered);
             left = left.saturating_sub(1);
-            unknown |= Class::of(&answered) == Class::Failed;
+            unknown |= is_unknown(&answered);
             if !is_open(&answered) || left == 0 {
                 return (answered, unknown);
             }
@@ -127,7 +127,7 @@ impl Shop {
             // The hold ran out before; or a try before this one did it, and its answer is lost.
             Class::Refused if unknown => stays.or(then),
             Class::Refused => stays.or(Possible::RETURNED),
-            Class::TurnedAway if !unknown => stays,
+            Class::TurnedAway | Class::Failed if !unknown => stays,
             Class::TurnedAway | Class::Failed => stays.or(then),
         }
     }
@@ -158,6 +158,11 @@ impl Shop {
     }
 }
 
+/// Whether what was asked may have happened although nobody says so.
+fn is_unknown(answered: &Answered) -> bool {
+    Class::of(answered) == Class::Failed && answered.as_ref().map_or_else(|no_answer| no_answer.sent, |_| true)
+}
+
 /// Whether the same request can have another answer later: not executed, in progress, or unknown.
 fn is_open(answered: &Answered) -> bool {
     match Class::of(answered) {
@@ -176,7 +181,7 @@ fn note(outcome: &mut Outcome, body: Body, answered: &Answered) {
             Some(id) => outcome.accepted.push((body, id.into())),
             None => outcome.unknown = true,
         },
-        (Class::Failed, _) => outcome.unknown = true,
+        (Class::Failed, _) => outcome.unknown |= is_unknown(answered),
         (Class::Accepted | Class::Refused | Class::TurnedAway, _) => {}
     }
 }

@@ -14,6 +14,14 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// Connections being opened at once: more would overflow the server's backlog.
 const OPENING: usize = 256;
 
+/// Why there is no answer.
+#[derive(Clone, Debug)]
+pub struct NoAnswer {
+    pub why: String,
+    /// What was asked may have happened.
+    pub sent: bool,
+}
+
 #[derive(Clone)]
 pub struct Pool {
     pub target: Target,
@@ -40,25 +48,23 @@ impl Pool {
         Ok(())
     }
 
-    /// A request and its answer, or in a word why there is none.
+    /// A request and its answer.
     ///
     /// # Errors
-    /// If there is no answer: what was asked may have happened.
-    pub async fn send(&self, request: &[u8]) -> std::result::Result<Answer, String> {
-        match timeout(TIMEOUT, self.exchange(request)).await {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => Err(error.kind().to_string()),
-            Err(_) => Err("no answer in 30 s".to_owned()),
-        }
-    }
-
-    async fn exchange(&self, request: &[u8]) -> Result<Answer> {
-        let _place = self.room.acquire().await.map_err(Error::other)?;
+    /// If there is no answer; and whether what was asked may have happened.
+    pub async fn send(&self, request: &[u8]) -> std::result::Result<Answer, NoAnswer> {
+        let Ok(room) = timeout(TIMEOUT, self.room.acquire()).await else {
+            return Err(NoAnswer { why: "no connection free in 30 s".to_owned(), sent: false });
+        };
+        let _room = room.expect("the semaphore is never closed");
         let mut connection = match self.take() {
             Some(connection) => connection,
-            None => self.target.connect().await?,
+            None => self.target.connect().await.map_err(|error| NoAnswer { why: error.kind().to_string(), sent: false })?,
         };
-        let answer = connection.send(request).await?;
+        let answer = match timeout(TIMEOUT, connection.send(request)).await {
+            Ok(answer) => answer.map_err(|error| NoAnswer { why: error.kind().to_string(), sent: true })?,
+            Err(_) => return Err(NoAnswer { why: "no answer in 30 s".to_owned(), sent: true }),
+        };
         self.put_back(connection);
         Ok(answer)
     }

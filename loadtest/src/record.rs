@@ -3,6 +3,7 @@
 //! Invariant: every buyer is counted once by his order's last answer, from when he was due; answers to attempts are counted one by one.
 
 use crate::http::Answer;
+use crate::pool::NoAnswer;
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -39,7 +40,7 @@ pub enum Class {
 
 pub const CLASSES: [Class; 4] = [Class::Accepted, Class::Refused, Class::TurnedAway, Class::Failed];
 
-pub type Answered = Result<Answer, String>;
+pub type Answered = Result<Answer, NoAnswer>;
 
 impl Class {
     pub fn of(answered: &Answered) -> Self {
@@ -70,7 +71,7 @@ pub fn name(answered: &Answered) -> String {
             let promised = if answer.status == 503 && !answer.retry_after { " without Retry-After" } else { "" };
             format!("{}{code}{promised}", answer.status)
         }
-        Err(error) => error.clone(),
+        Err(no_answer) => no_answer.why.clone(),
     }
 }
 
