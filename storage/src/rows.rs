@@ -1,9 +1,8 @@
 //! What left memory, and who writes it: closed orders, idempotency keys, movements of stock.
 //!
-//! The projector is one thread behind a queue. Invariant: an archive is reported only when it is durable, and the
-//! position in a log is written after the movements read up to it, so a crash at any moment repeats work and
-//! never loses or doubles any. Everything here could be lost and made again from the log, closed orders apart: those it
-//! reports may leave the memory of their partition, with the fact of it in the log.
+//! The projector is one thread behind a queue. Invariants: a closed order or a key is reported only when its row is durable, because
+//! it may leave the memory of its partition then; the position in a log is written after the movements read up to it. So a crash
+//! at any moment repeats work, and loses or doubles none.
 //!
 //! `orders`, `keys` and `movements` lay out the rows of one table each, `meta` names every key of the fourth, `basis` says which
 //! commits the tables follow from.
