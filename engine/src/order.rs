@@ -130,7 +130,7 @@ impl Order {
         over && self.stock_settled && self.attempts.iter().all(|attempt| self.call_for(attempt).is_none())
     }
 
-    /// How many facts made the answer to the command that placed this order; `None` while it is undecided.
+    /// The length of the history that answers the command which placed this order; `None` while it is undecided.
     pub fn answer_len(&self) -> Option<usize> {
         let pays = self.placed().payment.is_some();
         let answers = |fact: &OrderFact| match fact {
@@ -180,7 +180,7 @@ impl Order {
         }
     }
 
-    /// How the order stood once its SKUs had carried out what the first `facts` of its facts decided; `None` while they have not.
+    /// The order as it was when its SKUs had carried out what its first `facts` facts decided; `None` while they have not.
     pub fn carried_out(&self, facts: usize) -> Option<Answer> {
         let decided = Self::of(self.id, self.history.prefix(facts)?);
         let settled = |fact: &OrderFact| matches!(fact, OrderFact::Settled);
@@ -209,7 +209,7 @@ impl Order {
     }
 }
 
-/// Units times price, of these lines together. `None` where that is more than can be counted.
+/// What these lines cost together, with so many units of each. `None` where that is more than can be counted.
 pub fn sum<'a>(lines: impl Iterator<Item = (&'a Line, Quantity)>) -> Option<Money> {
     lines.map(|(line, units)| line.unit_price.checked_times(units)).try_fold(Money::ZERO, |sum, price| sum.checked_add(price?))
 }

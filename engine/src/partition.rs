@@ -102,7 +102,7 @@ pub struct Partition {
     at: Timestamp,
     /// Event time without its jumps: what [`limits::RESOLVED_MS`] is counted in.
     logical_time: Timestamp,
-    /// What the number of the next order follows from: the orders placed here, and the counts that a restore left out.
+    /// Orders placed here, and counts that a restore left out: the number of the next order is made of it.
     placed: u64,
     skus: Map<Sku, SkuStock>,
     /// Of all SKUs, counted as they come and go.
@@ -176,7 +176,7 @@ impl Partition {
         (self.orders.len(), self.skus.len())
     }
 
-    /// Holds that are neither committed nor released.
+    /// Holds that are held or pinned.
     pub fn live_holds(&self) -> usize {
         self.live_holds
     }
@@ -199,7 +199,7 @@ impl Partition {
         Missing { order, key }
     }
 
-    /// What leaves memory with `fact`, which comes next, in the form that goes to the store. None: some of it is not here.
+    /// What `fact`, if it comes next, lets leave memory, in the form that goes to the store. None: some of it is not in memory.
     pub fn leaving(&self, fact: &ArchiveFact) -> Option<Vec<Archive>> {
         match fact {
             ArchiveFact::Orders(orders) => orders.iter().map(|order| self.archive_of_order(*order)).collect(),
@@ -231,8 +231,8 @@ impl Partition {
         }
     }
 
-    /// Takes up work after recovery: messages unanswered, calls unfinished, deadlines, closed things to archive.
-    /// `durable` is the last record of the journal.
+    /// Takes up work after recovery: messages unanswered, calls unfinished, deadlines, closed things to archive. All records are
+    /// durable, as they came from the journal.
     pub fn resume(&mut self, now: Timestamp, fx: &mut Effects) {
         let turn = &mut Turn { now: now.max(self.at), fx };
         self.gate.open(self.seq, turn.fx);

@@ -1,7 +1,7 @@
 //! One order actor: the order, and what is under way for it.
 //!
-//! Invariant: everything beside the order follows from it again after a crash, so each method here derives and none
-//! decides. What they derive is sent by [`super::orders`].
+//! Invariant: everything beside the order can be derived from it again after a crash. So the methods here derive and decide nothing;
+//! [`super::orders`] sends what they derive.
 
 use super::deadlines::Slot;
 use super::saga::{CallInFlight, Participant, Saga, SagaStep, Wait};
@@ -24,7 +24,7 @@ pub(super) struct OrderActor {
     pub(super) order: Order,
     pub(super) saga: Option<Box<Saga>>,
     pub(super) armed: Slot,
-    /// On its way to the projection.
+    /// Its history was handed to the projector, which has not reported it yet.
     pub(super) archiving: bool,
 }
 
@@ -41,7 +41,7 @@ impl OrderActor {
         self.saga.as_ref().is_none_or(|saga| saga.all_replied())
     }
 
-    /// Starts the step that the order intends, or sends an unanswered one again.
+    /// Starts the step that the order intends, or sends again what is unanswered of a running one.
     pub(super) fn send_step(&mut self, now: Timestamp, policy: &Policy, send: impl FnMut(ToStock)) {
         let Some((intent, hold)) = self.order.hold_intent() else {
             if let Some(saga) = &mut self.saga {
@@ -139,23 +139,23 @@ impl OrderActor {
         })
     }
 
-    /// Answers those who waited for what has come about.
+    /// Answers the callers whose wait is over.
     pub(super) fn answer_waiters(&mut self, mut reply: impl FnMut(Reply)) {
-        let idle = self.all_replied();
+        let all_replied = self.all_replied();
         let order = &self.order;
         let Some(saga) = self.saga.as_mut().filter(|saga| !saga.waiters.is_empty()) else { return };
         let answer_of = |wait: &Wait| match wait {
             Wait::Placed => {
-                let pins = order.placed().payment.is_none() || idle;
-                let len = order.answer_len().filter(|_| pins)?;
+                let pinned = order.placed().payment.is_none() || all_replied;
+                let len = order.answer_len().filter(|_| pinned)?;
                 Some(Answer::Order { id: order.id, history: order.history().prefix(len)? })
             }
             Wait::Payment(number) => {
-                let answer = order.attempt_answer(*number).filter(|_| idle)?;
+                let answer = order.attempt_answer(*number).filter(|_| all_replied)?;
                 Some(Answer::Stored(Arc::new(answer)))
             }
             Wait::CarriedOut(facts) => order.carried_out(*facts as usize),
-            Wait::Moved => idle.then(|| Answer::Order { id: order.id, history: order.history().clone() }),
+            Wait::Moved => all_replied.then(|| Answer::Order { id: order.id, history: order.history().clone() }),
         };
         saga.waiters.retain(|(ticket, wait)| {
             let Some(answer) = answer_of(wait) else { return true };
@@ -177,7 +177,7 @@ impl OrderActor {
         [self.order.expiry(policy), resend, call].into_iter().flatten().min().map(Slot::after)
     }
 
-    /// The history of an order that is closed and not on its way to the projection. It is from now on.
+    /// The history of an order that is archivable and not yet handed to the projector. From now on it is.
     pub(super) fn begin_archiving(&mut self) -> Option<History> {
         if self.archiving || !self.order.archivable() {
             return None;
@@ -186,7 +186,7 @@ impl OrderActor {
         Some(self.order.history().clone())
     }
 
-    /// Drops what nothing is under way of.
+    /// Drops the saga when nothing of it is under way.
     pub(super) fn forget_step(&mut self) {
         if self.saga.as_ref().is_some_and(|saga| saga.is_empty()) {
             self.saga = None;

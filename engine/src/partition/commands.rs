@@ -14,7 +14,7 @@ use crate::stock::SkuStock;
 use std::sync::Arc;
 
 impl Partition {
-    /// With the `key` of whoever asks for a command that has none of its own.
+    /// Carries out a command, under the `key` of its caller where it has none of its own.
     pub(super) fn command(&mut self, turn: &mut Turn<'_>, request: Request, command: Command, key: Option<CommandKey>) {
         let (now, ticket) = (turn.now, request.ticket);
         match command {
