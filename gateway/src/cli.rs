@@ -73,6 +73,24 @@ pub enum Command {
         #[command(subcommand)]
         what: KafkaCommand,
     },
+    /// Measure what the engine and its disk take without HTTP, and audit what was written.
+    #[command(
+        after_help = "Build as a release is (cargo build --profile dist), and give it the disk to be measured.\n\nExample:\n  holdfast bench --dir /var/lib --seconds 10\n  holdfast bench --work pairs --skus 1 --batch 1024"
+    )]
+    Bench(BenchArgs),
+    /// Say how much memory and disk a shop of a size needs.
+    #[command(
+        after_help = "The figures are those that orders and SKUs were measured to take: docs/performance.md.\n\nExample:\n  holdfast size --orders-per-day 100000 --open 5000 --skus 20000"
+    )]
+    Size(SizeArgs),
+    /// Measure this machine, and write the settings that follow.
+    #[command(
+        after_help = "Example:\n  holdfast tune probe --data-dir /var/lib/holdfast > holdfast.toml\n  holdfast config check --config holdfast.toml"
+    )]
+    Tune {
+        #[command(subcommand)]
+        what: TuneCommand,
+    },
     /// Check settings, or show each with its origin.
     #[command(
         after_help = "Example:\n  holdfast config check --config holdfast.toml\n  HOLDFAST__ENGINE__SHARDS=2 holdfast config explain"
@@ -260,6 +278,85 @@ pub struct KafkaTailArgs {
 pub enum From {
     Beginning,
     End,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct BenchArgs {
+    /// Where a directory for the data is made, and removed at the end.
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub dir: PathBuf,
+    /// What is measured; all of it if left out.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    pub work: Vec<BenchWork>,
+    /// SKUs that it is spread over; 1 is a hot SKU.
+    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1,10000", value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    pub skus: Vec<u64>,
+    /// Commands in hand at once.
+    #[arg(long, value_name = "N", default_value = "8192", value_parser = in_hand)]
+    pub batch: usize,
+    /// Of each load.
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub seconds: u64,
+    /// Threads that host partitions.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub shards: usize,
+}
+
+/// Fewer would be nothing, more than a shard's queue is made for.
+fn in_hand(text: &str) -> Result<usize, String> {
+    let number = text.parse().map_err(|_| "a number was expected".to_owned())?;
+    (1..=1_000_000).contains(&number).then_some(number).ok_or_else(|| "from 1 to 1,000,000".to_owned())
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum BenchWork {
+    /// A reservation of one unit.
+    Holds,
+    /// A reservation of one unit, and its commit.
+    Pairs,
+    /// An order of one line, and its confirmation.
+    Orders,
+}
+
+impl BenchWork {
+    pub const ALL: [Self; 3] = [Self::Holds, Self::Pairs, Self::Orders];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Holds => "holds",
+            Self::Pairs => "pairs",
+            Self::Orders => "orders",
+        }
+    }
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct SizeArgs {
+    /// Orders that are placed and paid in a day.
+    #[arg(long, value_name = "N")]
+    pub orders_per_day: u64,
+    /// Orders that are open at the same time: placed, and not yet confirmed, cancelled or expired.
+    #[arg(long, value_name = "N")]
+    pub open: u64,
+    /// SKUs that have stock.
+    #[arg(long, value_name = "N")]
+    pub skus: u64,
+    /// Lines of an order.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub lines: u64,
+    /// Days of orders that are on the disk.
+    #[arg(long, value_name = "N", default_value_t = 365)]
+    pub days: u64,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub enum TuneCommand {
+    /// Measure cores, memory and disk, and print a settings file with the reason of each line. Takes some seconds; leaves nothing.
+    Probe {
+        /// Where the data is or will be: the disk that is measured.
+        #[arg(long, value_name = "DIR", default_value = "data")]
+        data_dir: PathBuf,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,6 +1,7 @@
 //! One function a command. Each prints text, or with `--json` one JSON value.
 
 mod backup;
+mod bench;
 mod config;
 mod export;
 mod healthcheck;
@@ -10,7 +11,9 @@ mod kafka;
 mod key;
 pub mod output;
 mod restore;
+mod size;
 mod table;
+mod tune;
 mod verify;
 
 #[cfg(feature = "scylla")]
@@ -52,6 +55,9 @@ pub fn run(cli: Cli) -> Outcome {
         Some(Command::Inspect { what }) => inspect::run(what, json),
         #[cfg(feature = "kafka")]
         Some(Command::Kafka { what }) => kafka::run(what, json),
+        Some(Command::Bench(args)) => bench::run(&args, json),
+        Some(Command::Size(args)) => size::run(&args, json),
+        Some(Command::Tune { what }) => tune::run(&what, json),
         Some(Command::Config { what }) => config::run(what, json),
         #[cfg(feature = "scylla")]
         Some(Command::Schema { what: SchemaCommand::Cql { config } }) => schema(config.as_deref(), json),

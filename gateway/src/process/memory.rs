@@ -9,7 +9,7 @@ mod limits;
 
 use holdfast_storage::background;
 use libmimalloc_sys::{mi_collect, mi_option_set, mi_option_t};
-use limits::available;
+pub(crate) use limits::available;
 use std::fs::read_to_string;
 use std::hint::black_box;
 use std::os::raw::c_long;

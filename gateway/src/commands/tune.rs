@@ -1,0 +1,108 @@
+//! `holdfast tune probe`: looks at cores, memory and disk, and writes the settings that follow, each with its reason.
+//!
+//! Invariant: what it writes is a settings file that `holdfast config check` takes; where a default is right it says so and sets nothing.
+
+mod probe;
+
+use super::{Outcome, output};
+use crate::cli::TuneCommand;
+use probe::{Machine, Rate};
+use serde_json::json;
+use std::fmt::Write;
+use std::process::ExitCode;
+
+/// A sync of a small write that takes longer makes small commits expensive.
+const SLOW_SYNC_MICROS: u64 = 2_000;
+/// Orders that a slow disk gathers in each commit while the one before is synced, at the rate of this kind of machine.
+const MEMORY_AHEAD_SHARE: u64 = 16;
+const DEFAULT_MEMORY_AHEAD_MB: u64 = 1024;
+
+/// # Errors
+/// If the disk cannot be written.
+pub(super) fn run(what: &TuneCommand, as_json: bool) -> Outcome {
+    let TuneCommand::Probe { data_dir } = what;
+    let machine = Machine::look(data_dir)?;
+    output::print(match as_json {
+        true => json!({"machine": machine, "settings": fragment(&machine)}).to_string(),
+        false => fragment(&machine),
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Text of a settings file.
+fn fragment(machine: &Machine) -> String {
+    let mut text = format!(
+        "# For this machine: {} cores, {} MiB of memory for this process.\n# The disk of {}, writes that wait until they are on it:\n",
+        machine.cores,
+        machine.memory_mb,
+        machine.dir.display()
+    );
+    for Rate { bytes, syncs_a_second, median_micros, worst_micros } in &machine.disk {
+        let _ = writeln!(text, "#   {bytes:>8} bytes: {syncs_a_second:>6} a second, median {median_micros} µs, worst {worst_micros} µs");
+    }
+    let sections = [engine(machine), server(machine)];
+    sections.iter().for_each(|section| {
+        let _ = write!(text, "\n{section}");
+    });
+    text
+}
+
+fn engine(machine: &Machine) -> String {
+    let mut text = String::from("[engine]\n");
+    let shards = (machine.cores / 2).max(1);
+    let _ = writeln!(text, "# Half the cores: the others parse and answer HTTP, and one waits for the disk. More help only when load is spread\n# over many SKUs.");
+    let _ = writeln!(text, "shards = {shards}");
+    let ahead = (machine.memory_mb / MEMORY_AHEAD_SHARE).min(DEFAULT_MEMORY_AHEAD_MB);
+    let _ = writeln!(text, "# A sixteenth of the memory, so that orders do not wait for the system to hand it out.");
+    let _ = writeln!(text, "memory_ahead_mb = {ahead}");
+    if machine.sync_micros() > SLOW_SYNC_MICROS {
+        let _ = writeln!(
+            text,
+            "# A sync takes {} µs here, so more orders have to be in hand while one is under way. If the disk has a cache that\n# survives a loss of power, let it answer from there: that is worth more than any setting.",
+            machine.sync_micros()
+        );
+        let _ = writeln!(text, "credits = 131072");
+    } else {
+        let _ = writeln!(text, "# engine.credits stays at its default: a sync takes {} µs here.", machine.sync_micros());
+    }
+    text
+}
+
+fn server(machine: &Machine) -> String {
+    format!("[server]\n# One a core, which is the default too; named so that a change of the machine is a choice.\nworkers = {}\n", machine.cores)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings;
+    use std::path::PathBuf;
+
+    fn machine(cores: u64, memory_mb: u64, median_micros: u64) -> Machine {
+        let rate = Rate { bytes: 4096, syncs_a_second: 1000, median_micros, worst_micros: 9000 };
+        Machine { cores, memory_mb, dir: PathBuf::from("data"), disk: vec![rate] }
+    }
+
+    fn settings_of(machine: &Machine) -> settings::Settings {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("holdfast.toml");
+        std::fs::write(&file, fragment(machine)).unwrap();
+        settings::load(Some(&file), std::iter::empty()).unwrap().settings
+    }
+
+    #[test]
+    fn what_is_written_is_a_settings_file_for_machines_of_any_size() {
+        for (cores, memory_mb) in [(1, 256), (2, 4096), (64, 262_144), (512, 1 << 21)] {
+            let settings = settings_of(&machine(cores, memory_mb, 100));
+            assert_eq!(settings.engine.shards as u64, (cores / 2).max(1));
+            assert!(settings.engine.memory_ahead_mb as u64 <= memory_mb / 8);
+        }
+    }
+
+    #[test]
+    fn a_slow_disk_gets_more_orders_in_hand_and_a_fast_one_the_default() {
+        let default = settings::Settings::default().engine.credits;
+        assert_eq!(settings_of(&machine(2, 4096, 200)).engine.credits, default);
+        assert!(settings_of(&machine(2, 4096, 8_000)).engine.credits > default);
+    }
+}
