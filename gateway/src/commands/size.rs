@@ -69,11 +69,8 @@ pub(super) fn run(args: &SizeArgs, as_json: bool) -> Outcome {
 
 fn text(args: &SizeArgs, need: Need, disk: u64) -> String {
     let row = |what: &str, bytes: u64, why: String| vec![what.to_owned(), megabytes(bytes), why];
-    let memory = format!(
-        "{} SKUs, {} orders open at once, half as much again for a rush",
-        grouped(args.skus),
-        grouped(args.open)
-    );
+    let memory =
+        format!("{} SKUs, {} orders open at once, half as much again for a rush", grouped(args.skus), grouped(args.open));
     let rows = [
         row("memory", need.memory, memory),
         row("log a day", need.log_a_day, format!("{} orders that are paid", grouped(args.orders_per_day))),

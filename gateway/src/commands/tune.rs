@@ -38,7 +38,10 @@ fn fragment(machine: &Machine) -> String {
         machine.dir.display()
     );
     for Rate { bytes, syncs_a_second, median_micros, worst_micros } in &machine.disk {
-        let _ = writeln!(text, "#   {bytes:>8} bytes: {syncs_a_second:>6} a second, median {median_micros} µs, worst {worst_micros} µs");
+        let _ = writeln!(
+            text,
+            "#   {bytes:>8} bytes: {syncs_a_second:>6} a second, median {median_micros} µs, worst {worst_micros} µs"
+        );
     }
     let sections = [engine(machine), server(machine)];
     sections.iter().for_each(|section| {
@@ -50,7 +53,10 @@ fn fragment(machine: &Machine) -> String {
 fn engine(machine: &Machine) -> String {
     let mut text = String::from("[engine]\n");
     let shards = (machine.cores / 2).max(1);
-    let _ = writeln!(text, "# Half the cores: the others parse and answer HTTP, and one waits for the disk. More help only when load is spread\n# over many SKUs.");
+    let _ = writeln!(
+        text,
+        "# Half the cores: the others parse and answer HTTP, and one waits for the disk. More help only when load is spread\n# over many SKUs."
+    );
     let _ = writeln!(text, "shards = {shards}");
     let ahead = (machine.memory_mb / MEMORY_AHEAD_SHARE).min(DEFAULT_MEMORY_AHEAD_MB);
     let _ = writeln!(text, "# A sixteenth of the memory, so that orders do not wait for the system to hand it out.");
@@ -69,7 +75,10 @@ fn engine(machine: &Machine) -> String {
 }
 
 fn server(machine: &Machine) -> String {
-    format!("[server]\n# One a core, which is the default too; named so that a change of the machine is a choice.\nworkers = {}\n", machine.cores)
+    format!(
+        "[server]\n# One a core, which is the default too; named so that a change of the machine is a choice.\nworkers = {}\n",
+        machine.cores
+    )
 }
 
 #[cfg(test)]

@@ -152,7 +152,8 @@ impl Driver {
         let at = usize::try_from(self.placed)? % self.skus.len();
         let is_order = kind == Kind::Order;
         let price = if is_order { Money::new(1999) } else { Money::ZERO };
-        let line = Line { sku: self.skus[at].clone(), quantity: Quantity::new(1), unit_price: price, seller: None, metadata: None };
+        let line =
+            Line { sku: self.skus[at].clone(), quantity: Quantity::new(1), unit_price: price, seller: None, metadata: None };
         Ok(Placed {
             kind,
             number: 0,
