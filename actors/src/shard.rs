@@ -151,8 +151,10 @@ impl Shard {
     }
 
     fn archived(&mut self, id: PartitionId, orders: Vec<(OrderId, usize)>, keys: Vec<KeyHash>) {
-        self.step(id, Input::Archived { orders: orders.clone(), keys: keys.clone() });
-        if let Some(hosted) = self.hosting.get_mut(id) {
+        // A store beside us answers in the turn that asks: nothing leaves memory meanwhile.
+        let left = self.links.journal.remote().then(|| (orders.clone(), keys.clone()));
+        self.step(id, Input::Archived { orders, keys });
+        if let (Some((orders, keys)), Some(hosted)) = (left, self.hosting.get_mut(id)) {
             let seq = hosted.partition.seq();
             hosted.departures.note(seq, &orders, &keys);
         }

@@ -7,8 +7,10 @@ use holdfast_engine::command::Missing;
 use holdfast_engine::ids::{KeyHash, OrderId, Seq};
 use std::collections::VecDeque;
 
-/// Ids that are remembered: as many as leave memory while a store answers, and 24 bytes each.
+/// Ids that are remembered: as many as leave memory while a store answers.
 const REMEMBERED: usize = 1024;
+/// 32 KiB a partition, on a cluster alone.
+const _: () = assert!(size_of::<(Seq, Id)>() == 32);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Id {
