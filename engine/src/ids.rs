@@ -250,18 +250,9 @@ pub struct AttemptId {
     pub number: u8,
 }
 
-impl AttemptId {
-    pub fn parse(text: &str) -> Option<Self> {
-        let (order, number) = text.strip_prefix("pay_")?.split_once('-')?;
-        let attempt = Self { order: OrderId::parse(order)?, number: number.parse().ok()? };
-        // Neither `-01` nor `-+1` is `-1`.
-        (attempt.to_string() == text).then_some(attempt)
-    }
-}
-
 impl fmt::Display for AttemptId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "pay_{}-{}", self.order, self.number)
+        write!(f, "{}-{}", self.order, self.number)
     }
 }
 
@@ -310,10 +301,6 @@ mod tests {
         let spellings = "123567".chars().map(|digit| format!("{}{digit}", &text[..last])).filter(|other| *other != text);
         assert_eq!(spellings.filter(|other| OrderId::parse(other).is_some_and(|parsed| parsed == id)).count(), 0);
         assert_eq!(OrderId::parse(&text.to_uppercase()), None);
-        assert_eq!(AttemptId::parse(&format!("pay_{text}-1")), Some(AttemptId { order: id, number: 1 }));
-        for wrong in ["-01", "-+1", "-256", "-", "", "-1-1", "-1 "] {
-            assert_eq!(AttemptId::parse(&format!("pay_{text}{wrong}")), None, "{wrong}");
-        }
     }
 
     #[test]

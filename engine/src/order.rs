@@ -7,7 +7,7 @@ mod decide;
 mod payment;
 mod view;
 
-pub use crate::payment::{AttemptState, CallKind, Outcome};
+pub use crate::payment::{AttemptState, CallKind, Outcome, PaymentStatus};
 pub use crate::status::Status;
 pub use decide::{HoldIntent, StockReply};
 pub use payment::Attempt;

@@ -17,23 +17,24 @@ pub enum AttemptState {
 }
 
 impl AttemptState {
-    pub fn name(self) -> &'static str {
-        match self {
-            AttemptState::Opening => "opening",
-            AttemptState::Open => "pending",
-            AttemptState::Unknown => "unknown",
-            AttemptState::Captured => "captured",
-            AttemptState::Declined => "declined",
-            AttemptState::Voided => "voided",
-            AttemptState::RefundDue => "refund_due",
-            AttemptState::Refunded => "refunded",
-        }
-    }
-
     /// The provider may still take the money.
     pub fn open(self) -> bool {
         matches!(self, AttemptState::Opening | AttemptState::Open | AttemptState::Unknown)
     }
+}
+
+/// How the payment of an order stands, all attempts together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PaymentStatus {
+    None,
+    Pending,
+    Unknown,
+    Captured,
+    /// The order is confirmed and was paid elsewhere.
+    Invoiced,
+    Failed,
+    RefundDue,
+    Refunded,
 }
 
 /// What a provider said about an attempt, by webhook or when asked.

@@ -48,6 +48,7 @@ impl Status {
         Self::ALL.into_iter().find(|status| status.name(kind) == name)
     }
 
+    /// Refusals that are kept under a key have it in their bytes: a name never changes.
     pub fn name(self, kind: Kind) -> &'static str {
         match (self, kind) {
             (Status::Reserving, _) => "reserving",
@@ -74,19 +75,6 @@ impl Status {
     /// An attempt is open and the units are pinned.
     pub fn paying(self) -> bool {
         matches!(self, Status::PaymentInFlight | Status::PaymentUnknown)
-    }
-
-    /// What may be asked of an order or reservation in this state, by the names of the API.
-    pub fn allowed(self, kind: Kind) -> &'static [&'static str] {
-        match (self, kind) {
-            (Status::AwaitingPayment, Kind::Order) => &["payments", "cancel", "confirm"],
-            (Status::AwaitingPayment, Kind::Reservation) => &["commit", "extend", "release"],
-            (Status::Reserving, Kind::Order) => &["cancel"],
-            (Status::Reserving, Kind::Reservation) => &["release"],
-            (Status::PaymentInFlight | Status::PaymentUnknown, _) => &["cancel"],
-            (Status::Confirmed | Status::Cancelled | Status::Expired, _) => &[],
-            (Status::Rejected | Status::LatePayment | Status::Refunded, _) => &[],
-        }
     }
 }
 

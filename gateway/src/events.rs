@@ -14,6 +14,6 @@ mod tests;
 
 pub use cloud_event::{CloudEvent, TimelineItem, timeline_item};
 pub use cursor::Cursor;
-pub use describe::{TYPE_PREFIX, bucket_name};
+pub use describe::TYPE_PREFIX;
 pub use page::Page;
 pub use reading::{Published, read};

@@ -3,9 +3,11 @@
 //! Invariant: nothing of HTTP is here: events, Kafka and commands write them too.
 
 pub mod figures;
+pub mod ids;
 pub mod json;
 pub mod money;
+pub mod names;
 pub mod object;
 pub mod origin;
 pub mod scalars;
-pub mod text;
+pub mod times;

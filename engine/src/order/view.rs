@@ -1,6 +1,6 @@
 //! What readers see of an order: its lines with what is held for each, and its payment.
 
-use super::{Attempt, Order, Status};
+use super::{Attempt, Order, PaymentStatus, Status};
 use crate::event::{Allocation, Line};
 use crate::ids::{Location, Sku};
 use crate::quantity::Quantity;
@@ -39,18 +39,18 @@ impl Order {
     }
 
     /// The axis of money, derived from the attempts.
-    pub fn payment_status(&self) -> &'static str {
+    pub fn payment_status(&self) -> PaymentStatus {
         use super::AttemptState as State;
         let has = |state: State| self.attempts.iter().any(|attempt| attempt.state == state);
         match () {
-            () if has(State::RefundDue) => "refund_due",
-            () if has(State::Captured) => "captured",
-            () if has(State::Refunded) => "refunded",
-            () if has(State::Unknown) => "unknown",
-            () if has(State::Open) || has(State::Opening) => "pending",
-            () if self.status == Status::Confirmed => "invoiced",
-            () if has(State::Declined) || has(State::Voided) => "failed",
-            () => "none",
+            () if has(State::RefundDue) => PaymentStatus::RefundDue,
+            () if has(State::Captured) => PaymentStatus::Captured,
+            () if has(State::Refunded) => PaymentStatus::Refunded,
+            () if has(State::Unknown) => PaymentStatus::Unknown,
+            () if has(State::Open) || has(State::Opening) => PaymentStatus::Pending,
+            () if self.status == Status::Confirmed => PaymentStatus::Invoiced,
+            () if has(State::Declined) || has(State::Voided) => PaymentStatus::Failed,
+            () => PaymentStatus::None,
         }
     }
 

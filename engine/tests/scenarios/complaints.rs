@@ -7,7 +7,7 @@ use crate::world::World;
 use holdfast_engine::answer::Answer;
 use holdfast_engine::event::StoredResponse;
 use holdfast_engine::ids::{AttemptId, OrderId};
-use holdfast_engine::order::{CallKind, Outcome, Status};
+use holdfast_engine::order::{CallKind, Outcome, PaymentStatus, Status};
 
 fn lost(world: &World, ids: &[OrderId]) -> usize {
     ids.iter().filter(|id| world.status(**id) == Status::Rejected).count()
@@ -266,7 +266,7 @@ fn whoever_is_charged_has_the_units_or_gets_the_money_back() {
             world.place(&order("other").line("A", 1));
         }
         world.webhook(attempt, Outcome::Captured);
-        let then = if refund { ("refund_due", (1, 0, 0, 0)) } else { ("captured", (0, 0, 1, 0)) };
+        let then = if refund { (PaymentStatus::RefundDue, (1, 0, 0, 0)) } else { (PaymentStatus::Captured, (0, 0, 1, 0)) };
         assert_eq!((world.order(id).payment_status(), world.units("A")), then);
     }
 }

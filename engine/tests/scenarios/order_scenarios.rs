@@ -6,7 +6,7 @@ use holdfast_engine::answer::Answer;
 use holdfast_engine::command::Command;
 use holdfast_engine::event::{Kind, StoredResponse};
 use holdfast_engine::ids::OrderId;
-use holdfast_engine::order::Status;
+use holdfast_engine::order::{PaymentStatus, Status};
 use holdfast_engine::quantity::{Money, Quantity};
 use holdfast_engine::rejection::Rejection;
 
@@ -120,7 +120,7 @@ fn confirming_by_invoice_commits_the_units() {
     let id = world.place(&order("k").line("A", 2));
     world.confirm(id).unwrap();
     assert_eq!(world.status(id), Status::Confirmed);
-    assert_eq!(world.order(id).payment_status(), "invoiced");
+    assert_eq!(world.order(id).payment_status(), PaymentStatus::Invoiced);
     assert_eq!(world.units("A"), (0, 0, 2, 3));
 }
 

@@ -3,7 +3,7 @@
 use crate::draft::order;
 use crate::world::World;
 use holdfast_engine::ids::{AttemptId, OrderId};
-use holdfast_engine::order::{CallKind, Outcome, Status};
+use holdfast_engine::order::{CallKind, Outcome, PaymentStatus, Status};
 
 /// An order whose first attempt was declined and whose time then ran out.
 fn expired(mut world: World) -> (World, OrderId, AttemptId) {
@@ -130,7 +130,7 @@ fn an_order_paid_by_two_attempts_gives_one_back_and_stays_sold() {
     assert_eq!(world.take_call(CallKind::Refund).attempt, first);
     world.webhook(first, Outcome::Refunded);
     assert_eq!((world.status(id), refunds(&world, id)), (Status::Confirmed, (1, 1)));
-    assert_eq!((world.units("A"), world.order(id).payment_status()), ((0, 0, 2, 3), "captured"));
+    assert_eq!((world.units("A"), world.order(id).payment_status()), ((0, 0, 2, 3), PaymentStatus::Captured));
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn an_order_cancelled_while_paying_voids_its_attempt_and_frees_its_units() {
     world.cancel(id).unwrap();
     assert_eq!((world.status(id), world.available("A")), (Status::Cancelled, 5));
     world.answer_call(CallKind::Void, Outcome::Voided);
-    assert_eq!((world.order(id).payment_status(), refunds(&world, id)), ("failed", (0, 0)));
+    assert_eq!((world.order(id).payment_status(), refunds(&world, id)), (PaymentStatus::Failed, (0, 0)));
     world.webhook(attempt, Outcome::Declined);
     world.pass(200_000);
     assert_eq!(world.calls, []);
@@ -178,7 +178,7 @@ fn an_attempt_whose_money_was_taken_and_given_back_unheard_takes_none_any_more()
             world.answer_call(CallKind::Query, Outcome::Refunded);
         }
         world.pass(200_000);
-        assert_eq!((world.order(id).payment_status(), refunds(&world, id)), ("failed", (0, 0)));
+        assert_eq!((world.order(id).payment_status(), refunds(&world, id)), (PaymentStatus::Failed, (0, 0)));
         assert_eq!((world.available("A"), &world.calls[..]), (5, &[][..]));
     }
 }
@@ -204,7 +204,7 @@ fn an_attempt_started_and_cancelled_before_it_opened_is_voided_all_the_same() {
     world.calls.clear();
     world.cancel(id).unwrap();
     world.answer_call(CallKind::Void, Outcome::Voided);
-    assert_eq!(world.order(id).payment_status(), "failed");
+    assert_eq!(world.order(id).payment_status(), PaymentStatus::Failed);
     assert!(world.order(id).archivable());
 }
 

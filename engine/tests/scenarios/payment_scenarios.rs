@@ -7,7 +7,7 @@ use holdfast_engine::answer::Answer;
 use holdfast_engine::command::Command;
 use holdfast_engine::event::StoredResponse;
 use holdfast_engine::ids::{AttemptId, OrderId, Ticket};
-use holdfast_engine::order::{CallKind, Outcome, Status};
+use holdfast_engine::order::{CallKind, Outcome, PaymentStatus, Status};
 use holdfast_engine::quantity::Money;
 use holdfast_engine::rejection::Rejection;
 
@@ -41,7 +41,7 @@ fn an_attempt_pins_the_units_and_answers_with_its_page() {
     let attempt = world.open_page();
     let page = Some(url("https://bank.example/page"));
     assert_eq!(kept(&world, ticket), StoredResponse::Payment { attempt, redirect_url: page });
-    assert_eq!(world.order(id).payment_status(), "pending");
+    assert_eq!(world.order(id).payment_status(), PaymentStatus::Pending);
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn an_approved_order_is_sold() {
     let attempt = world.pay(id, "p");
     world.webhook(attempt, Outcome::Captured);
     assert_eq!((world.status(id), world.units("A")), (Status::Confirmed, (0, 0, 5, 0)));
-    assert_eq!(world.order(id).payment_status(), "captured");
+    assert_eq!(world.order(id).payment_status(), PaymentStatus::Captured);
     world.pass(2_000_000);
     assert_eq!((world.status(id), world.calls.len()), (Status::Confirmed, 0));
 }
@@ -85,42 +85,42 @@ fn every_outcome_of_an_attempt_has_one_end() {
         ttl_ms: u64,
         outcomes: &'static [Outcome],
         then: (Status, (u32, u32, u32, u64)),
-        payment: &'static str,
+        payment: PaymentStatus,
     }
     use Outcome::{Captured, Declined, Pending, Refunded, Timeout, Voided};
     let (held, pinned, sold) = ((5, 0, 0, 0), (0, 5, 0, 0), (0, 0, 5, 0));
     let long = 900_000;
     let case = |rule, outcomes, then, payment| Case { rule, ttl_ms: long, outcomes, then, payment };
     let cases = [
-        case("approved", &[Captured], (Status::Confirmed, sold), "captured"),
-        case("approved twice", &[Captured, Captured], (Status::Confirmed, sold), "captured"),
-        case("declined", &[Declined], (Status::AwaitingPayment, held), "failed"),
-        case("declined twice", &[Declined, Declined], (Status::AwaitingPayment, held), "failed"),
-        case("voided", &[Voided], (Status::AwaitingPayment, held), "failed"),
-        case("undecided", &[Pending, Pending], (Status::PaymentInFlight, pinned), "pending"),
-        case("silent", &[Timeout], (Status::PaymentUnknown, pinned), "unknown"),
-        case("silent, then approved", &[Timeout, Timeout, Captured], (Status::Confirmed, sold), "captured"),
-        case("silent, then declined", &[Timeout, Declined], (Status::AwaitingPayment, held), "failed"),
-        case("silent, then undecided", &[Timeout, Pending], (Status::PaymentUnknown, pinned), "unknown"),
-        case("declined after approval", &[Captured, Declined], (Status::Confirmed, sold), "captured"),
-        case("voided after approval", &[Captured, Voided], (Status::Confirmed, sold), "captured"),
-        case("silent after approval", &[Captured, Timeout], (Status::Confirmed, sold), "captured"),
-        case("a refund nobody asked for", &[Captured, Refunded], (Status::Confirmed, sold), "captured"),
-        case("approved after all", &[Declined, Captured], (Status::Confirmed, sold), "captured"),
-        case("approved after a void", &[Voided, Captured], (Status::Confirmed, sold), "captured"),
+        case("approved", &[Captured], (Status::Confirmed, sold), PaymentStatus::Captured),
+        case("approved twice", &[Captured, Captured], (Status::Confirmed, sold), PaymentStatus::Captured),
+        case("declined", &[Declined], (Status::AwaitingPayment, held), PaymentStatus::Failed),
+        case("declined twice", &[Declined, Declined], (Status::AwaitingPayment, held), PaymentStatus::Failed),
+        case("voided", &[Voided], (Status::AwaitingPayment, held), PaymentStatus::Failed),
+        case("undecided", &[Pending, Pending], (Status::PaymentInFlight, pinned), PaymentStatus::Pending),
+        case("silent", &[Timeout], (Status::PaymentUnknown, pinned), PaymentStatus::Unknown),
+        case("silent, then approved", &[Timeout, Timeout, Captured], (Status::Confirmed, sold), PaymentStatus::Captured),
+        case("silent, then declined", &[Timeout, Declined], (Status::AwaitingPayment, held), PaymentStatus::Failed),
+        case("silent, then undecided", &[Timeout, Pending], (Status::PaymentUnknown, pinned), PaymentStatus::Unknown),
+        case("declined after approval", &[Captured, Declined], (Status::Confirmed, sold), PaymentStatus::Captured),
+        case("voided after approval", &[Captured, Voided], (Status::Confirmed, sold), PaymentStatus::Captured),
+        case("silent after approval", &[Captured, Timeout], (Status::Confirmed, sold), PaymentStatus::Captured),
+        case("a refund nobody asked for", &[Captured, Refunded], (Status::Confirmed, sold), PaymentStatus::Captured),
+        case("approved after all", &[Declined, Captured], (Status::Confirmed, sold), PaymentStatus::Captured),
+        case("approved after a void", &[Voided, Captured], (Status::Confirmed, sold), PaymentStatus::Captured),
         Case {
             rule: "short of time, approved",
             ttl_ms: 1_000,
             outcomes: &[Captured],
             then: (Status::Confirmed, sold),
-            payment: "captured",
+            payment: PaymentStatus::Captured,
         },
         Case {
             rule: "short of time, voided",
             ttl_ms: 1_000,
             outcomes: &[Voided],
             then: (Status::Expired, (0, 0, 0, 5)),
-            payment: "failed",
+            payment: PaymentStatus::Failed,
         },
     ];
     for Case { rule, ttl_ms, outcomes, then, payment } in cases {

@@ -9,7 +9,7 @@ use holdfast_engine::command::{Command, Loaded};
 use holdfast_engine::effect::{Archive, Effects};
 use holdfast_engine::event::{History, Kind, OrderFact};
 use holdfast_engine::ids::{AttemptId, OrderId, PartitionId, Partitions, Ticket};
-use holdfast_engine::order::{CallKind, Outcome};
+use holdfast_engine::order::{CallKind, Outcome, PaymentStatus};
 use holdfast_engine::protocol::Message;
 use holdfast_engine::quantity::Quantity;
 use holdfast_engine::time::{Policy, Timestamp};
@@ -179,7 +179,7 @@ impl Race {
             self.deliver(usize::MAX);
         }
         let owed = |partition: &Partition| -> Vec<OrderId> {
-            partition.orders().filter(|order| order.payment_status() == "refund_due").map(|order| order.id).collect()
+            partition.orders().filter(|order| order.payment_status() == PaymentStatus::RefundDue).map(|order| order.id).collect()
         };
         let owed: Vec<OrderId> = self.parts.iter().flat_map(owed).collect();
         for order in owed {

@@ -6,7 +6,7 @@ use crate::backups::{self, Made, Plan, Watch};
 use crate::cli::BackupArgs;
 use crate::progress::{self, Bar};
 use crate::settings::Backend;
-use crate::wire::text::Rfc3339;
+use crate::wire::times::Rfc3339;
 use holdfast_actors::clock;
 use holdfast_engine::time::Policy;
 use serde_json::{Value, json};

@@ -6,6 +6,7 @@ use super::{Outcome, output};
 use crate::cli::Inspect;
 use crate::events::{TimelineItem, timeline_item};
 use crate::http::view::stock_body;
+use crate::wire::ids::{Id, ORDER, RESERVATION};
 use holdfast_engine::codec;
 use holdfast_engine::event::Kind;
 use holdfast_engine::ids::{OrderId, Sku};
@@ -62,7 +63,7 @@ fn partitions(journal: &dyn Journal) -> Shown {
 }
 
 fn order(journal: &dyn Journal, text: &str) -> Shown {
-    let bare = text.strip_prefix("ord_").or_else(|| text.strip_prefix("res_")).unwrap_or(text);
+    let bare = text.strip_prefix(ORDER).or_else(|| text.strip_prefix(RESERVATION)).unwrap_or(text);
     let id = OrderId::parse(bare).ok_or("an order id looks like ord_ and 26 characters")?;
     let live = folded(journal)?.iter().find_map(|partition| partition.order(id).map(|order| order.history().clone()));
     let archived = live.is_none();
@@ -84,7 +85,7 @@ fn stock(journal: &dyn Journal, text: &str) -> Shown {
         .iter()
         .map(|(key, hold)| {
             let units: u64 = hold.allocations.iter().map(|one| u64::from(one.quantity.units())).sum();
-            json!({"order_id": format!("ord_{}", key.order), "generation": key.generation, "state": format!("{:?}", hold.state), "units": units})
+            json!({"order_id": Id::order(key.order), "generation": key.generation, "state": format!("{:?}", hold.state), "units": units})
         })
         .collect();
     holds.sort_by_key(|hold| hold.to_string());

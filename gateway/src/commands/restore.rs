@@ -7,7 +7,7 @@ use crate::cli::RestoreArgs;
 use crate::keys::MARK;
 use crate::progress;
 use crate::settings::{Backend, Settings};
-use crate::wire::text::Rfc3339;
+use crate::wire::times::Rfc3339;
 use holdfast_actors::clock;
 use holdfast_engine::ids::PartitionId;
 use holdfast_engine::partition::Partition;

@@ -4,7 +4,7 @@ use super::data::Data;
 use super::describe::{Described, Subject, describe, order_data, order_type};
 use crate::wire::json::to_json;
 use crate::wire::scalars;
-use crate::wire::text::Rfc3339;
+use crate::wire::times::Rfc3339;
 use compact_str::{CompactString, format_compact};
 use holdfast_engine::event::{Kind, OrderRecord, Record};
 use holdfast_engine::ids::{CorrelationId, OrderId, PartitionId, Seq};

@@ -2,9 +2,10 @@
 //!
 //! Invariant: members stand in the order of their names, in lists too. Consumers have had these bytes since the first release.
 
-use crate::wire::text::{Id, Rfc3339};
+use crate::wire::ids::{Attempt, Id};
+use crate::wire::times::Rfc3339;
 use holdfast_engine::event::{Allocation, Line, Shortage, SkuHold};
-use holdfast_engine::ids::{AttemptId, CustomerId, KeyHash, Label, Location, OrderId, Provider, Sku, Url};
+use holdfast_engine::ids::{CustomerId, KeyHash, Label, Location, OrderId, Provider, Sku, Url};
 use holdfast_engine::quantity::{Money, Quantity};
 use serde::{Serialize, Serializer};
 
@@ -126,15 +127,6 @@ pub(super) struct Each<'a, T, W>(pub &'a [T], pub fn(&'a T) -> W);
 impl<T, W: Serialize> Serialize for Each<'_, T, W> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(self.0.iter().map(self.1))
-    }
-}
-
-#[derive(Debug)]
-pub(super) struct Attempt(pub AttemptId);
-
-impl Serialize for Attempt {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
     }
 }
 

@@ -1,9 +1,11 @@
 //! The type, the subject and the members of every fact, as consumers know them.
 
-use super::data::{Adjustment, Attempt, Data, Each, Hex, LineData, PlacedData, allocations, holds, shortages};
-use crate::wire::text::{Id, Rfc3339};
+use super::data::{Adjustment, Data, Each, Hex, LineData, PlacedData, allocations, holds, shortages};
+use crate::wire::ids::{Attempt, Id};
+use crate::wire::names;
+use crate::wire::times::Rfc3339;
 use holdfast_engine::event::{
-    ArchiveFact, Bucket, Event, KeyFact, Kind, Level, OrderFact, PartitionFact, Placed, RefundReason, ReleaseCause, StockFact,
+    ArchiveFact, Event, KeyFact, Kind, Level, OrderFact, PartitionFact, Placed, RefundReason, ReleaseCause, StockFact,
 };
 use holdfast_engine::ids::{AttemptId, HoldKey, OrderId, Sku};
 
@@ -173,7 +175,7 @@ fn stock_data<'a>(sku: &'a Sku, fact: &'a StockFact) -> Data<'a> {
             Data::Set { delta: *delta, location, on_hand, safety_stock, sku, version: *version }
         }
         StockFact::Adjusted { location, bucket, delta, reason, reference, version } => Data::Adjusted(Adjustment {
-            bucket: bucket_name(*bucket),
+            bucket: names::bucket(*bucket),
             delta: *delta,
             location,
             reason,
@@ -204,13 +206,5 @@ fn release_cause(cause: ReleaseCause) -> &'static str {
     match cause {
         ReleaseCause::Released => "released",
         ReleaseCause::Expired => "expired",
-    }
-}
-
-pub fn bucket_name(bucket: Bucket) -> &'static str {
-    match bucket {
-        Bucket::OnHand => "on_hand",
-        Bucket::Damaged => "damaged",
-        Bucket::QualityControl => "quality_control",
     }
 }

@@ -5,9 +5,10 @@
 use crate::http::problem::{Code, Problem};
 use crate::http::view;
 use crate::wire::figures::grouped;
+use crate::wire::ids::{Attempt, Id};
 use crate::wire::json::to_json;
+use crate::wire::names::allowed;
 use crate::wire::scalars;
-use crate::wire::text::Id;
 use actix_web::http::header::{CONTENT_TYPE, ETAG, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use holdfast_actors::Unanswered;
@@ -140,7 +141,7 @@ pub fn rejected(rejection: &Rejection) -> Problem {
         Rejection::KeyInProgress => {
             Problem::new(Code::IdempotencyInProgress, "the first request with this key is not answered yet")
         }
-        Rejection::InvalidTransition { kind, status } => invalid_transition(status.name(*kind), status.allowed(*kind)),
+        Rejection::InvalidTransition { kind, status } => invalid_transition(status.name(*kind), allowed(*status, *kind)),
         Rejection::ReservationExpired => expired(),
         Rejection::VersionMismatch { current } => {
             let problem = Problem::new(Code::PreconditionFailed, format!("the version is {current} now"));
@@ -206,7 +207,7 @@ pub fn refused_order(order: &Order) -> Option<Problem> {
         Status::Rejected if order.too_many_locations() => scattered(order.shortages()),
         Status::Rejected => short(order.shortages()),
         Status::Expired => expired(),
-        Status::Cancelled => invalid_transition(order.status.name(placed.kind), order.status.allowed(placed.kind)),
+        Status::Cancelled => invalid_transition(order.status.name(placed.kind), allowed(order.status, placed.kind)),
         Status::Reserving | Status::AwaitingPayment | Status::PaymentInFlight | Status::PaymentUnknown => return None,
         Status::Confirmed | Status::LatePayment | Status::Refunded => return None,
     };
@@ -312,10 +313,10 @@ pub fn kept(kept: &StoredResponse, replayed: bool, base_url: &str) -> HttpRespon
         }
         StoredResponse::Payment { attempt, redirect_url } => {
             let mut response = HttpResponse::Created();
-            response.insert_header((LOCATION, format!("{base_url}/v1/orders/ord_{}", attempt.order)));
+            response.insert_header((LOCATION, format!("{base_url}/v1/orders/{}", Id::order(attempt.order))));
             let status = if redirect_url.is_some() { "pending" } else { "captured" };
             let redirect_url = redirect_url.as_ref().map(|url| url.as_str());
-            let body = PaymentStarted { attempt_id: attempt.to_string(), status, redirect_url };
+            let body = PaymentStarted { attempt_id: Attempt(*attempt).to_string(), status, redirect_url };
             json_response(response, to_json(&body), replayed)
         }
         StoredResponse::AdjustmentRefused { request_id, rejection } | StoredResponse::Refused { request_id, rejection } => {
@@ -336,7 +337,7 @@ pub fn kept(kept: &StoredResponse, replayed: bool, base_url: &str) -> HttpRespon
 
 /// What a state of an order that was refused a payment stands for, by its name.
 fn past(state: &str) -> Problem {
-    let allowed = Status::named(Kind::Order, state).map_or(&[][..], |status| status.allowed(Kind::Order));
+    let allowed = Status::named(Kind::Order, state).map_or(&[][..], |status| allowed(status, Kind::Order));
     invalid_transition(state, allowed)
 }
 

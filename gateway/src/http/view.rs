@@ -10,11 +10,12 @@ pub use limits::{LimitsBody, limits_json};
 pub use lists::{Edge, OrderListBody, StockListBody, orders_json, stock_list_json};
 pub use stock::{AvailabilityBody, AvailabilityItem, StockBody, availability_item, stock_body, stock_json};
 
+use crate::wire::ids::{Attempt, Id};
 use crate::wire::json::{Json, Value};
+use crate::wire::names;
 use crate::wire::scalars;
-use crate::wire::text::{Id, Rfc3339};
+use crate::wire::times::Rfc3339;
 use holdfast_engine::event::{Allocation, Kind};
-use holdfast_engine::ids::AttemptId;
 use holdfast_engine::order::{Order, Stage};
 use utoipa::ToSchema;
 
@@ -134,7 +135,7 @@ impl Value for ReservationId {
 #[schema(as = Payment)]
 pub struct PaymentBody<'a> {
     #[schema(value_type = scalars::AttemptId)]
-    attempt_id: AttemptId,
+    attempt_id: Attempt,
     provider: &'a str,
     #[schema(value_type = scalars::AttemptStatus)]
     status: Literal,
@@ -145,7 +146,7 @@ pub struct PaymentBody<'a> {
 
 impl Value for PaymentBody<'_> {
     fn write(&self, json: &mut Json) {
-        json.member(r#"{"attempt_id":"#, self.attempt_id.to_string().as_str());
+        json.member(r#"{"attempt_id":"#, &self.attempt_id);
         json.member(r#","provider":"#, self.provider);
         json.member(r#","status":"#, &self.status);
         json.member(r#","redirect_url":"#, &self.redirect_url);
@@ -315,9 +316,9 @@ fn write_order(order: &Order, json: &mut Json) {
     let views = order.lines();
     let placed = order.placed();
     let payment = order.shown_attempt().map(|attempt| PaymentBody {
-        attempt_id: order.attempt_id(attempt),
+        attempt_id: Attempt(order.attempt_id(attempt)),
         provider: attempt.provider.as_str(),
-        status: Literal(attempt.state.name()),
+        status: Literal(names::attempt(attempt.state)),
         redirect_url: attempt.redirect_url.as_ref().map(|url| url.as_str()),
     });
     let id = Id::order(order.id);
@@ -326,7 +327,7 @@ fn write_order(order: &Order, json: &mut Json) {
         id,
         number: placed.number,
         status: Literal(order.status.name(Kind::Order)),
-        payment_status: Literal(order.payment_status()),
+        payment_status: Literal(names::payment_status(order.payment_status())),
         reason: rejection_reason(order).map(Literal),
         customer_id: placed.customer.as_ref().map(|customer| customer.as_str()),
         correlation_id: placed.correlation().map(|correlation| correlation.as_str()),
@@ -337,7 +338,7 @@ fn write_order(order: &Order, json: &mut Json) {
         payment,
         shipping_address: placed.shipping_address.as_deref().map(RawJson),
         metadata: placed.metadata.as_deref().map(RawJson),
-        allowed_transitions: Literals(order.status.allowed(Kind::Order)),
+        allowed_transitions: Literals(names::allowed(order.status, Kind::Order)),
         version: order.version(),
         created_at: Rfc3339(order.created_at()),
         updated_at: Rfc3339(order.updated_at()),

@@ -8,6 +8,7 @@
 use crate::http::reply::{order_of, rejected};
 use crate::http::routes;
 use crate::state::App;
+use crate::wire::ids::Attempt;
 use crate::wire::money;
 use crate::wire::object::read_from_objects;
 use actix_web::web::Data;
@@ -177,7 +178,7 @@ fn read(record: &Record) -> Result<PaymentResult, Reason> {
         "payment.declined" => Outcome::Declined,
         other => return Err(dead("unknown_type", format!("{other:?} is neither payment.captured nor payment.declined"))),
     };
-    let Some(attempt) = AttemptId::parse(&event.attempt_id) else {
+    let Some(Attempt(attempt)) = Attempt::parse(&event.attempt_id) else {
         return Err(dead("unknown_attempt", format!("{:?} is no id of a payment attempt", event.attempt_id)));
     };
     Ok(PaymentResult { event, attempt, outcome })
@@ -186,7 +187,7 @@ fn read(record: &Record) -> Result<PaymentResult, Reason> {
 /// What a result says must be what the order knows, neither of which ever changes.
 fn compare(event: &ResultIn, attempt: AttemptId, order: &Order) -> Result<(), Reason> {
     let Some(started) = order.attempt(attempt.number) else {
-        return Err(dead("unknown_attempt", format!("there is no payment attempt {attempt}")));
+        return Err(dead("unknown_attempt", format!("there is no payment attempt {}", Attempt(attempt))));
     };
     if event.provider != started.provider.as_str() {
         let detail = format!("the attempt is with {}, the result from {}", started.provider.as_str(), event.provider);

@@ -13,6 +13,7 @@ pub use store::{Entry, State, Step};
 pub use webhook::SIGNATURE;
 
 use crate::process::file_error::{FileError, at};
+use crate::wire::ids::Attempt;
 use holdfast_actors::provider::{Answer, Answering, PaymentProvider};
 use holdfast_engine::effect::ProviderCall;
 use holdfast_engine::ids::Url;
@@ -117,7 +118,7 @@ impl Sandbox {
     }
 
     fn answer(&self, call: &ProviderCall) -> io::Result<Answer> {
-        let attempt = call.attempt.to_string();
+        let attempt = Attempt(call.attempt).to_string();
         if call.kind == CallKind::Create {
             let amount = (call.amount.minor(), call.currency.map(|currency| currency.as_str().to_owned()));
             let return_url = call.return_url.as_ref().map(|url| url.as_str().to_owned());
@@ -196,7 +197,7 @@ mod tests {
             [None, Some(&[]), Some(&[Step::Declined]), Some(&[Step::Silenced]), Some(&[Step::Approved])];
         for pressed in buttons {
             let sandbox = Sandbox::open(None, "http://127.0.0.1:1").unwrap();
-            let attempt = call(CallKind::Refund).attempt.to_string();
+            let attempt = Attempt(call(CallKind::Refund).attempt).to_string();
             if let Some(steps) = pressed {
                 sandbox.answer(&call(CallKind::Create)).unwrap();
                 for step in steps {

@@ -3,9 +3,10 @@
 //! Invariant: every bound is one of `holdfast_engine::limits`, and every word is one the engine says.
 
 use crate::wire::figures::filled;
+use crate::wire::{ids, names};
 use holdfast_engine::event::Kind;
 use holdfast_engine::limits::{self, TextLength};
-use holdfast_engine::order::{AttemptState, Status};
+use holdfast_engine::order::{self, AttemptState, Status};
 use serde_json::json;
 use std::collections::BTreeSet;
 use utoipa::openapi::extensions::Extensions;
@@ -71,6 +72,17 @@ const ATTEMPTS: [AttemptState; 8] = [
     AttemptState::Refunded,
 ];
 
+const PAYMENTS: [order::PaymentStatus; 8] = [
+    order::PaymentStatus::None,
+    order::PaymentStatus::Pending,
+    order::PaymentStatus::Unknown,
+    order::PaymentStatus::Captured,
+    order::PaymentStatus::Invoiced,
+    order::PaymentStatus::Failed,
+    order::PaymentStatus::RefundDue,
+    order::PaymentStatus::Refunded,
+];
+
 scalars! {
     Sku "A stock keeping unit. Compared byte by byte: nothing is normalised." = text(limits::SKU, VISIBLE).examples(["DEMO-SHIRT"]);
     LocationName "A warehouse, shop or shelf that holds units." = text(limits::LOCATION, VISIBLE).examples(["berlin"]);
@@ -81,10 +93,10 @@ scalars! {
     CorrelationId "What the caller relates an order to, in systems of their own."
         = text(limits::CORRELATION_ID, VISIBLE_ASCII).examples(["cart-4711"]);
     RequestId "The caller's `X-Request-Id`, or one made here." = text(limits::NAME, VISIBLE);
-    OrderId "The id of an order." = id("ord", "");
+    OrderId "The id of an order." = id(ids::ORDER, "");
     ReservationId "The id of a reservation, or of the stock side of an order. Units that late money took anew end in their generation."
-        = id("res", "(-[0-9]+)?");
-    AttemptId "One try to pay an order." = id("pay", "-[1-9][0-9]*");
+        = id(ids::RESERVATION, "(-[0-9]+)?");
+    AttemptId "One try to pay an order." = id(ids::ATTEMPT, "-[1-9][0-9]*");
     AttemptLink "An attempt; where API keys exist, with the token behind it that `redirect_url` ends with." = string();
     CurrencyCode "A code of ISO 4217." = string().pattern(Some("^[A-Z]{3}$")).examples(["EUR"]);
     Amount "Minor units of the currency." = whole(0, i64::MAX as u64);
@@ -109,8 +121,8 @@ scalars! {
     ReservationStatus "Where a reservation stands." = words(STATUSES.map(|status| status.name(Kind::Reservation)));
     OrderTransition "What may be asked of an order or a reservation now." = words(transitions());
     PaymentStatus "How the payment of an order stands, all attempts together."
-        = words(["none", "pending", "unknown", "captured", "invoiced", "failed", "refund_due", "refunded"]);
-    AttemptStatus "How one attempt stands." = words(ATTEMPTS.map(AttemptState::name));
+        = words(PAYMENTS.map(names::payment_status));
+    AttemptStatus "How one attempt stands." = words(ATTEMPTS.map(names::attempt));
     SandboxButton "A button of the payment page." = words(["approve", "decline", "silence"]);
     RejectionReason "Why an order was rejected." = words(["out_of_stock", "unknown_sku", "too_many_locations"]);
 }
@@ -135,7 +147,7 @@ fn text(length: TextLength, pattern: &str) -> ObjectBuilder {
 }
 
 fn id(prefix: &str, end: &str) -> ObjectBuilder {
-    string().pattern(Some(format!("^{prefix}_{ID}{end}$")))
+    string().pattern(Some(format!("^{prefix}{ID}{end}$")))
 }
 
 fn whole(least: u64, most: u64) -> ObjectBuilder {
@@ -162,5 +174,5 @@ pub fn words(words: impl IntoIterator<Item = &'static str>) -> ObjectBuilder {
 
 fn transitions() -> impl Iterator<Item = &'static str> {
     let kinds = [Kind::Order, Kind::Reservation];
-    kinds.into_iter().flat_map(|kind| STATUSES.into_iter().flat_map(move |status| status.allowed(kind).iter().copied()))
+    kinds.into_iter().flat_map(|kind| STATUSES.into_iter().flat_map(move |status| names::allowed(status, kind).iter().copied()))
 }

@@ -4,6 +4,7 @@
 
 use super::escape;
 use crate::providers::sandbox::{Entry, State};
+use crate::wire::ids::{Attempt, Id};
 use crate::wire::money;
 use holdfast_engine::ids::AttemptId;
 
@@ -23,10 +24,10 @@ pub fn page(attempt: &str, link: &str, entry: &Entry) -> String {
 
 /// The order that is paid, and which try it is.
 fn order(attempt: &str) -> String {
-    let Some(AttemptId { order, number }) = AttemptId::parse(attempt) else {
+    let Some(Attempt(AttemptId { order, number })) = Attempt::parse(attempt) else {
         return format!("<dt>Payment</dt><dd><code>{}</code></dd>", escape(attempt));
     };
-    format!("<dt>Order</dt><dd><code>ord_{order}</code></dd><dt>Attempt</dt><dd>{number}</dd>")
+    format!("<dt>Order</dt><dd><code>{}</code></dd><dt>Attempt</dt><dd>{number}</dd>", Id::order(order))
 }
 
 fn state(entry: &Entry) -> &'static str {

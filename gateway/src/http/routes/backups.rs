@@ -10,7 +10,7 @@ use crate::http::caller::Caller;
 use crate::http::problem::{Code, Problem};
 use crate::state::{App, Live};
 use crate::wire::scalars;
-use crate::wire::text::Rfc3339;
+use crate::wire::times::Rfc3339;
 use actix_web::http::Method;
 use actix_web::web::{Data, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};

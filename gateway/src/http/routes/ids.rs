@@ -4,6 +4,7 @@
 
 use crate::http::problem::{Code, FieldError, Problem};
 use crate::state::App;
+use crate::wire::ids::{ORDER, RESERVATION};
 use holdfast_engine::event::Kind;
 use holdfast_engine::ids::{OrderId, Sku};
 use holdfast_engine::order::Order;
@@ -48,10 +49,10 @@ pub fn nothing(id: &str) -> Problem {
 
 fn read(kind: Kind, id: &str) -> Option<Named> {
     let (bare, generation) = match kind {
-        Kind::Order => (id.strip_prefix("ord_")?, None),
-        Kind::Reservation => match id.strip_prefix("res_")?.split_once('-') {
+        Kind::Order => (id.strip_prefix(ORDER)?, None),
+        Kind::Reservation => match id.strip_prefix(RESERVATION)?.split_once('-') {
             Some((bare, number)) => (bare, Some(generation(number)?)),
-            None => (id.strip_prefix("res_")?, None),
+            None => (id.strip_prefix(RESERVATION)?, None),
         },
     };
     Some(Named { order: OrderId::parse(bare)?, generation })

@@ -4,16 +4,17 @@
 
 use super::ids::sku_of;
 use super::{execute, internal, live, page_limit, refused, unread};
-use crate::events::bucket_name;
 use crate::events::cursor::{Cursors, Refused, check_value, named};
 use crate::http::caller::Caller;
 use crate::http::problem::{FieldError, Problem};
 use crate::http::reply::{self, Answering};
 use crate::http::request::BucketIn;
 use crate::state::App;
+use crate::wire::ids::Id;
 use crate::wire::json::to_json;
+use crate::wire::names;
 use crate::wire::scalars;
-use crate::wire::text::Rfc3339;
+use crate::wire::times::Rfc3339;
 use actix_web::web::{self, Data, Path, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use holdfast_engine::command::Command;
@@ -199,8 +200,8 @@ fn movement_body(movement: &Movement) -> MovementBody {
         location: movement.location.as_ref().map(ToString::to_string),
         quantity: movement.quantity,
         at: Rfc3339(movement.at),
-        bucket: movement.bucket.map(bucket_name),
-        order_id: movement.order.map(|order| format!("ord_{order}")),
+        bucket: movement.bucket.map(names::bucket),
+        order_id: movement.order.map(|order| Id::order(order).to_string()),
         reason: movement.reason.as_ref().map(ToString::to_string),
         reference: movement.reference.as_ref().map(ToString::to_string),
     }

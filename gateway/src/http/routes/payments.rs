@@ -12,6 +12,7 @@ use crate::http::reply::Answering;
 use crate::http::request_id::request_id;
 use crate::providers::sandbox::{Delivery, Entry, SIGNATURE, Sandbox, State, Step};
 use crate::state::App;
+use crate::wire::ids::Attempt;
 use crate::wire::object::read_from_objects;
 use crate::wire::scalars::{self, SandboxButton};
 use actix_web::http::Method;
@@ -104,7 +105,8 @@ fn read_webhook(request: &HttpRequest, app: &App, body: Body) -> Result<(Option<
     };
     // Without an engine nobody can tell a stranger's attempt from one of ours: it must be told again.
     let partitions = super::live(app)?.handle.router().partitions.count();
-    let attempt = AttemptId::parse(&webhook.attempt_id).filter(|attempt| attempt.order.partition().0 < partitions);
+    let attempt =
+        Attempt::parse(&webhook.attempt_id).map(|attempt| attempt.0).filter(|attempt| attempt.order.partition().0 < partitions);
     Ok((attempt, outcome))
 }
 

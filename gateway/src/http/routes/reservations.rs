@@ -12,6 +12,7 @@ use crate::http::reply::{self, Answering};
 use crate::http::request::{ExtendIn, ReasonIn, ReservationIn, check_reservation};
 use crate::http::view::ReservationBody;
 use crate::state::App;
+use crate::wire::ids::Id;
 use crate::wire::scalars;
 use actix_web::http::Method;
 use actix_web::web::{Data, Path, ServiceConfig};
@@ -42,8 +43,10 @@ pub async fn place(request: HttpRequest, app: Data<App>, body: Body) -> HttpResp
     match command {
         Err(problem) => problem.by(caller.request_id.as_str()).response(),
         Ok((order, command)) => {
-            let answering =
-                Answering { request_id: caller.request_id.as_str(), location: format!("/v1/reservations/res_{order}") };
+            let answering = Answering {
+                request_id: caller.request_id.as_str(),
+                location: format!("/v1/reservations/{}", Id::reservation(order)),
+            };
             if let Err(problem) = names::check(&app, Sender::current(), &command).await {
                 return answering.problem(problem);
             }

@@ -2,9 +2,9 @@
 
 use super::{ReservationBody, ReservationOf};
 use crate::http::problem::{Problem, ProblemDocument};
+use crate::wire::ids::Id;
 use crate::wire::json::{Json, Value};
 use crate::wire::scalars;
-use crate::wire::text::Id;
 use holdfast_engine::event::Kind;
 use holdfast_engine::ids::OrderId;
 use holdfast_engine::order::Order;

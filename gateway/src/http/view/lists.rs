@@ -3,7 +3,7 @@
 use super::{OrderBody, OrderOf, StockBody, stock_body};
 use crate::wire::json::{Json, Value, to_json};
 use crate::wire::scalars;
-use crate::wire::text::Rfc3339;
+use crate::wire::times::Rfc3339;
 use holdfast_engine::event::StockView;
 use holdfast_engine::order::Order;
 use holdfast_engine::time::Timestamp;

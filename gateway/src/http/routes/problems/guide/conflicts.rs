@@ -3,7 +3,7 @@
 use super::Guide;
 use crate::http::problem::{Code, Problem};
 use crate::http::reply::{rejected, scattered, short};
-use crate::wire::text::Id;
+use crate::wire::ids::Id;
 use holdfast_engine::event::{Buckets, Kind, Shortage};
 use holdfast_engine::ids::{OrderId, Sku};
 use holdfast_engine::order::Status;

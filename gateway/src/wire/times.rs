@@ -1,7 +1,6 @@
-//! Times and ids as the API writes them: text of a fixed length, laid out in place.
+//! Times as they are written outside: text of a fixed length, laid out in place.
 
 use crate::wire::json::{Json, Value};
-use holdfast_engine::ids::OrderId;
 use holdfast_engine::time::Timestamp;
 use serde::{Serialize, Serializer};
 use std::cell::RefCell;
@@ -54,57 +53,6 @@ impl Value for Rfc3339 {
             Some(text) => json.plain(&text),
             None => json.raw("null"),
         }
-    }
-}
-
-/// The id of an order or of its stock side, with its prefix.
-#[derive(Clone, Copy, Debug)]
-pub struct Id([u8; Id::PREFIX + OrderId::TEXT]);
-
-impl Id {
-    const PREFIX: usize = 4;
-
-    pub fn order(id: OrderId) -> Self {
-        Self::with(b"ord_", id)
-    }
-
-    pub fn reservation(id: OrderId) -> Self {
-        Self::with(b"res_", id)
-    }
-
-    /// The id of the stock side of this order.
-    pub fn as_reservation(mut self) -> Self {
-        self.0[..Self::PREFIX].copy_from_slice(b"res_");
-        self
-    }
-
-    fn with(prefix: &[u8; Self::PREFIX], id: OrderId) -> Self {
-        let mut text = [0; Self::PREFIX + OrderId::TEXT];
-        text[..Self::PREFIX].copy_from_slice(prefix);
-        text[Self::PREFIX..].copy_from_slice(&id.text());
-        Self(text)
-    }
-
-    pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.0).unwrap_or_default()
-    }
-}
-
-impl Serialize for Id {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.as_str())
-    }
-}
-
-impl Value for Id {
-    fn write(&self, json: &mut Json) {
-        json.plain(&self.0);
-    }
-}
-
-impl std::fmt::Display for Id {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.as_str())
     }
 }
 
