@@ -19,9 +19,13 @@ test *FILTER:
 sim SEEDS="500":
     cargo run --release -p holdfast-tests --bin simulate -- --seeds {{SEEDS}}
 
-# Criterion benches of the engine and the journal.
+# Criterion benches of engine, actors, storage and gateway: `just bench step` runs those with `step` in their names.
 bench *FILTER:
     cargo bench -p holdfast-benches {{FILTER}}
+
+# Instructions of the eight hottest operations, held to benches/instructions.toml; `just instructions --write` keeps them. Needs valgrind.
+instructions *ARGS:
+    cargo run --release -p holdfast-benches --bin instructions -- {{ARGS}}
 
 # Serves http://127.0.0.1:8080 from ./data, with demo SKUs; other arguments go to the binary, as in `just run verify`.
 run *ARGS:

@@ -10,15 +10,13 @@ use clap::Parser;
 use hdrhistogram::Histogram;
 use holdfast_actors::provider::{Answer, PaymentProvider};
 use holdfast_actors::{Engine, Options, ReplyQueues};
+use holdfast_benches::{place, sku, stock};
 use holdfast_engine::Causality;
 use holdfast_engine::codec::Batch;
-use holdfast_engine::command::Command;
 use holdfast_engine::effect::ProviderCall;
-use holdfast_engine::event::{Kind, Line, Placed};
-use holdfast_engine::ids::{Fingerprint, KeyHash, Location, OrderId, PartitionId, Partitions, RequestId, Sku};
+use holdfast_engine::event::Kind;
+use holdfast_engine::ids::{PartitionId, Partitions};
 use holdfast_engine::order::Outcome;
-use holdfast_engine::quantity::{Money, Quantity};
-use holdfast_engine::time::Timestamp;
 use holdfast_storage::cql::{self, CqlJournal};
 use holdfast_storage::{Error, Log, LogId, LogSeq, Row, Rows, Snapshot, Snapshots, Table, Visit};
 use std::cell::RefCell;
@@ -34,6 +32,9 @@ use std::time::{Duration, Instant};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 type Failure = Box<dyn std::error::Error>;
+
+/// Of the next order: no two of a run have one.
+static NUMBERS: AtomicU64 = AtomicU64::new(0);
 
 /// Orders a second on a CQL cluster, and the share of its conditional updates that the engine makes use of.
 #[derive(Parser)]
@@ -172,7 +173,7 @@ async fn run(args: &Args) -> Result<(), Failure> {
     let provider = Box::new(|| Rc::new(Silent) as Rc<dyn PaymentProvider>);
     let engine = Engine::start(journal.clone(), ReplyQueues::default(), provider, Options::default(), &mut |_, _| {})?;
     for n in 0..args.skus {
-        engine.handle.execute(stock(n)?).await?;
+        engine.handle.execute(stock(sku(n))).await?;
     }
     println!("clients  orders/s  events/append  bytes/append   p50 ms   p99 ms  appends/s   alone  ratio");
     for clients in &args.clients {
@@ -219,8 +220,8 @@ async fn load(engine: &Engine, journal: &Counted, args: &Args, clients: usize) -
             let mut orders = 0_u64;
             while Instant::now() < deadline {
                 let sent = Instant::now();
-                let key = format!("{:?}-{client}-{orders}", begun);
-                let Some(command) = place(&key, (client as u64 * 31 + orders) % skus, partitions) else { return orders };
+                let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
+                let command = place(Kind::Order, number, &[sku((client as u64 * 31 + orders) % skus)], partitions);
                 if handle.execute(command).await.is_ok() {
                     orders += 1;
                     latencies.borrow_mut().saturating_record(sent.elapsed().as_micros() as u64);
@@ -274,35 +275,4 @@ fn alone(raw: &Arc<CqlJournal>, args: &Args, like: &Load) -> Result<f64, Failure
         joined.sum::<Result<u64, Error>>()
     })?;
     Ok(appended as f64 / begun.elapsed().as_secs_f64())
-}
-
-fn sku(n: u64) -> Option<Sku> {
-    Sku::new(&format!("SKU-{n}"))
-}
-
-fn stock(n: u64) -> Result<Command, Failure> {
-    let (sku, location) = (sku(n).ok_or("a SKU")?, Location::new("main").ok_or("a location")?);
-    let on_hand = Quantity::new(2_000_000_000);
-    Ok(Command::SetStock { sku, location, on_hand, safety_stock: None, priority: None, expected: None })
-}
-
-fn place(key: &str, n: u64, partitions: Partitions) -> Option<Command> {
-    let order = OrderId::derive(KeyHash::derive("", "orders", key), partitions);
-    let line = Line { sku: sku(n)?, quantity: Quantity::new(1), unit_price: Money::new(1999), seller: None, metadata: None };
-    let placed = Placed {
-        kind: Kind::Order,
-        number: 0,
-        fingerprint: Fingerprint(1),
-        request_id: RequestId::new("req_1")?,
-        customer: None,
-        currency: None,
-        lines: vec![line],
-        allow_partial: false,
-        expires_at: Timestamp::new(u64::MAX / 2),
-        shipping_address: None,
-        metadata: None,
-        payment: None,
-        origin: None,
-    };
-    Some(Command::Place { order, placed: Box::new(placed) })
 }
