@@ -87,6 +87,17 @@ pub enum Level {
     Restored,
 }
 
+impl Level {
+    /// The level of a SKU with so many units available.
+    pub fn of(available: u64, threshold: Quantity) -> Self {
+        match available {
+            0 => Self::Depleted,
+            units if units <= u64::from(threshold.units()) => Self::Low,
+            _ => Self::Restored,
+        }
+    }
+}
+
 /// Facts of one SKU. `version` is the number of the last movement the fact makes; a fact moves one location per number.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum StockFact {

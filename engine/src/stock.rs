@@ -5,62 +5,21 @@
 //! refuses, [`SkuStock::evolve`] changes and cannot fail. No hold ends by a timer here: the order decides (see `order`).
 
 mod allocation;
+mod hold;
 mod holds;
+mod location;
+mod planted;
 
+pub use hold::{Hold, HoldDecision, HoldOp, HoldState, ReserveDecision, ReserveRefusal, ReserveRequest};
 pub use holds::Holds;
+pub use location::LocationStock;
 
-use crate::event::{Allocation, Bucket, Buckets, Level, LocationView, ReleaseCause, StockFact, StockView};
+use crate::event::{Allocation, Bucket, Level, LocationView, StockFact, StockView};
 use crate::ids::{HoldKey, Location, Sku};
 use crate::limits;
-use crate::plant::{self, Bug};
 use crate::quantity::Quantity;
 use crate::rejection::Rejection;
-use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
-
-impl Level {
-    /// The level of a SKU with so many units available.
-    pub fn of(available: u64, threshold: Quantity) -> Self {
-        match available {
-            0 => Self::Depleted,
-            units if units <= u64::from(threshold.units()) => Self::Low,
-            _ => Self::Restored,
-        }
-    }
-}
-
-/// One place that has units of the SKU.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct LocationStock {
-    pub name: Location,
-    /// Lower goes first when units are allocated; equal priorities go by name.
-    pub priority: u16,
-    pub buckets: Buckets,
-}
-
-/// Where a hold stands in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum HoldState {
-    Held,
-    Pinned,
-    Committed,
-    Released,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Hold {
-    pub state: HoldState,
-    /// Highest order_version of the order seen, so that an overtaken pin or unpin is recognised.
-    pub order_version: u32,
-    pub allocations: Vec<Allocation>,
-    pub probe_at: Timestamp,
-}
-
-impl Hold {
-    pub fn live(&self) -> bool {
-        matches!(self.state, HoldState::Held | HoldState::Pinned)
-    }
-}
 
 /// Written to snapshots: the order of its fields is frozen.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -72,72 +31,9 @@ pub struct SkuStock {
     pub holds: Holds,
 }
 
-/// What a reserve message asks of one SKU.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ReserveRequest {
-    pub hold: HoldKey,
-    pub order_version: u32,
-    pub quantity: Quantity,
-    pub partial: bool,
-    /// Locations that the units may come from, at most: the SKU's share of [`limits::MAX_ALLOCATIONS`].
-    pub locations: usize,
-    pub probe_at: Timestamp,
-}
-
-/// What the SKU answers to a request.
-#[derive(Clone, Debug, PartialEq)]
-pub enum ReserveDecision {
-    /// Units are held now, by this fact or, `None`, by an earlier one.
-    Held(Option<StockFact>),
-    Refused(ReserveRefusal),
-}
-
-/// Why a SKU does not meet a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReserveRefusal {
-    /// Nobody ever stocked it.
-    Unknown,
-    Short {
-        available: u64,
-    },
-    /// There are enough units, in more locations than the request may take from: `available` is what so many can give.
-    TooManyLocations {
-        available: u64,
-    },
-}
-
-impl ReserveRefusal {
-    /// What could have been had; `None` if nobody ever stocked the SKU.
-    pub fn available(self) -> Option<u64> {
-        match self {
-            Self::Unknown => None,
-            Self::Short { available } | Self::TooManyLocations { available } => Some(available),
-        }
-    }
-}
-
-/// What an order wants done with its hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum HoldOp {
-    Pin,
-    Unpin,
-    Commit,
-    Release(ReleaseCause),
-}
-
-/// What the SKU does about it.
-#[derive(Clone, Debug, PartialEq)]
-pub enum HoldDecision {
-    Do(StockFact),
-    /// Done before, or overtaken by a later order_version.
-    Done,
-    /// A commit found no hold. Never happens while the protocol holds; it moves no stock and raises an alarm.
-    Impossible,
-}
-
 impl SkuStock {
     pub fn available(&self) -> u64 {
-        self.locations.iter().map(|place| u64::from(place.buckets.available().units())).sum()
+        self.locations.iter().map(|place| u64::from(place.available().units())).sum()
     }
 
     /// Whether anybody ever stocked this SKU.
@@ -241,16 +137,20 @@ impl SkuStock {
 
     /// Holds units or says how many there were. A request that was met before is met by the same hold again.
     pub fn decide_reserve(&self, request: &ReserveRequest) -> ReserveDecision {
+        planted::reserve(self, request).unwrap_or_else(|| self.reserve(request))
+    }
+
+    fn reserve(&self, request: &ReserveRequest) -> ReserveDecision {
         if let Some(hold) = self.holds.get(&request.hold) {
-            let refused = ReserveDecision::Refused(ReserveRefusal::Short { available: self.available() });
-            return if hold.live() || plant::active(Bug::LateReserveRevives) { ReserveDecision::Held(None) } else { refused };
+            let refused = ReserveRefusal::Short { available: self.available() };
+            return if hold.live() { ReserveDecision::Held(None) } else { ReserveDecision::Refused(refused) };
         }
         if !self.known() {
             return ReserveDecision::Refused(ReserveRefusal::Unknown);
         }
         let available = self.available();
         let wanted = u64::from(request.quantity.units());
-        let short = available < wanted && !plant::active(Bug::Oversell);
+        let short = available < wanted;
         if short && (!request.partial || available == 0) {
             return ReserveDecision::Refused(ReserveRefusal::Short { available });
         }
@@ -263,12 +163,16 @@ impl SkuStock {
                 return ReserveDecision::Refused(ReserveRefusal::TooManyLocations { available });
             }
         }
-        let version = self.version + allocations.len() as u64;
+        let version = self.version_after(&allocations);
         let ReserveRequest { hold, order_version, probe_at, .. } = *request;
         ReserveDecision::Held(Some(StockFact::HoldPlaced { hold, order_version, allocations, probe_at, version }))
     }
 
     pub fn decide_op(&self, hold: HoldKey, order_version: u32, op: HoldOp) -> HoldDecision {
+        planted::op(self, hold, op).unwrap_or_else(|| self.op(hold, order_version, op))
+    }
+
+    fn op(&self, hold: HoldKey, order_version: u32, op: HoldOp) -> HoldDecision {
         let Some(found) = self.holds.get(&hold) else {
             return match op {
                 HoldOp::Release(_) => HoldDecision::Do(StockFact::HoldForbidden { hold }),
@@ -276,7 +180,7 @@ impl SkuStock {
                 HoldOp::Commit => HoldDecision::Impossible,
             };
         };
-        let version = self.version + found.allocations.len() as u64;
+        let version = self.version_after(&found.allocations);
         let allocations = found.allocations.clone();
         let overtaken = order_version < found.order_version;
         match (op, found.state) {
@@ -293,13 +197,13 @@ impl SkuStock {
             (HoldOp::Release(cause), HoldState::Held | HoldState::Pinned) => {
                 HoldDecision::Do(StockFact::HoldReleased { hold, cause, allocations, version })
             }
-            (HoldOp::Release(cause), HoldState::Released)
-                if plant::active(Bug::ReleaseTwice) && !found.allocations.is_empty() =>
-            {
-                HoldDecision::Do(StockFact::HoldReleased { hold, cause, allocations, version })
-            }
             (HoldOp::Pin | HoldOp::Unpin | HoldOp::Release(_), _) | (HoldOp::Commit, HoldState::Committed) => HoldDecision::Done,
         }
+    }
+
+    /// A hold moves each of its locations once.
+    fn version_after(&self, allocations: &[Allocation]) -> u64 {
+        self.version + allocations.len() as u64
     }
 
     /// `None` as long as nobody stocked it.
@@ -315,22 +219,16 @@ impl SkuStock {
         (before? != level).then_some(StockFact::LevelCrossed { level, available })
     }
 
+    /// # Panics
+    /// At a fact that no decision made: units that are not there, a hold that is none.
     pub fn evolve(&mut self, fact: &StockFact) {
         match fact {
             StockFact::Set { location, on_hand, safety_stock, priority, version, .. } => {
-                let place = self.location_mut(location, Some(*priority));
-                place.buckets.on_hand = *on_hand;
-                place.buckets.safety_target = *safety_stock;
+                self.location_mut(location, Some(*priority)).set(*on_hand, *safety_stock);
                 self.version = *version;
             }
             StockFact::Adjusted { location, bucket, delta, version, .. } => {
-                let buckets = &mut self.location_mut(location, None).buckets;
-                let target = match bucket {
-                    Bucket::OnHand => &mut buckets.on_hand,
-                    Bucket::Damaged => &mut buckets.damaged,
-                    Bucket::QualityControl => &mut buckets.quality_control,
-                };
-                *target = moved(*target, *delta);
+                self.location_mut(location, None).adjust(*bucket, *delta);
                 self.version = *version;
             }
             StockFact::ThresholdSet { threshold, version } => {
@@ -338,12 +236,9 @@ impl SkuStock {
                 self.version = *version;
             }
             StockFact::HoldPlaced { hold, order_version, allocations, probe_at, version } => {
-                self.shift(allocations, |buckets, q| buckets.held = moved(buckets.held, q));
-                let allocations = allocations.clone();
-                self.holds.insert(
-                    *hold,
-                    Hold { state: HoldState::Held, order_version: *order_version, allocations, probe_at: *probe_at },
-                );
+                self.shift(allocations, None, HoldState::Held);
+                let (state, order_version, probe_at) = (HoldState::Held, *order_version, *probe_at);
+                self.place(*hold, Hold { state, order_version, allocations: allocations.clone(), probe_at });
                 self.version = *version;
             }
             StockFact::HoldPinned { hold, order_version, version, .. } => {
@@ -354,62 +249,43 @@ impl SkuStock {
             }
             StockFact::HoldCommitted { hold, version, .. } => self.transition(*hold, HoldState::Committed, None, *version),
             StockFact::HoldReleased { hold, version, .. } => self.transition(*hold, HoldState::Released, None, *version),
-            StockFact::HoldForbidden { hold } => {
-                let forbidden =
-                    Hold { state: HoldState::Released, order_version: 0, allocations: Vec::new(), probe_at: Timestamp::ZERO };
-                self.holds.insert(*hold, forbidden);
-            }
+            StockFact::HoldForbidden { hold } => self.place(*hold, Hold::forbidden()),
             StockFact::LevelCrossed { .. } => {}
             StockFact::LocationClosed { location, version } => {
-                self.locations.retain(|place| place.name != *location);
+                let gone =
+                    self.locations.iter().position(|place| place.name == *location).map(|index| self.locations.remove(index));
+                assert!(gone.is_none_or(|gone| gone.buckets.empty()), "{location} was closed and counted units");
                 self.version = *version;
             }
         }
-        assert!(
-            plant::any() || self.locations.iter().all(|place| place.buckets.balanced()),
-            "stock does not add up after {fact:?}"
-        );
     }
 
-    /// Moves the units of a hold from the bucket of its state to that of its next state.
+    fn place(&mut self, key: HoldKey, hold: Hold) {
+        assert!(!self.holds.contains_key(&key), "a fact makes a hold that is there: {key:?}");
+        self.holds.insert(key, hold);
+    }
+
     fn transition(&mut self, key: HoldKey, next: HoldState, order_version: Option<u32>, version: u64) {
         let Some(mut hold) = self.holds.remove(&key) else { unreachable!("a fact moves a hold that no fact placed: {key:?}") };
-        let from = hold.state;
-        self.shift(&hold.allocations, |buckets, q| {
-            match from {
-                HoldState::Held => buckets.held = moved(buckets.held, -q),
-                HoldState::Pinned => buckets.pinned = moved(buckets.pinned, -q),
-                // Only a planted bug moves a hold that is resolved.
-                HoldState::Committed | HoldState::Released => buckets.on_hand = moved(buckets.on_hand, q),
-            }
-            match next {
-                HoldState::Held => buckets.held = moved(buckets.held, q),
-                HoldState::Pinned => buckets.pinned = moved(buckets.pinned, q),
-                HoldState::Committed => buckets.committed = moved(buckets.committed, q),
-                HoldState::Released => {}
-            }
-        });
+        self.shift(&hold.allocations, Some(hold.state), next);
+        self.version = version;
         hold.state = next;
         hold.order_version = order_version.unwrap_or(hold.order_version);
         self.holds.insert(key, hold);
-        self.version = version;
     }
 
-    fn shift(&mut self, allocations: &[Allocation], change: impl Fn(&mut Buckets, i64)) {
-        for allocation in allocations {
-            let place = self.locations.iter_mut().find(|place| place.name == allocation.location);
-            if let Some(place) = place {
-                change(&mut place.buckets, i64::from(allocation.quantity.units()));
+    /// The units of a hold go from the bucket of one state to that of the next.
+    fn shift(&mut self, allocations: &[Allocation], from: Option<HoldState>, to: HoldState) {
+        for Allocation { location, quantity } in allocations {
+            if let Some(place) = self.locations.iter_mut().find(|place| place.name == *location) {
+                place.transition(from, to, *quantity);
             }
         }
     }
 
     fn location_mut(&mut self, name: &Location, priority: Option<u16>) -> &mut LocationStock {
         let found = self.locations.iter().position(|place| place.name == *name);
-        let mut place = match found {
-            Some(index) => self.locations.remove(index),
-            None => LocationStock { name: name.clone(), priority: 0, buckets: Buckets::default() },
-        };
+        let mut place = found.map_or_else(|| LocationStock::open(name.clone()), |index| self.locations.remove(index));
         place.priority = priority.unwrap_or(place.priority);
         let rank = |place: &LocationStock| (place.priority, place.name.clone());
         let index = self.locations.partition_point(|other| rank(other) < rank(&place));
@@ -424,14 +300,5 @@ impl SkuStock {
             buckets: place.buckets,
         });
         StockView { sku: sku.clone(), version: self.version, low_stock_threshold: self.threshold, locations: locations.collect() }
-    }
-}
-
-/// Evolving cannot fail: a quantity out of range means a fact that no decision made.
-fn moved(quantity: Quantity, delta: i64) -> Quantity {
-    match quantity.checked_add_signed(delta) {
-        Some(quantity) => quantity,
-        None if plant::any() => Quantity::of(u64::from(quantity.units()).saturating_add_signed(delta)),
-        None => panic!("a bucket of {quantity} moved by {delta}"),
     }
 }

@@ -9,42 +9,33 @@ use std::cmp::Reverse;
 
 /// `stocks` are in order of allocation and have `quantity` available between them.
 pub(super) fn allocate(stocks: &[LocationStock], quantity: Quantity) -> Vec<Allocation> {
-    let whole = stocks.iter().find(|place| place.buckets.available() >= quantity);
+    let whole = stocks.iter().find(|place| place.available() >= quantity);
     if let Some(place) = whole {
         return vec![Allocation { location: place.name.clone(), quantity }];
     }
-    split(stocks, quantity)
+    take(stocks.iter(), quantity)
 }
 
 /// As [`allocate`], from at most so many locations: those with most, as many units as they have.
 pub(super) fn allocate_from_few(stocks: &[LocationStock], quantity: Quantity, locations: usize) -> Vec<Allocation> {
     let mut largest: Vec<&LocationStock> = stocks.iter().collect();
     // Stable: of equal ones the first in order of allocation.
-    largest.sort_by_key(|place| Reverse(place.buckets.available()));
-    take(largest.into_iter().take(locations), quantity).0
+    largest.sort_by_key(|place| Reverse(place.available()));
+    take(largest.into_iter().take(locations), quantity)
 }
 
-fn split(stocks: &[LocationStock], quantity: Quantity) -> Vec<Allocation> {
-    let (mut allocations, missing) = take(stocks.iter(), quantity);
-    if let (Some(first), false) = (allocations.first_mut().or(None), missing.is_zero()) {
-        // Only a planted bug asks for more than there is.
-        first.quantity = Quantity::of(u64::from(first.quantity.units()) + u64::from(missing.units()));
-    }
-    allocations
-}
-
-/// What these locations give, one after the other, and what is missing then.
-fn take<'a>(stocks: impl Iterator<Item = &'a LocationStock>, quantity: Quantity) -> (Vec<Allocation>, Quantity) {
+/// What these locations give, one after the other.
+fn take<'a>(stocks: impl Iterator<Item = &'a LocationStock>, quantity: Quantity) -> Vec<Allocation> {
     let mut missing = quantity;
     let mut allocations = Vec::new();
     for place in stocks {
-        let taken = place.buckets.available().min(missing);
+        let taken = place.available().min(missing);
         if !taken.is_zero() {
             allocations.push(Allocation { location: place.name.clone(), quantity: taken });
             missing = missing.saturating_sub(taken);
         }
     }
-    (allocations, missing)
+    allocations
 }
 
 #[cfg(test)]
