@@ -1,9 +1,11 @@
 //! One order (or direct reservation): its state is the fold of its facts and nothing else.
 //!
 //! Invariants: one final decision per order; a paid order's units are committed, an order that is over holds none;
-//! only the order expires, pays or cancels. `decide` holds the rules, `payment` those of attempts, `view` what readers see.
+//! only the order expires, pays or cancels. `decide` holds the rules, `payment` those of attempts, `view` what readers see,
+//! `follows` what is asserted of each decision.
 
 mod decide;
+mod follows;
 mod payment;
 mod view;
 

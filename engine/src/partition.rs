@@ -26,6 +26,7 @@ use crate::event::{ArchiveFact, Event, OrderFact, Record, StoredResponse};
 use crate::filter::Filter;
 use crate::ids::{AttemptId, Fingerprint, HoldKey, KeyHash, OrderId, PartitionId, Partitions, Seq, Sku, Ticket, Url};
 use crate::order::{CallKind, Order, Outcome};
+use crate::plant;
 use crate::protocol::{Body, Message, ToStock};
 use crate::rejection::Rejection;
 use crate::stock::SkuStock;
@@ -226,7 +227,10 @@ impl Partition {
             Input::Message(body) => self.message(turn, body),
             Input::Provider(result) => self.provider(turn, result),
             Input::Tick => self.tick(turn),
-            Input::Durable(seq) => self.gate.open(seq, turn.fx),
+            Input::Durable(seq) => {
+                assert!(seq <= self.seq, "record {seq} of partition {} was never made and is durable", self.id.0);
+                self.gate.open(seq, turn.fx)
+            }
             Input::Archived { orders, keys } => self.archived(turn, orders, keys),
         }
     }
@@ -266,7 +270,10 @@ impl Partition {
     }
 
     fn emit_order(&mut self, turn: &mut Turn<'_>, order: OrderId, fact: OrderFact) {
-        let correlation = self.orders.get(&order).and_then(|actor| actor.order.placed().correlation()).cloned();
+        let state = self.order(order);
+        let follows = state.map_or(matches!(fact, OrderFact::Placed(_)), |order| order.may_decide(&fact));
+        assert!(plant::any() || follows, "order {order} does not decide {fact:?} as {:?}", state.map(|order| order.status));
+        let correlation = state.and_then(|order| order.placed().correlation()).cloned();
         self.emit(turn, Event::Order { order, fact: Arc::new(fact), correlation });
     }
 

@@ -95,6 +95,7 @@ impl Partition {
         fingerprint: Fingerprint,
         answer: StoredResponse,
     ) -> Arc<StoredResponse> {
+        assert!(!self.keys.contains_key(&key), "key {key:?} is answered twice");
         let answer = Arc::new(answer);
         self.emit(turn, Event::Key(KeyFact::Answered { key, fingerprint, answer: answer.clone() }));
         self.archive_key(turn, key);

@@ -36,9 +36,7 @@ impl Partition {
                 self.keys.remove(key);
             }),
             Event::Archive(ArchiveFact::Restored { order, history }) => {
-                let folded = Order::of(order, history);
-                self.listed.order_came(&folded);
-                self.orders.insert(order, Box::new(OrderActor::new(folded)));
+                self.come(Order::of(order, history));
             }
             // Never back: a number is given out once.
             Event::Partition(PartitionFact::Restored { placed, .. }) => self.placed = self.placed.max(placed),
@@ -68,9 +66,13 @@ impl Partition {
         }
         self.placed += 1;
         let Some(history) = History::begin(record) else { unreachable!("a fact of an order that was never placed: {id}") };
-        let order = Order::of(id, history);
+        self.come(Order::of(id, history));
+    }
+
+    fn come(&mut self, order: Order) {
         self.listed.order_came(&order);
-        self.orders.insert(id, Box::new(OrderActor::new(order)));
+        let before = self.orders.insert(order.id, Box::new(OrderActor::new(order)));
+        assert!(before.is_none(), "an order that is in memory came into it");
     }
 
     fn forget_resolved(&mut self) {

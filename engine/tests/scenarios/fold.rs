@@ -249,3 +249,13 @@ proptest! {
         // The world compares fold, snapshot and audit when it goes out of scope.
     }
 }
+
+/// Replies that waited for it would leave before what they say is so.
+#[test]
+#[should_panic(expected = "was never made")]
+fn a_record_that_was_never_made_does_not_become_durable() {
+    let mut world = World::stocked(&[("A", 1)]);
+    let home = world.partitions.of_sku(&sku("A"));
+    let next = world.part(home).seq() + 1;
+    world.step(home, Input::Durable(next));
+}
