@@ -9,7 +9,6 @@ mod departures;
 mod forward;
 pub mod hosting;
 mod losses;
-mod prefetch;
 mod requests;
 mod snapshots;
 
@@ -37,6 +36,8 @@ use std::sync::Arc;
 
 /// A batch larger than this is submitted before the inbox is read on.
 const MAX_BATCH_BYTES: usize = 1024 * 1024;
+/// Messages taken out of the inbox at once, with a share of those that came in bulk: neither ever waits for all of the other.
+const OPENED: usize = 8;
 /// Batches on their way to each log: one is written, one waits. What comes meanwhile gathers here, where it costs less.
 const MAX_IN_FLIGHT: usize = 2;
 
@@ -106,6 +107,13 @@ impl Shard {
             armed: None,
             notify,
         }
+    }
+
+    fn next_message(&mut self) -> Option<ShardMessage> {
+        if self.opened.is_empty() {
+            self.inbox.take(OPENED, &mut self.opened);
+        }
+        self.opened.pop_front()
     }
 
     /// Reads the inbox until it is empty, then hands on everything that follows from it.

@@ -10,7 +10,6 @@ mod fold;
 mod gate;
 mod lists;
 mod orders;
-mod prefetch;
 mod saga;
 mod snapshot;
 mod stock;
