@@ -58,7 +58,7 @@ impl Findings {
     fn add(&mut self, name: &str, count: u64, expected: Option<u64>) {
         let change = expected.map_or_else(String::new, |expected| format!("{:+.1} %", percent(count, expected)));
         let shown = expected.map_or_else(|| "-".to_owned(), |expected| expected.to_string());
-        writeln!(self.table, "{name:<18} {count:>9} {shown:>9}  {change}").unwrap_or_default();
+        let _ = writeln!(self.table, "{name:<18} {count:>9} {shown:>9}  {change}");
         if self.note.is_some() {
             return;
         }

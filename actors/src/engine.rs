@@ -177,7 +177,7 @@ impl Engine {
         self.handle.reply_queues.lost(router.partitions.all().map(|id| (id, u64::MAX)));
         for arbiter in self.arbiters {
             arbiter.stop();
-            arbiter.join().unwrap_or_default();
+            let _ = arbiter.join();
         }
         // Nothing here can hand them anything any more.
         drop((self.rebuild, self.projector));
@@ -193,7 +193,7 @@ impl Engine {
         for inbox in &self.handle.router.table().inboxes {
             let (done, finished) = oneshot::channel();
             if inbox.push(ShardMessage::Drain(done)) {
-                finished.await.unwrap_or_default();
+                let _ = finished.await;
             }
         }
         let rebuild = self.rebuild.clone();
@@ -217,7 +217,7 @@ impl Engine {
 }
 
 async fn on_thread(work: impl FnOnce() + Send + 'static) {
-    actix_rt::task::spawn_blocking(work).await.unwrap_or_default();
+    let _ = actix_rt::task::spawn_blocking(work).await;
 }
 
 fn start_projector(journal: &Arc<dyn Journal>, router: &Router) -> std::io::Result<(Projector, JoinHandle<()>)> {

@@ -55,7 +55,7 @@ impl Lookups {
 
     pub fn ask(&self, request: LookupRequest) {
         // Without threads the process ends, and nobody waits any more.
-        self.requests.send(request).unwrap_or_default();
+        let _ = self.requests.send(request);
     }
 }
 

@@ -58,7 +58,7 @@ impl ProviderDispatcher {
 
     pub fn call(&self, call: ProviderCall) {
         // A dispatcher that is gone means an engine that stops: the call follows again from the order.
-        self.calls.send(call).unwrap_or_default();
+        let _ = self.calls.send(call);
     }
 }
 

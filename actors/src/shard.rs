@@ -149,10 +149,12 @@ impl Shard {
             ShardMessage::Unread { ticket, partition, life, error } => self.unread_there(ticket, partition, life, error),
             ShardMessage::Archived { partition, orders, keys } => self.archived(partition, orders, keys),
             ShardMessage::Committed(notice) => self.committed(notice),
-            ShardMessage::Report(answer) => answer.send(self.report()).unwrap_or_default(),
+            ShardMessage::Report(answer) => {
+                let _ = answer.send(self.report());
+            }
             ShardMessage::Drain(done) => {
                 self.snapshot_all();
-                done.send(()).unwrap_or_default();
+                let _ = done.send(());
             }
             ShardMessage::Host { partition, life, refused } => self.host(*partition, life, refused),
         }

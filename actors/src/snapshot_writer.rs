@@ -37,7 +37,9 @@ impl SnapshotWriter {
             while let Ok(job) = jobs.recv() {
                 match job {
                     Job::Save(taken) => save(&*journal, *taken),
-                    Job::Barrier(done) => done.send(()).unwrap_or_default(),
+                    Job::Barrier(done) => {
+                        let _ = done.send(());
+                    }
                 }
             }
         })?;
@@ -46,14 +48,14 @@ impl SnapshotWriter {
 
     pub fn save(&self, taken: PendingSnapshot) {
         // A writer that is gone means a process that ends: the log has everything.
-        self.queue.send(Job::Save(Box::new(taken))).unwrap_or_default();
+        let _ = self.queue.send(Job::Save(Box::new(taken)));
     }
 
     /// Waits until everything handed over before is written.
     pub fn wait(&self) {
         let (done, finished) = crossbeam::channel::bounded(1);
         if self.queue.send(Job::Barrier(done)).is_ok() {
-            finished.recv().unwrap_or_default();
+            let _ = finished.recv();
         }
     }
 }

@@ -14,8 +14,7 @@ use std::thread;
 pub fn print(app: &App, demo: bool) {
     let text = text(app, demo);
     let printing = thread::Builder::new().name("banner".to_owned());
-    let printed = printing.spawn(move || std::io::stdout().write_all(text.as_bytes()).unwrap_or_default());
-    printed.map(drop).unwrap_or_default();
+    let _ = printing.spawn(move || drop(std::io::stdout().write_all(text.as_bytes())));
 }
 
 fn text(app: &App, demo: bool) -> String {

@@ -225,7 +225,7 @@ impl CqlJournal {
 /// Runs a task and waits for it. Works on any thread, those of another runtime included.
 fn wait<T: Send + 'static>(runtime: &Runtime, work: impl Future<Output = Result<T, Error>> + Send + 'static) -> Result<T, Error> {
     let (sender, receiver) = crossbeam::channel::bounded(1);
-    runtime.spawn(async move { sender.send(work.await).unwrap_or_default() });
+    runtime.spawn(async move { drop(sender.send(work.await)) });
     receiver.recv().unwrap_or(Err(Error::Stopped))
 }
 

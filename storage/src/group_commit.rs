@@ -198,6 +198,6 @@ fn keep(spares: &ArrayQueue<Batch>, mut batch: Batch) {
     if (1..=MAX_SPARE_BYTES).contains(&batch.entries.capacity()) {
         batch.clear();
         // With enough spares the memory goes back.
-        spares.push(batch).unwrap_or_default();
+        let _ = spares.push(batch);
     }
 }

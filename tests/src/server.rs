@@ -163,7 +163,7 @@ impl Server {
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             // It may be gone already; waiting says what became of it.
-            child.kill().unwrap_or_default();
+            let _ = child.kill();
             or_panic(child.wait(), "waiting for a killed server");
         }
     }
@@ -199,7 +199,7 @@ impl Server {
 
     fn signal(&self, signal: Signal) {
         if let Some(pid) = self.child.as_ref().and_then(|child| Pid::from_raw(i32::try_from(child.id()).ok()?)) {
-            kill_process(pid, signal).unwrap_or_default();
+            let _ = kill_process(pid, signal);
         }
     }
 

@@ -240,7 +240,7 @@ impl Run {
         if out.is_terminal() {
             let beaten = self.cluster.as_ref().map(Cluster::line).unwrap_or_default();
             let shown = write!(out, "\r{}/{kills} kills, {} acknowledged {beaten} ", self.tally.kills, self.tally.acknowledged);
-            shown.and_then(|()| out.flush()).unwrap_or_default();
+            let _ = shown.and_then(|()| out.flush());
         }
     }
 }

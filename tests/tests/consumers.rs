@@ -112,7 +112,7 @@ fn counts_once(sold: &Sold, topic: &str, program: &[&str]) {
     };
     let mut killed = command().stdout(Stdio::null()).spawn().unwrap();
     poll(PATIENCE, || (state.exists() || killed.try_wait().unwrap().is_some()).then_some(())).unwrap();
-    killed.kill().unwrap_or_default();
+    let _ = killed.kill();
     killed.wait().unwrap();
     for life in ["after a kill", "with nothing new"] {
         let output = command().output().unwrap();

@@ -175,7 +175,7 @@ impl Partition {
             let loaded = Loaded::default();
             let decide = |order: &Order, policy: &_| Ok(order.decide_outcome(now, attempt.number, outcome, policy));
             // The order is in memory, so this cannot be refused.
-            self.decide_on(turn, attempt.order, &loaded, decide).unwrap_or_default();
+            let _ = self.decide_on(turn, attempt.order, &loaded, decide);
         }
         self.advance(turn, attempt.order);
     }

@@ -81,7 +81,7 @@ fn save(journal: &dyn Journal, partition: &Partition) -> Result<(), Error> {
 fn project_movements(journal: &Arc<dyn Journal>) -> Result<(), Failure> {
     let (projector, thread) = Projector::start(journal.clone(), rows::Options::default(), Box::new(|_| {}))?;
     let (flushed, done) = mpsc::channel();
-    projector.flush(Box::new(move |outcome| flushed.send(outcome).unwrap_or_default()));
+    projector.flush(Box::new(move |outcome| drop(flushed.send(outcome))));
     let outcome = done.recv().unwrap_or_else(|_| Err(Arc::new(Error::Stopped)));
     drop(projector);
     background::join(thread);

@@ -42,7 +42,7 @@ impl Page {
 
 fn write(json: &mut Vec<u8>, value: &impl Serialize) {
     // Text and numbers of ours, written into memory: there is no way for this to fail.
-    serde_json::to_writer(json, value).unwrap_or_default();
+    let _ = serde_json::to_writer(json, value);
 }
 
 #[cfg(test)]

@@ -36,7 +36,9 @@ pub fn encode_segment(text: &str) -> String {
         match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => encoded.push(char::from(byte)),
             // Writing to a string cannot fail.
-            other => write!(encoded, "%{other:02X}").unwrap_or_default(),
+            other => {
+                let _ = write!(encoded, "%{other:02X}");
+            }
         }
         encoded
     })

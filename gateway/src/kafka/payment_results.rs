@@ -71,14 +71,14 @@ pub fn handler(app: Data<App>) -> (Settle, impl Future<Output = ()>) {
     let settle: Settle = Box::new(move |batch| {
         let (answer, settled) = bounded(1);
         // If nobody is there, the end of the channel says so.
-        hand_over.send((batch, answer)).unwrap_or_default();
+        let _ = hand_over.send((batch, answer));
         settled
     });
     let work = async move {
         let handler = PaymentResultHandler { app, waiting: AtomicBool::new(false) };
         while let Some((batch, answer)) = batches.recv().await {
             // Whoever asked may have been stopped.
-            answer.send(handler.settle(batch).await).unwrap_or_default();
+            let _ = answer.send(handler.settle(batch).await);
         }
     };
     (settle, work)

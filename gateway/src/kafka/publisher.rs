@@ -25,7 +25,7 @@ impl Publisher {
     /// Publishes what is left, for at most `timeout`.
     pub async fn stop(self, timeout: Duration) {
         if let Some(relay) = self.relay {
-            actix_web::web::block(move || relay.stop(timeout)).await.unwrap_or_default();
+            let _ = actix_web::web::block(move || relay.stop(timeout)).await;
         }
     }
 }

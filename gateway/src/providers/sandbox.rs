@@ -112,7 +112,7 @@ impl Sandbox {
             let delivered =
                 webhook::deliver(&sandbox.base_url, sandbox.secrets.newest(), &attempt, step, delivery.duplicates).await;
             if delivered {
-                sandbox.locked(|store| store.delivered(&attempt, step)).unwrap_or_default();
+                let _ = sandbox.locked(|store| store.delivered(&attempt, step));
             }
         });
     }

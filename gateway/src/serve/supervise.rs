@@ -159,7 +159,7 @@ async fn stay_fenced(app: &Data<App>, by: u64, stopping: &mut watch::Receiver<bo
     app.down.store(Some(Arc::new(reason.clone())));
     tracing::error!("{reason}");
     // An error means that nobody can tell any more: the process ends.
-    stopping.wait_for(|stop| *stop).await.map(drop).unwrap_or_default();
+    let _ = stopping.wait_for(|stop| *stop).await;
     FENCED
 }
 
@@ -210,10 +210,14 @@ fn start_scrub(settings: &Settings, journal: &Arc<dyn Journal>) -> std::io::Resu
 /// Threads that hold on to the journal.
 async fn stop_reading(retention: Option<Retention>, scrub: Option<Scrub>) {
     let stop = || {
-        retention.map(Retention::stop).unwrap_or_default();
-        scrub.map(Scrub::stop).unwrap_or_default();
+        if let Some(retention) = retention {
+            retention.stop();
+        }
+        if let Some(scrub) = scrub {
+            scrub.stop();
+        }
     };
-    web::block(stop).await.unwrap_or_default();
+    let _ = web::block(stop).await;
 }
 
 async fn go_live(app: &Data<App>, engine: &Engine, cursors: Cursors, first: bool) {

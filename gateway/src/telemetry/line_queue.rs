@@ -80,7 +80,9 @@ impl<W: Write> Worker<W> {
                     Err(_) => count_lost(&self.lost),
                 },
                 // Whoever asked may have given up.
-                Entry::Flush(done) => done.send(()).unwrap_or_default(),
+                Entry::Flush(done) => {
+                    let _ = done.send(());
+                }
             }
         }
     }

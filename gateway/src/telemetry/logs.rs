@@ -28,12 +28,11 @@ pub fn start(log: &Log) -> io::Result<()> {
     let lines = LineQueue::start(standard_error()?)?;
     let builder =
         tracing_subscriber::fmt().with_env_filter(filter).with_ansi(!plain).with_writer(lines.clone()).log_internal_errors(false);
-    let started = match log.format {
+    // Another subscriber is there already only in tests.
+    let _ = match log.format {
         Format::Human => builder.with_target(false).try_init(),
         Format::Json => builder.json().flatten_event(true).try_init(),
     };
-    // Another subscriber is there already only in tests.
-    started.unwrap_or_default();
     LOG.get_or_init(|| lines);
     std::panic::set_hook(Box::new(log_panic));
     Ok(())

@@ -81,7 +81,7 @@ impl Greed {
             let item = format_args!(
                 "{{\"key\":\"{name}-{number}\",\"ttl_seconds\":{ttl},\"lines\":[{{\"sku\":\"{sku}\",\"quantity\":1}}]}}"
             );
-            write!(body, "{begin}{item}").unwrap_or_default();
+            let _ = write!(body, "{begin}{item}");
         }
         body.push_str("]}");
         self.target.request("POST", "/v1/reservations:batch", "", &body)

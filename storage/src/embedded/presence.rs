@@ -173,7 +173,7 @@ mod tests {
         for (name, lose) in LOSSES {
             let Running { scratch, world: _, journal } = Running::new();
             let (sender, receiver) = crossbeam::channel::unbounded();
-            let watch: Notify = Arc::new(move |notice| sender.send(notice).unwrap_or_default());
+            let watch: Notify = Arc::new(move |notice| drop(sender.send(notice)));
             let journal: Arc<dyn Journal> = journal;
             let (_committer, _) = Committer::start(&journal, &watch).unwrap();
             lose(&scratch.path().join("data"));

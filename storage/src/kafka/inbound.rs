@@ -116,7 +116,7 @@ impl Inbound {
     /// again after the next start. Blocks.
     pub fn stop(self, timeout: Duration) {
         // If the thread is gone there is nothing left to stop.
-        self.stop.send(Instant::now() + timeout).unwrap_or_default();
+        let _ = self.stop.send(Instant::now() + timeout);
         background::join(self.thread);
     }
 }

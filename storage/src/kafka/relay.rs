@@ -163,7 +163,7 @@ impl Relay {
     /// the way to it. Gives up on the rest after `timeout`: it is published after the next start. Blocks.
     pub fn stop(self, timeout: Duration) {
         // If the thread is gone there is nothing left to stop.
-        self.stop.send(Instant::now() + timeout).unwrap_or_default();
+        let _ = self.stop.send(Instant::now() + timeout);
         background::join(self.thread);
     }
 }

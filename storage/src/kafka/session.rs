@@ -123,7 +123,7 @@ impl Stop {
 fn aside<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> io::Result<Receiver<T>> {
     let (answer, answered) = bounded(1);
     // Whoever asked may not have had the time to wait.
-    let run = move || answer.send(call()).unwrap_or_default();
+    let run = move || drop(answer.send(call()));
     std::thread::Builder::new().name("session-call".to_owned()).spawn(run)?;
     Ok(answered)
 }
@@ -189,7 +189,9 @@ mod tests {
     /// A call that ends when the test lets it.
     fn blocked() -> (Sender<()>, impl FnOnce() + Send + 'static) {
         let (let_go, held) = bounded::<()>(0);
-        (let_go, move || held.recv_timeout(LONG).unwrap_or_default())
+        (let_go, move || {
+            let _ = held.recv_timeout(LONG);
+        })
     }
 
     #[test]
@@ -213,7 +215,7 @@ mod tests {
 
     impl Drop for SlowToClose {
         fn drop(&mut self) {
-            self.0.recv_timeout(LONG).unwrap_or_default();
+            let _ = self.0.recv_timeout(LONG);
         }
     }
 

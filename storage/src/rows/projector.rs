@@ -107,7 +107,7 @@ impl Projector {
     /// Queues a closed thing. It is reported when it is durable.
     pub fn archive(&self, archive: Archive) {
         // After the end of the thread nothing is archived any more, and the order stays where it is.
-        self.queue.send(Input::Archive(archive)).unwrap_or_default();
+        let _ = self.queue.send(Input::Archive(archive));
     }
 
     /// Closed things that wait to be written.
@@ -119,7 +119,7 @@ impl Projector {
     pub fn committed(&self, log: LogId, commit: LogSeq) {
         self.progress.committed[usize::from(log.0)].fetch_max(commit, Ordering::SeqCst);
         if !self.progress.notified.swap(true, Ordering::SeqCst) {
-            self.queue.send(Input::Committed).unwrap_or_default();
+            let _ = self.queue.send(Input::Committed);
         }
     }
 

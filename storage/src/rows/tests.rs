@@ -31,14 +31,14 @@ impl Running {
 
     fn with(journal: &Arc<dyn Journal>, options: Options) -> Self {
         let (sender, notices) = unbounded();
-        let notify = Box::new(move |notice| sender.send(notice).unwrap_or_default());
+        let notify = Box::new(move |notice| drop(sender.send(notice)));
         let (projector, thread) = Projector::start(journal.clone(), options, notify).unwrap();
         Self { projector, notices, thread }
     }
 
     fn flush(&self) -> Result<(), Arc<Error>> {
         let (sender, receiver) = unbounded();
-        self.projector.flush(Box::new(move |outcome| sender.send(outcome).unwrap_or_default()));
+        self.projector.flush(Box::new(move |outcome| drop(sender.send(outcome))));
         receiver.recv().unwrap()
     }
 

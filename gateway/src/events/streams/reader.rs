@@ -106,7 +106,7 @@ fn render(published: &Published<'_>, text: &mut String) {
     let event = published.cloud_event();
     // Text and numbers of ours, written into memory: there is no way for this to fail.
     let json = serde_json::to_string(&event).unwrap_or_default();
-    write!(text, "id: {}\nevent: {}\ndata: {json}\n\n", published.cursor, event.event_type()).unwrap_or_default();
+    let _ = write!(text, "id: {}\nevent: {}\ndata: {json}\n\n", published.cursor, event.event_type());
 }
 
 /// The chunks made last, by the cursor they come behind. What was read behind a cursor once is never anything else, only less than

@@ -76,7 +76,7 @@ impl Entry {
 impl Drop for Entry {
     fn drop(&mut self) {
         // Not there any more while the thread ends.
-        WAITING.try_with(|waiting| waiting.borrow_mut().bodies.try_remove(self.0)).map(drop).unwrap_or_default();
+        let _ = WAITING.try_with(|waiting| waiting.borrow_mut().bodies.try_remove(self.0));
     }
 }
 

@@ -104,7 +104,7 @@ async fn audited(app: &Data<App>) -> Result<Report, Problem> {
         drop(turn);
         // Whoever asked may have gone.
         if let Some(done) = Arc::into_inner(done) {
-            done.send(report).map(drop).unwrap_or_default();
+            let _ = done.send(report);
         }
     };
     std::thread::Builder::new().name("audit".to_owned()).spawn(work).map_err(|error| internal(&error))?;

@@ -84,7 +84,7 @@ async fn made(app: &Data<App>) -> Result<BackupBody, Problem> {
     let work = move || {
         background::yield_to_the_hot_path();
         // Whoever asked may have gone: the backup is made all the same.
-        done.send(turn.run(live, &dir)).unwrap_or_default();
+        let _ = done.send(turn.run(live, &dir));
     };
     std::thread::Builder::new().name("backup".to_owned()).spawn(work).map_err(|error| internal(&error))?;
     made.await.map_err(|error| internal(&error))?

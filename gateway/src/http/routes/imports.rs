@@ -176,7 +176,7 @@ impl Import {
     async fn say(&self, line: &ImportLine) {
         let mut text = to_json(line);
         text.push(b'\n');
-        self.out.send(Bytes::from(text)).await.unwrap_or_default();
+        let _ = self.out.send(Bytes::from(text)).await;
     }
 
     fn end(&self) -> ImportEnd {

@@ -143,7 +143,7 @@ async fn read(app: &App, sku: &str, page: &Page) -> Result<HttpResponse, Problem
     let live = live(app)?;
     // What was moved before this request is in the answer: the projection catches up first.
     let (done, flushed) = tokio::sync::oneshot::channel();
-    live.projector.flush(Box::new(move |flushed| done.send(flushed).unwrap_or_default()));
+    live.projector.flush(Box::new(move |flushed| drop(done.send(flushed))));
     flushed.await.map_err(|_| reply::unavailable())?.map_err(|error| unread(&error))?;
     let read = move || read_after(&live, &sku, &after, limit);
     let (next, found) = web::block(read).await.map_err(|error| internal(&error))?.map_err(|why| refused(&why))?;

@@ -65,7 +65,7 @@ impl Ahead {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if let (State::Idle, Some(requests)) = (&*state, &self.requests) {
             *state = State::Making;
-            requests.try_send(size).unwrap_or_default();
+            let _ = requests.try_send(size);
         }
     }
 
@@ -87,7 +87,7 @@ impl Drop for Ahead {
         self.stop.store(true, Ordering::Relaxed);
         self.requests = None;
         if let Some(thread) = self.thread.take() {
-            thread.join().unwrap_or_default();
+            let _ = thread.join();
         }
     }
 }

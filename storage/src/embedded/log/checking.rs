@@ -56,7 +56,7 @@ impl Log {
 fn check(segment: &Segment, first: LogSeq, next: LogSeq, pace: Pace<'_>) -> Result<(), Ended> {
     let mut reader = segment.reader_of_all()?;
     // What memory has of it says nothing about the disk. Where that is not possible memory is read.
-    fadvise(&*reader.file, 0, None, Advice::DontNeed).unwrap_or_default();
+    let _ = fadvise(&*reader.file, 0, None, Advice::DontNeed);
     for commit in first..next {
         let at = reader.offset();
         let Some(record) = reader.next()? else { return Err(Ended::Damaged(at, format!("commit {commit} cannot be read"))) };

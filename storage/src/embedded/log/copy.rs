@@ -98,7 +98,7 @@ impl LogCopy {
         let Some(Current { name, file, bytes, hash }) = self.current.take() else { return Ok(()) };
         file.sync_all().map_err(|error| failed(&self.dir, &error))?;
         // Where that is not possible the pages in memory are read, as they were written.
-        fadvise(&file, 0, None, Advice::DontNeed).unwrap_or_default();
+        let _ = fadvise(&file, 0, None, Advice::DontNeed);
         self.files.push((name, bytes, hash.digest128()));
         Ok(())
     }

@@ -30,7 +30,7 @@ impl ProducerContext for Acknowledged {
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
         let landed = result.as_ref().map(drop).map_err(|(error, _)| error.to_string());
         // After the end of its session nobody listens.
-        self.0.send(landed).unwrap_or_default();
+        let _ = self.0.send(landed);
     }
 }
 

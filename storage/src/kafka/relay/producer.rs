@@ -54,7 +54,7 @@ impl ProducerContext for Reports {
             tracing::info!("Kafka answers again: events that waited are published");
         }
         // After the end of its session nobody listens.
-        self.landed.send(Landed { topic_partition, number: number as u64, offset }).unwrap_or_default();
+        let _ = self.landed.send(Landed { topic_partition, number: number as u64, offset });
     }
 }
 

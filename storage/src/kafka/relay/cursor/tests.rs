@@ -269,7 +269,7 @@ impl World {
         let mut next = self.clone();
         let (state, session) = &mut next.lives[life];
         let (number, ..) = state.flying.pop_front()?;
-        session.landed(0, number, -1).unwrap_or_default();
+        let _ = session.landed(0, number, -1);
         Some(next)
     }
 
