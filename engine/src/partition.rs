@@ -296,10 +296,11 @@ impl Partition {
         for (id, facts) in orders {
             let Some(actor) = self.orders.get_mut(&id) else { continue };
             actor.archiving = false;
-            match actor.order.archivable() && actor.order.history().len() == facts {
-                true => gone.push(id),
+            if actor.order.archivable() && actor.order.history().len() == facts {
+                gone.push(id)
+            } else {
                 // It had more to decide meanwhile: once closed again it is written again.
-                false => self.advance(turn, id),
+                self.advance(turn, id)
             }
         }
         let keys: Vec<KeyHash> = keys.into_iter().filter(|key| self.keys.contains_key(key)).collect();

@@ -109,9 +109,10 @@ fn observe(data: &DataArgs) -> Result<Arc<dyn Journal>, Box<dyn std::error::Erro
 fn schema(config: Option<&Path>, json: bool) -> Outcome {
     let settings = settings::load(config, settings::environment())?.settings;
     let options = backend::options(&settings)?;
-    output::print(match json {
-        true => serde_json::json!({"statements": cql::schema::statements(&options)}).to_string(),
-        false => cql::schema::cql(&options),
+    output::print(if json {
+        serde_json::json!({"statements": cql::schema::statements(&options)}).to_string()
+    } else {
+        cql::schema::cql(&options)
     })?;
     Ok(ExitCode::SUCCESS)
 }

@@ -16,10 +16,8 @@ pub fn bar_of_bytes(label: &'static str) -> Bar {
 }
 
 fn bar_of(label: &'static str, shown: bool, done: &str) -> Bar {
-    let target = match shown && std::io::stderr().is_terminal() {
-        true => ProgressDrawTarget::stderr(),
-        false => ProgressDrawTarget::hidden(),
-    };
+    let target =
+        if shown && std::io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
     let style = ProgressStyle::with_template(&format!("{{msg}} [{{bar:40}}] {done}, {{eta}} left"));
     let bar = ProgressBar::with_draw_target(Some(0), target).with_message(label);
     if let Ok(style) = style {

@@ -125,9 +125,10 @@ pub async fn serve(settings: Settings, accept_clock: bool) -> Result<(), Error> 
         "" => format!("http://{local}"),
         url => url.trim_end_matches('/').to_owned(),
     };
-    let sandbox = match settings.sandbox.is_on(keys.are_needed()) {
-        true => Some(Sandbox::open(data_dir.as_deref(), &base_url).map_err(Error::Sandbox)?),
-        false => None,
+    let sandbox = if settings.sandbox.is_on(keys.are_needed()) {
+        Some(Sandbox::open(data_dir.as_deref(), &base_url).map_err(Error::Sandbox)?)
+    } else {
+        None
     };
     if sandbox.is_none() && settings.sandbox.enabled == Switch::Auto {
         tracing::info!("the sandbox payment provider is off, as there are API keys: [sandbox] enabled = true turns it on");

@@ -119,9 +119,10 @@ impl Writer {
 
     /// The next batch. A journal beside us is looked after while there is none; one far away tells by itself.
     fn receive(&self) -> Result<Submitted, RecvTimeoutError> {
-        match self.journal.remote() {
-            true => self.submitted.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            false => self.submitted.recv_timeout(LOOK),
+        if self.journal.remote() {
+            self.submitted.recv().map_err(|_| RecvTimeoutError::Disconnected)
+        } else {
+            self.submitted.recv_timeout(LOOK)
         }
     }
 

@@ -52,10 +52,7 @@ impl DirectoryLock {
     /// # Errors
     /// [`Error::Locked`] while another journal of this process has it: it may still be writing.
     pub(crate) fn lend(&self) -> Result<Lent, Error> {
-        match self.held.lent.swap(true, Ordering::AcqRel) {
-            true => Err(Error::Locked),
-            false => Ok(Lent(self.held.clone())),
-        }
+        if self.held.lent.swap(true, Ordering::AcqRel) { Err(Error::Locked) } else { Ok(Lent(self.held.clone())) }
     }
 }
 

@@ -117,13 +117,14 @@ impl Marks {
         let moved = self.reached.iter().find(|reached| reached.log == log && reached.what == MOVEMENTS);
         let whole = moved.map_or(self.rows_whole_to(log), |moved| moved.commit);
         let first = journal.first(log)?;
-        match whole + 1 < first {
-            true => Err(mixed(&format!(
+        if whole + 1 < first {
+            Err(mixed(&format!(
                 "the tables follow from {} up to commit {whole}, and it was purged up to {}: they are older than it",
                 name(journal, log),
                 first - 1
-            ))),
-            false => Ok(()),
+            )))
+        } else {
+            Ok(())
         }
     }
 }

@@ -121,11 +121,10 @@ fn narrow(path: &Path, ours: bool) {
         return;
     }
     let (shown, mode) = (path.display(), format!("{:04o}", found.mode() & 0o7777));
-    match ours && narrowed(path, &found) {
-        true => tracing::warn!("{shown} could be read by others (mode {mode}): narrowed to its owner"),
-        false => {
-            tracing::warn!("{shown} can be used by others (mode {mode}) and is left so: chmod go= it if nobody else needs it")
-        }
+    if ours && narrowed(path, &found) {
+        tracing::warn!("{shown} could be read by others (mode {mode}): narrowed to its owner")
+    } else {
+        tracing::warn!("{shown} can be used by others (mode {mode}) and is left so: chmod go= it if nobody else needs it")
     }
 }
 

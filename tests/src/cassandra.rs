@@ -104,9 +104,10 @@ impl Drop for Cassandra {
 fn call(args: &[&str], dir: &Path) -> Result<String, String> {
     let mut command = Command::new(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("servers"));
     let output = or_panic(command.args(args).arg("--dir").arg(dir).output(), "tests/servers");
-    match output.status.success() {
-        true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
-        false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+    if output.status.success() {
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    } else {
+        Err(String::from_utf8_lossy(&output.stderr).into_owned())
     }
 }
 

@@ -301,9 +301,10 @@ impl Server {
 
     /// Arguments that name its data to other commands: none on a cluster, where the environment does.
     pub fn data_args(&self) -> Vec<OsString> {
-        match on_cluster() || self.options.env.iter().any(|(name, value)| name == BACKEND && value == "scylla") {
-            true => Vec::new(),
-            false => vec!["--data-dir".into(), self.data_dir.clone().into()],
+        if on_cluster() || self.options.env.iter().any(|(name, value)| name == BACKEND && value == "scylla") {
+            Vec::new()
+        } else {
+            vec!["--data-dir".into(), self.data_dir.clone().into()]
         }
     }
 
@@ -372,9 +373,10 @@ pub fn copy_data(from: &Path, to: &Path) {
     for entry in or_panic(std::fs::read_dir(from), "the data of a server") {
         let entry = or_panic(entry, "the data of a server");
         let copy = to.join(entry.file_name());
-        match or_panic(entry.file_type(), "the data of a server").is_dir() {
-            true => copy_data(&entry.path(), &copy),
-            false => drop(or_panic(std::fs::copy(entry.path(), copy), "the data of a server")),
+        if or_panic(entry.file_type(), "the data of a server").is_dir() {
+            copy_data(&entry.path(), &copy)
+        } else {
+            or_panic(std::fs::copy(entry.path(), copy), "the data of a server");
         }
     }
 }

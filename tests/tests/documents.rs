@@ -154,10 +154,12 @@ fn markdown(under: &str) -> Vec<String> {
     for entry in fs::read_dir(root().join(under)).unwrap() {
         let entry = entry.unwrap();
         let path = Path::new(under).join(entry.file_name()).to_str().unwrap().to_owned();
-        match entry.file_type().unwrap().is_dir() {
-            true if !under.is_empty() || path == "docs" => found.extend(markdown(&path)),
-            false if Path::new(&path).extension().is_some_and(|extension| extension == "md") => found.push(path),
-            true | false => {}
+        if entry.file_type().unwrap().is_dir() {
+            if !under.is_empty() || path == "docs" {
+                found.extend(markdown(&path));
+            }
+        } else if Path::new(&path).extension().is_some_and(|extension| extension == "md") {
+            found.push(path);
         }
     }
     found.sort();

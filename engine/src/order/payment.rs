@@ -152,9 +152,10 @@ impl Order {
         let number = attempt.number;
         let grace = if declined { now.plus(policy.decline_grace_ms) } else { Timestamp::ZERO };
         let expires_at = self.expires_at.max(grace);
-        let ended = match declined {
-            true => OrderFact::PaymentDeclined { attempt: number, expires_at },
-            false => OrderFact::PaymentVoided { attempt: number },
+        let ended = if declined {
+            OrderFact::PaymentDeclined { attempt: number, expires_at }
+        } else {
+            OrderFact::PaymentVoided { attempt: number }
         };
         let mut facts = vec![ended];
         if self.status.paying() && declined && number >= limits::MAX_ATTEMPTS {

@@ -65,9 +65,12 @@ impl Order {
         let nothing = self.stage() == Stage::None;
         let lines = self.line_allocations().into_iter();
         lines
-            .map(|(units, allocations)| match nothing {
-                true => LineView { units: Quantity::ZERO, allocations: Vec::new() },
-                false => LineView { units, allocations },
+            .map(|(units, allocations)| {
+                if nothing {
+                    LineView { units: Quantity::ZERO, allocations: Vec::new() }
+                } else {
+                    LineView { units, allocations }
+                }
             })
             .collect()
     }

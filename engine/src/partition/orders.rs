@@ -85,9 +85,11 @@ impl Partition {
         decide: impl FnOnce(&Order, &Policy) -> Result<Vec<OrderFact>, Rejection>,
     ) {
         let of_kind = |order: &Order| kind.is_none_or(|kind| order.kind() == kind);
-        let decided = self.decide_on(turn, id, &request.loaded, |order, policy| match of_kind(order) {
-            true => decide(order, policy),
-            false => Err(Rejection::NotFound),
+        let decided = self.decide_on(turn, id, &request.loaded, |order, policy| {
+            if !of_kind(order) {
+                return Err(Rejection::NotFound);
+            }
+            decide(order, policy)
         });
         match decided {
             Err(rejection) => self.reply_refused(turn, request.ticket, rejection, key),

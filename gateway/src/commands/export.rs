@@ -17,9 +17,10 @@ const PAGE: usize = 4096;
 pub(super) fn run(args: &ExportArgs) -> Outcome {
     let journal = super::observe(&args.data)?;
     let mut out = Output::open();
-    match args.stock {
-        true => stock(&*journal, &mut out)?,
-        false => events(&*journal, &mut out)?,
+    if args.stock {
+        stock(&*journal, &mut out)?
+    } else {
+        events(&*journal, &mut out)?
     }
     out.flush()?;
     Ok(ExitCode::SUCCESS)

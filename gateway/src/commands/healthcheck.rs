@@ -15,9 +15,10 @@ pub(super) fn run(address: &str, as_json: bool) -> Outcome {
         Ok(status) => format!("status {status}"),
         Err(error) => error.clone(),
     };
-    let shown = match as_json {
-        true => json!({"ready": ready, "detail": said}).to_string(),
-        false => format!("{}: {said}", if ready { "ready" } else { "not ready" }),
+    let shown = if as_json {
+        json!({"ready": ready, "detail": said}).to_string()
+    } else {
+        format!("{}: {said}", if ready { "ready" } else { "not ready" })
     };
     output::verdict(ready, shown)
 }

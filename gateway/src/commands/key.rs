@@ -21,10 +21,8 @@ pub(super) fn run(what: KeyCommand, as_json: bool) -> Outcome {
 
 fn new(name: &str, scope: Option<&str>, data: &DataArgs, only_print: bool, as_json: bool) -> Outcome {
     let key = keys::create(name, scope)?;
-    let stored = match only_print {
-        true => None,
-        false => Some(keys::file::store(&settings_of(data)?.data.dir, &key.entry)?.display().to_string()),
-    };
+    let stored =
+        if only_print { None } else { Some(keys::file::store(&settings_of(data)?.data.dir, &key.entry)?.display().to_string()) };
     let shown = if as_json { machine_text(&key, stored) } else { text(&key, stored) };
     output::print(shown)?;
     Ok(ExitCode::SUCCESS)
@@ -61,14 +59,15 @@ fn list(data: &DataArgs, as_json: bool) -> Outcome {
         vec![key.name.clone(), format!("{scope:?}"), key.hash.get(..SHOWN).unwrap_or_default().to_owned()]
     };
     let rows: Vec<Vec<String>> = keys.iter().map(row).collect();
-    output::print(match as_json {
-        true => json!(
+    output::print(if as_json {
+        json!(
             keys.iter()
                 .map(|key| json!({"name": key.name, "scope": key.scope.as_ref().unwrap_or(&key.name), "hash": key.hash}))
                 .collect::<Vec<_>>()
         )
-        .to_string(),
-        false => table::lines(&["NAME", "SCOPE", "HASH"], &rows),
+        .to_string()
+    } else {
+        table::lines(&["NAME", "SCOPE", "HASH"], &rows)
     })?;
     Ok(ExitCode::SUCCESS)
 }
@@ -78,21 +77,23 @@ const SHOWN: usize = 12;
 
 fn revoke(name: &str, hash: &str, data: &DataArgs, as_json: bool) -> Outcome {
     let revoked = keys::file::revoke(&settings_of(data)?.data.dir, name, hash)?.len();
-    output::print(match as_json {
-        true => json!({"name": name, "revoked": revoked}).to_string(),
-        false => format!("{revoked} revoked: a running server refuses it within two seconds."),
+    output::print(if as_json {
+        json!({"name": name, "revoked": revoked}).to_string()
+    } else {
+        format!("{revoked} revoked: a running server refuses it within two seconds.")
     })?;
     Ok(ExitCode::SUCCESS)
 }
 
 fn roll(data: &DataArgs, as_json: bool) -> Outcome {
     let path = sandbox::roll(&settings_of(data)?.data.dir)?.display().to_string();
-    output::print(match as_json {
-        true => json!({"webhook_secret": path, "finished": false}).to_string(),
-        false => format!(
+    output::print(if as_json {
+        json!({"webhook_secret": path, "finished": false}).to_string()
+    } else {
+        format!(
             "{path} is new; webhooks signed with the one before it are taken too.\nStart the server again to use it. When nobody \
              signs with the old one any more: holdfast key roll-webhook --finish"
-        ),
+        )
     })?;
     Ok(ExitCode::SUCCESS)
 }

@@ -58,11 +58,12 @@ pub(super) fn run(args: &SizeArgs, as_json: bool) -> Outcome {
     let beyond = "these numbers are too large to count with: give fewer orders, SKUs or days";
     let need = Need::of(args).ok_or(beyond)?;
     let disk = need.disk(args.days).ok_or(beyond)?;
-    output::print(match as_json {
-        true => json!({"memory_bytes": need.memory, "log_bytes_per_day": need.log_a_day,
+    output::print(if as_json {
+        json!({"memory_bytes": need.memory, "log_bytes_per_day": need.log_a_day,
             "table_bytes_per_day": need.tables_a_day, "disk_bytes": disk, "days": args.days})
-        .to_string(),
-        false => text(args, need, disk),
+        .to_string()
+    } else {
+        text(args, need, disk)
     })?;
     Ok(ExitCode::SUCCESS)
 }

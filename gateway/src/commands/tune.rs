@@ -22,9 +22,10 @@ const DEFAULT_MEMORY_AHEAD_MB: u64 = 1024;
 pub(super) fn run(what: &TuneCommand, as_json: bool) -> Outcome {
     let TuneCommand::Probe { data_dir } = what;
     let machine = Machine::look(data_dir)?;
-    output::print(match as_json {
-        true => json!({"machine": machine, "settings": fragment(&machine)}).to_string(),
-        false => fragment(&machine),
+    output::print(if as_json {
+        json!({"machine": machine, "settings": fragment(&machine)}).to_string()
+    } else {
+        fragment(&machine)
     })?;
     Ok(ExitCode::SUCCESS)
 }

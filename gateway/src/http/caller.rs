@@ -38,9 +38,10 @@ impl Caller {
     /// # Errors
     /// `unauthorized` for a key that is wrong: else keys could be tried here.
     pub fn if_any(request: &HttpRequest, app: &App) -> Result<Option<Self>, Problem> {
-        match app.keys.are_needed() && !request.headers().contains_key(AUTHORIZATION) {
-            true => Ok(None),
-            false => Self::of(request, app).map(Some),
+        if app.keys.are_needed() && !request.headers().contains_key(AUTHORIZATION) {
+            Ok(None)
+        } else {
+            Self::of(request, app).map(Some)
         }
     }
 
@@ -134,8 +135,9 @@ fn sender(headers: &HeaderMap, app: &App) -> Option<(CompactString, Option<KeyNa
 /// A wrong key is told from none: see [`crate::keys::refusals`].
 fn unauthorized(headers: &HeaderMap) -> Problem {
     let problem = Problem::new(Code::Unauthorized, "a valid API key is required");
-    match headers.contains_key(AUTHORIZATION) {
-        true => problem.with_header(WWW_AUTHENTICATE, HeaderValue::from_static(WRONG_KEY)),
-        false => problem,
+    if headers.contains_key(AUTHORIZATION) {
+        problem.with_header(WWW_AUTHENTICATE, HeaderValue::from_static(WRONG_KEY))
+    } else {
+        problem
     }
 }

@@ -71,10 +71,7 @@ impl Refusals {
             return Pace::AtOnce;
         }
         let waiting = Waiting(&self.waiting);
-        match self.waiting.fetch_add(1, Ordering::Relaxed) < MOST_WAITING {
-            true => Pace::After(waiting),
-            false => Pace::AndClose,
-        }
+        if self.waiting.fetch_add(1, Ordering::Relaxed) < MOST_WAITING { Pace::After(waiting) } else { Pace::AndClose }
     }
 
     /// Forgets addresses that could send as many again as any other.

@@ -38,10 +38,7 @@ pub(super) fn check(journal: &dyn Journal, accepted: bool) -> Result<(), StartEr
 
 /// Both times, and how far they are from each other.
 fn apart(Implausible { wall, last }: Implausible) -> String {
-    let (far, order) = match wall >= last {
-        true => (wall.since(last), "before"),
-        false => (last.since(wall), "after"),
-    };
+    let (far, order) = if wall >= last { (wall.since(last), "before") } else { (last.since(wall), "after") };
     let (days, hours) = (far / 86_400_000, far / 3_600_000 % 24);
     let (wall, last) = (shown(wall), shown(last));
     format!("the wall clock says {wall}, the last record of the journal is of {last}: {days} days and {hours} hours {order} that")

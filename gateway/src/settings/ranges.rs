@@ -71,8 +71,9 @@ pub(super) fn outside(value: u64, range: &RangeInclusive<u64>) -> Option<String>
         return None;
     }
     let (least, most) = (range.start(), range.end());
-    Some(match *most == LONGEST_SECONDS && value > *most {
-        true => "must not be longer than 30 days".to_owned(),
-        false => format!("must be {least} to {most}"),
+    Some(if *most == LONGEST_SECONDS && value > *most {
+        "must not be longer than 30 days".to_owned()
+    } else {
+        format!("must be {least} to {most}")
     })
 }

@@ -69,9 +69,10 @@ impl Value for str {
     fn write(&self, json: &mut Json) {
         // Without a way out of the middle it is done sixteen bytes at a time.
         let escaped = self.bytes().fold(false, |found, byte| found | (byte < b' ') | (byte == b'"') | (byte == b'\\'));
-        match escaped {
-            false => json.plain(self.as_bytes()),
-            true => serde_json::to_writer(&mut json.0, self).unwrap_or_else(|error| unreachable!("text is JSON: {error}")),
+        if escaped {
+            serde_json::to_writer(&mut json.0, self).unwrap_or_else(|error| unreachable!("text is JSON: {error}"))
+        } else {
+            json.plain(self.as_bytes())
         }
     }
 }

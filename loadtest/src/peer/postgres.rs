@@ -29,9 +29,10 @@ impl Postgres {
 
     pub(crate) async fn reserve(&self, key: &str, sku: &str, quantity: i64) -> Result<Reserved, String> {
         let mut connection = self.pool.get().await.map_err(|error| error.to_string())?;
-        let reserved = match self.one_statement {
-            true => statement(&connection, key, sku, quantity).await,
-            false => transaction(&mut connection, key, sku, quantity).await,
+        let reserved = if self.one_statement {
+            statement(&connection, key, sku, quantity).await
+        } else {
+            transaction(&mut connection, key, sku, quantity).await
         };
         match reserved {
             // Whoever came first with the key is committed: this one changed nothing.

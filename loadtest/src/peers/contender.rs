@@ -86,9 +86,10 @@ impl Running {
             Asks::Postgres { dir, port } => postgres_totals(dir, *port)?,
             Asks::Holdfast(server) => holdfast_totals(&server.url())?,
         };
-        match orders >= answered && orders == taken {
-            true => Ok(orders),
-            false => Err(format!("{answered} orders were answered, {orders} are stored, {taken} units are taken")),
+        if orders >= answered && orders == taken {
+            Ok(orders)
+        } else {
+            Err(format!("{answered} orders were answered, {orders} are stored, {taken} units are taken"))
         }
     }
 }

@@ -60,9 +60,10 @@ pub(super) fn output(command: &mut Command, input: &str) -> Result<String, Strin
     });
     let output = output.map_err(failed)?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
-    match output.status.success() {
-        true => Ok(text(&output.stdout)),
-        false => Err(format!("{name} ended with {}: {}", output.status, text(&output.stderr))),
+    if output.status.success() {
+        Ok(text(&output.stdout))
+    } else {
+        Err(format!("{name} ended with {}: {}", output.status, text(&output.stderr)))
     }
 }
 

@@ -152,9 +152,10 @@ impl FileEntry {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(damaged(&self.path, "it is gone")),
             Err(error) => return Err(at(&from)(error)),
         };
-        match Self::copy(&self.path, &mut source, sink).map_err(at(&from))? == *self {
-            true => Ok(()),
-            false => Err(damaged(&self.path, "it is not as it was written")),
+        if Self::copy(&self.path, &mut source, sink).map_err(at(&from))? == *self {
+            Ok(())
+        } else {
+            Err(damaged(&self.path, "it is not as it was written"))
         }
     }
 

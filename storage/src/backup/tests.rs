@@ -90,10 +90,7 @@ fn copy_tree(from: &Path, to: &Path) {
     for entry in fs::read_dir(from).unwrap() {
         let from = entry.unwrap().path();
         let to = to.join(from.file_name().unwrap());
-        match from.is_dir() {
-            true => copy_tree(&from, &to),
-            false => assert!(fs::copy(&from, &to).is_ok()),
-        }
+        if from.is_dir() { copy_tree(&from, &to) } else { assert!(fs::copy(&from, &to).is_ok()) }
     }
 }
 

@@ -13,9 +13,10 @@ use scylla::client::session::OpenSsl010Config;
 /// # Errors
 /// If a file cannot be read or is not what it should be.
 pub(super) fn context(tls: &Tls) -> Result<OpenSsl010Config, Error> {
-    let pem = match tls.ca_file.as_os_str().is_empty() {
-        true => None,
-        false => Some(std::fs::read(&tls.ca_file).map_err(|error| wrong("ca_file", &tls.ca_file, &error))?),
+    let pem = if tls.ca_file.as_os_str().is_empty() {
+        None
+    } else {
+        Some(std::fs::read(&tls.ca_file).map_err(|error| wrong("ca_file", &tls.ca_file, &error))?)
     };
     let mut builder = SslConnector::builder(SslMethod::tls()).map_err(|error| Error::Unreachable(error.to_string()))?;
     if let Some(pem) = pem {

@@ -34,10 +34,7 @@ const CHECK: &str = "check ";
 impl Description {
     pub(super) fn text(self) -> String {
         let body = format!("format {}\npartitions {}\n", self.format, self.partitions.count());
-        match self.sealed {
-            true => seal(&body),
-            false => body,
-        }
+        if self.sealed { seal(&body) } else { body }
     }
 
     pub(super) fn parse(bytes: &[u8], path: &Path) -> Result<Self, Error> {

@@ -34,15 +34,13 @@ pub(super) fn check(database: &Path, parts: usize) -> Result<(), Error> {
     })?;
     let (mut whole, mut missing) = (0, None);
     for dir in dirs {
-        match check_part(&dir)? {
-            true => whole += 1,
-            false => missing = Some(dir.join(CURRENT)),
-        }
+        if check_part(&dir)? { whole += 1 } else { missing = Some(dir.join(CURRENT)) }
     }
-    match whole < parts {
+    if whole < parts {
         // What is left of a part that was being deleted is no loss.
-        true => Err(damaged_file(&missing.unwrap_or(keyspaces), &format!("{whole} parts of the tables are there, of {parts}"))),
-        false => Ok(()),
+        Err(damaged_file(&missing.unwrap_or(keyspaces), &format!("{whole} parts of the tables are there, of {parts}")))
+    } else {
+        Ok(())
     }
 }
 

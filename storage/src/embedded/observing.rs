@@ -94,10 +94,12 @@ fn mirror(from: &Path, to: &Path) -> io::Result<()> {
     for entry in entries {
         let entry = entry?;
         let copy = to.join(entry.file_name());
-        match entry.file_type()?.is_dir() {
-            true => mirror(&entry.path(), &copy)?,
-            false if tables => symlink(entry.path().canonicalize()?, copy)?,
-            false => copy_if_there(&entry.path(), &copy)?,
+        if entry.file_type()?.is_dir() {
+            mirror(&entry.path(), &copy)?;
+        } else if tables {
+            symlink(entry.path().canonicalize()?, copy)?;
+        } else {
+            copy_if_there(&entry.path(), &copy)?;
         }
     }
     Ok(())

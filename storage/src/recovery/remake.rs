@@ -64,10 +64,11 @@ impl<'a> Remake<'a> {
     /// The log is read to its end.
     pub(super) fn end(mut self) -> Result<(), Error> {
         let tip = self.journal.tip(self.log)?;
-        match self.has_basis {
-            true => self.write(&[Writer::Rows], tip)?,
+        if self.has_basis {
+            self.write(&[Writer::Rows], tip)?
+        } else {
             // The next start need not look through the whole log again.
-            false => self.write(&[Writer::Rows, Writer::Snapshots], tip)?,
+            self.write(&[Writer::Rows, Writer::Snapshots], tip)?
         }
         if self.made > 0 {
             tracing::warn!(

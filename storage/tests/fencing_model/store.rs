@@ -179,9 +179,8 @@ impl Store {
 
     /// Whether who replays everything before `next` has every batch that `older` epochs wrote or will ever have written.
     pub(crate) fn replays(&self, next: LogSeq, older: Epoch) -> bool {
-        self.history.iter().zip(1..).all(|(body, seq)| match seq < next {
-            true => self.purged.contains(&seq) || self.row(seq) == Some(*body),
-            false => body.epoch >= older,
+        self.history.iter().zip(1..).all(|(body, seq)| {
+            if seq < next { self.purged.contains(&seq) || self.row(seq) == Some(*body) } else { body.epoch >= older }
         })
     }
 

@@ -75,15 +75,16 @@ fn run_all(options: &Options) -> ExitCode {
         println!("never produced: {}", missing.join(", "));
     }
     let violations = broken.len() + usize::from(!covered);
-    match options.json {
-        true => println!("{}", serde_json::json!({ "seeds": options.seeds, "violations": violations, "counts": total })),
-        false => println!(
+    if options.json {
+        println!("{}", serde_json::json!({ "seeds": options.seeds, "violations": violations, "counts": total }))
+    } else {
+        println!(
             "seeds={} operations={} crashes={} faults={} violations={violations}",
             options.seeds,
             total.operations,
             total.crashes,
             total.faults()
-        ),
+        )
     }
     if violations == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

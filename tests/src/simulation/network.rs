@@ -149,9 +149,10 @@ impl World {
         if !before_effect && self.provider.carry_out(attempt, kind)? {
             self.buyer_thinks(attempt);
         }
-        let result = match times_out {
-            true => ProviderResult::Outcome { attempt, kind, outcome: Outcome::Timeout },
-            false => self.provider.answer(attempt, kind),
+        let result = if times_out {
+            ProviderResult::Outcome { attempt, kind, outcome: Outcome::Timeout }
+        } else {
+            self.provider.answer(attempt, kind)
         };
         self.counts.provider_timeouts += u64::from(times_out);
         let delay = self.random.latency(MILLI, if times_out { 3 * SECOND } else { 300 * MILLI });

@@ -78,10 +78,7 @@ impl World {
         }
         let shard = self.plan.shard_of(partition);
         let due = self.partitions[partition].next_deadline().is_some_and(|deadline| deadline <= self.clock(shard));
-        match due {
-            true => self.post(partition, Mail::Input(Input::Tick)),
-            false => self.arm(partition),
-        }
+        if due { self.post(partition, Mail::Input(Input::Tick)) } else { self.arm(partition) }
     }
 
     /// One turn: a few steps, then their records are submitted, then their effects leave.

@@ -183,10 +183,12 @@ impl Client {
         if let Some(correlation) = &request.correlation {
             head = head.header("X-Correlation-Id", correlation);
         }
-        let mut response = match request.body.is_empty() {
-            true if request.method == "POST" => self.agent.run(head.body("")?)?,
-            true => self.agent.run(head.body(())?)?,
-            false => self.agent.run(head.header("Content-Type", "application/json").body(request.body.as_str())?)?,
+        let mut response = if !request.body.is_empty() {
+            self.agent.run(head.header("Content-Type", "application/json").body(request.body.as_str())?)?
+        } else if request.method == "POST" {
+            self.agent.run(head.body("")?)?
+        } else {
+            self.agent.run(head.body(())?)?
         };
         let replayed = response.headers().get("Idempotent-Replayed").is_some_and(|value| value == "true");
         Ok(Answer { status: response.status().as_u16(), replayed, body: response.body_mut().read_to_vec()? })

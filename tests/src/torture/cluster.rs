@@ -74,9 +74,10 @@ impl Cluster {
             for kill in schedule(blows, &mut dice) {
                 let node = dice.between(1, u64::from(NODES)) as u16;
                 pause(dice.between(1000, 5000));
-                match kill {
-                    true => kill_one(&cassandra, &mut proxies, node, &mut dice, &borne),
-                    false => pause_one(&cassandra, node, &mut dice, &borne),
+                if kill {
+                    kill_one(&cassandra, &mut proxies, node, &mut dice, &borne)
+                } else {
+                    pause_one(&cassandra, node, &mut dice, &borne)
                 }
             }
             (cassandra, proxies)

@@ -95,9 +95,10 @@ impl Worker {
                 _ => SKUS[self.dice.index(SKUS.len())],
             };
             let quantity = if self.dice.chance(20) { 900_000 } else { self.dice.between(1, 3) };
-            match priced {
-                true => json!({"sku": sku, "quantity": quantity, "unit_price": 250}),
-                false => json!({"sku": sku, "quantity": quantity}),
+            if priced {
+                json!({"sku": sku, "quantity": quantity, "unit_price": 250})
+            } else {
+                json!({"sku": sku, "quantity": quantity})
             }
         });
         lines.collect()

@@ -85,10 +85,12 @@ fn a_key_used_for_another_body_is_refused_and_changes_nothing() {
     for (path, body) in keyed_calls(&api) {
         let key = fresh("key");
         let first = api.keyed(&path, &key, &body);
-        let other = match path.ends_with("payments") {
-            true => with(body.clone(), json!({"return_url": "https://shop.example/back"})),
-            false if path.ends_with("adjustments") => with(body.clone(), json!({"delta": 6})),
-            false => with(body.clone(), json!({"ttl_seconds": 77})),
+        let other = if path.ends_with("payments") {
+            with(body.clone(), json!({"return_url": "https://shop.example/back"}))
+        } else if path.ends_with("adjustments") {
+            with(body.clone(), json!({"delta": 6}))
+        } else {
+            with(body.clone(), json!({"ttl_seconds": 77}))
         };
         api.keyed(&path, &key, &other).problem(422, "idempotency_key_reused");
         assert_eq!(api.keyed(&path, &key, &body).text(), first.text());

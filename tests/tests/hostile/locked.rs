@@ -112,9 +112,10 @@ fn content(dir: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut all = BTreeMap::new();
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
-        match path.is_dir() {
-            true => all.extend(content(&path)),
-            false => drop(all.insert(path.display().to_string(), fs::read(&path).unwrap())),
+        if path.is_dir() {
+            all.extend(content(&path))
+        } else {
+            drop(all.insert(path.display().to_string(), fs::read(&path).unwrap()))
         }
     }
     all

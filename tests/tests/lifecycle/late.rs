@@ -173,10 +173,7 @@ fn money_of_an_attempt_given_up_as_unknown_ends_like_any_late_money() {
         shop.until(&order, "status", "expired");
         shop.press(&attempt, "approve?duplicates=3");
         shop.until(&order, "payment_status", if sold { "captured" } else { "refunded" });
-        shop.close(|shop| match sold {
-            true => shop.assert_sold(&order, &attempt, 1),
-            false => shop.assert_refunded_once(&order, &attempt),
-        });
+        shop.close(|shop| if sold { shop.assert_sold(&order, &attempt, 1) } else { shop.assert_refunded_once(&order, &attempt) });
     }
 }
 

@@ -147,10 +147,7 @@ fn copy(from: &Path, to: &Path) {
     for entry in fs::read_dir(from).unwrap() {
         let from = entry.unwrap().path();
         let to = to.join(from.file_name().unwrap());
-        match from.is_dir() {
-            true => copy(&from, &to),
-            false => assert!(fs::copy(&from, &to).is_ok(), "{}", from.display()),
-        }
+        if from.is_dir() { copy(&from, &to) } else { assert!(fs::copy(&from, &to).is_ok(), "{}", from.display()) }
     }
 }
 
@@ -159,10 +156,10 @@ fn own_files(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut files = BTreeMap::new();
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
-        match path.is_dir() {
-            true if path.ends_with("tables") => {}
-            true => files.extend(own_files(&path)),
-            false => drop(files.insert(path.clone(), fs::read(&path).unwrap())),
+        if !path.is_dir() {
+            files.insert(path.clone(), fs::read(&path).unwrap());
+        } else if !path.ends_with("tables") {
+            files.extend(own_files(&path));
         }
     }
     files

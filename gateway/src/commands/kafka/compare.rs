@@ -129,13 +129,14 @@ impl Comparison {
         for (partition, track) in &self.tracks {
             let expired = cut(*partition).map_or(0, |published| track.first_seen.map_or(published, |first| first - 1));
             for (seq, seen) in (1..).zip(&track.seen).filter(|(seq, _)| *seq > track.forgotten) {
-                match seen {
-                    true => {}
-                    false if seq <= expired => self.tally.expired += 1,
-                    false => {
-                        self.tally.missing += 1;
-                        self.tally.wrong(|| format!("event {seq} of partition {} is not in the topic", partition.0));
-                    }
+                if *seen {
+                    continue;
+                }
+                if seq <= expired {
+                    self.tally.expired += 1;
+                } else {
+                    self.tally.missing += 1;
+                    self.tally.wrong(|| format!("event {seq} of partition {} is not in the topic", partition.0));
                 }
             }
         }

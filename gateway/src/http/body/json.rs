@@ -61,9 +61,10 @@ pub fn content_type(request: &HttpRequest, accepted: &[&str]) -> Result<(), Prob
         let detail = format!("Content-Type must be {}", accepted[0]);
         return Err(Problem::new(Code::UnsupportedMediaType, detail));
     }
-    match parameters.split(';').filter_map(charset).all(|charset| is_utf8(&charset)) {
-        true => Ok(()),
-        false => Err(Problem::new(Code::UnsupportedMediaType, "the charset must be utf-8")),
+    if parameters.split(';').filter_map(charset).all(|charset| is_utf8(&charset)) {
+        Ok(())
+    } else {
+        Err(Problem::new(Code::UnsupportedMediaType, "the charset must be utf-8"))
     }
 }
 

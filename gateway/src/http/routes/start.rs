@@ -63,9 +63,10 @@ fn contents(app: &App, url: &str, stocked: bool) -> String {
     let row =
         |(_, path, meaning): &(&str, &str, &str)| format!("<tr><td><a href=\"{path}\">{path}</a></td><td>{meaning}</td></tr>");
     let links: String = LINKS.iter().map(row).collect();
-    let key = match app.keys.are_needed() {
-        true => "an API key is required: send <code>Authorization: Bearer hf_…</code>",
-        false => "no API key is needed here",
+    let key = if app.keys.are_needed() {
+        "an API key is required: send <code>Authorization: Bearer hf_…</code>"
+    } else {
+        "no API key is needed here"
     };
     format!(
         "<h1>Holdfast</h1><p>An order and inventory engine that never sells a unit twice. Storefronts send orders over HTTP; every answer is \
@@ -78,11 +79,10 @@ fn contents(app: &App, url: &str, stocked: bool) -> String {
 /// The commands to begin with.
 fn first_order(app: &App, url: &str, stocked: bool) -> String {
     let command = |text: String| format!("<pre><code>{}</code></pre>", escape(&text));
-    let stock = match stocked {
-        true => String::new(),
-        false => {
-            format!("<p>There is no demo stock for it on this server. Put some in first:</p>{}", command(banner::stock(app, url)))
-        }
+    let stock = if stocked {
+        String::new()
+    } else {
+        format!("<p>There is no demo stock for it on this server. Put some in first:</p>{}", command(banner::stock(app, url)))
     };
     let pay = match &app.sandbox {
         Some(_) => "<p>Open its <code>redirect_url</code> in a browser to pay, and read the order again: it is confirmed.</p>",

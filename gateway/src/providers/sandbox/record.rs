@@ -81,9 +81,10 @@ fn damaged(path: &Path, line: u64, reason: &str) -> io::Error {
 fn read(line: &[u8], before: u32, take: &mut impl FnMut(&str) -> io::Result<()>) -> Result<u32, String> {
     let line = std::str::from_utf8(line).map_err(|_| "it is no text".to_owned())?.trim_end_matches('\n');
     let start = line.len().saturating_sub(CHECK_BYTES);
-    let body = match line.get(start..).is_some_and(|end| end.starts_with(CHECK)) {
-        true => format!("{}}}", line.get(..start).unwrap_or_default()),
-        false => line.to_owned(),
+    let body = if line.get(start..).is_some_and(|end| end.starts_with(CHECK)) {
+        format!("{}}}", line.get(..start).unwrap_or_default())
+    } else {
+        line.to_owned()
     };
     let (text, check) = checked(&body, before);
     // One of an earlier build is its own body.

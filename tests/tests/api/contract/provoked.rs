@@ -166,9 +166,8 @@ fn without_key(contract: &Contract) -> BTreeSet<Named> {
     server.restart();
     let api = Api::of(&server);
     let open = |operation: &Operation<'_>| operation.described["security"].as_array().is_some_and(Vec::is_empty);
-    each(contract, "unauthorized", |operation, call| match open(operation) {
-        true => call.with("authorization", "Bearer hf_wrong").send(&api),
-        false => call.send(&api),
+    each(contract, "unauthorized", |operation, call| {
+        if open(operation) { call.with("authorization", "Bearer hf_wrong").send(&api) } else { call.send(&api) }
     })
 }
 
@@ -184,9 +183,12 @@ fn ill_typed(contract: &Contract) -> BTreeSet<Named> {
     // A webhook is signed as it is, whatever type it names.
     let typed =
         |operation: &Operation<'_>| operation.described["requestBody"].is_object() && operation.id != "receive_sandbox_webhook";
-    let mut seen = each(contract, "unsupported_media_type", |operation, call| match typed(operation) {
-        true => call.with("content-type", "text/xml").send(&api),
-        false => call.with("content-encoding", "gzip").send(&api),
+    let mut seen = each(contract, "unsupported_media_type", |operation, call| {
+        if typed(operation) {
+            call.with("content-type", "text/xml").send(&api)
+        } else {
+            call.with("content-encoding", "gzip").send(&api)
+        }
     });
     let large = Some(vec![b' '; 1024 * 1024 + 1]);
     seen.extend(each(contract, "too_large", |_, call| Call { body: large.clone(), ..call }.send(&api)));
