@@ -3,6 +3,7 @@
 //! Invariant: nobody waits for it to be read.
 
 use crate::demo;
+use crate::providers::registry::Known;
 use crate::settings::{Backend, Settings, Switch};
 use crate::state::App;
 use std::io::Write;
@@ -44,7 +45,7 @@ fn text(app: &App, demo: bool) -> String {
 
 /// A command that places an order of demo stock at the server of this address.
 pub fn order(app: &App, url: &str) -> String {
-    let body = demo::order(app.sandbox.as_ref().map(|_| "sandbox"));
+    let body = demo::order(app.sandbox.as_ref().map(|_| Known::Sandbox.name()));
     format!("curl -s {url}/v1/orders \\\n{}  -H \"Idempotency-Key: first-$(date +%s)\" \\\n  -d '{body}'", headers(app))
 }
 

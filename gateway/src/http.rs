@@ -10,6 +10,7 @@ pub mod client;
 pub mod etag;
 pub mod openapi;
 pub mod page;
+pub mod parameters;
 pub mod percent;
 pub mod problem;
 pub mod reply;

@@ -18,8 +18,8 @@ pub use files::warn_of_open_secrets;
 pub use mistakes::{Mistake, Mistakes};
 pub use ranges::MOST_WORKERS;
 pub use sections::{
-    Auth, Backend, Data, Engine, Format, Holds, Journal, Kafka, KafkaProtocol, KafkaSecurity, Late, Log, Names, Payments, Quorum,
-    Sandbox, Scylla, ScyllaTls, Server, Settings, Switch,
+    Auth, Backend, CommaList, Data, Engine, Format, Holds, Journal, Kafka, KafkaProtocol, KafkaSecurity, Late, Log, Payments,
+    Quorum, Sandbox, Scylla, ScyllaTls, Server, Settings, Switch,
 };
 pub use variables::{environment, strays};
 
@@ -43,8 +43,8 @@ impl Loaded {
     }
 }
 
-/// One value that somebody gave.
-struct Given {
+/// A value for one key.
+struct Assignment {
     origin: String,
     /// `section.key`.
     key: String,
@@ -85,7 +85,7 @@ fn gather(file: Option<&Path>, variables: impl Iterator<Item = (String, String)>
     given.extend(over);
     mistakes.extend(wrong);
     let (mut table, mut origins) = (Table::new(), BTreeMap::new());
-    for Given { origin, key, path, value } in given {
+    for Assignment { origin, key, path, value } in given {
         put(&mut table, &path, value);
         origins.insert(key, origin);
     }

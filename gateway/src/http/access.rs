@@ -11,7 +11,6 @@ mod cors;
 pub use cors::Sharing;
 
 use crate::http::problem::{Code, Problem};
-use crate::http::request_id::request_id;
 use crate::settings::Settings;
 use crate::wire::origin::{Origin, host_of};
 use actix_web::HttpResponse;
@@ -28,7 +27,7 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// Who may call, by host and by page. One for each worker.
 #[derive(Clone)]
 pub struct Access {
-    names: Names,
+    policy: HostPolicy,
     /// The last `Host` that was looked at and is known: requests of a connection all name the same.
     last: RefCell<Option<Box<[u8]>>>,
     /// Names beside those of loopback, in small letters.
@@ -40,7 +39,7 @@ pub struct Access {
 
 /// Which names requests may call the server by.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Names {
+enum HostPolicy {
     /// Any: who may call is said by keys.
     Any,
     /// Any, but pages are ours only under a name that nobody can bind to this address.
@@ -51,29 +50,29 @@ enum Names {
 impl Access {
     /// The hosts of `server.hosts`, and those that other settings give this server already.
     pub fn of(settings: &Settings, has_keys: bool) -> Self {
-        let names = match (has_keys, settings.server.insecure) {
-            (true, _) => Names::Any,
-            (false, true) => Names::AnyButPages,
-            (false, false) => Names::Known,
+        let policy = match (has_keys, settings.server.insecure) {
+            (true, _) => HostPolicy::Any,
+            (false, true) => HostPolicy::AnyButPages,
+            (false, false) => HostPolicy::Known,
         };
         let public = Origin::of_url(&settings.sandbox.public_url);
         let listed: Vec<Origin> = settings.server.origins.0.iter().filter_map(|origin| Origin::parse(origin)).collect();
         let named = [host_of(&settings.server.listen), public.as_ref().map(Origin::host)].into_iter().flatten();
         let hosts = settings.server.hosts.0.iter().map(String::as_str).chain(named).map(str::to_ascii_lowercase).collect();
-        Self { names, last: RefCell::default(), hosts, own: listed.iter().cloned().chain(public).collect(), cors: Cors(listed) }
+        Self { policy, last: RefCell::default(), hosts, own: listed.iter().cloned().chain(public).collect(), cors: Cors(listed) }
     }
 
     /// # Errors
     /// `misdirected_request` or `forbidden_origin`.
     #[inline]
     pub fn check(&self, request: &ServiceRequest) -> Result<(), Problem> {
-        let named = self.names != Names::Known || self.is_named(request.uri(), request.headers());
+        let named = self.policy != HostPolicy::Known || self.is_named(request.uri(), request.headers());
         let refused = match (named, self.may_change(request.method(), request.headers())) {
             (true, true) => return Ok(()),
             (false, _) => misdirected(),
             (true, false) => foreign_origin(),
         };
-        Err(refused.by(request_id(request.request()).as_str()))
+        Err(refused)
     }
 
     /// What the answer says to a browser that sent the request for a page.
@@ -126,7 +125,7 @@ impl Access {
 
     /// Whether the request names this server by the host of the origin.
     fn is_host_of(&self, origin: &Origin, headers: &HeaderMap) -> bool {
-        let trusted = self.names == Names::Any || self.knows(origin.host()) || origin.host().parse::<IpAddr>().is_ok();
+        let trusted = self.policy == HostPolicy::Any || self.knows(origin.host()) || origin.host().parse::<IpAddr>().is_ok();
         let mut hosts = headers.get_all(HOST);
         let named = hosts.next().and_then(text).is_some_and(|host| origin.is_named_by(host));
         trusted && named && hosts.next().is_none()

@@ -7,12 +7,14 @@ use crate::http::problem::{Code, FieldError, Problem};
 use crate::http::request_id::request_id;
 use crate::keys::refusals::WRONG_KEY;
 use crate::state::App;
-use actix_web::HttpRequest;
+use actix_web::dev::Payload;
 use actix_web::http::header::{AUTHORIZATION, AsHeaderName, HeaderMap, HeaderName, HeaderValue, WWW_AUTHENTICATE};
+use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use compact_str::CompactString;
 use holdfast_engine::command::CommandKey;
 use holdfast_engine::ids::{CorrelationId, Fingerprint, KeyHash, KeyName, RequestId};
 use holdfast_engine::limits;
+use std::future::{Ready, ready};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const X_CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
@@ -50,7 +52,7 @@ impl Caller {
     /// # Errors
     /// As [`Self::of`].
     pub fn named(headers: &HeaderMap, app: &App, request_id: RequestId) -> Result<Self, Problem> {
-        let (scope, client) = sender(headers, app).ok_or_else(|| unauthorized(headers).by(request_id.as_str()))?;
+        let (scope, client) = sender(headers, app).ok_or_else(|| unauthorized(headers))?;
         Ok(Self { scope, client, request_id })
     }
 
@@ -59,14 +61,9 @@ impl Caller {
     /// # Errors
     /// `idempotency_key_missing` or `invalid_request`.
     pub fn key(&self, request: &HttpRequest, route: &str) -> Result<KeyHash, Problem> {
-        let Some(header) = request.headers().get(&IDEMPOTENCY_KEY) else {
-            return Err(key_missing().by(self.request_id.as_str()));
-        };
-        let key = header.to_str().unwrap_or_default();
-        self.bind_key(route, key).ok_or_else(|| {
-            let error = FieldError::new("", format!("Idempotency-Key {}", key_rule()));
-            Problem::invalid(vec![error]).by(self.request_id.as_str())
-        })
+        let header = request.headers().get(&IDEMPOTENCY_KEY).ok_or_else(key_missing)?;
+        let wrong = || Problem::invalid(vec![FieldError::new("", format!("Idempotency-Key {}", key_rule()))]);
+        self.bind_key(route, header.to_str().unwrap_or_default()).ok_or_else(wrong)
     }
 
     /// As [`Self::key`], of a request that may come without one. `fingerprint` is of what its body means.
@@ -91,6 +88,17 @@ impl Caller {
         let bare = key.strip_prefix('"').and_then(|key| key.strip_suffix('"')).unwrap_or(key);
         let fits = (1..=limits::IDEMPOTENCY_KEY.bytes).contains(&bare.len()) && bare.bytes().all(|byte| byte.is_ascii_graphic());
         fits.then(|| KeyHash::derive(&self.scope, route, bare))
+    }
+}
+
+/// Found at the admission of the request, which nobody passes who is no caller.
+impl FromRequest for Caller {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let caller = request.extensions_mut().remove::<Self>();
+        ready(Ok(caller.expect("a handler that asks for its caller is of a route that needs keys, and asks once")))
     }
 }
 

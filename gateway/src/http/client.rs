@@ -4,7 +4,7 @@
 //! trusted proxy tells of. Invariants: what anybody else says of addresses is ignored; all addresses of one IPv6 network of 64 bits,
 //! which one machine may have, are one client.
 
-use crate::settings::{Names, Settings, network};
+use crate::settings::{CommaList, Settings, network};
 use actix_web::HttpRequest;
 use actix_web::dev::ServiceRequest;
 use actix_web::http::header::{HeaderMap, HeaderName};
@@ -63,7 +63,7 @@ pub struct Proxies(Vec<IpNet>);
 
 impl Proxies {
     pub fn of(settings: &Settings) -> Self {
-        let Names(trusted) = &settings.server.trusted_proxies;
+        let CommaList(trusted) = &settings.server.trusted_proxies;
         Self(trusted.iter().filter_map(|text| network::parse(text)).collect())
     }
 

@@ -7,10 +7,11 @@ mod bounded;
 
 pub use bounded::is_enough;
 
+use crate::http::request_id::request_id;
 use crate::wire::scalars;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
-use actix_web::{HttpResponse, HttpResponseBuilder};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, ResponseError};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -159,7 +160,8 @@ impl FieldError {
 }
 
 /// An answer that is an error: RFC 9457.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{detail}")]
 pub struct Problem {
     pub code: Code,
     pub detail: String,
@@ -233,9 +235,13 @@ impl Problem {
         body
     }
 
+    /// The answer to a request, under its id.
+    pub fn answer_to(self, request: &HttpRequest) -> HttpResponse {
+        self.by(request_id(request).as_str()).response()
+    }
+
     pub fn response(&self) -> HttpResponse {
-        let status = StatusCode::from_u16(self.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response = HttpResponseBuilder::new(status);
+        let mut response = HttpResponseBuilder::new(self.status_code());
         response.insert_header((CONTENT_TYPE, "application/problem+json"));
         if self.code.retryable() {
             response.insert_header((RETRY_AFTER, "1"));
@@ -247,6 +253,16 @@ impl Problem {
             response.insert_header((&header.0, &header.1));
         }
         response.body(Value::Object(self.body()).to_string())
+    }
+}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        StatusCode::from_u16(self.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        self.response()
     }
 }
 

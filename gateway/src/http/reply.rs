@@ -14,6 +14,7 @@ use actix_web::{HttpResponse, HttpResponseBuilder};
 use holdfast_actors::Unanswered;
 use holdfast_engine::answer::{Answer, Reply};
 use holdfast_engine::event::{Buckets, HoldLimit, Kind, Shortage, StoredResponse};
+use holdfast_engine::ids::RequestId;
 use holdfast_engine::limits;
 use holdfast_engine::order::{Order, Status};
 use holdfast_engine::rejection::Rejection;
@@ -24,42 +25,28 @@ use utoipa::openapi::Schema;
 
 pub type Outcome = Result<Reply, Unanswered>;
 
-/// What a route makes of the replies it gets.
-pub struct Answering<'a> {
-    pub request_id: &'a str,
-    /// Where the caller can look if the outcome is unknown.
-    pub location: String,
+/// An answer, and whether it was given before. `None`: nobody knows yet what became of the command.
+///
+/// # Errors
+/// The problem with a command that was refused, or not taken.
+pub fn known(outcome: Outcome) -> Result<Option<(Answer, bool)>, Problem> {
+    match outcome {
+        Ok(Reply { outcome: Ok(answer), replayed, .. }) => Ok(Some((answer, replayed))),
+        Ok(Reply { outcome: Err(rejection), .. }) => Err(rejected(&rejection)),
+        Err(Unanswered::Lost) => Ok(None),
+        Err(why) => Err(unanswered(why)),
+    }
 }
 
-impl Answering<'_> {
-    /// Splits off everything that is not an answer.
-    ///
-    /// # Errors
-    /// The response to send instead.
-    #[expect(clippy::result_large_err, reason = "the response is what the caller sends on: a box would only be opened again")]
-    pub fn answer(&self, outcome: Outcome) -> Result<(Answer, bool), HttpResponse> {
-        match outcome {
-            Ok(Reply { outcome: Ok(answer), replayed, .. }) => Ok((answer, replayed)),
-            Ok(Reply { outcome: Err(rejection), .. }) => Err(self.problem(rejected(&rejection))),
-            Err(Unanswered::Lost) => Err(self.unknown()),
-            Err(unanswered) => Err(self.problem(self::unanswered(unanswered))),
-        }
-    }
-
-    pub fn problem(&self, problem: Problem) -> HttpResponse {
-        problem.by(self.request_id).response()
-    }
-
-    /// 202: it may have happened. A retry with the same key tells.
-    pub fn unknown(&self) -> HttpResponse {
-        let body = OutcomeUnknown {
-            status: "unknown",
-            detail: "the outcome is not known yet: look at `location`, or send the same request with the same key again",
-            location: &self.location,
-            request_id: self.request_id,
-        };
-        HttpResponse::Accepted().insert_header((LOCATION, self.location.clone())).insert_header((RETRY_AFTER, "1")).json(body)
-    }
+/// 202: it may have happened. A retry with the same key tells, and who looks at `location` sees it.
+pub fn unknown(request_id: &RequestId, location: &str) -> HttpResponse {
+    let body = OutcomeUnknown {
+        status: "unknown",
+        detail: "the outcome is not known yet: look at `location`, or send the same request with the same key again",
+        location,
+        request_id: request_id.as_str(),
+    };
+    HttpResponse::Accepted().insert_header((LOCATION, location)).insert_header((RETRY_AFTER, "1")).json(body)
 }
 
 /// The request may have been executed. Whoever asks again will know.
@@ -247,29 +234,29 @@ fn shortage_json(shortage: &Shortage) -> Value {
     })
 }
 
-/// An answer to a POST that placed an order or reservation.
-pub fn placed(answering: Answering<'_>, outcome: Outcome) -> HttpResponse {
-    let (answer, replayed) = match answering.answer(outcome) {
-        Ok(answer) => answer,
-        Err(response) => return response,
-    };
-    let Some(order) = order_of(answer) else { return answering.unknown() };
+/// An answer to a POST that placed an order or reservation, which is at `location` then.
+///
+/// # Errors
+/// The problem with one that was not taken.
+pub fn placed(request_id: &RequestId, location: &str, outcome: Outcome) -> Result<HttpResponse, Problem> {
+    let known = known(outcome)?.and_then(|(answer, replayed)| Some((order_of(answer)?, replayed)));
+    let Some((order, replayed)) = known else { return Ok(unknown(request_id, location)) };
     if let Some(problem) = refused_order(&order) {
         let mut response = problem.response();
         if replayed {
             let headers = response.headers_mut();
             headers.insert(IDEMPOTENT_REPLAYED, HeaderValue::from_static("true"));
         }
-        return response;
+        return Ok(response);
     }
     let mut response = HttpResponse::Created();
-    response.insert_header((LOCATION, answering.location));
+    response.insert_header((LOCATION, location));
     response.insert_header((ETAG, etag(order.version())));
     let body = match order.kind() {
         Kind::Order => view::order_json(&order),
         Kind::Reservation => view::reservation_json(&order),
     };
-    json_response(response, body, replayed)
+    Ok(json_response(response, body, replayed))
 }
 
 const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");

@@ -8,6 +8,7 @@ pub use checker::Checker;
 pub use fingerprint::of_payment;
 
 use crate::http::problem::FieldError;
+use crate::providers::registry::Known;
 use crate::wire::object::read_from_objects;
 use crate::wire::scalars;
 use compact_str::CompactString;
@@ -20,6 +21,8 @@ use holdfast_engine::{limits, order};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
+use utoipa::openapi::Schema;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 
 type Errors = Vec<FieldError>;
 
@@ -43,11 +46,17 @@ pub struct LineIn {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(remote = "Self", deny_unknown_fields)]
 pub struct PaymentIn {
-    #[schema(schema_with = scalars::provider)]
+    #[schema(schema_with = provider)]
     pub provider: String,
     /// Where the payment page sends the buyer back to.
     #[schema(value_type = Option<scalars::Link>)]
     pub return_url: Option<String>,
+}
+
+/// The name of the provider that takes the money.
+fn provider() -> Schema {
+    let name = ObjectBuilder::new().schema_type(Type::String).description(Some("The provider that takes the money."));
+    name.enum_values(Some(Known::ALL.map(Known::name))).into()
 }
 
 /// An order to be placed.

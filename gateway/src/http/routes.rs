@@ -27,7 +27,6 @@ pub mod turned_off;
 use crate::http::client;
 use crate::http::problem::{Code, Problem};
 use crate::http::reply::{Outcome, unavailable};
-use crate::http::request_id::request_id;
 use crate::state::App;
 use actix_web::web::ServiceConfig;
 use actix_web::{HttpRequest, HttpResponse};
@@ -59,7 +58,7 @@ pub fn configure(service: &mut ServiceConfig) {
 
 fn not_found(request: &HttpRequest) -> HttpResponse {
     let detail = format!("no resource at {}", request.path());
-    Problem::new(Code::NotFound, detail).by(request_id(request).as_str()).response()
+    Problem::new(Code::NotFound, detail).answer_to(request)
 }
 
 /// Sends a command of the request that is being served to the live engine, or says why not.

@@ -58,7 +58,7 @@ pub fn start(app: &web::Data<App>, listener: TcpListener, connections: Connectio
             let sharing = access.sharing(&request);
             let answered = match access.check(&request) {
                 Ok(()) => access.preflight(&request),
-                Err(problem) => Some(problem.response()),
+                Err(problem) => Some(problem.answer_to(request.request())),
             };
             let admitted = match answered {
                 None => Ok(client::serving(client, next.call(request))),

@@ -9,12 +9,12 @@ mod store;
 mod webhook;
 
 pub use secrets::{Secrets, finish_roll, roll};
-pub use store::{Entry, State, Step};
+pub use store::{AttemptEvent, Entry, State};
 pub use webhook::SIGNATURE;
 
 use crate::process::file_error::{FileError, at};
 use crate::wire::ids::Attempt;
-use holdfast_actors::provider::{Answer, Answering, PaymentProvider};
+use holdfast_actors::provider::{Answer, Answering};
 use holdfast_engine::effect::ProviderCall;
 use holdfast_engine::ids::Url;
 use holdfast_engine::order::{CallKind, Outcome};
@@ -95,17 +95,17 @@ impl Sandbox {
     ///
     /// # Errors
     /// If the record cannot be written: then nothing happened.
-    pub fn press(self: &Arc<Self>, attempt: &str, step: Step, delivery: Delivery) -> io::Result<Option<Entry>> {
+    pub fn press(self: &Arc<Self>, attempt: &str, step: AttemptEvent, delivery: Delivery) -> io::Result<Option<Entry>> {
         let pressed = self.locked(|store| store.record(attempt, step))?;
         if let Some((_, true)) = pressed
-            && step != Step::Silenced
+            && step != AttemptEvent::Silenced
         {
             self.deliver(attempt.to_owned(), step, delivery);
         }
         Ok(self.entry(attempt))
     }
 
-    fn deliver(self: &Arc<Self>, attempt: String, step: Step, delivery: Delivery) {
+    fn deliver(self: &Arc<Self>, attempt: String, step: AttemptEvent, delivery: Delivery) {
         let sandbox = self.clone();
         actix_web::rt::spawn(async move {
             tokio::time::sleep(Duration::from_millis(delivery.delay_ms)).await;
@@ -115,6 +115,18 @@ impl Sandbox {
                 let _ = sandbox.locked(|store| store.delivered(&attempt, step));
             }
         });
+    }
+
+    /// A call of the engine.
+    pub fn call(self: &Arc<Self>, call: &ProviderCall) -> Answering {
+        let (sandbox, call) = (self.clone(), call.clone());
+        Box::pin(async move {
+            // It syncs a file, so it must not run on the thread that makes the calls.
+            match actix_web::web::block(move || sandbox.answer(&call)).await {
+                Ok(Ok(answer)) => answer,
+                Ok(Err(_)) | Err(_) => Answer::Outcome(Outcome::Timeout),
+            }
+        })
     }
 
     fn answer(&self, call: &ProviderCall) -> io::Result<Answer> {
@@ -128,7 +140,7 @@ impl Sandbox {
         }
         if call.kind == CallKind::Refund {
             // Whoever asks knows of the money, this record may be an older copy that does not: it must come to an end.
-            self.locked(|store| store.record(&attempt, Step::Refunded))?;
+            self.locked(|store| store.record(&attempt, AttemptEvent::Refunded))?;
             return Ok(Answer::Outcome(Outcome::Refunded));
         }
         let Some(entry) = self.entry(&attempt) else {
@@ -139,7 +151,9 @@ impl Sandbox {
             return Ok(Answer::Outcome(Outcome::Timeout));
         }
         let state = match (call.kind, entry.state) {
-            (CallKind::Void, State::Pending | State::Declined) => self.locked(|store| store.record(&attempt, Step::Voided))?,
+            (CallKind::Void, State::Pending | State::Declined) => {
+                self.locked(|store| store.record(&attempt, AttemptEvent::Voided))?
+            }
             (CallKind::Create | CallKind::Query | CallKind::Void | CallKind::Refund, state) => Some((state, false)),
         };
         let outcome = match state.map(|(state, _)| state) {
@@ -150,31 +164,6 @@ impl Sandbox {
             Some(State::Pending) | None => Outcome::Pending,
         };
         Ok(Answer::Outcome(outcome))
-    }
-}
-
-/// The sandbox behind the provider port.
-pub struct SandboxProvider {
-    sandbox: Option<Arc<Sandbox>>,
-}
-
-impl SandboxProvider {
-    pub fn new(sandbox: Option<Arc<Sandbox>>) -> Self {
-        Self { sandbox }
-    }
-}
-
-impl PaymentProvider for SandboxProvider {
-    fn call(&self, call: &ProviderCall) -> Answering {
-        let (sandbox, call) = (self.sandbox.clone(), call.clone());
-        Box::pin(async move {
-            // It syncs a file, so it must not run on the desk's thread.
-            let answered = actix_web::web::block(move || sandbox.map(|sandbox| sandbox.answer(&call))).await;
-            match answered {
-                Ok(Some(Ok(answer))) => answer,
-                Ok(Some(Err(_)) | None) | Err(_) => Answer::Outcome(Outcome::Timeout),
-            }
-        })
     }
 }
 
@@ -193,8 +182,8 @@ mod tests {
     /// A record of an older copy beside a newer journal: it would be asked for the money again and again.
     #[actix_web::test]
     async fn a_refund_of_money_that_the_record_does_not_know_of_comes_to_an_end() {
-        let buttons: [Option<&[Step]>; 5] =
-            [None, Some(&[]), Some(&[Step::Declined]), Some(&[Step::Silenced]), Some(&[Step::Approved])];
+        let buttons: [Option<&[AttemptEvent]>; 5] =
+            [None, Some(&[]), Some(&[AttemptEvent::Declined]), Some(&[AttemptEvent::Silenced]), Some(&[AttemptEvent::Approved])];
         for pressed in buttons {
             let sandbox = Sandbox::open(None, "http://127.0.0.1:1").unwrap();
             let attempt = Attempt(call(CallKind::Refund).attempt).to_string();
@@ -208,7 +197,7 @@ mod tests {
                 assert_eq!(sandbox.answer(&call(CallKind::Refund)).unwrap(), Answer::Outcome(Outcome::Refunded), "{pressed:?}");
             }
             // The buyer cannot pay behind it.
-            let after = sandbox.press(&attempt, Step::Approved, Delivery::default()).unwrap();
+            let after = sandbox.press(&attempt, AttemptEvent::Approved, Delivery::default()).unwrap();
             assert_eq!(after.map(|entry| entry.state), pressed.map(|_| State::Refunded), "{pressed:?}");
         }
     }

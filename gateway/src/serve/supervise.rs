@@ -9,7 +9,7 @@ use crate::kafka::publisher::Publisher;
 use crate::kafka::subscriber::Subscriber;
 use crate::process::memory;
 use crate::process::stopping::Phase;
-use crate::providers::sandbox::SandboxProvider;
+use crate::providers::registry::Registry;
 use crate::settings::Settings;
 use crate::state::{App, Live};
 use crate::threads::cores;
@@ -187,7 +187,7 @@ async fn start_engine(
         clock: running,
     };
     let sandbox = app.sandbox.clone();
-    let provider = Box::new(move || Rc::new(SandboxProvider::new(sandbox)) as Rc<_>);
+    let provider = Box::new(move || Rc::new(Registry::of(sandbox)) as Rc<_>);
     let bar = progress::bar("recovering", running.is_none());
     let engine = Engine::start(journal, reply_queues.clone(), provider, options, &mut |done, all| bar.at(done, all));
     bar.finish();

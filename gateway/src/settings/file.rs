@@ -3,14 +3,14 @@
 //! Invariant: a key that cannot be used is left out and named; the others are taken, so that all mistakes are found at once.
 
 use super::mistakes::Mistake;
-use super::{Given, probe};
+use super::{Assignment, probe};
 use serde::Deserialize;
 use std::path::Path;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 use toml::{Spanned, Value};
 
 /// What the file gives, and what is wrong with the rest.
-pub(super) fn read(path: &Path) -> (Vec<Given>, Vec<Mistake>) {
+pub(super) fn read(path: &Path) -> (Vec<Assignment>, Vec<Mistake>) {
     let shown = path.display().to_string();
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
@@ -40,7 +40,7 @@ impl<'t> Reading<'t> {
         format!("{}:{line}", self.shown)
     }
 
-    fn all(&self, table: &DeTable<'t>) -> (Vec<Given>, Vec<Mistake>) {
+    fn all(&self, table: &DeTable<'t>) -> (Vec<Assignment>, Vec<Mistake>) {
         let (mut given, mut mistakes) = (Vec::new(), Vec::new());
         let mut leaves = Vec::new();
         collect(&mut Vec::new(), table, &mut leaves);
@@ -53,14 +53,14 @@ impl<'t> Reading<'t> {
         (given, mistakes)
     }
 
-    fn take(&self, path: Vec<String>, offset: usize, value: &Spanned<DeValue<'t>>) -> Result<Given, Mistake> {
+    fn take(&self, path: Vec<String>, offset: usize, value: &Spanned<DeValue<'t>>) -> Result<Assignment, Mistake> {
         let (key, refused) = (path.join("."), |at, message| Mistake::new(Some(&self.origin(at)), &path.join("."), message));
         let plain = plain(value).map_err(|message| refused(offset, message))?;
         if let Err(message) = probe(&path, plain.clone()) {
             let at = self.wrong_element(&path, value).unwrap_or(offset);
             return Err(refused(at, message));
         }
-        Ok(Given { origin: self.origin(offset), key, path, value: plain })
+        Ok(Assignment { origin: self.origin(offset), key, path, value: plain })
     }
 
     /// Where the first element of a list begins that cannot be used.

@@ -40,12 +40,12 @@ pub struct Server {
     pub drain_seconds: u64,
     pub answer_wait_seconds: u64,
     pub key_share_percent: u8,
-    pub trusted_proxies: Names,
+    pub trusted_proxies: CommaList,
     pub max_streams: usize,
     pub stream_patience_seconds: u64,
     pub insecure: bool,
-    pub hosts: Names,
-    pub origins: Names,
+    pub hosts: CommaList,
+    pub origins: CommaList,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -93,7 +93,7 @@ pub enum Backend {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Scylla {
-    pub nodes: Names,
+    pub nodes: CommaList,
     pub keyspace: String,
     pub replication: u32,
     pub local_dc: String,
@@ -126,39 +126,39 @@ pub enum Quorum {
 /// Hosts, or addresses: one text with commas between them, as in the environment, or a list.
 #[derive(Clone, Debug, Default, Serialize, PartialEq, Eq)]
 #[serde(into = "String")]
-pub struct Names(pub Vec<String>);
+pub struct CommaList(pub Vec<String>);
 
-impl<'de> Deserialize<'de> for Names {
+impl<'de> Deserialize<'de> for CommaList {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Reading;
         impl<'de> serde::de::Visitor<'de> for Reading {
-            type Value = Names;
+            type Value = CommaList;
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str("names with commas between them, or a list of names")
             }
-            fn visit_str<E>(self, text: &str) -> Result<Names, E> {
+            fn visit_str<E>(self, text: &str) -> Result<CommaList, E> {
                 Ok(text.to_owned().into())
             }
-            fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut list: A) -> Result<Names, A::Error> {
+            fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut list: A) -> Result<CommaList, A::Error> {
                 let mut names = Vec::new();
                 while let Some(name) = list.next_element()? {
                     names.push(name);
                 }
-                Ok(Names(names))
+                Ok(CommaList(names))
             }
         }
         deserializer.deserialize_any(Reading)
     }
 }
 
-impl From<String> for Names {
+impl From<String> for CommaList {
     fn from(text: String) -> Self {
         Self(text.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect())
     }
 }
 
-impl From<Names> for String {
-    fn from(Names(names): Names) -> Self {
+impl From<CommaList> for String {
+    fn from(CommaList(names): CommaList) -> Self {
         names.join(",")
     }
 }
@@ -331,12 +331,12 @@ impl Default for Server {
             drain_seconds: 30,
             answer_wait_seconds: 10,
             key_share_percent: 50,
-            trusted_proxies: Names::default(),
+            trusted_proxies: CommaList::default(),
             max_streams: 1024,
             stream_patience_seconds: 30,
             insecure: false,
-            hosts: Names::default(),
-            origins: Names::default(),
+            hosts: CommaList::default(),
+            origins: CommaList::default(),
         }
     }
 }
@@ -376,7 +376,7 @@ impl Data {
 impl Default for Scylla {
     fn default() -> Self {
         Self {
-            nodes: Names(vec!["127.0.0.1:9042".to_owned()]),
+            nodes: CommaList(vec!["127.0.0.1:9042".to_owned()]),
             keyspace: "holdfast".to_owned(),
             replication: 3,
             local_dc: String::new(),

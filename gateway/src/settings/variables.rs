@@ -4,7 +4,7 @@
 //! systems make them for their own ends (`HOLDFAST_PORT` for a service of that name), but named.
 
 use super::mistakes::Mistake;
-use super::{Given, probe};
+use super::{Assignment, probe};
 use toml::{Table, Value};
 
 const PREFIX: &str = "HOLDFAST__";
@@ -39,7 +39,7 @@ pub fn strays(names: impl Iterator<Item = String>) -> Vec<String> {
 }
 
 /// What the variables give, and what is wrong with the rest.
-pub(super) fn read(variables: impl Iterator<Item = (String, String)>) -> (Vec<Given>, Vec<Mistake>) {
+pub(super) fn read(variables: impl Iterator<Item = (String, String)>) -> (Vec<Assignment>, Vec<Mistake>) {
     let mut named: Vec<(String, String)> = variables.filter(|(name, _)| name.starts_with(PREFIX)).collect();
     named.sort_unstable();
     let (mut given, mut mistakes) = (Vec::new(), Vec::new());
@@ -53,7 +53,7 @@ pub(super) fn read(variables: impl Iterator<Item = (String, String)>) -> (Vec<Gi
 }
 
 /// The text is taken as TOML where it is that, else as a string.
-fn take(name: &str, text: &str) -> Result<Given, (String, String)> {
+fn take(name: &str, text: &str) -> Result<Assignment, (String, String)> {
     let path: Vec<String> = name[PREFIX.len()..].to_ascii_lowercase().split("__").map(str::to_owned).collect();
     let key = path.join(".");
     if path.len() < 2 {
@@ -68,7 +68,7 @@ fn take(name: &str, text: &str) -> Result<Given, (String, String)> {
     let parsed = format!("value = {text}").parse::<Table>().ok().and_then(|mut table| table.remove("value"));
     let value = parsed.unwrap_or_else(|| Value::String(text.to_owned()));
     match probe(&path, value.clone()) {
-        Ok(()) => Ok(Given { origin: name.to_owned(), key, path, value }),
+        Ok(()) => Ok(Assignment { origin: name.to_owned(), key, path, value }),
         Err(message) => Err((key, message)),
     }
 }

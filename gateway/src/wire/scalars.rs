@@ -132,11 +132,6 @@ pub fn status(status: u16) -> Schema {
     ObjectBuilder::new().schema_type(Type::Integer).enum_values(Some([status])).into()
 }
 
-/// The name of the provider that takes the money.
-pub fn provider() -> Schema {
-    string().description(Some("The provider that takes the money.")).enum_values(Some(["sandbox"])).into()
-}
-
 fn string() -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::String)
 }

@@ -1,7 +1,7 @@
 //! One load: an engine of its own on a new directory, a window of commands that is always full, and what was answered.
 
 use crate::cli::BenchWork;
-use crate::providers::sandbox::SandboxProvider;
+use crate::providers::registry::Registry;
 use holdfast_actors::replies::Pending;
 use holdfast_actors::{Engine, Handle, Options, ReplyQueues, Unanswered};
 use holdfast_engine::command::Command;
@@ -79,7 +79,7 @@ pub(super) async fn run(load: &Load, data: &Path) -> Result<Measured, Failed> {
     let partitions = Partitions::new(PARTITIONS).ok_or("there is at least one partition")?;
     let journal: Arc<dyn Journal> = Arc::new(EmbeddedJournal::open(data, partitions)?);
     let options = Options { shards: load.shards.max(1), credits: load.batch.saturating_mul(2).max(32_768), ..Options::default() };
-    let provider = Box::new(|| Rc::new(SandboxProvider::new(None)) as Rc<_>);
+    let provider = Box::new(|| Rc::new(Registry::of(None)) as Rc<_>);
     let engine = Engine::start(journal.clone(), ReplyQueues::default(), provider, options, &mut |_, _| {})?;
     let skus = (0..load.skus).map(|n| Sku::new(&format!("SKU-{n}")).ok_or("a name of a SKU")).collect::<Result<_, _>>()?;
     let now = engine.clock().now();

@@ -80,10 +80,10 @@ fn back(entry: &Entry) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::providers::sandbox::{Step, Store};
+    use crate::providers::sandbox::{AttemptEvent, Store};
 
     /// The page after these steps of a payment.
-    fn after(steps: &[Step]) -> String {
+    fn after(steps: &[AttemptEvent]) -> String {
         let attempt = format!("pay_{}-2", "0".repeat(26));
         let mut store = Store::open(None).unwrap();
         store.create(&attempt, (1999, Some("EUR".to_owned())), Some("https://shop.example/?a=1&b=\"".to_owned())).unwrap();
@@ -95,13 +95,13 @@ mod tests {
 
     #[test]
     fn a_page_offers_what_can_still_happen_and_says_what_did() {
-        let cases: [(&[Step], &str, &[&str]); 6] = [
+        let cases: [(&[AttemptEvent], &str, &[&str]); 6] = [
             (&[], "waiting for you", &["approve", "decline", "silence"]),
-            (&[Step::Silenced], "silent", &["approve", "decline", "silence"]),
-            (&[Step::Approved], "it was approved", &[]),
-            (&[Step::Declined], "it was declined", &["approve"]),
-            (&[Step::Voided], "the shop wants it no more", &["approve"]),
-            (&[Step::Approved, Step::Refunded], "the money was given back", &[]),
+            (&[AttemptEvent::Silenced], "silent", &["approve", "decline", "silence"]),
+            (&[AttemptEvent::Approved], "it was approved", &[]),
+            (&[AttemptEvent::Declined], "it was declined", &["approve"]),
+            (&[AttemptEvent::Voided], "the shop wants it no more", &["approve"]),
+            (&[AttemptEvent::Approved, AttemptEvent::Refunded], "the money was given back", &[]),
         ];
         for (steps, says, buttons) in cases {
             let page = after(steps);
@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn a_page_shows_its_order_and_the_way_back_as_text() {
-        let page = after(&[Step::Approved]);
+        let page = after(&[AttemptEvent::Approved]);
         assert!(page.contains(&format!("<code>ord_{}</code></dd><dt>Attempt</dt><dd>2<", "0".repeat(26))), "{page}");
         assert!(page.contains("href=\"https://shop.example/?a=1&amp;b=&quot;\""), "{page}");
     }

@@ -6,9 +6,10 @@
 use super::document::{self, Mistake};
 use super::{Errors, PaymentIn};
 use crate::http::problem::{FieldError, is_enough};
+use crate::providers::registry;
 use crate::wire::figures::grouped;
 use holdfast_engine::event::PaymentRequest;
-use holdfast_engine::ids::{Label, Location, Provider, Sku, Url};
+use holdfast_engine::ids::{Label, Location, Sku, Url};
 use holdfast_engine::limits;
 use holdfast_engine::quantity::Quantity;
 use serde_json::value::RawValue;
@@ -88,8 +89,7 @@ impl Checker {
     }
 
     pub fn payment(&mut self, payment: &PaymentIn, base: &str) -> Option<PaymentRequest> {
-        let known = Provider::new(&payment.provider).filter(|provider| provider.as_str() == "sandbox");
-        let provider = self.take(known, || format!("{base}/provider"), || "must be \"sandbox\"".to_owned());
+        let provider = self.take(registry::provider(&payment.provider), || format!("{base}/provider"), registry::rule);
         let return_url = payment.return_url.as_deref().and_then(|url| {
             let absolute = (url.starts_with("http://") || url.starts_with("https://")).then(|| Url::new(url)).flatten();
             let rule = || format!("must be an http or https URL of at most {} bytes", grouped(Url::LENGTH.bytes as u64));

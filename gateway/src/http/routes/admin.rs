@@ -2,11 +2,11 @@
 
 use super::live;
 use super::resource::resource;
-use crate::http::caller::Caller;
+use crate::http::problem::Problem;
 use crate::state::App;
+use actix_web::HttpResponse;
 use actix_web::http::Method;
 use actix_web::web::{Data, ServiceConfig};
-use actix_web::{HttpRequest, HttpResponse};
 use holdfast_actors::inbox::ShardReport;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -45,15 +45,8 @@ impl From<ShardReport> for Shard {
 /// Depth, partitions, orders and holds of each shard.
 #[utoipa::path(get, path = "/admin/v1/shards", tag = "admin", operation_id = "list_shards",
     responses((status = 200, description = "Every shard that answered.", body = Shards)))]
-pub async fn shards(request: HttpRequest, app: Data<App>) -> HttpResponse {
-    let caller = match Caller::of(&request, &app) {
-        Ok(caller) => caller,
-        Err(problem) => return problem.response(),
-    };
-    let handle = match live(&app) {
-        Ok(live) => live.handle.clone(),
-        Err(problem) => return problem.by(caller.request_id.as_str()).response(),
-    };
+pub async fn shards(app: Data<App>) -> Result<HttpResponse, Problem> {
+    let handle = live(&app)?.handle.clone();
     let reports = handle.reports().await;
-    HttpResponse::Ok().json(Shards { shards: reports.into_iter().map(Shard::from).collect() })
+    Ok(HttpResponse::Ok().json(Shards { shards: reports.into_iter().map(Shard::from).collect() }))
 }

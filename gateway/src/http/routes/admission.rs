@@ -10,7 +10,6 @@ use crate::http::etag::Tags;
 use crate::http::percent;
 use crate::http::problem::{Code, FieldError, Problem};
 use crate::http::reply::unavailable;
-use crate::http::request_id::request_id;
 use crate::http::table::{Access, Conditions, Content, Form, Key, Operation, Parameter, Query};
 use crate::providers::sandbox::SIGNATURE;
 use crate::state::App;
@@ -21,7 +20,7 @@ use actix_web::http::header::{
 };
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::Data;
-use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Responder};
+use actix_web::{FromRequest, Handler, HttpMessage, HttpRequest, HttpResponse};
 
 /// Serves a request by a handler, if it is admitted.
 pub async fn handle<F, Args>(
@@ -32,29 +31,56 @@ pub async fn handle<F, Args>(
 where
     F: Handler<Args>,
     Args: FromRequest,
-    F::Output: Responder,
+    F::Output: Answer,
 {
     if let Err(problem) = admit(operation, request.request()) {
-        return Ok(unread::refuse(request, problem.response()));
+        let response = problem.answer_to(request.request());
+        return Ok(unread::refuse(request, response));
     }
     let (request, mut payload) = request.into_parts();
     let response = match Args::from_request(&request, &mut payload).await {
-        Ok(arguments) => handler.call(arguments).await.respond_to(&request).map_into_boxed_body(),
-        Err(error) => HttpResponse::from_error(error),
+        Ok(arguments) => handler.call(arguments).await.answer_to(&request),
+        Err(error) => unusable(error.into(), &request),
     };
     unread::keep(&request, payload);
     let response = if operation.method == "GET" { read(operation, &request, response) } else { response };
     Ok(ServiceResponse::new(request, response))
 }
 
+/// What a handler returns. Here a problem gets the id of its request.
+pub trait Answer {
+    fn answer_to(self, request: &HttpRequest) -> HttpResponse;
+}
+
+impl Answer for HttpResponse {
+    fn answer_to(self, _: &HttpRequest) -> HttpResponse {
+        self
+    }
+}
+
+impl Answer for Result<HttpResponse, Problem> {
+    fn answer_to(self, request: &HttpRequest) -> HttpResponse {
+        self.unwrap_or_else(|problem| problem.answer_to(request))
+    }
+}
+
+/// A request without something that its handler needs.
+fn unusable(error: actix_web::Error, request: &HttpRequest) -> HttpResponse {
+    match error.as_error::<Problem>() {
+        Some(problem) => problem.clone().answer_to(request),
+        None => HttpResponse::from_error(error),
+    }
+}
+
 fn admit(operation: &Operation, request: &HttpRequest) -> Result<(), Problem> {
-    let refused = |problem: Problem| problem.by(request_id(request).as_str());
-    let headers = Headers::read(request.headers()).map_err(refused)?;
+    let headers = Headers::read(request.headers())?;
     if operation.access == Access::Keys {
         let app = request.app_data::<Data<App>>().ok_or_else(unavailable)?;
-        Caller::of(request, app)?;
+        let caller = Caller::of(request, app)?;
+        request.extensions_mut().insert(caller);
     }
-    headers.fit(operation, request).and_then(|()| headers.announce(operation, request)).map_err(refused)
+    headers.fit(operation, request)?;
+    headers.announce(operation, request)
 }
 
 /// Which of the headers that matter here a request has, each once.
@@ -255,7 +281,7 @@ fn conditional(request: &HttpRequest, response: HttpResponse) -> HttpResponse {
         let version = std::str::from_utf8(current).ok().and_then(|version| version.parse::<u64>().ok()).unwrap_or_default();
         let problem = Problem::new(Code::PreconditionFailed, format!("the version is {version} now"));
         let problem = problem.with("current_version", version);
-        return problem.by(request_id(request).as_str()).response();
+        return problem.answer_to(request);
     }
     if condition(IF_NONE_MATCH).is_some_and(|tags| tags.names_weakly(current)) {
         return HttpResponse::NotModified().insert_header((ETAG, etag)).finish();

@@ -7,7 +7,6 @@ use super::resource::resource;
 use super::sender::Sender;
 use crate::http::body::Body;
 use crate::http::body::json::json;
-use crate::http::caller::Caller;
 use crate::http::problem::{FieldError, Problem};
 use crate::http::reply;
 use crate::http::request::{AvailabilityIn, Checker};
@@ -31,19 +30,8 @@ pub fn configure(service: &mut ServiceConfig) {
 /// What can be had now, for up to 1,000 SKUs. Holds nothing.
 #[utoipa::path(post, path = "/v1/availability:query", tag = "stock", operation_id = "query_availability", request_body = AvailabilityIn,
     responses((status = 200, description = "One item a SKU, in the order asked.", body = AvailabilityBody<'static>)))]
-pub async fn availability(request: HttpRequest, app: Data<App>, body: Body) -> HttpResponse {
-    let caller = match Caller::of(&request, &app) {
-        Ok(caller) => caller,
-        Err(problem) => return problem.response(),
-    };
-    match query(&request, &app, body).await {
-        Ok(response) => response,
-        Err(problem) => problem.by(caller.request_id.as_str()).response(),
-    }
-}
-
-async fn query(request: &HttpRequest, app: &App, body: Body) -> Result<HttpResponse, Problem> {
-    let AvailabilityIn { skus } = json(request, body)?;
+pub async fn availability(request: HttpRequest, app: Data<App>, body: Body) -> Result<HttpResponse, Problem> {
+    let AvailabilityIn { skus } = json(&request, body)?;
     if skus.len() > limits::MAX_QUERY {
         let message = format!("must have at most {} SKUs (availability_skus)", grouped(limits::MAX_QUERY as u64));
         return Err(Problem::invalid(vec![FieldError::new("/skus", message)]));
@@ -54,7 +42,7 @@ async fn query(request: &HttpRequest, app: &App, body: Body) -> Result<HttpRespo
     if !checker.errors.is_empty() {
         return Err(Problem::invalid(checker.errors));
     }
-    let found = available(app, Sender::current(), &asked).await?;
+    let found = available(&app, Sender::current(), &asked).await?;
     let items: Vec<_> = asked.iter().map(|sku| view::availability_item(sku, found.get(sku).copied().flatten())).collect();
     Ok(reply::json_response(HttpResponse::Ok(), to_json(&AvailabilityBody { items }), false))
 }

@@ -6,14 +6,13 @@
 use super::resource::resource;
 use super::{internal, live, unread};
 use crate::backups::{self, Error, Made, Plan, Watch};
-use crate::http::caller::Caller;
 use crate::http::problem::{Code, Problem};
 use crate::state::{App, Live};
 use crate::wire::scalars;
 use crate::wire::times::Rfc3339;
+use actix_web::HttpResponse;
 use actix_web::http::Method;
 use actix_web::web::{Data, ServiceConfig};
-use actix_web::{HttpRequest, HttpResponse};
 use holdfast_actors::clock;
 use holdfast_engine::time::Timestamp;
 use holdfast_storage::backup::{self, clear_unfinished};
@@ -65,15 +64,8 @@ pub struct VerifiedBody {
 /// `POST /admin/v1/audit`. `holdfast restore` makes a data directory of it. API keys and secrets are not in it.
 #[utoipa::path(post, path = "/admin/v1/backups", tag = "admin", operation_id = "make_backup",
     responses((status = 201, description = "It is whole, verified and on disk.", body = BackupBody)))]
-pub async fn make(request: HttpRequest, app: Data<App>) -> HttpResponse {
-    let caller = match Caller::of(&request, &app) {
-        Ok(caller) => caller,
-        Err(problem) => return problem.response(),
-    };
-    match made(&app).await {
-        Ok(body) => HttpResponse::Created().json(body),
-        Err(problem) => problem.by(caller.request_id.as_str()).response(),
-    }
+pub async fn make(app: Data<App>) -> Result<HttpResponse, Problem> {
+    Ok(HttpResponse::Created().json(made(&app).await?))
 }
 
 async fn made(app: &Data<App>) -> Result<BackupBody, Problem> {

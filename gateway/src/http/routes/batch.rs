@@ -8,7 +8,7 @@ mod tables;
 
 use super::sender::Sender;
 use super::{Sent, names};
-use crate::http::body::json::{content_type, parse};
+use crate::http::body::json::{JSON, content_type, parse};
 use crate::http::body::{Body, Whole};
 use crate::http::caller::{Caller, key_rule};
 use crate::http::client;
@@ -37,21 +37,10 @@ use tokio::sync::Semaphore;
 /// Up to 4,096 reservations in one request, each by itself.
 #[utoipa::path(post, path = "/v1/reservations:batch", tag = "reservations", operation_id = "place_reservations", request_body = BatchIn,
     responses((status = 200, description = "What became of each item, in their order.", body = BatchBody<'static>)))]
-pub async fn batch(request: HttpRequest, app: Data<App>, body: Body) -> HttpResponse {
-    let caller = match Caller::of(&request, &app) {
-        Ok(caller) => caller,
-        Err(problem) => return problem.response(),
-    };
-    let request_id = caller.request_id.clone();
-    let body = content_type(&request, &["application/json"]).and(body.0);
-    let answer = match body {
-        Ok(body) => in_turn(&app, caller, body).await,
-        Err(problem) => Err(problem),
-    };
-    match answer {
-        Ok(results) => reply::json_response(HttpResponse::Ok(), results, false),
-        Err(problem) => problem.by(request_id.as_str()).response(),
-    }
+pub async fn batch(request: HttpRequest, app: Data<App>, caller: Caller, body: Body) -> Result<HttpResponse, Problem> {
+    content_type(&request, &[JSON])?;
+    let results = in_turn(&app, caller, body.0?).await?;
+    Ok(reply::json_response(HttpResponse::Ok(), results, false))
 }
 
 async fn in_turn(app: &Data<App>, caller: Caller, body: Whole) -> Result<Vec<u8>, Problem> {

@@ -6,7 +6,6 @@
 use super::resource::resource;
 use crate::http::page::guard;
 use crate::http::problem::{Code, Problem};
-use crate::http::request_id::request_id;
 use actix_web::http::Method;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_ENCODING, ContentEncoding, LOCATION};
 use actix_web::web::{Data, Path, ServiceConfig};
@@ -47,13 +46,14 @@ async fn description(description: Data<Description>) -> HttpResponse {
     HttpResponse::Ok().content_type("application/json").body(description.0)
 }
 
-async fn file(request: HttpRequest, name: Path<String>) -> HttpResponse {
+async fn file(request: HttpRequest, name: Path<String>) -> Result<HttpResponse, Problem> {
     if let Some((_, kind, contents)) = OURS.iter().find(|(own, ..)| *own == name.as_str()) {
         let mut response = HttpResponse::Ok();
         guard(&mut response, POLICY, "no-referrer");
-        return response.content_type(*kind).body(*contents);
+        return Ok(response.content_type(*kind).body(*contents));
     }
-    swagger_file(&name).map_or_else(|| missing(&request), whole)
+    let missing = || Problem::new(Code::NotFound, format!("no resource at {}", request.path()));
+    swagger_file(&name).map(whole).ok_or_else(missing)
 }
 
 fn swagger_file(name: &str) -> Option<SwaggerFile<'static>> {
@@ -70,9 +70,4 @@ fn whole(file: SwaggerFile<'static>) -> HttpResponse {
         response.insert_header((CONTENT_ENCODING, ContentEncoding::Gzip));
     }
     response.content_type(file.content_type).body(file.bytes.into_owned())
-}
-
-fn missing(request: &HttpRequest) -> HttpResponse {
-    let detail = format!("no resource at {}", request.path());
-    Problem::new(Code::NotFound, detail).by(request_id(request).as_str()).response()
 }

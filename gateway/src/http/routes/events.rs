@@ -5,15 +5,15 @@ use super::{live, page_limit, refused};
 use crate::events::cursor::Refused;
 use crate::events::streams::{Chunk, NoRoom, Place, slice};
 use crate::events::{CloudEvent, Cursor, Page, read};
-use crate::http::caller::Caller;
 use crate::http::client;
+use crate::http::parameters::Parameters;
 use crate::http::problem::{Code, FieldError, Problem};
 use crate::http::reply::json_response;
 use crate::process::stopping::Phase;
 use crate::state::{App, Live};
 use crate::wire::scalars;
 use actix_web::http::Method;
-use actix_web::web::{Bytes, Data, Query, ServiceConfig};
+use actix_web::web::{Bytes, Data, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use std::ops::ControlFlow;
@@ -95,23 +95,11 @@ fn cursor(text: &str) -> Result<Cursor, Problem> {
 /// Everything that happened, in order, from any cursor on.
 #[utoipa::path(get, path = "/v1/events", tag = "events", operation_id = "list_events", params(After),
     responses((status = 200, description = "A page of CloudEvents 1.0, oldest first.", body = Events)))]
-pub async fn page(request: HttpRequest, app: Data<App>, after: Result<Query<After>, actix_web::Error>) -> HttpResponse {
-    let caller = match Caller::of(&request, &app) {
-        Ok(caller) => caller,
-        Err(problem) => return problem.response(),
-    };
-    match read_page(&app, after).await {
-        Ok(response) => response,
-        Err(problem) => problem.by(caller.request_id.as_str()).response(),
-    }
-}
-
-async fn read_page(app: &App, after: Result<Query<After>, actix_web::Error>) -> Result<HttpResponse, Problem> {
-    let After { after, limit } =
-        after.map_err(|error| Problem::invalid(vec![FieldError::new("", error.to_string())]))?.into_inner();
-    let (after, live) = (cursor(&after)?, live(app)?);
+pub async fn page(app: Data<App>, after: Parameters<After>) -> Result<HttpResponse, Problem> {
+    let Parameters(After { after, limit }) = after;
+    let (after, live) = (cursor(&after)?, live(&app)?);
     let limit = page_limit(limit)?;
-    let page = beside(app, move || read_after(&live, after, limit)).await?;
+    let page = beside(&app, move || read_after(&live, after, limit)).await?;
     Ok(json_response(HttpResponse::Ok(), page.json, false))
 }
 
@@ -143,35 +131,25 @@ fn no_room(why: NoRoom) -> Problem {
 #[utoipa::path(get, path = "/v1/events/stream", tag = "events", operation_id = "stream_events", params(Since, Resume),
     responses((status = 200, content_type = "text/event-stream", body = StreamedEvent,
         description = "Server-sent events without an end. The schema is of one of them.")))]
-pub async fn stream(request: HttpRequest, app: Data<App>, since: Result<Query<Since>, actix_web::Error>) -> HttpResponse {
-    let caller = match Caller::of(&request, &app) {
-        Ok(caller) => caller,
-        Err(problem) => return problem.response(),
-    };
-    let start = match begin(&request, &app, since).await {
-        Ok(start) => start,
-        Err(problem) => return problem.by(caller.request_id.as_str()).response(),
-    };
-    let place = match app.streams.enter(client::current()) {
-        Ok(place) => place,
-        Err(why) => return no_room(why).by(caller.request_id.as_str()).response(),
-    };
+pub async fn stream(request: HttpRequest, app: Data<App>, since: Parameters<Since>) -> Result<HttpResponse, Problem> {
+    let Parameters(Since { after }) = since;
+    let start = begin(&request, &app, &after).await?;
+    let place = app.streams.enter(client::current()).map_err(no_room)?;
     let stream = Stream { app, place, after: start, rest: Bytes::new(), at_end: false, over: false };
     let body = futures_util::stream::unfold(stream, |mut stream| async move {
         let text = stream.next().await?;
         Some((Ok::<_, actix_web::Error>(text), stream))
     });
-    HttpResponse::Ok().content_type("text/event-stream").insert_header(("Cache-Control", "no-store")).streaming(body)
+    let mut response = HttpResponse::Ok();
+    Ok(response.content_type("text/event-stream").insert_header(("Cache-Control", "no-store")).streaming(body))
 }
 
 /// Where a stream begins.
-async fn begin(request: &HttpRequest, app: &App, since: Result<Query<Since>, actix_web::Error>) -> Result<Cursor, Problem> {
-    let malformed = |message: String| Problem::invalid(vec![FieldError::new("", message)]);
-    let Since { after } = since.map_err(|error| malformed(error.to_string()))?.into_inner();
+async fn begin(request: &HttpRequest, app: &App, after: &str) -> Result<Cursor, Problem> {
     match request.headers().get("last-event-id") {
-        None => readable(app, &after).await,
+        None => readable(app, after).await,
         Some(last) => {
-            let none = || malformed("Last-Event-ID is no cursor of this server".to_owned());
+            let none = || Problem::invalid(vec![FieldError::new("", "Last-Event-ID is no cursor of this server")]);
             let last = last.to_str().ok().filter(|last| cursor(last).is_ok()).ok_or_else(none)?;
             readable(app, last).await
         }

@@ -2,6 +2,7 @@
 
 use super::resource::resource;
 use crate::http::caller::Caller;
+use crate::http::problem::Problem;
 use crate::http::view::{self, LimitsBody};
 use crate::process::stopping::Phase;
 use crate::state::App;
@@ -82,12 +83,8 @@ pub async fn metrics(app: Data<App>) -> HttpResponse {
 /// Every limit of this server. Nobody needs a key for it; with one it names its scope, with a wrong one it is 401.
 #[utoipa::path(get, path = "/v1/limits", tag = "health", operation_id = "get_limits",
     responses((status = 200, description = "The limits.", body = LimitsBody<'static>)))]
-pub async fn limits(request: HttpRequest, app: Data<App>) -> HttpResponse {
-    match Caller::if_any(&request, &app) {
-        Ok(caller) => {
-            let scope = caller.as_ref().map(|caller| caller.scope.as_str());
-            HttpResponse::Ok().content_type("application/json").body(view::limits_json(scope, &app.settings.holds))
-        }
-        Err(problem) => problem.response(),
-    }
+pub async fn limits(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, Problem> {
+    let caller = Caller::if_any(&request, &app)?;
+    let scope = caller.as_ref().map(|caller| caller.scope.as_str());
+    Ok(HttpResponse::Ok().content_type("application/json").body(view::limits_json(scope, &app.settings.holds)))
 }

@@ -42,19 +42,9 @@ use tokio::sync::mpsc;
     request_body(content = ImportRow, content_type = "application/x-ndjson", description = "A row a line. The schema is of one line."),
     responses((status = 200, content_type = "application/x-ndjson", body = ImportLine,
         description = "A line for each refused row, then one that says how the import ended. The schema is of one line.")))]
-pub async fn import(request: HttpRequest, app: Data<App>, payload: Pieces) -> HttpResponse {
-    let caller = match Caller::of(&request, &app) {
-        Ok(caller) => caller,
-        Err(problem) => return problem.response(),
-    };
-    let types = ["application/x-ndjson", "application/ndjson", "application/jsonl"];
-    if let Err(problem) = content_type(&request, &types) {
-        return problem.by(caller.request_id.as_str()).response();
-    }
-    let keys = match RowKeys::of(&request, caller) {
-        Ok(keys) => keys,
-        Err(problem) => return problem.response(),
-    };
+pub async fn import(request: HttpRequest, app: Data<App>, caller: Caller, payload: Pieces) -> Result<HttpResponse, Problem> {
+    content_type(&request, &["application/x-ndjson", "application/ndjson", "application/jsonl"])?;
+    let keys = RowKeys::of(&request, caller)?;
     let (out, lines) = mpsc::channel::<Bytes>(64);
     let (feed, pieces) = mpsc::channel(1);
     let returned = Returned::default();
@@ -69,7 +59,7 @@ pub async fn import(request: HttpRequest, app: Data<App>, payload: Pieces) -> Ht
         let line = lines.recv().await?;
         Some((Ok::<_, actix_web::Error>(line), lines))
     });
-    HttpResponse::Ok().content_type("application/x-ndjson").body(returned.behind(BodyStream::new(body)))
+    Ok(HttpResponse::Ok().content_type("application/x-ndjson").body(returned.behind(BodyStream::new(body))))
 }
 
 /// A piece of the body, or its end. Where none of these comes any more the body broke off.

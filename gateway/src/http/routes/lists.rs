@@ -5,14 +5,14 @@
 
 use super::{execute, live, page_limit, refused};
 use crate::events::cursor::named;
-use crate::http::caller::Caller;
-use crate::http::problem::{FieldError, Problem};
+use crate::http::parameters::Parameters;
+use crate::http::problem::Problem;
 use crate::http::reply::{json_response, unanswered, unavailable};
 use crate::http::view::{self, Edge, OrderListBody, StockListBody};
 use crate::state::{App, Live};
 use crate::wire::scalars;
-use actix_web::web::{Data, Query};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::HttpResponse;
+use actix_web::web::Data;
 use data_encoding::BASE64URL_NOPAD;
 use holdfast_engine::answer::{Answer, OrdersPage, StockPage};
 use holdfast_engine::command::Command;
@@ -102,34 +102,18 @@ fn read_cursor<'a, T>(list: &str, given: &'a str, behind: impl Fn(&str) -> Optio
     (name == list).then_some((journal?, Cursor { partition, after, complete }))
 }
 
-fn invalid(message: impl Into<String>) -> Problem {
-    Problem::invalid(vec![FieldError::new("", message)])
-}
-
 /// The orders of a customer that are in memory: all that are not closed, and closed ones until they leave it.
 #[utoipa::path(get, path = "/v1/orders", tag = "orders", operation_id = "list_orders", params(OrdersOf),
     responses((status = 200, description = "A page of orders.", body = OrderListBody<'static>)))]
-pub async fn orders(request: HttpRequest, app: Data<App>, query: Result<Query<OrdersOf>, actix_web::Error>) -> HttpResponse {
-    answer(&request, &app, async || read_orders(&app, parameters(query)?).await).await
+pub async fn orders(app: Data<App>, query: Parameters<OrdersOf>) -> Result<HttpResponse, Problem> {
+    read_orders(&app, query.0).await
 }
 
 /// SKUs with their stock, all or those whose names begin so.
 #[utoipa::path(get, path = "/v1/inventory", tag = "stock", operation_id = "list_stock", params(StockOf),
     responses((status = 200, description = "A page of SKUs.", body = StockListBody<'static>)))]
-pub async fn stock(request: HttpRequest, app: Data<App>, query: Result<Query<StockOf>, actix_web::Error>) -> HttpResponse {
-    answer(&request, &app, async || read_stock(&app, parameters(query)?).await).await
-}
-
-fn parameters<T>(query: Result<Query<T>, actix_web::Error>) -> Result<T, Problem> {
-    query.map(Query::into_inner).map_err(|error| invalid(error.to_string()))
-}
-
-async fn answer(request: &HttpRequest, app: &App, read: impl AsyncFnOnce() -> Result<HttpResponse, Problem>) -> HttpResponse {
-    let caller = match Caller::of(request, app) {
-        Ok(caller) => caller,
-        Err(problem) => return problem.response(),
-    };
-    read().await.unwrap_or_else(|problem| problem.by(caller.request_id.as_str()).response())
+pub async fn stock(app: Data<App>, query: Parameters<StockOf>) -> Result<HttpResponse, Problem> {
+    read_stock(&app, query.0).await
 }
 
 async fn read_orders(app: &App, query: OrdersOf) -> Result<HttpResponse, Problem> {

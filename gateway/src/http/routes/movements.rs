@@ -5,9 +5,9 @@
 use super::ids::sku_of;
 use super::{execute, internal, live, page_limit, refused, unread};
 use crate::events::cursor::{Cursors, Refused, check_value, named};
-use crate::http::caller::Caller;
-use crate::http::problem::{FieldError, Problem};
-use crate::http::reply::{self, Answering};
+use crate::http::parameters::Parameters;
+use crate::http::problem::Problem;
+use crate::http::reply;
 use crate::http::request::BucketIn;
 use crate::state::App;
 use crate::wire::ids::Id;
@@ -15,8 +15,8 @@ use crate::wire::json::to_json;
 use crate::wire::names;
 use crate::wire::scalars;
 use crate::wire::times::Rfc3339;
-use actix_web::web::{self, Data, Path, Query};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::HttpResponse;
+use actix_web::web::{self, Data, Path};
 use holdfast_engine::command::Command;
 use holdfast_engine::ids::Sku;
 use holdfast_storage::rows::{self, Movement, MovementKind};
@@ -109,38 +109,18 @@ impl FromStr for Cursor {
 #[utoipa::path(get, path = "/v1/inventory/{sku}/movements", tag = "stock", operation_id = "list_movements",
     params(("sku" = scalars::Sku, Path, example = "DEMO-SHIRT"), Page),
     responses((status = 200, description = "A page, oldest first.", body = Movements)))]
-pub async fn movements(
-    request: HttpRequest,
-    app: Data<App>,
-    sku: Path<String>,
-    page: Result<Query<Page>, actix_web::Error>,
-) -> HttpResponse {
-    let caller = match Caller::of(&request, &app) {
-        Ok(caller) => caller,
-        Err(problem) => return problem.response(),
-    };
-    let answering = Answering { request_id: caller.request_id.as_str(), location: String::new() };
-    let page = match page {
-        Ok(page) => page.into_inner(),
-        Err(error) => return answering.problem(Problem::invalid(vec![FieldError::new("", error.to_string())])),
-    };
-    match read(&app, &sku, &page).await {
-        Ok(response) => response,
-        Err(problem) => answering.problem(problem),
-    }
-}
-
-async fn read(app: &App, sku: &str, page: &Page) -> Result<HttpResponse, Problem> {
+pub async fn movements(app: Data<App>, sku: Path<String>, page: Parameters<Page>) -> Result<HttpResponse, Problem> {
+    let Parameters(page) = page;
     let none = |()| Problem::parameter("after", "is no cursor of this server");
     let after: Cursor = page.after.parse().map_err(none)?;
     let limit = page_limit(page.limit)?;
-    let sku = sku_of(sku)?;
-    let stock = execute(app, Command::GetStock { sku: sku.clone() }).await;
+    let sku = sku_of(&sku)?;
+    let stock = execute(&app, Command::GetStock { sku: sku.clone() }).await;
     match stock {
         Ok(reply) => drop(reply.outcome.map_err(|rejection| reply::rejected(&rejection))?),
         Err(why) => return Err(reply::unanswered(why)),
     }
-    let live = live(app)?;
+    let live = live(&app)?;
     // What was moved before this request is in the answer: the projection catches up first.
     let (done, flushed) = tokio::sync::oneshot::channel();
     live.projector.flush(Box::new(move |flushed| drop(done.send(flushed))));

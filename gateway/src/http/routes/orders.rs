@@ -11,7 +11,7 @@ use crate::http::body::{self, Body, unread};
 use crate::http::caller::{Caller, correlation_id};
 use crate::http::etag::if_match;
 use crate::http::problem::{Code, Problem};
-use crate::http::reply::{self, Answering, PaymentStarted};
+use crate::http::reply::{self, PaymentStarted};
 use crate::http::request::{Checker, OrderIn, PaymentIn, ReasonIn, of_payment};
 use crate::http::request_id::{stamp, take_request_id};
 use crate::http::table::Operation;
@@ -83,10 +83,11 @@ pub async fn place(operation: &'static Operation, mut request: ServiceRequest) -
     // It grows cold while the order waits for the disk: what is not needed any more goes now. Before the order is sent, as
     // this panics if anything should ever keep a clone of the request.
     request.headers_mut().clear();
-    let mut response = match wanted.and_then(|wanted| wanted.send(request.request())) {
+    let answer = match wanted.and_then(|wanted| wanted.send(request.request())) {
         Ok(begun) => begun.end().await,
-        Err(problem) => problem.response(),
+        Err(problem) => Err(problem),
     };
+    let mut response = answer.unwrap_or_else(|problem| problem.by(request_id.as_str()).response());
     stamp(response.headers_mut(), &request_id);
     Ok(request.into_response(response))
 }
@@ -120,10 +121,6 @@ impl Wanted {
     }
 
     fn of(request: &HttpRequest, request_id: &RequestId, admitted: Admitted, body: Body) -> Result<Self, Problem> {
-        Self::checked(request, request_id, admitted, body).map_err(|problem| problem.by(request_id.as_str()))
-    }
-
-    fn checked(request: &HttpRequest, request_id: &RequestId, admitted: Admitted, body: Body) -> Result<Self, Problem> {
         let (app, wanted): (_, OrderIn) = (app(request)?, parsed(body)?);
         let (now, partitions) = match &*app.live.load() {
             Some(live) => (live.clock.now(), live.handle.router().partitions),
@@ -148,14 +145,12 @@ impl Wanted {
     }
 
     async fn if_placed_before(self, request: &HttpRequest) -> Result<Self, Problem> {
-        let placed = turned_off::placed_before(app(request)?, self.id).await;
-        placed.map_err(|problem| problem.by(self.request_id.as_str()))?;
+        turned_off::placed_before(app(request)?, self.id).await?;
         Ok(self)
     }
 
     async fn if_names_are_known(self, request: &HttpRequest) -> Result<Self, Problem> {
-        let known = names::check_placed(app(request)?, Sender::current(), self.id, &self.placed).await;
-        known.map_err(|problem| problem.by(self.request_id.as_str()))?;
+        names::check_placed(app(request)?, Sender::current(), self.id, &self.placed).await?;
         Ok(self)
     }
 
@@ -177,48 +172,61 @@ struct Begun {
 }
 
 impl Begun {
-    async fn end(self) -> HttpResponse {
+    async fn end(self) -> Result<HttpResponse, Problem> {
         let outcome = self.sent.outcome().await;
-        let answering =
-            Answering { request_id: self.request_id.as_str(), location: ["/v1/orders/", Id::order(self.id).as_str()].concat() };
-        let response = reply::placed(answering, outcome);
-        count(&response);
-        response
+        let location = ["/v1/orders/", Id::order(self.id).as_str()].concat();
+        let answer = reply::placed(&self.request_id, &location, outcome);
+        count(answer.as_ref().is_ok_and(|response| response.status().is_success()));
+        answer
     }
 }
 
-fn count(response: &HttpResponse) {
+fn count(placed: bool) {
     thread_local! {
         static PLACED: metrics::Counter = metrics::counter!("orders_total", "outcome" => "placed");
         static REFUSED: metrics::Counter = metrics::counter!("orders_total", "outcome" => "refused");
     }
-    let counter = if response.status().is_success() { &PLACED } else { &REFUSED };
+    let counter = if placed { &PLACED } else { &REFUSED };
     counter.with(|counter| counter.increment(1));
 }
 
 /// One order with where it stands.
 #[utoipa::path(get, path = "/v1/orders/{id}", tag = "orders", operation_id = "get_order", params(("id" = scalars::OrderId, Path)),
     responses((status = 200, description = "The order.", body = OrderBody<'static>)))]
-pub async fn get(request: HttpRequest, app: Data<App>, id: Path<String>) -> HttpResponse {
-    about(&request, &app, Kind::Order, &id, |order| Ok(Command::GetOrder { order, kind: Some(Kind::Order) })).await
+pub async fn get(request: HttpRequest, app: Data<App>, caller: Caller, id: Path<String>) -> Result<HttpResponse, Problem> {
+    about((&request, &caller), &app, Kind::Order, &id, |order| Ok(Command::GetOrder { order, kind: Some(Kind::Order) })).await
 }
 
 /// Give an order up. Holds go back to stock; an open payment is voided. Twice is once.
 #[utoipa::path(post, path = "/v1/orders/{id}:cancel", tag = "orders", operation_id = "cancel_order", request_body = ReasonIn,
     params(("id" = scalars::OrderId, Path)),
     responses((status = 200, description = "The order, given up.", body = OrderBody<'static>)))]
-pub async fn cancel(request: HttpRequest, app: Data<App>, id: Path<String>, body: Body) -> HttpResponse {
+pub async fn cancel(
+    request: HttpRequest,
+    app: Data<App>,
+    caller: Caller,
+    id: Path<String>,
+    body: Body,
+) -> Result<HttpResponse, Problem> {
     let reason = read_reason(&request, body);
-    about(&request, &app, Kind::Order, &id, |order| Ok(Command::Cancel { order, kind: Kind::Order, reason: reason? })).await
+    about((&request, &caller), &app, Kind::Order, &id, |order| Ok(Command::Cancel { order, kind: Kind::Order, reason: reason? }))
+        .await
 }
 
 /// Confirm an order that is paid by invoice. Twice is once.
 #[utoipa::path(post, path = "/v1/orders/{id}:confirm", tag = "orders", operation_id = "confirm_order", request_body = ReasonIn,
     params(("id" = scalars::OrderId, Path)),
     responses((status = 200, description = "The order, sold.", body = OrderBody<'static>)))]
-pub async fn confirm(request: HttpRequest, app: Data<App>, id: Path<String>, body: Body) -> HttpResponse {
+pub async fn confirm(
+    request: HttpRequest,
+    app: Data<App>,
+    caller: Caller,
+    id: Path<String>,
+    body: Body,
+) -> Result<HttpResponse, Problem> {
     let reason = read_reason(&request, body);
-    about(&request, &app, Kind::Order, &id, |order| Ok(Command::Confirm { order, kind: Kind::Order, reason: reason? })).await
+    about((&request, &caller), &app, Kind::Order, &id, |order| Ok(Command::Confirm { order, kind: Kind::Order, reason: reason? }))
+        .await
 }
 
 /// # Errors
@@ -231,41 +239,38 @@ pub fn read_reason(request: &HttpRequest, body: Body) -> Result<Option<holdfast_
 }
 
 /// Asks the engine about one order or reservation and renders it as the resource of its kind.
+///
+/// # Errors
+/// The problem with the request, or with what it asks for.
 pub async fn about(
-    request: &HttpRequest,
+    (request, caller): (&HttpRequest, &Caller),
     app: &App,
     kind: Kind,
     id: &str,
     command: impl FnOnce(OrderId) -> Result<Command, Problem>,
-) -> HttpResponse {
-    let path = match kind {
+) -> Result<HttpResponse, Problem> {
+    let named = Named::parse(app, kind, id)?;
+    let command = under_terms(request, caller, kind, id, named, command(named.order)?)?;
+    names::check(app, Sender::current(), &command).await?;
+    let reads = command.reads();
+    let unknown = || Ok(reply::unknown(&caller.request_id, &format!("/v1/{}/{id}", collection(kind))));
+    let (answer, replayed) = match reply::known(execute(app, command).await)? {
+        None => return unknown(),
+        Some((Answer::Stored(kept), replayed)) => return Ok(reply::kept(&kept, replayed, "")),
+        Some(answered) => answered,
+    };
+    match reply::order_of(answer) {
+        Some(order) if named.is_in(&order) => Ok(reply::order_response(&order, kind, replayed)),
+        Some(_) => Err(nothing(id)),
+        None if reads => Err(not_an_order(id)),
+        None => unknown(),
+    }
+}
+
+fn collection(kind: Kind) -> &'static str {
+    match kind {
         Kind::Order => "orders",
         Kind::Reservation => "reservations",
-    };
-    let caller = match Caller::of(request, app) {
-        Ok(caller) => caller,
-        Err(problem) => return problem.response(),
-    };
-    let answering = Answering { request_id: caller.request_id.as_str(), location: format!("/v1/{path}/{id}") };
-    let asked = Named::parse(app, kind, id).and_then(|named| Ok((named, command(named.order)?)));
-    let asked = asked.and_then(|(named, command)| Ok((named, under_terms(request, &caller, kind, id, named, command)?)));
-    let (named, command) = match asked {
-        Ok(asked) => asked,
-        Err(problem) => return answering.problem(problem),
-    };
-    if let Err(problem) = names::check(app, Sender::current(), &command).await {
-        return answering.problem(problem);
-    }
-    let reads = command.reads();
-    match answering.answer(execute(app, command).await) {
-        Ok((Answer::Stored(kept), replayed)) => reply::kept(&kept, replayed, ""),
-        Ok((answer, replayed)) => match reply::order_of(answer) {
-            Some(order) if named.is_in(&order) => reply::order_response(&order, kind, replayed),
-            Some(_) => answering.problem(nothing(id)),
-            None if reads => answering.problem(not_an_order(id)),
-            None => answering.unknown(),
-        },
-        Err(response) => response,
     }
 }
 
@@ -295,8 +300,7 @@ fn under_terms(
         return Err(nothing(id));
     }
     // An order and its stock side have one id: what was done to one under a key is no answer to the other.
-    let path = if kind == Kind::Order { "orders" } else { "reservations" };
-    let key = caller.optional_key(request, &format!("{path}/{}:{verb}", named.order), meant)?;
+    let key = caller.optional_key(request, &format!("{}/{}:{verb}", collection(kind), named.order), meant)?;
     Ok(command.under(Terms { versions: if_match(request.headers())?, key }))
 }
 
@@ -310,23 +314,15 @@ struct Timeline<'a> {
 #[utoipa::path(get, path = "/v1/orders/{id}/timeline", tag = "orders", operation_id = "get_order_timeline",
     params(("id" = scalars::OrderId, Path)),
     responses((status = 200, description = "The facts in their order.", body = Timeline<'static>)))]
-pub async fn timeline(request: HttpRequest, app: Data<App>, id: Path<String>) -> HttpResponse {
-    let caller = match Caller::of(&request, &app) {
-        Ok(caller) => caller,
-        Err(problem) => return problem.response(),
-    };
-    let answering = Answering { request_id: caller.request_id.as_str(), location: format!("/v1/orders/{id}") };
-    let order = match Named::parse(&app, Kind::Order, &id) {
-        Ok(named) => named.order,
-        Err(problem) => return answering.problem(problem),
-    };
-    match answering.answer(execute(&app, Command::GetOrder { order, kind: None }).await) {
-        Ok((Answer::Order { id, history }, _)) => {
+pub async fn timeline(app: Data<App>, caller: Caller, id: Path<String>) -> Result<HttpResponse, Problem> {
+    let order = Named::parse(&app, Kind::Order, &id)?.order;
+    match reply::known(execute(&app, Command::GetOrder { order, kind: None }).await)? {
+        Some((Answer::Order { id, history }, _)) => {
             let items = history.iter().map(|record| timeline_item(id, Kind::Order, record)).collect();
-            reply::json_response(HttpResponse::Ok(), to_json(&Timeline { items }), false)
+            Ok(reply::json_response(HttpResponse::Ok(), to_json(&Timeline { items }), false))
         }
-        Ok(_) => answering.problem(not_an_order(&id)),
-        Err(response) => response,
+        Some(_) => Err(not_an_order(&id)),
+        None => Ok(reply::unknown(&caller.request_id, &format!("/v1/orders/{id}"))),
     }
 }
 
@@ -335,30 +331,23 @@ pub async fn timeline(request: HttpRequest, app: Data<App>, id: Path<String>) ->
     params(("id" = scalars::OrderId, Path),
         ("Idempotency-Key" = scalars::IdempotencyKey, Header, description = "New for each attempt, the same for each retry.")),
     responses((status = 201, description = "The attempt.", body = PaymentStarted<'static>)))]
-pub async fn pay(request: HttpRequest, app: Data<App>, id: Path<String>, body: Body) -> HttpResponse {
-    let caller = match Caller::of(&request, &app) {
-        Ok(caller) => caller,
-        Err(problem) => return problem.response(),
-    };
-    let answering = Answering { request_id: caller.request_id.as_str(), location: format!("/v1/orders/{id}") };
-    let command = match payment_command(&request, &app, &caller, &id, body) {
-        Ok(command) => command,
-        Err(problem) => return answering.problem(problem),
-    };
+pub async fn pay(
+    request: HttpRequest,
+    app: Data<App>,
+    caller: Caller,
+    id: Path<String>,
+    body: Body,
+) -> Result<HttpResponse, Problem> {
+    let command = payment_command(&request, &app, &caller, &id, body)?;
     if turned_off::is_off(&app)
         && let Command::StartPayment { order, key, .. } = &command
-        && let Err(problem) = turned_off::started_before(&app, *order, key.hash).await
     {
-        return answering.problem(problem);
+        turned_off::started_before(&app, *order, key.hash).await?;
     }
-    let command = match if_match(request.headers()) {
-        Ok(versions) => command.under(Terms { versions, key: None }),
-        Err(problem) => return answering.problem(problem),
-    };
-    match answering.answer(execute_within(&app, command).await) {
-        Ok((Answer::Stored(kept), replayed)) => reply::kept(&kept, replayed, ""),
-        Ok(_) => answering.unknown(),
-        Err(response) => response,
+    let command = command.under(Terms { versions: if_match(request.headers())?, key: None });
+    match reply::known(execute_within(&app, command).await)? {
+        Some((Answer::Stored(kept), replayed)) => Ok(reply::kept(&kept, replayed, "")),
+        Some(_) | None => Ok(reply::unknown(&caller.request_id, &format!("/v1/orders/{id}"))),
     }
 }
 

@@ -7,17 +7,17 @@ use crate::http::body::Body;
 use crate::http::body::json::content_type;
 use crate::http::caller::{Caller, text};
 use crate::http::page::{form, payment};
+use crate::http::parameters::Parameters;
 use crate::http::problem::{Code, FieldError, Problem};
-use crate::http::reply::Answering;
-use crate::http::request_id::request_id;
-use crate::providers::sandbox::{Delivery, Entry, SIGNATURE, Sandbox, State, Step};
+use crate::http::reply::{unanswered, unavailable};
+use crate::providers::sandbox::{AttemptEvent, Delivery, Entry, SIGNATURE, Sandbox, State};
 use crate::state::App;
 use crate::wire::ids::Attempt;
 use crate::wire::object::read_from_objects;
 use crate::wire::scalars::{self, SandboxButton};
 use actix_web::http::Method;
 use actix_web::http::header::{LOCATION, VARY};
-use actix_web::web::{Data, Path, Query, ServiceConfig};
+use actix_web::web::{Data, Path, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use holdfast_engine::command::Command;
 use holdfast_engine::ids::AttemptId;
@@ -70,20 +70,15 @@ fn received(ignored: bool) -> HttpResponse {
     request_body(content = WebhookIn, description = "Signed as it is, byte for byte."),
     params(("Holdfast-Signature" = String, Header, description = "`t=<unix seconds>,v1=<hex HMAC-SHA-256 of \"<t>.<body>\">`")),
     responses((status = 200, description = "Heard, and durable.", body = WebhookReceived)))]
-pub async fn webhook(request: HttpRequest, app: Data<App>, body: Body) -> HttpResponse {
-    let request_id = request_id(&request);
-    let answering = Answering { request_id: request_id.as_str(), location: String::new() };
-    let (attempt, outcome) = match read_webhook(&request, &app, body) {
-        Ok(webhook) => webhook,
-        Err(problem) => return answering.problem(problem),
-    };
-    let Some(attempt) = attempt else { return received(true) };
+pub async fn webhook(request: HttpRequest, app: Data<App>, body: Body) -> Result<HttpResponse, Problem> {
+    let (attempt, outcome) = read_webhook(&request, &app, body)?;
+    let Some(attempt) = attempt else { return Ok(received(true)) };
     match execute(&app, Command::PaymentResult { attempt, outcome }).await {
         // Whoever tells of an attempt nobody knows need not tell again.
-        Ok(reply) => received(reply.outcome.is_err()),
-        Err(why) if !why.passes() => answering.problem(crate::http::reply::unanswered(why)),
+        Ok(reply) => Ok(received(reply.outcome.is_err())),
+        Err(why) if !why.passes() => Err(unanswered(why)),
         // The provider must tell again: nothing else of ours will.
-        Err(_) => answering.problem(crate::http::reply::unavailable()),
+        Err(_) => Err(unavailable()),
     }
 }
 
@@ -146,14 +141,12 @@ struct SandboxState {
     params(("attempt_id" = scalars::AttemptLink, Path, description = "The last part of `redirect_url`.")),
     responses((status = 200, description = "A page with buttons; JSON if asked for.",
         content((SandboxPayment = "application/json"), (String = "text/html")))))]
-pub async fn show(request: HttpRequest, app: Data<App>, link: Path<String>) -> HttpResponse {
-    match find(&request, &app, &link) {
-        Ok((attempt, entry)) if wants_page(&request) => form("Sandbox payment", &payment::page(&attempt, &link, &entry)),
-        Ok((attempt, entry)) => {
-            HttpResponse::Ok().insert_header((VARY, "Accept")).json(SandboxPayment { attempt_id: attempt, payment: entry })
-        }
-        Err(problem) => problem.by(request_id(&request).as_str()).response(),
+pub async fn show(request: HttpRequest, app: Data<App>, link: Path<String>) -> Result<HttpResponse, Problem> {
+    let (attempt, entry) = find(&request, &app, &link)?;
+    if wants_page(&request) {
+        return Ok(form("Sandbox payment", &payment::page(&attempt, &link, &entry)));
     }
+    Ok(HttpResponse::Ok().insert_header((VARY, "Accept")).json(SandboxPayment { attempt_id: attempt, payment: entry }))
 }
 
 fn find(request: &HttpRequest, app: &App, link: &str) -> Result<(String, Entry), Problem> {
@@ -179,21 +172,18 @@ pub async fn press(
     request: HttpRequest,
     app: Data<App>,
     path: Path<(String, String)>,
-    delivery: Result<Query<Delivery>, actix_web::Error>,
-) -> HttpResponse {
+    delivery: Parameters<Delivery>,
+) -> Result<HttpResponse, Problem> {
     let (link, step) = path.into_inner();
-    let answer = press_button(&request, &app, (&link, &step), delivery);
+    let (attempt, entry) = press_button(&request, &app, (&link, &step), delivery.0)?;
     let by_form =
         text(request.headers(), "content-type").is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
-    match answer {
-        Ok((_, entry)) if by_form && wants_page(&request) => {
-            let back = entry.return_url.filter(|_| step != "silence");
-            let location = back.unwrap_or_else(|| format!("/sandbox/payments/{link}"));
-            HttpResponse::SeeOther().insert_header((LOCATION, location)).finish()
-        }
-        Ok((attempt, entry)) => HttpResponse::Ok().json(SandboxState { attempt_id: attempt, status: entry.state }),
-        Err(problem) => problem.by(request_id(&request).as_str()).response(),
+    if !(by_form && wants_page(&request)) {
+        return Ok(HttpResponse::Ok().json(SandboxState { attempt_id: attempt, status: entry.state }));
     }
+    let back = entry.return_url.filter(|_| step != "silence");
+    let location = back.unwrap_or_else(|| format!("/sandbox/payments/{link}"));
+    Ok(HttpResponse::SeeOther().insert_header((LOCATION, location)).finish())
 }
 
 /// The attempt of a link and how it stands after a step.
@@ -201,15 +191,14 @@ fn press_button(
     request: &HttpRequest,
     app: &App,
     (link, step): (&str, &str),
-    delivery: Result<Query<Delivery>, actix_web::Error>,
+    delivery: Delivery,
 ) -> Result<(String, Entry), Problem> {
     let sandbox = sandbox_of(app)?;
     let attempt = attempt_of(request, app, &sandbox, link)?;
-    let delivery = delivery.map_err(|error| Problem::invalid(vec![FieldError::new("", error.to_string())]))?.into_inner();
     let step = match step {
-        "approve" => Step::Approved,
-        "decline" => Step::Declined,
-        "silence" => Step::Silenced,
+        "approve" => AttemptEvent::Approved,
+        "decline" => AttemptEvent::Declined,
+        "silence" => AttemptEvent::Silenced,
         _ => return Err(Problem::new(Code::NotFound, "the buttons are approve, decline and silence")),
     };
     let entry = sandbox.press(&attempt, step, delivery).map_err(|error| super::internal(&error))?;

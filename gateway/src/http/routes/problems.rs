@@ -5,11 +5,10 @@ mod guide;
 use super::resource::resource;
 use crate::http::page::{escape, html, marked};
 use crate::http::problem::{Code, Problem};
-use crate::http::request_id::request_id;
 use crate::wire::figures::filled;
+use actix_web::HttpResponse;
 use actix_web::http::Method;
 use actix_web::web::{Path, ServiceConfig};
-use actix_web::{HttpRequest, HttpResponse};
 use serde_json::Value;
 
 pub fn configure(service: &mut ServiceConfig) {
@@ -31,14 +30,10 @@ async fn index() -> HttpResponse {
 }
 
 /// What a problem means and what to do about it.
-async fn page(request: HttpRequest, name: Path<String>) -> HttpResponse {
-    match Code::named(&name) {
-        Some(code) => html(code.title(), &explained(code)),
-        None => {
-            let detail = format!("there is no problem {name}");
-            Problem::new(Code::NotFound, detail).by(request_id(&request).as_str()).response()
-        }
-    }
+async fn page(name: Path<String>) -> Result<HttpResponse, Problem> {
+    let none = || Problem::new(Code::NotFound, format!("there is no problem {name}"));
+    let code = Code::named(&name).ok_or_else(none)?;
+    Ok(html(code.title(), &explained(code)))
 }
 
 fn explained(code: Code) -> String {

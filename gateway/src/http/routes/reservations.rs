@@ -8,7 +8,7 @@ use crate::http::body::Body;
 use crate::http::body::json::{json, json_or_default};
 use crate::http::caller::Caller;
 use crate::http::problem::Problem;
-use crate::http::reply::{self, Answering};
+use crate::http::reply;
 use crate::http::request::{ExtendIn, ReasonIn, ReservationIn, check_reservation};
 use crate::http::view::ReservationBody;
 use crate::state::App;
@@ -34,25 +34,11 @@ pub fn configure(service: &mut ServiceConfig) {
 #[utoipa::path(post, path = "/v1/reservations", tag = "reservations", operation_id = "place_reservation", request_body = ReservationIn,
     params(("Idempotency-Key" = scalars::IdempotencyKey, Header, description = "New for each reservation, the same for each retry.")),
     responses((status = 201, description = "The reservation, its units held.", body = ReservationBody<'static>)))]
-pub async fn place(request: HttpRequest, app: Data<App>, body: Body) -> HttpResponse {
-    let caller = match Caller::of(&request, &app) {
-        Ok(caller) => caller,
-        Err(problem) => return problem.response(),
-    };
-    let command = place_command(&request, &app, &caller, body);
-    match command {
-        Err(problem) => problem.by(caller.request_id.as_str()).response(),
-        Ok((order, command)) => {
-            let answering = Answering {
-                request_id: caller.request_id.as_str(),
-                location: format!("/v1/reservations/{}", Id::reservation(order)),
-            };
-            if let Err(problem) = names::check(&app, Sender::current(), &command).await {
-                return answering.problem(problem);
-            }
-            reply::placed(answering, execute(&app, command).await)
-        }
-    }
+pub async fn place(request: HttpRequest, app: Data<App>, caller: Caller, body: Body) -> Result<HttpResponse, Problem> {
+    let (order, command) = place_command(&request, &app, &caller, body)?;
+    names::check(&app, Sender::current(), &command).await?;
+    let location = format!("/v1/reservations/{}", Id::reservation(order));
+    reply::placed(&caller.request_id, &location, execute(&app, command).await)
 }
 
 fn place_command(request: &HttpRequest, app: &App, caller: &Caller, body: Body) -> Result<(OrderId, Command), Problem> {
@@ -72,29 +58,35 @@ fn place_command(request: &HttpRequest, app: &App, caller: &Caller, body: Body) 
 #[utoipa::path(get, path = "/v1/reservations/{id}", tag = "reservations", operation_id = "get_reservation",
     params(("id" = scalars::ReservationId, Path)),
     responses((status = 200, description = "The reservation.", body = ReservationBody<'static>)))]
-pub async fn get(request: HttpRequest, app: Data<App>, id: Path<String>) -> HttpResponse {
-    about(&request, &app, Kind::Reservation, &id, |order| Ok(Command::GetOrder { order, kind: None })).await
+pub async fn get(request: HttpRequest, app: Data<App>, caller: Caller, id: Path<String>) -> Result<HttpResponse, Problem> {
+    about((&request, &caller), &app, Kind::Reservation, &id, |order| Ok(Command::GetOrder { order, kind: None })).await
 }
 
 /// Give the units back. Twice is once.
 #[utoipa::path(delete, path = "/v1/reservations/{id}", tag = "reservations", operation_id = "release_reservation",
     params(("id" = scalars::ReservationId, Path)),
     responses((status = 204, description = "The units are back.")))]
-pub async fn release(request: HttpRequest, app: Data<App>, id: Path<String>) -> HttpResponse {
-    let released = about(&request, &app, Kind::Reservation, &id, |order| {
+pub async fn release(request: HttpRequest, app: Data<App>, caller: Caller, id: Path<String>) -> Result<HttpResponse, Problem> {
+    let released = about((&request, &caller), &app, Kind::Reservation, &id, |order| {
         Ok(Command::Cancel { order, kind: Kind::Reservation, reason: None })
     })
-    .await;
-    if released.status() == actix_web::http::StatusCode::OK { reply::without_body(&released) } else { released }
+    .await?;
+    Ok(if released.status() == actix_web::http::StatusCode::OK { reply::without_body(&released) } else { released })
 }
 
 /// The units are sold. Twice is once.
 #[utoipa::path(post, path = "/v1/reservations/{id}:commit", tag = "reservations", operation_id = "commit_reservation",
     request_body = ReasonIn, params(("id" = scalars::ReservationId, Path)),
     responses((status = 200, description = "The reservation, sold.", body = ReservationBody<'static>)))]
-pub async fn commit(request: HttpRequest, app: Data<App>, id: Path<String>, body: Body) -> HttpResponse {
+pub async fn commit(
+    request: HttpRequest,
+    app: Data<App>,
+    caller: Caller,
+    id: Path<String>,
+    body: Body,
+) -> Result<HttpResponse, Problem> {
     let reason = read_reason(&request, body);
-    about(&request, &app, Kind::Reservation, &id, |order| {
+    about((&request, &caller), &app, Kind::Reservation, &id, |order| {
         Ok(Command::Confirm { order, kind: Kind::Reservation, reason: reason? })
     })
     .await
@@ -105,11 +97,17 @@ pub async fn commit(request: HttpRequest, app: Data<App>, id: Path<String>, body
 #[utoipa::path(post, path = "/v1/reservations/{id}:extend", tag = "reservations", operation_id = "extend_reservation",
     request_body = ExtendIn, params(("id" = scalars::ReservationId, Path)),
     responses((status = 200, description = "The reservation with its new end.", body = ReservationBody<'static>)))]
-pub async fn extend(request: HttpRequest, app: Data<App>, id: Path<String>, body: Body) -> HttpResponse {
+pub async fn extend(
+    request: HttpRequest,
+    app: Data<App>,
+    caller: Caller,
+    id: Path<String>,
+    body: Body,
+) -> Result<HttpResponse, Problem> {
     let ttl = json_or_default::<ExtendIn>(&request, body).and_then(|ExtendIn { ttl_seconds }| {
         let mut checker = crate::http::request::Checker::default();
         let ttl_ms = checker.ttl_ms(ttl_seconds);
         if checker.errors.is_empty() { Ok(ttl_ms) } else { Err(Problem::invalid(checker.errors)) }
     });
-    about(&request, &app, Kind::Reservation, &id, |order| Ok(Command::Extend { order, ttl_ms: ttl? })).await
+    about((&request, &caller), &app, Kind::Reservation, &id, |order| Ok(Command::Extend { order, ttl_ms: ttl? })).await
 }

@@ -2,17 +2,16 @@
 //!
 //! Invariant: a handler is called only for what its row admits; a method without a handler is answered by what the table says.
 
-use super::admission;
+use super::admission::{self, Answer};
 use crate::http::body::unread;
 use crate::http::problem::{Code, Problem};
-use crate::http::request_id::request_id;
 use crate::http::table::{self, Operation, Route};
 use actix_web::dev::{AppService, HttpServiceFactory, ServiceFactory, ServiceRequest, ServiceResponse, fn_service};
 use actix_web::guard::Guard;
 use actix_web::http::Method;
 use actix_web::http::header::ALLOW;
 use actix_web::web;
-use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder};
+use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource};
 use std::future::{Future, ready};
 
 /// Serves the row of a path.
@@ -37,7 +36,7 @@ impl Serving {
     where
         F: Handler<Args>,
         Args: FromRequest + 'static,
-        F::Output: Responder + 'static,
+        F::Output: Answer,
     {
         self.on_request(method, move |operation, request| admission::handle(operation, request, handler.clone()))
     }
@@ -85,5 +84,5 @@ fn not_allowed(request: &HttpRequest) -> HttpResponse {
     let problem = Problem::new(Code::MethodNotAllowed, format!("{path} does not take {method}"));
     let allow = table::allowed(request.match_info().as_str());
     let problem = allow.parse().map_or(problem.clone(), |allow| problem.with_header(ALLOW, allow));
-    problem.by(request_id(request).as_str()).response()
+    problem.answer_to(request)
 }

@@ -11,7 +11,7 @@ use crate::http::caller::Caller;
 use crate::http::etag::{if_match, required_if_match};
 use crate::http::percent::encode_segment;
 use crate::http::problem::Problem;
-use crate::http::reply::{self, Answering};
+use crate::http::reply;
 use crate::http::request::{AdjustmentIn, Checker, StockIn, ThresholdIn};
 use crate::http::table::IMPORTS;
 use crate::http::view::{self, StockBody};
@@ -43,35 +43,17 @@ fn stock_response(stock: &holdfast_engine::event::StockView) -> HttpResponse {
     reply::json_response(response, view::stock_json(stock), false)
 }
 
-async fn about_stock(
-    request: &HttpRequest,
-    app: &App,
-    sku: &str,
-    command: impl FnOnce(&Caller) -> Result<Command, Problem>,
-) -> HttpResponse {
-    let caller = match Caller::of(request, app) {
-        Ok(caller) => caller,
-        Err(problem) => return problem.response(),
-    };
-    let answering =
-        Answering { request_id: caller.request_id.as_str(), location: format!("/v1/inventory/{}", encode_segment(sku)) };
-    let command = match command(&caller) {
-        Ok(command) => command,
-        Err(problem) => return answering.problem(problem),
-    };
-    if let Err(problem) = names::check(app, Sender::current(), &command).await {
-        return answering.problem(problem);
-    }
+async fn about_stock(caller: &Caller, app: &App, sku: &str, command: Command) -> Result<HttpResponse, Problem> {
+    names::check(app, Sender::current(), &command).await?;
     let reads = command.reads();
-    match answering.answer(execute(app, command).await) {
-        Ok((Answer::Stock(stock), _)) => stock_response(&stock),
-        Ok((Answer::LocationClosed { version }, _)) => {
-            HttpResponse::NoContent().insert_header((ETAG, reply::etag(version))).finish()
+    match reply::known(execute(app, command).await)? {
+        Some((Answer::Stock(stock), _)) => Ok(stock_response(&stock)),
+        Some((Answer::LocationClosed { version }, _)) => {
+            Ok(HttpResponse::NoContent().insert_header((ETAG, reply::etag(version))).finish())
         }
-        Ok((Answer::Stored(kept), replayed)) => reply::kept(&kept, replayed, ""),
-        Ok(_) if reads => answering.problem(internal(&format!("what was read of {sku} is no stock"))),
-        Ok(_) => answering.unknown(),
-        Err(response) => response,
+        Some((Answer::Stored(kept), replayed)) => Ok(reply::kept(&kept, replayed, "")),
+        Some(_) if reads => Err(internal(&format!("what was read of {sku} is no stock"))),
+        Some(_) | None => Ok(reply::unknown(&caller.request_id, &format!("/v1/inventory/{}", encode_segment(sku)))),
     }
 }
 
@@ -80,9 +62,16 @@ async fn about_stock(
     params(("sku" = scalars::Sku, Path, example = "DEMO-SHIRT"), ("location" = scalars::LocationName, Path, example = "berlin"),
         ("If-Match" = String, Header, example = "*", description = "`\"<version>\"`, `\"0\"` if the location does not exist yet, or `*`")),
     responses((status = 200, description = "The SKU with its new count.", body = StockBody<'static>)))]
-pub async fn set(request: HttpRequest, app: Data<App>, path: Path<(String, String)>, body: Body) -> HttpResponse {
+pub async fn set(
+    request: HttpRequest,
+    app: Data<App>,
+    caller: Caller,
+    path: Path<(String, String)>,
+    body: Body,
+) -> Result<HttpResponse, Problem> {
     let (sku, location) = path.into_inner();
-    about_stock(&request, &app, &sku, |caller| set_command(&request, caller, (&sku, &location), body)).await
+    let command = set_command(&request, &caller, (&sku, &location), body)?;
+    about_stock(&caller, &app, &sku, command).await
 }
 
 fn set_command(request: &HttpRequest, caller: &Caller, (sku, location): (&str, &str), body: Body) -> Result<Command, Problem> {
@@ -114,15 +103,18 @@ fn set_command(request: &HttpRequest, caller: &Caller, (sku, location): (&str, &
     params(("sku" = scalars::Sku, Path, example = "DEMO-SHIRT"), ("location" = scalars::LocationName, Path, example = "berlni"),
         ("If-Match" = String, Header, example = "*", description = "`\"<version>\"`, or `*`")),
     responses((status = 204, description = "It is closed.")))]
-pub async fn close(request: HttpRequest, app: Data<App>, path: Path<(String, String)>) -> HttpResponse {
+pub async fn close(
+    request: HttpRequest,
+    app: Data<App>,
+    caller: Caller,
+    path: Path<(String, String)>,
+) -> Result<HttpResponse, Problem> {
     let (sku, location) = path.into_inner();
-    about_stock(&request, &app, &sku, |_| {
-        let expected = required_if_match(request.headers())?;
-        let mut checker = Checker::default();
-        let location = checker.location(&location, String::new).ok_or_else(|| Problem::invalid(checker.errors))?;
-        Ok(Command::CloseLocation { sku: sku_of(&sku)?, location, expected })
-    })
-    .await
+    let expected = required_if_match(request.headers())?;
+    let mut checker = Checker::default();
+    let location = checker.location(&location, String::new).ok_or_else(|| Problem::invalid(checker.errors))?;
+    let command = Command::CloseLocation { sku: sku_of(&sku)?, location, expected };
+    about_stock(&caller, &app, &sku, command).await
 }
 
 /// Add or take away units of a bucket, with a reason.
@@ -130,8 +122,15 @@ pub async fn close(request: HttpRequest, app: Data<App>, path: Path<(String, Str
     params(("sku" = scalars::Sku, Path, example = "DEMO-SHIRT"),
         ("Idempotency-Key" = scalars::IdempotencyKey, Header, description = "New for each adjustment, the same for each retry.")),
     responses((status = 201, description = "The SKU as it is now.", body = StockBody<'static>)))]
-pub async fn adjust(request: HttpRequest, app: Data<App>, sku: Path<String>, body: Body) -> HttpResponse {
-    about_stock(&request, &app, &sku, |caller| adjust_command(&request, caller, &sku, body)).await
+pub async fn adjust(
+    request: HttpRequest,
+    app: Data<App>,
+    caller: Caller,
+    sku: Path<String>,
+    body: Body,
+) -> Result<HttpResponse, Problem> {
+    let command = adjust_command(&request, &caller, &sku, body)?;
+    about_stock(&caller, &app, &sku, command).await
 }
 
 fn adjust_command(request: &HttpRequest, caller: &Caller, sku: &str, body: Body) -> Result<Command, Problem> {
@@ -157,16 +156,23 @@ fn adjust_command(request: &HttpRequest, caller: &Caller, sku: &str, body: Body)
 #[utoipa::path(get, path = "/v1/inventory/{sku}", tag = "stock", operation_id = "get_stock",
     params(("sku" = scalars::Sku, Path, example = "DEMO-SHIRT")),
     responses((status = 200, description = "The SKU.", body = StockBody<'static>)))]
-pub async fn get(request: HttpRequest, app: Data<App>, sku: Path<String>) -> HttpResponse {
-    about_stock(&request, &app, &sku, |_| Ok(Command::GetStock { sku: sku_of(&sku)? })).await
+pub async fn get(app: Data<App>, caller: Caller, sku: Path<String>) -> Result<HttpResponse, Problem> {
+    about_stock(&caller, &app, &sku, Command::GetStock { sku: sku_of(&sku)? }).await
 }
 
 /// When stock counts as low.
 #[utoipa::path(patch, path = "/v1/inventory/{sku}", tag = "stock", operation_id = "set_stock_threshold", request_body = ThresholdIn,
     params(("sku" = scalars::Sku, Path, example = "DEMO-SHIRT")),
     responses((status = 200, description = "The SKU with its new threshold.", body = StockBody<'static>)))]
-pub async fn set_threshold(request: HttpRequest, app: Data<App>, sku: Path<String>, body: Body) -> HttpResponse {
-    about_stock(&request, &app, &sku, |caller| threshold_command(&request, caller, &sku, body)).await
+pub async fn set_threshold(
+    request: HttpRequest,
+    app: Data<App>,
+    caller: Caller,
+    sku: Path<String>,
+    body: Body,
+) -> Result<HttpResponse, Problem> {
+    let command = threshold_command(&request, &caller, &sku, body)?;
+    about_stock(&caller, &app, &sku, command).await
 }
 
 fn threshold_command(request: &HttpRequest, caller: &Caller, sku: &str, body: Body) -> Result<Command, Problem> {

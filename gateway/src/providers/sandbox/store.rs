@@ -28,7 +28,7 @@ pub enum State {
 /// What can happen to an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Step {
+pub enum AttemptEvent {
     Created,
     Approved,
     Declined,
@@ -54,14 +54,14 @@ pub struct Entry {
     #[schema(value_type = Option<scalars::Link>, required = true)]
     pub return_url: Option<String>,
     #[serde(skip)]
-    undelivered: Option<Step>,
+    undelivered: Option<AttemptEvent>,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Line {
     attempt: String,
-    step: Step,
+    step: AttemptEvent,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     amount: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -70,11 +70,11 @@ struct Line {
     return_url: Option<String>,
     /// Which step was delivered. None in records of old: the last one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    of: Option<Step>,
+    of: Option<AttemptEvent>,
 }
 
 impl Line {
-    fn new(attempt: &str, step: Step) -> Self {
+    fn new(attempt: &str, step: AttemptEvent) -> Self {
         Self { attempt: attempt.to_owned(), step, amount: None, currency: None, return_url: None, of: None }
     }
 }
@@ -115,7 +115,7 @@ impl Store {
     }
 
     /// Attempts whose last step no webhook has delivered.
-    pub(crate) fn undelivered(&mut self) -> Vec<(String, Step)> {
+    pub(crate) fn undelivered(&mut self) -> Vec<(String, AttemptEvent)> {
         self.entries.iter().filter_map(|(attempt, entry)| Some((attempt.clone(), entry.undelivered?))).collect()
     }
 
@@ -124,21 +124,21 @@ impl Store {
             return Ok(());
         }
         let (amount, currency) = amount;
-        self.write(&Line { amount: Some(amount), currency, return_url, ..Line::new(attempt, Step::Created) })
+        self.write(&Line { amount: Some(amount), currency, return_url, ..Line::new(attempt, AttemptEvent::Created) })
     }
 
     /// Takes a step if the attempt's state allows it. Says the state after it and whether it changed.
-    pub(crate) fn record(&mut self, attempt: &str, step: Step) -> io::Result<Option<(State, bool)>> {
+    pub(crate) fn record(&mut self, attempt: &str, step: AttemptEvent) -> io::Result<Option<(State, bool)>> {
         let Some(entry) = self.entries.get(attempt) else { return Ok(None) };
         let before = entry.state;
         // A bank may be late: what was declined or voided can still be approved, which is what this sandbox is for.
         let allowed = match step {
-            Step::Approved => matches!(before, State::Pending | State::Declined | State::Voided),
-            Step::Declined | Step::Silenced => before == State::Pending,
-            Step::Voided => matches!(before, State::Pending | State::Declined),
+            AttemptEvent::Approved => matches!(before, State::Pending | State::Declined | State::Voided),
+            AttemptEvent::Declined | AttemptEvent::Silenced => before == State::Pending,
+            AttemptEvent::Voided => matches!(before, State::Pending | State::Declined),
             // The engine knows of the money, even where this record is an older copy that does not.
-            Step::Refunded => before != State::Refunded,
-            Step::Created | Step::Delivered => false,
+            AttemptEvent::Refunded => before != State::Refunded,
+            AttemptEvent::Created | AttemptEvent::Delivered => false,
         };
         if allowed {
             self.write(&Line::new(attempt, step))?;
@@ -147,8 +147,8 @@ impl Store {
     }
 
     /// The webhook of a step was taken. Another step may have followed it meanwhile, which is still to be delivered.
-    pub(crate) fn delivered(&mut self, attempt: &str, step: Step) -> io::Result<()> {
-        self.write(&Line { of: Some(step), ..Line::new(attempt, Step::Delivered) })
+    pub(crate) fn delivered(&mut self, attempt: &str, step: AttemptEvent) -> io::Result<()> {
+        self.write(&Line { of: Some(step), ..Line::new(attempt, AttemptEvent::Delivered) })
     }
 
     fn write(&mut self, line: &Line) -> io::Result<()> {
@@ -160,7 +160,7 @@ impl Store {
     }
 
     fn apply(&mut self, line: &Line) {
-        if line.step == Step::Created {
+        if line.step == AttemptEvent::Created {
             let entry = Entry {
                 state: State::Pending,
                 silent: false,
@@ -173,17 +173,21 @@ impl Store {
         }
         let Some(entry) = self.entries.get_mut(&line.attempt) else { return };
         match line.step {
-            Step::Approved | Step::Declined => entry.undelivered = Some(line.step),
-            Step::Delivered if line.of.is_none() || line.of == entry.undelivered => entry.undelivered = None,
-            Step::Delivered | Step::Created | Step::Silenced | Step::Voided | Step::Refunded => {}
+            AttemptEvent::Approved | AttemptEvent::Declined => entry.undelivered = Some(line.step),
+            AttemptEvent::Delivered if line.of.is_none() || line.of == entry.undelivered => entry.undelivered = None,
+            AttemptEvent::Delivered
+            | AttemptEvent::Created
+            | AttemptEvent::Silenced
+            | AttemptEvent::Voided
+            | AttemptEvent::Refunded => {}
         }
         match line.step {
-            Step::Approved => (entry.state, entry.silent) = (State::Captured, false),
-            Step::Declined => (entry.state, entry.silent) = (State::Declined, false),
-            Step::Silenced => entry.silent = true,
-            Step::Voided => entry.state = State::Voided,
-            Step::Refunded => entry.state = State::Refunded,
-            Step::Created | Step::Delivered => {}
+            AttemptEvent::Approved => (entry.state, entry.silent) = (State::Captured, false),
+            AttemptEvent::Declined => (entry.state, entry.silent) = (State::Declined, false),
+            AttemptEvent::Silenced => entry.silent = true,
+            AttemptEvent::Voided => entry.state = State::Voided,
+            AttemptEvent::Refunded => entry.state = State::Refunded,
+            AttemptEvent::Created | AttemptEvent::Delivered => {}
         }
     }
 }
@@ -199,13 +203,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut store = Store::open(Some(dir.path())).unwrap();
         store.create("pay_a", (5, None), None).unwrap();
-        store.record("pay_a", Step::Approved).unwrap();
+        store.record("pay_a", AttemptEvent::Approved).unwrap();
         drop(store);
         let mut file = File::options().append(true).open(dir.path().join("attempts.jsonl")).unwrap();
         file.write_all(b"{\"attempt\":\"pay_a\",\"st").unwrap();
         let mut store = Store::open(Some(dir.path())).unwrap();
         assert_eq!(store.entry("pay_a").unwrap().state, State::Captured);
-        assert_eq!(store.undelivered(), [("pay_a".to_owned(), Step::Approved)]);
+        assert_eq!(store.undelivered(), [("pay_a".to_owned(), AttemptEvent::Approved)]);
     }
 
     #[test]
@@ -227,13 +231,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut store = Store::open(Some(dir.path())).unwrap();
         store.create("pay_a", (5, None), None).unwrap();
-        store.record("pay_a", Step::Declined).unwrap();
-        store.record("pay_a", Step::Approved).unwrap();
-        store.delivered("pay_a", Step::Declined).unwrap();
+        store.record("pay_a", AttemptEvent::Declined).unwrap();
+        store.record("pay_a", AttemptEvent::Approved).unwrap();
+        store.delivered("pay_a", AttemptEvent::Declined).unwrap();
         drop(store);
         let mut store = Store::open(Some(dir.path())).unwrap();
-        assert_eq!(store.undelivered(), [("pay_a".to_owned(), Step::Approved)]);
-        store.delivered("pay_a", Step::Approved).unwrap();
+        assert_eq!(store.undelivered(), [("pay_a".to_owned(), AttemptEvent::Approved)]);
+        store.delivered("pay_a", AttemptEvent::Approved).unwrap();
         assert_eq!(store.undelivered(), []);
     }
 
@@ -241,9 +245,9 @@ mod tests {
     fn an_attempt_is_captured_once_and_refunded_once() {
         let mut store = Store::open(None).unwrap();
         store.create("pay_a", (5, None), None).unwrap();
-        assert_eq!(store.record("pay_a", Step::Approved).unwrap(), Some((State::Captured, true)));
-        assert_eq!(store.record("pay_a", Step::Approved).unwrap(), Some((State::Captured, false)));
-        assert_eq!(store.record("pay_a", Step::Refunded).unwrap(), Some((State::Refunded, true)));
-        assert_eq!(store.record("pay_a", Step::Refunded).unwrap(), Some((State::Refunded, false)));
+        assert_eq!(store.record("pay_a", AttemptEvent::Approved).unwrap(), Some((State::Captured, true)));
+        assert_eq!(store.record("pay_a", AttemptEvent::Approved).unwrap(), Some((State::Captured, false)));
+        assert_eq!(store.record("pay_a", AttemptEvent::Refunded).unwrap(), Some((State::Refunded, true)));
+        assert_eq!(store.record("pay_a", AttemptEvent::Refunded).unwrap(), Some((State::Refunded, false)));
     }
 }

@@ -3,7 +3,7 @@
 //! The signature header is `t=<unix seconds>,v1=<hex HMAC-SHA-256 of "<t>.<body>">`. It may carry several `v1` parts, as a
 //! provider sends them that rolls its secret: one that matches is enough.
 
-use super::Step;
+use super::AttemptEvent;
 use data_encoding::HEXLOWER_PERMISSIVE;
 use hmac::{Hmac, KeyInit, Mac};
 use holdfast_storage::backoff::Backoff;
@@ -44,8 +44,8 @@ pub(super) fn verify(secret: &[u8], header: &str, body: &[u8], window_seconds: u
 }
 
 /// Sends the webhook of a step until it is taken, then `duplicates` times more. False if nobody took it.
-pub(super) async fn deliver(base_url: &str, secret: &[u8], attempt: &str, step: Step, duplicates: u8) -> bool {
-    let kind = if step == Step::Approved { "payment.captured" } else { "payment.declined" };
+pub(super) async fn deliver(base_url: &str, secret: &[u8], attempt: &str, step: AttemptEvent, duplicates: u8) -> bool {
+    let kind = if step == AttemptEvent::Approved { "payment.captured" } else { "payment.declined" };
     let event = format!("evt_{attempt}-{kind}");
     let body = serde_json::json!({"id": event, "type": kind, "attempt_id": attempt}).to_string();
     let (mut taken, mut pauses) = (0, PAUSES);

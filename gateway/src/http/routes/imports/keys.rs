@@ -16,8 +16,7 @@ impl RowKeys {
     /// # Errors
     /// `invalid_request` for a key that is none.
     pub(super) fn of(request: &HttpRequest, caller: Caller) -> Result<Self, Problem> {
-        let key = caller.optional_key(request, "imports", Fingerprint(0));
-        let key = key.map_err(|problem| problem.by(caller.request_id.as_str()))?;
+        let key = caller.optional_key(request, "imports", Fingerprint(0))?;
         Ok(Self(key.map(|key| (caller, key.hash))))
     }
 
