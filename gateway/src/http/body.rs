@@ -248,6 +248,3 @@ fn unread(error: &PayloadError) -> Problem {
         error => Problem::invalid(vec![FieldError::new("", format!("the body could not be read: {error}"))]),
     }
 }
-
-#[cfg(test)]
-mod yielding;

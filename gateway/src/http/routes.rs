@@ -23,6 +23,8 @@ pub mod sender;
 pub mod start;
 pub mod stock;
 pub mod turned_off;
+#[cfg(test)]
+mod yielding;
 
 use crate::http::client;
 use crate::http::problem::{Code, Problem};

@@ -1,7 +1,7 @@
 //! Bodies behind middleware that does not poll as the connection does.
 
-use super::connected;
-use crate::http::routes;
+use super::configure;
+use crate::http::body::connected;
 use crate::settings::Settings;
 use crate::state::App;
 use actix_web::dev::{Service as _, ServiceResponse};
@@ -34,7 +34,7 @@ async fn serve(middleware: fn(Serving) -> Serving) -> (actix_web::dev::ServerHan
             .app_data(app.clone())
             .wrap_fn(move |request, next| middleware(Box::pin(next.call(request))))
             .wrap_fn(|request, next| connected(next.call(request)))
-            .configure(routes::configure)
+            .configure(configure)
     });
     let server = server.workers(1).disable_signals().bind("127.0.0.1:0").unwrap();
     let address = server.addrs()[0];
