@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use holdfast_loadtest::report;
-use holdfast_loadtest::summary::{FILE, Summary};
+use holdfast_loadtest::summary::{BySecond, FILE, Summary};
 
 /// As the k6 scripts write it (`loadtest/k6/lib/summary.js`): totals only.
 const BY_K6: &str = r#"{
@@ -47,4 +47,16 @@ fn a_page_needs_nothing_from_elsewhere() {
 fn a_summary_of_another_schema_is_refused_with_both_numbers() {
     let refused = read(&BY_K6.replace("\"schema\": 1", "\"schema\": 2")).unwrap_err();
     assert!(refused.contains("its schema is 2, this program reads 1"), "{refused}");
+}
+
+#[test]
+fn the_page_of_ten_hours_is_no_larger_than_that_of_ten_minutes_by_much() {
+    let size = |seconds: u64| {
+        let mut summary = read(BY_K6).unwrap();
+        let second =
+            |at| BySecond { due: 100, done: [90 + at % 7, 5, 3, 2], late: 80, latency: vec![(900, 50), (2000 + at % 99, 40)] };
+        summary.by_second = (0..seconds).map(second).collect();
+        report::page(&summary).len()
+    };
+    assert!(size(36_000) < size(600) * 3 / 2);
 }

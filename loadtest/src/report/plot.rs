@@ -29,7 +29,7 @@ pub(crate) enum Across {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Lines,
-    /// One bar a second, on each other.
+    /// Bars as wide as their points are apart, on each other.
     Stacked,
 }
 
@@ -78,9 +78,15 @@ impl Plot {
         svg.push_str(&axes.svg(&self.across));
         match self.kind {
             Kind::Lines => self.series.iter().enumerate().for_each(|(number, series)| line(&mut svg, &axes, number, series)),
-            Kind::Stacked => bars(&mut svg, &axes, &self.series),
+            Kind::Stacked => bars(&mut svg, &axes, self.step(), &self.series),
         }
         svg + "</svg>"
+    }
+
+    /// From one bar to the next.
+    fn step(&self) -> f64 {
+        let points = self.series.first().map(|series| series.points.as_slice()).unwrap_or_default();
+        points.first().zip(points.get(1)).map_or(1.0, |(one, next)| next.0 - one.0)
     }
 
     /// What the highest point, or the highest pile, is.
@@ -105,8 +111,7 @@ impl Axes {
     fn of(plot: &Plot) -> Self {
         let points = || plot.series.iter().flat_map(|series| &series.points);
         let last = points().map(|(x, _)| *x).fold(0.0, f64::max);
-        // A bar has its width.
-        let right = if plot.kind == Kind::Stacked { last + 1.0 } else { last.max(1.0) };
+        let right = if plot.kind == Kind::Stacked { last + plot.step() } else { last.max(1.0) };
         let top = plot.top();
         if !plot.logarithmic {
             return Self { x: (0.0, right), y: (0.0, nice(top)), logarithmic: false };
@@ -189,9 +194,9 @@ fn line(svg: &mut String, axes: &Axes, number: usize, series: &Series) {
     write!(svg, "<polyline class=\"c{number}\" points=\"{path}\"><title>{name}</title></polyline>").expect("a string takes all");
 }
 
-fn bars(svg: &mut String, axes: &Axes, series: &[Series]) {
+fn bars(svg: &mut String, axes: &Axes, step: f64, series: &[Series]) {
     let longest = series.iter().map(|series| series.points.len()).max().unwrap_or_default();
-    let width = (axes.x(1.0) - axes.x(0.0)) * 0.9;
+    let width = (axes.x(step) - axes.x(0.0)) * 0.9;
     for at in 0..longest {
         let mut below = 0.0;
         for (number, series) in series.iter().enumerate() {

@@ -1,16 +1,50 @@
 //! Which plots a report has.
+//!
+//! Invariant: a plot over time has at most [`MOST`] points a line, so that the page of an hour is no larger than that of some minutes.
 
 use super::plot::{Across, Kind, Plot, Series, distance};
 use super::text::short;
 use crate::record::{CLASSES, Class, Operation};
 use crate::sampler::Sample;
 use crate::summary::{BySecond, Latency, Summary};
+use std::collections::BTreeMap;
+
+const MOST: usize = 300;
+
+/// Seconds of a run, put together where there are many.
+struct Spans {
+    /// Seconds in one.
+    length: usize,
+    spans: Vec<BySecond>,
+}
+
+impl Spans {
+    fn of(seconds: &[BySecond]) -> Self {
+        let length = seconds.len().div_ceil(MOST).max(1);
+        Self { length, spans: seconds.chunks(length).map(mean).collect() }
+    }
+}
+
+/// Counts of a second in the mean, latencies of all.
+fn mean(seconds: &[BySecond]) -> BySecond {
+    let of_each = |count: u64| count / seconds.len() as u64;
+    let mut latency = BTreeMap::new();
+    let all = seconds.iter().flat_map(|second| &second.latency);
+    all.for_each(|(value, count)| *latency.entry(*value).or_insert(0) += count);
+    BySecond {
+        due: of_each(seconds.iter().map(|second| second.due).sum()),
+        done: CLASSES.map(|class| of_each(seconds.iter().map(|second| second.done[class as usize]).sum())),
+        late: seconds.iter().map(|second| second.late).max().unwrap_or_default(),
+        latency: latency.into_iter().collect(),
+    }
+}
 
 pub(crate) fn all(summary: &Summary) -> Vec<Plot> {
     // What came after the last order was due are answers that were late.
     let last = summary.by_second.iter().rposition(|second| second.due > 0).map_or(0, |last| last + 1);
-    let (seconds, answered) = (&summary.by_second[..last], &summary.by_second);
-    let (samples, each) = (&summary.samples, &steps(&summary.samples));
+    let (seconds, answered) = (&Spans::of(&summary.by_second[..last]), &Spans::of(&summary.by_second));
+    let few: Vec<Sample> = summary.samples.iter().step_by(summary.samples.len().div_ceil(MOST).max(1)).cloned().collect();
+    let (samples, each) = (&few, &steps(&few));
     vec![
         percentiles(summary),
         latency(seconds),
@@ -24,7 +58,7 @@ pub(crate) fn all(summary: &Summary) -> Vec<Plot> {
             samples,
             &[("orders", |one| one.orders as f64), ("holds", |one| one.holds as f64)],
         ),
-        sizes(samples),
+        sizes(&summary.samples),
         sampled("Commits", "a second", each, &[("commits", |one| one.commits)]),
         sampled("Events a commit", "mean of a second", each, &[("events", |one| ratio(one.commit_events, one.commits))]),
         sampled(
@@ -47,8 +81,8 @@ fn series(name: impl Into<String>, points: impl Iterator<Item = (f64, f64)>) -> 
     Series { name: name.into(), points: points.collect() }
 }
 
-fn timed(seconds: &[BySecond], name: &str, of: impl Fn(&BySecond) -> f64) -> Series {
-    series(name, seconds.iter().enumerate().map(|(at, second)| (at as f64, of(second))))
+fn timed(seconds: &Spans, name: &str, of: impl Fn(&BySecond) -> f64) -> Series {
+    series(name, seconds.spans.iter().enumerate().map(|(at, span)| ((at * seconds.length) as f64, of(span))))
 }
 
 /// From each sample to the next, a second: what is counted since the start of the server begins anew with another.
@@ -91,20 +125,20 @@ fn percentiles(summary: &Summary) -> Plot {
     Plot { title: "Latency of orders", unit: "ms", across: Across::Percentiles, kind: Kind::Lines, logarithmic: true, series }
 }
 
-fn latency(seconds: &[BySecond]) -> Plot {
+fn latency(seconds: &Spans) -> Plot {
     let at = |percentile: f64| move |second: &BySecond| second.percentile(percentile).unwrap_or_default() as f64 / 1000.0;
     let lines = [("p50", 50.0), ("p99", 99.0), ("slowest", 100.0)];
     let series = lines.map(|(name, percentile)| timed(seconds, name, at(percentile))).into();
     Plot::over_time("Latency of accepted orders over time", "ms, by when they were due", series).logarithmic()
 }
 
-fn throughput(seconds: &[BySecond]) -> Plot {
+fn throughput(seconds: &Spans) -> Plot {
     let due = timed(seconds, "due", |second| second.due as f64);
     let accepted = timed(seconds, "accepted", |second| second.done[Class::Accepted as usize] as f64);
     Plot::over_time("Throughput", "orders a second", vec![accepted, due])
 }
 
-fn outcomes(seconds: &[BySecond]) -> Plot {
+fn outcomes(seconds: &Spans) -> Plot {
     let of = |class: Class| timed(seconds, class.name(), move |second| second.done[class as usize] as f64);
     Plot::over_time("Outcomes", "orders, by when they were answered", CLASSES.map(of).into()).stacked()
 }
@@ -145,7 +179,7 @@ fn sizes(samples: &[Sample]) -> Plot {
     Plot { title, unit, across, kind: Kind::Stacked, logarithmic: false, series: vec![series("commits", points)] }
 }
 
-fn lateness(seconds: &[BySecond]) -> Plot {
+fn lateness(seconds: &Spans) -> Plot {
     let late = timed(seconds, "at most", |second| second.late as f64 / 1000.0);
     Plot::over_time("Lateness of the generator", "ms", vec![late])
 }

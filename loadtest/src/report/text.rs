@@ -27,9 +27,14 @@ pub(crate) fn short(value: f64) -> String {
     }
 }
 
-/// Microseconds as milliseconds.
+/// Microseconds as milliseconds, to three digits or the whole.
 pub(crate) fn ms(micros: u64) -> String {
-    format!("{:.2}", micros as f64 / 1000.0)
+    let digits = match micros {
+        0..10_000 => 2,
+        10_000..100_000 => 1,
+        100_000.. => 0,
+    };
+    format!("{:.digits$}", micros as f64 / 1000.0)
 }
 
 /// A whole number with its thousands apart.
@@ -50,6 +55,7 @@ mod tests {
     fn numbers_are_short_and_readable() {
         let shown = [0.0, 0.35, 12.0, 1500.0, 25_000.0, 3e6, 0.002].map(short);
         assert_eq!(shown, ["0", "0.35", "12", "1500", "25k", "3M", "0.002"]);
+        assert_eq!([350, 12_345, 380_420].map(ms), ["0.35", "12.3", "380"]);
         assert_eq!([7, 1234, 1_234_567].map(grouped), ["7", "1,234", "1,234,567"]);
     }
 }
