@@ -372,6 +372,10 @@ impl World {
             let image = live.snapshot();
             let restored = Partition::restore(live.id, self.partitions, self.causality, self.policy.clone(), &image).unwrap();
             assert_eq!(live.hash(), restored.hash(), "a snapshot of partition {} restores it", live.id.0);
+            // The hash is of the snapshot, and would not know what is in none.
+            for other in [folded, &restored] {
+                assert!(live.orders().all(|order| other.order(order.id) == Some(order)), "orders of partition {}", live.id.0);
+            }
         }
     }
 }
