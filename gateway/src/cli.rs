@@ -292,20 +292,14 @@ pub struct BenchArgs {
     #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1,10000", value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     pub skus: Vec<u64>,
     /// Commands in hand at once.
-    #[arg(long, value_name = "N", default_value = "8192", value_parser = in_hand)]
-    pub batch: usize,
+    #[arg(long, value_name = "N", default_value_t = 8192, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub batch: u32,
     /// Of each load.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub seconds: u64,
     /// Threads that host partitions.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub shards: usize,
-}
-
-/// Fewer would be nothing, more than a shard's queue is made for.
-fn in_hand(text: &str) -> Result<usize, String> {
-    let number = text.parse().map_err(|_| "a number was expected".to_owned())?;
-    (1..=1_000_000).contains(&number).then_some(number).ok_or_else(|| "from 1 to 1,000,000".to_owned())
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]

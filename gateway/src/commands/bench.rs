@@ -8,13 +8,12 @@ mod load;
 
 use super::{Outcome, output, table};
 use crate::cli::{BenchArgs, BenchWork};
-use crate::progress;
+use crate::settings::Settings;
 use crate::wire::figures::grouped;
+use crate::{backend, progress};
 use floor::Floor;
-use holdfast_engine::ids::Partitions;
 use holdfast_engine::time::Policy;
 use holdfast_storage::audit::audit;
-use holdfast_storage::embedded::EmbeddedJournal;
 use load::{Load, Measured};
 use serde_json::json;
 use std::path::Path;
@@ -40,19 +39,25 @@ pub(super) fn run(args: &BenchArgs, as_json: bool) -> Outcome {
 
 fn figure(args: &BenchArgs, work: BenchWork, skus: u64) -> Result<Figure, Box<dyn std::error::Error>> {
     let dir = tempfile::tempdir_in(&args.dir).map_err(|error| format!("{}: {error}", args.dir.display()))?;
-    let load = Load { work, skus, batch: args.batch, seconds: args.seconds, shards: args.shards };
-    let data = dir.path().join("data");
-    let measured = actix_web::rt::System::new().block_on(load::run(&load, &data))?;
-    verify(&data)?;
+    let load = Load { work, skus, batch: args.batch as usize, seconds: args.seconds, shards: args.shards };
+    let settings = settings_at(&dir.path().join("data"));
+    let measured = actix_web::rt::System::new().block_on(load::run(&load, &settings))?;
+    verify(&settings)?;
     let floor = Floor::of(dir.path(), measured.bytes, measured.commits)?;
     Ok(Figure { work, skus, measured, floor })
 }
 
-fn verify(data: &Path) -> Result<(), Box<dyn std::error::Error>> {
-    let partitions = Partitions::new(1).ok_or("there is at least one partition")?;
-    let journal = EmbeddedJournal::open_with_reserve(data, partitions, 0)?;
+/// Those of a server that has its data there.
+fn settings_at(data: &Path) -> Settings {
+    let mut settings = Settings::default();
+    data.clone_into(&mut settings.data.dir);
+    settings
+}
+
+fn verify(settings: &Settings) -> Result<(), Box<dyn std::error::Error>> {
+    let journal = backend::observe(settings)?;
     let bar = progress::bar("verifying", true);
-    let report = audit(&journal, &Policy::default(), &mut |done, all| bar.at(done, all));
+    let report = audit(&*journal, &Policy::default(), &mut |done, all| bar.at(done, all));
     bar.finish();
     match report?.violations.first() {
         Some(first) => Err(format!("what was written does not add up, so there is no figure: {first}").into()),
@@ -87,7 +92,7 @@ fn text(args: &BenchArgs, figures: &[Figure]) -> String {
     format!(
         "{}\n\n{} in hand at once, each answered when it is on disk; every load was audited and adds up.\nOF THE DISK: the time in which the same bytes are written in as many synced writes, of the time it took.",
         table::lines(&headings, &rows),
-        grouped(args.batch as u64)
+        grouped(args.batch.into())
     )
 }
 

@@ -1,7 +1,9 @@
 //! One load: an engine of its own on a new directory, a window of commands that is always full, and what was answered.
 
+use crate::backend;
 use crate::cli::BenchWork;
 use crate::providers::registry::Registry;
+use crate::settings::Settings;
 use holdfast_actors::replies::Pending;
 use holdfast_actors::{Engine, Handle, Options, ReplyQueues, Unanswered};
 use holdfast_engine::command::Command;
@@ -10,18 +12,13 @@ use holdfast_engine::ids::{CustomerId, Fingerprint, KeyHash, Location, OrderId, 
 use holdfast_engine::limits::MAX_BUCKET;
 use holdfast_engine::quantity::{Currency, Money, Quantity};
 use holdfast_engine::time::Timestamp;
-use holdfast_storage::embedded::EmbeddedJournal;
-use holdfast_storage::{Journal, LogId};
+use holdfast_storage::{DirectoryLock, LogId};
 use std::collections::VecDeque;
-use std::path::Path;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 type Failed = Box<dyn std::error::Error>;
 
-/// As a server has them by default.
-const PARTITIONS: u16 = 64;
 /// Longer than any load.
 const TTL_MS: u64 = 24 * 3_600_000;
 
@@ -75,9 +72,10 @@ struct Driver {
 ///
 /// # Errors
 /// If the engine does not start, refuses a command, or does not stop well.
-pub(super) async fn run(load: &Load, data: &Path) -> Result<Measured, Failed> {
-    let partitions = Partitions::new(PARTITIONS).ok_or("there is at least one partition")?;
-    let journal: Arc<dyn Journal> = Arc::new(EmbeddedJournal::open(data, partitions)?);
+pub(super) async fn run(load: &Load, settings: &Settings) -> Result<Measured, Failed> {
+    let lock = DirectoryLock::take(&settings.data.dir)?;
+    let journal = backend::open(settings, Some(&lock), |_| Ok::<_, holdfast_storage::Error>(()))?;
+    let partitions = journal.partitions();
     let options = Options { shards: load.shards.max(1), credits: load.batch.saturating_mul(2).max(32_768), ..Options::default() };
     let provider = Box::new(|| Rc::new(Registry::of(None)) as Rc<_>);
     let engine = Engine::start(journal.clone(), ReplyQueues::default(), provider, options, &mut |_, _| {})?;
