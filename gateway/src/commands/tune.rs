@@ -105,7 +105,7 @@ mod tests {
         for (cores, memory_mb) in [(1, 256), (2, 4096), (64, 262_144), (512, 1 << 21)] {
             let settings = settings_of(&machine(cores, memory_mb, 100));
             assert_eq!(settings.engine.shards as u64, (cores / 2).max(1));
-            assert!(settings.engine.memory_ahead_mb as u64 <= memory_mb / 8);
+            assert!(settings.engine.memory_ahead_mb <= memory_mb / 8);
         }
     }
 
