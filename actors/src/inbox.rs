@@ -4,10 +4,11 @@
 //! nothing: what waits for an answer to a message hears that there is none. What comes in bulk waits in a queue of its own, so that it
 //! never stands before what somebody waits for alone.
 
+mod queue;
+
 use crate::admission::Credits;
 use crate::panics::Suspect;
 use actix::{Message as ActixMessage, Recipient};
-use crossbeam::queue::SegQueue;
 use holdfast_engine::command::{Command, Loaded};
 use holdfast_engine::event::Placed;
 use holdfast_engine::ids::{KeyHash, OrderId, PartitionId, Seq, Ticket};
@@ -15,14 +16,11 @@ use holdfast_engine::partition::{Partition, ProviderResult};
 use holdfast_engine::protocol::Message;
 use holdfast_storage::Error as StorageError;
 use holdfast_storage::group_commit::Notice;
+use queue::{Queue, Way};
 use std::collections::VecDeque;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 use tokio::sync::oneshot;
-
-/// While there are other messages, for so many of them one that came in bulk is read.
-const BULK_PART: usize = 4;
 
 /// Everything a shard can be sent.
 #[derive(Debug)]
@@ -116,62 +114,35 @@ pub struct Wake;
 pub struct Inbox {
     pub shard: usize,
     pub credits: Credits,
-    messages: SegQueue<ShardMessage>,
-    bulk: SegQueue<ShardMessage>,
-    awake: AtomicBool,
-    closed: AtomicBool,
+    queue: Queue<ShardMessage>,
     woken_at: crossbeam::atomic::AtomicCell<Option<Instant>>,
     actor: OnceLock<Recipient<Wake>>,
 }
 
 impl Inbox {
     pub fn new(shard: usize, credits: usize) -> Self {
-        Self {
-            shard,
-            credits: Credits::new(credits),
-            messages: SegQueue::new(),
-            bulk: SegQueue::new(),
-            awake: AtomicBool::new(false),
-            closed: AtomicBool::new(false),
-            woken_at: crossbeam::atomic::AtomicCell::new(None),
-            actor: OnceLock::new(),
-        }
+        let (queue, woken_at) = (Queue::new(), crossbeam::atomic::AtomicCell::new(None));
+        Self { shard, credits: Credits::new(credits), queue, woken_at, actor: OnceLock::new() }
     }
 
     /// The actor is up: from now on messages wake it.
     pub fn attach(&self, actor: Recipient<Wake>) {
         if self.actor.set(actor).is_ok() {
-            self.awake.store(false, Ordering::SeqCst);
-            self.wake();
+            self.queue.attach(|| self.wake());
         }
     }
 
     /// False if the inbox is closed; the message is dropped then and was not executed.
     pub fn push(&self, message: ShardMessage) -> bool {
-        self.push_to(&self.messages, message)
+        self.queue.push(Way::Alone, message, || self.wake())
     }
 
     /// As [`Self::push`], of one message of many.
     pub fn push_bulk(&self, message: ShardMessage) -> bool {
-        self.push_to(&self.bulk, message)
-    }
-
-    fn push_to(&self, queue: &SegQueue<ShardMessage>, message: ShardMessage) -> bool {
-        if self.closed() {
-            return false;
-        }
-        queue.push(message);
-        self.wake();
-        if self.closed() {
-            self.clear();
-        }
-        true
+        self.queue.push(Way::InBulk, message, || self.wake())
     }
 
     fn wake(&self) {
-        if self.awake.swap(true, Ordering::SeqCst) {
-            return;
-        }
         let Some(actor) = self.actor.get() else { return };
         self.woken_at.store(Some(Instant::now()));
         // One wake-up is under way at a time, so the mailbox always has room; a refusal means the actor is gone.
@@ -187,29 +158,20 @@ impl Inbox {
 
     /// Takes up to `most` messages, and behind them some of those that came in bulk: fewer while there are others.
     pub fn take(&self, most: usize, taken: &mut VecDeque<ShardMessage>) {
-        taken.extend(std::iter::from_fn(|| self.messages.pop()).take(most));
-        let bulk = if taken.is_empty() { most } else { most / BULK_PART };
-        taken.extend(std::iter::from_fn(|| self.bulk.pop()).take(bulk));
+        self.queue.take(most, taken);
     }
 
     /// The shard has read everything and goes to sleep. False if something came meanwhile.
     pub fn sleep(&self) -> bool {
-        self.awake.store(false, Ordering::SeqCst);
-        self.messages.is_empty() && self.bulk.is_empty() || self.awake.swap(true, Ordering::SeqCst)
+        self.queue.sleep()
     }
 
     pub fn close(&self) {
-        self.closed.store(true, Ordering::SeqCst);
-        self.clear();
-    }
-
-    /// Whoever closes and whoever pushes at the same moment both call it, each after what it did: one of them finds the message.
-    fn clear(&self) {
-        while self.messages.pop().or_else(|| self.bulk.pop()).is_some() {}
+        self.queue.close();
     }
 
     pub fn closed(&self) -> bool {
-        self.closed.load(Ordering::SeqCst)
+        self.queue.closed()
     }
 }
 
@@ -247,7 +209,7 @@ mod tests {
         let inbox = Inbox::new(0, 1);
         (0..3).for_each(|number| assert!(inbox.push(message(number)) && inbox.push_bulk(message(100 + number))));
         inbox.close();
-        assert!(inbox.messages.is_empty() && inbox.bulk.is_empty());
+        assert!(inbox.queue.is_empty());
         assert!(!inbox.push(message(3)) && !inbox.push_bulk(message(103)));
         assert!(numbers(&inbox).is_empty());
     }

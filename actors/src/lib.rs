@@ -32,6 +32,7 @@ pub mod replies;
 pub mod router;
 pub mod shard;
 pub mod snapshot_writer;
+mod sync;
 mod unanswered;
 
 pub use admission::ClientId;

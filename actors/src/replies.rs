@@ -4,21 +4,21 @@
 //! until then it has its permit, also where nobody waits for it any more.
 //! A reply costs no allocation and no wake-up of its own: a batch wakes the worker once.
 
+mod queue;
+
 use crate::admission::Permit;
 use crate::unanswered::Unanswered;
-use futures_util::task::AtomicWaker;
 use holdfast_engine::Map;
 use holdfast_engine::answer::Reply;
 use holdfast_engine::ids::{PartitionId, Ticket};
+use queue::Queue;
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, RwLock};
 use std::task::{Context, Poll, Waker};
-
-use crossbeam::queue::SegQueue;
 
 const SLOT_BITS: u32 = 48;
 
@@ -33,25 +33,10 @@ enum Delivery {
     Lost(Arc<[(PartitionId, u64)]>),
 }
 
-/// The side of a queue that shards see.
-struct ReplyQueue {
-    deliveries: SegQueue<Delivery>,
-    wake_pending: AtomicBool,
-    waker: AtomicWaker,
-}
-
-impl ReplyQueue {
-    fn wake(&self) {
-        if !self.wake_pending.swap(true, Ordering::SeqCst) {
-            self.waker.wake();
-        }
-    }
-}
-
 /// All reply queues of a process. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct ReplyQueues {
-    all: Arc<RwLock<Vec<Arc<ReplyQueue>>>>,
+    all: Arc<RwLock<Vec<Arc<Queue<Delivery>>>>>,
     id: Arc<AtomicU64>,
 }
 
@@ -63,7 +48,7 @@ thread_local! {
 struct Local {
     owner: Arc<AtomicU64>,
     number: u64,
-    queue: Arc<ReplyQueue>,
+    queue: Arc<Queue<Delivery>>,
     state: RefCell<Slots>,
 }
 
@@ -100,7 +85,7 @@ impl ReplyQueues {
         for reply in replies.drain(..) {
             let number = (reply.ticket.0 >> SLOT_BITS) as usize;
             if let Some(queue) = all.get(number) {
-                queue.deliveries.push(Delivery::Reply(reply));
+                queue.push(Delivery::Reply(reply));
                 touched |= 1 << (number % 64);
             }
         }
@@ -112,7 +97,7 @@ impl ReplyQueues {
     pub(crate) fn refuse(&self, ticket: Ticket, why: Unanswered) {
         let Ok(all) = self.all.read() else { return };
         if let Some(queue) = all.get((ticket.0 >> SLOT_BITS) as usize) {
-            queue.deliveries.push(Delivery::Refused { ticket, why });
+            queue.push(Delivery::Refused { ticket, why });
             queue.wake();
         }
     }
@@ -124,7 +109,7 @@ impl ReplyQueues {
         lives.sort_unstable();
         let lives: Arc<[(PartitionId, u64)]> = lives.into();
         for queue in all.iter() {
-            queue.deliveries.push(Delivery::Lost(lives.clone()));
+            queue.push(Delivery::Lost(lives.clone()));
             queue.wake();
         }
     }
@@ -156,8 +141,7 @@ impl ReplyQueues {
     }
 
     fn open(&self) -> Local {
-        let queue =
-            Arc::new(ReplyQueue { deliveries: SegQueue::new(), wake_pending: AtomicBool::new(false), waker: AtomicWaker::new() });
+        let queue = Arc::new(Queue::new());
         let number = match self.all.write() {
             Ok(mut all) => {
                 all.push(queue.clone());
@@ -172,10 +156,9 @@ impl ReplyQueues {
 /// Hands what was delivered to the futures that wait, for as long as the thread lives.
 async fn receive(local: Rc<Local>) {
     poll_fn(move |context| {
-        local.queue.waker.register(context.waker());
-        local.queue.wake_pending.store(false, Ordering::SeqCst);
+        local.queue.watch(context);
         let mut state = local.state.borrow_mut();
-        while let Some(delivery) = local.queue.deliveries.pop() {
+        while let Some(delivery) = local.queue.pop() {
             state.take(delivery);
         }
         Poll::<()>::Pending
