@@ -13,6 +13,7 @@ use crate::invariants::{self, Violation};
 use crate::partition::Partition;
 use crate::stock::{Hold, HoldState};
 use seen::Seen;
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 
 /// Sums of one SKU at one location.
@@ -226,8 +227,9 @@ impl Audit {
     }
 
     /// Compares the sums with the folded state, and the partitions with each other.
-    pub fn finish(mut self, partitions: &[Partition]) -> (Checked, Vec<Violation>) {
-        for partition in partitions {
+    pub fn finish<P: Borrow<Partition>>(mut self, partitions: &[P]) -> (Checked, Vec<Violation>) {
+        let partitions: Vec<&Partition> = partitions.iter().map(Borrow::borrow).collect();
+        for partition in &partitions {
             for (sku, stock) in partition.skus() {
                 for place in &stock.locations {
                     let folded = Sums::of(&place.buckets);
@@ -239,7 +241,7 @@ impl Audit {
                 }
             }
         }
-        self.violations.extend(invariants::check(partitions));
+        self.violations.extend(invariants::check(&partitions));
         let checked = Checked {
             events: self.events,
             orders: self.orders.len() - self.reservations,

@@ -7,15 +7,17 @@ use crate::ids::{HoldKey, OrderId, Partitions, Sku};
 use crate::order::{Order, Status};
 use crate::partition::Partition;
 use crate::stock::{Hold, HoldState, SkuStock};
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 
 /// One broken invariant, in words.
 pub type Violation = String;
 
 /// Checks all partitions of one deployment against each other.
-pub fn check(partitions: &[Partition]) -> Vec<Violation> {
+pub fn check<P: Borrow<Partition>>(partitions: &[P]) -> Vec<Violation> {
+    let partitions: Vec<&Partition> = partitions.iter().map(Borrow::borrow).collect();
     let mut violations = Vec::new();
-    for partition in partitions {
+    for partition in &partitions {
         let mut live = 0;
         for (sku, stock) in partition.skus() {
             check_stock(sku, stock, &mut violations);
@@ -33,7 +35,7 @@ pub fn check(partitions: &[Partition]) -> Vec<Violation> {
             ));
         }
         for order in partition.orders() {
-            check_order(order, partitions, &mut violations);
+            check_order(order, &partitions, &mut violations);
         }
     }
     violations.sort_unstable();
@@ -88,7 +90,7 @@ fn holds_of(order: &Order, sku: &Sku) -> bool {
 }
 
 /// I4 and I7, seen from the order: what it counts on is there, what it gave up is not.
-fn check_order(order: &Order, partitions: &[Partition], violations: &mut Vec<Violation>) {
+fn check_order(order: &Order, partitions: &[&Partition], violations: &mut Vec<Violation>) {
     let Some(count) = u16::try_from(partitions.len()).ok().and_then(Partitions::new) else { return };
     let key = HoldKey { order: order.id, generation: order.generation };
     for wanted in order.holds() {

@@ -167,6 +167,6 @@ fn the_audit_finds_a_location_that_was_closed_with_units_in_it() {
     for (fact, seq) in facts.into_iter().zip(1..) {
         audit.add(PartitionId(0), &Record { seq, at: Timestamp::new(1), event: Event::Stock { sku: sku("A"), fact } });
     }
-    let (_, violations) = audit.finish(&[]);
+    let (_, violations) = audit.finish::<holdfast_engine::Partition>(&[]);
     assert!(violations.iter().any(|violation| violation.starts_with("I3 A at main was closed with")), "{violations:?}");
 }

@@ -81,7 +81,7 @@ fn the_audit_takes_a_gap_and_finds_a_number_that_was_given_twice() {
     let violations = |records: &[Record]| {
         let mut audit = Audit::default();
         records.iter().for_each(|record| audit.add(ID, record));
-        audit.finish(&[]).1
+        audit.finish::<Partition>(&[]).1
     };
     assert_eq!(violations(&records), Vec::<String>::new());
     for record in &mut records {
@@ -104,7 +104,7 @@ fn the_audit_finds_a_reservation_that_was_placed_twice() {
     records.extend(again);
     let mut audit = Audit::default();
     records.iter().for_each(|record| audit.add(ID, record));
-    let (checked, found) = audit.finish(&[]);
+    let (checked, found) = audit.finish::<Partition>(&[]);
     assert_eq!((checked.orders, checked.reservations), (0, 1));
     assert!(found.iter().any(|violation| violation.contains("placed twice")), "{found:?}");
 }

@@ -50,9 +50,10 @@ pub(super) enum Happening {
     Recover {
         life: Life,
     },
-    ShardPanics(usize),
-    ShardRebuilt {
-        shard: usize,
+    PartitionPanics(PartitionId),
+    PartitionRebuilt {
+        process: Life,
+        partition: PartitionId,
         life: Life,
     },
     TakeSnapshot,

@@ -33,7 +33,7 @@ pub(super) enum Source {
 #[derive(Clone, Debug)]
 pub(super) struct Pending {
     pub asked: Asked,
-    /// Where the process took it up, if it did: life of process and shard, and the state it was computed from.
+    /// Where the process took it up, if it did: life of process and partition, and the state it was computed from.
     pub taken: Option<Taken>,
     /// The process has answered.
     pub answered: bool,
@@ -44,7 +44,7 @@ pub(super) struct Pending {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Taken {
     pub process: Life,
-    pub shard: Life,
+    pub partition: Life,
     pub seq: Seq,
 }
 
@@ -75,12 +75,18 @@ impl Clients {
     }
 
     /// Requests the process has in this life and has not answered.
-    pub(super) fn unanswered(&self, process: Life, shard_life: impl Fn(&Command) -> Life) -> Option<(u64, &Pending)> {
-        let alive = |taken: &Taken, command: &Command| taken.process == process && taken.shard == shard_life(command);
+    pub(super) fn unanswered(&self, process: Life, life_of: impl Fn(&Command) -> Option<Life>) -> Option<(u64, &Pending)> {
+        let alive = |taken: &Taken, command: &Command| taken.process == process && Some(taken.partition) == life_of(command);
         self.pending
             .iter()
             .find(|(_, one)| !one.answered && one.taken.as_ref().is_some_and(|taken| alive(taken, &one.asked.command)))
             .map(|(ticket, one)| (*ticket, one))
+    }
+
+    /// Requests that this life of a partition has taken and not answered.
+    pub(super) fn in_hand(&self, process: Life, is_of: impl Fn(&Command) -> bool, life: Life) -> usize {
+        let taken = |one: &Pending| one.taken.as_ref().is_some_and(|taken| (taken.process, taken.partition) == (process, life));
+        self.pending.values().filter(|one| !one.answered && taken(one) && is_of(&one.asked.command)).count()
     }
 }
 

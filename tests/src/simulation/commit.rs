@@ -5,13 +5,12 @@
 use super::agenda::{Happening, Life};
 use super::faults::{MILLI, SECOND};
 use super::ledger::Breach;
-use super::shard::{Mail, decode_frame};
-use super::world::World;
+use super::shard::{Post, decode_frame};
+use super::world::{World, id_of};
 use holdfast_engine::codec::Batch;
 use holdfast_engine::ids::{PartitionId, Seq};
-use holdfast_engine::partition::{Image, Input};
-use holdfast_storage::Snapshot;
-use std::collections::BTreeMap;
+use holdfast_engine::partition::Image;
+use holdfast_storage::{LogId, Snapshot};
 
 /// A snapshot that is encoded when it is saved, however far its partition has gone on.
 #[derive(Debug)]
@@ -35,7 +34,10 @@ impl World {
         for _ in 0..frames.min(gathered) {
             let share = if frames == 1 { gathered } else { gathered.div_ceil(2) };
             let mut merged = Batch::default();
-            log.queue.drain(..(share as usize).min(log.queue.len())).for_each(|batch| merged.extend(&batch));
+            for (number, batch) in log.queue.drain(..(share as usize).min(log.queue.len())) {
+                merged.extend(&batch);
+                log.written = number;
+            }
             if merged.is_empty() {
                 break;
             }
@@ -67,14 +69,15 @@ impl World {
         let log = &mut self.logs[index];
         log.disk.sync();
         log.committing = false;
-        let mut upto = BTreeMap::new();
         for frame in &log.attempted[log.durable..] {
-            upto.extend(decode_frame(frame)?.into_iter().map(|(partition, record)| (partition, record.seq)));
+            for (partition, record) in decode_frame(frame)? {
+                self.durable[partition] = record.seq;
+            }
         }
         log.durable = log.attempted.len();
-        for (partition, seq) in upto {
-            self.durable[partition] = seq;
-            self.post(partition, Mail::Input(Input::Durable(seq)));
+        let (id, batch) = (LogId(index as u16), log.written);
+        for shard in 0..self.shards.len() {
+            self.post_to(shard, Post::Committed(id, batch));
         }
         self.commit(index);
         Ok(())
@@ -89,12 +92,14 @@ impl World {
     }
 
     pub(super) fn take_snapshot(&mut self) {
-        let partition = self.random.below(self.partitions.len() as u64) as usize;
-        if self.calm || !self.up || !self.shards[self.plan.shard_of(partition)].up {
+        let partition = self.random.below(self.count() as u64) as usize;
+        if self.calm || !self.up {
             return;
         }
         let after = self.logs[self.plan.log_of(partition)].durable as u64;
-        let state = &mut self.partitions[partition];
+        let shard = self.plan.shard_of(partition);
+        let Some(hosted) = self.shards[shard].hosting.get_mut(id_of(partition)) else { return };
+        let state = &mut hosted.partition;
         let taken = Taken { partition: state.id, seq: state.seq(), after, image: state.image() };
         let delay = self.random.latency(MILLI, SECOND);
         let life = self.life;

@@ -1,4 +1,4 @@
-//! Crashes of the process, panics of one shard, and the way back from the disk.
+//! Crashes of the process, panics of partitions, and the way back from the disk.
 //!
 //! Invariant: recovery reads the disk and the snapshots, nothing else; what it finds is compared with the oracle's books.
 
@@ -9,6 +9,7 @@ use super::ledger::{Breach, Checked, Ledger, require};
 use super::shard::{Mail, decode_frame};
 use super::world::World;
 use holdfast_engine::codec::Batch;
+use holdfast_engine::command::Command;
 use holdfast_engine::event::{Event, PartitionFact, Record};
 use holdfast_engine::ids::PartitionId;
 use holdfast_engine::partition::Partition;
@@ -34,7 +35,7 @@ impl World {
             log.queue.clear();
             log.committing = false;
         }
-        self.shards.iter_mut().for_each(super::shard::Shard::drop_all);
+        self.shards.iter_mut().for_each(|shard| shard.drop_all(self.plan.hosting()));
         for kept in &mut self.snapshots {
             // A backend leaves out a snapshot whose checksum is wrong.
             if !kept.is_empty() && self.random.chance(self.plan.rates.snapshot_lost) {
@@ -63,7 +64,7 @@ impl World {
             self.shards[shard].up = true;
         }
         self.check_invariants()?;
-        for partition in 0..self.partitions.len() {
+        for partition in 0..self.count() {
             self.armed[partition] = None;
             self.post(partition, Mail::Resume);
             self.arm(partition);
@@ -73,7 +74,7 @@ impl World {
 
     /// Partitions, books and positions from what is on the disks.
     fn fold_disks(&mut self) -> Checked {
-        self.ledger = Ledger::new(self.partitions.len(), false);
+        self.ledger = Ledger::new(self.count(), false);
         for index in 0..self.logs.len() {
             let frames = self.read_log(index)?;
             for frame in &frames {
@@ -85,7 +86,7 @@ impl World {
             for partition in self.fold(frames, &ids)? {
                 let id = usize::from(partition.id.0);
                 (self.submitted[id], self.durable[id]) = (partition.seq(), partition.seq());
-                self.partitions[id] = partition;
+                self.host(partition, 0);
             }
         }
         self.ledger.live();
@@ -94,11 +95,13 @@ impl World {
 
     /// What `holdfast restore` puts behind the last commit of a backup.
     fn restored(&mut self) -> Checked {
-        let placed = self.partitions.iter().map(Partition::placed).max().unwrap_or_default() + LEFT_OUT;
+        let placed = self.all_here().into_iter().map(Partition::placed).max().unwrap_or_default() + LEFT_OUT;
         for index in 0..self.logs.len() {
             let mut batch = Batch::default();
             for id in self.ids_of_log(index) {
-                let partition = &mut self.partitions[usize::from(id.0)];
+                let shard = self.plan.shard_of(usize::from(id.0));
+                let Some(hosted) = self.shards[shard].hosting.get_mut(id) else { continue };
+                let partition = &mut hosted.partition;
                 let event = Event::Partition(PartitionFact::Restored { placed, restored_at: partition.at() });
                 let record = Record { seq: partition.seq() + 1, at: partition.at(), event };
                 batch.push(id, &record);
@@ -160,46 +163,57 @@ impl World {
         Ok(quick)
     }
 
-    /// One shard loses its partitions; the process, its log and the other shards go on.
-    pub(super) fn shard_panics(&mut self, index: usize) {
-        if self.calm || !self.up || !self.shards[index].up {
-            return;
-        }
+    /// A shard panics outside any step, with everything its turn has made.
+    pub(super) fn shard_panics(&mut self, index: usize) -> Checked {
         self.trace.note(self.now, || format!("PANIC of shard {index}"));
-        self.counts.panics += 1;
-        let shard = &mut self.shards[index];
-        shard.drop_all();
-        let life = shard.life;
-        let delay = self.random.latency(MILLI, 200 * MILLI);
-        self.after(delay, Happening::ShardRebuilt { shard: index, life });
+        self.shards[index].hosting.fall_all("outside a step");
+        // Answers of that turn are gone with it.
+        self.lose(index, |in_hand, unanswered| in_hand <= unanswered)?;
+        let (life, delay) = (self.shards[index].life, self.random.latency(5, 50));
+        self.shards[index].turning = true;
+        self.after(delay, Happening::Turn { shard: index, life });
+        Ok(())
     }
 
-    /// What the shard submitted is durable first; then its partitions are folded from the log as it is.
-    pub(super) fn shard_rebuilt(&mut self, index: usize, life: Life) -> Checked {
-        if !self.up || self.shards[index].life != life {
+    /// Partitions that panicked. What they made before is submitted, and answers that were free to leave have left. Requests in hand
+    /// are compared with those that were not answered.
+    pub(super) fn lose(&mut self, index: usize, agree: impl Fn(usize, usize) -> bool) -> Checked {
+        for fallen in self.shards[index].hosting.take_fallen() {
+            let (partition, life, in_hand) = (fallen.partition.id, fallen.life, fallen.in_hand);
+            self.trace.note(self.now, || format!("PANIC of partition {} in life {life}", partition.0));
+            self.counts.panics += 1;
+            let is_of = |command: &Command| command.partition(self.plan.partitions) == partition;
+            let unanswered = self.clients.in_hand(self.life, is_of, life);
+            require(agree(in_hand, unanswered), "a request in hand is counted once", || {
+                format!("partition {} has {in_hand} in hand, {unanswered} were not answered", partition.0)
+            })?;
+            let (process, life) = (self.life, life + 1);
+            let delay = self.random.latency(MILLI, 200 * MILLI);
+            self.after(delay, Happening::PartitionRebuilt { process, partition, life });
+        }
+        Ok(())
+    }
+
+    /// What the partition submitted is durable first; then it is folded from the log as it is.
+    pub(super) fn rebuilt(&mut self, process: Life, id: PartitionId, life: Life) -> Checked {
+        let partition = usize::from(id.0);
+        if process != self.life {
             return Ok(());
         }
-        let mine: Vec<usize> = (0..self.partitions.len()).filter(|p| self.plan.shard_of(*p) == index).collect();
-        if mine.iter().any(|p| self.durable[*p] < self.submitted[*p]) {
-            self.after(MILLI, Happening::ShardRebuilt { shard: index, life });
+        if self.durable[partition] < self.submitted[partition] {
+            self.after(MILLI, Happening::PartitionRebuilt { process, partition: id, life });
             return Ok(());
         }
-        self.shards[index].up = true;
-        for partition in mine {
-            let log = &self.logs[self.plan.log_of(partition)];
-            let frames = log.disk.frames(log.durable);
-            let folded = self.fold(frames, &[self.partitions[partition].id])?;
-            for one in folded {
-                let (found, submitted) = (one.seq(), self.submitted[partition]);
-                require(found == submitted, "I14 durable is recovered", || {
-                    format!("partition {partition} came back at {found}, submitted was {submitted}")
-                })?;
-                self.partitions[partition] = one;
-            }
-            self.armed[partition] = None;
-            self.post(partition, Mail::Resume);
-            self.arm(partition);
+        let log = &self.logs[self.plan.log_of(partition)];
+        let frames = log.disk.frames(log.durable);
+        for one in self.fold(frames, &[id])? {
+            let (found, submitted) = (one.seq(), self.submitted[partition]);
+            require(found == submitted, "I14 durable is recovered", || {
+                format!("partition {partition} came back at {found}, submitted was {submitted}")
+            })?;
+            self.post(partition, Mail::Host(Box::new(one), life));
         }
+        self.armed[partition] = None;
         Ok(())
     }
 }

@@ -3,7 +3,7 @@
 use super::ledger::{Checked, Purse, ReserveDecision, require};
 use super::provider::Truth;
 use super::shard::decode_frame;
-use super::world::World;
+use super::world::{World, id_of};
 use holdfast_engine::audit::Audit;
 use holdfast_engine::ids::PartitionId;
 use holdfast_engine::partition::Partition;
@@ -13,7 +13,8 @@ const ENDS: &str = "I10 everything comes to its end";
 impl World {
     /// The agenda is empty: the full set of checks.
     pub(super) fn finish(&mut self) -> Checked {
-        require(self.up && self.shards.iter().all(|shard| shard.up), ENDS, || "the process is down".to_owned())?;
+        let here = self.all_here().len();
+        require(self.up && here == self.count(), ENDS, || format!("the process is down, or {here} partitions are up"))?;
         self.nothing_is_open()?;
         self.everyone_is_answered()?;
         self.money_is_settled()?;
@@ -22,7 +23,7 @@ impl World {
     }
 
     fn nothing_is_open(&self) -> Checked {
-        let open = self.partitions.iter().flat_map(Partition::orders).count();
+        let open: usize = self.all_here().iter().map(|partition| partition.orders().count()).sum();
         require(open == 0, ENDS, || self.open_work())?;
         for (sku, book) in &self.ledger.skus {
             book.level_is_known(sku)?;
@@ -42,7 +43,7 @@ impl World {
     fn everyone_is_answered(&self) -> Checked {
         let life_of = |command: &holdfast_engine::command::Command| {
             let partition = usize::from(command.partition(self.plan.partitions).0);
-            self.shards[self.plan.shard_of(partition)].life
+            self.shards[self.plan.shard_of(partition)].hosting.get(id_of(partition)).map(|hosted| hosted.life)
         };
         match self.clients.unanswered(self.life, life_of) {
             Some((ticket, one)) => {
@@ -86,12 +87,12 @@ impl World {
                 self.plan.partitions.all().filter(|id| self.plan.log_of(usize::from(id.0)) == index).collect();
             folded.extend(self.fold(frames, &ids)?);
         }
-        for (folded, live) in folded.iter().zip(&self.partitions) {
+        for (folded, live) in folded.iter().zip(self.all_here()) {
             require(folded.hash() == live.hash(), "I15 the fold is the live state", || {
                 format!("partition {} at {} folds to another state at {}", live.id.0, live.seq(), folded.seq())
             })?;
         }
-        let (_, violations) = audit.finish(&self.partitions);
+        let (_, violations) = audit.finish(&self.all_here());
         require(violations.is_empty(), "audit of the journal", || violations.join("; "))
     }
 }

@@ -4,6 +4,7 @@
 
 use super::agenda::Micros;
 use super::random::Random;
+use holdfast_actors::shard::hosting::Hosting;
 use holdfast_engine::ids::{Location, Partitions, Provider, Sku};
 use holdfast_engine::time::{LatePayment, Policy};
 use holdfast_engine::{Causality, limits};
@@ -96,6 +97,11 @@ impl Plan {
             lateness: *random.pick(&[300 * MILLI, 3 * SECOND, MESSAGE_LIFE]),
             jump_ms: *random.pick(&[500, 20_000, 7_200_000]),
         }
+    }
+
+    /// A shard that has nothing yet.
+    pub(super) fn hosting(&self) -> Hosting {
+        Hosting::new(self.partitions, self.causality)
     }
 
     pub(super) fn shard_of(&self, partition: usize) -> usize {

@@ -6,44 +6,59 @@ use super::agenda::{Happening, Life};
 use super::client::Taken;
 use super::faults::MILLI;
 use super::ledger::{Breach, Checked, require};
-use super::world::{Fresh, World};
+use super::world::{Fresh, World, id_of};
+use holdfast_actors::shard::hosting::{Hosting, Stepped, Submission};
 use holdfast_engine::codec::{self, Batch};
 use holdfast_engine::command::{Command, Loaded};
 use holdfast_engine::effect::Effects;
-use holdfast_engine::event::{Event, Record};
-use holdfast_engine::ids::{PartitionId, Seq, Ticket};
-use holdfast_engine::partition::Input;
+use holdfast_engine::event::{Event, Kind, Line, Placed, Record};
+use holdfast_engine::ids::{Fingerprint, KeyHash, OrderId, PartitionId, Partitions, RequestId, Seq, Sku, Ticket};
+use holdfast_engine::partition::{Input, Partition};
 use holdfast_engine::protocol::{Body, Message, ToOrder, ToStock};
+use holdfast_engine::quantity::{Money, Quantity};
 use holdfast_engine::stock::Hold;
+use holdfast_engine::time::Timestamp;
 use holdfast_engine::{Causality, invariants};
+use holdfast_storage::LogId;
 use std::collections::VecDeque;
 
 /// What waits in a mailbox.
+pub(super) enum Post {
+    To(usize, Mail),
+    /// Up to this batch of the log everything is durable.
+    Committed(LogId, u64),
+}
+
+/// What is for one partition.
 pub(super) enum Mail {
     Input(Input),
     Heard(Body, (PartitionId, Seq)),
     Request(Ticket),
     Resume,
+    /// It panics.
+    Poison,
+    /// It is back, in this life.
+    Host(Box<Partition>, Life),
 }
 
 pub(super) struct Shard {
-    pub(super) mailbox: VecDeque<(usize, Mail)>,
+    pub(super) mailbox: VecDeque<Post>,
     pub(super) turning: bool,
     pub(super) up: bool,
     pub(super) life: Life,
     pub(super) skew_ms: i64,
+    /// As in production: what is stepped, submitted, durable and lost.
+    pub(super) hosting: Hosting,
 }
 
 impl Shard {
-    pub(super) fn new(skew_ms: i64) -> Self {
-        Self { mailbox: VecDeque::new(), turning: false, up: true, life: 0, skew_ms }
+    pub(super) fn new(hosting: Hosting, skew_ms: i64) -> Self {
+        Self { mailbox: VecDeque::new(), turning: false, up: true, life: 0, skew_ms, hosting }
     }
 
     /// Everything volatile is gone.
-    pub(super) fn drop_all(&mut self) {
-        self.mailbox.clear();
-        (self.turning, self.up) = (false, false);
-        self.life += 1;
+    pub(super) fn drop_all(&mut self, hosting: Hosting) {
+        *self = Self { up: false, life: self.life + 1, ..Self::new(hosting, self.skew_ms) };
     }
 }
 
@@ -54,17 +69,19 @@ struct Made {
     /// Messages with the state their sender had.
     messages: Vec<(Message, (PartitionId, Seq))>,
     records: Vec<Fresh>,
-    batches: Vec<(usize, Batch)>,
 }
 
 impl World {
     pub(super) fn post(&mut self, partition: usize, mail: Mail) {
-        let index = self.plan.shard_of(partition);
+        self.post_to(self.plan.shard_of(partition), Post::To(partition, mail));
+    }
+
+    pub(super) fn post_to(&mut self, index: usize, post: Post) {
         let shard = &mut self.shards[index];
         if !shard.up {
             return;
         }
-        shard.mailbox.push_back((partition, mail));
+        shard.mailbox.push_back(post);
         if !std::mem::replace(&mut shard.turning, true) {
             let life = shard.life;
             let delay = self.random.latency(5, 200);
@@ -76,12 +93,12 @@ impl World {
         if self.armed[partition].is_some_and(|armed| armed <= self.now) {
             self.armed[partition] = None;
         }
-        let shard = self.plan.shard_of(partition);
-        let due = self.partitions[partition].next_deadline().is_some_and(|deadline| deadline <= self.clock(shard));
+        let now = self.clock(self.plan.shard_of(partition));
+        let due = self.here(partition).and_then(Partition::next_deadline).is_some_and(|deadline| deadline <= now);
         if due { self.post(partition, Mail::Input(Input::Tick)) } else { self.arm(partition) }
     }
 
-    /// One turn: a few steps, then their records are submitted, then their effects leave.
+    /// One turn: a few steps, then their records are submitted, then their effects leave, then what panicked is parted with.
     pub(super) fn turn(&mut self, index: usize, life: Life) -> Checked {
         if self.shards[index].life != life {
             return Ok(());
@@ -90,16 +107,20 @@ impl World {
         let mut made = Made::default();
         let mut touched = Vec::new();
         for _ in 0..self.random.between(1, 12) {
-            let Some((partition, mail)) = self.shards[index].mailbox.pop_front() else { break };
-            self.step(partition, mail, &mut made)?;
-            touched.push(partition);
+            match self.shards[index].mailbox.pop_front() {
+                Some(Post::To(partition, mail)) => {
+                    self.step(partition, mail, &mut made)?;
+                    touched.push(partition);
+                }
+                Some(Post::Committed(log, batch)) => self.committed(index, (log, batch), &mut made, &mut touched)?,
+                None => break,
+            }
             if self.random.below(1000) < self.plan.rates.panic_in_turn && self.random.chance(100) {
-                self.trace.note(self.now, || format!("shard {index} panics inside a turn"));
-                self.shard_panics(index);
-                return Ok(());
+                return self.shard_panics(index);
             }
         }
-        self.flush(made)?;
+        self.flush(index, made)?;
+        self.lose(index, |in_hand, unanswered| in_hand == unanswered)?;
         touched.sort_unstable();
         touched.dedup();
         touched.into_iter().for_each(|partition| self.arm(partition));
@@ -112,38 +133,91 @@ impl World {
         Ok(())
     }
 
+    fn committed(&mut self, index: usize, landed: (LogId, u64), made: &mut Made, touched: &mut Vec<usize>) -> Checked {
+        while let Some(upto) = self.shards[index].hosting.landed(landed.0, landed.1) {
+            for (id, seq) in upto {
+                let partition = usize::from(id.0);
+                require(seq <= self.durable[partition], "a partition is told of what is durable", || {
+                    format!("partition {partition}, durable up to {}, is told of {seq}", self.durable[partition])
+                })?;
+                self.give(partition, Input::Durable(seq), made)?;
+                touched.push(partition);
+            }
+        }
+        Ok(())
+    }
+
     fn step(&mut self, partition: usize, mail: Mail, made: &mut Made) -> Checked {
-        let now = self.clock(self.plan.shard_of(partition));
-        self.counts.steps += 1;
-        let mut fx = Effects::default();
-        let input = match mail {
-            Mail::Input(input) => Some(input),
+        match mail {
+            Mail::Input(input) => self.give(partition, input, made),
             Mail::Heard(body, basis) => {
                 self.oracle.hear(body.order(), basis);
-                Some(Input::Message(body))
+                self.give(partition, Input::Message(body), made)
             }
-            Mail::Request(ticket) => self.resume(partition, ticket),
-            Mail::Resume => None,
-        };
+            Mail::Request(ticket) => match self.take_up(partition, ticket) {
+                Some(input) => self.give(partition, input, made),
+                None => Ok(()),
+            },
+            Mail::Resume => self.resume(partition, made),
+            Mail::Poison if self.calm => Ok(()),
+            Mail::Poison => self.give(partition, poison(self.plan.partitions, id_of(partition)), made),
+            Mail::Host(state, life) => self.come_back(partition, *state, life, made),
+        }
+    }
+
+    fn give(&mut self, partition: usize, input: Input, made: &mut Made) -> Checked {
+        let shard = self.plan.shard_of(partition);
+        let now = self.clock(shard);
+        self.counts.steps += 1;
         self.trace.mix_number((partition as u64) << 48 ^ now.millis());
-        self.trace.note(self.now, || {
-            format!("p{partition} < {}", input.as_ref().map_or("Resume".to_owned(), |input| format!("{input:?}")))
-        });
-        match input {
-            Some(input) => self.partitions[partition].step(now, input, &mut fx),
-            None => self.partitions[partition].resume(now, &mut fx),
+        self.trace.note(self.now, || format!("p{partition} < {input:?}"));
+        let poisoned = matches!(&input, Input::Command { ticket: POISON, .. });
+        let mut fx = Effects::default();
+        match self.shards[shard].hosting.step(now, id_of(partition), input, &mut fx) {
+            Stepped::Done => {}
+            // Told 503, or waiting: whoever sent it tries again.
+            Stepped::Later(_) => {}
+            Stepped::Panicked if poisoned => {}
+            Stepped::Panicked => {
+                let reason = self.shards[shard].hosting.take_fallen().pop().map(|fallen| fallen.reason);
+                return Err(Breach::new("panic", reason.unwrap_or_default()));
+            }
+            Stepped::Refused(_) | Stepped::Elsewhere(_) => {
+                return Err(Breach::new("what is sent reaches its partition", format!("partition {partition} at shard {shard}")));
+            }
         }
         self.gather(partition, fx, made)
     }
 
-    /// A request with what it needs from the projections, read in the same turn.
-    fn resume(&mut self, partition: usize, ticket: Ticket) -> Option<Input> {
-        let shard = self.shards[self.plan.shard_of(partition)].life;
-        let state = &self.partitions[partition];
+    fn resume(&mut self, partition: usize, made: &mut Made) -> Checked {
+        let shard = self.plan.shard_of(partition);
+        let (now, mut fx) = (self.clock(shard), Effects::default());
+        self.trace.note(self.now, || format!("p{partition} < Resume"));
+        let resumed = self.shards[shard].hosting.resume(now, id_of(partition), &mut fx);
+        require(resumed == Stepped::Done, "panic", || format!("partition {partition} cannot take up its work"))?;
+        self.gather(partition, fx, made)
+    }
+
+    /// A partition that panicked takes up its work, and what waited for it.
+    fn come_back(&mut self, partition: usize, state: Partition, life: Life, made: &mut Made) -> Checked {
+        let shard = self.plan.shard_of(partition);
+        let now = self.clock(shard);
+        let waiting = self.shards[shard].hosting.take_waiting(now, state.id, life);
+        require(waiting.is_some(), "a partition comes back where it is waited for", || format!("{partition} in life {life}"))?;
+        self.host(state, life);
+        self.resume(partition, made)?;
+        waiting.into_iter().flatten().try_for_each(|input| self.give(partition, input, made))
+    }
+
+    /// A request with what it needs from the projections, read in the same turn. None if nobody takes it.
+    fn take_up(&mut self, partition: usize, ticket: Ticket) -> Option<Input> {
+        let hosting = &mut self.shards[self.plan.shard_of(partition)].hosting;
         let pending = self.clients.pending.get_mut(&ticket.0)?;
-        pending.taken = Some(Taken { process: self.life, shard, seq: state.seq() });
+        hosting.took(id_of(partition));
+        let hosted = hosting.get(id_of(partition))?;
+        pending.taken = Some(Taken { process: self.life, partition: hosted.life, seq: hosted.partition.seq() });
         let command: Command = pending.asked.command.clone();
-        let missing = state.missing(&command);
+        let missing = hosted.partition.missing(&command);
         let order = missing.order.and_then(|id| self.store.orders.get(&id));
         let loaded = Loaded {
             order: order.and_then(|row| codec::decode_history(row).ok()),
@@ -163,18 +237,15 @@ impl World {
             }
             made.records.push((partition, record));
         }
-        let log = self.plan.log_of(partition);
-        match made.batches.iter_mut().find(|(other, _)| *other == log) {
-            _ if fx.batch.is_empty() => {}
-            Some((_, batch)) => batch.extend(&fx.batch),
-            None => made.batches.push((log, std::mem::take(&mut fx.batch))),
-        }
-        let id = self.partitions[partition].id;
+        made.fx.batch.extend(&fx.batch);
         // A held-back message leaves long after the state it was made from: only at once is the state known.
-        let seq = if self.plan.causality == Causality::OneLog { self.partitions[partition].seq() } else { 0 };
+        let seq = match self.plan.causality {
+            Causality::OneLog => self.here(partition).map_or(0, Partition::seq),
+            Causality::PerPartition => 0,
+        };
         for message in std::mem::take(&mut fx.messages) {
             self.message_is_true(partition, &message)?;
-            made.messages.push((message, (id, seq)));
+            made.messages.push((message, (id_of(partition), seq)));
         }
         made.fx.replies.append(&mut fx.replies);
         made.fx.calls.append(&mut fx.calls);
@@ -188,7 +259,8 @@ impl World {
             return self.cause_is_durable(partition, &message.body);
         }
         let Body::ToOrder(ToOrder::Held { sku, hold, .. }) = &message.body else { return Ok(()) };
-        let found = self.partitions[partition].sku(sku).and_then(|stock| stock.holds.get(hold));
+        let stock = self.here(partition).and_then(|home| home.sku(sku));
+        let found = stock.and_then(|stock| stock.holds.get(hold));
         require(found.is_some_and(Hold::live), "I4 a hold ends once", || {
             format!("{sku} told order {} that it holds units, its hold is {found:?}", hold.order)
         })
@@ -216,7 +288,7 @@ impl World {
     }
 
     /// Records first, then everything else.
-    fn flush(&mut self, made: Made) -> Checked {
+    fn flush(&mut self, index: usize, mut made: Made) -> Checked {
         for (partition, record) in &made.records {
             self.trace.note(self.now, || format!("p{partition} * {} {:?}", record.seq, record.event));
             self.counts.record(record);
@@ -227,11 +299,7 @@ impl World {
             }
             self.provider_agrees(record)?;
         }
-        for (log, batch) in made.batches {
-            self.trace.mix(&batch.entries);
-            self.logs[log].queue.push_back(batch);
-            self.commit(log);
-        }
+        self.submit(index, made.fx.batch.take())?;
         for reply in made.fx.replies {
             self.reply_leaves(reply)?;
         }
@@ -250,16 +318,67 @@ impl World {
         if self.counts.turns.is_multiple_of(CHECK_EVERY) { self.check_invariants() } else { Ok(()) }
     }
 
-    /// The invariants of the engine over all partitions, where none is half rebuilt.
-    pub(super) fn check_invariants(&self) -> Checked {
-        if !self.up || self.shards.iter().any(|shard| !shard.up) {
+    fn submit(&mut self, index: usize, batch: Batch) -> Checked {
+        if batch.is_empty() {
             return Ok(());
         }
-        match invariants::check(&self.partitions).into_iter().next() {
+        for Submission { log, batch, upto } in self.shards[index].hosting.submit(batch) {
+            for (id, seq) in &upto {
+                let submitted = self.submitted[usize::from(id.0)];
+                require(*seq == submitted, "what is submitted is what was made", || format!("{id:?}: {seq}, made {submitted}"))?;
+            }
+            self.trace.mix(&batch.entries);
+            let queue = &mut self.logs[usize::from(log.0)];
+            queue.submitted += 1;
+            queue.queue.push_back((queue.submitted, batch));
+            self.shards[index].hosting.fly(log, queue.submitted, upto);
+            self.commit(usize::from(log.0));
+        }
+        Ok(())
+    }
+
+    /// The invariants of the engine over all partitions, where none is being rebuilt.
+    pub(super) fn check_invariants(&self) -> Checked {
+        let here = self.all_here();
+        if !self.up || here.len() < self.count() {
+            return Ok(());
+        }
+        match invariants::check(&here).into_iter().next() {
             Some(violation) => Err(Breach::new("invariants of the engine", violation)),
             None => Ok(()),
         }
     }
+}
+
+/// The request that panics its partition.
+const POISON: Ticket = Ticket(u64::MAX);
+
+/// An order that costs more than can be counted.
+fn poison(partitions: Partitions, home: PartitionId) -> Input {
+    let ids = (0..).map(|number: u64| OrderId::derive(KeyHash::derive("", "poison", &number.to_string()), partitions));
+    let (Some(order), Some(sku), Some(request_id)) =
+        (ids.into_iter().find(|id| id.partition() == home), Sku::new("poison"), RequestId::new("poison"))
+    else {
+        unreachable!("constants in bounds, and ids of every partition")
+    };
+    let line = Line { sku, quantity: Quantity::new(2), unit_price: Money::new(i64::MAX), seller: None, metadata: None };
+    let placed = Placed {
+        kind: Kind::Order,
+        number: 0,
+        fingerprint: Fingerprint(0),
+        request_id,
+        customer: None,
+        currency: None,
+        lines: vec![line],
+        allow_partial: false,
+        expires_at: Timestamp::new(u64::MAX / 2),
+        shipping_address: None,
+        metadata: None,
+        payment: None,
+        origin: None,
+    };
+    let command = Command::Place { order, placed: Box::new(placed) };
+    Input::Command { ticket: POISON, command, loaded: Loaded::default() }
 }
 
 /// Turns between two full checks; the books are checked at each record.

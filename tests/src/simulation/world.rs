@@ -11,11 +11,11 @@ use super::oracle::Oracle;
 use super::provider::RemoteProvider;
 use super::random::Random;
 use super::report::Counts;
-use super::shard::Shard;
+use super::shard::{Mail, Shard};
 use super::trace::Trace;
 use holdfast_engine::codec::Batch;
 use holdfast_engine::event::{Record, StoredResponse};
-use holdfast_engine::ids::{Fingerprint, KeyHash, OrderId, Seq};
+use holdfast_engine::ids::{Fingerprint, KeyHash, OrderId, PartitionId, Seq};
 use holdfast_engine::partition::Partition;
 use holdfast_engine::time::Timestamp;
 use holdfast_storage::Snapshot;
@@ -34,7 +34,11 @@ const LONGEST_CALM: Micros = 48 * 3_600 * SECOND;
 /// One log with its commit process.
 pub(super) struct Log {
     pub(super) disk: Disk,
-    pub(super) queue: VecDeque<Batch>,
+    /// With their numbers.
+    pub(super) queue: VecDeque<(u64, Batch)>,
+    /// Number of the last batch that was handed over, and of the last that is in a frame.
+    pub(super) submitted: u64,
+    pub(super) written: u64,
     pub(super) committing: bool,
     /// Every frame ever written, as the writer knew it: what recovery may find.
     pub(super) attempted: Vec<Vec<u8>>,
@@ -59,7 +63,6 @@ pub(super) struct World {
     pub(super) up: bool,
     pub(super) life: Life,
     pub(super) shards: Vec<Shard>,
-    pub(super) partitions: Vec<Partition>,
     /// The moment a tick is on the agenda for, per partition.
     pub(super) armed: Vec<Option<Micros>>,
     pub(super) submitted: Vec<Seq>,
@@ -76,6 +79,10 @@ pub(super) struct World {
     pub(super) calm: bool,
 }
 
+pub(super) fn id_of(partition: usize) -> PartitionId {
+    PartitionId(partition as u16)
+}
+
 /// A record with the partition it belongs to, between its step and its submission.
 pub(super) type Fresh = (usize, Record);
 
@@ -84,25 +91,25 @@ impl World {
         let mut random = Random::new(seed);
         let plan = Plan::draw(&mut random);
         let count = usize::from(plan.partitions.count());
-        let fresh = |id| Partition::new(id, plan.partitions, plan.causality, plan.policy.clone());
         // Shards of one process share its clock; what they differ by is the order in which they read it, and some slack.
         let common = random.below(2 * plan.jump_ms) as i64 - plan.jump_ms as i64;
         let skews = (0..plan.shards).map(|_| common + random.below(MOST_SKEW_MS) as i64);
-        let shards = skews.map(Shard::new).collect();
+        let shards = skews.map(|skew_ms| Shard::new(plan.hosting(), skew_ms)).collect();
         let log = |_| Log {
             disk: Disk::new(plan.sector),
             queue: VecDeque::new(),
+            submitted: 0,
+            written: 0,
             committing: false,
             attempted: Vec::new(),
             durable: 0,
         };
-        Self {
+        let mut world = Self {
             now: 0,
             agenda: Agenda::default(),
             up: true,
             life: 0,
             shards,
-            partitions: plan.partitions.all().map(fresh).collect(),
             armed: vec![None; count],
             submitted: vec![0; count],
             durable: vec![0; count],
@@ -118,7 +125,33 @@ impl World {
             calm: false,
             random,
             plan,
+        };
+        let partitions = world.plan.partitions;
+        for id in partitions.all() {
+            let fresh = Partition::new(id, partitions, world.plan.causality, world.plan.policy.clone());
+            world.host(fresh, 0);
         }
+        world
+    }
+
+    /// A partition, if its shard has it.
+    pub(super) fn here(&self, partition: usize) -> Option<&Partition> {
+        let shard = &self.shards[self.plan.shard_of(partition)];
+        shard.hosting.get(id_of(partition)).map(|hosted| &hosted.partition)
+    }
+
+    /// Those that no panic has taken, by number.
+    pub(super) fn all_here(&self) -> Vec<&Partition> {
+        (0..self.count()).filter_map(|partition| self.here(partition)).collect()
+    }
+
+    pub(super) fn count(&self) -> usize {
+        usize::from(self.plan.partitions.count())
+    }
+
+    pub(super) fn host(&mut self, partition: Partition, life: Life) {
+        let shard = self.plan.shard_of(usize::from(partition.id.0));
+        self.shards[shard].hosting.host(partition, life, Vec::new(), u64::MAX);
     }
 
     /// Runs to the end. The first breach ends it.
@@ -156,13 +189,16 @@ impl World {
         let span = u64::from(self.plan.operations) * self.plan.pause / 2 + SECOND;
         for (count, make) in [
             (self.plan.crashes, (|_: &mut Random, _: usize| Happening::Crash) as fn(&mut Random, usize) -> Happening),
-            (self.plan.panics, |random, shards| Happening::ShardPanics(random.below(shards as u64) as usize)),
+            (self.plan.panics, |random, partitions| {
+                Happening::PartitionPanics(PartitionId(random.below(partitions as u64) as u16))
+            }),
             (self.plan.clock_jumps, |_, _| Happening::ClockJump),
             (self.plan.snapshots, |_, _| Happening::TakeSnapshot),
         ] {
             for _ in 0..count {
                 let at = self.random.below(span);
-                let happening = make(&mut self.random, self.plan.shards);
+                let count = self.count();
+                let happening = make(&mut self.random, count);
                 self.at(at, happening);
             }
         }
@@ -183,8 +219,8 @@ impl World {
             Happening::Crash if self.calm => {}
             Happening::Crash => self.crash("the process"),
             Happening::Recover { life } => return self.recover(life),
-            Happening::ShardPanics(shard) => self.shard_panics(shard),
-            Happening::ShardRebuilt { shard, life } => return self.shard_rebuilt(shard, life),
+            Happening::PartitionPanics(id) => self.post(usize::from(id.0), Mail::Poison),
+            Happening::PartitionRebuilt { process, partition, life } => return self.rebuilt(process, partition, life),
             Happening::TakeSnapshot => self.take_snapshot(),
             Happening::SaveSnapshot { life, taken } => self.save_snapshot(life, *taken),
             Happening::ClockJump => self.clock_jump(),
@@ -212,12 +248,11 @@ impl World {
 
     /// Puts the next tick of a partition on the agenda, unless an earlier one is.
     pub(super) fn arm(&mut self, partition: usize) {
-        let Some(deadline) = self.partitions[partition].next_deadline() else { return };
+        let Some(deadline) = self.here(partition).and_then(Partition::next_deadline) else { return };
         let at = self.moment_of(self.plan.shard_of(partition), deadline);
         if self.armed[partition].is_none_or(|armed| at < armed) {
             self.armed[partition] = Some(at);
-            let id = self.partitions[partition].id;
-            self.at(at, Happening::Tick(id));
+            self.at(at, Happening::Tick(id_of(partition)));
         }
     }
 
@@ -236,7 +271,7 @@ impl World {
             }
         }
         self.trace.note(self.now, || format!("clock jumps by {by} ms"));
-        for partition in 0..self.partitions.len() {
+        for partition in 0..self.count() {
             self.armed[partition] = None;
             self.arm(partition);
         }
@@ -251,7 +286,8 @@ impl World {
 
     /// What is still open, for the report of a run that does not end.
     pub(super) fn open_work(&self) -> String {
-        let open = self.partitions.iter().flat_map(Partition::orders).filter(|order| !order.archivable());
+        let here = self.all_here();
+        let open = here.iter().flat_map(|partition| partition.orders()).filter(|order| !order.archivable());
         let open: Vec<String> = open.map(|order| format!("{} {:?}", order.id, order.status)).collect();
         let waiting = self.clients.pending.values().filter(|one| !one.over).count();
         format!("{} orders open, {waiting} clients waiting: {}", open.len(), open.join(", "))
