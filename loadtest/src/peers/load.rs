@@ -44,8 +44,8 @@ fn parse(said: &str) -> Option<Loaded> {
 }
 
 fn milliseconds(text: &str) -> Option<f64> {
-    let units = [("us", 0.001), ("ms", 1.0), ("s", 1000.0)];
-    units.iter().find_map(|(unit, factor)| Some(text.strip_suffix(unit)?.parse::<f64>().ok()? * factor))
+    let units = [("us", 1_000_000.0), ("ms", 1000.0), ("s", 1.0)];
+    units.iter().find_map(|(unit, a_second)| Some(text.strip_suffix(unit)?.parse::<f64>().ok()? * 1000.0 / a_second))
 }
 
 #[cfg(test)]
