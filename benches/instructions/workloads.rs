@@ -26,9 +26,11 @@ pub(crate) const OPERATIONS: u64 = 256;
 const PARTITION: PartitionId = PartitionId(0);
 
 pub(crate) type Work = Box<dyn FnMut()>;
+/// Its name, and what sets it up.
+type Workload = (&'static str, fn() -> Work);
 
 /// In the order of the way of an order.
-pub(crate) const WORKLOADS: [(&str, fn() -> Work); 8] = [
+pub(crate) const WORKLOADS: [Workload; 8] = [
     ("order_read", order_read),
     ("shard_reached", shard_reached),
     ("order_placed", order_placed),
