@@ -10,7 +10,7 @@ mod files;
 pub mod log_filter;
 mod mistakes;
 pub mod network;
-mod ranges;
+pub(crate) mod ranges;
 mod sections;
 mod variables;
 

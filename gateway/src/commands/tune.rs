@@ -6,6 +6,8 @@ mod probe;
 
 use super::{Outcome, output};
 use crate::cli::TuneCommand;
+use crate::settings::Settings;
+use crate::settings::ranges::MOST_WORKERS;
 use probe::{Machine, Rate};
 use serde_json::json;
 use std::fmt::Write;
@@ -13,7 +15,7 @@ use std::process::ExitCode;
 
 /// A sync of a small write that takes longer makes small commits expensive.
 const SLOW_SYNC_MICROS: u64 = 2_000;
-/// Orders that a slow disk gathers in each commit while the one before is synced, at the rate of this kind of machine.
+/// One part of so many may be taken ahead of load.
 const MEMORY_AHEAD_SHARE: u64 = 16;
 const DEFAULT_MEMORY_AHEAD_MB: u64 = 1024;
 
@@ -53,10 +55,10 @@ fn fragment(machine: &Machine) -> String {
 
 fn engine(machine: &Machine) -> String {
     let mut text = String::from("[engine]\n");
-    let shards = (machine.cores / 2).max(1);
+    let shards = shards(machine.cores);
     let _ = writeln!(
         text,
-        "# Half the cores: the others parse and answer HTTP, and one waits for the disk. More help only when load is spread\n# over many SKUs."
+        "# Half the cores, and never more than partitions: the others parse and answer HTTP. More help only when load is\n# spread over many SKUs."
     );
     let _ = writeln!(text, "shards = {shards}");
     let ahead = (machine.memory_mb / MEMORY_AHEAD_SHARE).min(DEFAULT_MEMORY_AHEAD_MB);
@@ -75,10 +77,14 @@ fn engine(machine: &Machine) -> String {
     text
 }
 
+fn shards(cores: u64) -> u64 {
+    (cores / 2).clamp(1, Settings::default().data.partitions.into())
+}
+
 fn server(machine: &Machine) -> String {
+    let workers = machine.cores.min(MOST_WORKERS as u64);
     format!(
-        "[server]\n# One a core, which is the default too; named so that a change of the machine is a choice.\nworkers = {}\n",
-        machine.cores
+        "[server]\n# One a core, which is the default too; named so that a change of the machine is a choice.\nworkers = {workers}\n"
     )
 }
 
@@ -102,9 +108,9 @@ mod tests {
 
     #[test]
     fn what_is_written_is_a_settings_file_for_machines_of_any_size() {
-        for (cores, memory_mb) in [(1, 256), (2, 4096), (64, 262_144), (512, 1 << 21)] {
+        for (cores, memory_mb) in [(1, 256), (2, 4096), (64, 262_144), (2048, 1 << 21)] {
             let settings = settings_of(&machine(cores, memory_mb, 100));
-            assert_eq!(settings.engine.shards as u64, (cores / 2).max(1));
+            assert!((1..=cores).contains(&(settings.engine.shards as u64)));
             assert!(settings.engine.memory_ahead_mb <= memory_mb / 8);
         }
     }
