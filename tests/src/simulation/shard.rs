@@ -7,7 +7,7 @@ use super::client::Taken;
 use super::faults::MILLI;
 use super::ledger::{Breach, Checked, require};
 use super::world::{Fresh, World, id_of};
-use holdfast_actors::shard::hosting::{Hosting, Stepped, Submission};
+use holdfast_actors::shard::hosting::{Hosting, Place, Stepped, Submission};
 use holdfast_engine::codec::{self, Batch};
 use holdfast_engine::command::{Command, Loaded};
 use holdfast_engine::effect::Effects;
@@ -23,6 +23,7 @@ use holdfast_storage::LogId;
 use std::collections::VecDeque;
 
 /// What waits in a mailbox.
+#[expect(clippy::large_enum_variant, reason = "nearly all are of the large kind")]
 pub(super) enum Post {
     To(usize, Mail),
     /// Up to this batch of the log everything is durable.
@@ -158,7 +159,11 @@ impl World {
                 Some(input) => self.give(partition, input, made),
                 None => Ok(()),
             },
-            Mail::Resume => self.resume(partition, made),
+            // One that fell before it took up its work takes it up when it is back.
+            Mail::Resume => match self.shards[self.plan.shard_of(partition)].hosting.place(id_of(partition)) {
+                Place::Here => self.resume(partition, made),
+                Place::Returning | Place::Away => Ok(()),
+            },
             Mail::Poison if self.calm => Ok(()),
             Mail::Poison => self.give(partition, poison(self.plan.partitions, id_of(partition)), made),
             Mail::Host(state, life) => self.come_back(partition, *state, life, made),

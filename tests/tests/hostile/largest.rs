@@ -205,7 +205,11 @@ fn the_largest_order_is_placed_paid_given_up_listed_published_and_replayed() {
     let again = shop.post("/v1/orders", "paid", &paying);
     assert!(again.replayed && again.body == placed.body, "{}", again.shown());
     assert_eq!(shop.get(&path).is(200), confirmed);
-    assert_eq!(shop.events().len(), events.len(), "a restart makes nothing new");
+    // What left memory for the tables is told whenever the tables have it.
+    let of_orders = |events: Vec<Value>| -> Vec<Value> {
+        events.into_iter().filter(|event| !event["type"].as_str().unwrap().starts_with("holdfast.archive.")).collect()
+    };
+    assert_eq!(of_orders(shop.events()).len(), of_orders(events).len(), "a restart makes nothing new");
     let (verified, said) = (shop.server.terminate().success(), shop.server.verify());
     assert!(verified && said.0, "{}", said.1);
 }
