@@ -149,7 +149,7 @@ impl Order {
         match self.status {
             Status::AwaitingPayment => Some(self.expires_at),
             Status::Reserving => Some(self.created_at().plus(policy.reserve_timeout_ms)),
-            Status::Confirmed if plant::active(Bug::ExpireAfterPayment) => Some(self.expires_at),
+            Status::Confirmed if plant::active(Bug::ExpireAfterPayment) && !self.stock_settled => Some(self.expires_at),
             Status::PaymentInFlight | Status::PaymentUnknown | Status::Confirmed | Status::Cancelled => None,
             Status::Expired | Status::Rejected | Status::LatePayment | Status::Refunded => None,
         }
