@@ -14,10 +14,17 @@ use crate::{backend, progress};
 use floor::Floor;
 use holdfast_engine::time::Policy;
 use holdfast_storage::audit::audit;
+use holdfast_storage::{Error, Journal};
 use load::{Load, Measured};
 use serde_json::json;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long the tables of one load may take, and how often it is looked.
+const LET_GO: Duration = Duration::from_mins(2);
+const LOOK: Duration = Duration::from_millis(50);
 
 /// One load, with what the disk takes of the same bytes in the same minute.
 struct Figure {
@@ -55,13 +62,24 @@ fn settings_at(data: &Path) -> Settings {
 }
 
 fn verify(settings: &Settings) -> Result<(), Box<dyn std::error::Error>> {
-    let journal = backend::observe(settings)?;
+    let journal = once_let_go(settings)?;
     let bar = progress::bar("verifying", true);
     let report = audit(&*journal, &Policy::default(), &mut |done, all| bar.at(done, all));
     bar.finish();
     match report?.violations.first() {
         Some(first) => Err(format!("what was written does not add up, so there is no figure: {first}").into()),
         None => Ok(()),
+    }
+}
+
+/// The tables of what was closed are still being written when the engine has stopped: until they are, its thread has the directory.
+fn once_let_go(settings: &Settings) -> Result<Arc<dyn Journal>, Error> {
+    let begun = Instant::now();
+    loop {
+        match backend::observe(settings) {
+            Err(Error::Locked) if begun.elapsed() < LET_GO => std::thread::sleep(LOOK),
+            opened => return opened,
+        }
     }
 }
 
