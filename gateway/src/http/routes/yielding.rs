@@ -23,7 +23,7 @@ type Serving = LocalBoxFuture<'static, Result<ServiceResponse, Error>>;
 fn app() -> web::Data<App> {
     let mut settings = Settings::default();
     // Whoever waits is not woken by the end of this.
-    settings.server.body_timeout_seconds = 3600;
+    (settings.server.body_timeout_seconds, settings.server.body_seconds) = (3600, 3600);
     web::Data::new(App::without_engine(settings))
 }
 
