@@ -8,6 +8,7 @@ use crate::unanswered::Unanswered;
 use futures_util::future::join_all;
 use holdfast_engine::answer::Reply;
 use holdfast_engine::command::Command;
+use holdfast_engine::ids::PartitionId;
 use std::cell::Cell;
 use std::future::Future;
 use std::sync::Arc;
@@ -101,6 +102,11 @@ impl Handle {
     /// Requests in hand at each shard, in the order of shards.
     pub fn depths(&self) -> Vec<usize> {
         self.router.table().inboxes.iter().map(|inbox| inbox.credits.taken()).collect()
+    }
+
+    /// Has a snapshot of a partition taken and written, soon. Whoever needs it asks again where it does not come.
+    pub fn snapshot(&self, partition: PartitionId) {
+        self.router.inbox(partition).push(ShardMessage::Snapshot(partition));
     }
 
     /// What each shard has in hand. Shards that do not answer are left out.

@@ -152,6 +152,7 @@ impl Shard {
             ShardMessage::Report(answer) => {
                 let _ = answer.send(self.report());
             }
+            ShardMessage::Snapshot(partition) => self.snapshot_asked(partition),
             ShardMessage::Drain(done) => {
                 self.snapshot_all();
                 let _ = done.send(());

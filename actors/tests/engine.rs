@@ -15,6 +15,7 @@ use holdfast_engine::order::{Order, Outcome, Status};
 use holdfast_engine::quantity::{Money, Quantity};
 use holdfast_engine::rejection::Rejection;
 use holdfast_engine::time::Timestamp;
+use holdfast_storage::LogId;
 use holdfast_storage::memory::MemoryJournal;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -268,4 +269,20 @@ async fn replies_reach_the_thread_that_asked() {
         arbiters.iter().for_each(|arbiter| assert!(arbiter.stop()));
         engine.stop().await;
     }
+}
+
+/// The log before its snapshots could not go while a partition had nothing to say.
+#[actix::test]
+async fn a_snapshot_that_is_asked_for_is_taken_of_a_quiet_partition_too_and_moves_to_the_commits_of_others() {
+    let engine = start(Causality::OneLog, Options { shards: 2, ..Options::default() });
+    let journal = engine.journal().clone();
+    let quiet = partitions().all().find(|id| *id != partitions().of_sku(&sku("A"))).unwrap();
+    engine.handle.execute(stock("A", 1)).await.unwrap();
+    engine.handle.snapshot(quiet);
+    // The shard answers behind what it was asked for.
+    engine.handle.reports().await;
+    let end = journal.end(LogId(0));
+    assert!(engine.stop().await);
+    let heads = journal.snapshot_heads(quiet).unwrap();
+    assert_eq!(heads.iter().map(|head| (head.seq, head.after)).collect::<Vec<_>>(), [(0, end)]);
 }

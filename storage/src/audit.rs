@@ -29,6 +29,8 @@ pub struct Report {
     pub orders: u64,
     pub reservations: u64,
     pub skus: u64,
+    /// Commits before the first that is kept: the state behind them was taken from the oldest snapshots.
+    pub purged: u64,
     pub violations: Vec<String>,
 }
 
@@ -40,6 +42,8 @@ pub struct Report {
 pub fn audit(journal: &dyn Journal, policy: &Policy, progress: &mut dyn FnMut(u64, u64)) -> Result<Report, Error> {
     let remade = Remade::of(journal, policy)?;
     let bases = bases(journal, policy)?;
+    let firsts: Result<Vec<LogSeq>, Error> = journal.logs().into_iter().map(|log| journal.first(log)).collect();
+    let purged = firsts?.into_iter().map(|first| first - 1).sum();
     let mut sums = Audit::default();
     bases.iter().for_each(|base| sums.resume(&base.partition));
     let mut begin: BTreeMap<LogId, LogSeq> = BTreeMap::new();
@@ -85,6 +89,7 @@ pub fn audit(journal: &dyn Journal, policy: &Policy, progress: &mut dyn FnMut(u6
         orders: checked.orders,
         reservations: checked.reservations,
         skus: checked.skus,
+        purged,
         violations,
     })
 }
@@ -116,7 +121,9 @@ fn bases(journal: &dyn Journal, policy: &Policy) -> Result<Vec<Base>, Error> {
         if first == 1 {
             return Ok(Base { partition: Partition::new(id, partitions, causality, policy.clone()), after: 0 });
         }
-        let oldest = journal.snapshots(id)?.pop().ok_or(Error::Purged { first })?;
+        // One before it may have been kept although what follows on it is purged.
+        let leads = |snapshot: &Snapshot| snapshot.after + 1 >= first;
+        let oldest = journal.snapshots(id)?.into_iter().rfind(leads).ok_or(Error::Purged { first })?;
         let restored = Partition::restore(id, partitions, causality, policy.clone(), &oldest.state);
         let partition = restored.map_err(|error| unusable(&oldest, &error))?;
         Ok(Base { partition, after: oldest.after })

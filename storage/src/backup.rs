@@ -1,10 +1,12 @@
 //! Backups of a data directory: a copy of the log up to one commit, with a manifest that has the checksum of every file.
 //!
 //! Everything else in a data directory follows from its log, so a copy of the log is enough, and one of a server that runs is as
-//! good as one of a server that does not: the commits up to the last durable one never change. Invariants: a directory is a
+//! good as one of a server that does not: the commits up to the last durable one never change. Of a log whose beginning was deleted,
+//! snapshots and rows are copied too (`beginning`). Invariants: a directory is a
 //! backup only once it has a whole manifest, which is written last and under another name, so that half a backup is never taken
 //! for one; what is restored is, byte for byte, what the manifest says.
 
+mod beginning;
 mod manifest;
 mod numbers;
 mod reader;

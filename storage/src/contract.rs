@@ -17,7 +17,7 @@ mod rows;
 mod snapshots;
 
 pub use error::Error;
-pub use log::{Checked, CommitCheck, Found, Log, Pace, Visit, check_of, find, read_tip};
+pub use log::{Checked, CommitCheck, Found, Keep, Log, Pace, Visit, check_of, find, read_tip};
 pub use rows::{Row, Rows, Table, group};
 pub use snapshots::{Snapshot, SnapshotHead, Snapshots};
 

@@ -23,7 +23,7 @@ mod values;
 pub use options::{Consistency, Credentials, Options, Tls};
 
 use crate::contract::{
-    CommitCheck, Error, Log, LogId, LogSeq, Row, Rows, Snapshot, SnapshotHead, Snapshots, Table, Visit, WantedPartitions,
+    CommitCheck, Error, Keep, Log, LogId, LogSeq, Row, Rows, Snapshot, SnapshotHead, Snapshots, Table, Visit, WantedPartitions,
     read_tip,
 };
 use crate::fencing::{Lease, Owner, bid_above};
@@ -324,9 +324,10 @@ impl Log for CqlJournal {
     }
 
     /// Whole segments go: what is left of one that holds a later commit stays.
-    fn purge(&self, log: LogId, floor: LogSeq, age: Duration) -> Result<LogSeq, Error> {
+    fn purge(&self, log: LogId, floor: LogSeq, keep: Keep) -> Result<LogSeq, Error> {
+        let Some(since) = keep.since else { return self.first(log) };
         let (logs, index) = (self.logs.clone(), usize::from(log.0));
-        self.wait(async move { logs[index].purge(floor, age).await })
+        self.wait(async move { logs[index].purge(floor, since).await })
     }
 
     fn give_up(&self) {

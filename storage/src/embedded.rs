@@ -19,11 +19,12 @@ mod upgrade;
 mod wal;
 
 use crate::contract::{
-    self, Checked, CommitCheck, Error, Log as _, LogId, LogSeq, Pace, Row, Rows, Snapshot, SnapshotHead, Snapshots, Table, Visit,
-    WantedPartitions,
+    self, Checked, CommitCheck, Error, Keep, Log as _, LogId, LogSeq, Pace, Row, Rows, Snapshot, SnapshotHead, Snapshots, Table,
+    Visit, WantedPartitions,
 };
 use crate::lock::{DirectoryLock, Lent};
 use crate::marks::Marks;
+use crate::recovery;
 use crate::rows::meta::LAST_ROWS;
 use crate::watermark::Watermark;
 use creation::Layout;
@@ -120,6 +121,13 @@ impl EmbeddedJournal {
     }
 
     fn open_locked(layout: &Layout, keeper: Keeper, wanted: WantedPartitions, reserve: u64) -> Result<Self, Error> {
+        let journal = Self::assembled(layout, keeper, wanted, reserve)?;
+        journal.resume(layout)?;
+        Ok(journal)
+    }
+
+    /// Its parts are whole, and whether they belong together is not known.
+    fn assembled(layout: &Layout, keeper: Keeper, wanted: WantedPartitions, reserve: u64) -> Result<Self, Error> {
         let (format, partitions) = layout.described(wanted)?;
         let (mark, acknowledged) = Watermark::open(&layout.acknowledged)?;
         let (projected, watermark) = Watermark::open(&layout.projected)?;
@@ -154,7 +162,7 @@ impl EmbeddedJournal {
             let reason = format!("it ends with rows {rows}, and {watermark} were reported: it is older than the files beside it");
             return Err(failure::damaged_file(&layout.database, &reason));
         }
-        let journal = Self {
+        Ok(Self {
             partitions,
             end: AtomicU64::new(end),
             tip: Mutex::new(None),
@@ -168,23 +176,21 @@ impl EmbeddedJournal {
             space,
             in_use: keeper.writes().then(|| layout.in_use()).transpose()?,
             keeper,
-        };
-        journal.resume()?;
-        if journal.keeper.writes() {
-            // Before the first row is written: a build that would not find it refuses the data from now on.
-            layout.upgrade_description()?;
-        }
-        Ok(journal)
+        })
     }
 
     /// Nothing of the log is changed before its tables are known to belong to it.
-    fn resume(&self) -> Result<(), Error> {
+    fn resume(&self, layout: &Layout) -> Result<(), Error> {
         Marks::read(self, &self.logs())?.check(self)?;
         if self.keeper.writes() {
             self.log.settle()?;
             self.space.check(self.database.write_buffer_size())?;
         }
         *self.tip.lock().unwrap_or_else(PoisonError::into_inner) = contract::read_tip(self, LogId(0))?;
+        if self.keeper.writes() {
+            // Before the first row is written: a build that would not find it refuses the data from now on.
+            layout.upgrade_description()?;
+        }
         Ok(())
     }
 
@@ -274,6 +280,26 @@ impl contract::Log for EmbeddedJournal {
 
     fn bytes(&self) -> u64 {
         self.log.bytes()
+    }
+
+    fn first(&self, _: LogId) -> Result<LogSeq, Error> {
+        Ok(self.log.first())
+    }
+
+    fn due_before(&self, _: LogId, keep: Keep) -> Result<LogSeq, Error> {
+        self.log.due_before(keep.bytes, |commit| match keep.since {
+            // No later commit has an earlier time.
+            Some(since) => Ok(recovery::made_at(self, LogId(0), commit)?.is_some_and(|at| at < since)),
+            None => Ok(false),
+        })
+    }
+
+    /// Whole files go: what is left of one that holds a later commit stays.
+    fn purge(&self, log: LogId, floor: LogSeq, keep: Keep) -> Result<LogSeq, Error> {
+        self.running()?;
+        // The last commit stays whatever nobody reads: it says which history this is.
+        let floor = floor.min(self.due_before(log, keep)?).min(self.last());
+        self.log.purge(floor.max(self.log.first()))
     }
 
     fn read(&self, _: LogId, after: LogSeq, visit: &mut Visit<'_>) -> Result<(), Error> {

@@ -43,6 +43,6 @@ pub mod stoppable;
 pub mod watermark;
 
 pub use contract::{
-    CommitCheck, Error, Journal, Log, LogId, LogSeq, Row, Rows, Snapshot, Snapshots, Table, Visit, WantedPartitions,
+    CommitCheck, Error, Journal, Keep, Log, LogId, LogSeq, Row, Rows, Snapshot, Snapshots, Table, Visit, WantedPartitions,
 };
 pub use lock::DirectoryLock;

@@ -8,7 +8,7 @@ mod remake;
 
 pub use beginning::{Beginning, begin};
 
-use crate::contract::{Error, Journal, LogSeq};
+use crate::contract::{Error, Journal, Log, LogId, LogSeq};
 use holdfast_engine::codec;
 use holdfast_engine::event::{Event, Record};
 use holdfast_engine::ids::{PartitionId, Seq};
@@ -100,16 +100,26 @@ fn refuse_unknown(journal: &dyn Journal, commit: LogSeq, frame: &[u8]) -> Result
 pub fn last_record_at(journal: &dyn Journal) -> Result<Option<Timestamp>, Error> {
     let mut last = None;
     for log in journal.logs() {
-        let Some(before) = journal.end(log).checked_sub(1) else { continue };
-        journal.read(log, before, &mut |commit, frame| {
-            for entry in codec::read_frame(frame)? {
-                let record = entry?.decode().map_err(|error| Error::of_commit(commit, &error))?;
-                last = last.max(Some(record.at));
-            }
-            Ok(ControlFlow::Continue(()))
-        })?;
+        last = last.max(made_at(journal, log, journal.end(log))?);
     }
     Ok(last)
+}
+
+/// When a commit was made, as its last record says. None: the log has no such commit.
+///
+/// # Errors
+/// If the log is damaged, purged there, or cannot be read.
+pub fn made_at(journal: &dyn Log, log: LogId, commit: LogSeq) -> Result<Option<Timestamp>, Error> {
+    let mut made = None;
+    let Some(before) = commit.checked_sub(1) else { return Ok(made) };
+    journal.read(log, before, &mut |commit, frame| {
+        for entry in codec::read_frame(frame)? {
+            let record = entry?.decode().map_err(|error| Error::of_commit(commit, &error))?;
+            made = made.max(Some(record.at));
+        }
+        Ok(ControlFlow::Break(()))
+    })?;
+    Ok(made)
 }
 
 /// Follows the replay of one log.

@@ -54,7 +54,8 @@ fn failed(path: &Path, error: &io::Error) -> Error {
     }
 }
 
-fn encode(log: u64) -> [u8; WIDTH] {
+/// The number with its checksum.
+pub(crate) fn encode(log: u64) -> [u8; WIDTH] {
     let mut bytes = [0; WIDTH];
     let number = log.to_le_bytes();
     bytes[..8].copy_from_slice(&number);
@@ -62,7 +63,8 @@ fn encode(log: u64) -> [u8; WIDTH] {
     bytes
 }
 
-fn decode(bytes: &[u8; WIDTH]) -> Option<u64> {
+/// The inverse of [`encode`]. None: these are other bytes.
+pub(crate) fn decode(bytes: &[u8; WIDTH]) -> Option<u64> {
     let mut number = [0; 8];
     number.copy_from_slice(&bytes[..8]);
     let log = u64::from_le_bytes(number);

@@ -8,20 +8,20 @@ use holdfast_engine::codec::{self, Batch};
 use holdfast_engine::effect::Archive;
 use holdfast_engine::event::History;
 use holdfast_engine::ids::{OrderId, PartitionId, Sku};
-use holdfast_engine::time::Policy;
+use holdfast_engine::time::{Policy, Timestamp};
 use holdfast_storage::conformance::{World, frames, partitions, recovered};
 use holdfast_storage::cql::{CqlJournal, Options};
 use holdfast_storage::recovery::recover;
 use holdfast_storage::rows::{self, Projector};
-use holdfast_storage::{CommitCheck, Error, Journal, Log, LogId, Row, Rows, Snapshot, Snapshots, Table};
+use holdfast_storage::{CommitCheck, Error, Journal, Keep, Log, LogId, Row, Rows, Snapshot, Snapshots, Table};
 use scylla::client::session_builder::SessionBuilder;
 use scylla::response::query_result::QueryResult;
 use std::io::Write;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 const LOG: LogId = LogId(0);
+const OF_ANY_AGE: Keep = Keep { since: Some(Timestamp::new(u64::MAX)), bytes: None };
 
 /// A keyspace of its own for each test, made one at a time: a cluster settles one change of its schema after the other.
 struct Keyspace(Options);
@@ -318,7 +318,7 @@ fn a_purged_log_is_recovered_from_its_snapshots() {
     }
     let floor = journal.snapshots(PartitionId(0)).unwrap()[1].after;
     movements_up_to(&journal, floor);
-    let first = journal.purge(LOG, floor, Duration::ZERO).unwrap();
+    let first = journal.purge(LOG, floor, OF_ANY_AGE).unwrap();
     assert!(first > 1 && first <= floor + 1, "{first} of {floor}");
     assert!(
         matches!(journal.read(LOG, 0, &mut |_, _| Ok(std::ops::ControlFlow::Continue(()))), Err(Error::Purged { first: f }) if f == first)
@@ -346,7 +346,7 @@ fn a_purged_log_whose_snapshots_cannot_be_read_is_refused() {
     // Where the log is whole it is folded from its beginning.
     assert_eq!(recovered(&journal), world.hashes());
     movements_up_to(&journal, whole.after);
-    let first = journal.purge(LOG, whole.after, Duration::ZERO).unwrap();
+    let first = journal.purge(LOG, whole.after, OF_ANY_AGE).unwrap();
     assert!(first > 1, "{first}");
     let ids: Vec<PartitionId> = partitions().all().collect();
     for journal in [&keyspace.open(), &CqlJournal::observe(&keyspace.0).unwrap()] {

@@ -362,6 +362,13 @@ impl Hosting {
         self.flying
     }
 
+    /// Whether all that a partition has made is known to be durable.
+    pub fn is_durable(&self, id: PartitionId) -> bool {
+        let handed_over = self.get(id).is_some_and(|hosted| hosted.submitted == hosted.partition.seq());
+        let mut flying = self.in_flight.values().flatten().flat_map(|batch| &batch.upto);
+        handed_over && flying.all(|(partition, _)| *partition != id)
+    }
+
     /// The sequences of the next batch in flight to `log` that is durable with `batch`.
     pub fn landed(&mut self, log: LogId, batch: u64) -> Option<Vec<(PartitionId, Seq)>> {
         let in_flight = self.in_flight.get_mut(&log)?;

@@ -24,6 +24,18 @@ impl Shard {
         }
     }
 
+    /// Takes a snapshot that somebody asked for. Of a partition that is being rebuilt there is none: whoever needs it asks again.
+    pub(super) fn snapshot_asked(&mut self, id: PartitionId) {
+        let durable = self.hosting.is_durable(id);
+        let Some(hosted) = self.hosting.get_mut(id) else { return };
+        hosted.pause = pause_after(&hosted.partition, self.links.snapshot_events);
+        let journal = &*self.links.journal;
+        // Commits of other shards too, of which this one does not hear: what its partition makes next comes behind them.
+        let after = journal.end(journal.log_of(id));
+        let snapshot = PendingSnapshot { after, ..snapshot_of(hosted, journal, &self.commits) };
+        if durable { self.links.snapshot_writer.save(snapshot) } else { self.snapshots.push(snapshot) }
+    }
+
     /// A snapshot may be written once its last record is durable.
     pub(super) fn checkpoint(&mut self, id: PartitionId, durable: Seq) {
         let snapshot_writer = self.links.snapshot_writer.clone();

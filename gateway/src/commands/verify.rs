@@ -46,14 +46,18 @@ fn verify(data: &DataArgs) -> Result<Report, Box<dyn std::error::Error>> {
 }
 
 fn shown(report: &Report, json: bool) -> String {
-    let Report { events, orders, reservations, skus, violations } = report;
+    let Report { events, orders, reservations, skus, purged, violations } = report;
     let ok = violations.is_empty();
     if json {
         let shown = serde_json::json!({"ok": ok, "events": events, "orders": orders, "reservations": reservations, "skus": skus,
-            "violations": violations});
+            "purged_commits": purged, "violations": violations});
         return shown.to_string();
     }
     let counts = format!("{events} events, {orders} orders, {reservations} reservations, {skus} SKUs\n");
     let violations: String = violations.iter().map(|violation| format!("VIOLATION {violation}\n")).collect();
-    [counts.as_str(), &violations, if ok { "every invariant holds" } else { "the data is not consistent" }].concat()
+    let begins = match purged {
+        0 => String::new(),
+        purged => format!("{purged} commits before these were deleted: it begins with the oldest snapshots\n"),
+    };
+    [counts.as_str(), &begins, &violations, if ok { "every invariant holds" } else { "the data is not consistent" }].concat()
 }

@@ -93,7 +93,7 @@ codes! {
     CursorNotOfThisHistory "cursor_not_of_this_history" 409 false "The cursor is not of the history that is here"
         "The data was restored from an older copy, or the cursor is of another server. Read from the beginning, without a cursor, and compare by (partition, sequence): facts that were seen and are not here are gone.";
     CursorExpired "cursor_expired" 410 false "Events after the cursor are no longer kept"
-        "Read from the beginning, without a cursor: what is in between is gone. `journal.keep_days` says how long events are kept.";
+        "Read from the beginning, without a cursor: what is in between is gone. `journal.keep_days` and `journal.keep_gb` say what is kept.";
     PreconditionFailed "precondition_failed" 412 false "The stock has changed since it was read"
         "Read it again: `current_version` is the version to send in If-Match.";
     TooLarge "too_large" 413 false "The body is too large"

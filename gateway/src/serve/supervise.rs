@@ -18,7 +18,7 @@ use actix_web::web::{self, Data};
 use holdfast_actors::clock::Clock;
 use holdfast_actors::{Engine, Failure, Options, ReplyQueues, StartError};
 use holdfast_storage::backoff::Backoff;
-use holdfast_storage::retention::{self, Retention};
+use holdfast_storage::retention::{Beside, Retention};
 use holdfast_storage::scrub::Scrub;
 use holdfast_storage::{Error as StorageError, Journal, history};
 use std::rc::Rc;
@@ -105,7 +105,7 @@ struct Running {
 impl Running {
     async fn start(app: &Data<App>, engine: Engine, cursors: Cursors, first: bool) -> Result<Self, Error> {
         let publisher = Publisher::start(&app.settings.kafka, engine.journal()).map_err(Error::Kafka)?;
-        let retention = start_retention(&app.settings, engine.journal())?;
+        let retention = start_retention(&app.settings, &engine)?;
         let scrub = start_scrub(&app.settings, engine.journal())?;
         go_live(app, &engine, cursors, first).await;
         let subscriber = Subscriber::start(app).map_err(Error::Kafka)?;
@@ -194,11 +194,14 @@ async fn start_engine(
     Ok((engine?, cursors))
 }
 
-/// Where the settings say that the journal is not kept for ever.
-fn start_retention(settings: &Settings, journal: &Arc<dyn Journal>) -> std::io::Result<Option<Retention>> {
-    let keep = Duration::from_secs(86_400 * u64::from(settings.journal.keep_days));
-    let options = retention::Options { keep, publishes: settings.kafka.enabled };
-    (!keep.is_zero()).then(|| Retention::start(journal.clone(), options)).transpose()
+/// A log beside us is measured also where the settings say that it is kept for ever.
+fn start_retention(settings: &Settings, engine: &Engine) -> std::io::Result<Option<Retention>> {
+    let (journal, handle, clock) = (engine.journal().clone(), engine.handle.clone(), engine.clock());
+    let options = settings.retention();
+    let snapshot = Box::new(move |partition| handle.snapshot(partition));
+    let beside = Beside { now: Box::new(move || clock.now()), snapshot };
+    let needed = if journal.remote() { options.age.is_some() } else { !settings.data.ephemeral };
+    needed.then(|| Retention::start(journal, options, beside)).transpose()
 }
 
 fn start_scrub(settings: &Settings, journal: &Arc<dyn Journal>) -> std::io::Result<Option<Scrub>> {

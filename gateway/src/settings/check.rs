@@ -82,9 +82,9 @@ impl Found<'_> {
             self.refuse("scylla.nodes", format!("{node:?} is not HOST or HOST:PORT, as 127.0.0.1:9042"));
         }
         let on_cluster = settings.journal.backend == Backend::Scylla;
-        let kept = settings.journal.keep_days == 0 || on_cluster;
-        let message = "the embedded journal keeps everything: leave it at 0, or use backend = \"scylla\"";
-        self.refuse_unless(kept, "journal.keep_days", message);
+        let known = settings.journal.keep_gb == 0 || !on_cluster;
+        let message = "a cluster does not say how large its log is: leave it at 0, and use journal.keep_days";
+        self.refuse_unless(known, "journal.keep_gb", message);
         let built = cfg!(feature = "scylla") || !on_cluster;
         self.refuse_unless(built, "journal.backend", "this binary was built without the feature scylla");
         let tls = cfg!(feature = "scylla-tls") || !scylla.tls.enabled;

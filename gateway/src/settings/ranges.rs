@@ -41,6 +41,8 @@ pub(super) fn all(settings: &Settings) -> Vec<Ranged> {
         ("data.partitions", data.partitions.into(), 1..=limits::MAX_PARTITIONS.into()),
         ("data.reserve_mb", data.reserve_mb, MIB),
         ("journal.keep_days", journal.keep_days.into(), 0..=36_500),
+        // A pebibyte.
+        ("journal.keep_gb", journal.keep_gb.into(), 0..=1 << 20),
         // A year; 0 is never.
         ("journal.scrub_hours", journal.scrub_hours.into(), 0..=8_784),
         ("scylla.replication", scylla.replication.into(), 1..=100),

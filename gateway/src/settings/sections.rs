@@ -6,8 +6,10 @@ use crate::keys::KeyEntry;
 use holdfast_engine::limits;
 use holdfast_engine::time::{LatePayment, Policy};
 use holdfast_storage::embedded::RESERVE;
+use holdfast_storage::retention;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
+use std::time::Duration;
 
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
@@ -73,12 +75,13 @@ pub struct Backup {
 pub struct Journal {
     pub backend: Backend,
     pub keep_days: u32,
+    pub keep_gb: u32,
     pub scrub_hours: u32,
 }
 
 impl Default for Journal {
     fn default() -> Self {
-        Self { backend: Backend::default(), keep_days: 0, scrub_hours: 24 }
+        Self { backend: Backend::default(), keep_days: 0, keep_gb: 0, scrub_hours: 24 }
     }
 }
 
@@ -446,6 +449,15 @@ impl Default for Log {
 }
 
 impl Settings {
+    pub fn retention(&self) -> retention::Options {
+        let Journal { keep_days, keep_gb, .. } = self.journal;
+        retention::Options {
+            age: (keep_days > 0).then(|| Duration::from_secs(86_400 * u64::from(keep_days))),
+            bytes: (keep_gb > 0).then_some(u64::from(keep_gb) << 30),
+            publishes: self.kafka.enabled,
+        }
+    }
+
     pub fn policy(&self) -> Policy {
         let payments = &self.payments;
         Policy {

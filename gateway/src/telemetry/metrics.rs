@@ -25,7 +25,10 @@ fn describe() {
     histogram!("journal_sync_seconds", "One commit of the journal, its sync included");
     histogram!("journal_commit_events", "Events a commit carries");
     counter!("journal_unknown_outcomes_total", "Statements that a cluster did not answer, each sent again");
-    counter!("journal_purged_commits_total", "Commits that were deleted because they are older than the journal is kept");
+    counter!("journal_purged_commits_total", "Commits that were deleted because the journal keeps no more");
+    gauge!("journal_bytes", "Bytes of the log that are kept, on this machine");
+    gauge!("journal_oldest_timestamp_seconds", "When the oldest commit that is kept was made, on this machine");
+    gauge!("journal_kept_for_kafka_commits", "Commits that are due to be deleted and not published to Kafka yet");
     gauge!("projection_lag_commits", "Durable commits that the tables do not have yet");
     counter!("archived_total", "Orders and keys that went into the tables to leave memory");
     histogram!("shard_mailbox_wait_seconds", "From a wake-up of a shard to its turn");

@@ -16,7 +16,10 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
 /// Its name in a backup.
 pub(super) const NAME: &str = "manifest";
-const FIRST_LINE: &str = "holdfast-backup 1";
+/// What the paths of files begin with that stand in place of the beginning of a log.
+pub(super) const BEGINNING: &str = "beginning/";
+/// Of a backup that has the whole log, and of one whose log begins later.
+const FIRST_LINES: [&str; 2] = ["holdfast-backup 1\n", "holdfast-backup 2\n"];
 
 /// See the module.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,13 +72,19 @@ impl Manifest {
         private::replace(&path, self.text().as_bytes()).map_err(at(&path))
     }
 
+    /// Whether what stands in place of the beginning of its log is among its files.
+    pub(super) fn begins_later(&self) -> bool {
+        self.files.iter().any(FileEntry::is_of_beginning)
+    }
+
     /// Bytes of all its files.
     pub fn bytes(&self) -> u64 {
         self.files.iter().map(|file| file.bytes).sum()
     }
 
     fn text(&self) -> String {
-        let mut text = format!("{FIRST_LINE}\nversion {}\n", self.version);
+        let first = FIRST_LINES[usize::from(self.begins_later())];
+        let mut text = format!("{first}version {}\n", self.version);
         let mut line = |name: &str, value: String| text += &format!("{name} {value}\n");
         if let Some(journal) = &self.journal {
             line("journal", journal.clone());
@@ -93,8 +102,8 @@ impl Manifest {
 }
 
 fn parse(text: &str) -> Result<Manifest, Error> {
-    let other = |text: &str| text.starts_with("holdfast-backup ") && !text.starts_with(&format!("{FIRST_LINE}\n"));
-    if other(text) {
+    let known = FIRST_LINES.iter().any(|first| text.starts_with(first));
+    if text.starts_with("holdfast-backup ") && !known {
         return Err(Error::Incompatible(text.lines().next().unwrap_or_default().to_owned()));
     }
     let (body, seal) = text.rsplit_once("seal ").ok_or_else(|| damaged(NAME, "its last line is missing"))?;
@@ -130,6 +139,11 @@ fn number<T: FromStr>(text: &str, name: &str) -> Option<T> {
 }
 
 impl FileEntry {
+    /// Whether it stands in place of the beginning of the log: it is no file of a data directory.
+    pub(super) fn is_of_beginning(&self) -> bool {
+        self.path.starts_with(BEGINNING)
+    }
+
     /// Copies all that `source` has to `sink`, and says what that was, under the name of `path`.
     pub(super) fn copy(path: &str, source: &mut impl Read, sink: &mut impl io::Write) -> io::Result<Self> {
         let (mut hash, mut bytes, mut piece) = (Xxh3::new(), 0, vec![0; 256 * 1024]);
@@ -210,7 +224,7 @@ mod tests {
 
     #[test]
     fn a_manifest_of_a_later_version_is_refused_with_words() {
-        let later = manifest().text().replace("holdfast-backup 1\n", "holdfast-backup 2\n");
+        let later = manifest().text().replace("holdfast-backup 1\n", "holdfast-backup 3\n");
         assert!(matches!(parse(&later), Err(Error::Incompatible(_))));
     }
 

@@ -1,8 +1,9 @@
 //! A backup as a journal that can be read and nothing else: what `verify` folds.
 //!
-//! Invariant: it has the log and no table. What left memory is found again by folding the log from its first commit, as a
-//! restore does.
+//! Invariant: it has the log, and of one that is whole no table: what left memory is found again by folding it from its first commit, as
+//! a restore does. Of a log whose beginning was deleted it has snapshots and rows.
 
+use super::beginning::Beginning;
 use super::{Error, Manifest, Progress, damaged};
 use crate::contract::{self, Log as _, LogId, LogSeq, Row, Rows, Snapshot, Snapshots, Table, Visit};
 use crate::embedded::{Log, Space};
@@ -18,6 +19,8 @@ pub struct BackupJournal {
     end: LogSeq,
     /// None where there is no commit.
     log: Option<Log>,
+    /// Of a log that does not begin with its first commit.
+    beginning: Option<Beginning>,
 }
 
 impl BackupJournal {
@@ -41,12 +44,21 @@ impl BackupJournal {
         let space = Space { dir: dir.to_owned(), reserve: 0 };
         let log = if end > 0 { Some(Log::look_only(&dir.join("log"), end, space)?) } else { None };
         let found = log.as_ref().map_or(0, |(_, found)| *found);
-        let journal = Self { partitions, end: found, log: log.map(|(log, _)| log) };
+        let beginning = manifest.begins_later().then(|| Beginning::open(dir)).transpose()?;
+        let journal = Self { partitions, end: found, log: log.map(|(log, _)| log), beginning };
         let tip = journal.tip(LogId(0))?;
         if found != end || tip.is_some_and(|tip| tip != manifest.tip) {
             return Err(damaged("log", format!("it ends with another commit {found} than commit {end} of the manifest")));
         }
         Ok(journal)
+    }
+}
+
+fn unread(error: Error) -> contract::Error {
+    match error {
+        Error::Damaged { file, reason } => contract::Error::DamagedFile { file, reason },
+        Error::Journal(error) => error,
+        other => contract::Error::Failed(other.to_string()),
     }
 }
 
@@ -70,6 +82,10 @@ impl contract::Log for BackupJournal {
     fn read(&self, _: LogId, after: LogSeq, visit: &mut Visit<'_>) -> Result<(), contract::Error> {
         self.log.as_ref().map_or(Ok(()), |log| log.read(after, self.end, visit))
     }
+
+    fn first(&self, _: LogId) -> Result<LogSeq, contract::Error> {
+        Ok(self.log.as_ref().map_or(1, Log::first))
+    }
 }
 
 impl Snapshots for BackupJournal {
@@ -77,8 +93,9 @@ impl Snapshots for BackupJournal {
         Err(contract::Error::Stopped)
     }
 
-    fn snapshots(&self, _: PartitionId) -> Result<Vec<Snapshot>, contract::Error> {
-        Ok(Vec::new())
+    fn snapshots(&self, partition: PartitionId) -> Result<Vec<Snapshot>, contract::Error> {
+        let snapshot = self.beginning.as_ref().map_or(Ok(None), |beginning| beginning.snapshot(partition)).map_err(unread)?;
+        Ok(snapshot.into_iter().collect())
     }
 }
 
@@ -87,11 +104,12 @@ impl Rows for BackupJournal {
         Err(contract::Error::Stopped)
     }
 
-    fn get(&self, _: Table, _: &[u8]) -> Result<Option<Vec<u8>>, contract::Error> {
-        Ok(None)
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, contract::Error> {
+        let behind = [key, &[0]].concat();
+        Ok(self.scan(table, key, &behind, 1)?.pop().map(|row| row.value))
     }
 
-    fn scan(&self, _: Table, _: &[u8], _: &[u8], _: usize) -> Result<Vec<Row>, contract::Error> {
-        Ok(Vec::new())
+    fn scan(&self, table: Table, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Row>, contract::Error> {
+        self.beginning.as_ref().map_or(Ok(Vec::new()), |beginning| beginning.scan(table, from, to, limit)).map_err(unread)
     }
 }

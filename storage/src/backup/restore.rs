@@ -4,7 +4,7 @@
 //! start that finds that name refuses it. So a restore that was killed is never taken for one that was done.
 
 use super::writer::sync_directories;
-use super::{Error, FileEntry, Manifest, Progress, at, damaged};
+use super::{Error, FileEntry, Manifest, Progress, at, beginning, damaged};
 use crate::contract::{Journal, Log, LogId};
 use crate::embedded::{Claim, EmbeddedJournal};
 use crate::history;
@@ -46,7 +46,9 @@ impl Restoration {
         let target = Target { dir: dir.to_owned(), done: false, _lock: claim.lock() };
         let (end, partitions) = (manifest.tip.commit, manifest.partitions);
         let copy = |dir: &Path| copy_all(backup, dir, &manifest, progress);
-        let journal = EmbeddedJournal::restore(claim, partitions, end, reserve, manifest.bytes(), copy)?;
+        let begin =
+            |journal: &EmbeddedJournal| if manifest.begins_later() { beginning::restore(backup, journal) } else { Ok(()) };
+        let journal = EmbeddedJournal::restore(claim, partitions, end, reserve, manifest.bytes(), copy, begin)?;
         let tip = journal.tip(LogId(0))?;
         if journal.end(LogId(0)) != end || tip.is_some_and(|tip| tip != manifest.tip) {
             return Err(damaged("log", format!("it does not end with commit {end}, as the manifest says")));
@@ -122,7 +124,11 @@ fn refuse_used(dir: &Path) -> Result<(), Error> {
 fn copy_all(backup: &Path, dir: &Path, manifest: &Manifest, progress: Progress<'_>) -> Result<(), Error> {
     let (all, mut done) = (manifest.bytes(), 0);
     for file in &manifest.files {
-        copy(backup, dir, file)?;
+        if file.is_of_beginning() {
+            file.copy_checked(backup, &mut io::sink())?;
+        } else {
+            copy(backup, dir, file)?;
+        }
         done += file.bytes;
         progress(done, all);
     }

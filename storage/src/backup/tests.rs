@@ -17,6 +17,8 @@ use std::fs;
 use std::ops::ControlFlow;
 use tempfile::TempDir;
 
+mod purged;
+
 const NOW: Timestamp = Timestamp::new(1_700_000_000_000);
 
 /// A journal with a day in it, and a place for backups.

@@ -5,8 +5,8 @@
 //! it never takes the last bytes of a disk, which whoever takes orders may need.
 
 use super::manifest::{FileEntry, Manifest};
-use super::{BackupJournal, Error, Progress, at};
-use crate::contract::{self, CommitCheck, Journal, LogId};
+use super::{BackupJournal, Error, Progress, at, beginning};
+use crate::contract::{self, CommitCheck, Journal, LogId, LogSeq};
 use crate::embedded::{LogCopy, Space};
 use crate::history;
 use crate::private;
@@ -75,30 +75,32 @@ impl BackupWriter {
         stop: &dyn Fn() -> bool,
         progress: Progress<'_>,
     ) -> Result<CommitCheck, Error> {
-        let log = LogId(0);
-        let (end, mut tip, mut events) = (journal.end(log), CommitCheck { commit: 0, check: 0 }, 0);
-        let dir = self.partial.join("log");
-        let mut copy = LogCopy::create(&dir, self.space.clone())?;
-        journal
-            .read(log, 0, &mut |commit, frame| {
-                if commit > end {
-                    return Ok(ControlFlow::Break(()));
-                }
-                if commit.is_multiple_of(STRIDE) && stop() {
-                    return Err(contract::Error::Stopped);
-                }
-                copy.add(commit, frame)?;
-                events += codec::read_frame(frame)?.count() as u64;
-                tip = CommitCheck { commit, check: codec::frame_check(frame)? };
-                progress(commit, end);
-                Ok(ControlFlow::Continue(()))
-            })
-            .map_err(|error| self.explained(error, stop))?;
-        let files = copy.finish().map_err(|error| self.explained(error, stop))?;
+        let mut copying = Copying::begin(&self.partial, &self.space)?;
+        let copied = self.copy_all(journal, &mut copying, stop, progress).and_then(|()| copying.copy.finish());
+        let files = copied.map_err(|error| self.explained(error, stop))?;
         let entry = |(name, bytes, checksum)| FileEntry { path: format!("log/{name}"), bytes, checksum };
         self.manifest.files.extend(files.into_iter().map(entry));
-        (self.manifest.tip, self.manifest.events) = (tip, events);
-        Ok(tip)
+        (self.manifest.tip, self.manifest.events) = (copying.tip, copying.events);
+        Ok(copying.tip)
+    }
+
+    /// Where the beginning of the log was deleted, what is beside the log takes its place. It is read behind the log, so that what is
+    /// deleted meanwhile is copied already, and what came meanwhile is copied behind it: nothing is beyond the log then.
+    fn copy_all(
+        &mut self,
+        journal: &dyn Journal,
+        copying: &mut Copying,
+        stop: &dyn Fn() -> bool,
+        progress: Progress<'_>,
+    ) -> Result<(), contract::Error> {
+        let first = journal.first(LogId(0))?;
+        if first == 1 {
+            return copying.commits(journal, 0, stop, progress);
+        }
+        copying.copy.begin_with(first)?;
+        copying.commits(journal, first - 1, stop, progress)?;
+        self.manifest.files.extend(beginning::write(journal, first, &self.partial, &self.space, stop)?);
+        copying.commits(journal, copying.tip.commit, stop, progress)
     }
 
     fn explained(&self, error: contract::Error, stop: &dyn Fn() -> bool) -> Error {
@@ -172,6 +174,45 @@ impl Drop for BackupWriter {
         {
             tracing::warn!(%error, "{} is left of a backup that failed: remove it", self.partial.display());
         }
+    }
+}
+
+/// A log that is being copied.
+struct Copying {
+    copy: LogCopy,
+    /// The last commit that was.
+    tip: CommitCheck,
+    events: u64,
+}
+
+impl Copying {
+    fn begin(partial: &Path, space: &Space) -> Result<Self, contract::Error> {
+        let copy = LogCopy::create(&partial.join("log"), space.clone())?;
+        Ok(Self { copy, tip: CommitCheck { commit: 0, check: 0 }, events: 0 })
+    }
+
+    /// Copies the commits after `after` that are durable now.
+    fn commits(
+        &mut self,
+        journal: &dyn Journal,
+        after: LogSeq,
+        stop: &dyn Fn() -> bool,
+        progress: Progress<'_>,
+    ) -> Result<(), contract::Error> {
+        let end = journal.end(LogId(0));
+        journal.read(LogId(0), after, &mut |commit, frame| {
+            if commit > end {
+                return Ok(ControlFlow::Break(()));
+            }
+            if commit.is_multiple_of(STRIDE) && stop() {
+                return Err(contract::Error::Stopped);
+            }
+            self.copy.add(commit, frame)?;
+            self.events += codec::read_frame(frame)?.count() as u64;
+            self.tip = CommitCheck { commit, check: codec::frame_check(frame)? };
+            progress(commit, end);
+            Ok(ControlFlow::Continue(()))
+        })
     }
 }
 

@@ -3,7 +3,7 @@
 //! Invariant: until it is told to fail it is the journal it wraps, and after a failed append it keeps the contract: it
 //! writes nothing any more.
 
-use crate::contract::{Error, Journal, Log, LogId, LogSeq, Row, Rows, Snapshot, SnapshotHead, Snapshots, Table, Visit};
+use crate::contract::{Error, Journal, Keep, Log, LogId, LogSeq, Row, Rows, Snapshot, SnapshotHead, Snapshots, Table, Visit};
 use holdfast_engine::Causality;
 use holdfast_engine::codec::Batch;
 use holdfast_engine::ids::{PartitionId, Partitions};
@@ -17,12 +17,20 @@ pub struct FaultyJournal {
     projects: AtomicU64,
     stopped: AtomicBool,
     stateless: AtomicBool,
+    older_damaged: AtomicBool,
 }
 
 impl FaultyJournal {
     pub fn new(inner: Arc<dyn Journal>) -> Self {
         let endless = || AtomicU64::new(u64::MAX);
-        Self { inner, appends: endless(), projects: endless(), stopped: AtomicBool::default(), stateless: AtomicBool::default() }
+        Self {
+            inner,
+            appends: endless(),
+            projects: endless(),
+            stopped: AtomicBool::default(),
+            stateless: AtomicBool::default(),
+            older_damaged: AtomicBool::default(),
+        }
     }
 
     /// The disk is full after `count` more appends.
@@ -38,6 +46,11 @@ impl FaultyJournal {
     /// No state of a snapshot can be read any more.
     pub fn lose_states(&self) {
         self.stateless.store(true, Ordering::SeqCst);
+    }
+
+    /// Of each partition the snapshot before the newest is not whole.
+    pub fn damage_older_snapshots(&self) {
+        self.older_damaged.store(true, Ordering::SeqCst);
     }
 
     fn running(&self) -> Result<(), Error> {
@@ -73,6 +86,23 @@ impl Log for FaultyJournal {
     fn read(&self, log: LogId, after: LogSeq, visit: &mut Visit<'_>) -> Result<(), Error> {
         self.inner.read(log, after, visit)
     }
+
+    fn bytes(&self) -> u64 {
+        self.inner.bytes()
+    }
+
+    fn first(&self, log: LogId) -> Result<LogSeq, Error> {
+        self.inner.first(log)
+    }
+
+    fn due_before(&self, log: LogId, keep: Keep) -> Result<LogSeq, Error> {
+        self.inner.due_before(log, keep)
+    }
+
+    fn purge(&self, log: LogId, floor: LogSeq, keep: Keep) -> Result<LogSeq, Error> {
+        self.running()?;
+        self.inner.purge(log, floor, keep)
+    }
 }
 
 impl Snapshots for FaultyJournal {
@@ -85,7 +115,11 @@ impl Snapshots for FaultyJournal {
         if self.stateless.load(Ordering::SeqCst) {
             return Err(Error::Failed("the states of snapshots cannot be read".to_owned()));
         }
-        self.inner.snapshots(partition)
+        let mut snapshots = self.inner.snapshots(partition)?;
+        if self.older_damaged.load(Ordering::SeqCst) {
+            snapshots.truncate(1);
+        }
+        Ok(snapshots)
     }
 
     fn snapshot_heads(&self, partition: PartitionId) -> Result<Vec<SnapshotHead>, Error> {

@@ -86,6 +86,24 @@ impl World {
         (order, self.command(Command::Place { order, placed: Box::new(placed) }))
     }
 
+    /// As [`Self::place`], of one unit, with so many bytes of notes on each line.
+    pub fn place_noted(&mut self, skus: &[&str], bytes: usize) -> (OrderId, Batch) {
+        self.count += 1;
+        let order = OrderId::derive(KeyHash::derive("world", "orders", &self.count.to_string()), self.partitions);
+        let mut placed = placed(skus, 1, self.now.plus(900_000));
+        placed.lines.iter_mut().for_each(|line| line.metadata = Some("1".repeat(bytes).into()));
+        (order, self.command(Command::Place { order, placed: Box::new(placed) }))
+    }
+
+    /// So long nothing happens.
+    pub fn wait(&mut self, ms: u64) {
+        self.now = self.now.plus(ms);
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
     pub fn confirm(&mut self, order: OrderId) -> Batch {
         self.command(Command::Confirm { order, kind: Kind::Order, reason: None })
     }

@@ -6,9 +6,9 @@ use super::{Error, LogId, LogSeq};
 use holdfast_engine::Causality;
 use holdfast_engine::codec::{self, Batch};
 use holdfast_engine::ids::{PartitionId, Partitions};
+use holdfast_engine::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
-use std::time::Duration;
 
 /// A commit of a log and the check value of its frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +24,15 @@ pub struct Checked {
     pub first: LogSeq,
     /// What is wrong with it, with its path and the byte.
     pub damage: Option<String>,
+}
+
+/// What of a log stays though nothing reads it any more. Without either bound all of it does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Keep {
+    /// Commits made before this may go.
+    pub since: Option<Timestamp>,
+    /// Bytes beyond which the oldest commits may go, whenever they were made.
+    pub bytes: Option<u64>,
 }
 
 /// Told of every few bytes that were read; breaks to stop.
@@ -118,12 +127,21 @@ pub trait Log: Send + Sync + 'static {
         Ok(1)
     }
 
-    /// Deletes commits before `floor`, the first that anything still reads, that are older than `age`: as many of them
+    /// The first commit that stays by `keep` alone, whatever still reads those before it. Where only [`Self::purge`] can tell, it is
+    /// the one behind the end.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    fn due_before(&self, log: LogId, _keep: Keep) -> Result<LogSeq, Error> {
+        Ok(self.end(log) + 1)
+    }
+
+    /// Deletes commits before `floor`, the first that anything still reads, that need not stay by `keep`: as many of them
     /// as the backend can, which is none where it keeps everything. Says which is the first then.
     ///
     /// # Errors
     /// If the store does not answer, or the log is another's.
-    fn purge(&self, log: LogId, _floor: LogSeq, _age: Duration) -> Result<LogSeq, Error> {
+    fn purge(&self, log: LogId, _floor: LogSeq, _keep: Keep) -> Result<LogSeq, Error> {
         self.first(log)
     }
 

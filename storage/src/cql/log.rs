@@ -13,12 +13,13 @@ use crate::backoff::Backoff;
 use crate::contract::{CommitCheck, Error, LogSeq};
 use crate::fencing::{Epoch, Extent, Fence, Head, Lease, Next, Outcome, Owner, Segment, SegmentLimits, Statement, purgeable};
 use holdfast_engine::codec;
+use holdfast_engine::time::Timestamp;
 use scylla::errors::ExecutionError;
 use scylla::response::query_result::QueryResult;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 /// Bytes after which a log goes on in the next segment.
 const SEGMENT_BYTES: u64 = 64 << 20;
@@ -329,13 +330,12 @@ impl PartitionLog {
 
 impl PartitionLog {
     /// Deletes whole segments whose batches are all before `floor`, the least number that anything still reads, and that
-    /// were closed longer than `age` ago. Says which batch is the first then.
+    /// were closed before `since`. Says which batch is the first then.
     ///
     /// A plain delete is enough: no conditional write touches the rows of a closed segment any more, and its time is that
     /// of the closing, which was later than all of them. The head stays, so that what comes late is still refused.
-    pub(super) async fn purge(&self, floor: LogSeq, age: Duration) -> Result<LogSeq, Error> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let latest = now.saturating_sub(age).as_micros();
+    pub(super) async fn purge(&self, floor: LogSeq, since: Timestamp) -> Result<LogSeq, Error> {
+        let latest = u128::from(since.millis()) * 1000;
         // One that was marked and perhaps not deleted when a process ended is deleted again.
         let mut segment = self.kept.load(Ordering::Acquire).saturating_sub(1);
         loop {

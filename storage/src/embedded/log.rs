@@ -1,13 +1,16 @@
 //! The log: commits in files of our own, one behind the other.
 //!
 //! A file is full of zeros before it is used. A commit then changes neither its length nor where it lies on the disk, and
-//! `fdatasync` writes the data and nothing else (docs/adr/0008). Invariants: commits are dense from 1; a file is begun
+//! `fdatasync` writes the data and nothing else (docs/adr/0008). Invariants: commits are dense from 1, or from the first that was kept on
+//! purpose; a file is begun
 //! when every commit before it is on disk, so only the newest can be torn; after a failed append there is no other.
 
 mod ahead;
+mod beginning;
 mod checking;
 mod copy;
 mod opening;
+mod purging;
 mod record;
 mod segment;
 
@@ -125,14 +128,15 @@ impl Log {
         Ok((log, found.end))
     }
 
-    /// Cuts what is torn, gives back the space of a file that an earlier process made ahead, and makes sure that what was found
-    /// is on disk.
+    /// Cuts what is torn, gives back the space of a file that an earlier process made ahead and of those that it had not deleted yet,
+    /// and makes sure that what was found is on disk.
     ///
     /// # Errors
     /// If a file cannot be written.
     pub(super) fn settle(&self) -> Result<(), Error> {
         let tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
-        ahead::forget(&self.dir.join(ahead::NAME)).map_err(|error| failed(&self.dir, &error))?;
+        let cleared = ahead::forget(&self.dir.join(ahead::NAME)).and_then(|()| purging::clear(&self.dir, self.first()));
+        cleared.map_err(|error| failed(&self.dir, &error))?;
         self.loose.settle(&tail.file, &self.dir).map_err(|error| failed(&self.dir, &error))
     }
 
@@ -219,14 +223,17 @@ impl Log {
     /// Visits the commits after `after` up to `end`, which must be on disk.
     ///
     /// # Errors
-    /// [`Error::Damaged`] naming the commit, or whatever `visit` returns.
+    /// [`Error::Purged`], [`Error::Damaged`] naming the commit, or whatever `visit` returns.
     pub(crate) fn read(&self, after: LogSeq, end: LogSeq, visit: &mut Visit<'_>) -> Result<(), Error> {
-        let mut next = after + 1;
+        let mut next = after.saturating_add(1);
         while next <= end {
-            let (segment, last) = self.holding(next).ok_or_else(|| damaged_at(next, "it is missing"))?;
+            let purged = || Error::Purged { first: self.first() };
+            let (segment, last) = self.holding(next).ok_or_else(purged)?;
             let last = last.min(end);
             let unreadable = |error: io::Error| failed(segment.opened().path(), &error);
-            let mut reader = segment.reader(next).map_err(unreadable)?;
+            // It may have gone between the look and the reading; who has it open reads on.
+            let gone = |error| if next < self.first() { purged() } else { unreadable(error) };
+            let mut reader = segment.reader(next).map_err(gone)?;
             while next <= last {
                 let expected = reader.expected;
                 let record = reader.next().map_err(unreadable)?;

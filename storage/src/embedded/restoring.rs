@@ -37,10 +37,11 @@ pub fn refuse_unfinished(dir: &Path) -> Result<(), Error> {
 }
 
 impl EmbeddedJournal {
-    /// Opens what `fill` puts into the directory, of so many bytes: a log that ends with commit `end`. Its tables are empty.
+    /// Opens what `fill` puts into the directory, of so many bytes: a log that ends with commit `end`. Its tables have what `begin` puts
+    /// into them.
     ///
     /// # Errors
-    /// As `fill`, or if the log is not whole.
+    /// As `fill` and `begin`, or if the log is not whole.
     pub(crate) fn restore<E: From<Error>>(
         claim: Claim,
         partitions: Partitions,
@@ -48,6 +49,7 @@ impl EmbeddedJournal {
         reserve: u64,
         bytes: u64,
         fill: impl FnOnce(&Path) -> Result<(), E>,
+        begin: impl FnOnce(&Self) -> Result<(), E>,
     ) -> Result<Self, E> {
         let Claim { layout, lock } = claim;
         layout.describe(partitions)?;
@@ -58,7 +60,10 @@ impl EmbeddedJournal {
         }
         Watermark::open(&layout.acknowledged)?.0.set(end)?;
         layout.create()?;
-        Ok(Self::open_locked(&layout, Keeper::Writer { _lock: lock.lend()? }, partitions.into(), reserve)?)
+        let journal = Self::assembled(&layout, Keeper::Writer { _lock: lock.lend()? }, partitions.into(), reserve)?;
+        begin(&journal)?;
+        journal.resume(&layout)?;
+        Ok(journal)
     }
 
     /// The directory is whole: from now on it opens.

@@ -37,6 +37,11 @@ pub(crate) fn relay_check(log: LogId) -> Vec<u8> {
     [b"relay-check-".as_slice(), &log.0.to_be_bytes()].concat()
 }
 
+/// Whether a row says how far the tables follow a log: it goes where a copy of them goes.
+pub(crate) fn follows_from_log(key: &[u8], log: LogId) -> bool {
+    key == movements(log) || key.starts_with(&[BASIS, &log.0.to_be_bytes()].concat())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

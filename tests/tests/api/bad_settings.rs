@@ -12,7 +12,7 @@ use std::thread;
 const ZERO_BYTE: &str = "\"a\\u0000b\"";
 
 /// Setting and value, as the file has them.
-const BAD: [(&str, &str); 100] = [
+const BAD: [(&str, &str); 101] = [
     ("server.listen", "\"nonsense\""),
     ("server.listen", "\"a b:80\""),
     ("server.listen", "\"::1:80\""),
@@ -49,6 +49,7 @@ const BAD: [(&str, &str); 100] = [
     ("backup.dir", "\"holdfast.toml\""),
     ("journal.backend", "\"floppy\""),
     ("journal.keep_days", "4294967295"),
+    ("journal.keep_gb", "1048577"),
     ("journal.scrub_hours", "8785"),
     ("scylla.nodes", "\"a b\""),
     ("scylla.nodes", "\"\""),

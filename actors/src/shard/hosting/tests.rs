@@ -207,6 +207,22 @@ fn a_batch_of_the_former_life_that_lands_tells_those_of_its_partitions_that_are_
     assert_eq!(rig.hosting.flying(), 0);
 }
 
+/// A snapshot of it may be written at once then, and must wait otherwise.
+#[test]
+fn a_partition_is_durable_from_when_its_last_batch_has_landed_until_it_makes_more() {
+    for causality in BOTH {
+        let mut shard = Rig::new(causality);
+        let durable = |shard: &Rig| [0, 1].map(|id| shard.hosting.is_durable(PartitionId(id)));
+        assert_eq!(durable(&shard), [true, true]);
+        shard.request(0, 1, 5);
+        assert_eq!(durable(&shard), [false, true], "it is not handed over");
+        shard.submit();
+        assert_eq!(durable(&shard), [false, true], "it is on its way");
+        shard.land_all();
+        assert_eq!(durable(&shard), [true, true]);
+    }
+}
+
 #[test]
 fn messages_and_provider_results_wait_for_a_partition_that_comes_back_and_a_command_is_told_at_once() {
     let mut rig = Rig::new(Causality::OneLog);

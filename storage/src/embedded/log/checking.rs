@@ -30,12 +30,13 @@ impl From<io::Error> for Ended {
 
 impl Log {
     /// Compares the next file behind the one that begins with `after`, if it is full. None: there is no such file, or it was
-    /// told to stop.
+    /// told to stop. A file that was deleted meanwhile is not damaged.
     pub(crate) fn check_next(&self, after: LogSeq, pace: Pace<'_>) -> Result<Option<Checked>, Error> {
         let Some((segment, first, next)) = self.sealed_behind(after) else { return Ok(None) };
         let path = segment.opened().path();
         let damage = match check(&segment, first, next, pace) {
             Ok(()) => None,
+            Err(Ended::Failed(_)) if first < self.first() => None,
             Err(Ended::Stopped) => return Ok(None),
             // As bad as damage: the bytes that were written do not come back.
             Err(Ended::Failed(error)) => Some(format!("{} cannot be read: {error}", path.display())),

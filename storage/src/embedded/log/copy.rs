@@ -3,7 +3,7 @@
 //! Invariants: it is as dense as what it is a copy of; when it is finished every byte is on disk and no longer in memory, so
 //! that whoever reads it reads the disk. It is written in pieces that a commit beside it need not wait for.
 
-use super::{LARGEST, failed, path_of, record};
+use super::{LARGEST, beginning, failed, path_of, record};
 use crate::contract::{Error, LogSeq};
 use crate::embedded::Space;
 use crate::private;
@@ -11,7 +11,7 @@ use rustix::fs::{Advice, fadvise};
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use xxhash_rust::xxh3::Xxh3;
+use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
 /// Bytes written and synced at once.
 const PIECE: usize = 1024 * 1024;
@@ -47,6 +47,16 @@ impl LogCopy {
         private::directory(dir).map_err(|error| failed(dir, &error))?;
         let (piece, record) = (Vec::with_capacity(PIECE), Vec::new());
         Ok(Self { dir: dir.to_owned(), space, current: None, piece, record, files: Vec::new() })
+    }
+
+    /// The log begins with this commit, and what was before it is not copied.
+    ///
+    /// # Errors
+    /// If that cannot be written down.
+    pub(crate) fn begin_with(&mut self, first: LogSeq) -> Result<(), Error> {
+        let bytes = beginning::begin_with(&self.dir, first).map_err(|error| failed(&self.dir, &error))?;
+        self.files.push((beginning::NAME.to_owned(), bytes.len() as u64, xxh3_128(&bytes)));
+        Ok(())
     }
 
     /// The next commit.

@@ -6,7 +6,7 @@
 
 use super::super::failure::damaged_at;
 use super::segment::{Offset, Segment, remember};
-use super::{failed, path_of, record};
+use super::{beginning, failed, path_of, record};
 use crate::contract::{Error, LogSeq};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -33,10 +33,11 @@ pub(super) struct Loose {
 }
 
 pub(super) fn look(dir: &Path, acknowledged: LogSeq, write: bool) -> Result<Found, Error> {
-    let firsts = firsts(dir).map_err(|error| failed(dir, &error))?;
-    let Some((newest, full)) = firsts.split_last() else { return Err(damaged_at(1, "the log is gone")) };
-    if firsts[0] != 1 {
-        return Err(damaged_at(1, &format!("the log begins with {}", firsts[0])));
+    let (first, mut firsts) = (beginning::first(dir)?, firsts(dir).map_err(|error| failed(dir, &error))?);
+    firsts.retain(|file| *file >= first);
+    let Some((newest, full)) = firsts.split_last() else { return Err(damaged_at(first, "the log is gone")) };
+    if firsts[0] != first {
+        return Err(damaged_at(first, &format!("the log begins with {}", firsts[0])));
     }
     let full = full.iter().map(|first| Ok((*first, Arc::new(sealed(dir, *first)?))));
     let mut segments: BTreeMap<LogSeq, Arc<Segment>> = full.collect::<Result<_, Error>>()?;
@@ -77,6 +78,9 @@ fn check_head(file: &File, first: LogSeq, path: &Path) -> Result<(), Error> {
 
 /// Whether there is nothing in any file: what a crash leaves of a log that was being made.
 pub(super) fn is_blank(dir: &Path) -> io::Result<bool> {
+    if dir.join(beginning::NAME).try_exists()? {
+        return Ok(false);
+    }
     for first in firsts(dir)? {
         if fs::read(path_of(dir, first))?.iter().any(|byte| *byte != 0) {
             return Ok(false);
@@ -86,7 +90,7 @@ pub(super) fn is_blank(dir: &Path) -> io::Result<bool> {
 }
 
 /// The first commit of every file, in order.
-fn firsts(dir: &Path) -> io::Result<Vec<LogSeq>> {
+pub(super) fn firsts(dir: &Path) -> io::Result<Vec<LogSeq>> {
     let mut firsts = Vec::new();
     for entry in fs::read_dir(dir)? {
         let name = entry?.file_name();

@@ -4,6 +4,8 @@ use super::*;
 use std::ops::ControlFlow;
 use tempfile::TempDir;
 
+mod deleting;
+
 /// A commit of about so many bytes.
 fn frame(commit: LogSeq, length: usize) -> Vec<u8> {
     let entries = (0..length).map(|n| (n as u64 * 31 + commit) as u8).collect();

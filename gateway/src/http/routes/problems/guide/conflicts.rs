@@ -131,7 +131,7 @@ pub(super) const CURSOR_NOT_OF_THIS_HISTORY: Guide = Guide {
 
 pub(super) const CURSOR_EXPIRED: Guide = Guide {
     meaning: "The events after this cursor have been deleted, as the operator has set.",
-    causes: &["The reader was away for longer than `journal.keep_days`."],
+    causes: &["The reader was away for longer than `journal.keep_days`, or for more events than `journal.keep_gb` has room for."],
     cures: &[
         "To have what was missed, read the state itself: GET /v1/orders/{id} and GET /v1/inventory/{sku} do not depend on events.",
     ],
