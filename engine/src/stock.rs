@@ -289,6 +289,8 @@ impl SkuStock {
         place.priority = priority.unwrap_or(place.priority);
         let rank = |place: &LocationStock| (place.priority, place.name.clone());
         let index = self.locations.partition_point(|other| rank(other) < rank(&place));
+        // Most SKUs are at one location: a list that grows by itself has room for four.
+        self.locations.reserve_exact(1);
         self.locations.insert(index, place);
         &mut self.locations[index]
     }
