@@ -8,7 +8,7 @@ use holdfast_engine::event::{Kind, Record};
 use holdfast_engine::ids::{HoldKey, PartitionId, Sku};
 use holdfast_engine::limits::MAX_ALLOCATIONS;
 use holdfast_engine::quantity::Quantity;
-use holdfast_engine::stock::{HoldDecision, HoldOp, ReserveDecision, ReserveRequest, SkuStock};
+use holdfast_engine::stock::{Hold, HoldDecision, HoldOp, ReserveDecision, ReserveRequest, SkuStock};
 use holdfast_engine::time::Policy;
 use holdfast_engine::{Causality, Input, Partition};
 use std::hint::black_box;
@@ -29,15 +29,17 @@ fn request(n: u64) -> ReserveRequest {
     ReserveRequest { hold, order_version: 1, quantity, partial: false, locations: MAX_ALLOCATIONS, probe_at }
 }
 
-fn hold(stock: &mut SkuStock, request: &ReserveRequest) {
-    if let ReserveDecision::Held(Some(fact)) = stock.decide_reserve(request) {
-        stock.evolve(&fact);
+fn hold(stock: &mut SkuStock, request: &ReserveRequest) -> Option<Hold> {
+    let mut hold = None;
+    if let ReserveDecision::Held(Some(fact)) = stock.decide_reserve(None, request) {
+        stock.evolve(&fact, &mut hold);
     }
+    hold
 }
 
-fn sell(stock: &mut SkuStock, request: &ReserveRequest) {
-    if let HoldDecision::Do(fact) = stock.decide_op(request.hold, 2, HoldOp::Commit) {
-        stock.evolve(&fact);
+fn sell(stock: &mut SkuStock, request: &ReserveRequest, hold: &mut Option<Hold>) {
+    if let HoldDecision::Do(fact) = stock.decide_op(hold.as_ref(), request.hold, 2, HoldOp::Commit) {
+        stock.evolve(&fact, hold);
     }
 }
 
@@ -46,15 +48,22 @@ fn rules_of_stock(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(MANY));
     let requests: Vec<ReserveRequest> = (0..MANY).map(request).collect();
     group.bench_function("hold decided and evolved", |bench| {
-        bench.iter_batched_ref(one_sku, |stock| requests.iter().for_each(|one| hold(stock, one)), BatchSize::LargeInput);
+        bench.iter_batched_ref(
+            one_sku,
+            |stock| requests.iter().for_each(|one| drop(black_box(hold(stock, one)))),
+            BatchSize::LargeInput,
+        );
     });
     let held = || {
         let mut stock = one_sku();
-        requests.iter().for_each(|one| hold(&mut stock, one));
-        stock
+        let holds: Vec<Option<Hold>> = requests.iter().map(|one| hold(&mut stock, one)).collect();
+        (stock, holds)
     };
     group.bench_function("sale decided and evolved", |bench| {
-        bench.iter_batched_ref(held, |stock| requests.iter().for_each(|one| sell(stock, one)), BatchSize::LargeInput);
+        let all = |(stock, holds): &mut (SkuStock, Vec<Option<Hold>>)| {
+            requests.iter().zip(holds).for_each(|(one, hold)| sell(stock, one, hold));
+        };
+        bench.iter_batched_ref(held, all, BatchSize::LargeInput);
     });
     group.finish();
 }

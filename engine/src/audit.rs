@@ -75,8 +75,9 @@ impl Audit {
             self.versions.insert(sku.clone(), stock.version);
             let sums = stock.locations.iter().map(|place| ((sku.clone(), place.name.clone()), Sums::of(&place.buckets)));
             self.sums.extend(sums);
-            let holds = stock.holds.iter();
-            holds.for_each(|(key, hold)| self.keep(sku, *key, Stage::of(hold), hold.allocations.to_vec()));
+        }
+        for (sku, key, hold) in partition.holds() {
+            self.keep(sku, key, Stage::of(hold), hold.allocations.as_slice().to_vec());
         }
     }
 

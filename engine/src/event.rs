@@ -169,6 +169,16 @@ pub enum StockFact {
 }
 
 impl StockFact {
+    /// The hold that the fact is of.
+    pub fn hold(&self) -> Option<HoldKey> {
+        match self {
+            Self::HoldPlaced { hold, .. } | Self::HoldPinned { hold, .. } | Self::HoldUnpinned { hold, .. } => Some(*hold),
+            Self::HoldCommitted { hold, .. } | Self::HoldReleased { hold, .. } | Self::HoldForbidden { hold } => Some(*hold),
+            Self::Set { .. } | Self::Adjusted { .. } | Self::ThresholdSet { .. } | Self::LocationClosed { .. } => None,
+            Self::LevelCrossed { .. } => None,
+        }
+    }
+
     /// The hold that the fact ends, or that never comes to be by it.
     pub fn resolves(&self) -> Option<HoldKey> {
         match self {

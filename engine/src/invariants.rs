@@ -18,14 +18,15 @@ pub fn check<P: Borrow<Partition>>(partitions: &[P]) -> Vec<Violation> {
     let partitions: Vec<&Partition> = partitions.iter().map(Borrow::borrow).collect();
     let mut violations = Vec::new();
     for partition in &partitions {
-        let mut live = 0;
+        let (mut live, mut sums) = (0, Sums::new());
+        for (sku, key, hold) in partition.holds() {
+            live += usize::from(hold.live());
+            add_units(&mut sums, sku, hold);
+            let order = partitions.get(usize::from(key.order.partition().0)).and_then(|home| home.order(key.order));
+            violations.extend(check_hold(sku, key, hold, order));
+        }
         for (sku, stock) in partition.skus() {
-            check_stock(sku, stock, &mut violations);
-            for (key, hold) in stock.holds.iter() {
-                live += usize::from(hold.live());
-                let order = partitions.get(usize::from(key.order.partition().0)).and_then(|home| home.order(key.order));
-                violations.extend(check_hold(sku, *key, hold, order));
-            }
+            check_stock(sku, stock, &sums, &mut violations);
         }
         if live != partition.live_holds() {
             violations.push(format!(
@@ -42,25 +43,28 @@ pub fn check<P: Borrow<Partition>>(partitions: &[P]) -> Vec<Violation> {
     violations
 }
 
-/// I1 and I2: counters add up, and held and pinned are the sums of the live holds.
-fn check_stock(sku: &Sku, stock: &SkuStock, violations: &mut Vec<Violation>) {
-    let mut sums: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
-    for hold in stock.holds.values() {
-        for Allocation { location, quantity } in &hold.allocations {
-            let (held, pinned) = sums.entry(location.as_str()).or_default();
-            match hold.state {
-                HoldState::Held => *held += u64::from(quantity.units()),
-                HoldState::Pinned => *pinned += u64::from(quantity.units()),
-                HoldState::Committed | HoldState::Released => {}
-            }
+/// Units held and pinned by the holds of a SKU at a location.
+type Sums<'a> = BTreeMap<(&'a Sku, &'a str), (u64, u64)>;
+
+fn add_units<'a>(sums: &mut Sums<'a>, sku: &'a Sku, hold: &'a Hold) {
+    for Allocation { location, quantity } in &hold.allocations {
+        let (held, pinned) = sums.entry((sku, location.as_str())).or_default();
+        match hold.state {
+            HoldState::Held => *held += u64::from(quantity.units()),
+            HoldState::Pinned => *pinned += u64::from(quantity.units()),
+            HoldState::Committed | HoldState::Released => {}
         }
     }
+}
+
+/// I1 and I2: counters add up, and held and pinned are the sums of the live holds.
+fn check_stock(sku: &Sku, stock: &SkuStock, sums: &Sums<'_>, violations: &mut Vec<Violation>) {
     for place in &stock.locations {
         let buckets = &place.buckets;
         if !buckets.balanced() {
             violations.push(format!("I1 {sku} at {} does not add up: {buckets:?}", place.name));
         }
-        let (held, pinned) = sums.get(place.name.as_str()).copied().unwrap_or_default();
+        let (held, pinned) = sums.get(&(sku, place.name.as_str())).copied().unwrap_or_default();
         if (held, pinned) != (u64::from(buckets.held.units()), u64::from(buckets.pinned.units())) {
             violations.push(format!("I2 {sku} at {} holds {held}+{pinned} but counts {buckets:?}", place.name));
         }
@@ -95,9 +99,9 @@ fn check_order(order: &Order, partitions: &[&Partition], violations: &mut Vec<Vi
     let key = HoldKey { order: order.id, generation: order.generation };
     for wanted in order.holds() {
         let home = partitions.get(usize::from(count.of_sku(&wanted.sku).0));
-        let hold = home.and_then(|home| home.sku(&wanted.sku)).and_then(|stock| stock.holds.get(&key));
+        let hold = home.and_then(|home| home.hold(&wanted.sku, &key));
         let live = hold.is_some_and(Hold::live);
-        let units_agree = hold.is_none_or(|hold| hold.allocations == wanted.allocations);
+        let units_agree = hold.is_none_or(|hold| hold.allocations.as_slice() == wanted.allocations);
         let kept = live || (order.status == Status::Confirmed && hold.is_none_or(|hold| hold.state == HoldState::Committed));
         if keeps_units(order) && !(kept && units_agree) {
             violations

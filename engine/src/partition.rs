@@ -8,9 +8,12 @@ mod commands;
 mod deadlines;
 mod fold;
 mod gate;
+mod holds;
+mod index;
 mod lists;
 mod orders;
 mod saga;
+mod skus;
 mod snapshot;
 mod stock;
 mod terms;
@@ -28,13 +31,15 @@ use crate::order::{CallKind, Order, Outcome};
 use crate::plant;
 use crate::protocol::{Body, Message, ToStock};
 use crate::rejection::Rejection;
-use crate::stock::SkuStock;
+use crate::stock::{Hold, SkuStock};
 use crate::time::{Policy, Timestamp};
 use crate::{Map, limits};
 use actor::OrderActor;
 use deadlines::Deadlines;
 use gate::{Gate, Gated};
+use holds::{HoldRef, Holds};
 use lists::Listed;
+use skus::Skus;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use turn::{Request, Turn};
@@ -104,17 +109,16 @@ pub struct Partition {
     logical_time: Timestamp,
     /// Orders placed here, and counts that a restore left out: the number of the next order is made of it.
     placed: u64,
-    skus: Map<Sku, SkuStock>,
-    /// Of all SKUs, counted as they come and go.
-    live_holds: usize,
+    skus: Skus,
+    holds: Holds,
     /// Boxed: a growing map then moves pointers, not actors.
     orders: Map<OrderId, Box<OrderActor>>,
     keys: Map<KeyHash, KeyRecord>,
     /// Resolved holds in the order they are to be forgotten, with their logical time.
-    resolved: VecDeque<(Timestamp, Sku, HoldKey)>,
+    resolved: VecDeque<(Timestamp, HoldRef)>,
     /// Orders and keys that ever left memory for the store. What is not in it need not be looked for there.
     archived: Filter,
-    /// What lists are read from. It follows from `orders` and `skus`.
+    /// What lists of orders are read from. It follows from `orders`.
     listed: Listed,
     gate: Gate,
     deadlines: Deadlines,
@@ -130,8 +134,8 @@ impl Partition {
             at: Timestamp::ZERO,
             logical_time: Timestamp::ZERO,
             placed: 0,
-            skus: Map::default(),
-            live_holds: 0,
+            skus: Skus::default(),
+            holds: Holds::default(),
             orders: Map::default(),
             keys: Map::default(),
             resolved: VecDeque::new(),
@@ -163,12 +167,26 @@ impl Partition {
         self.orders.get(&id).map(|actor| &actor.order)
     }
 
+    /// In the order they came.
     pub fn skus(&self) -> impl Iterator<Item = (&Sku, &SkuStock)> {
-        self.skus.iter()
+        self.skus.iter().map(|(sku, stock)| (sku, stock))
     }
 
     pub fn sku(&self, sku: &Sku) -> Option<&SkuStock> {
         self.skus.get(sku)
+    }
+
+    /// Those of all SKUs, live or resolved a short while ago, in no order.
+    pub fn holds(&self) -> impl Iterator<Item = (&Sku, HoldKey, &Hold)> {
+        self.holds.iter().map(|(_, found)| (self.skus.name(found.sku), found.key, &found.hold))
+    }
+
+    pub fn hold(&self, sku: &Sku, key: &HoldKey) -> Option<&Hold> {
+        self.hold_ref(sku, key).and_then(|found| self.holds.at(found)).map(|found| &found.hold)
+    }
+
+    fn hold_ref(&self, sku: &Sku, key: &HoldKey) -> Option<HoldRef> {
+        self.holds.find(self.skus.number(sku)?, key)
     }
 
     /// Orders in memory and SKUs, for gauges.
@@ -178,12 +196,12 @@ impl Partition {
 
     /// Holds that are held or pinned.
     pub fn live_holds(&self) -> usize {
-        self.live_holds
+        self.holds.live()
     }
 
-    /// What a snapshot grows with: orders, SKUs and holds in memory. Cost: one look at every SKU.
+    /// What a snapshot grows with: orders, SKUs and holds in memory.
     pub fn objects(&self) -> usize {
-        self.orders.len() + self.skus.len() + self.skus.values().map(|stock| stock.holds.len()).sum::<usize>()
+        self.orders.len() + self.skus.len() + self.holds.len()
     }
 
     /// When the next [`Input::Tick`] has something to do.
@@ -279,7 +297,7 @@ impl Partition {
     fn tick(&mut self, turn: &mut Turn<'_>) {
         while let Some((slot, due)) = self.deadlines.due(turn.now) {
             due.orders.into_iter().for_each(|id| self.order_due(turn, id, slot));
-            due.probes.into_iter().for_each(|(sku, hold)| self.probe_due(turn, sku, hold));
+            due.probes.into_iter().for_each(|hold| self.probe_due(turn, hold));
         }
     }
 

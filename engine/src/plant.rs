@@ -31,7 +31,7 @@ pub enum Bug {
     TimeoutIsFailure,
     /// A batch whose checksum is wrong is replayed.
     TornTailAccepted,
-    /// What changed while a snapshot shared the holds of a SKU is forgotten when it is done.
+    /// A hold that changes while a snapshot shares it stays what it was.
     SharedChangesLost,
     /// A new threshold makes a SKU low, or no longer low, and no event says so.
     ThresholdTellsNothing,

@@ -1,17 +1,18 @@
-//! The stock of one SKU: buckets per location and the holds of orders on it.
+//! The stock of one SKU: buckets per location, and how the holds of orders move them.
 //!
 //! Invariants: `on_hand ≥ held + pinned + committed + damaged + quality_control` at every location, so available is
 //! never negative; held and pinned are the sums of the live holds; each hold is resolved once. `decide_*` reads and
 //! refuses, [`SkuStock::evolve`] changes and cannot fail. No hold ends by a timer here: the order decides (see `order`).
+//! Holds are kept in a table of the partition: what is decided and changed here has the one hold that it is about beside it.
 
 mod allocation;
+mod few;
 mod hold;
-mod holds;
 mod location;
 mod planted;
 
+pub use few::Few;
 pub use hold::{Hold, HoldDecision, HoldOp, HoldState, ReserveDecision, ReserveRefusal, ReserveRequest};
-pub use holds::Holds;
 pub use location::LocationStock;
 
 use crate::event::{Allocation, Bucket, Level, LocationView, StockFact, StockView};
@@ -27,8 +28,7 @@ pub struct SkuStock {
     pub version: u64,
     pub threshold: Quantity,
     /// Sorted by priority, then name: the order of allocation.
-    pub locations: Vec<LocationStock>,
-    pub holds: Holds,
+    pub locations: Few<LocationStock>,
 }
 
 impl SkuStock {
@@ -135,13 +135,13 @@ impl SkuStock {
         Ok(StockFact::LocationClosed { location, version: self.version + 1 })
     }
 
-    /// Holds units or says how many there were. A request that was met before is met by the same hold again.
-    pub fn decide_reserve(&self, request: &ReserveRequest) -> ReserveDecision {
-        planted::reserve(self, request).unwrap_or_else(|| self.reserve(request))
+    /// Holds units or says how many there were. A request that was met before is met by the same hold again, which is `known`.
+    pub fn decide_reserve(&self, known: Option<&Hold>, request: &ReserveRequest) -> ReserveDecision {
+        planted::reserve(self, known, request).unwrap_or_else(|| self.reserve(known, request))
     }
 
-    fn reserve(&self, request: &ReserveRequest) -> ReserveDecision {
-        if let Some(hold) = self.holds.get(&request.hold) {
+    fn reserve(&self, known: Option<&Hold>, request: &ReserveRequest) -> ReserveDecision {
+        if let Some(hold) = known {
             let refused = ReserveRefusal::Short { available: self.available() };
             return if hold.live() { ReserveDecision::Held(None) } else { ReserveDecision::Refused(refused) };
         }
@@ -155,9 +155,9 @@ impl SkuStock {
             return ReserveDecision::Refused(ReserveRefusal::Short { available });
         }
         let quantity = if short { Quantity::of(available) } else { request.quantity };
-        let mut allocations = allocation::allocate(&self.locations, quantity);
+        let mut allocations = allocation::allocate(self.locations.as_slice(), quantity);
         if allocations.len() > request.locations {
-            allocations = allocation::allocate_from_few(&self.locations, quantity, request.locations);
+            allocations = allocation::allocate_from_few(self.locations.as_slice(), quantity, request.locations);
             let available = allocations.iter().map(|allocation| u64::from(allocation.quantity.units())).sum();
             if available < u64::from(quantity.units()) && !request.partial {
                 return ReserveDecision::Refused(ReserveRefusal::TooManyLocations { available });
@@ -168,20 +168,21 @@ impl SkuStock {
         ReserveDecision::Held(Some(StockFact::HoldPlaced { hold, order_version, allocations, probe_at, version }))
     }
 
-    pub fn decide_op(&self, hold: HoldKey, order_version: u32, op: HoldOp) -> HoldDecision {
-        planted::op(self, hold, op).unwrap_or_else(|| self.op(hold, order_version, op))
+    /// What an order wants done with its hold, which is `found`.
+    pub fn decide_op(&self, found: Option<&Hold>, hold: HoldKey, order_version: u32, op: HoldOp) -> HoldDecision {
+        planted::op(self, found, hold, op).unwrap_or_else(|| self.op(found, hold, order_version, op))
     }
 
-    fn op(&self, hold: HoldKey, order_version: u32, op: HoldOp) -> HoldDecision {
-        let Some(found) = self.holds.get(&hold) else {
+    fn op(&self, found: Option<&Hold>, hold: HoldKey, order_version: u32, op: HoldOp) -> HoldDecision {
+        let Some(found) = found else {
             return match op {
                 HoldOp::Release(_) => HoldDecision::Do(StockFact::HoldForbidden { hold }),
                 HoldOp::Pin | HoldOp::Unpin => HoldDecision::Done,
                 HoldOp::Commit => HoldDecision::Impossible,
             };
         };
-        let version = self.version_after(&found.allocations);
-        let allocations = found.allocations.clone();
+        let version = self.version_after(found.allocations.as_slice());
+        let allocations = found.allocations.as_slice().to_vec();
         let overtaken = order_version < found.order_version;
         match (op, found.state) {
             (HoldOp::Pin, HoldState::Held) if !overtaken => {
@@ -219,9 +220,11 @@ impl SkuStock {
         (before? != level).then_some(StockFact::LevelCrossed { level, available })
     }
 
+    /// `hold` is the one that the fact is of, `None` where there is none yet.
+    ///
     /// # Panics
     /// At a fact that no decision made: units that are not there, a hold that is none.
-    pub fn evolve(&mut self, fact: &StockFact) {
+    pub fn evolve(&mut self, fact: &StockFact, hold: &mut Option<Hold>) {
         match fact {
             StockFact::Set { location, on_hand, safety_stock, priority, version, .. } => {
                 self.location_mut(location, Some(*priority)).set(*on_hand, *safety_stock);
@@ -235,21 +238,26 @@ impl SkuStock {
                 self.threshold = *threshold;
                 self.version = *version;
             }
-            StockFact::HoldPlaced { hold, order_version, allocations, probe_at, version } => {
+            StockFact::HoldPlaced { hold: key, order_version, allocations, probe_at, version } => {
                 self.shift(allocations, None, HoldState::Held);
                 let (state, order_version, probe_at) = (HoldState::Held, *order_version, *probe_at);
-                self.place(*hold, Hold { state, order_version, allocations: allocations.clone(), probe_at });
+                let allocations = allocations.as_slice().into();
+                place(*key, Hold { state, order_version, allocations, probe_at }, hold);
                 self.version = *version;
             }
-            StockFact::HoldPinned { hold, order_version, version, .. } => {
-                self.transition(*hold, HoldState::Pinned, Some(*order_version), *version)
+            StockFact::HoldPinned { hold: key, order_version, version, .. } => {
+                self.transition((*key, hold), HoldState::Pinned, Some(*order_version), *version)
             }
-            StockFact::HoldUnpinned { hold, order_version, version, .. } => {
-                self.transition(*hold, HoldState::Held, Some(*order_version), *version)
+            StockFact::HoldUnpinned { hold: key, order_version, version, .. } => {
+                self.transition((*key, hold), HoldState::Held, Some(*order_version), *version)
             }
-            StockFact::HoldCommitted { hold, version, .. } => self.transition(*hold, HoldState::Committed, None, *version),
-            StockFact::HoldReleased { hold, version, .. } => self.transition(*hold, HoldState::Released, None, *version),
-            StockFact::HoldForbidden { hold } => self.place(*hold, Hold::forbidden()),
+            StockFact::HoldCommitted { hold: key, version, .. } => {
+                self.transition((*key, hold), HoldState::Committed, None, *version)
+            }
+            StockFact::HoldReleased { hold: key, version, .. } => {
+                self.transition((*key, hold), HoldState::Released, None, *version)
+            }
+            StockFact::HoldForbidden { hold: key } => place(*key, Hold::forbidden(), hold),
             StockFact::LevelCrossed { .. } => {}
             StockFact::LocationClosed { location, version } => {
                 let gone =
@@ -260,24 +268,24 @@ impl SkuStock {
         }
     }
 
-    fn place(&mut self, key: HoldKey, hold: Hold) {
-        assert!(!self.holds.contains_key(&key), "a fact makes a hold that is there: {key:?}");
-        self.holds.insert(key, hold);
-    }
-
-    fn transition(&mut self, key: HoldKey, next: HoldState, order_version: Option<u32>, version: u64) {
-        let Some(mut hold) = self.holds.remove(&key) else { unreachable!("a fact moves a hold that no fact placed: {key:?}") };
-        self.shift(&hold.allocations, Some(hold.state), next);
+    fn transition(
+        &mut self,
+        (key, hold): (HoldKey, &mut Option<Hold>),
+        next: HoldState,
+        order_version: Option<u32>,
+        version: u64,
+    ) {
+        let Some(hold) = hold else { unreachable!("a fact moves a hold that no fact placed: {key:?}") };
+        self.shift(hold.allocations.as_slice(), Some(hold.state), next);
         self.version = version;
         hold.state = next;
         hold.order_version = order_version.unwrap_or(hold.order_version);
-        self.holds.insert(key, hold);
     }
 
     /// The units of a hold go from the bucket of one state to that of the next.
     fn shift(&mut self, allocations: &[Allocation], from: Option<HoldState>, to: HoldState) {
         for Allocation { location, quantity } in allocations {
-            if let Some(place) = self.locations.iter_mut().find(|place| place.name == *location) {
+            if let Some(place) = self.locations.as_mut_slice().iter_mut().find(|place| place.name == *location) {
                 place.transition(from, to, *quantity);
             }
         }
@@ -285,12 +293,15 @@ impl SkuStock {
 
     fn location_mut(&mut self, name: &Location, priority: Option<u16>) -> &mut LocationStock {
         let found = self.locations.iter().position(|place| place.name == *name);
+        if let Some(index) = found
+            && priority.is_none_or(|priority| priority == self.locations[index].priority)
+        {
+            return &mut self.locations[index];
+        }
         let mut place = found.map_or_else(|| LocationStock::open(name.clone()), |index| self.locations.remove(index));
         place.priority = priority.unwrap_or(place.priority);
         let rank = |place: &LocationStock| (place.priority, place.name.clone());
-        let index = self.locations.partition_point(|other| rank(other) < rank(&place));
-        // Most SKUs are at one location: a list that grows by itself has room for four.
-        self.locations.reserve_exact(1);
+        let index = self.locations.as_slice().partition_point(|other| rank(other) < rank(&place));
         self.locations.insert(index, place);
         &mut self.locations[index]
     }
@@ -303,4 +314,9 @@ impl SkuStock {
         });
         StockView { sku: sku.clone(), version: self.version, low_stock_threshold: self.threshold, locations: locations.collect() }
     }
+}
+
+fn place(key: HoldKey, new: Hold, hold: &mut Option<Hold>) {
+    assert!(hold.is_none(), "a fact makes a hold that is there: {key:?}");
+    *hold = Some(new);
 }

@@ -8,8 +8,6 @@ use crate::event::{ArchiveFact, Event, History, KeyFact, OrderRecord, PartitionF
 use crate::ids::{OrderId, Sku};
 use crate::limits;
 use crate::order::Order;
-use crate::stock::SkuStock;
-use std::collections::hash_map::Entry;
 
 impl Partition {
     /// Folds one record: the only way state changes, live and in replay.
@@ -45,19 +43,13 @@ impl Partition {
     }
 
     fn apply_stock(&mut self, sku: Sku, fact: &StockFact) {
-        if let Some(hold) = fact.resolves() {
-            self.resolved.push_back((self.logical_time, sku.clone(), hold));
+        let sku = self.skus.number_or_new(sku);
+        let stock = self.skus.stock_mut(sku);
+        let Some(key) = fact.hold() else { return stock.evolve(fact, &mut None) };
+        let hold = self.holds.change(sku, key, |hold| stock.evolve(fact, hold));
+        if fact.resolves().is_some() {
+            self.resolved.extend(hold.map(|hold| (self.logical_time, hold)));
         }
-        let stock = match self.skus.entry(sku) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(new) => {
-                self.listed.sku_came(new.key());
-                new.insert(SkuStock::default())
-            }
-        };
-        let live = stock.holds.live();
-        stock.evolve(fact);
-        self.live_holds = self.live_holds + stock.holds.live() - live;
     }
 
     fn apply_order(&mut self, id: OrderId, record: OrderRecord) {
@@ -76,13 +68,12 @@ impl Partition {
     }
 
     fn forget_resolved(&mut self) {
-        while let Some((at, _, _)) = self.resolved.front() {
+        while let Some((at, _)) = self.resolved.front() {
             if at.plus(limits::RESOLVED_MS) > self.logical_time {
                 break;
             }
-            if let Some((_, sku, hold)) = self.resolved.pop_front() {
-                let holds = self.skus.get_mut(&sku).map(|stock| &mut stock.holds);
-                holds.and_then(|holds| holds.remove(&hold));
+            if let Some((_, hold)) = self.resolved.pop_front() {
+                self.holds.remove(hold);
             }
         }
     }

@@ -13,20 +13,18 @@ use crate::ids::{CustomerId, Seq, Sku};
 use crate::limits;
 use crate::order::Order;
 use placements::Placements;
-use std::collections::BTreeSet;
-use std::ops::Bound::{Excluded, Included, Unbounded};
+use std::ops::Bound::{Excluded, Included};
 
-/// The orders and SKUs in memory in the order in which lists have them.
+/// The orders in memory in the order in which lists have them.
 #[derive(Debug, Default)]
 pub(super) struct Listed {
     orders: Placements,
-    skus: BTreeSet<Sku>,
 }
 
 impl Listed {
     /// Of a whole partition at once, which costs less than one after the other.
-    pub(super) fn of<'a>(skus: BTreeSet<Sku>, orders: impl Iterator<Item = &'a Order>) -> Self {
-        Self { skus, orders: orders.map(|order| (placed_by(order), order.id)).collect() }
+    pub(super) fn of<'a>(orders: impl Iterator<Item = &'a Order>) -> Self {
+        Self { orders: orders.map(|order| (placed_by(order), order.id)).collect() }
     }
 
     pub(super) fn order_came(&mut self, order: &Order) {
@@ -35,10 +33,6 @@ impl Listed {
 
     pub(super) fn order_left(&mut self, order: &Order) {
         self.orders.remove(placed_by(order));
-    }
-
-    pub(super) fn sku_came(&mut self, sku: &Sku) {
-        self.skus.insert(sku.clone());
     }
 }
 
@@ -74,16 +68,18 @@ impl Partition {
             Some(after) => Excluded(after),
             None => Included(prefix),
         };
-        let names = self.listed.skus.range::<str, _>((from, Unbounded)).take_while(|sku| sku.as_str().starts_with(prefix));
+        let skus = self.skus.listed(from).take_while(|(sku, _)| sku.as_str().starts_with(prefix));
         let mut page = StockPage::default();
         let mut work = 0;
-        for sku in names {
+        for (sku, stock) in skus {
             if work >= limits::MAX_SCAN || page.found.len() >= limit {
                 page.next = page.found.last().map(|last| last.sku.clone());
                 break;
             }
             // An order for a SKU that nobody stocked may have left a word about it.
-            let Some(stock) = self.skus.get(sku).filter(|stock| stock.known()) else { continue };
+            if !stock.known() {
+                continue;
+            }
             work += 1 + stock.locations.len();
             page.found.push(stock.view(sku));
         }

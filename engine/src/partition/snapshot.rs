@@ -2,6 +2,7 @@
 //!
 //! Invariant: equal states give equal bytes: every map is written in the order of its keys.
 
+use super::holds::{HoldRef, SharedHolds};
 use super::lists::Listed;
 use super::{Causality, KeyRecord, OrderActor, Partition};
 use crate::codec::{self, origin, sections};
@@ -9,44 +10,68 @@ use crate::event::{History, Origin, StoredResponse};
 use crate::filter::Filter;
 use crate::ids::{Fingerprint, HoldKey, KeyHash, OrderId, PartitionId, Partitions, Seq, Sku};
 use crate::order::Order;
-use crate::stock::SkuStock;
+use crate::stock::{Hold, SkuStock};
 use crate::time::{Policy, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 /// The state of a partition as it was when this was taken. It shares its holds, histories' facts and answers with the
-/// partition, which goes on: what is large about it is encoded elsewhere. Fields, here and in [`SkuStock`], are encoded in their order:
-/// it is frozen, as a golden file holds.
-#[derive(Debug, Serialize, Deserialize)]
+/// partition, which goes on: what is large about it is encoded elsewhere.
+#[derive(Debug)]
 pub struct Image {
+    skus: Vec<(Sku, SkuStock)>,
+    holds: SharedHolds,
+    resolved: VecDeque<(Timestamp, HoldRef)>,
+    /// The rest, with nothing in place of these.
+    stored: Stored,
+}
+
+/// What a snapshot has. Fields, here and in [`SkuStock`] and [`Hold`], are encoded in their order: it is frozen, as a golden file holds.
+#[derive(Debug, Serialize, Deserialize)]
+struct Stored {
     id: PartitionId,
     partitions: u16,
     seq: Seq,
     at: Timestamp,
     logical_time: Timestamp,
     placed: u64,
-    skus: Vec<(Sku, SkuStock)>,
+    skus: Vec<(Sku, SkuStock, Vec<(HoldKey, Hold)>)>,
     orders: Vec<(OrderId, History)>,
     keys: Vec<(KeyHash, Fingerprint, Arc<StoredResponse>)>,
-    resolved: VecDeque<(Timestamp, Sku, HoldKey)>,
+    resolved: Vec<(Timestamp, Sku, HoldKey)>,
     archived: Filter,
 }
 
 impl Image {
     /// The bytes that [`Partition::restore`] reads. Cost: a visit of every order, SKU and hold.
-    pub fn encode(mut self) -> Vec<u8> {
-        self.skus.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
-        self.orders.sort_unstable_by_key(|(id, _)| *id);
-        self.keys.sort_unstable_by_key(|(key, _, _)| *key);
+    pub fn encode(self) -> Vec<u8> {
+        let mut stored = self.whole();
+        stored.skus.sort_unstable_by(|(one, _, _), (other, _, _)| one.cmp(other));
+        stored.orders.sort_unstable_by_key(|(id, _)| *id);
+        stored.keys.sort_unstable_by_key(|(key, _, _)| *key);
         let mut sections = sections::Sections::new();
-        sections.push(sections::IMAGE, &self);
-        let origins = self.orders.iter().filter_map(|(id, history)| Some((*id, origin::of_history(history)?)));
+        sections.push(sections::IMAGE, &stored);
+        let origins = stored.orders.iter().filter_map(|(id, history)| Some((*id, origin::of_history(history)?)));
         let origins: Vec<(OrderId, &Origin)> = origins.collect();
         if !origins.is_empty() {
             sections.push(sections::ORIGINS, &origins);
         }
         sections.finish()
+    }
+
+    /// Each SKU gets its holds, in the order of their keys.
+    fn whole(self) -> Stored {
+        let Self { skus, holds, resolved, mut stored } = self;
+        let name = |number: u32| skus[number as usize].0.clone();
+        let resolved = resolved.iter().filter_map(|(at, hold)| Some((*at, holds.find(*hold)?)));
+        stored.resolved = resolved.map(|(at, found)| (at, name(found.sku), found.key)).collect();
+        stored.skus = skus.into_iter().map(|(sku, stock)| (sku, stock, Vec::new())).collect();
+        for (_, found) in holds.iter() {
+            stored.skus[found.sku as usize].2.push((found.key, found.hold.clone()));
+        }
+        stored.skus.iter_mut().for_each(|(_, _, holds)| holds.sort_unstable_by_key(|(key, _)| *key));
+        stored
     }
 }
 
@@ -72,31 +97,27 @@ impl SnapshotError {
 
 impl Partition {
     /// The whole state as it is now. Cost: a visit of every order and SKU, but not of their holds, which are shared.
-    pub fn image(&mut self) -> Image {
-        self.skus.values_mut().for_each(|stock| stock.holds.share());
-        self.copy()
-    }
-
-    fn copy(&self) -> Image {
+    pub fn image(&self) -> Image {
         let keys = self.keys.iter().map(|(key, record)| (*key, record.fingerprint, record.answer.clone()));
-        Image {
+        let stored = Stored {
             id: self.id,
             partitions: self.partitions.count(),
             seq: self.seq,
             at: self.at,
             logical_time: self.logical_time,
             placed: self.placed,
-            skus: self.skus.iter().map(|(sku, stock)| (sku.clone(), stock.clone())).collect(),
+            skus: Vec::new(),
             orders: self.orders.iter().map(|(id, actor)| (*id, actor.order.history().clone())).collect(),
             keys: keys.collect(),
-            resolved: self.resolved.clone(),
+            resolved: Vec::new(),
             archived: self.archived.clone(),
-        }
+        };
+        Image { skus: self.skus.iter().cloned().collect(), holds: self.holds.share(), resolved: self.resolved.clone(), stored }
     }
 
     /// The whole state as bytes. Cost: a visit and a copy of every order, SKU and hold.
     pub fn snapshot(&self) -> Vec<u8> {
-        self.copy().encode()
+        self.image().encode()
     }
 
     /// Hash of the state: `fold(journal)` and the live actor must agree on it.
@@ -124,9 +145,7 @@ impl Partition {
         partition.at = image.at;
         partition.logical_time = image.logical_time;
         partition.placed = image.placed;
-        let names = image.skus.iter().map(|(sku, _)| sku.clone()).collect();
-        partition.live_holds = image.skus.iter().map(|(_, stock)| stock.holds.live()).sum();
-        partition.skus = image.skus.into_iter().collect();
+        image.skus.into_iter().for_each(|(sku, stock, holds)| partition.put_stock(sku, stock, holds));
         for (id, mut history) in image.orders {
             if let Some(origin) = origins.remove(&id) {
                 origin::put(&mut history, origin)?;
@@ -136,20 +155,29 @@ impl Partition {
         if let Some((id, _)) = origins.pop_first() {
             return Err(SnapshotError::Origin(id));
         }
-        partition.listed = Listed::of(names, partition.orders.values().map(|actor| &actor.order));
+        partition.listed = Listed::of(partition.orders.values().map(|actor| &actor.order));
         let keys = image.keys.into_iter();
         partition.keys = keys.map(|(key, fingerprint, answer)| (key, KeyRecord { fingerprint, answer })).collect();
-        partition.resolved = image.resolved;
+        partition.resolved =
+            image.resolved.into_iter().filter_map(|(at, sku, hold)| Some((at, partition.hold_ref(&sku, &hold)?))).collect();
         if !image.archived.is_whole() {
             return Err(SnapshotError::Filter);
         }
         partition.archived = image.archived;
         Ok(partition)
     }
+
+    fn put_stock(&mut self, sku: Sku, stock: SkuStock, holds: Vec<(HoldKey, Hold)>) {
+        let sku = self.skus.number_or_new(sku);
+        *self.skus.stock_mut(sku) = stock;
+        for (key, hold) in holds {
+            self.holds.change(sku, key, |place| *place = Some(hold));
+        }
+    }
 }
 
 /// The sections of a snapshot: the image, and where its orders came from.
-fn read(bytes: &[u8]) -> Result<(Image, BTreeMap<OrderId, Origin>), codec::Error> {
+fn read(bytes: &[u8]) -> Result<(Stored, BTreeMap<OrderId, Origin>), codec::Error> {
     let sections = sections::read(bytes)?;
     let section = |wanted| sections.iter().find(|(tag, _)| *tag == wanted).map(|(_, bytes)| *bytes);
     let image = codec::whole(codec::body_of(section(sections::IMAGE).ok_or(codec::Error::Short)?)?)?;

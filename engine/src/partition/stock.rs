@@ -4,14 +4,14 @@ use super::Partition;
 use super::turn::Turn;
 use crate::answer::Answer;
 use crate::command::CommandKey;
-use crate::event::{Event, Level, ReleaseCause, StockFact, StoredResponse};
+use crate::event::{Allocation, Event, Level, ReleaseCause, StockFact, StockView, StoredResponse};
 use crate::ids::{HoldKey, Location, Sku, Ticket};
 use crate::partition::deadlines::Slot;
+use crate::partition::holds::HoldRef;
 use crate::plant::{self, Bug};
 use crate::protocol::ToOrder;
 use crate::rejection::Rejection;
 use crate::stock::{HoldDecision, HoldOp, ReserveDecision, ReserveRefusal, ReserveRequest, SkuStock};
-use crate::time::Timestamp;
 
 impl Partition {
     /// Decides on one SKU and journals what follows, another level included.
@@ -50,12 +50,17 @@ impl Partition {
         if let Err(rejection) = outcome {
             return self.reply_refused(turn, ticket, rejection, key);
         }
-        let view = self.skus[sku].view(sku);
+        let view = self.view(sku);
         let answer = match key {
             None => Answer::Stock(view),
             Some(key) => Answer::Stored(self.answer_key(turn, key.hash, key.fingerprint, StoredResponse::Set(view))),
         };
         self.reply(turn, ticket, Ok(answer), false);
+    }
+
+    /// Of a SKU that was just changed.
+    fn view(&self, sku: &Sku) -> StockView {
+        self.skus.get(sku).expect("what a fact changed is there").view(sku)
     }
 
     pub(super) fn close_location(
@@ -66,7 +71,7 @@ impl Partition {
         expected: Option<&[u64]>,
     ) {
         let closed = self.change_stock(turn, sku, |stock| stock.decide_close(location, expected));
-        let answer = closed.map(|()| Answer::LocationClosed { version: self.skus[sku].version });
+        let answer = closed.map(|()| Answer::LocationClosed { version: self.version_of_sku(sku) });
         self.reply(turn, ticket, answer, false);
     }
 
@@ -80,7 +85,7 @@ impl Partition {
         decide: impl FnOnce(&SkuStock) -> Result<StockFact, Rejection>,
     ) {
         let answer = match self.change_stock(turn, sku, decide) {
-            Ok(()) => StoredResponse::Adjusted(self.skus[sku].view(sku)),
+            Ok(()) => StoredResponse::Adjusted(self.view(sku)),
             Err(rejection) => {
                 // The stock of a SKU does not know its name.
                 let rejection = if rejection == Rejection::NotFound { Rejection::UnknownSku(sku.clone()) } else { rejection };
@@ -93,30 +98,30 @@ impl Partition {
 
     pub(super) fn reserve(&mut self, turn: &mut Turn<'_>, sku: Sku, request: ReserveRequest) {
         let (hold, order_version) = (request.hold, request.order_version);
-        let (decision, before) = match self.skus.get(&sku) {
-            Some(stock) => (stock.decide_reserve(&request), stock.level()),
-            None => (ReserveDecision::Refused(ReserveRefusal::Unknown), None),
+        let to = hold.order.partition();
+        let Some(number) = self.skus.number(&sku) else {
+            return self.send(turn, to, ToOrder::Refused { sku, hold, order_version, refusal: ReserveRefusal::Unknown });
         };
-        let answer = match decision {
+        let (stock, known) = (self.skus.stock(number), self.holds.get(number, &hold));
+        let before = stock.level();
+        let answer = match stock.decide_reserve(known, &request) {
             ReserveDecision::Refused(refusal) => ToOrder::Refused { sku, hold, order_version, refusal },
             ReserveDecision::Held(fact) => {
-                let allocations = match &fact {
-                    Some(StockFact::HoldPlaced { allocations, .. }) => allocations.clone(),
-                    Some(_) | None => self.skus[&sku].holds[&hold].allocations.clone(),
-                };
-                if let Some(fact) = fact {
-                    self.emit_stock(turn, &sku, fact, before);
-                    self.arm_probe(&sku, hold, request.probe_at);
-                }
+                let placed = fact.is_some();
+                fact.into_iter().for_each(|fact| self.emit_stock(turn, &sku, fact, before));
+                let allocations = self.held(number, &hold, placed);
                 ToOrder::Held { sku, hold, order_version, allocations }
             }
         };
-        self.send(turn, hold.order.partition(), answer);
+        self.send(turn, to, answer);
     }
 
     pub(super) fn move_hold(&mut self, turn: &mut Turn<'_>, sku: Sku, hold: HoldKey, order_version: u32, op: HoldOp) {
-        let (decision, before) = match self.skus.get(&sku) {
-            Some(stock) => (stock.decide_op(hold, order_version, op), stock.level()),
+        let (decision, before) = match self.skus.number(&sku) {
+            Some(number) => {
+                let (stock, found) = (self.skus.stock(number), self.holds.get(number, &hold));
+                (stock.decide_op(found, hold, order_version, op), stock.level())
+            }
             None => (HoldDecision::Done, None),
         };
         match decision {
@@ -129,33 +134,37 @@ impl Partition {
         self.send(turn, hold.order.partition(), ToOrder::Moved { sku, hold, order_version });
     }
 
-    fn arm_probe(&mut self, sku: &Sku, hold: HoldKey, at: Timestamp) {
-        self.deadlines.arm_probe(Slot::after(at), sku.clone(), hold);
+    /// What a hold that meets a request has taken. One that was just placed is asked about when it is past its time.
+    fn held(&mut self, sku: u32, key: &HoldKey, placed: bool) -> Vec<Allocation> {
+        let found = self.holds.find(sku, key);
+        let Some((place, held)) = found.and_then(|place| Some((place, &self.holds.at(place)?.hold))) else {
+            unreachable!("a request is met by a hold that is not there: {key:?}")
+        };
+        if placed {
+            self.deadlines.arm_probe(Slot::after(held.probe_at), place);
+        }
+        held.allocations.as_slice().to_vec()
     }
 
     /// Questions about holds are volatile: after recovery they are armed again from the holds.
     pub(super) fn resume_probes(&mut self) {
-        let mut holds: Vec<(Timestamp, Sku, HoldKey)> = Vec::new();
-        for (sku, stock) in &self.skus {
-            let live = stock.holds.iter().filter(|(_, hold)| hold.live());
-            holds.extend(live.map(|(key, hold)| (hold.probe_at, sku.clone(), *key)));
-        }
-        holds.sort_unstable();
-        for (at, sku, hold) in holds {
-            self.arm_probe(&sku, hold, at);
+        let live = self.holds.iter().filter(|(_, found)| found.hold.live());
+        let mut holds: Vec<_> =
+            live.map(|(place, found)| (found.hold.probe_at, self.skus.name(found.sku), found.key, place)).collect();
+        holds.sort_unstable_by_key(|(at, sku, key, _)| (*at, *sku, *key));
+        for (at, _, _, hold) in holds {
+            self.deadlines.arm_probe(Slot::after(at), hold);
         }
     }
 
     /// A hold is past its time: the order is asked. The SKU frees nothing by itself.
-    pub(super) fn probe_due(&mut self, turn: &mut Turn<'_>, sku: Sku, hold: HoldKey) {
-        let live = self.skus.get(&sku).and_then(|stock| stock.holds.get(&hold)).is_some_and(|hold| hold.live());
-        if !live {
-            return;
-        }
+    pub(super) fn probe_due(&mut self, turn: &mut Turn<'_>, place: HoldRef) {
+        let Some(found) = self.holds.at(place).filter(|found| found.hold.live()) else { return };
+        let (sku, hold) = (self.skus.name(found.sku).clone(), found.key);
         if plant::active(Bug::SkuExpires) {
             return self.move_hold(turn, sku, hold, u32::MAX, HoldOp::Release(ReleaseCause::Expired));
         }
-        self.arm_probe(&sku, hold, turn.now.plus(self.policy.ask_every_ms));
+        self.deadlines.arm_probe(Slot::after(turn.now.plus(self.policy.ask_every_ms)), place);
         self.send(turn, hold.order.partition(), ToOrder::HoldProbe { sku, hold });
     }
 }

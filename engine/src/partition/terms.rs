@@ -57,7 +57,7 @@ impl Partition {
         }
     }
 
-    fn version_of_sku(&self, sku: &Sku) -> u64 {
+    pub(super) fn version_of_sku(&self, sku: &Sku) -> u64 {
         self.skus.get(sku).map_or(0, |stock| stock.version)
     }
 

@@ -5,6 +5,7 @@
 use crate::event::{Allocation, ReleaseCause, StockFact};
 use crate::ids::HoldKey;
 use crate::quantity::Quantity;
+use crate::stock::Few;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -17,19 +18,20 @@ pub enum HoldState {
     Released,
 }
 
+/// Written to snapshots: the order of its fields is frozen.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Hold {
     pub state: HoldState,
     /// Highest order_version of the order seen, so that an overtaken pin or unpin is recognised.
     pub order_version: u32,
-    pub allocations: Vec<Allocation>,
+    pub allocations: Few<Allocation>,
     pub probe_at: Timestamp,
 }
 
 impl Hold {
     /// It never was and never will be.
     pub(super) fn forbidden() -> Self {
-        Self { state: HoldState::Released, order_version: 0, allocations: Vec::new(), probe_at: Timestamp::ZERO }
+        Self { state: HoldState::Released, order_version: 0, allocations: Few::default(), probe_at: Timestamp::ZERO }
     }
 
     pub fn live(&self) -> bool {

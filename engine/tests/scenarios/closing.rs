@@ -98,7 +98,8 @@ fn each_counter_keeps_a_location_and_a_safety_stock_does_not() {
         |buckets| &mut buckets.quality_control,
     ];
     let mut stock = SkuStock::default();
-    stock.evolve(&stock.decide_set(location("a"), Quantity::ZERO, Some(Quantity::new(9)), None, None).unwrap());
+    let set = stock.decide_set(location("a"), Quantity::ZERO, Some(Quantity::new(9)), None, None).unwrap();
+    stock.evolve(&set, &mut None);
     for counter in counters {
         let mut counting = stock.clone();
         *counter(&mut counting.locations[0].buckets) = one;

@@ -196,7 +196,7 @@ fn come_to_rest(world: &mut World) {
 fn at_rest(world: &World) -> bool {
     let closed = |order: &Order| order.archivable() && (order.status.ended_without_goods() || order.status == Status::Confirmed);
     let quiet = |partition: &Partition| {
-        let free = partition.skus().all(|(_, stock)| stock.holds.values().all(|hold| !hold.live()));
+        let free = partition.live_holds() == 0;
         free && partition.orders().all(closed)
     };
     world.calls.is_empty() && world.parts.iter().all(quiet)

@@ -6,10 +6,11 @@ use holdfast_engine::event::{Allocation, Bucket, Event, Record, ReleaseCause, St
 use holdfast_engine::ids::{HoldKey, PartitionId, Partitions};
 use holdfast_engine::quantity::Quantity;
 use holdfast_engine::rejection::Rejection;
-use holdfast_engine::stock::{HoldDecision, HoldOp, HoldState, ReserveDecision, ReserveRefusal, ReserveRequest, SkuStock};
+use holdfast_engine::stock::{Hold, HoldDecision, HoldOp, HoldState, ReserveDecision, ReserveRefusal, ReserveRequest, SkuStock};
 use holdfast_engine::time::{Policy, Timestamp};
 use holdfast_engine::{Causality, Partition, invariants};
 use proptest::prelude::*;
+use std::collections::BTreeMap;
 
 const RELEASE: HoldOp = HoldOp::Release(ReleaseCause::Released);
 const SHORT_OF_ALL: ReserveDecision = ReserveDecision::Refused(ReserveRefusal::Short { available: 0 });
@@ -19,13 +20,44 @@ fn key(name: &str) -> HoldKey {
     hold(order_id(name, Partitions::new(1).unwrap()), 1)
 }
 
-fn stocked(places: &[(&str, u32, u16)]) -> SkuStock {
-    let mut stock = SkuStock::default();
-    for (name, units, priority) in places {
-        let fact = stock.decide_set(location(name), Quantity::new(*units), None, Some(*priority), None).unwrap();
-        stock.evolve(&fact);
+/// A SKU with the holds on it.
+#[derive(Default)]
+struct OneSku {
+    stock: SkuStock,
+    holds: BTreeMap<HoldKey, Hold>,
+}
+
+impl OneSku {
+    /// Of a partition that has no other.
+    fn of(partition: &Partition) -> Self {
+        let stock = partition.sku(&sku("A")).cloned().unwrap_or_default();
+        Self { stock, holds: partition.holds().map(|(_, key, hold)| (key, hold.clone())).collect() }
     }
-    stock
+
+    fn set(&mut self, name: &str, units: u32, priority: Option<u16>) {
+        let fact = self.stock.decide_set(location(name), Quantity::new(units), None, priority, None).unwrap();
+        self.evolve(&fact);
+    }
+
+    fn decide_reserve(&self, request: &ReserveRequest) -> ReserveDecision {
+        self.stock.decide_reserve(self.holds.get(&request.hold), request)
+    }
+
+    fn decide_op(&self, key: HoldKey, order_version: u32, op: HoldOp) -> HoldDecision {
+        self.stock.decide_op(self.holds.get(&key), key, order_version, op)
+    }
+
+    fn evolve(&mut self, fact: &StockFact) {
+        let mut hold = fact.hold().and_then(|key| self.holds.remove(&key));
+        self.stock.evolve(fact, &mut hold);
+        self.holds.extend(fact.hold().zip(hold));
+    }
+}
+
+fn stocked(places: &[(&str, u32, u16)]) -> OneSku {
+    let mut one = OneSku::default();
+    places.iter().for_each(|(name, units, priority)| one.set(name, *units, Some(*priority)));
+    one
 }
 
 fn demand(name: &str, units: u32, partial: bool) -> ReserveRequest {
@@ -48,14 +80,14 @@ fn taken(fact: &StockFact) -> Vec<(&str, u32)> {
     }
 }
 
-fn place_hold(stock: &mut SkuStock, name: &str, units: u32) {
+fn place_hold(stock: &mut OneSku, name: &str, units: u32) {
     match stock.decide_reserve(&demand(name, units, false)) {
         ReserveDecision::Held(Some(fact)) => stock.evolve(&fact),
         other => panic!("no hold: {other:?}"),
     }
 }
 
-fn act(stock: &mut SkuStock, step: u32, op: HoldOp) -> &'static str {
+fn act(stock: &mut OneSku, step: u32, op: HoldOp) -> &'static str {
     match stock.decide_op(key("o"), step, op) {
         HoldDecision::Do(fact) => {
             stock.evolve(&fact);
@@ -110,7 +142,7 @@ fn locations_of_equal_priority_go_by_name() {
 
 #[test]
 fn a_sku_nobody_stocked_and_a_sold_out_one_are_refused_differently() {
-    assert_eq!(SkuStock::default().decide_reserve(&demand("o", 1, true)), ReserveDecision::Refused(ReserveRefusal::Unknown));
+    assert_eq!(OneSku::default().decide_reserve(&demand("o", 1, true)), ReserveDecision::Refused(ReserveRefusal::Unknown));
     assert_eq!(stocked(&[("a", 0, 0)]).decide_reserve(&demand("o", 1, true)), SHORT_OF_ALL);
 }
 
@@ -119,7 +151,7 @@ fn a_demand_told_twice_is_met_once() {
     let mut stock = stocked(&[("a", 1, 0)]);
     place_hold(&mut stock, "o", 1);
     assert_eq!(stock.decide_reserve(&demand("o", 1, false)), ReserveDecision::Held(None));
-    assert_eq!(stock.available(), 0);
+    assert_eq!(stock.stock.available(), 0);
 }
 
 #[test]
@@ -128,7 +160,7 @@ fn a_demand_that_comes_after_its_release_is_refused() {
     assert_eq!(act(&mut stock, 2, RELEASE), "do");
     assert_eq!(stock.decide_reserve(&demand("o", 1, false)), ReserveDecision::Refused(ReserveRefusal::Short { available: 5 }));
     place_hold(&mut stock, "other", 5);
-    assert_eq!(stock.available(), 0);
+    assert_eq!(stock.stock.available(), 0);
 }
 
 #[test]
@@ -173,7 +205,7 @@ fn a_hold_goes_each_way_once_and_only_forward() {
         let verdict = act(&mut stock, step + 1, when);
         assert_eq!((verdict, stock.holds[&key("o")].state), then, "{given:?} then {when:?}");
         let free = if then.1 == Released { 6 } else { 1 };
-        assert_eq!(stock.available(), free, "{given:?} then {when:?}");
+        assert_eq!(stock.stock.available(), free, "{given:?} then {when:?}");
     }
 }
 
@@ -197,21 +229,20 @@ fn what_there_is_no_hold_for_is_forbidden_absorbed_or_impossible() {
     {
         let mut stock = stocked(&[("a", 3, 0)]);
         assert_eq!(act(&mut stock, 1, op), verdict, "{op:?}");
-        assert_eq!(stock.available(), 3);
-        assert_eq!(stock.version, 1, "nothing moved");
+        assert_eq!(stock.stock.available(), 3);
+        assert_eq!(stock.stock.version, 1, "nothing moved");
     }
 }
 
 #[test]
 fn limits_of_buckets_and_locations_are_refused_not_wrapped() {
-    let mut stock = SkuStock::default();
-    assert_eq!(stock.decide_set(location("a"), Quantity::new(u32::MAX), None, None, None), Err(Rejection::TooMany));
+    let mut stock = OneSku::default();
+    assert_eq!(stock.stock.decide_set(location("a"), Quantity::new(u32::MAX), None, None, None), Err(Rejection::TooMany));
     for n in 0..256 {
-        let fact = stock.decide_set(location(&format!("l{n}")), Quantity::new(1), None, None, None).unwrap();
-        stock.evolve(&fact);
+        stock.set(&format!("l{n}"), 1, None);
     }
-    let adjusted = stock.decide_adjust(location("one-more"), Bucket::OnHand, 1, label("r"), None);
-    assert_eq!(stock.decide_set(location("more"), Quantity::new(1), None, None, None), Err(Rejection::TooMany));
+    let adjusted = stock.stock.decide_adjust(location("one-more"), Bucket::OnHand, 1, label("r"), None);
+    assert_eq!(stock.stock.decide_set(location("more"), Quantity::new(1), None, None, None), Err(Rejection::TooMany));
     assert_eq!(adjusted, Err(Rejection::TooMany));
 }
 
@@ -258,14 +289,14 @@ fn any_step() -> impl Strategy<Value = Step> {
     ]
 }
 
-fn decide(stock: &SkuStock, step: &Step) -> Option<StockFact> {
+fn decide(stock: &OneSku, step: &Step) -> Option<StockFact> {
     let place = |n: &u8| location(["a", "b", "c"][usize::from(*n)]);
     match step {
         Step::Set { place: n, units, safety } => {
-            stock.decide_set(place(n), Quantity::new(*units), safety.map(Quantity::new), Some(u16::from(*n) % 2), None).ok()
+            stock.stock.decide_set(place(n), Quantity::new(*units), safety.map(Quantity::new), Some(u16::from(*n) % 2), None).ok()
         }
-        Step::Adjust { place: n, bucket, delta } => stock.decide_adjust(place(n), *bucket, *delta, label("r"), None).ok(),
-        Step::Close { place: n } => stock.decide_close(place(n), None).ok(),
+        Step::Adjust { place: n, bucket, delta } => stock.stock.decide_adjust(place(n), *bucket, *delta, label("r"), None).ok(),
+        Step::Close { place: n } => stock.stock.decide_close(place(n), None).ok(),
         Step::Reserve { order, units, partial } => match stock.decide_reserve(&demand(&order.to_string(), *units, *partial)) {
             ReserveDecision::Held(fact) => fact,
             ReserveDecision::Refused(_) => None,
@@ -287,16 +318,16 @@ proptest! {
         let mut audit = Audit::default();
         let mut movements = 0;
         for step in steps {
-            let stock = partition.sku(&sku("A")).cloned().unwrap_or_default();
+            let stock = OneSku::of(&partition);
             let Some(fact) = decide(&stock, &step) else { continue };
             movements += moves(&stock, &fact);
             let record = Record { seq: partition.seq() + 1, at: Timestamp::ZERO, event: Event::Stock { sku: sku("A"), fact } };
             audit.add(PartitionId(0), &record);
             partition.apply(record);
-            let stock = partition.sku(&sku("A")).unwrap();
+            let OneSku { stock, holds } = OneSku::of(&partition);
             prop_assert!(stock.locations.iter().all(|place| place.buckets.balanced()));
             prop_assert_eq!(stock.version, movements);
-            let held: u64 = stock.holds.values().filter(|hold| hold.live()).flat_map(|hold| &hold.allocations).map(units).sum();
+            let held: u64 = holds.values().filter(|hold| hold.live()).flat_map(|hold| &hold.allocations).map(units).sum();
             let counted = stock.locations.iter().map(|place| u64::from(place.buckets.held.units()) + u64::from(place.buckets.pinned.units()));
             prop_assert_eq!(held, counted.sum::<u64>());
         }
@@ -310,7 +341,7 @@ fn units(allocation: &Allocation) -> u64 {
 }
 
 /// Locations a fact moves, counted without the engine's version.
-fn moves(stock: &SkuStock, fact: &StockFact) -> u64 {
+fn moves(stock: &OneSku, fact: &StockFact) -> u64 {
     match fact {
         StockFact::Set { .. } | StockFact::Adjusted { .. } | StockFact::ThresholdSet { .. } => 1,
         StockFact::LocationClosed { .. } => 1,

@@ -77,13 +77,12 @@ fn stock(journal: &dyn Journal, text: &str) -> Shown {
     let sku = Sku::new(text).ok_or_else(|| format!("a SKU {}", Sku::rule()))?;
     let home = journal.partitions().of_sku(&sku);
     let all = folded(journal)?;
-    let stock = all.iter().find(|partition| partition.id == home).and_then(|partition| partition.sku(&sku));
-    let stock = stock.ok_or_else(|| format!("there is no SKU {text}"))?;
+    let here = all.iter().find(|partition| partition.id == home);
+    let stock = here.and_then(|partition| partition.sku(&sku)).ok_or_else(|| format!("there is no SKU {text}"))?;
     let view = serde_json::to_value(stock_body(&stock.view(&sku)))?;
-    let mut holds: Vec<Value> = stock
-        .holds
-        .iter()
-        .map(|(key, hold)| {
+    let theirs = here.into_iter().flat_map(Partition::holds).filter(|(of, _, _)| **of == sku);
+    let mut holds: Vec<Value> = theirs
+        .map(|(_, key, hold)| {
             let units: u64 = hold.allocations.iter().map(|one| u64::from(one.quantity.units())).sum();
             json!({"order_id": Id::order(key.order), "generation": key.generation, "state": format!("{:?}", hold.state), "units": units})
         })

@@ -264,8 +264,7 @@ impl World {
             return self.cause_is_durable(partition, &message.body);
         }
         let Body::ToOrder(ToOrder::Held { sku, hold, .. }) = &message.body else { return Ok(()) };
-        let stock = self.here(partition).and_then(|home| home.sku(sku));
-        let found = stock.and_then(|stock| stock.holds.get(hold));
+        let found = self.here(partition).and_then(|home| home.hold(sku, hold));
         require(found.is_some_and(Hold::live), "I4 a hold ends once", || {
             format!("{sku} told order {} that it holds units, its hold is {found:?}", hold.order)
         })
