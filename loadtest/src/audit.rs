@@ -7,6 +7,7 @@ use crate::http::{Answer, Target};
 use crate::ledger::{Account, Breach, Finding, Ledger, Order, Possible};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -181,25 +182,27 @@ async fn read(shop: &Arc<Shop>, deadline: Instant) -> Result<Answers, String> {
         let request = target.request("GET", &format!("/v1/inventory/{sku}"), "", "");
         (request, move |answer: &Answer| Counters::of(&answer.json()).is_some_and(|counters| counters.fits(&account)))
     });
-    let stock = all(shop, stock, deadline).await?;
+    let stock = all(shop, stock, |answer| Counters::of(&answer.json()), deadline).await?;
     let states = orders.into_iter().map(|order| {
         let request = target.request("GET", &format!("/v1/orders/{}", order.id), "", "");
         (request, move |answer: &Answer| answer.reply().status.is_some_and(|status| order.possible.allows(&status)))
     });
-    let states = all(shop, states, deadline).await?;
+    let orders = all(shop, states, |answer| answer.reply().status.map(Cow::into_owned), deadline).await?;
     let listed =
-        if complete && states.len() as u64 <= LISTED { Some(list(target, &shop.workload.customer()).await?) } else { None };
-    Ok(Answers {
-        stock: stock.iter().map(|answer| Counters::of(&answer.json())).collect(),
-        orders: states.iter().map(|answer| answer.reply().status.map(Into::into)).collect(),
-        listed,
-    })
+        if complete && orders.len() as u64 <= LISTED { Some(list(target, &shop.workload.customer()).await?) } else { None };
+    Ok(Answers { stock, orders, listed })
 }
 
-/// Answers to all requests in their order, each asked for until it fits or the time is over.
-async fn all<F>(shop: &Arc<Shop>, requests: impl Iterator<Item = (Vec<u8>, F)>, deadline: Instant) -> Result<Vec<Answer>, String>
+/// What `read` makes of the answers to all requests, in their order; each is asked for until it fits or the time is over.
+async fn all<F, T>(
+    shop: &Arc<Shop>,
+    requests: impl Iterator<Item = (Vec<u8>, F)>,
+    read: fn(&Answer) -> T,
+    deadline: Instant,
+) -> Result<Vec<T>, String>
 where
     F: Fn(&Answer) -> bool + Send + Sync + 'static,
+    T: Send + 'static,
 {
     let (mut reading, mut answers) = (JoinSet::new(), Vec::new());
     for (number, (request, fits)) in requests.enumerate() {
@@ -207,7 +210,7 @@ where
             answers.extend(reading.join_next().await);
         }
         let shop = shop.clone();
-        reading.spawn(async move { (number, until(&shop, &request, fits, deadline).await) });
+        reading.spawn(async move { (number, until(&shop, &request, fits, deadline).await.map(|answer| read(&answer))) });
     }
     answers.extend(reading.join_all().await.into_iter().map(Ok));
     let mut numbered = Vec::with_capacity(answers.len());

@@ -1,5 +1,5 @@
-//! HTTP/1.1 by hand: one connection, one request at a time, bodies with a length. The client must cost little beside
-//! the server it measures.
+//! HTTP/1.1 by hand: one connection, one request at a time, bodies with a length, but for those that are streamed. The client must
+//! cost little beside the server it measures.
 //!
 //! Invariant: an answer is read whole, or the connection is not used again.
 
@@ -101,6 +101,30 @@ impl Target {
             status => Err(format!("{method} {path}: {status} {}", String::from_utf8_lossy(&asked.body))),
         }
     }
+
+    /// Posts a body in pieces on a connection of its own. The answer is read meanwhile: it may begin, or refuse, before the body has ended.
+    pub async fn stream(&self, path: &str, content_type: &str, pieces: impl Iterator<Item = Vec<u8>>) -> Result<Answer> {
+        let (mut answer, mut request) = self.connect().await?.socket.into_split();
+        let own = &self.headers;
+        let head = format!(
+            "POST {path} HTTP/1.1\r\n{own}Content-Type: {content_type}\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+        );
+        let sending = async {
+            request.write_all(head.as_bytes()).await?;
+            for piece in pieces {
+                request.write_all(&chunk(&piece)).await?;
+            }
+            request.write_all(&chunk(b"")).await
+        };
+        let mut read = Vec::new();
+        let (sent, received) = tokio::join!(sending, answer.read_to_end(&mut read));
+        // Who refuses closes: what it said tells more than that nothing more could be sent.
+        whole(&read).or_else(|malformed| Err(sent.and(received.map(drop)).err().unwrap_or(malformed)))
+    }
+}
+
+fn chunk(bytes: &[u8]) -> Vec<u8> {
+    [format!("{:x}\r\n", bytes.len()).as_bytes(), bytes, b"\r\n"].concat()
 }
 
 impl Connection {
@@ -157,13 +181,45 @@ struct Head {
 }
 
 fn head(bytes: &[u8]) -> Result<Head> {
-    let malformed = || Error::new(ErrorKind::InvalidData, "an answer without status or length");
     let text = std::str::from_utf8(bytes).map_err(|_| malformed())?;
-    let status = text.get(9..12).and_then(|status| status.parse().ok()).ok_or_else(malformed)?;
-    let header = |wanted: &str| {
-        let mut lines = text.lines().filter_map(|line| line.split_once(':'));
-        lines.find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.trim())
-    };
-    let length = header("content-length").and_then(|length| length.parse().ok()).ok_or_else(malformed)?;
-    Ok(Head { status, length, retry_after: status == 503 && header("retry-after").is_some() })
+    let length = header(text, "content-length").and_then(|length| length.parse().ok()).ok_or_else(malformed)?;
+    let status = status(text)?;
+    Ok(Head { status, length, retry_after: status == 503 && header(text, "retry-after").is_some() })
+}
+
+/// An answer that ended with its connection.
+fn whole(bytes: &[u8]) -> Result<Answer> {
+    let end = bytes.windows(4).position(|bytes| bytes == b"\r\n\r\n").ok_or_else(malformed)?;
+    let text = std::str::from_utf8(&bytes[..end]).map_err(|_| malformed())?;
+    let (status, body) = (status(text)?, &bytes[end + 4..]);
+    let body = if header(text, "transfer-encoding") == Some("chunked") { unchunked(body)? } else { body.to_vec() };
+    Ok(Answer { status, retry_after: header(text, "retry-after").is_some(), body })
+}
+
+/// What stands in chunks of which the last one is there.
+fn unchunked(mut rest: &[u8]) -> Result<Vec<u8>> {
+    let mut body = Vec::new();
+    loop {
+        let end = rest.windows(2).position(|bytes| bytes == b"\r\n").ok_or_else(malformed)?;
+        let length = std::str::from_utf8(&rest[..end]).ok().and_then(|length| usize::from_str_radix(length, 16).ok());
+        let length = length.filter(|length| rest.len() - end >= length.saturating_add(4)).ok_or_else(malformed)?;
+        if length == 0 {
+            return Ok(body);
+        }
+        body.extend_from_slice(&rest[end + 2..end + 2 + length]);
+        rest = &rest[end + 4 + length..];
+    }
+}
+
+fn status(head: &str) -> Result<u16> {
+    head.get(9..12).and_then(|status| status.parse().ok()).ok_or_else(malformed)
+}
+
+fn header<'a>(head: &'a str, wanted: &str) -> Option<&'a str> {
+    let mut lines = head.lines().filter_map(|line| line.split_once(':'));
+    lines.find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.trim())
+}
+
+fn malformed() -> Error {
+    Error::new(ErrorKind::InvalidData, "an answer without status or length")
 }

@@ -26,6 +26,7 @@ pub mod sampler;
 pub mod scenario;
 pub mod server;
 pub mod shape;
+pub mod stock;
 pub mod summary;
 mod told;
 pub mod workload;

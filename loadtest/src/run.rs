@@ -13,17 +13,13 @@ use crate::scenario::{Scenario, Shape};
 use crate::server::Server;
 use crate::summary::{self, Percentiles, SCHEMA, Summary, Totals};
 use crate::workload::Workload;
-use crate::{drive, hgrm, limit, live, report};
+use crate::{drive, hgrm, limit, live, report, stock};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::task::JoinSet;
 use tokio::time::Instant;
-
-/// Requests of the preparation at the same time.
-const STOCKING: usize = 64;
 
 /// Where the server is.
 #[derive(Clone, Debug, Default)]
@@ -140,7 +136,7 @@ async fn prepare(scenario: &Scenario, target: &Target) -> Result<Arc<Shop>, Stri
     let connections = if crowd { scenario.load.buyers as usize } else { scenario.load.connections };
     let pool = Pool::new(target.clone(), connections);
     let workload = Workload::new(scenario, &name());
-    stock(target, &workload.skus, scenario.units()).await?;
+    stock::put(target, &workload.skus, scenario.units()).await?;
     if crowd {
         pool.fill(connections).await?;
     }
@@ -150,28 +146,6 @@ async fn prepare(scenario: &Scenario, target: &Target) -> Result<Arc<Shop>, Stri
     // The audit after it takes its time.
     shop.run_time = Duration::from_secs_f64(scenario.seconds) + Duration::from_secs(120);
     Ok(Arc::new(shop))
-}
-
-/// # Errors
-/// If the server does not take it.
-pub async fn stock(target: &Target, skus: &[String], units: u64) -> Result<(), String> {
-    let mut putting = JoinSet::new();
-    for part in skus.chunks(skus.len().div_ceil(STOCKING)) {
-        let (target, part) = (target.clone(), part.to_vec());
-        putting.spawn(async move {
-            let mut connection = target.connect().await.map_err(|error| error.to_string())?;
-            for sku in part {
-                let path = format!("/v1/inventory/{sku}/locations/load");
-                let request = target.request("PUT", &path, "If-Match: *\r\n", &format!("{{\"on_hand\":{units}}}"));
-                let answer = connection.send(&request).await.map_err(|error| format!("PUT {path}: {error}"))?;
-                if !(200..300).contains(&answer.status) {
-                    return Err(format!("PUT {path}: {} {}", answer.status, String::from_utf8_lossy(&answer.body)));
-                }
-            }
-            Ok(())
-        });
-    }
-    putting.join_all().await.into_iter().collect()
 }
 
 /// The load itself, watched. The samples, and how many seconds it took.

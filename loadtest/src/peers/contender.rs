@@ -3,9 +3,10 @@
 //! Invariant: every store is set to be as durable as it says: an acknowledged order is synced, but where the name says otherwise.
 
 use super::process::{Process, is_on_path, output};
+use crate::http::Target;
 use crate::scenario::ServerSettings;
 use crate::server::{Server, free_port};
-use serde_json::Value;
+use crate::stock;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -108,22 +109,21 @@ fn bare(binaries: &Path) -> Result<Running, String> {
 
 fn holdfast(binaries: &Path, dir: &Path, skus: u32) -> Result<Running, String> {
     let server = Server::start(Some(&binaries.join("holdfast")), Some(dir), &ServerSettings::default())?;
-    let stock = (1..=skus).fold(String::new(), |mut lines, n| {
-        let _ = writeln!(lines, r#"{{"sku":"SKU-{n}","location":"main","on_hand":{UNITS}}}"#);
-        lines
-    });
-    let mut import = Command::new("curl");
-    import.args(["-fsS", "-X", "POST", "-H", "Content-Type: application/x-ndjson", "--data-binary", "@-"]);
-    output(import.arg(format!("{}/v1/inventory/imports", server.url())), &stock)?;
+    let skus: Vec<String> = (1..=skus).map(|n| format!("SKU-{n}")).collect();
+    waited_for(stock::put(&Target::parse(&server.url(), None)?, &skus, UNITS))?;
     Ok(Running { url: server.url(), asks: Asks::Holdfast(server), _processes: Vec::new() })
+}
+
+fn waited_for<T>(answer: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| error.to_string())?.block_on(answer)
 }
 
 /// Its own audit says that all adds up, and how many orders it has placed; each took one unit.
 fn holdfast_totals(url: &str) -> Result<(u64, u64), String> {
-    let said = output(Command::new("curl").args(["-fsS", "-X", "POST"]).arg(format!("{url}/admin/v1/audit")), "")?;
-    let audit: Value = serde_json::from_str(&said).map_err(|error| error.to_string())?;
+    let audit = waited_for(Target::parse(url, None)?.call("POST", "/admin/v1/audit", "", ""))?;
     let orders = audit["checked"]["orders"].as_u64().filter(|_| audit["ok"] == true);
-    let orders = orders.ok_or_else(|| format!("the audit finds: {said}"))?;
+    let orders = orders.ok_or_else(|| format!("the audit finds: {audit}"))?;
     Ok((orders, orders))
 }
 
