@@ -12,7 +12,7 @@ pub use file::{FILE, MARK};
 use crate::process::file_error::FileError;
 use compact_str::CompactString;
 use data_encoding::{BASE32_NOPAD, HEXLOWER, HEXLOWER_PERMISSIVE};
-use holdfast_engine::ids::KeyName;
+use holdfast_engine::ids::{KeyName, invisible};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
@@ -73,6 +73,8 @@ pub enum Error {
          {path} and {mark}"
     )]
     Lost { path: String, mark: String, what: &'static str },
+    #[error("no API key can be named {0:?}: its name {1}")]
+    Name(String, String),
     #[error("no API key of the name {0:?} is in {1}: `holdfast key list` shows those that are")]
     Unknown(String, String),
     #[error("API keys: {0}")]
@@ -105,11 +107,58 @@ pub fn parse(entry: &KeyEntry) -> Result<Known, Error> {
 }
 
 /// # Errors
-/// If the system has no random numbers.
+/// If nobody could read the name, or the system has no random numbers.
 pub fn create(name: &str, scope: Option<&str>) -> Result<NewKey, Error> {
+    check_name(name)?;
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(|error| Error::Random(error.to_string()))?;
     let secret = format!("hf_{}", BASE32_NOPAD.encode(&bytes).to_ascii_lowercase());
     let hash = HEXLOWER.encode(blake3::hash(secret.as_bytes()).as_bytes());
     Ok(NewKey { secret, entry: KeyEntry { name: name.to_owned(), hash, scope: scope.map(str::to_owned) } })
+}
+
+/// Keys are listed and taken back by their names. Those of before keep theirs, and any scope can be had again.
+fn check_name(name: &str) -> Result<(), Error> {
+    let rule = match invisible(name) {
+        Some(character) => format!("must not have the invisible character U+{:04X}", u32::from(character)),
+        None if name.trim() != name => "must not begin or end with white space".to_owned(),
+        None if KeyName::new(name).is_none() => KeyName::rule(),
+        None => return Ok(()),
+    };
+    Err(Error::Name(name.to_owned(), rule))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use holdfast_engine::limits;
+
+    #[test]
+    fn a_key_has_a_name_that_can_be_read_whole() {
+        let longest = "ß".repeat(limits::NAME.characters);
+        for name in ["shop", "Großhandel 2", &longest] {
+            assert!(create(name, None).is_ok(), "{name}");
+        }
+        let longer = format!("{longest}x");
+        for (name, rule) in [
+            ("", "must be 1 to"),
+            (&longer, "must be 1 to"),
+            ("a\nb", "printable"),
+            ("a\u{7f}b", "printable"),
+            (" ", "white space"),
+            ("shop ", "white space"),
+            ("\tshop", "white space"),
+            ("sh\u{200b}op", "U+200B"),
+        ] {
+            let refusal = create(name, None).err().unwrap().to_string();
+            assert!(refusal.contains(rule) && refusal.contains(&format!("{name:?}")), "{refusal}");
+        }
+    }
+
+    #[test]
+    fn a_key_may_have_the_scope_of_any_key_of_before() {
+        for scope in ["", "a\nb", " "] {
+            assert_eq!(create("shop", Some(scope)).unwrap().entry.scope.as_deref(), Some(scope));
+        }
+    }
 }

@@ -158,6 +158,18 @@ fn key_new_prints_a_secret_once_and_stores_its_hash() {
 }
 
 #[test]
+fn key_new_refuses_a_name_that_cannot_be_read_and_stores_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().display().to_string();
+    for name in ["", " shop", "a\nb"] {
+        let output = run(&["key", "new", "--name", name, "--data-dir", &path]);
+        assert_eq!(output.status.code(), Some(1), "{name:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("no API key can be named"), "{name:?}");
+    }
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+#[test]
 fn openapi_prints_what_the_server_serves() {
     assert_eq!(json(&run(&["openapi", "--json"])), Api::shared().get("/openapi.json").ok(200));
 }
