@@ -345,7 +345,8 @@ pub struct SizeArgs {
 
 #[derive(Clone, Debug, Subcommand)]
 pub enum TuneCommand {
-    /// Measure cores, memory and disk, and print a settings file with the reason of each line. Takes some seconds; leaves nothing.
+    /// Measure cores, memory, disk and the engine on it, and print a settings file with the reason of each line. Takes some ten seconds of
+    /// all cores, and a few hundred MiB of the disk while it runs; leaves nothing.
     Probe {
         /// Where the data is or will be: the disk that is measured.
         #[arg(long, value_name = "DIR", default_value = "data")]

@@ -9,6 +9,7 @@ mod inspect;
 #[cfg(feature = "kafka")]
 mod kafka;
 mod key;
+mod load;
 pub mod output;
 mod restore;
 mod size;

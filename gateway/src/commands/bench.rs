@@ -4,27 +4,19 @@
 //! has no figure if that finds anything.
 
 mod floor;
-mod load;
 
+use super::load::{self, Load, Measured, settings_at};
 use super::{Outcome, output, table};
 use crate::cli::{BenchArgs, BenchWork};
+use crate::progress;
 use crate::settings::Settings;
 use crate::wire::figures::grouped;
-use crate::{backend, progress};
 use floor::Floor;
 use holdfast_engine::time::Policy;
 use holdfast_storage::audit::audit;
-use holdfast_storage::{Error, Journal};
-use load::{Load, Measured};
 use serde_json::json;
-use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-/// How long the tables of one load may take, and how often it is looked.
-const LET_GO: Duration = Duration::from_mins(2);
-const LOOK: Duration = Duration::from_millis(50);
+use std::time::Duration;
 
 /// One load, with what the disk takes of the same bytes in the same minute.
 struct Figure {
@@ -46,40 +38,24 @@ pub(super) fn run(args: &BenchArgs, as_json: bool) -> Outcome {
 
 fn figure(args: &BenchArgs, work: BenchWork, skus: u64) -> Result<Figure, Box<dyn std::error::Error>> {
     let dir = tempfile::tempdir_in(&args.dir).map_err(|error| format!("{}: {error}", args.dir.display()))?;
-    let load = Load { work, skus, batch: args.batch as usize, seconds: args.seconds, shards: args.shards };
+    let (windows, time) = ([args.batch as usize], Duration::from_secs(args.seconds));
+    let load = Load { work, skus, shards: args.shards, windows: &windows, time };
     let settings = settings_at(&dir.path().join("data"));
-    let measured = actix_web::rt::System::new().block_on(load::run(&load, &settings))?;
+    let mut measured = actix_web::rt::System::new().block_on(load::run(&load, &settings))?;
+    let measured = measured.pop().ok_or("nothing was measured")?;
     verify(&settings)?;
     let floor = Floor::of(dir.path(), measured.bytes, measured.commits)?;
     Ok(Figure { work, skus, measured, floor })
 }
 
-/// Those of a server that has its data there.
-fn settings_at(data: &Path) -> Settings {
-    let mut settings = Settings::default();
-    data.clone_into(&mut settings.data.dir);
-    settings
-}
-
 fn verify(settings: &Settings) -> Result<(), Box<dyn std::error::Error>> {
-    let journal = once_let_go(settings)?;
+    let journal = load::let_go(settings)?;
     let bar = progress::bar("verifying", true);
     let report = audit(&*journal, &Policy::default(), &mut |done, all| bar.at(done, all));
     bar.finish();
     match report?.violations.first() {
         Some(first) => Err(format!("what was written does not add up, so there is no figure: {first}").into()),
         None => Ok(()),
-    }
-}
-
-/// The tables of what was closed are still being written when the engine has stopped: until they are, its thread has the directory.
-fn once_let_go(settings: &Settings) -> Result<Arc<dyn Journal>, Error> {
-    let begun = Instant::now();
-    loop {
-        match backend::observe(settings) {
-            Err(Error::Locked) if begun.elapsed() < LET_GO => std::thread::sleep(LOOK),
-            opened => return opened,
-        }
     }
 }
 

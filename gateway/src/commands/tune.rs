@@ -1,13 +1,16 @@
-//! `holdfast tune probe`: looks at cores, memory and disk, and writes the settings that follow, each with its reason.
+//! `holdfast tune probe`: looks at cores, memory and disk, has the engine take orders on that disk, and writes the settings that follow, each
+//! with its reason.
 //!
 //! Invariant: what it writes is a settings file that `holdfast config check` takes; where a default is right it says so and sets nothing.
 
+mod in_hand;
 mod probe;
 
 use super::{Outcome, output};
 use crate::cli::TuneCommand;
 use crate::settings::Settings;
 use crate::settings::ranges::MOST_WORKERS;
+use in_hand::{Taken, enough};
 use probe::{Machine, Rate};
 use serde_json::json;
 use std::fmt::Write;
@@ -23,7 +26,8 @@ const DEFAULT_MEMORY_AHEAD_MB: u64 = 1024;
 /// If the disk cannot be written.
 pub(super) fn run(what: &TuneCommand, as_json: bool) -> Outcome {
     let TuneCommand::Probe { data_dir } = what;
-    let machine = Machine::look(data_dir)?;
+    let mut machine = Machine::look(data_dir)?;
+    machine.orders = in_hand::measure(&probe::nearest(data_dir), shards(machine.cores) as usize)?;
     output::print(if as_json {
         json!({"machine": machine, "settings": fragment(&machine)}).to_string()
     } else {
@@ -46,6 +50,10 @@ fn fragment(machine: &Machine) -> String {
             "#   {bytes:>8} bytes: {syncs_a_second:>6} a second, median {median_micros} µs, worst {worst_micros} µs"
         );
     }
+    text.push_str("# The engine on it, each order answered when it is there:\n");
+    for Taken { in_hand, orders_a_second } in &machine.orders {
+        let _ = writeln!(text, "#   {in_hand:>8} in hand: {orders_a_second:>7} orders a second");
+    }
     let sections = [engine(machine), server(machine)];
     sections.iter().for_each(|section| {
         let _ = write!(text, "\n{section}");
@@ -67,14 +75,25 @@ fn engine(machine: &Machine) -> String {
     if machine.sync_micros() > SLOW_SYNC_MICROS {
         let _ = writeln!(
             text,
-            "# A sync takes {} µs here, so more orders have to be in hand while one is under way. If the disk has a cache that\n# survives a loss of power, let it answer from there: that is worth more than any setting.",
+            "# A sync takes {} µs here. If the disk has a cache that survives a loss of power, let it answer from there: that is\n# worth more than any setting.",
             machine.sync_micros()
         );
-        let _ = writeln!(text, "credits = 131072");
-    } else {
-        let _ = writeln!(text, "# engine.credits stays at its default: a sync takes {} µs here.", machine.sync_micros());
     }
-    text
+    text + &credits(&machine.orders)
+}
+
+/// More in hand than gives more orders only wait; what the default has beyond that is for a rush.
+fn credits(orders: &[Taken]) -> String {
+    let Some(Taken { in_hand, orders_a_second }) = enough(orders) else { return String::new() };
+    let (needed, default) = (2 * in_hand, Settings::default().engine.credits);
+    if needed <= default {
+        return format!(
+            "# engine.credits stays at its default, {default}: {in_hand} in hand give {orders_a_second} orders a second and more give about as\n# many, so one client has enough with its half of them, and a rush finds room.\n"
+        );
+    }
+    format!(
+        "# {in_hand} have to be in hand for {orders_a_second} orders a second; twice that, as one client has half of them.\ncredits = {needed}\n"
+    )
 }
 
 fn shards(cores: u64) -> u64 {
@@ -96,7 +115,12 @@ mod tests {
 
     fn machine(cores: u64, memory_mb: u64, median_micros: u64) -> Machine {
         let rate = Rate { bytes: 4096, syncs_a_second: 1000, median_micros, worst_micros: 9000 };
-        Machine { cores, memory_mb, dir: PathBuf::from("data"), disk: vec![rate] }
+        let orders = taken(&[(1024, 50_000), (65_536, 50_000)]);
+        Machine { cores, memory_mb, dir: PathBuf::from("data"), disk: vec![rate], orders }
+    }
+
+    fn taken(rates: &[(usize, u64)]) -> Vec<Taken> {
+        rates.iter().map(|(in_hand, rate)| Taken { in_hand: *in_hand, orders_a_second: *rate }).collect()
     }
 
     fn settings_of(machine: &Machine) -> settings::Settings {
@@ -116,9 +140,16 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_disk_gets_more_orders_in_hand_and_a_fast_one_the_default() {
+    fn credits_are_twice_what_has_to_be_in_hand_and_never_below_the_default() {
         let default = settings::Settings::default().engine.credits;
-        assert_eq!(settings_of(&machine(2, 4096, 200)).engine.credits, default);
-        assert!(settings_of(&machine(2, 4096, 8_000)).engine.credits > default);
+        for (rates, credits, reason) in [
+            (&[(1024, 50_000), (16_384, 51_000), (65_536, 49_000)][..], default, "1024 in hand give 50000"),
+            (&[(1024, 5_000), (16_384, 50_000), (65_536, 51_000)], default, "16384 in hand give 50000"),
+            (&[(1024, 500), (16_384, 5_000), (65_536, 20_000)], 131_072, "65536 have to be in hand for 20000"),
+        ] {
+            let machine = Machine { orders: taken(rates), ..machine(2, 4096, 8_000) };
+            assert_eq!(settings_of(&machine).engine.credits, credits, "{rates:?}");
+            assert!(fragment(&machine).contains(reason), "{}", fragment(&machine));
+        }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Invariant: the file it writes has no name, so that nothing is left of it however it ends.
 
+use super::in_hand::Taken;
 use crate::process::memory;
 use serde::Serialize;
 use std::fs::File;
@@ -21,6 +22,8 @@ pub(super) struct Machine {
     pub(super) memory_mb: u64,
     pub(super) dir: PathBuf,
     pub(super) disk: Vec<Rate>,
+    /// What the engine takes on it, by orders in hand.
+    pub(super) orders: Vec<Taken>,
 }
 
 /// Writes of so many bytes over blocks that the file has already, as the log does, each synced before the next.
@@ -40,7 +43,13 @@ impl Machine {
         let failed = |error: io::Error| format!("{}: {error}", there.display());
         let disk = SIZES.into_iter().map(|bytes| rate(&there, bytes)).collect::<io::Result<_>>().map_err(failed)?;
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
-        Ok(Self { cores, memory_mb: memory::available().unwrap_or_default() >> 20, dir: dir.to_owned(), disk })
+        Ok(Self {
+            cores,
+            memory_mb: memory::available().unwrap_or_default() >> 20,
+            dir: dir.to_owned(),
+            disk,
+            orders: Vec::new(),
+        })
     }
 
     /// The median of the smallest writes.
@@ -50,7 +59,7 @@ impl Machine {
 }
 
 /// The directory, or the nearest above it that is there: the data may be still to be made.
-fn nearest(dir: &Path) -> PathBuf {
+pub(super) fn nearest(dir: &Path) -> PathBuf {
     let there = dir.ancestors().find(|above| above.is_dir());
     there.filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
 }

@@ -1,4 +1,6 @@
-//! One load: an engine of its own on a new directory, a window of commands that is always full, and what was answered.
+//! A load without HTTP: an engine of its own on a new directory, a window of commands that is always full, and what was answered.
+//!
+//! Invariant: what is counted was answered, and answered means on disk.
 
 use crate::backend;
 use crate::cli::BenchWork;
@@ -12,9 +14,11 @@ use holdfast_engine::ids::{CustomerId, Fingerprint, KeyHash, Location, OrderId, 
 use holdfast_engine::limits::MAX_BUCKET;
 use holdfast_engine::quantity::{Currency, Money, Quantity};
 use holdfast_engine::time::Timestamp;
-use holdfast_storage::{DirectoryLock, LogId};
+use holdfast_storage::{DirectoryLock, Error, Journal, LogId};
 use std::collections::VecDeque;
+use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 type Failed = Box<dyn std::error::Error>;
@@ -22,12 +26,18 @@ type Failed = Box<dyn std::error::Error>;
 /// Longer than any load.
 const TTL_MS: u64 = 24 * 3_600_000;
 
-pub(super) struct Load {
+/// How long the tables of a load may take, and how often it is looked.
+const LET_GO: Duration = Duration::from_mins(2);
+const LOOK: Duration = Duration::from_millis(50);
+
+pub(super) struct Load<'a> {
     pub(super) work: BenchWork,
     pub(super) skus: u64,
-    pub(super) batch: usize,
-    pub(super) seconds: u64,
     pub(super) shards: usize,
+    /// Commands in hand at once: each is measured, one after the other.
+    pub(super) windows: &'a [usize],
+    /// Of each window.
+    pub(super) time: Duration,
 }
 
 /// What was answered, and what it cost.
@@ -68,29 +78,53 @@ struct Driver {
     placed: u64,
 }
 
-/// Runs it, and stops the engine in order.
+/// Runs it, and stops the engine in order. What was measured is in the order of the windows.
 ///
 /// # Errors
 /// If the engine does not start, refuses a command, or does not stop well.
-pub(super) async fn run(load: &Load, settings: &Settings) -> Result<Measured, Failed> {
+pub(super) async fn run(load: &Load<'_>, settings: &Settings) -> Result<Vec<Measured>, Failed> {
     let lock = DirectoryLock::take(&settings.data.dir)?;
     let journal = backend::open(settings, Some(&lock), |_| Ok::<_, holdfast_storage::Error>(()))?;
     let partitions = journal.partitions();
-    let options = Options { shards: load.shards.max(1), credits: load.batch.saturating_mul(2).max(32_768), ..Options::default() };
+    let widest = load.windows.iter().copied().max().unwrap_or_default();
+    let options = Options { shards: load.shards.max(1), credits: widest.saturating_mul(2).max(32_768), ..Options::default() };
     let provider = Box::new(|| Rc::new(Registry::of(None)) as Rc<_>);
     let engine = Engine::start(journal.clone(), ReplyQueues::default(), provider, options, &mut |_, _| {})?;
     let skus = (0..load.skus).map(|n| Sku::new(&format!("SKU-{n}")).ok_or("a name of a SKU")).collect::<Result<_, _>>()?;
     let now = engine.clock().now();
     let mut driver = Driver { handle: engine.handle.clone(), partitions, now, work: load.work, skus, placed: 0 };
-    driver.stock(load.batch).await?;
-    let before = (journal.end(LogId(0)), journal.bytes());
-    let (took, seconds) = driver.drive(load.batch, Duration::from_secs(load.seconds)).await?;
-    let (commits, bytes) = (journal.end(LogId(0)) - before.0, journal.bytes() - before.1);
+    driver.stock(widest).await?;
+    let mut all = Vec::with_capacity(load.windows.len());
+    for window in load.windows {
+        all.push(driver.measure(*window, load.time, &*journal).await?);
+    }
     drop(driver);
     if !engine.stop().await {
         return Err("the engine did not stop well".into());
     }
-    Ok(Measured { done: took.len() as u64, seconds, commits, bytes, took })
+    Ok(all)
+}
+
+/// The journal of a load that has ended. The tables of what was closed are still being written when its engine has stopped: until they are,
+/// their thread has the directory.
+///
+/// # Errors
+/// If they are not done in two minutes, or it cannot be read.
+pub(super) fn let_go(settings: &Settings) -> Result<Arc<dyn Journal>, Error> {
+    let begun = Instant::now();
+    loop {
+        match backend::observe(settings) {
+            Err(Error::Locked) if begun.elapsed() < LET_GO => std::thread::sleep(LOOK),
+            opened => return opened,
+        }
+    }
+}
+
+/// Those of a server that has its data there.
+pub(super) fn settings_at(data: &Path) -> Settings {
+    let mut settings = Settings::default();
+    data.clone_into(&mut settings.data.dir);
+    settings
 }
 
 impl Driver {
@@ -111,18 +145,25 @@ impl Driver {
         Ok(Command::SetStock { sku: sku.clone(), location, on_hand, safety_stock: None, priority: None, expected: None })
     }
 
-    /// Keeps `batch` commands in hand until the time is over, then waits for those that are. Returns how long each piece of work took.
-    async fn drive(&mut self, batch: usize, time: Duration) -> Result<(Vec<u32>, f64), Failed> {
+    async fn measure(&mut self, window: usize, time: Duration, journal: &dyn Journal) -> Result<Measured, Failed> {
+        let before = (journal.end(LogId(0)), journal.bytes());
+        let (took, seconds) = self.drive(window, time).await?;
+        let (commits, bytes) = (journal.end(LogId(0)) - before.0, journal.bytes() - before.1);
+        Ok(Measured { done: took.len() as u64, seconds, commits, bytes, took })
+    }
+
+    /// Keeps `window` commands in hand until the time is over, then waits for those that are. Returns how long each piece of work took.
+    async fn drive(&mut self, window: usize, time: Duration) -> Result<(Vec<u32>, f64), Failed> {
         let begun = Instant::now();
-        let (mut window, mut took) = (VecDeque::with_capacity(batch), Vec::new());
+        let (mut in_hand, mut took) = (VecDeque::with_capacity(window), Vec::new());
         loop {
-            while window.len() < batch && begun.elapsed() < time {
-                window.push_back(self.begin()?);
+            while in_hand.len() < window && begun.elapsed() < time {
+                in_hand.push_back(self.begin()?);
             }
-            let Some(Waiting { begun: since, pending, then }) = window.pop_front() else { break };
+            let Some(Waiting { begun: since, pending, then }) = in_hand.pop_front() else { break };
             accepted(pending.await)?;
             match then {
-                Some(command) => window.push_back(Waiting { begun: since, pending: self.send(command)?, then: None }),
+                Some(command) => in_hand.push_back(Waiting { begun: since, pending: self.send(command)?, then: None }),
                 None => took.push(u32::try_from(since.elapsed().as_micros()).unwrap_or(u32::MAX)),
             }
         }
