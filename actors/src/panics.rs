@@ -5,6 +5,7 @@
 
 use foldhash::fast::FixedState;
 use holdfast_engine::command::{Command, Terms};
+use holdfast_engine::ids::{Fingerprint, HoldKey, OrderId, Sku};
 use holdfast_engine::partition::{Input, ProviderResult};
 use holdfast_engine::protocol::{Body, ToOrder, ToStock};
 use std::any::Any;
@@ -21,25 +22,77 @@ const MOST_SUSPECTS: usize = 64;
 const MOST_REBUILDS: usize = 20;
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// Names an input of a partition by what it asks, whoever sends it and however often. A hash of its names and numbers: no allocation, as
-/// each request has one.
+/// Names an input of a partition by what it asks, whoever sends it and however often: a hash of its names and numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Suspect(u64);
 
-impl Suspect {
+/// What a [`Suspect`] is made of. The step has the input, so this is taken before it, of every request: what an order brings is copied
+/// without a hash or an allocation, and hashed if the step panics.
+#[derive(Debug)]
+pub(crate) enum Name {
+    Placed(OrderId, Fingerprint),
+    /// What it is, and the number of the order's decision that it follows from, where it has one.
+    Message(&'static str, Sku, HoldKey, u32),
+    Hashed(Suspect),
+}
+
+/// Bytes of a name of a SKU that is copied without an allocation.
+const INLINE: usize = size_of::<Sku>();
+
+impl Name {
     /// None: nobody gave it, and it never comes again as the same.
+    #[inline]
     pub(crate) fn of(input: &Input) -> Option<Self> {
         match input {
-            Input::Command { command, .. } => Some(Self::of_command(command)),
+            Input::Command { command: Command::Place { order, placed }, .. } => Some(Self::Placed(*order, placed.fingerprint)),
+            Input::Command { command, .. } => Some(Self::Hashed(Suspect::of_command(command))),
             Input::Message(body) => Some(Self::of_message(body)),
-            Input::Provider(result) => Some(Self::of_result(result)),
+            Input::Provider(result) => Some(Self::Hashed(Suspect::of_result(result))),
             Input::Tick | Input::Durable(_) | Input::Archived { .. } => None,
         }
     }
 
+    fn of_message(body: &Body) -> Self {
+        let (what, sku, hold, version) = match body {
+            Body::ToStock(ToStock::Reserve { sku, request }) => ("reserve", sku, request.hold, 0),
+            Body::ToStock(ToStock::Move { sku, hold, order_version, .. }) => ("move", sku, *hold, *order_version),
+            Body::ToOrder(ToOrder::Held { sku, hold, order_version, .. }) => ("held", sku, *hold, *order_version),
+            Body::ToOrder(ToOrder::Refused { sku, hold, order_version, .. }) => ("refused", sku, *hold, *order_version),
+            Body::ToOrder(ToOrder::Moved { sku, hold, order_version }) => ("moved", sku, *hold, *order_version),
+            Body::ToOrder(ToOrder::HoldProbe { sku, hold }) => ("ask", sku, *hold, 0),
+        };
+        if sku.as_str().len() > INLINE {
+            return Self::Hashed(Suspect::of_message(what, sku, hold, version));
+        }
+        Self::Message(what, sku.clone(), hold, version)
+    }
+
+    pub(crate) fn suspect(self) -> Suspect {
+        match self {
+            Self::Placed(order, fingerprint) => Suspect::of_placed(order, fingerprint),
+            Self::Message(what, sku, hold, version) => Suspect::of_message(what, &sku, hold, version),
+            Self::Hashed(suspect) => suspect,
+        }
+    }
+}
+
+impl Suspect {
+    /// None: nobody gave it, and it never comes again as the same.
+    pub(crate) fn of(input: &Input) -> Option<Self> {
+        Name::of(input).map(Name::suspect)
+    }
+
+    fn of_placed(order: OrderId, fingerprint: Fingerprint) -> Self {
+        Self::named(("place", order, fingerprint))
+    }
+
+    fn of_message(what: &str, sku: &Sku, hold: HoldKey, version: u32) -> Self {
+        Self::named((what, sku, hold, version))
+    }
+
     fn of_command(command: &Command) -> Self {
         match command {
-            Command::Place { order, placed } => Self::named(("place", order, placed.fingerprint)),
+            Command::Place { order, placed } => Self::of_placed(*order, placed.fingerprint),
             Command::GetOrder { order, kind } => Self::named(("get order", order, kind)),
             Command::Cancel { order, kind, .. } => Self::named(("cancel", order, kind)),
             Command::Confirm { order, kind, .. } => Self::named(("confirm", order, kind)),
@@ -64,19 +117,6 @@ impl Suspect {
     fn under(terms: &Terms, command: &Command) -> Self {
         let key = terms.key.as_ref().map(|key| (key.hash, key.fingerprint));
         Self::named((Self::of_command(command).0, key))
-    }
-
-    fn of_message(body: &Body) -> Self {
-        match body {
-            Body::ToStock(ToStock::Reserve { sku, request }) => Self::named(("reserve", sku, request.hold)),
-            Body::ToStock(ToStock::Move { sku, hold, order_version, .. }) => Self::named(("move", sku, hold, order_version)),
-            Body::ToOrder(ToOrder::Held { sku, hold, order_version, .. }) => Self::named(("held", sku, hold, order_version)),
-            Body::ToOrder(ToOrder::Refused { sku, hold, order_version, .. }) => {
-                Self::named(("refused", sku, hold, order_version))
-            }
-            Body::ToOrder(ToOrder::Moved { sku, hold, order_version }) => Self::named(("moved", sku, hold, order_version)),
-            Body::ToOrder(ToOrder::HoldProbe { sku, hold }) => Self::named(("ask", sku, hold)),
-        }
     }
 
     fn of_result(result: &ProviderResult) -> Self {

@@ -5,7 +5,7 @@
 //! told to those of its partitions that are here. See docs/adr/0014.
 
 use super::departures::Departures;
-use crate::panics::{self, Suspect};
+use crate::panics::{self, Name, Suspect};
 use holdfast_engine::Causality;
 use holdfast_engine::codec::Batch;
 use holdfast_engine::effect::Effects;
@@ -42,6 +42,13 @@ pub struct Hosted {
     pub(super) pause: u64,
     /// What left memory for the store.
     pub(super) departures: Departures,
+}
+
+impl Hosted {
+    /// Nearly always there is nothing to look for.
+    fn refuses(&self, input: &Input) -> bool {
+        !self.refused.is_empty() && Suspect::of(input).is_some_and(|suspect| self.refused.contains(&suspect))
+    }
 }
 
 /// Where a partition is, as far as its number tells here.
@@ -216,12 +223,9 @@ impl Hosting {
 
     /// Gives an input to its partition.
     pub fn step(&mut self, now: Timestamp, id: PartitionId, input: Input, fx: &mut Effects) -> Stepped {
-        let suspect = Suspect::of(&input);
         match self.slots.get_mut(usize::from(id.0)) {
-            Some(Slot::Here(hosted)) if suspect.is_some_and(|suspect| hosted.refused.contains(&suspect)) => {
-                Stepped::Refused(ticket_of(&input))
-            }
-            Some(Slot::Here(_)) => self.run(id, suspect, fx, |partition, fx| partition.step(now, input, fx)),
+            Some(Slot::Here(hosted)) if hosted.refuses(&input) => Stepped::Refused(ticket_of(&input)),
+            Some(Slot::Here(_)) => self.run(id, Name::of(&input), fx, |partition, fx| partition.step(now, input, fx)),
             Some(Slot::Returning { waiting, .. }) => Stepped::Later(wait(now, input, waiting)),
             Some(Slot::Away) | None => Stepped::Elsewhere(Box::new(input)),
         }
@@ -239,7 +243,7 @@ impl Hosting {
     fn run(
         &mut self,
         id: PartitionId,
-        suspect: Option<Suspect>,
+        given: Option<Name>,
         fx: &mut Effects,
         work: impl FnOnce(&mut Partition, &mut Effects),
     ) -> Stepped {
@@ -261,7 +265,7 @@ impl Hosting {
             }
             Err(panic) => {
                 fx.cut(mark);
-                self.fall(id, suspect, panics::text(&*panic));
+                self.fall(id, given.map(Name::suspect), panics::text(&*panic));
                 Stepped::Panicked
             }
         }
