@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod rows;
+mod snapshots;
+
 use holdfast_actors::inbox::ShardMessage;
 use holdfast_actors::provider::{Answer, Answering, PaymentProvider};
 use holdfast_actors::{Engine, Failure, Options, ReplyQueues, Unanswered};
@@ -41,8 +44,12 @@ fn partitions() -> Partitions {
 }
 
 fn start(journal: impl Journal) -> Engine {
+    start_with(journal, Options::default())
+}
+
+fn start_with(journal: impl Journal, options: Options) -> Engine {
     let provider = Box::new(|| Rc::new(Silent) as Rc<dyn PaymentProvider>);
-    Engine::start(Arc::new(journal), ReplyQueues::default(), provider, Options::default(), &mut |_, _| {}).unwrap()
+    Engine::start(Arc::new(journal), ReplyQueues::default(), provider, options, &mut |_, _| {}).unwrap()
 }
 
 fn start_in_memory() -> Engine {
@@ -54,7 +61,11 @@ fn sku() -> Sku {
 }
 
 fn stock() -> Command {
-    let (location, on_hand) = (Location::new("main").unwrap(), Quantity::new(1_000));
+    stock_of(1_000)
+}
+
+fn stock_of(on_hand: u32) -> Command {
+    let (location, on_hand) = (Location::new("main").unwrap(), Quantity::new(on_hand));
     Command::SetStock { sku: sku(), location, on_hand, safety_stock: None, priority: None, expected: None }
 }
 
@@ -310,185 +321,6 @@ async fn twenty_panics_of_one_partition_cost_no_order_of_another() {
     engine.stop().await;
 }
 
-/// How the row of an order is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Damage {
-    /// The store says that it cannot.
-    Refused,
-    /// Bytes that nobody wrote.
-    Garbage,
-    /// A row that can be read, and is no history.
-    NoHistory,
-    /// The store itself breaks.
-    Panic,
-    /// The store does not answer yet.
-    Silence,
-    /// The log takes no more.
-    Full,
-}
-
-/// A journal whose rows of orders are damaged, once it is told so.
-struct Damaged {
-    inner: MemoryJournal,
-    damage: Damage,
-    remote: bool,
-    on: Arc<AtomicBool>,
-}
-
-impl Log for Damaged {
-    fn causality(&self) -> Causality {
-        self.inner.causality()
-    }
-
-    fn partitions(&self) -> Partitions {
-        self.inner.partitions()
-    }
-
-    fn append(&self, log: LogId, batch: &Batch) -> Result<LogSeq, Error> {
-        match self.damage {
-            Damage::Full if self.on.load(Ordering::SeqCst) => Err(Error::Full),
-            _ => self.inner.append(log, batch),
-        }
-    }
-
-    fn end(&self, log: LogId) -> LogSeq {
-        self.inner.end(log)
-    }
-
-    fn read(&self, log: LogId, after: LogSeq, visit: &mut Visit<'_>) -> Result<(), Error> {
-        self.inner.read(log, after, visit)
-    }
-}
-
-impl Snapshots for Damaged {
-    fn save_snapshot(&self, snapshot: &Snapshot) -> Result<(), Error> {
-        self.inner.save_snapshot(snapshot)
-    }
-
-    fn snapshots(&self, partition: PartitionId) -> Result<Vec<Snapshot>, Error> {
-        self.inner.snapshots(partition)
-    }
-}
-
-impl Rows for Damaged {
-    fn remote(&self) -> bool {
-        self.remote
-    }
-
-    fn project(&self, rows: &[Row]) -> Result<(), Error> {
-        self.inner.project(rows)
-    }
-
-    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-        if table != Table::Orders || !self.on.load(Ordering::SeqCst) {
-            return self.inner.get(table, key);
-        }
-        match self.damage {
-            Damage::Refused => Err(Error::Failed("a block does not match its checksum".to_owned())),
-            Damage::Garbage => Ok(Some(vec![0xee; 40])),
-            Damage::NoHistory => Ok(Some(codec::encode(&Vec::<holdfast_engine::event::OrderRecord>::new()))),
-            Damage::Panic => panic!("a planted panic"),
-            Damage::Silence => {
-                while self.on.load(Ordering::SeqCst) {
-                    std::thread::sleep(Duration::from_millis(1));
-                }
-                self.inner.get(table, key)
-            }
-            Damage::Full => self.inner.get(table, key),
-        }
-    }
-
-    fn scan(&self, table: Table, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Row>, Error> {
-        self.inner.scan(table, from, to, limit)
-    }
-}
-
-/// Has an order leave memory for the store.
-async fn archive(engine: &Engine, key: &str) {
-    engine.handle.execute(place(key)).await.unwrap();
-    let cancel = Command::Cancel { order: id(key), kind: Kind::Order, reason: None };
-    engine.handle.execute(cancel).await.unwrap();
-    let left = async {
-        while engine.handle.reports().await.iter().map(|shard| shard.orders).sum::<usize>() > 0 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    };
-    tokio::time::timeout(TIMEOUT, left).await.unwrap();
-}
-
-#[actix::test]
-async fn a_row_that_cannot_be_read_fails_the_request_that_needs_it_and_no_other() {
-    for (damage, remote) in [
-        (Damage::Refused, false),
-        (Damage::Refused, true),
-        (Damage::Garbage, false),
-        (Damage::Garbage, true),
-        (Damage::NoHistory, false),
-        (Damage::NoHistory, true),
-        (Damage::Panic, false),
-        (Damage::Panic, true),
-    ] {
-        let on = Arc::new(AtomicBool::new(false));
-        let engine = start(Damaged { inner: MemoryJournal::new(partitions()), damage, remote, on: on.clone() });
-        engine.handle.execute(stock()).await.unwrap();
-        archive(&engine, "closed").await;
-        assert!(engine.handle.execute(get("closed")).await.is_ok_and(|reply| found(&reply)), "{damage:?}");
-        on.store(true, Ordering::SeqCst);
-        for number in 0..20 {
-            let read = tokio::time::timeout(TIMEOUT, engine.handle.execute(get("closed"))).await.unwrap();
-            assert_eq!(read, Err(Unanswered::Unreadable), "{damage:?} {remote}");
-            let placed = engine.handle.execute(place(&format!("other-{number}"))).await.unwrap();
-            assert!(found(&placed), "{damage:?} {remote}: {placed:?}");
-        }
-        assert_eq!(lives(&engine), 0, "{damage:?} {remote}: a partition paid for it");
-        assert_eq!(engine.handle.depths(), [0], "{damage:?} {remote}: a credit is gone");
-        on.store(false, Ordering::SeqCst);
-        assert!(engine.handle.execute(get("closed")).await.is_ok_and(|reply| found(&reply)), "{damage:?}: it can be read again");
-        engine.stop().await;
-    }
-}
-
 fn found(reply: &Reply) -> bool {
     matches!(reply.outcome, Ok(answer::Answer::Order { .. }))
-}
-
-/// The request was lost with the life that asked, and its credit given back with it: the row that comes then is for nobody.
-#[actix::test]
-async fn a_look_up_of_a_former_life_is_answered_to_nobody() {
-    let on = Arc::new(AtomicBool::new(false));
-    let inner = MemoryJournal::new(partitions());
-    let engine = start(Damaged { inner, damage: Damage::Silence, remote: true, on: on.clone() });
-    engine.handle.execute(stock()).await.unwrap();
-    archive(&engine, "closed").await;
-    on.store(true, Ordering::SeqCst);
-    let read = engine.handle.send(get("closed")).unwrap();
-    let poisonous = keys("poison", |partition| partition == id("closed").partition()).next().unwrap();
-    assert_eq!(engine.handle.execute(poison(&poisonous)).await, Err(Unanswered::Lost));
-    assert_eq!(read.await, Err(Unanswered::Lost));
-    assert!(found(
-        &taken(&engine, place(&keys("other", |partition| partition == id("closed").partition()).next().unwrap())).await.unwrap()
-    ));
-    on.store(false, Ordering::SeqCst);
-    assert!(found(&engine.handle.execute(get("closed")).await.unwrap()));
-    assert_eq!(engine.handle.depths(), [0], "a credit was given back twice, or is gone");
-    engine.stop().await;
-}
-
-#[actix::test]
-async fn a_journal_that_fails_ends_the_engine_and_leaves_nobody_waiting() {
-    let on = Arc::new(AtomicBool::new(false));
-    let engine = start(Damaged { inner: MemoryJournal::new(partitions()), damage: Damage::Full, remote: false, on: on.clone() });
-    let mut failed = engine.failed();
-    engine.handle.execute(stock()).await.unwrap();
-    on.store(true, Ordering::SeqCst);
-    // Those that come after the failure are refused.
-    let sent: Vec<_> = keys("order", |_| true).take(50).filter_map(|key| engine.handle.send(place(&key)).ok()).collect();
-    for pending in sent {
-        let outcome = tokio::time::timeout(TIMEOUT, pending).await.unwrap();
-        assert_eq!(outcome, Err(Unanswered::Lost), "nobody knows what is in the journal");
-    }
-    tokio::time::timeout(TIMEOUT, failed.wait_for(Option::is_some)).await.unwrap().unwrap();
-    assert_eq!(engine.handle.execute(stock()).await, Err(Unanswered::Unavailable));
-    assert_eq!(lives(&engine), 0, "nothing is rebuilt from it");
-    assert!(!tokio::time::timeout(TIMEOUT, engine.stop()).await.unwrap());
 }
