@@ -58,7 +58,7 @@ macro_rules! text {
             /// What a record may hold. A name that a request makes up must also have nothing [`invisible`] in it: such names
             /// are in data of earlier versions and stay what they are.
             pub fn new(text: &str) -> Option<Self> {
-                (fits(text, Self::LENGTH) && text.chars().all($ok)).then(|| Self(CompactString::new(text)))
+                (fits(text, Self::LENGTH) && (graphic(text) || text.chars().all($ok))).then(|| Self(CompactString::new(text)))
             }
 
             pub fn as_str(&self) -> &str {
@@ -95,6 +95,12 @@ macro_rules! text {
 fn fits(text: &str, length: TextLength) -> bool {
     let few = text.len() <= length.characters || text.chars().count() <= length.characters;
     (1..=length.bytes).contains(&text.len()) && few
+}
+
+/// Letters, digits and signs of ASCII alone, as nearly every name is: every rule takes these, and bytes are told apart faster than
+/// characters.
+fn graphic(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 fn visible(c: char) -> bool {
@@ -280,6 +286,17 @@ static BASE32: LazyLock<Encoding> = LazyLock::new(|| {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn graphic_ascii_is_in_every_name() {
+        for byte in b'!'..=b'~' {
+            let c = char::from(byte);
+            assert!(graphic(&c.to_string()) && visible(c) && printable(c) && visible_ascii(c), "{c}");
+        }
+        for text in ["a b", "a\u{7f}", "a\n", "ü", "a\u{200b}"] {
+            assert!(!graphic(text), "{text:?}");
+        }
+    }
 
     #[test]
     fn an_order_id_survives_print_and_parse_and_carries_its_partition() {

@@ -10,7 +10,7 @@ use holdfast_engine::ids::{HoldKey, Label, Location, OrderId, Sku};
 use holdfast_engine::limits;
 use holdfast_engine::time::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 /// Movements of one row.
 pub(super) const CHUNK: usize = 256;
@@ -128,8 +128,8 @@ pub(super) fn row_key(sku: &Sku, first: u64) -> Vec<u8> {
     key
 }
 
-/// The rows of what was gathered. Movements of each SKU are in order.
-pub(super) fn rows(gathered: &BTreeMap<Sku, Vec<Movement>>) -> Vec<Row> {
+/// The rows of what was gathered, those of each SKU in order, as its movements are.
+pub(super) fn rows(gathered: &HashMap<Sku, Vec<Movement>>) -> Vec<Row> {
     let chunks = gathered.iter().flat_map(|(sku, movements)| movements.chunks(CHUNK).map(move |chunk| (sku, chunk)));
     let row = |(sku, chunk): (&Sku, &[Movement])| Row {
         table: Table::Movements,

@@ -15,7 +15,7 @@ use holdfast_engine::codec;
 use holdfast_engine::effect::Archive;
 use holdfast_engine::event::Event;
 use holdfast_engine::ids::{KeyHash, OrderId, PartitionId, Sku};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -24,8 +24,8 @@ use std::time::{Duration, Instant};
 
 /// Between two tries to reach a store that is away.
 const PAUSES: Backoff = Backoff::even(Duration::from_secs(1));
-/// Movements gathered for one write.
-const PIECE: usize = 16 * 1024;
+/// Movements gathered for one write, some 150 bytes each until then. The more there are, the more of one SKU share a row.
+const PIECE: usize = 64 * 1024;
 
 /// Knobs of the projector. All trade the freshness of projections against work taken from the hot path.
 #[derive(Clone, Copy, Debug)]
@@ -329,7 +329,7 @@ impl Tail {
 
     /// Reads some commits on. The position is the last of the rows: if it is there, so are the movements before it.
     fn advance(&mut self, journal: &dyn Log) -> Result<Vec<Row>, Error> {
-        let mut gathered: BTreeMap<Sku, Vec<Movement>> = BTreeMap::new();
+        let mut gathered: HashMap<Sku, Vec<Movement>> = HashMap::new();
         let (mut count, mut position) = (0, self.position);
         journal.read(self.log, position, &mut |commit, frame| {
             let damaged = |error: codec::Error| Error::Damaged { record: commit, reason: error.to_string() };
@@ -367,7 +367,7 @@ fn steadily<T>(mut attempt: impl FnMut() -> Result<T, Error>) -> Result<T, Error
     }
 }
 
-fn gather(frame: &[u8], gathered: &mut BTreeMap<Sku, Vec<Movement>>) -> Result<usize, codec::Error> {
+fn gather(frame: &[u8], gathered: &mut HashMap<Sku, Vec<Movement>>) -> Result<usize, codec::Error> {
     let mut count = 0;
     for entry in codec::read_frame(frame)? {
         let entry = entry?;
