@@ -214,10 +214,10 @@ impl SkuStock {
 
     /// The fact that the level is another one than `before`, whatever moved it: units or the threshold. Whoever follows the
     /// facts learns the level of a new SKU from its first fact.
-    pub fn crossing(&self, before: Option<Level>) -> Option<StockFact> {
+    pub fn crossing(&self, before: Level) -> Option<StockFact> {
         let available = self.available();
         let level = Level::of(available, self.threshold);
-        (before? != level).then_some(StockFact::LevelCrossed { level, available })
+        (before != level).then_some(StockFact::LevelCrossed { level, available })
     }
 
     /// `hold` is the one that the fact is of, `None` where there is none yet.

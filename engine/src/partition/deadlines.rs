@@ -69,7 +69,10 @@ impl Deadlines {
     }
 
     fn first(&self) -> Option<Slot> {
-        [self.orders.first(), self.probes.first()].into_iter().flatten().min()
+        match (self.orders.first(), self.probes.first()) {
+            (Some(order), Some(probe)) => Some(order.min(probe)),
+            (order, probe) => order.or(probe),
+        }
     }
 }
 

@@ -26,8 +26,11 @@ pub(super) struct Holds {
 /// The table as it was when it was shared. A clone costs a pointer for each chunk.
 #[derive(Clone, Debug, Default)]
 pub(super) struct SharedHolds {
-    chunks: Vec<Arc<Vec<Option<HoldOfSku>>>>,
+    chunks: Vec<Arc<Chunk>>,
 }
+
+/// Places, some of them without a hold.
+type Chunk = Vec<Option<HoldOfSku>>;
 
 /// A hold with the number of its SKU.
 #[derive(Clone, Debug)]

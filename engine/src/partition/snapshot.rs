@@ -27,6 +27,9 @@ pub struct Image {
     stored: Stored,
 }
 
+/// In the order of their keys.
+type HoldsOfSku = Vec<(HoldKey, Hold)>;
+
 /// What a snapshot has. Fields, here and in [`SkuStock`] and [`Hold`], are encoded in their order: it is frozen, as a golden file holds.
 #[derive(Debug, Serialize, Deserialize)]
 struct Stored {
@@ -36,7 +39,7 @@ struct Stored {
     at: Timestamp,
     logical_time: Timestamp,
     placed: u64,
-    skus: Vec<(Sku, SkuStock, Vec<(HoldKey, Hold)>)>,
+    skus: Vec<(Sku, SkuStock, HoldsOfSku)>,
     orders: Vec<(OrderId, History)>,
     keys: Vec<(KeyHash, Fingerprint, Arc<StoredResponse>)>,
     resolved: Vec<(Timestamp, Sku, HoldKey)>,
@@ -167,7 +170,7 @@ impl Partition {
         Ok(partition)
     }
 
-    fn put_stock(&mut self, sku: Sku, stock: SkuStock, holds: Vec<(HoldKey, Hold)>) {
+    fn put_stock(&mut self, sku: Sku, stock: SkuStock, holds: HoldsOfSku) {
         let sku = self.skus.number_or_new(sku);
         *self.skus.stock_mut(sku) = stock;
         for (key, hold) in holds {

@@ -21,20 +21,26 @@ impl Partition {
         sku: &Sku,
         decide: impl FnOnce(&SkuStock) -> Result<StockFact, Rejection>,
     ) -> Result<(), Rejection> {
-        let (fact, before) = match self.skus.get(sku) {
-            Some(stock) => (decide(stock)?, stock.level()),
-            None => (decide(&SkuStock::default())?, None),
+        let number = self.skus.number(sku);
+        let fact = match number {
+            Some(number) => decide(self.skus.stock(number))?,
+            None => decide(&SkuStock::default())?,
         };
-        self.emit_stock(turn, sku, fact, before);
+        self.emit_stock(turn, sku, fact, number.and_then(|number| self.level_of(number)));
         Ok(())
     }
 
+    /// The level of a SKU, with its number. `None` as long as nobody stocked it.
+    fn level_of(&self, number: u32) -> Option<(u32, Level)> {
+        Some((number, self.skus.stock(number).level()?))
+    }
+
     /// The level was `before`. Every fact that can change it goes through here.
-    fn emit_stock(&mut self, turn: &mut Turn<'_>, sku: &Sku, fact: StockFact, before: Option<Level>) {
+    fn emit_stock(&mut self, turn: &mut Turn<'_>, sku: &Sku, fact: StockFact, before: Option<(u32, Level)>) {
         let forgotten = plant::active(Bug::ThresholdTellsNothing) && matches!(fact, StockFact::ThresholdSet { .. });
         let before = before.filter(|_| !forgotten);
         self.emit(turn, Event::Stock { sku: sku.clone(), fact });
-        if let Some(fact) = self.skus.get(sku).and_then(|stock| stock.crossing(before)) {
+        if let Some(fact) = before.and_then(|(number, before)| self.skus.stock(number).crossing(before)) {
             self.emit(turn, Event::Stock { sku: sku.clone(), fact });
         }
     }
@@ -102,9 +108,8 @@ impl Partition {
         let Some(number) = self.skus.number(&sku) else {
             return self.send(turn, to, ToOrder::Refused { sku, hold, order_version, refusal: ReserveRefusal::Unknown });
         };
-        let (stock, known) = (self.skus.stock(number), self.holds.get(number, &hold));
-        let before = stock.level();
-        let answer = match stock.decide_reserve(known, &request) {
+        let before = self.level_of(number);
+        let answer = match self.skus.stock(number).decide_reserve(self.holds.get(number, &hold), &request) {
             ReserveDecision::Refused(refusal) => ToOrder::Refused { sku, hold, order_version, refusal },
             ReserveDecision::Held(fact) => {
                 let placed = fact.is_some();
@@ -119,8 +124,8 @@ impl Partition {
     pub(super) fn move_hold(&mut self, turn: &mut Turn<'_>, sku: Sku, hold: HoldKey, order_version: u32, op: HoldOp) {
         let (decision, before) = match self.skus.number(&sku) {
             Some(number) => {
-                let (stock, found) = (self.skus.stock(number), self.holds.get(number, &hold));
-                (stock.decide_op(found, hold, order_version, op), stock.level())
+                let found = self.holds.get(number, &hold);
+                (self.skus.stock(number).decide_op(found, hold, order_version, op), self.level_of(number))
             }
             None => (HoldDecision::Done, None),
         };

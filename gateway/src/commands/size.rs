@@ -11,7 +11,7 @@ use std::process::ExitCode;
 /// A server that has nothing yet.
 const IDLE_BYTES: u64 = 40 << 20;
 /// In memory, of one location.
-const SKU_BYTES: u64 = 480;
+const SKU_BYTES: u64 = 130;
 /// In memory, of one line, until it is closed and its row is written.
 const OPEN_ORDER_BYTES: u64 = 1_200;
 /// Each further line of an open order.
