@@ -5,13 +5,14 @@
 //! A reply costs no allocation and no wake-up of its own: a batch wakes the worker once.
 
 mod queue;
+mod slots;
 
 use crate::admission::Permit;
 use crate::unanswered::Unanswered;
-use holdfast_engine::Map;
 use holdfast_engine::answer::Reply;
 use holdfast_engine::ids::{PartitionId, Ticket};
 use queue::Queue;
+use slots::Slots;
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -49,13 +50,7 @@ struct Local {
     owner: Arc<AtomicU64>,
     number: u64,
     queue: Arc<Queue<Delivery>>,
-    state: RefCell<Slots>,
-}
-
-#[derive(Default)]
-struct Slots {
-    next: u64,
-    slots: Map<u64, Slot>,
+    slots: RefCell<Slots>,
 }
 
 struct Slot {
@@ -117,13 +112,7 @@ impl ReplyQueues {
     /// Reserves a place for the reply to a request that is about to be sent from this thread.
     pub(crate) fn register(&self, partition: PartitionId, life: u64, permit: Option<Permit>) -> Pending {
         let local = self.local();
-        let slot = {
-            let mut state = local.state.borrow_mut();
-            state.next += 1;
-            let slot = state.next;
-            state.slots.insert(slot, Slot { partition, life, stage: Stage::Waiting(None), permit });
-            slot
-        };
+        let slot = local.slots.borrow_mut().insert(Slot { partition, life, stage: Stage::Waiting(None), permit });
         Pending { local, slot }
     }
 
@@ -149,7 +138,7 @@ impl ReplyQueues {
             }
             Err(_) => u64::MAX >> SLOT_BITS,
         };
-        Local { owner: self.id.clone(), number, queue, state: RefCell::default() }
+        Local { owner: self.id.clone(), number, queue, slots: RefCell::default() }
     }
 }
 
@@ -157,29 +146,27 @@ impl ReplyQueues {
 async fn receive(local: Rc<Local>) {
     poll_fn(move |context| {
         local.queue.watch(context);
-        let mut state = local.state.borrow_mut();
+        let mut slots = local.slots.borrow_mut();
         while let Some(delivery) = local.queue.pop() {
-            state.take(delivery);
+            take(&mut slots, delivery);
         }
         Poll::<()>::Pending
     })
     .await;
 }
 
-impl Slots {
-    fn take(&mut self, delivery: Delivery) {
-        match delivery {
-            Delivery::Reply(reply) => self.end(reply.ticket, Ok(reply)),
-            Delivery::Refused { ticket, why } => self.end(ticket, Err(why)),
-            Delivery::Lost(lives) => self.slots.retain(|_, slot| !(slot.is_of(&lives) && slot.end(Err(Unanswered::Lost)))),
-        }
+fn take(slots: &mut Slots, delivery: Delivery) {
+    match delivery {
+        Delivery::Reply(reply) => end(slots, reply.ticket, Ok(reply)),
+        Delivery::Refused { ticket, why } => end(slots, ticket, Err(why)),
+        Delivery::Lost(lives) => slots.remove_those(|slot| slot.is_of(&lives) && slot.end(Err(Unanswered::Lost))),
     }
+}
 
-    fn end(&mut self, ticket: Ticket, ended: Result<Reply, Unanswered>) {
-        let number = ticket.0 & ((1 << SLOT_BITS) - 1);
-        if self.slots.get_mut(&number).is_some_and(|slot| slot.end(ended)) {
-            self.slots.remove(&number);
-        }
+fn end(slots: &mut Slots, ticket: Ticket, ended: Result<Reply, Unanswered>) {
+    let number = ticket.0 & ((1 << SLOT_BITS) - 1);
+    if slots.get_mut(number).is_some_and(|slot| slot.end(ended)) {
+        slots.remove(number);
     }
 }
 
@@ -222,7 +209,7 @@ impl Pending {
 
     /// It was not sent, and no reply will come.
     pub(crate) fn withdraw(&mut self) {
-        self.local.state.borrow_mut().slots.remove(&self.slot);
+        self.local.slots.borrow_mut().remove(self.slot);
     }
 }
 
@@ -230,8 +217,8 @@ impl Future for Pending {
     type Output = Result<Reply, Unanswered>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut state = self.local.state.borrow_mut();
-        let Some(slot) = state.slots.get_mut(&self.slot) else { return Poll::Ready(Err(Unanswered::Lost)) };
+        let mut slots = self.local.slots.borrow_mut();
+        let Some(slot) = slots.get_mut(self.slot) else { return Poll::Ready(Err(Unanswered::Lost)) };
         match std::mem::replace(&mut slot.stage, Stage::Over) {
             Stage::Ended(ended) => Poll::Ready(ended),
             Stage::Over => Poll::Ready(Err(Unanswered::Lost)),
@@ -245,10 +232,10 @@ impl Future for Pending {
 
 impl Drop for Pending {
     fn drop(&mut self) {
-        let mut state = self.local.state.borrow_mut();
-        match state.slots.get_mut(&self.slot) {
+        let mut slots = self.local.slots.borrow_mut();
+        match slots.get_mut(self.slot) {
             Some(slot) if slot.is_in_hand() => slot.stage = Stage::Abandoned,
-            Some(_) => drop(state.slots.remove(&self.slot)),
+            Some(_) => slots.remove(self.slot),
             None => {}
         }
     }

@@ -49,5 +49,20 @@ async fn nothing_is_kept_of_requests_that_ended_whoever_waits_for_them() {
     drop(given_up);
     queues.lost([(PartitionId(0), 0)]);
     assert_eq!(awaited.await, Err(Unanswered::Lost));
-    assert!(local.state.borrow().slots.is_empty());
+    assert_eq!(local.slots.borrow().len(), 0);
+}
+
+/// Its slot is used again, by a request that must not get the reply to another.
+#[actix::test]
+async fn what_is_late_for_a_request_that_ended_is_no_reply_to_the_next() {
+    let queues = ReplyQueues::default();
+    let first = queues.register(PartitionId(0), 0, None);
+    let late = first.ticket();
+    queues.lost([(PartitionId(0), 0)]);
+    assert_eq!(first.await, Err(Unanswered::Lost));
+    let second = queues.register(PartitionId(0), 1, None);
+    assert_ne!(second.ticket(), late);
+    queues.deliver(&mut vec![reply(late)]);
+    queues.refuse(second.ticket(), Unanswered::Unavailable);
+    assert_eq!(second.await, Err(Unanswered::Unavailable));
 }
