@@ -7,7 +7,9 @@
 
 mod seen;
 
-use crate::event::{Allocation, ArchiveFact, Bucket, Buckets, Event, Kind, OrderFact, PartitionFact, Record, StockFact};
+use crate::event::{
+    Allocation, ArchiveFact, Bucket, Buckets, Event, FactKind, Kind, OrderFact, PartitionFact, Record, RecordRef, StockFact,
+};
 use crate::ids::{HoldKey, Location, OrderId, PartitionId, Seq, Sku};
 use crate::invariants::{self, Violation};
 use crate::partition::Partition;
@@ -69,7 +71,7 @@ impl Audit {
         self.seqs.insert(partition.id, partition.seq());
         for order in partition.orders() {
             self.reservations += u64::from(order.kind() == Kind::Reservation);
-            self.orders.put(order.id, order.history().facts().any(sells));
+            self.orders.put(order.id, order.history().iter().any(sells));
         }
         for (sku, stock) in partition.skus() {
             self.versions.insert(sku.clone(), stock.version);
@@ -96,7 +98,7 @@ impl Audit {
             Event::Archive(ArchiveFact::Restored { order, history }) => {
                 // Where the log is purged it may have been placed before its first record.
                 if self.orders.get(*order).is_none() {
-                    self.orders.put(*order, history.facts().any(sells));
+                    self.orders.put(*order, history.iter().any(sells));
                 }
             }
             Event::Archive(ArchiveFact::Keys(_)) | Event::Key(_) => {}
@@ -253,8 +255,8 @@ impl Audit {
     }
 }
 
-fn sells(fact: &OrderFact) -> bool {
-    matches!(fact, OrderFact::Paid { .. } | OrderFact::Confirmed { .. })
+fn sells(record: RecordRef<'_>) -> bool {
+    matches!(record.kind, FactKind::Paid | FactKind::Confirmed)
 }
 
 impl Stage {

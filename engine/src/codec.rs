@@ -12,18 +12,20 @@ pub(crate) mod origin;
 pub mod sections;
 pub mod version;
 
-use crate::event::{History, Record, StoredResponse};
-use crate::ids::{Fingerprint, PartitionId, Seq};
+use crate::bytes::{Reader, Unreadable, append, append_number};
+use crate::event::{History, OrderFact, Record, StoredResponse};
+use crate::ids::{Fingerprint, OrderId, PartitionId, Seq};
 use crate::limits;
 use crate::plant::{self, Bug};
-use postcard::ser_flavors::Flavor;
+use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 const MAGIC: [u8; 4] = *b"HFJ1";
-/// Position of `Event::Stock`, frozen like all of them.
+/// Positions of `Event::Stock` and `Event::Order`, frozen like all of them.
 const STOCK_TAG: u8 = 0;
+const ORDER_TAG: u8 = 1;
 /// Bytes before the entries of a frame.
 pub const HEADER: usize = 12;
 const ENTRY: usize = 14;
@@ -46,6 +48,15 @@ pub enum Error {
     LeftOver(usize),
 }
 
+impl From<Unreadable> for Error {
+    fn from(why: Unreadable) -> Self {
+        match why {
+            Unreadable::Short => Self::Short,
+            Unreadable::Malformed(what) => Self::Malformed(what.to_owned()),
+        }
+    }
+}
+
 /// Events of one or more partitions on their way to the journal.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
@@ -60,11 +71,46 @@ impl Batch {
     }
 
     pub fn push(&mut self, partition: PartitionId, record: &Record) {
+        let start = self.begin(partition, record.seq);
+        self.entries = origin::append_record(record, std::mem::take(&mut self.entries));
+        self.end(start);
+    }
+
+    /// Pushes the record of a fact of an order, behind which stands what is said of its origin, if anything is. Gives the bytes of the
+    /// fact, which are encoded here and nowhere else.
+    pub(crate) fn push_order(
+        &mut self,
+        partition: PartitionId,
+        (seq, at): (Seq, Timestamp),
+        order: OrderId,
+        fact: &OrderFact,
+        origin: &[u8],
+    ) -> &[u8] {
+        let start = self.begin(partition, seq);
+        self.entries.push(if origin.is_empty() { version::PLAIN_RECORD } else { version::RECORD });
+        append_number(seq, &mut self.entries);
+        append_number(at.millis(), &mut self.entries);
+        self.entries.push(ORDER_TAG);
+        self.entries.extend_from_slice(&order.bytes());
+        let begin = self.entries.len();
+        self.entries = append(fact, std::mem::take(&mut self.entries));
+        let end = self.entries.len();
+        self.entries.extend_from_slice(origin);
+        self.end(start);
+        &self.entries[begin..end]
+    }
+
+    /// Begins an entry.
+    fn begin(&mut self, partition: PartitionId, seq: Seq) -> usize {
         let start = self.entries.len();
         self.entries.extend_from_slice(&partition.0.to_le_bytes());
-        self.entries.extend_from_slice(&record.seq.to_le_bytes());
+        self.entries.extend_from_slice(&seq.to_le_bytes());
         self.entries.extend_from_slice(&[0; 4]);
-        self.entries = origin::append_record(record, std::mem::take(&mut self.entries));
+        start
+    }
+
+    /// Ends the entry that begins there.
+    fn end(&mut self, start: usize) {
         let length = self.entries.len() - start - ENTRY;
         // Refused when read, so it must never be written. Facts that are decided now are smaller by far: see `limits`.
         assert!(length <= limits::MAX_RECORD_BYTES, "a record of {length} bytes");
@@ -240,36 +286,6 @@ fn read_u32(bytes: &[u8]) -> u32 {
     u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
 }
 
-/// Where the encoding of a value goes. The one that comes with postcard hands over byte after byte.
-struct Appending(Vec<u8>);
-
-impl Flavor for Appending {
-    type Output = Vec<u8>;
-
-    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
-        self.0.push(byte);
-        Ok(())
-    }
-
-    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
-        self.0.extend_from_slice(bytes);
-        Ok(())
-    }
-
-    fn finalize(self) -> postcard::Result<Vec<u8>> {
-        Ok(self.0)
-    }
-}
-
-/// The buffer with the bytes of a value behind what is in it.
-pub(crate) fn append<T: Serialize>(value: &T, buffer: Vec<u8>) -> Vec<u8> {
-    match postcard::serialize_with_flavor(value, Appending(buffer)) {
-        Ok(buffer) => buffer,
-        // Our own types into memory: there is no way for this to fail.
-        Err(error) => unreachable!("encoding failed: {error}"),
-    }
-}
-
 /// A row of a table: a value behind the version of rows.
 pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
     append(value, vec![version::ROW])
@@ -324,24 +340,39 @@ pub(crate) fn whole<T>((value, rest): (T, &[u8])) -> Result<T, Error> {
     if rest.is_empty() { Ok(value) } else { Err(Error::LeftOver(rest.len())) }
 }
 
-/// Row of a closed order in the projection.
+/// Row of a closed order in the projection. Cost: a copy of its bytes.
 pub fn encode_history(history: &History) -> Vec<u8> {
-    match origin::of_history(history) {
-        None => encode(history),
-        Some(origin) => append(origin, append(history, vec![version::HISTORY])),
-    }
+    let origin = history.origin_bytes();
+    let mut row = Vec::with_capacity(8 + history.fact_bytes().len() + origin.len());
+    row.push(if origin.is_empty() { version::ROW } else { version::HISTORY });
+    append_history(history, &mut row);
+    row.extend_from_slice(origin);
+    row
 }
 
-/// The inverse of [`encode_history`].
+/// Appends a history as it is encoded, without where its order came from.
+pub(crate) fn append_history(history: &History, buffer: &mut Vec<u8>) {
+    append_number(history.version().into(), buffer);
+    buffer.extend_from_slice(history.fact_bytes());
+}
+
+/// The inverse of [`encode_history`]. Cost: its bytes are checked and copied.
 ///
 /// # Errors
 /// As [`decode`].
 pub fn decode_history(row: &[u8]) -> Result<History, Error> {
     match version::of(version::Kind::History, row)? {
-        (version::ROW, body) => whole(body_of(body)?),
+        (version::ROW, body) => whole(history_of(body)?),
         (version::HISTORY, body) => origin::history_of(body),
         (other, _) => Err(version::unknown(other)),
     }
+}
+
+/// The history that begins here, and what follows it.
+pub(crate) fn history_of(body: &[u8]) -> Result<(History, &[u8]), Error> {
+    let mut reader = Reader::checking(body);
+    let history = History::read(&mut reader)?;
+    Ok((history, reader.rest()))
 }
 
 /// Row of an idempotency key in the projection.

@@ -3,13 +3,18 @@
 //! Invariant: an event says everything its fold needs, absolute times and versions included, so replay never
 //! depends on today's rules. Variants are encoded by position: new ones go last, old ones are frozen.
 
+mod fact_kind;
 mod history;
+mod in_place;
 mod stored;
 
 pub use crate::buckets::Buckets;
 pub use crate::rejection::{HoldLimit, Shortage};
 pub use crate::status::Kind;
-pub use history::History;
+pub use fact_kind::FactKind;
+pub(crate) use history::Placing;
+pub use history::{History, RecordRef, Records};
+pub use in_place::{AllocationRef, Bytes, InPlace, LineRef, List, OriginRef, PaymentRequestRef, PlacedRef, SkuHoldRef};
 
 use crate::ids::{
     AttemptId, CorrelationId, CustomerId, Fingerprint, HoldKey, KeyHash, KeyName, Label, Location, OrderId, Provider, RequestId,
@@ -344,31 +349,6 @@ pub enum OrderFact {
     TooManyLocations {
         shortages: Vec<Shortage>,
     },
-}
-
-impl OrderFact {
-    /// What the order was rejected for.
-    pub fn shortages(&self) -> Option<&[Shortage]> {
-        match self {
-            Self::Rejected { shortages } | Self::TooManyLocations { shortages } => Some(shortages),
-            Self::Placed(_) | Self::Held { .. } | Self::Expired | Self::Cancelled { .. } | Self::Extended { .. } => None,
-            Self::Confirmed { .. } | Self::Settled | Self::Reheld { .. } | Self::RefundDue { .. } | Self::Refunded { .. } => None,
-            Self::PaymentStarted { .. } | Self::PaymentOpened { .. } | Self::PaymentUnknown { .. } => None,
-            Self::PaymentDeclined { .. } | Self::PaymentVoided { .. } | Self::Paid { .. } | Self::PaymentLate { .. } => None,
-        }
-    }
-
-    /// What each SKU holds for the order from this fact on.
-    pub fn holds(&self) -> Option<&[SkuHold]> {
-        match self {
-            Self::Held { holds } | Self::Reheld { holds, .. } => Some(holds),
-            Self::Placed(_) | Self::Rejected { .. } | Self::TooManyLocations { .. } | Self::Expired => None,
-            Self::Cancelled { .. } | Self::Extended { .. } | Self::Confirmed { .. } | Self::Settled => None,
-            Self::PaymentStarted { .. } | Self::PaymentOpened { .. } | Self::PaymentUnknown { .. } => None,
-            Self::PaymentDeclined { .. } | Self::PaymentVoided { .. } | Self::Paid { .. } | Self::PaymentLate { .. } => None,
-            Self::RefundDue { .. } | Self::Refunded { .. } => None,
-        }
-    }
 }
 
 /// One fact of an order with its place in the journal.

@@ -1,8 +1,8 @@
-//! Makes a fingerprint: the hash of an encoded value. The type is in `ids`, which `codec` imports; this needs `codec`.
+//! Makes a fingerprint: the hash of an encoded value. The type is in `ids`, which `bytes` imports; this needs `bytes`.
 //!
 //! Invariant: equal values have equal bytes, and so equal fingerprints.
 
-use crate::codec;
+use crate::bytes;
 use crate::ids::Fingerprint;
 use serde::Serialize;
 
@@ -14,7 +14,7 @@ impl Fingerprint {
         }
         SCRATCH.with_borrow_mut(|scratch| {
             scratch.clear();
-            let bytes = codec::append(value, std::mem::take(scratch));
+            let bytes = bytes::append(value, std::mem::take(scratch));
             let hash = xxhash_rust::xxh3::xxh3_128(&bytes);
             *scratch = bytes;
             Self(hash)

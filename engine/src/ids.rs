@@ -45,6 +45,19 @@ impl Partitions {
 /// Sequence number of an event inside its partition: 1, 2, 3, … without a gap.
 pub type Seq = u64;
 
+/// A type of texts.
+pub(crate) trait Text {
+    /// Whether a record may hold this one.
+    fn allows(text: &str) -> bool;
+}
+
+/// JSON of callers: whatever it is, it was checked before it came here.
+impl Text for str {
+    fn allows(_: &str) -> bool {
+        true
+    }
+}
+
 macro_rules! text {
     ($(#[$doc:meta])* $name:ident, $length:expr, $ok:ident) => {
         $(#[$doc])*
@@ -58,7 +71,12 @@ macro_rules! text {
             /// What a record may hold. A name that a request makes up must also have nothing [`invisible`] in it: such names
             /// are in data of earlier versions and stay what they are.
             pub fn new(text: &str) -> Option<Self> {
-                (fits(text, Self::LENGTH) && (graphic(text) || text.chars().all($ok))).then(|| Self(CompactString::new(text)))
+                Self::allows(text).then(|| Self::of_checked(text))
+            }
+
+            /// Of a text that was checked when it came.
+            pub(crate) fn of_checked(text: &str) -> Self {
+                Self(CompactString::new(text))
             }
 
             pub fn as_str(&self) -> &str {
@@ -68,6 +86,12 @@ macro_rules! text {
             /// What a text must be, in words.
             pub fn rule() -> String {
                 format!("must be 1 to {} {} characters", Self::LENGTH.characters, stringify!($ok))
+            }
+        }
+
+        impl Text for $name {
+            fn allows(text: &str) -> bool {
+                fits(text, Self::LENGTH) && (graphic(text) || text.chars().all($ok))
             }
         }
 

@@ -2,7 +2,7 @@
 //!
 //! Asserted by the simulation after every step, by `holdfast verify` and by the admin audit. Ids as in ARCHITECTURE.md.
 
-use crate::event::Allocation;
+use crate::event::{Allocation, FactKind, SkuHoldRef};
 use crate::ids::{HoldKey, OrderId, Partitions, Sku};
 use crate::order::{Order, Status};
 use crate::partition::Partition;
@@ -90,14 +90,14 @@ fn keeps_units(order: &Order) -> bool {
 }
 
 fn holds_of(order: &Order, sku: &Sku) -> bool {
-    order.holds().iter().any(|hold| hold.sku == *sku)
+    order.holds().any(|hold| hold.sku == sku.as_str())
 }
 
 /// I4 and I7, seen from the order: what it counts on is there, what it gave up is not.
 fn check_order(order: &Order, partitions: &[&Partition], violations: &mut Vec<Violation>) {
     let Some(count) = u16::try_from(partitions.len()).ok().and_then(Partitions::new) else { return };
     let key = HoldKey { order: order.id, generation: order.generation };
-    for wanted in order.holds() {
+    for wanted in order.holds().map(SkuHoldRef::to_hold) {
         let home = partitions.get(usize::from(count.of_sku(&wanted.sku).0));
         let hold = home.and_then(|home| home.hold(&wanted.sku, &key));
         let live = hold.is_some_and(Hold::live);
@@ -116,18 +116,17 @@ fn check_order(order: &Order, partitions: &[&Partition], violations: &mut Vec<Vi
 
 /// I9 and the one final decision: replayed from the facts, not from the state.
 fn check_decisions(id: OrderId, order: &Order, violations: &mut Vec<Violation>) {
-    use crate::event::OrderFact;
     let (mut sold, mut over, mut taken, mut given_back) = (0, 0, 0, 0);
-    for fact in order.history().facts() {
-        match fact {
-            OrderFact::Paid { .. } | OrderFact::Confirmed { .. } => sold += 1,
-            OrderFact::Cancelled { .. } | OrderFact::Expired => over += u32::from(sold > 0),
-            OrderFact::RefundDue { .. } => taken += 1,
-            OrderFact::Refunded { .. } => given_back += 1,
-            OrderFact::Placed(_) | OrderFact::Held { .. } | OrderFact::Rejected { .. } | OrderFact::TooManyLocations { .. } => {}
-            OrderFact::Extended { .. } | OrderFact::Reheld { .. } | OrderFact::Settled => {}
-            OrderFact::PaymentStarted { .. } | OrderFact::PaymentOpened { .. } | OrderFact::PaymentUnknown { .. } => {}
-            OrderFact::PaymentDeclined { .. } | OrderFact::PaymentVoided { .. } | OrderFact::PaymentLate { .. } => {}
+    for record in order.history() {
+        match record.kind {
+            FactKind::Paid | FactKind::Confirmed => sold += 1,
+            FactKind::Cancelled | FactKind::Expired => over += u32::from(sold > 0),
+            FactKind::RefundDue => taken += 1,
+            FactKind::Refunded => given_back += 1,
+            FactKind::Placed | FactKind::Held | FactKind::Rejected | FactKind::TooManyLocations => {}
+            FactKind::Extended | FactKind::Reheld | FactKind::Settled => {}
+            FactKind::PaymentStarted | FactKind::PaymentOpened | FactKind::PaymentUnknown => {}
+            FactKind::PaymentDeclined | FactKind::PaymentVoided | FactKind::PaymentLate => {}
         }
     }
     if sold > 1 || (sold > 0 && over > 0) {

@@ -13,6 +13,7 @@
 pub mod answer;
 pub mod audit;
 pub mod buckets;
+mod bytes;
 pub mod codec;
 pub mod command;
 pub mod effect;

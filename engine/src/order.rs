@@ -13,11 +13,11 @@ pub use crate::payment::{AttemptState, CallKind, Outcome, PaymentStatus};
 pub use crate::status::Status;
 pub use decide::{HoldIntent, StockReply};
 pub use payment::Attempt;
-pub use view::{LineView, Stage};
+pub use view::{Allocations, LineView, Stage};
 
 use crate::answer::Answer;
-use crate::event::{History, Kind, Line, OrderFact, OrderRecord, Placed, SkuHold};
-use crate::ids::{OrderId, Sku};
+use crate::event::{FactKind, History, Kind, LineRef, List, OrderRecord, PlacedRef, Placing, RecordRef, Shortage, SkuHoldRef};
+use crate::ids::{OrderId, Seq, Sku};
 use crate::quantity::{Money, Quantity};
 use crate::time::Timestamp;
 
@@ -25,13 +25,20 @@ use crate::time::Timestamp;
 pub struct Order {
     pub id: OrderId,
     history: History,
+    pub expires_at: Timestamp,
+    pub attempts: Box<[Attempt]>,
+    /// Where in the history its lines are.
+    lines_at: u32,
+    /// Where in the history the fact begins that names the current holds. The placing of the order, which is at 0, never does.
+    held_by: u32,
+    /// Length of the history that answers the command which placed the order. Zero while it is undecided.
+    answered_by: u32,
+    kind: Kind,
     pub status: Status,
     /// Holds of this generation are the order's; those of earlier ones are over.
     pub generation: u8,
-    /// Index in `history` of the fact that names the current holds.
-    held_by: Option<usize>,
-    pub expires_at: Timestamp,
-    pub attempts: Vec<Attempt>,
+    allow_partial: bool,
+    pays: bool,
     /// Every SKU has carried out the last decision.
     pub stock_settled: bool,
     /// Holds may still be pinned by an attempt that is over.
@@ -39,21 +46,27 @@ pub struct Order {
 }
 
 impl Order {
-    /// The fold of a history.
+    /// The fold of a history. Cost: what each fact adds to the state is read, once.
     pub fn of(id: OrderId, history: History) -> Self {
+        let Placing { placed, lines, mut behind } = history.placing();
         let mut order = Self {
             id,
-            expires_at: history.placed().expires_at,
-            history: history.clone(),
+            expires_at: placed.expires_at,
+            attempts: Box::default(),
+            lines_at: lines,
+            held_by: 0,
+            answered_by: 0,
+            kind: placed.kind,
             status: Status::Reserving,
             generation: 1,
-            held_by: None,
-            attempts: Vec::new(),
+            allow_partial: placed.allow_partial,
+            pays: placed.payment.is_some(),
             stock_settled: true,
             unpin: false,
+            history,
         };
-        for (index, record) in history.iter().enumerate().skip(1) {
-            order.evolve_by(index, record);
+        for facts in 2..=order.history.version() {
+            behind = order.evolve_by(behind, facts);
         }
         order
     }
@@ -62,12 +75,23 @@ impl Order {
         &self.history
     }
 
-    pub fn placed(&self) -> &Placed {
+    /// What was asked for. Cost: its bytes are read.
+    pub fn placed(&self) -> PlacedRef<'_> {
         self.history.placed()
     }
 
     pub fn kind(&self) -> Kind {
-        self.placed().kind
+        self.kind
+    }
+
+    /// Whether the buyer takes less than what was asked for.
+    pub fn allow_partial(&self) -> bool {
+        self.allow_partial
+    }
+
+    /// Whether a payment was asked for with the order.
+    pub fn pays(&self) -> bool {
+        self.pays
     }
 
     /// Counts the facts of this order: the ETag of its resource.
@@ -76,54 +100,57 @@ impl Order {
     }
 
     pub fn created_at(&self) -> Timestamp {
-        self.history.first().at
+        self.history.placed_at().1
     }
 
     pub fn updated_at(&self) -> Timestamp {
-        self.history.last().at
+        self.history.changed_at().1
     }
 
     /// What each SKU holds for this order now.
-    pub fn holds(&self) -> &[SkuHold] {
-        self.held_by.and_then(|index| self.history.get(index)?.fact.holds()).unwrap_or_default()
+    pub fn holds(&self) -> List<'_, SkuHoldRef<'_>> {
+        let by = (self.held_by > 0).then(|| self.history.record_at(self.held_by).0);
+        by.and_then(|record| record.holds()).unwrap_or_else(List::none)
+    }
+
+    /// The lines that were asked for.
+    pub(crate) fn asked(&self) -> List<'_, LineRef<'_>> {
+        self.history.lines_at(self.lines_at)
     }
 
     /// The SKUs of the order with the sum of their lines, sorted.
     pub fn requested(&self) -> Vec<(Sku, Quantity)> {
-        let lines = &self.placed().lines;
-        if let [line] = lines.as_slice() {
-            return vec![(line.sku.clone(), line.quantity)];
+        let lines = self.asked();
+        if lines.len() == 1 {
+            return lines.map(|line| (Sku::of_checked(line.sku), line.quantity)).collect();
         }
-        let mut requested = std::collections::BTreeMap::<&Sku, Quantity>::new();
+        let mut requested = std::collections::BTreeMap::<&str, Quantity>::new();
         for line in lines {
-            let units = requested.entry(&line.sku).or_default();
+            let units = requested.entry(line.sku).or_default();
             // Asserted at compile time of the limits of an order.
             *units = units.checked_add(line.quantity).expect("the units of one order fit into 32 bits");
         }
-        requested.into_iter().map(|(sku, units)| (sku.clone(), units)).collect()
+        requested.into_iter().map(|(sku, units)| (Sku::of_checked(sku), units)).collect()
     }
 
     /// What the buyer owes: units held or sold times price. A partial order owes for what it got.
     pub fn amount(&self) -> Money {
-        let lines = &self.placed().lines;
         // Without partial orders what is held is what was asked for.
-        let owed = match self.held_by {
-            Some(_) if self.placed().allow_partial => {
-                let units = self.line_allocations();
-                sum(lines.iter().zip(units.iter().map(|(units, _)| *units)))
-            }
-            Some(_) | None => sum(lines.iter().map(|line| (line, line.quantity))),
+        let owed = if self.held_by > 0 && self.allow_partial {
+            sum(self.dealt().map(|view| (view.line.unit_price, view.units)))
+        } else {
+            sum(self.asked().map(|line| (line.unit_price, line.quantity)))
         };
         owed.expect("an order is placed only if all its lines together cost what can be counted")
     }
 
-    pub fn shortages(&self) -> &[crate::event::Shortage] {
-        self.history.facts().find_map(OrderFact::shortages).unwrap_or_default()
+    pub fn shortages(&self) -> Vec<Shortage> {
+        self.history.iter().find_map(|record| record.shortages()).map(Iterator::collect).unwrap_or_default()
     }
 
     /// Whether it was rejected because its units are in too many locations, and for nothing else.
     pub fn too_many_locations(&self) -> bool {
-        self.history.facts().any(|fact| matches!(fact, OrderFact::TooManyLocations { .. }))
+        self.history.iter().any(|record| record.kind == FactKind::TooManyLocations)
     }
 
     /// Nothing will ever be decided again unless late money comes: the order may leave memory.
@@ -134,65 +161,83 @@ impl Order {
 
     /// The length of the history that answers the command which placed this order; `None` while it is undecided.
     pub fn answer_len(&self) -> Option<usize> {
-        let pays = self.placed().payment.is_some();
-        let answers = |fact: &OrderFact| match fact {
-            OrderFact::Held { .. } => !pays,
-            OrderFact::PaymentOpened { .. } | OrderFact::Rejected { .. } | OrderFact::TooManyLocations { .. } => true,
-            OrderFact::Expired | OrderFact::Cancelled { .. } => true,
-            OrderFact::Paid { .. } | OrderFact::PaymentDeclined { .. } | OrderFact::PaymentVoided { .. } => true,
-            OrderFact::Placed(_) | OrderFact::Extended { .. } | OrderFact::Confirmed { .. } | OrderFact::Settled => false,
-            OrderFact::PaymentStarted { .. } | OrderFact::PaymentUnknown { .. } | OrderFact::PaymentLate { .. } => false,
-            OrderFact::Reheld { .. } | OrderFact::RefundDue { .. } | OrderFact::Refunded { .. } => false,
-        };
-        self.history.facts().position(answers).map(|index| index + 1)
+        (self.answered_by > 0).then_some(self.answered_by as usize)
     }
 
-    pub fn evolve(&mut self, record: OrderRecord) {
-        self.evolve_by(self.history.len(), &record);
+    /// Whether this fact, if it is the first such, answers the command which placed the order.
+    fn answers(&self, kind: FactKind) -> bool {
+        match kind {
+            FactKind::Held => !self.pays,
+            FactKind::PaymentOpened | FactKind::Rejected | FactKind::TooManyLocations => true,
+            FactKind::Expired | FactKind::Cancelled => true,
+            FactKind::Paid | FactKind::PaymentDeclined | FactKind::PaymentVoided => true,
+            FactKind::Placed | FactKind::Extended | FactKind::Confirmed | FactKind::Settled => false,
+            FactKind::PaymentStarted | FactKind::PaymentUnknown | FactKind::PaymentLate => false,
+            FactKind::Reheld | FactKind::RefundDue | FactKind::Refunded => false,
+        }
+    }
+
+    pub fn evolve(&mut self, record: &OrderRecord) {
         self.history.push(record);
+        self.evolve_by(self.history.last_place(), self.history.version());
     }
 
-    /// The fact at `index` of the history changes the state.
-    fn evolve_by(&mut self, index: usize, record: &OrderRecord) {
-        match &*record.fact {
-            OrderFact::Placed(_) => unreachable!("an order is placed once"),
-            OrderFact::Held { .. } => self.hold_by(index, Status::AwaitingPayment),
-            OrderFact::Rejected { shortages } | OrderFact::TooManyLocations { shortages } => {
-                self.stock_settled = shortages.len() == self.requested().len();
+    /// As [`Self::evolve`], by the bytes of a fact.
+    pub(crate) fn evolve_bytes(&mut self, at: (Seq, Timestamp), fact: &[u8]) {
+        self.history.push_bytes(at, fact);
+        self.evolve_by(self.history.last_place(), self.history.version());
+    }
+
+    /// The fact that begins at `place`, the last of so many, changes the state. Gives where the next begins.
+    fn evolve_by(&mut self, place: u32, facts: u32) -> u32 {
+        let (record, behind) = self.history.record_at(place);
+        if self.answered_by == 0 && self.answers(record.kind) {
+            self.answered_by = facts;
+        }
+        match record.kind {
+            FactKind::Placed => unreachable!("an order is placed once"),
+            FactKind::Held => self.hold_by(place, Status::AwaitingPayment),
+            FactKind::Rejected | FactKind::TooManyLocations => {
+                let refused = record.shortages().map_or(0, |shortages| shortages.len());
+                self.stock_settled = refused == self.requested().len();
                 self.status = Status::Rejected;
             }
-            OrderFact::Expired => self.decided(Status::Expired),
-            OrderFact::Cancelled { .. } => self.decided(Status::Cancelled),
-            OrderFact::Confirmed { .. } => self.decided(Status::Confirmed),
-            OrderFact::Extended { expires_at } => self.expires_at = *expires_at,
-            OrderFact::Reheld { generation, .. } => {
-                self.generation = *generation;
-                self.hold_by(index, Status::LatePayment);
+            FactKind::Expired => self.decided(Status::Expired),
+            FactKind::Cancelled => self.decided(Status::Cancelled),
+            FactKind::Confirmed => self.decided(Status::Confirmed),
+            FactKind::Extended => self.expires_at = record.extended_to(),
+            FactKind::Reheld => {
+                self.generation = record.generation();
+                self.hold_by(place, Status::LatePayment);
             }
-            OrderFact::Settled => self.stock_settled = true,
-            OrderFact::PaymentStarted { .. }
-            | OrderFact::PaymentOpened { .. }
-            | OrderFact::PaymentUnknown { .. }
-            | OrderFact::PaymentDeclined { .. }
-            | OrderFact::PaymentVoided { .. }
-            | OrderFact::Paid { .. }
-            | OrderFact::PaymentLate { .. }
-            | OrderFact::RefundDue { .. }
-            | OrderFact::Refunded { .. } => self.evolve_payment(record.at, &record.fact),
+            FactKind::Settled => self.stock_settled = true,
+            FactKind::PaymentStarted
+            | FactKind::PaymentOpened
+            | FactKind::PaymentUnknown
+            | FactKind::PaymentDeclined
+            | FactKind::PaymentVoided
+            | FactKind::Paid
+            | FactKind::PaymentLate
+            | FactKind::RefundDue
+            | FactKind::Refunded => {
+                let (at, fact) = (record.at, record.fact());
+                self.evolve_payment(at, fact);
+            }
         }
+        behind
     }
 
     /// The order as it was when its SKUs had carried out what its first `facts` facts decided; `None` while they have not.
     pub fn carried_out(&self, facts: usize) -> Option<Answer> {
         let decided = Self::of(self.id, self.history.prefix(facts)?);
-        let settled = |fact: &OrderFact| matches!(fact, OrderFact::Settled);
-        let more = if decided.stock_settled { 0 } else { self.history.facts().skip(facts).position(settled)? + 1 };
+        let settled = |record: RecordRef<'_>| record.kind == FactKind::Settled;
+        let more = if decided.stock_settled { 0 } else { self.history.iter().skip(facts).position(settled)? + 1 };
         Some(Answer::Order { id: self.id, history: self.history.prefix(facts + more)? })
     }
 
-    /// The fact at `index` names the holds.
-    fn hold_by(&mut self, index: usize, status: Status) {
-        self.held_by = Some(index);
+    /// The fact that begins there names the holds.
+    fn hold_by(&mut self, place: u32, status: Status) {
+        self.held_by = place;
         self.status = status;
     }
 
@@ -211,7 +256,7 @@ impl Order {
     }
 }
 
-/// What these lines cost together, with so many units of each. `None` where that is more than can be counted.
-pub fn sum<'a>(lines: impl Iterator<Item = (&'a Line, Quantity)>) -> Option<Money> {
-    lines.map(|(line, units)| line.unit_price.checked_times(units)).try_fold(Money::ZERO, |sum, price| sum.checked_add(price?))
+/// What lines cost together, of the price and the units of each. `None` where that is more than can be counted.
+pub fn sum(lines: impl Iterator<Item = (Money, Quantity)>) -> Option<Money> {
+    lines.map(|(price, units)| price.checked_times(units)).try_fold(Money::ZERO, |sum, price| sum.checked_add(price?))
 }

@@ -22,6 +22,7 @@ mod turn;
 pub use snapshot::{Image, SnapshotError};
 
 use crate::answer::{Answer, Reply};
+use crate::codec::origin;
 use crate::command::{Command, CommandKey, Loaded, Missing};
 use crate::effect::{Archive, Effects};
 use crate::event::{ArchiveFact, Event, OrderFact, Record, StoredResponse};
@@ -286,12 +287,20 @@ impl Partition {
         self.apply(record);
     }
 
-    fn emit_order(&mut self, turn: &mut Turn<'_>, order: OrderId, fact: OrderFact) {
+    /// As [`Self::emit`]: the fact is encoded once, for the journal and for its order.
+    fn emit_order(&mut self, turn: &mut Turn<'_>, order: OrderId, fact: &OrderFact) {
         let state = self.order(order);
-        let follows = state.map_or(matches!(fact, OrderFact::Placed(_)), |order| order.may_decide(&fact));
+        let follows = state.map_or(matches!(fact, OrderFact::Placed(_)), |order| order.may_decide(fact));
         assert!(plant::any() || follows, "order {order} does not decide {fact:?} as {:?}", state.map(|order| order.status));
-        let correlation = state.and_then(|order| order.placed().correlation()).cloned();
-        self.emit(turn, Event::Order { order, fact: Arc::new(fact), correlation });
+        let origin = match (state, fact) {
+            (None, OrderFact::Placed(placed)) => origin::of_placed(placed),
+            (state, _) => state.map(|order| origin::of_later_fact(order.history().origin())).unwrap_or_default(),
+        };
+        let at = (self.seq + 1, turn.now);
+        self.come_to(at.0, at.1);
+        let bytes = turn.fx.batch.push_order(self.id, at, order, fact, &origin);
+        self.apply_order(order, at, bytes, &origin);
+        self.forget_resolved();
     }
 
     fn tick(&mut self, turn: &mut Turn<'_>) {

@@ -93,6 +93,11 @@ impl Currency {
         Some(Self(code.as_bytes().try_into().ok()?))
     }
 
+    /// Of a code that was checked when it came.
+    pub(crate) fn of_checked(code: [u8; 3]) -> Self {
+        Self(code)
+    }
+
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or_default()
     }

@@ -3,48 +3,44 @@
 //! Invariant: what has no origin is written as it was before there were any, byte for byte; an origin that says nothing is never written,
 //! and is refused, as one that belongs to no order is.
 
-use super::{Error, append, body_of, version, whole};
-use crate::event::{ArchiveFact, Event, History, OrderFact, Origin, Placed, Record};
+use super::{Error, body_of, version, whole};
+use crate::bytes::append;
+use crate::event::{ArchiveFact, Event, History, OrderFact, Origin, OriginRef, Placed, Record};
 use crate::ids::{CorrelationId, KeyName};
 use std::sync::Arc;
 
-/// Encoded as an [`Origin`] is.
-type Parts<'a> = (Option<&'a KeyName>, Option<&'a CorrelationId>);
-
 /// A record behind its version.
 pub(super) fn append_record(record: &Record, mut buffer: Vec<u8>) -> Vec<u8> {
-    match of_event(&record.event) {
-        None => {
-            buffer.push(version::PLAIN_RECORD);
-            append(record, buffer)
-        }
-        Some(parts) => {
-            buffer.push(version::RECORD);
-            append(&parts, append(record, buffer))
-        }
-    }
+    let origin = of_event(&record.event);
+    buffer.push(if origin.is_empty() { version::PLAIN_RECORD } else { version::RECORD });
+    let mut buffer = append(record, buffer);
+    buffer.extend_from_slice(&origin);
+    buffer
 }
 
-/// What follows a record: of the placing of an order all that is known, of its later facts what they show of it.
-fn of_event(event: &Event) -> Option<Parts<'_>> {
+/// What follows a record, encoded: of the placing of an order all that is known, of its later facts what they show of it.
+fn of_event(event: &Event) -> Vec<u8> {
     match event {
-        Event::Order { fact, correlation, .. } => match placed(fact) {
-            Some(placed) => placed.origin.as_deref().map(parts),
-            None => correlation.as_ref().map(|correlation| (None, Some(correlation))),
+        Event::Order { fact, correlation, .. } => match (placed(fact), correlation) {
+            (Some(placed), _) => of_placed(placed),
+            (None, Some(correlation)) => append(&(None::<KeyName>, Some(correlation)), Vec::new()),
+            (None, None) => Vec::new(),
         },
-        Event::Archive(ArchiveFact::Restored { history, .. }) => of_history(history).map(parts),
-        Event::Archive(ArchiveFact::Orders(_) | ArchiveFact::Keys(_)) => None,
-        Event::Stock { .. } | Event::Key(_) | Event::Partition(_) => None,
+        Event::Archive(ArchiveFact::Restored { history, .. }) => history.origin_bytes().to_vec(),
+        Event::Archive(ArchiveFact::Orders(_) | ArchiveFact::Keys(_)) => Vec::new(),
+        Event::Stock { .. } | Event::Key(_) | Event::Partition(_) => Vec::new(),
     }
 }
 
-fn parts(origin: &Origin) -> Parts<'_> {
-    (origin.client.as_ref(), origin.correlation.as_ref())
+/// Where an order came from, encoded; empty if that is not known.
+pub(crate) fn of_placed(placed: &Placed) -> Vec<u8> {
+    placed.origin.as_ref().map(|origin| append(origin, Vec::new())).unwrap_or_default()
 }
 
-/// Where the order of a history came from.
-pub(crate) fn of_history(history: &History) -> Option<&Origin> {
-    history.placed().origin.as_deref()
+/// What follows the later facts of an order that came from there, all of it encoded.
+pub(crate) fn of_later_fact(origin: OriginRef<'_>) -> Vec<u8> {
+    let Some(correlation) = origin.correlation else { return Vec::new() };
+    append(&(None::<&str>, Some(correlation)), Vec::new())
 }
 
 fn placed(fact: &OrderFact) -> Option<&Placed> {
@@ -67,7 +63,7 @@ pub(super) fn record_of(body: &[u8]) -> Result<Record, Error> {
 
 /// A history of the newest version.
 pub(super) fn history_of(body: &[u8]) -> Result<History, Error> {
-    let (mut history, rest): (History, _) = body_of(body)?;
+    let (mut history, rest) = super::history_of(body)?;
     put(&mut history, whole(body_of(rest)?)?)?;
     Ok(history)
 }
@@ -82,8 +78,10 @@ fn correlation_of(origin: Origin) -> Result<CorrelationId, Error> {
 ///
 /// # Errors
 /// If the origin says nothing.
-pub(crate) fn put(history: &mut History, origin: Origin) -> Result<(), Error> {
-    put_into(history.placing_mut().ok_or_else(misplaced)?, origin)
+pub(crate) fn put(history: &mut History, Origin { client, correlation }: Origin) -> Result<(), Error> {
+    let origin = Origin::of(client, correlation).ok_or_else(misplaced)?;
+    history.set_origin(&origin);
+    Ok(())
 }
 
 fn put_into(fact: &mut Arc<OrderFact>, Origin { client, correlation }: Origin) -> Result<(), Error> {

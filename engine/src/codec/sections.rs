@@ -2,9 +2,8 @@
 //!
 //! Invariant: a section that nobody knows is refused, not passed over: on a log whose beginning was purged its content is nowhere else.
 
+use super::Error;
 use super::version::{self, Kind, Newer};
-use super::{Error, append};
-use serde::Serialize;
 
 /// The state of the partition: its SKUs, orders and keys.
 pub const IMAGE: u16 = 1;
@@ -23,12 +22,12 @@ impl Sections {
         Self(vec![version::SNAPSHOT])
     }
 
-    /// Adds a section. Tags must grow.
-    pub(crate) fn push(&mut self, tag: u16, value: &impl Serialize) {
+    /// Adds a section of what `write` appends. Tags must grow.
+    pub(crate) fn push(&mut self, tag: u16, write: impl FnOnce(&mut Vec<u8>)) {
         let start = self.0.len();
         self.0.extend_from_slice(&tag.to_le_bytes());
         self.0.extend_from_slice(&[0; 8]);
-        self.0 = append(value, std::mem::take(&mut self.0));
+        write(&mut self.0);
         let length = (self.0.len() - start - HEAD) as u64;
         self.0[start + 2..start + HEAD].copy_from_slice(&length.to_le_bytes());
     }

@@ -1,7 +1,7 @@
 //! What an order may decide, and what it then wants of its SKUs.
 
 use super::{Order, Status};
-use crate::event::{HoldLimit, Kind, OrderFact, RefundReason, ReleaseCause, Shortage, SkuHold};
+use crate::event::{FactKind, HoldLimit, Kind, LineRef, List, OrderFact, RefundReason, ReleaseCause, Shortage, SkuHold};
 use crate::ids::{Fingerprint, HoldKey, KeyHash, Label, Provider, Sku, Url};
 use crate::limits;
 use crate::plant::{self, Bug};
@@ -48,11 +48,14 @@ impl Order {
 
     /// The SKUs that must do it, with their units: those that hold, and before that is known those that may.
     pub fn participants(&self) -> Vec<(Sku, Quantity)> {
-        if !self.holds().is_empty() {
-            return self.holds().iter().map(|hold| (hold.sku.clone(), hold.units())).collect();
+        if self.holds().len() > 0 {
+            return self.holds().map(|hold| (Sku::of_checked(hold.sku), hold.units())).collect();
         }
         let mut requested = self.requested();
-        requested.retain(|(sku, _)| self.shortages().iter().all(|shortage| shortage.sku != *sku));
+        if self.status != Status::Reserving {
+            let shortages = self.shortages();
+            requested.retain(|(sku, _)| shortages.iter().all(|shortage| shortage.sku != *sku));
+        }
         requested
     }
 
@@ -65,7 +68,7 @@ impl Order {
     pub fn decide_replies(&self, answers: Vec<(Sku, StockReply)>) -> Vec<OrderFact> {
         let refused = |answer: &StockReply| matches!(answer, StockReply::Refused(_));
         let late = self.status == Status::LatePayment;
-        let partial = self.placed().allow_partial && !late;
+        let partial = self.allow_partial && !late;
         let some_refused = answers.iter().any(|(_, answer)| refused(answer));
         let all_refused = answers.iter().all(|(_, answer)| refused(answer));
         let unknown = answers.iter().any(|(_, answer)| matches!(answer, StockReply::Refused(ReserveRefusal::Unknown)));
@@ -104,7 +107,9 @@ impl Order {
     fn late_recovered(&self, holds: Vec<SkuHold>) -> Vec<OrderFact> {
         let Some(attempt) = self.captured() else { return Vec::new() };
         // A late order is confirmed for what was paid: anything less is refunded instead.
-        if units_of(&holds) < units_of(self.holds()) {
+        let units = |held: Quantity| u64::from(held.units());
+        let before: u64 = self.holds().map(|hold| units(hold.units())).sum();
+        if holds.iter().map(|hold| units(hold.units())).sum::<u64>() < before {
             return self.late_refund();
         }
         vec![OrderFact::Reheld { generation: self.generation + 1, holds }, OrderFact::Paid { attempt }]
@@ -116,7 +121,7 @@ impl Order {
     }
 
     fn shortages_of(&self, answers: &[(Sku, StockReply)]) -> Vec<Shortage> {
-        let lines = &self.placed().lines;
+        let lines = self.asked();
         let units = self.requested();
         let refused = answers.iter().filter_map(|(sku, answer)| match answer {
             StockReply::Refused(refusal) => Some((sku, refusal.available())),
@@ -124,7 +129,7 @@ impl Order {
         });
         refused
             .map(|(sku, available)| Shortage {
-                line: lines.iter().position(|line| line.sku == *sku).map_or(0, line_number),
+                line: line_of(lines, sku),
                 sku: sku.clone(),
                 requested: units.iter().find(|(other, _)| other == sku).map(|(_, units)| *units).unwrap_or_default(),
                 available,
@@ -209,7 +214,7 @@ impl Order {
     }
 
     fn extensions(&self) -> usize {
-        self.history.facts().filter(|fact| matches!(fact, OrderFact::Extended { .. })).count()
+        self.history.iter().filter(|record| record.kind == FactKind::Extended).count()
     }
 
     pub fn decide_payment(
@@ -243,13 +248,14 @@ impl Order {
     }
 }
 
+/// The first line that names a SKU, from 1.
+fn line_of<'a>(mut lines: List<'a, LineRef<'a>>, sku: &Sku) -> u16 {
+    lines.position(|line| line.sku == sku.as_str()).map_or(0, line_number)
+}
+
 /// Lines count from 1.
 fn line_number(index: usize) -> u16 {
     u16::try_from(index + 1).expect("an order has at most MAX_LINES lines")
-}
-
-fn units_of(holds: &[SkuHold]) -> u64 {
-    holds.iter().map(|hold| u64::from(hold.units().units())).sum()
 }
 
 fn holds_of(answers: Vec<(Sku, StockReply)>) -> Vec<SkuHold> {

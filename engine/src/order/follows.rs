@@ -52,7 +52,7 @@ mod tests {
     }
 
     fn after(mut order: Order, fact: OrderFact) -> Order {
-        order.evolve(OrderRecord { seq: 9, at: order.updated_at(), fact: Arc::new(fact) });
+        order.evolve(&OrderRecord { seq: 9, at: order.updated_at(), fact: Arc::new(fact) });
         order
     }
 

@@ -5,7 +5,7 @@
 
 use super::{AttemptState, CallKind, Order, Outcome, Status};
 use crate::event::{OrderFact, RefundReason, StoredResponse};
-use crate::ids::{AttemptId, Fingerprint, KeyHash, Label, Provider, Url};
+use crate::ids::{AttemptId, Fingerprint, KeyHash, Label, Provider, RequestId, Url};
 use crate::limits;
 use crate::plant::{self, Bug};
 use crate::time::{LatePayment, Policy, Timestamp};
@@ -40,19 +40,20 @@ impl Order {
     /// `None` while neither its page is open nor its outcome known.
     pub fn attempt_answer(&self, number: u8) -> Option<StoredResponse> {
         let started = |fact: &OrderFact| matches!(fact, OrderFact::PaymentStarted { attempt, .. } if *attempt == number);
-        let start = self.history.facts().position(started)?;
+        let facts = || self.history.facts();
+        let start = facts().position(|fact| started(&fact))?;
         let attempt = AttemptId { order: self.id, number };
-        self.history.facts().enumerate().skip(start).find_map(|(index, fact)| match fact {
-            OrderFact::PaymentOpened { attempt: n, redirect_url } if *n == number => {
-                Some(StoredResponse::Payment { attempt, redirect_url: Some(redirect_url.clone()) })
+        facts().enumerate().skip(start).find_map(|(index, fact)| match fact {
+            OrderFact::PaymentOpened { attempt: n, redirect_url } if n == number => {
+                Some(StoredResponse::Payment { attempt, redirect_url: Some(redirect_url) })
             }
-            OrderFact::Paid { attempt: n } if *n == number => Some(StoredResponse::Payment { attempt, redirect_url: None }),
+            OrderFact::Paid { attempt: n } if n == number => Some(StoredResponse::Payment { attempt, redirect_url: None }),
             OrderFact::PaymentDeclined { .. }
             | OrderFact::PaymentVoided { .. }
             | OrderFact::Expired
             | OrderFact::Cancelled { .. } => {
                 let then = Order::of(self.id, self.history.prefix(index + 1)?);
-                let request_id = self.placed().request_id.clone();
+                let request_id = RequestId::of_checked(self.placed().request_id);
                 Some(StoredResponse::PaymentRefused { request_id, state: then.status.name(then.kind()).to_owned() })
             }
             OrderFact::PaymentOpened { .. } | OrderFact::Paid { .. } | OrderFact::PaymentStarted { .. } => None,
@@ -182,50 +183,50 @@ impl Order {
         if fresh { vec![OrderFact::PaymentUnknown { attempt: number }] } else { Vec::new() }
     }
 
-    pub(super) fn evolve_payment(&mut self, at: Timestamp, fact: &OrderFact) {
+    pub(super) fn evolve_payment(&mut self, at: Timestamp, fact: OrderFact) {
         match fact {
             OrderFact::PaymentStarted { attempt, provider, return_url, pin_until, key } => {
-                self.attempts.push(Attempt {
-                    number: *attempt,
-                    provider: Provider::clone(provider),
-                    return_url: return_url.as_deref().cloned(),
+                self.attempt_started(Attempt {
+                    number: attempt,
+                    provider: *provider,
+                    return_url: return_url.map(|url| *url),
                     redirect_url: None,
                     state: AttemptState::Opening,
                     started_at: at,
-                    pin_until: *pin_until,
-                    key: key.as_deref().copied(),
+                    pin_until,
+                    key: key.map(|key| *key),
                 });
                 self.status = Status::PaymentInFlight;
                 self.unpin = false;
             }
             OrderFact::PaymentOpened { attempt, redirect_url } => {
-                if let Some(attempt) = self.turn_attempt(*attempt, AttemptState::Open) {
-                    attempt.redirect_url = Some(redirect_url.clone());
+                if let Some(attempt) = self.turn_attempt(attempt, AttemptState::Open) {
+                    attempt.redirect_url = Some(redirect_url);
                 }
             }
             OrderFact::PaymentUnknown { attempt } => {
-                self.turn_attempt(*attempt, AttemptState::Unknown);
+                self.turn_attempt(attempt, AttemptState::Unknown);
                 self.status = Status::PaymentUnknown;
             }
             OrderFact::PaymentDeclined { attempt, expires_at } => {
-                self.expires_at = *expires_at;
-                self.attempt_over(*attempt, AttemptState::Declined);
+                self.expires_at = expires_at;
+                self.attempt_over(attempt, AttemptState::Declined);
             }
-            OrderFact::PaymentVoided { attempt } => self.attempt_over(*attempt, AttemptState::Voided),
+            OrderFact::PaymentVoided { attempt } => self.attempt_over(attempt, AttemptState::Voided),
             OrderFact::Paid { attempt } => {
-                self.turn_attempt(*attempt, AttemptState::Captured);
+                self.turn_attempt(attempt, AttemptState::Captured);
                 self.decided(Status::Confirmed);
             }
             OrderFact::PaymentLate { attempt } => {
-                self.turn_attempt(*attempt, AttemptState::Captured);
+                self.turn_attempt(attempt, AttemptState::Captured);
                 self.status = Status::LatePayment;
             }
             OrderFact::RefundDue { attempt, generation, .. } => {
-                self.turn_attempt(*attempt, AttemptState::RefundDue);
-                self.refund_decided(*generation);
+                self.turn_attempt(attempt, AttemptState::RefundDue);
+                self.refund_decided(generation);
             }
             OrderFact::Refunded { attempt } => {
-                self.turn_attempt(*attempt, AttemptState::Refunded);
+                self.turn_attempt(attempt, AttemptState::Refunded);
                 let late = self.status == Status::LatePayment;
                 if late && !self.attempts.iter().any(|attempt| attempt.state == AttemptState::Captured) {
                     self.status = Status::Refunded;
@@ -235,6 +236,12 @@ impl Order {
             OrderFact::Cancelled { .. } | OrderFact::Extended { .. } | OrderFact::Confirmed { .. } => {}
             OrderFact::Reheld { .. } | OrderFact::Settled | OrderFact::TooManyLocations { .. } => {}
         }
+    }
+
+    fn attempt_started(&mut self, attempt: Attempt) {
+        let mut attempts = std::mem::take(&mut self.attempts).into_vec();
+        attempts.push(attempt);
+        self.attempts = attempts.into();
     }
 
     fn turn_attempt(&mut self, number: u8, state: AttemptState) -> Option<&mut Attempt> {

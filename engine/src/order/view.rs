@@ -1,8 +1,7 @@
 //! What readers see of an order: its lines with what is held for each, and its payment.
 
 use super::{Attempt, Order, PaymentStatus, Status};
-use crate::event::{Allocation, Line};
-use crate::ids::{Location, Sku};
+use crate::event::{AllocationRef, LineRef, List, SkuHoldRef};
 use crate::quantity::Quantity;
 use std::collections::{BTreeMap, VecDeque};
 
@@ -21,10 +20,34 @@ pub enum Stage {
 }
 
 /// One line with the units it got.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LineView {
+#[derive(Clone, Debug, PartialEq)]
+pub struct LineView<'a> {
+    pub line: LineRef<'a>,
     pub units: Quantity,
-    pub allocations: Vec<Allocation>,
+    pub allocations: Allocations<'a>,
+}
+
+/// What a line got of which location: of a SKU that no other line names all, else what is dealt to it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Allocations<'a> {
+    All(List<'a, AllocationRef<'a>>),
+    Dealt(Vec<AllocationRef<'a>>),
+}
+
+impl<'a> LineView<'a> {
+    fn empty(line: LineRef<'a>) -> Self {
+        Self { line, units: Quantity::ZERO, allocations: Allocations::Dealt(Vec::new()) }
+    }
+}
+
+impl<'a> Allocations<'a> {
+    pub fn iter(&self) -> impl Iterator<Item = AllocationRef<'a>> {
+        let (all, dealt) = match self {
+            Self::All(all) => (*all, [].as_slice()),
+            Self::Dealt(dealt) => (List::none(), dealt.as_slice()),
+        };
+        all.chain(dealt.iter().copied())
+    }
 }
 
 impl Order {
@@ -60,58 +83,56 @@ impl Order {
         captured.or(self.attempts.last())
     }
 
-    /// What each line holds, in the order of the lines. Empty lines while nothing is held.
-    pub fn lines(&self) -> Vec<LineView> {
+    /// Each line with what it holds. Empty lines while nothing is held.
+    pub fn lines(&self) -> impl Iterator<Item = LineView<'_>> {
         let nothing = self.stage() == Stage::None;
-        let lines = self.line_allocations().into_iter();
-        lines
-            .map(|(units, allocations)| {
-                if nothing {
-                    LineView { units: Quantity::ZERO, allocations: Vec::new() }
-                } else {
-                    LineView { units, allocations }
-                }
-            })
-            .collect()
+        self.dealt().map(move |view| if nothing { LineView::empty(view.line) } else { view })
     }
 
     /// About how many bytes it is shown in: its texts, and what stands between them.
     pub fn shown_bytes(&self) -> usize {
-        let text = |text: &Option<Box<str>>| text.as_ref().map_or(0, |text| text.len());
+        let text = |text: Option<&str>| text.map_or(0, str::len);
         let placed = self.placed();
-        let seller = |line: &Line| line.seller.as_ref().map_or(0, |seller| seller.as_str().len());
-        let lines = placed.lines.iter().map(|line| LINE + line.sku.as_str().len() + seller(line) + text(&line.metadata));
-        let allocations = self.holds().iter().flat_map(|hold| &hold.allocations);
-        let allocations = allocations.map(|allocation| ALLOCATION + allocation.location.as_str().len());
-        ORDER + text(&placed.shipping_address) + text(&placed.metadata) + lines.sum::<usize>() + allocations.sum::<usize>()
+        let lines = placed.lines.map(|line| LINE + line.sku.len() + text(line.seller) + text(line.metadata));
+        let allocations = self.holds().flat_map(|hold| hold.allocations);
+        let allocations = allocations.map(|allocation| ALLOCATION + allocation.location.len());
+        ORDER + text(placed.shipping_address) + text(placed.metadata) + lines.sum::<usize>() + allocations.sum::<usize>()
     }
 
     /// Deals the units each SKU holds out to the lines that name it, first line first.
-    pub(super) fn line_allocations(&self) -> Vec<(Quantity, Vec<Allocation>)> {
-        let lines = &self.placed().lines;
-        if let ([_], [hold]) = (lines.as_slice(), self.holds()) {
-            return vec![(hold.units(), hold.allocations.clone())];
-        }
-        let mut left: BTreeMap<&Sku, VecDeque<(&Location, Quantity)>> = BTreeMap::new();
-        for hold in self.holds() {
-            left.insert(&hold.sku, hold.allocations.iter().map(|taken| (&taken.location, taken.quantity)).collect());
-        }
-        lines.iter().map(|line| deal(left.get_mut(&line.sku), line.quantity)).collect()
+    pub(super) fn dealt(&self) -> impl Iterator<Item = LineView<'_>> {
+        let (lines, mut holds) = (self.asked(), self.holds());
+        let alone = if (lines.len(), holds.len()) == (1, 1) { holds.next() } else { None };
+        let mut pool = Pool::of(holds);
+        lines.map(move |line| match alone {
+            Some(hold) => LineView { line, units: hold.units(), allocations: Allocations::All(hold.allocations) },
+            None => pool.deal(line),
+        })
     }
 }
 
-fn deal(pool: Option<&mut VecDeque<(&Location, Quantity)>>, wanted: Quantity) -> (Quantity, Vec<Allocation>) {
-    let mut dealt = Vec::new();
-    let mut missing = wanted;
-    let Some(pool) = pool else { return (Quantity::ZERO, dealt) };
-    while let Some((location, units)) = pool.front_mut().filter(|_| !missing.is_zero()) {
-        let taken = missing.min(*units);
-        dealt.push(Allocation { location: (*location).clone(), quantity: taken });
-        missing = missing.saturating_sub(taken);
-        *units = units.saturating_sub(taken);
-        if units.is_zero() {
-            pool.pop_front();
-        }
+/// What is left of what each SKU holds.
+#[derive(Default)]
+struct Pool<'a>(BTreeMap<&'a str, VecDeque<AllocationRef<'a>>>);
+
+impl<'a> Pool<'a> {
+    fn of(holds: impl Iterator<Item = SkuHoldRef<'a>>) -> Self {
+        Self(holds.map(|hold| (hold.sku, hold.allocations.collect())).collect())
     }
-    (wanted.saturating_sub(missing), dealt)
+
+    fn deal(&mut self, line: LineRef<'a>) -> LineView<'a> {
+        let (mut dealt, mut missing) = (Vec::new(), line.quantity);
+        if let Some(left) = self.0.get_mut(line.sku) {
+            while let Some(allocation) = left.front_mut().filter(|_| !missing.is_zero()) {
+                let taken = missing.min(allocation.quantity);
+                dealt.push(AllocationRef { quantity: taken, ..*allocation });
+                missing = missing.saturating_sub(taken);
+                allocation.quantity = allocation.quantity.saturating_sub(taken);
+                if allocation.quantity.is_zero() {
+                    left.pop_front();
+                }
+            }
+        }
+        LineView { line, units: line.quantity.saturating_sub(missing), allocations: Allocations::Dealt(dealt) }
+    }
 }

@@ -8,6 +8,7 @@ use super::saga::{CallInFlight, Participant, Saga, SagaStep, Wait};
 use crate::answer::{Answer, Reply};
 use crate::effect::ProviderCall;
 use crate::event::{History, OrderFact};
+use crate::ids::{Provider, Url};
 use crate::limits;
 use crate::order::{HoldIntent, Order, Status};
 use crate::plant::{self, Bug};
@@ -75,7 +76,7 @@ impl OrderActor {
     fn send_unanswered(&self, policy: &Policy, send: impl FnMut(ToStock)) {
         let Some((saga, step)) = self.saga.as_ref().and_then(|saga| Some((saga, saga.step.as_ref()?))) else { return };
         let SagaStep { intent, hold, order_version } = *step;
-        let partial = self.order.placed().allow_partial && self.order.status == Status::Reserving;
+        let partial = self.order.allow_partial() && self.order.status == Status::Reserving;
         let probe_at = self.order.expires_at.plus(policy.probe_grace_ms);
         let locations = limits::MAX_ALLOCATIONS / saga.participants.len().max(1);
         let unanswered = saga.participants.iter().filter(|participant| participant.reply.is_none());
@@ -104,13 +105,10 @@ impl OrderActor {
             }
         }
         let order = &self.order;
-        match &order.placed().payment {
-            Some(asked) if order.status == Status::AwaitingPayment && order.attempts.is_empty() => {
-                let (provider, return_url) = (asked.provider.clone(), asked.return_url.clone());
-                order.decide_payment(now, provider, return_url, None, policy).unwrap_or_default()
-            }
-            Some(_) | None => Vec::new(),
-        }
+        let starts = order.pays() && order.status == Status::AwaitingPayment && order.attempts.is_empty();
+        let Some(asked) = starts.then(|| order.placed().payment).flatten() else { return Vec::new() };
+        let (provider, return_url) = (Provider::of_checked(asked.provider), asked.return_url.map(Url::of_checked));
+        order.decide_payment(now, provider, return_url, None, policy).unwrap_or_default()
     }
 
     /// The call that is due to the provider and not under way.
@@ -146,7 +144,7 @@ impl OrderActor {
         let Some(saga) = self.saga.as_mut().filter(|saga| !saga.waiters.is_empty()) else { return };
         let answer_of = |wait: &Wait| match wait {
             Wait::Placed => {
-                let pinned = order.placed().payment.is_none() || all_replied;
+                let pinned = !order.pays() || all_replied;
                 let len = order.answer_len().filter(|_| pinned)?;
                 Some(Answer::Order { id: order.id, history: order.history().prefix(len)? })
             }

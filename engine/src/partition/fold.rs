@@ -4,22 +4,25 @@
 
 use super::actor::OrderActor;
 use super::{KeyRecord, Partition};
-use crate::event::{ArchiveFact, Event, History, KeyFact, OrderRecord, PartitionFact, Record, StockFact};
-use crate::ids::{OrderId, Sku};
+use crate::bytes::append;
+use crate::codec::origin;
+use crate::event::{ArchiveFact, Event, History, KeyFact, OrderFact, PartitionFact, Record, StockFact};
+use crate::ids::{OrderId, Seq, Sku};
 use crate::limits;
 use crate::order::Order;
+use crate::time::Timestamp;
 
 impl Partition {
     /// Folds one record: the only way state changes, live and in replay.
     pub fn apply(&mut self, record: Record) {
         let Record { seq, at, event } = record;
-        assert_eq!(seq, self.seq + 1, "the sequence of partition {} has a gap", self.id.0);
-        self.seq = seq;
-        self.logical_time = self.logical_time.plus(at.since(self.at).min(limits::MAX_TIME_STEP_MS));
-        self.at = at;
+        self.come_to(seq, at);
         match event {
             Event::Stock { sku, fact } => self.apply_stock(sku, &fact),
-            Event::Order { order, fact, .. } => self.apply_order(order, OrderRecord { seq, at, fact }),
+            Event::Order { order, fact, .. } => {
+                let origin = if let OrderFact::Placed(placed) = &*fact { origin::of_placed(placed) } else { Vec::new() };
+                self.apply_order(order, (seq, at), &append(&fact, Vec::new()), &origin);
+            }
             Event::Key(KeyFact::Answered { key, fingerprint, answer }) => {
                 self.keys.insert(key, KeyRecord { fingerprint, answer });
             }
@@ -42,6 +45,14 @@ impl Partition {
         self.forget_resolved();
     }
 
+    /// The sequence and the clock come to a record.
+    pub(super) fn come_to(&mut self, seq: Seq, at: Timestamp) {
+        assert_eq!(seq, self.seq + 1, "the sequence of partition {} has a gap", self.id.0);
+        self.seq = seq;
+        self.logical_time = self.logical_time.plus(at.since(self.at).min(limits::MAX_TIME_STEP_MS));
+        self.at = at;
+    }
+
     fn apply_stock(&mut self, sku: Sku, fact: &StockFact) {
         let sku = self.skus.number_or_new(sku);
         let stock = self.skus.stock_mut(sku);
@@ -52,12 +63,15 @@ impl Partition {
         }
     }
 
-    fn apply_order(&mut self, id: OrderId, record: OrderRecord) {
+    /// By the bytes of a fact; where it is the placing of the order, with those of where it came from.
+    pub(super) fn apply_order(&mut self, id: OrderId, at: (Seq, Timestamp), fact: &[u8], origin: &[u8]) {
         if let Some(actor) = self.orders.get_mut(&id) {
-            return actor.order.evolve(record);
+            return actor.order.evolve_bytes(at, fact);
         }
         self.placed += 1;
-        let Some(history) = History::begin(record) else { unreachable!("a fact of an order that was never placed: {id}") };
+        let Some(history) = History::begin(at, fact, origin) else {
+            unreachable!("a fact of an order that was never placed: {id}")
+        };
         self.come(Order::of(id, history));
     }
 
@@ -67,7 +81,7 @@ impl Partition {
         assert!(before.is_none(), "an order that is in memory came into it");
     }
 
-    fn forget_resolved(&mut self) {
+    pub(super) fn forget_resolved(&mut self) {
         while let Some((at, _)) = self.resolved.front() {
             if at.plus(limits::RESOLVED_MS) > self.logical_time {
                 break;

@@ -37,7 +37,7 @@ impl Listed {
 }
 
 fn placed_by(order: &Order) -> Seq {
-    order.history().first().seq
+    order.history().placed_at().0
 }
 
 impl Partition {
@@ -52,7 +52,7 @@ impl Partition {
             }
             (last, work) = (seq, work + 1);
             let order = self.orders.get(&id).map(|actor| &actor.order);
-            let theirs = |order: &&Order| order.kind() == Kind::Order && order.placed().customer.as_ref() == Some(customer);
+            let theirs = |order: &&Order| order.kind() == Kind::Order && order.placed().customer == Some(customer.as_str());
             if let Some(order) = order.filter(theirs) {
                 work += order.placed().lines.len();
                 bytes += order.shown_bytes();

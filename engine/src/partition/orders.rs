@@ -29,10 +29,10 @@ impl Partition {
             return self.reply(turn, request.ticket, outcome, true);
         }
         // Callers check it: what is placed can be billed at any time.
-        let cost = crate::order::sum(placed.lines.iter().map(|line| (line, line.quantity)));
+        let cost = crate::order::sum(placed.lines.iter().map(|line| (line.unit_price, line.quantity)));
         assert!(cost.is_some(), "order {id} costs more than can be counted");
         placed.number = self.placed * u64::from(self.partitions.count()) + u64::from(self.id.0) + 1;
-        self.emit_order(turn, id, OrderFact::Placed(placed));
+        self.emit_order(turn, id, &OrderFact::Placed(placed));
         self.wait(id, request.ticket, Wait::Placed);
         self.advance(turn, id);
     }
@@ -63,7 +63,7 @@ impl Partition {
             self.emit(turn, Event::Archive(ArchiveFact::Restored { order: id, history: order.history().clone() }));
         }
         for fact in facts {
-            self.emit_order(turn, id, fact);
+            self.emit_order(turn, id, &fact);
         }
         Ok(())
     }
@@ -71,7 +71,7 @@ impl Partition {
     pub(super) fn expire_due(&mut self, turn: &mut Turn<'_>, id: OrderId) {
         let Some(actor) = self.orders.get(&id) else { return };
         for fact in actor.order.decide_expiry(turn.now, &self.policy) {
-            self.emit_order(turn, id, fact);
+            self.emit_order(turn, id, &fact);
         }
     }
 
@@ -171,7 +171,7 @@ impl Partition {
             let opening = actor.order.attempt(attempt.number).is_some_and(|attempt| attempt.state == AttemptState::Opening);
             if opening {
                 let fact = OrderFact::PaymentOpened { attempt: attempt.number, redirect_url };
-                self.emit_order(turn, attempt.order, fact);
+                self.emit_order(turn, attempt.order, &fact);
             }
         } else {
             let loaded = Loaded::default();
@@ -213,7 +213,7 @@ impl Partition {
             let order = &actor.order;
             let over = order.stock_settled && (order.status.ended_without_goods() || order.status == Status::Confirmed);
             let short = order.generation == hold.generation && order.shortages().iter().any(|shortage| shortage.sku == sku);
-            let held_elsewhere = !order.holds().is_empty() && order.holds().iter().all(|held| held.sku != sku);
+            let held_elsewhere = order.holds().len() > 0 && order.holds().all(|held| held.sku != sku.as_str());
             let reholding = matches!(order.hold_intent(), Some((HoldIntent::Reserve, next)) if next == hold);
             !reholding && (hold.generation < order.generation || over || short || held_elsewhere)
         });
@@ -251,7 +251,7 @@ impl Partition {
                 break;
             }
             for fact in facts {
-                self.emit_order(turn, id, fact);
+                self.emit_order(turn, id, &fact);
             }
         }
         self.flush(turn, id);
@@ -281,7 +281,7 @@ impl Partition {
 
 /// The answer to a second request under the key of an order.
 fn replay(order: &Order, placed: &Placed) -> Result<Answer, Rejection> {
-    if order.placed().fingerprint != placed.fingerprint && !plant::active(Bug::BodyNotCompared) {
+    if order.placed().fingerprint() != placed.fingerprint && !plant::active(Bug::BodyNotCompared) {
         return Err(Rejection::KeyReused);
     }
     let answer = order.answer_len().and_then(|len| order.history().prefix(len));

@@ -2,45 +2,55 @@
 //!
 //! Invariant: equal states give equal bytes: every map is written in the order of its keys.
 
+mod orders;
+
 use super::holds::{HoldRef, SharedHolds};
 use super::lists::Listed;
 use super::{Causality, KeyRecord, OrderActor, Partition};
+use crate::bytes::append;
 use crate::codec::{self, origin, sections};
-use crate::event::{History, Origin, StoredResponse};
+use crate::event::{Origin, StoredResponse};
 use crate::filter::Filter;
 use crate::ids::{Fingerprint, HoldKey, KeyHash, OrderId, PartitionId, Partitions, Seq, Sku};
 use crate::order::Order;
 use crate::stock::{Hold, SkuStock};
 use crate::time::{Policy, Timestamp};
+use orders::{Histories, Orders};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-/// The state of a partition as it was when this was taken. It shares its holds, histories' facts and answers with the
-/// partition, which goes on: what is large about it is encoded elsewhere.
+/// The state of a partition as it was when this was taken. It shares its holds and answers with the partition, which goes on: what is
+/// large about it is encoded elsewhere.
 #[derive(Debug)]
 pub struct Image {
+    head: Head,
     skus: Vec<(Sku, SkuStock)>,
     holds: SharedHolds,
+    orders: Orders,
     resolved: VecDeque<(Timestamp, HoldRef)>,
-    /// The rest, with nothing in place of these.
-    stored: Stored,
+    /// With nothing in place of what is resolved.
+    rest: Rest,
 }
 
 /// In the order of their keys.
 type HoldsOfSku = Vec<(HoldKey, Hold)>;
+type Skus = Vec<(Sku, SkuStock, HoldsOfSku)>;
 
-/// What a snapshot has. Fields, here and in [`SkuStock`] and [`Hold`], are encoded in their order: it is frozen, as a golden file holds.
+/// What a snapshot begins with. It goes on with SKUs, each with its holds, and orders, and ends with the [`Rest`]. Fields, here and in
+/// [`SkuStock`] and [`Hold`], are encoded in their order: it is frozen, as a golden file holds.
 #[derive(Debug, Serialize, Deserialize)]
-struct Stored {
+struct Head {
     id: PartitionId,
     partitions: u16,
     seq: Seq,
     at: Timestamp,
     logical_time: Timestamp,
     placed: u64,
-    skus: Vec<(Sku, SkuStock, HoldsOfSku)>,
-    orders: Vec<(OrderId, History)>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Rest {
     keys: Vec<(KeyHash, Fingerprint, Arc<StoredResponse>)>,
     resolved: Vec<(Timestamp, Sku, HoldKey)>,
     archived: Filter,
@@ -49,33 +59,34 @@ struct Stored {
 impl Image {
     /// The bytes that [`Partition::restore`] reads. Cost: a visit of every order, SKU and hold.
     pub fn encode(self) -> Vec<u8> {
-        let mut stored = self.whole();
-        stored.skus.sort_unstable_by(|(one, _, _), (other, _, _)| one.cmp(other));
-        stored.orders.sort_unstable_by_key(|(id, _)| *id);
-        stored.keys.sort_unstable_by_key(|(key, _, _)| *key);
+        let Self { head, skus, holds, mut orders, resolved, mut rest } = self;
+        let name = |number: u32| skus[number as usize].0.clone();
+        let resolved = resolved.iter().filter_map(|(at, hold)| Some((*at, holds.find(*hold)?)));
+        rest.resolved = resolved.map(|(at, found)| (at, name(found.sku), found.key)).collect();
+        rest.keys.sort_unstable_by_key(|(key, _, _)| *key);
+        orders.sort();
         let mut sections = sections::Sections::new();
-        sections.push(sections::IMAGE, &stored);
-        let origins = stored.orders.iter().filter_map(|(id, history)| Some((*id, origin::of_history(history)?)));
-        let origins: Vec<(OrderId, &Origin)> = origins.collect();
-        if !origins.is_empty() {
-            sections.push(sections::ORIGINS, &origins);
+        sections.push(sections::IMAGE, |buffer| {
+            *buffer = append(&(&head, with_holds(skus, &holds)), std::mem::take(buffer));
+            orders.append_histories(buffer);
+            *buffer = append(&rest, std::mem::take(buffer));
+        });
+        if orders.have_origins() {
+            sections.push(sections::ORIGINS, |buffer| orders.append_origins(buffer));
         }
         sections.finish()
     }
+}
 
-    /// Each SKU gets its holds, in the order of their keys.
-    fn whole(self) -> Stored {
-        let Self { skus, holds, resolved, mut stored } = self;
-        let name = |number: u32| skus[number as usize].0.clone();
-        let resolved = resolved.iter().filter_map(|(at, hold)| Some((*at, holds.find(*hold)?)));
-        stored.resolved = resolved.map(|(at, found)| (at, name(found.sku), found.key)).collect();
-        stored.skus = skus.into_iter().map(|(sku, stock)| (sku, stock, Vec::new())).collect();
-        for (_, found) in holds.iter() {
-            stored.skus[found.sku as usize].2.push((found.key, found.hold.clone()));
-        }
-        stored.skus.iter_mut().for_each(|(_, _, holds)| holds.sort_unstable_by_key(|(key, _)| *key));
-        stored
+/// SKUs in the order of their names, each with its holds in the order of their keys.
+fn with_holds(skus: Vec<(Sku, SkuStock)>, holds: &SharedHolds) -> Skus {
+    let mut all: Skus = skus.into_iter().map(|(sku, stock)| (sku, stock, Vec::new())).collect();
+    for (_, found) in holds.iter() {
+        all[found.sku as usize].2.push((found.key, found.hold.clone()));
     }
+    all.iter_mut().for_each(|(_, _, holds)| holds.sort_unstable_by_key(|(key, _)| *key));
+    all.sort_unstable_by(|(one, _, _), (other, _, _)| one.cmp(other));
+    all
 }
 
 /// Why the bytes of a snapshot are not believed.
@@ -102,20 +113,22 @@ impl Partition {
     /// The whole state as it is now. Cost: a visit of every order and SKU, but not of their holds, which are shared.
     pub fn image(&self) -> Image {
         let keys = self.keys.iter().map(|(key, record)| (*key, record.fingerprint, record.answer.clone()));
-        let stored = Stored {
+        let head = Head {
             id: self.id,
             partitions: self.partitions.count(),
             seq: self.seq,
             at: self.at,
             logical_time: self.logical_time,
             placed: self.placed,
-            skus: Vec::new(),
-            orders: self.orders.iter().map(|(id, actor)| (*id, actor.order.history().clone())).collect(),
-            keys: keys.collect(),
-            resolved: Vec::new(),
-            archived: self.archived.clone(),
         };
-        Image { skus: self.skus.iter().cloned().collect(), holds: self.holds.share(), resolved: self.resolved.clone(), stored }
+        Image {
+            head,
+            skus: self.skus.iter().cloned().collect(),
+            holds: self.holds.share(),
+            orders: Orders::of(self.orders.values().map(|actor| &actor.order)),
+            resolved: self.resolved.clone(),
+            rest: Rest { keys: keys.collect(), resolved: Vec::new(), archived: self.archived.clone() },
+        }
     }
 
     /// The whole state as bytes. Cost: a visit and a copy of every order, SKU and hold.
@@ -139,17 +152,17 @@ impl Partition {
         policy: Policy,
         bytes: &[u8],
     ) -> Result<Self, SnapshotError> {
-        let (image, mut origins) = read(bytes)?;
-        if image.id != id || image.partitions != partitions.count() {
-            return Err(SnapshotError::Foreign { found: image.id.0, partitions: image.partitions, wanted: id.0 });
+        let Read { head, skus, orders, rest, mut origins } = read(bytes)?;
+        if head.id != id || head.partitions != partitions.count() {
+            return Err(SnapshotError::Foreign { found: head.id.0, partitions: head.partitions, wanted: id.0 });
         }
         let mut partition = Partition::new(id, partitions, causality, policy);
-        partition.seq = image.seq;
-        partition.at = image.at;
-        partition.logical_time = image.logical_time;
-        partition.placed = image.placed;
-        image.skus.into_iter().for_each(|(sku, stock, holds)| partition.put_stock(sku, stock, holds));
-        for (id, mut history) in image.orders {
+        partition.seq = head.seq;
+        partition.at = head.at;
+        partition.logical_time = head.logical_time;
+        partition.placed = head.placed;
+        skus.into_iter().for_each(|(sku, stock, holds)| partition.put_stock(sku, stock, holds));
+        for (id, mut history) in orders {
             if let Some(origin) = origins.remove(&id) {
                 origin::put(&mut history, origin)?;
             }
@@ -159,14 +172,14 @@ impl Partition {
             return Err(SnapshotError::Origin(id));
         }
         partition.listed = Listed::of(partition.orders.values().map(|actor| &actor.order));
-        let keys = image.keys.into_iter();
+        let keys = rest.keys.into_iter();
         partition.keys = keys.map(|(key, fingerprint, answer)| (key, KeyRecord { fingerprint, answer })).collect();
         partition.resolved =
-            image.resolved.into_iter().filter_map(|(at, sku, hold)| Some((at, partition.hold_ref(&sku, &hold)?))).collect();
-        if !image.archived.is_whole() {
+            rest.resolved.into_iter().filter_map(|(at, sku, hold)| Some((at, partition.hold_ref(&sku, &hold)?))).collect();
+        if !rest.archived.is_whole() {
             return Err(SnapshotError::Filter);
         }
-        partition.archived = image.archived;
+        partition.archived = rest.archived;
         Ok(partition)
     }
 
@@ -179,11 +192,22 @@ impl Partition {
     }
 }
 
-/// The sections of a snapshot: the image, and where its orders came from.
-fn read(bytes: &[u8]) -> Result<(Stored, BTreeMap<OrderId, Origin>), codec::Error> {
+/// What the sections of a snapshot say: the image, and where its orders came from.
+struct Read {
+    head: Head,
+    skus: Skus,
+    orders: Histories,
+    rest: Rest,
+    origins: BTreeMap<OrderId, Origin>,
+}
+
+fn read(bytes: &[u8]) -> Result<Read, codec::Error> {
     let sections = sections::read(bytes)?;
     let section = |wanted| sections.iter().find(|(tag, _)| *tag == wanted).map(|(_, bytes)| *bytes);
-    let image = codec::whole(codec::body_of(section(sections::IMAGE).ok_or(codec::Error::Short)?)?)?;
+    let image = section(sections::IMAGE).ok_or(codec::Error::Short)?;
+    let ((head, skus), behind): ((Head, Skus), _) = codec::body_of(image)?;
+    let (orders, behind) = orders::read(behind)?;
+    let rest = codec::whole(codec::body_of(behind)?)?;
     let origins = section(sections::ORIGINS).map(|bytes| codec::whole(codec::body_of::<Vec<(OrderId, Origin)>>(bytes)?));
-    Ok((image, origins.transpose()?.unwrap_or_default().into_iter().collect()))
+    Ok(Read { head, skus, orders, rest, origins: origins.transpose()?.unwrap_or_default().into_iter().collect() })
 }

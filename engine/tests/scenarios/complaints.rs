@@ -210,7 +210,7 @@ fn an_order_larger_than_each_warehouse_is_split_over_them() {
     world.stock("A", "west", 1);
     let (id, _) = paid(&mut world, &order("k").line("A", 2));
     assert_eq!((world.status(id), world.units("A")), (Status::Confirmed, (0, 0, 2, 0)));
-    assert_eq!(world.order(id).lines()[0].allocations.len(), 2);
+    assert_eq!(world.order(id).lines().next().unwrap().allocations.iter().count(), 2);
 }
 
 /// WooCommerce: a shopper was blocked by the hold of their own order; Sylius and PrestaShop refused the buyer's retry.

@@ -12,12 +12,12 @@ use holdfast_engine::rejection::Rejection;
 
 /// (line, SKU, requested, available) of every shortage.
 fn shortages(world: &World, id: OrderId) -> Vec<(u16, String, u32, Option<u64>)> {
-    let all = world.order(id).shortages().iter();
-    all.map(|short| (short.line, short.sku.to_string(), short.requested.units(), short.available)).collect()
+    let all = world.order(id).shortages();
+    all.iter().map(|short| (short.line, short.sku.to_string(), short.requested.units(), short.available)).collect()
 }
 
 fn line_units(world: &World, id: OrderId) -> Vec<u32> {
-    world.order(id).lines().iter().map(|line| line.units.units()).collect()
+    world.order(id).lines().map(|line| line.units.units()).collect()
 }
 
 #[test]
@@ -109,8 +109,8 @@ fn an_order_over_several_locations_names_what_each_gives() {
     world.stock("A", "east", 2);
     world.stock("A", "west", 2);
     let id = world.place(&order("k").line("A", 3));
-    let lines = world.order(id).lines();
-    let given: Vec<(&str, u32)> = lines[0].allocations.iter().map(|a| (a.location.as_str(), a.quantity.units())).collect();
+    let line = world.order(id).lines().next().unwrap();
+    let given: Vec<(&str, u32)> = line.allocations.iter().map(|a| (a.location, a.quantity.units())).collect();
     assert_eq!(given, [("east", 2), ("west", 1)]);
 }
 

@@ -30,7 +30,7 @@ fn every_event_of_an_order_is_related_to_what_its_placing_was() {
     }
     assert_eq!(related(&world, id), vec![CorrelationId::new("cart-7"); 4], "{:?}", world.facts(id));
     assert_eq!([related(&world, other), related(&world, client_alone)], [vec![None; 4], vec![None; 4]]);
-    assert_eq!(world.order(client_alone).placed().origin, origin("till", ""));
+    assert_eq!(world.order(client_alone).placed().origin.to_origin(), origin("till", ""));
 }
 
 /// It expires after one crash, leaves memory as a row, comes back for late money, and is refunded after another.
@@ -47,7 +47,7 @@ fn an_order_keeps_where_it_came_from_over_crashes_and_out_of_memory() {
     world.webhook(attempt, Outcome::Captured);
     world.crash();
     world.answer_call(CallKind::Refund, Outcome::Refunded);
-    assert_eq!((world.status(id), world.order(id).placed().origin.clone()), (Status::Refunded, origin("shop", "cart-7")));
+    assert_eq!((world.status(id), world.order(id).placed().origin.to_origin()), (Status::Refunded, origin("shop", "cart-7")));
     let related = related(&world, id);
     assert_eq!(related, vec![CorrelationId::new("cart-7"); world.facts(id).len()]);
 }
@@ -63,7 +63,7 @@ fn a_retry_that_comes_from_elsewhere_is_the_same_request_and_gets_the_first_answ
         assert_eq!(world.ask(place(&world, &again)), Ok(first.clone()));
     }
     let Answer::Order { id, history } = first else { panic!("not an order") };
-    assert_eq!((history.len(), world.order(id).placed().origin.clone()), (2, origin("shop", "first")));
+    assert_eq!((history.len(), world.order(id).placed().origin.to_origin()), (2, origin("shop", "first")));
     let another_body = order("k").line("A", 3).from("shop", "first");
     assert_eq!(world.ask(place(&world, &another_body)), Err(Rejection::KeyReused));
 }

@@ -7,7 +7,7 @@ use crate::draft::{command_key, location, order, provider, reservation, sku};
 use holdfast_engine::codec;
 use holdfast_engine::command::{Command, Loaded};
 use holdfast_engine::effect::{Archive, Effects};
-use holdfast_engine::event::{History, Kind, OrderFact};
+use holdfast_engine::event::{FactKind, History, Kind};
 use holdfast_engine::ids::{AttemptId, OrderId, PartitionId, Partitions, Ticket};
 use holdfast_engine::order::{CallKind, Outcome, PaymentStatus};
 use holdfast_engine::protocol::Message;
@@ -208,11 +208,10 @@ impl Race {
     fn check_stock(&self, name: &str) {
         let sku = sku(name);
         let stock = self.parts[usize::from(self.partitions.of_sku(&sku).0)].sku(&sku).unwrap();
-        let confirmed = self
-            .parts
-            .iter()
-            .flat_map(Partition::orders)
-            .filter(|order| order.status == holdfast_engine::order::Status::Confirmed && order.placed().lines[0].sku == sku);
+        let confirmed = self.parts.iter().flat_map(Partition::orders).filter(|order| {
+            order.status == holdfast_engine::order::Status::Confirmed
+                && order.placed().lines.next().is_some_and(|line| line.sku == sku.as_str())
+        });
         let buckets = stock.locations[0].buckets;
         assert_eq!(buckets.committed.units() as usize, confirmed.count());
         assert_eq!((buckets.held, buckets.pinned, buckets.on_hand), (Quantity::ZERO, Quantity::ZERO, Quantity::new(ORDERS)));
@@ -245,14 +244,8 @@ fn first(order: OrderId) -> AttemptId {
 
 /// How often an order was paid, expired, late, owed money and refunded.
 fn winner(history: &History) -> [usize; 5] {
-    let count = |is: fn(&OrderFact) -> bool| history.facts().filter(|fact| is(fact)).count();
-    [
-        count(|fact| matches!(fact, OrderFact::Paid { .. })),
-        count(|fact| matches!(fact, OrderFact::Expired)),
-        count(|fact| matches!(fact, OrderFact::PaymentLate { .. })),
-        count(|fact| matches!(fact, OrderFact::RefundDue { .. })),
-        count(|fact| matches!(fact, OrderFact::Refunded { .. })),
-    ]
+    let counted = [FactKind::Paid, FactKind::Expired, FactKind::PaymentLate, FactKind::RefundDue, FactKind::Refunded];
+    counted.map(|kind| history.iter().filter(|record| record.kind == kind).count())
 }
 
 #[test]

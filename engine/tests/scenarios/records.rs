@@ -103,12 +103,12 @@ fn the_largest_order_is_held_and_one_in_more_locations_is_rejected_for_that() {
     let mut partition = stocked(PLACES, 1);
     let most = (PLACES - 1) as u32;
     let (refused, _) = place(&mut partition, "more", |_| most + 1);
-    let OrderFact::TooManyLocations { shortages } = &*refused.last().fact else { panic!("{refused:?}") };
+    let OrderFact::TooManyLocations { shortages } = refused.last().fact() else { panic!("{refused:?}") };
     assert_eq!(shortages.len(), limits::MAX_LINES);
     assert!(shortages.iter().all(|shortage| shortage.available == Some(most.into())), "what its share can give");
     assert!(holds_nothing(&partition));
     let (held, largest) = place(&mut partition, "most", |_| most);
-    let OrderFact::Held { holds } = &*held.last().fact else { panic!("{held:?}") };
+    let OrderFact::Held { holds } = held.last().fact() else { panic!("{held:?}") };
     assert_eq!(holds.iter().map(|hold| hold.allocations.len()).sum::<usize>(), limits::MAX_LINES * (PLACES - 1));
     assert!(largest < limits::MAX_FACT_BYTES && largest > limits::MAX_BODY_BYTES, "a fact of {largest} bytes");
 }
@@ -118,12 +118,12 @@ fn the_largest_order_is_held_and_one_in_more_locations_is_rejected_for_that() {
 fn an_order_whose_units_are_in_all_locations_of_all_its_skus_is_rejected_and_a_retry_gets_the_same() {
     let mut partition = stocked(limits::MAX_LOCATIONS, 10);
     let (refused, largest) = place(&mut partition, "all", |_| 2_560);
-    assert!(matches!(&*refused.last().fact, OrderFact::TooManyLocations { shortages } if shortages.len() == 500));
+    assert!(matches!(refused.last().fact(), OrderFact::TooManyLocations { shortages } if shortages.len() == 500));
     assert!(largest < limits::MAX_FACT_BYTES && holds_nothing(&partition), "{largest}");
     let (again, nothing) = place(&mut partition, "all", |_| 2_560);
     assert_eq!((again, nothing), (refused, 0));
     let (held, _) = place(&mut partition, "less", |_| 80);
-    assert!(matches!(&*held.last().fact, OrderFact::Held { .. }), "{:?}", held.last());
+    assert!(matches!(held.last().fact(), OrderFact::Held { .. }), "{:?}", held.last());
 }
 
 /// Where units are short as well, more locations would not help.
@@ -131,7 +131,7 @@ fn an_order_whose_units_are_in_all_locations_of_all_its_skus_is_rejected_and_a_r
 fn an_order_that_is_short_of_units_too_is_rejected_for_that() {
     let mut partition = stocked(PLACES, 1);
     let (refused, _) = place(&mut partition, "k", |number| PLACES as u32 + u32::from(number == 7));
-    let OrderFact::Rejected { shortages } = &*refused.last().fact else { panic!("{refused:?}") };
+    let OrderFact::Rejected { shortages } = refused.last().fact() else { panic!("{refused:?}") };
     assert!(
         shortages.iter().all(|shortage| shortage.available < Some(shortage.requested.units().into())),
         "none has what it wants"
@@ -151,7 +151,7 @@ fn an_order_that_an_earlier_version_held_in_more_locations_is_replayed_and_goes_
     };
     let holds = (0..limits::MAX_LINES).map(|number| SkuHold { sku: sku(number), allocations: (0..PLACES).map(all).collect() });
     let holds: Vec<SkuHold> = holds.collect();
-    apply(&mut partition, Event::Order { order: id, fact: placed.first().fact.clone(), correlation: None });
+    apply(&mut partition, Event::Order { order: id, fact: placed.first().fact().into(), correlation: None });
     for SkuHold { sku, allocations } in holds.clone() {
         let (hold, version) = (HoldKey { order: id, generation: 1 }, 2 * PLACES as u64);
         let fact = StockFact::HoldPlaced { hold, order_version: 1, allocations, probe_at: NOW, version };

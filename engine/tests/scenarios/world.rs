@@ -324,7 +324,7 @@ impl World {
 
     /// The names of the facts of an order, in order.
     pub(crate) fn facts(&self, id: OrderId) -> Vec<String> {
-        let name = |fact: &OrderFact| format!("{fact:?}").split([' ', '(', '{']).next().unwrap_or_default().to_owned();
+        let name = |fact: OrderFact| format!("{fact:?}").split([' ', '(', '{']).next().unwrap_or_default().to_owned();
         self.order(id).history().facts().map(name).collect()
     }
 

@@ -8,7 +8,7 @@ use crate::events::{TimelineItem, timeline_item};
 use crate::http::view::stock_body;
 use crate::wire::ids::{Id, ORDER, RESERVATION};
 use holdfast_engine::codec;
-use holdfast_engine::event::Kind;
+use holdfast_engine::event::{Kind, OrderRecord};
 use holdfast_engine::ids::{OrderId, Sku};
 use holdfast_engine::partition::Partition;
 use holdfast_engine::time::Policy;
@@ -69,7 +69,8 @@ fn order(journal: &dyn Journal, text: &str) -> Shown {
     let archived = live.is_none();
     let history = live.map_or_else(|| rows::order(journal, id), |history| Ok(Some(history)))?;
     let history = history.ok_or_else(|| format!("there is no order {text}"))?;
-    let facts: Vec<TimelineItem<'_>> = history.iter().map(|record| timeline_item(id, Kind::Order, record)).collect();
+    let records: Vec<OrderRecord> = history.records().collect();
+    let facts: Vec<TimelineItem<'_>> = records.iter().map(|record| timeline_item(id, Kind::Order, record)).collect();
     Ok(json!({"id": text, "partition": id.partition().0, "archived": archived, "facts": facts}))
 }
 

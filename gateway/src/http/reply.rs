@@ -189,20 +189,20 @@ fn expired() -> Problem {
 
 /// The problem an order that came to nothing stands for, with the id it is kept under.
 pub fn refused_order(order: &Order) -> Option<Problem> {
-    let placed = order.placed();
+    let kind = order.kind();
     let problem = match order.status {
-        Status::Rejected if order.too_many_locations() => scattered(order.shortages()),
-        Status::Rejected => short(order.shortages()),
+        Status::Rejected if order.too_many_locations() => scattered(&order.shortages()),
+        Status::Rejected => short(&order.shortages()),
         Status::Expired => expired(),
-        Status::Cancelled => invalid_transition(order.status.name(placed.kind), allowed(order.status, placed.kind)),
+        Status::Cancelled => invalid_transition(order.status.name(kind), allowed(order.status, kind)),
         Status::Reserving | Status::AwaitingPayment | Status::PaymentInFlight | Status::PaymentUnknown => return None,
         Status::Confirmed | Status::LatePayment | Status::Refunded => return None,
     };
-    let (name, id) = match placed.kind {
+    let (name, id) = match kind {
         Kind::Order => ("order_id", Id::order(order.id)),
         Kind::Reservation => ("reservation_id", Id::reservation(order.id)),
     };
-    Some(problem.with(name, id.as_str()).by(placed.request_id.as_str()))
+    Some(problem.with(name, id.as_str()).by(order.placed().request_id))
 }
 
 pub(crate) fn short(shortages: &[Shortage]) -> Problem {
@@ -349,7 +349,7 @@ mod tests {
         let line = ReservationLineIn { sku: "MUG".to_owned(), quantity: 1 };
         let placed = check_reservation(None, &[line], None, Timestamp::new(1), RequestId::new("req_1").unwrap()).unwrap();
         let record = |seq, fact: OrderFact| OrderRecord { seq, at: Timestamp::new(seq), fact: fact.into() };
-        let history = History::new(vec![record(1, OrderFact::Placed(placed.into())), record(2, fact)]).unwrap();
+        let history = History::new(&[record(1, OrderFact::Placed(placed.into())), record(2, fact)]).unwrap();
         refused_order(&Order::of(OrderId::from_bytes([0; 16]), history)).map(|problem| problem.code)
     }
 

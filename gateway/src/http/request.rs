@@ -258,7 +258,7 @@ impl OrderIn {
         let mut lines = Vec::with_capacity(self.lines.len().min(limits::MAX_LINES));
         let given = self.lines.iter().take(limits::MAX_LINES).enumerate();
         lines.extend(given.filter_map(|(index, line)| line.check(index, &mut checker)));
-        let sum = order::sum(lines.iter().map(|line| (line, line.quantity)));
+        let sum = order::sum(lines.iter().map(|line: &Line| (line.unit_price, line.quantity)));
         let sum = checker.take(sum, || "/lines".to_owned(), || "cost more than can be counted".to_owned());
         let shipping_address = checker.json(self.shipping_address.as_deref(), || "/shipping_address".to_owned());
         let metadata = checker.json(self.metadata.as_deref(), || "/metadata".to_owned());

@@ -15,8 +15,8 @@ use crate::wire::json::{Json, Value};
 use crate::wire::names;
 use crate::wire::scalars;
 use crate::wire::times::Rfc3339;
-use holdfast_engine::event::{Allocation, Kind};
-use holdfast_engine::order::{Order, Stage};
+use holdfast_engine::event::Kind;
+use holdfast_engine::order::{Allocations, LineView, Order, Stage, Status};
 use utoipa::ToSchema;
 
 /// A word of our own: nothing in it is to be escaped.
@@ -54,11 +54,9 @@ impl Value for AllocationBody<'_> {
 }
 
 /// What a line has of which location.
-struct Allocations<'a>(&'a [Allocation]);
-
 impl Value for Allocations<'_> {
     fn write(&self, json: &mut Json) {
-        json.list(self.0.iter().map(|one| AllocationBody { location: one.location.as_str(), quantity: one.quantity.units() }));
+        json.list(self.iter().map(|one| AllocationBody { location: one.location, quantity: one.quantity.units() }));
     }
 }
 
@@ -130,6 +128,20 @@ impl Value for ReservationId {
     }
 }
 
+/// The lines of an order, written one after the other.
+struct LinesOf<'a> {
+    order: &'a Order,
+    /// That the order has.
+    reservation: Id,
+}
+
+impl Value for LinesOf<'_> {
+    fn write(&self, json: &mut Json) {
+        let lines = self.order.lines().zip(1..);
+        json.list(lines.map(|(view, line)| line_body(self.order, self.reservation, line, view)));
+    }
+}
+
 /// The attempt to pay that matters: the one that took money, else the last.
 #[derive(ToSchema)]
 #[schema(as = Payment)]
@@ -178,7 +190,8 @@ pub struct OrderBody<'a> {
     currency: Option<&'a str>,
     #[schema(value_type = scalars::Amount)]
     total: i64,
-    lines: Vec<LineBody<'a>>,
+    #[schema(value_type = Vec<LineBody<'a>>)]
+    lines: LinesOf<'a>,
     #[schema(value_type = scalars::Time)]
     expires_at: Rfc3339,
     #[schema(nullable = false)]
@@ -208,7 +221,7 @@ impl Value for OrderBody<'_> {
         json.optional(r#","correlation_id":"#, &self.correlation_id);
         json.member(r#","currency":"#, &self.currency);
         json.member(r#","total":"#, &self.total);
-        json.member(r#","lines":"#, self.lines.as_slice());
+        json.member(r#","lines":"#, &self.lines);
         json.member(r#","expires_at":"#, &self.expires_at);
         json.optional(r#","payment":"#, &self.payment);
         json.optional(r#","shipping_address":"#, &self.shipping_address);
@@ -231,7 +244,8 @@ pub struct ReservationBody<'a> {
     status: Literal,
     #[schema(value_type = Option<scalars::Name>, nullable = false)]
     owner: Option<&'a str>,
-    lines: Vec<LineBody<'a>>,
+    #[schema(value_type = Vec<LineBody<'a>>)]
+    lines: LinesOf<'a>,
     #[schema(value_type = scalars::Time)]
     expires_at: Rfc3339,
     /// Grows with every fact; also the `ETag`.
@@ -247,7 +261,7 @@ impl Value for ReservationBody<'_> {
         json.member(r#"{"id":"#, &self.id);
         json.member(r#","status":"#, &self.status);
         json.optional(r#","owner":"#, &self.owner);
-        json.member(r#","lines":"#, self.lines.as_slice());
+        json.member(r#","lines":"#, &self.lines);
         json.member(r#","expires_at":"#, &self.expires_at);
         json.member(r#","version":"#, &self.version);
         json.member(r#","created_at":"#, &self.created_at);
@@ -262,13 +276,12 @@ pub struct ReservationOf<'a>(pub &'a Order);
 impl Value for ReservationOf<'_> {
     fn write(&self, json: &mut Json) {
         let order = self.0;
-        let (views, placed) = (order.lines(), order.placed());
         let reservation = Id::reservation(order.id);
         let body = ReservationBody {
             id: reservation,
             status: Literal(order.status.name(Kind::Reservation)),
-            owner: placed.customer.as_ref().map(|customer| customer.as_str()),
-            lines: views.iter().enumerate().map(|(index, view)| line_body(order, reservation, index, view)).collect(),
+            owner: order.placed().customer,
+            lines: LinesOf { order, reservation },
             expires_at: Rfc3339(order.expires_at),
             version: order.version(),
             created_at: Rfc3339(order.created_at()),
@@ -278,23 +291,22 @@ impl Value for ReservationOf<'_> {
     }
 }
 
-fn line_body<'a>(order: &'a Order, id: Id, index: usize, view: &'a holdfast_engine::order::LineView) -> LineBody<'a> {
-    let placed = order.placed();
-    let line = &placed.lines[index];
-    let at = |stage: Stage| if order.stage() == stage { view.units.units() } else { 0 };
-    let of_order = placed.kind == Kind::Order;
+fn line_body<'a>(order: &'a Order, id: Id, number: usize, view: LineView<'a>) -> LineBody<'a> {
+    let LineView { line, units, allocations } = view;
+    let at = |stage: Stage| if order.stage() == stage { units.units() } else { 0 };
+    let of_order = order.kind() == Kind::Order;
     LineBody {
-        line: index + 1,
-        sku: line.sku.as_str(),
+        line: number,
+        sku: line.sku,
         quantity: line.quantity.units(),
         unit_price: of_order.then_some(line.unit_price.minor()),
         held: at(Stage::Held),
         pinned: at(Stage::Pinned),
         committed: at(Stage::Committed),
         reservation_id: of_order.then_some(ReservationId { id, generation: order.generation }),
-        seller_id: line.seller.as_ref().map(|seller| seller.as_str()),
-        allocations: Allocations(&view.allocations),
-        metadata: line.metadata.as_deref().map(RawJson),
+        seller_id: line.seller,
+        allocations,
+        metadata: line.metadata.map(RawJson),
     }
 }
 
@@ -313,7 +325,6 @@ impl Value for OrderOf<'_> {
 }
 
 fn write_order(order: &Order, json: &mut Json) {
-    let views = order.lines();
     let placed = order.placed();
     let payment = order.shown_attempt().map(|attempt| PaymentBody {
         attempt_id: Attempt(order.attempt_id(attempt)),
@@ -329,15 +340,15 @@ fn write_order(order: &Order, json: &mut Json) {
         status: Literal(order.status.name(Kind::Order)),
         payment_status: Literal(names::payment_status(order.payment_status())),
         reason: rejection_reason(order).map(Literal),
-        customer_id: placed.customer.as_ref().map(|customer| customer.as_str()),
-        correlation_id: placed.correlation().map(|correlation| correlation.as_str()),
+        customer_id: placed.customer,
+        correlation_id: placed.origin.correlation,
         currency: placed.currency.as_ref().map(|currency| currency.as_str()),
         total: order.amount().minor(),
-        lines: views.iter().enumerate().map(|(index, view)| line_body(order, reservation, index, view)).collect(),
+        lines: LinesOf { order, reservation },
         expires_at: Rfc3339(order.expires_at),
         payment,
-        shipping_address: placed.shipping_address.as_deref().map(RawJson),
-        metadata: placed.metadata.as_deref().map(RawJson),
+        shipping_address: placed.shipping_address.map(RawJson),
+        metadata: placed.metadata.map(RawJson),
         allowed_transitions: Literals(names::allowed(order.status, Kind::Order)),
         version: order.version(),
         created_at: Rfc3339(order.created_at()),
@@ -348,7 +359,10 @@ fn write_order(order: &Order, json: &mut Json) {
 
 fn rejection_reason(order: &Order) -> Option<&'static str> {
     let unknown = |shortage: &holdfast_engine::event::Shortage| shortage.available.is_none();
-    match order.shortages() {
+    if order.status != Status::Rejected {
+        return None;
+    }
+    match order.shortages().as_slice() {
         [] => None,
         _ if order.too_many_locations() => Some("too_many_locations"),
         shortages if shortages.iter().any(unknown) => Some("unknown_sku"),

@@ -193,7 +193,8 @@ fn compare(event: &ResultIn, attempt: AttemptId, order: &Order) -> Result<(), Re
         let detail = format!("the attempt is with {}, the result from {}", started.provider.as_str(), event.provider);
         return Err(dead("other_provider", detail));
     }
-    let owed = (order.amount().minor(), order.placed().currency.as_ref().map_or("", |currency| currency.as_str()));
+    let placed = order.placed();
+    let owed = (order.amount().minor(), placed.currency.as_ref().map_or("", |currency| currency.as_str()));
     let paid = (event.amount.unwrap_or(owed.0), event.currency.as_deref().unwrap_or(owed.1));
     if paid != owed {
         let shown = |(amount, currency): (i64, &str)| money::shown(amount, Some(currency).filter(|code| !code.is_empty()));

@@ -38,7 +38,7 @@ fn returned(journal: &dyn Journal) -> (OrderId, History, History) {
     let back = ArchiveFact::Restored { order, history: first.clone() };
     let fact = Arc::new(OrderFact::Settled);
     let mut second = first.clone();
-    second.push(OrderRecord { seq: record.seq + 1, at: record.at, fact: fact.clone() });
+    second.push(&OrderRecord { seq: record.seq + 1, at: record.at, fact: fact.clone() });
     for event in [Event::Archive(back), Event::Order { order, fact, correlation: None }, record.event.clone()] {
         record.event = event;
         batch.push(home.id, &record);

@@ -86,7 +86,7 @@ impl Ledger {
                 require(!again, "I13 one effect per key", || format!("key {key:?} was answered by two records"))
             }
             Event::Archive(ArchiveFact::Restored { order, history }) => {
-                let kept = self.orders.get(order).is_some_and(|book| history.iter().eq(&book.history));
+                let kept = self.orders.get(order).is_some_and(|book| history.records().eq(book.history.iter().cloned()));
                 require(kept, "I14 archived history", || format!("order {order} came back with another history"))
             }
             Event::Archive(ArchiveFact::Orders(_) | ArchiveFact::Keys(_)) => Ok(()),

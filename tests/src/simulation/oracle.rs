@@ -7,7 +7,7 @@ use super::ledger::row;
 use super::ledger::{Breach, Checked, Ledger, Shown, require};
 use holdfast_engine::answer::{Answer, Reply};
 use holdfast_engine::command::Command;
-use holdfast_engine::event::{History, OrderFact, Shortage, StockView, StoredResponse};
+use holdfast_engine::event::{FactKind, History, OrderFact, RecordRef, Shortage, StockView, StoredResponse};
 use holdfast_engine::ids::{AttemptId, Fingerprint, KeyHash, OrderId, PartitionId, Seq, Sku};
 use holdfast_engine::order::Outcome;
 use holdfast_engine::rejection::Rejection;
@@ -157,7 +157,7 @@ impl Oracle {
         leaving: &Leaving<'_>,
     ) -> Checked {
         let book = ledger.orders.get(&id).map(|book| book.history.as_slice()).unwrap_or_default();
-        require(history.iter().eq(book.iter().take(history.len())), "I14 acknowledged is submitted", || {
+        require(history.records().eq(book.iter().take(history.len()).cloned()), "I14 acknowledged is submitted", || {
             format!("order {id} was shown as {history:?}, the journal has {book:?}")
         })?;
         let last = history.last().seq;
@@ -166,13 +166,12 @@ impl Oracle {
             format!("order {id} was shown up to record {last}, durable is {durable}")
         })?;
         if let Command::Place { placed, .. } = command {
-            let same = placed.fingerprint == history.placed().fingerprint;
+            let same = placed.fingerprint == history.placed().fingerprint();
             require(same, "I13 another body is refused", || format!("order {id} was answered to another body"))?;
         }
-        let decided = |fact: &OrderFact| {
-            matches!(fact, OrderFact::Held { .. } | OrderFact::Rejected { .. } | OrderFact::TooManyLocations { .. })
-        };
-        let basis = self.basis.get(&id).filter(|_| history.facts().any(decided));
+        let decided =
+            |record: RecordRef<'_>| matches!(record.kind, FactKind::Held | FactKind::Rejected | FactKind::TooManyLocations);
+        let basis = self.basis.get(&id).filter(|_| history.iter().any(decided));
         for (partition, seq) in basis.into_iter().flatten() {
             let durable = leaving.durable[usize::from(partition.0)];
             require(*seq <= durable, "I14 decisions wait for the state they were made from", || {
@@ -280,7 +279,7 @@ impl Oracle {
         const KEPT: &str = "I14 acknowledged is recovered";
         for (id, shown) in &self.orders {
             let book = ledger.orders.get(id).map(|book| book.history.as_slice()).unwrap_or_default();
-            require(shown.iter().eq(book.iter().take(shown.len())), KEPT, || {
+            require(shown.records().eq(book.iter().take(shown.len()).cloned()), KEPT, || {
                 format!("order {id} was shown as {shown:?}, recovered is {book:?}")
             })?;
         }

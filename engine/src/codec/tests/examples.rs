@@ -122,9 +122,9 @@ pub(super) fn with_origin() -> [(&'static str, Event); 4] {
     let placed = |origin| Arc::new(OrderFact::Placed(Box::new(Placed { origin, ..order() })));
     let of_order = |fact, correlation| Event::Order { order: order_id(), fact, correlation };
     let mut history = history();
-    *history.placing_mut().unwrap() = placed(Origin::of(Some(client()), Some(correlation())));
+    history.set_origin(&Origin::of(Some(client()), Some(correlation())).unwrap());
     [
-        ("origin.placed", of_order(history.first().fact.clone(), None)),
+        ("origin.placed", of_order(history.first().fact().into(), None)),
         ("origin.placed-client", of_order(placed(Origin::of(Some(client()), None)), None)),
         ("origin.expired", of_order(Arc::new(OrderFact::Expired), Some(correlation()))),
         ("origin.restored", Event::Archive(ArchiveFact::Restored { order: order_id(), history })),
@@ -138,7 +138,7 @@ pub(super) fn key() -> KeyFact {
 pub(crate) fn history() -> History {
     let record = |(fact, seq)| OrderRecord { seq, at: Timestamp::new(1_700_000_000_000 + seq), fact: Arc::new(fact) };
     let facts = [OrderFact::Placed(Box::new(order())), OrderFact::Held { holds: holds() }, OrderFact::Expired];
-    History::new(facts.into_iter().zip(3..).map(record).collect()).unwrap()
+    History::new(&facts.into_iter().zip(3..).map(record).collect::<Vec<_>>()).unwrap()
 }
 
 fn stock_facts() -> Vec<StockFact> {
@@ -181,7 +181,7 @@ fn stock_facts() -> Vec<StockFact> {
     facts
 }
 
-fn order_facts() -> Vec<OrderFact> {
+pub(crate) fn order_facts() -> Vec<OrderFact> {
     let started = OrderFact::PaymentStarted {
         attempt: 1,
         provider: Box::new(provider()),

@@ -248,7 +248,7 @@ fn enlarged_rejection(example: &Rejection) -> Rejection {
 
 fn recorded(facts: impl IntoIterator<Item = OrderFact>) -> History {
     let record = |fact| OrderRecord { seq: u64::MAX, at: AT, fact: Arc::new(enlarged_order(&fact)) };
-    History::new(facts.into_iter().map(record).collect()).unwrap()
+    History::new(&facts.into_iter().map(record).collect::<Vec<_>>()).unwrap()
 }
 
 /// The facts of the examples that satisfy this, as often as an order can have each of them.

@@ -138,7 +138,7 @@ fn a_snapshot_that_says_where_an_order_came_from_that_is_not_in_it_is_refused() 
     assert!(matches!(refused, Err(SnapshotError::Origin(_))), "{:?}", refused.err());
     let mut twice = sections::Sections::new();
     let origin = (OrderId::from_bytes([0; 16]), Origin::default());
-    twice.push(sections::ORIGINS, &vec![origin]);
+    twice.push(sections::ORIGINS, |buffer| buffer.extend(append(&vec![origin], Vec::new())));
     let behind = &twice.finish()[1..];
     assert!(restore(&[image.as_slice(), behind].concat()).is_err());
 }

@@ -26,7 +26,7 @@ use actix_web::web::{Data, Path, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use holdfast_engine::answer::Answer;
 use holdfast_engine::command::{Command, CommandKey, Terms};
-use holdfast_engine::event::{Kind, Origin, Placed};
+use holdfast_engine::event::{Kind, OrderRecord, Origin, Placed};
 use holdfast_engine::ids::{Fingerprint, KeyHash, OrderId, RequestId};
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
@@ -318,7 +318,8 @@ pub async fn timeline(app: Data<App>, caller: Caller, id: Path<String>) -> Resul
     let order = Named::parse(&app, Kind::Order, &id)?.order;
     match reply::known(execute(&app, Command::GetOrder { order, kind: None }).await)? {
         Some((Answer::Order { id, history }, _)) => {
-            let items = history.iter().map(|record| timeline_item(id, Kind::Order, record)).collect();
+            let records: Vec<OrderRecord> = history.records().collect();
+            let items = records.iter().map(|record| timeline_item(id, Kind::Order, record)).collect();
             Ok(reply::json_response(HttpResponse::Ok(), to_json(&Timeline { items }), false))
         }
         Some(_) => Err(not_an_order(&id)),

@@ -34,7 +34,7 @@ pub async fn started_before(app: &App, order: OrderId, key: KeyHash) -> Result<(
         OrderFact::PaymentStarted { key: Some(used), .. } => used.0 == key,
         _ => false,
     };
-    let known = history(app, order).await?.is_none_or(|history| history.facts().any(started));
+    let known = history(app, order).await?.is_none_or(|history| history.facts().any(|fact| started(&fact)));
     if known { Ok(()) } else { Err(provider_unavailable()) }
 }
 
