@@ -24,6 +24,12 @@ pub(crate) struct Options {
     seconds: u32,
     #[arg(long, default_value_t = 256)]
     connections: u32,
+    /// Connections of `holdfast-batch`. More than 68 batches of one client at once are refused.
+    #[arg(long, default_value_t = 8)]
+    batch_connections: u32,
+    /// Reservations of one of its batches.
+    #[arg(long, default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    items: u32,
     /// SKUs that orders are spread over; 1 is a hot SKU.
     #[arg(long, value_delimiter = ',', default_value = "1,10000")]
     skus: Vec<u32>,
@@ -95,7 +101,7 @@ fn turns(options: &Options, binaries: &Path) -> Vec<Turn> {
 fn measure(contender: &Contender, skus: u32, round: u32, options: &Options, binaries: &Path) -> Result<Figure, String> {
     let dir = tempfile::tempdir_in(&options.dir).map_err(|error| format!("a directory in {}: {error}", options.dir.display()))?;
     let running = contender.start(binaries, dir.path(), skus)?;
-    let loaded = load::run(&running.url, skus, options)?;
+    let loaded = load::run(&running.url, contender.sends, skus, options)?;
     let stored = running.added_up(loaded.answered)?;
     Ok(Figure {
         contender: contender.name.to_owned(),

@@ -16,7 +16,17 @@ const UNITS: u64 = 2_000_000_000;
 
 pub(super) struct Contender {
     pub(super) name: &'static str,
+    pub(super) sends: Sends,
     store: Store,
+}
+
+/// What it is loaded with.
+#[derive(Clone, Copy)]
+pub(super) enum Sends {
+    /// An order a request.
+    Orders,
+    /// Reservations, many a request.
+    Batches,
 }
 
 #[derive(Clone, Copy)]
@@ -29,13 +39,14 @@ enum Store {
     Holdfast,
 }
 
-pub(super) const ALL: [Contender; 6] = [
-    Contender { name: "bare", store: Store::Nothing },
-    Contender { name: "holdfast", store: Store::Holdfast },
-    Contender { name: "redis-always", store: Store::Redis("always") },
-    Contender { name: "redis-everysec", store: Store::Redis("everysec") },
-    Contender { name: "postgres-row", store: Store::Postgres("postgres-row") },
-    Contender { name: "postgres-statement", store: Store::Postgres("postgres-statement") },
+pub(super) const ALL: [Contender; 7] = [
+    Contender { name: "bare", sends: Sends::Orders, store: Store::Nothing },
+    Contender { name: "holdfast", sends: Sends::Orders, store: Store::Holdfast },
+    Contender { name: "holdfast-batch", sends: Sends::Batches, store: Store::Holdfast },
+    Contender { name: "redis-always", sends: Sends::Orders, store: Store::Redis("always") },
+    Contender { name: "redis-everysec", sends: Sends::Orders, store: Store::Redis("everysec") },
+    Contender { name: "postgres-row", sends: Sends::Orders, store: Store::Postgres("postgres-row") },
+    Contender { name: "postgres-statement", sends: Sends::Orders, store: Store::Postgres("postgres-statement") },
 ];
 
 /// A contender that takes orders at `url`.
@@ -119,12 +130,13 @@ fn waited_for<T>(answer: impl Future<Output = Result<T, String>>) -> Result<T, S
     runtime.map_err(|error| error.to_string())?.block_on(answer)
 }
 
-/// Its own audit says that all adds up, and how many orders it has placed; each took one unit.
+/// Its own audit says that all adds up, and how many orders and reservations it has placed; each took one unit.
 fn holdfast_totals(url: &str) -> Result<(u64, u64), String> {
     let audit = waited_for(Target::parse(url, None)?.call("POST", "/admin/v1/audit", "", ""))?;
-    let orders = audit["checked"]["orders"].as_u64().filter(|_| audit["ok"] == true);
-    let orders = orders.ok_or_else(|| format!("the audit finds: {audit}"))?;
-    Ok((orders, orders))
+    let placed = |what: &str| audit["checked"][what].as_u64().filter(|_| audit["ok"] == true);
+    let all = placed("orders").zip(placed("reservations")).map(|(orders, reservations)| orders + reservations);
+    let all = all.ok_or_else(|| format!("the audit finds: {audit}"))?;
+    Ok((all, all))
 }
 
 fn redis(binaries: &Path, dir: &Path, skus: u32, sync: &str) -> Result<Running, String> {

@@ -1,15 +1,20 @@
 //! The load: wrk in a closed loop, each order under a key of its own.
 
 use super::Options;
+use super::contender::Sends;
 use super::process::{is_on_path, output};
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-const SCRIPT: &str = include_str!("../../wrk/orders.lua");
+const ORDERS: &str = include_str!("../../wrk/orders.lua");
+const BATCHES: &str = include_str!("../../wrk/reservations.lua");
 
 pub(super) struct Loaded {
+    /// Orders, or reservations.
     pub(super) answered: u64,
+    /// A second.
     pub(super) rate: f64,
+    /// Of a request.
     pub(super) p99_ms: f64,
 }
 
@@ -21,19 +26,25 @@ pub(super) fn is_there() -> Result<(), String> {
         .ok_or_else(|| "wrk is not installed, and it makes the load (Debian: apt-get install wrk)".to_owned())
 }
 
-pub(super) fn run(url: &str, skus: u32, options: &Options) -> Result<Loaded, String> {
+pub(super) fn run(url: &str, sends: Sends, skus: u32, options: &Options) -> Result<Loaded, String> {
+    let (text, connections, items) = match sends {
+        Sends::Orders => (ORDERS, options.connections, 1),
+        Sends::Batches => (BATCHES, options.batch_connections, options.items),
+    };
     let script = tempfile::Builder::new().suffix(".lua").tempfile().map_err(|error| error.to_string())?;
-    std::fs::write(script.path(), SCRIPT).map_err(|error| error.to_string())?;
+    std::fs::write(script.path(), text).map_err(|error| error.to_string())?;
     // The environment must reach the script: a key is never used twice.
     let run = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
     let mut wrk = Command::new("wrk");
-    wrk.args(["-t2", "--latency", &format!("-c{}", options.connections), &format!("-d{}s", options.seconds), "-s"]);
-    wrk.arg(script.path()).arg(url).env("SKUS", skus.to_string()).env("RUN", format!("peers-{run}"));
+    wrk.args(["-t2", "--latency", &format!("-c{connections}"), &format!("-d{}s", options.seconds), "-s"]).arg(script.path());
+    wrk.arg(url).env("SKUS", skus.to_string()).env("RUN", format!("peers-{run}")).env("ITEMS", items.to_string());
     let said = output(&mut wrk, "")?;
-    parse(&said).ok_or_else(|| format!("not every order was answered with 2xx, or wrk said something else than usual:\n{said}"))
+    let wrong = || format!("not every order was answered with 2xx, or wrk said something else than usual:\n{said}");
+    let Loaded { answered, rate, p99_ms } = parse(&said).ok_or_else(wrong)?;
+    Ok(Loaded { answered: answered * u64::from(items), rate: rate * f64::from(items), p99_ms })
 }
 
-/// None if an answer was no 2xx.
+/// What was answered in requests. None if an answer was no 2xx.
 fn parse(said: &str) -> Option<Loaded> {
     if said.contains("Non-2xx") {
         return None;
