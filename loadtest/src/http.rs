@@ -119,7 +119,7 @@ impl Target {
         let mut read = Vec::new();
         let (sent, received) = tokio::join!(sending, answer.read_to_end(&mut read));
         // Who refuses closes: what it said tells more than that nothing more could be sent.
-        whole(&read).or_else(|malformed| Err(sent.and(received.map(drop)).err().unwrap_or(malformed)))
+        whole(&read).map_err(|malformed| sent.and(received.map(drop)).err().unwrap_or(malformed))
     }
 }
 
