@@ -18,7 +18,7 @@ use holdfast_engine::event::Kind;
 use holdfast_engine::ids::{PartitionId, Partitions};
 use holdfast_engine::order::Outcome;
 use holdfast_storage::cql::{self, CqlJournal};
-use holdfast_storage::{Error, Log, LogId, LogSeq, Row, Rows, Snapshot, Snapshots, Table, Visit};
+use holdfast_storage::{Error, Log, LogId, LogSeq, Row, Rows, Snapshot, SnapshotHead, Snapshots, Table, Visit};
 use std::cell::RefCell;
 use std::future::Future;
 use std::pin::Pin;
@@ -111,8 +111,12 @@ impl Snapshots for Counted {
         self.inner.save_snapshot(snapshot)
     }
 
-    fn snapshots(&self, partition: PartitionId) -> Result<Vec<Snapshot>, Error> {
-        self.inner.snapshots(partition)
+    fn snapshot_heads(&self, partition: PartitionId) -> Result<Vec<SnapshotHead>, Error> {
+        self.inner.snapshot_heads(partition)
+    }
+
+    fn snapshot(&self, head: SnapshotHead) -> Result<Option<Snapshot>, Error> {
+        self.inner.snapshot(head)
     }
 }
 

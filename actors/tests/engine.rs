@@ -7,6 +7,7 @@ use holdfast_actors::provider::{Answer, Answering, PaymentProvider};
 use holdfast_actors::{ClientId, Engine, Handle, Options, Origin, ReplyQueues, Unanswered};
 use holdfast_engine::Causality;
 use holdfast_engine::answer;
+use holdfast_engine::codec::{Batch, read_frame};
 use holdfast_engine::command::Command;
 use holdfast_engine::effect::ProviderCall;
 use holdfast_engine::event::{Kind, Line, Placed};
@@ -15,8 +16,9 @@ use holdfast_engine::order::{Order, Outcome, Status};
 use holdfast_engine::quantity::{Money, Quantity};
 use holdfast_engine::rejection::Rejection;
 use holdfast_engine::time::Timestamp;
-use holdfast_storage::LogId;
 use holdfast_storage::memory::MemoryJournal;
+use holdfast_storage::{Log, LogId, Snapshots};
+use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -36,7 +38,11 @@ fn partitions() -> Partitions {
 const BOTH: [Causality; 2] = [Causality::OneLog, Causality::PerPartition];
 
 fn start(causality: Causality, options: Options) -> Engine {
-    let journal = Arc::new(MemoryJournal::with(causality, partitions()));
+    start_on(&Arc::new(MemoryJournal::with(causality, partitions())), options)
+}
+
+fn start_on(journal: &Arc<MemoryJournal>, options: Options) -> Engine {
+    let journal = journal.clone();
     let provider = Box::new(|| Rc::new(Silent) as Rc<dyn PaymentProvider>);
     Engine::start(journal, ReplyQueues::default(), provider, options, &mut |_, _| {}).unwrap()
 }
@@ -285,4 +291,31 @@ async fn a_snapshot_that_is_asked_for_is_taken_of_a_quiet_partition_too_and_move
     assert!(engine.stop().await);
     let heads = journal.snapshot_heads(quiet).unwrap();
     assert_eq!(heads.iter().map(|head| (head.seq, head.after)).collect::<Vec<_>>(), [(0, end)]);
+}
+
+/// As a crash leaves it: the facts, and nothing that follows from them.
+fn facts_of(journal: &MemoryJournal) -> Arc<MemoryJournal> {
+    let copy = MemoryJournal::with(journal.causality(), partitions());
+    let append = |_, frame: &[u8]| {
+        let events = read_frame(frame)?.count() as u32;
+        let entries = frame[Batch::default().frame().len()..].to_vec();
+        copy.append(LogId(0), &Batch { entries, events }).map(|_| ControlFlow::Continue(()))
+    };
+    journal.read(LogId(0), 0, &mut { append }).unwrap();
+    Arc::new(copy)
+}
+
+/// Each start after a crash would replay what those before it did, and more.
+#[actix::test]
+async fn a_stop_takes_snapshots_of_what_the_start_replayed() {
+    let lived = Arc::new(MemoryJournal::with(Causality::OneLog, partitions()));
+    let engine = start_on(&lived, Options::default());
+    engine.handle.execute(stock("A", 1)).await.unwrap();
+    engine.stop().await;
+    let crashed = facts_of(&lived);
+    let id = partitions().of_sku(&sku("A"));
+    assert_eq!(crashed.snapshot_heads(id).unwrap(), []);
+    start_on(&crashed, Options::default()).stop().await;
+    let heads = crashed.snapshot_heads(id).unwrap();
+    assert!(heads.len() == 1 && heads == lived.snapshot_heads(id).unwrap(), "{heads:?}");
 }

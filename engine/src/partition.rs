@@ -104,6 +104,8 @@ pub struct Partition {
     partitions: Partitions,
     policy: Policy,
     seq: Seq,
+    /// Of the snapshot that it was restored from, 0 for none. No part of the state.
+    snapshot_seq: Seq,
     /// Time of the last record; time never runs backwards inside a partition.
     at: Timestamp,
     /// Event time without its jumps: what [`limits::RESOLVED_MS`] is counted in.
@@ -132,6 +134,7 @@ impl Partition {
             partitions,
             policy,
             seq: 0,
+            snapshot_seq: 0,
             at: Timestamp::ZERO,
             logical_time: Timestamp::ZERO,
             placed: 0,
@@ -149,6 +152,11 @@ impl Partition {
 
     pub fn seq(&self) -> Seq {
         self.seq
+    }
+
+    /// The last record of the snapshot that it was restored from; 0: it was folded from the first record on.
+    pub fn snapshot_seq(&self) -> Seq {
+        self.snapshot_seq
     }
 
     pub fn at(&self) -> Timestamp {

@@ -182,8 +182,6 @@ struct Look<'a> {
 }
 
 impl Observer for Look<'_> {
-    fn meets(&mut self, _: PartitionId, _: Seq) {}
-
     fn follows(&mut self, partition: &Partition, record: &Record) -> Result<(), Error> {
         self.sums.add(partition.id, record);
         self.left.note(self.journal, self.at, partition, record, &self.remade)

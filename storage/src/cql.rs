@@ -342,14 +342,14 @@ impl Snapshots for CqlJournal {
         self.wait(async move { cluster.save_snapshot(epoch, &snapshot).await })
     }
 
-    fn snapshots(&self, partition: PartitionId) -> Result<Vec<Snapshot>, Error> {
-        let cluster = self.cluster.clone();
-        self.wait(async move { cluster.snapshots(partition).await })
-    }
-
     fn snapshot_heads(&self, partition: PartitionId) -> Result<Vec<SnapshotHead>, Error> {
         let cluster = self.cluster.clone();
         self.wait(async move { cluster.snapshot_heads(partition).await })
+    }
+
+    fn snapshot(&self, head: SnapshotHead) -> Result<Option<Snapshot>, Error> {
+        let cluster = self.cluster.clone();
+        self.wait(async move { cluster.snapshot(head).await })
     }
 }
 

@@ -4,6 +4,7 @@
 //! that sync. Invariants: no acknowledged commit is ever silently left out (see [`log`] and [`crate::watermark`]); after a failed
 //! append nothing is written until the directory is opened anew; one process at a time.
 
+mod closing;
 mod creation;
 mod description;
 mod failure;
@@ -12,7 +13,6 @@ mod manifests;
 mod observing;
 mod presence;
 mod restoring;
-
 mod snapshots;
 mod space;
 mod upgrade;
@@ -23,12 +23,12 @@ use crate::contract::{
     Visit, WantedPartitions,
 };
 use crate::lock::{DirectoryLock, Lent};
-use crate::marks::Marks;
+use crate::marks::{self, Marks};
 use crate::recovery;
 use crate::rows::meta::LAST_ROWS;
 use crate::watermark::Watermark;
-use creation::Layout;
-use description::LOG_IN_FILES;
+use creation::{Layout, Tables};
+use description::{FORMAT, LOG_IN_FILES, SNAPSHOTS_IN_FILES};
 use failure::{damaged_at, failed, refused, tables_failed};
 use fjall::{Database, Keyspace, PersistMode};
 use holdfast_engine::Causality;
@@ -61,8 +61,8 @@ pub struct EmbeddedJournal {
     /// The number of the last rows, in the tables under [`LAST_ROWS`] and beside them: what left memory is in rows only.
     projected: Mutex<(Watermark, u64)>,
     log: Log,
-    snapshots: Keyspace,
-    tables: [Keyspace; Table::ALL.len()],
+    snapshots: snapshots::Files,
+    tables: Tables,
     database: Database,
     space: Space,
     /// Of a writer.
@@ -131,33 +131,34 @@ impl EmbeddedJournal {
         let (format, partitions) = layout.described(wanted)?;
         let (mark, acknowledged) = Watermark::open(&layout.acknowledged)?;
         let (projected, watermark) = Watermark::open(&layout.projected)?;
-        let log_in_files = format >= LOG_IN_FILES;
-        if !log_in_files {
+        if format < LOG_IN_FILES {
             layout.rename_database()?;
         }
-        if layout.has_tables()? {
-            manifests::check(&layout.database, if log_in_files { creation::PARTS } else { 1 })?;
-            wal::check(&layout.database, acknowledged, log_in_files)?;
+        let format = if layout.has_tables()? {
+            manifests::check(&layout.database, creation::parts(format))?;
+            wal::check(&layout.database, acknowledged, format >= LOG_IN_FILES)?;
+            format
         } else if acknowledged > 0 {
             return Err(damaged_at(1, "the tables beside the log are gone"));
         } else {
             Log::create(&layout.log)?;
             layout.create()?;
-        }
+            FORMAT
+        };
         let refuse = |error| tables_failed(&layout.database, refused(error, acknowledged));
         let database = layout.open(&layout.database).map_err(refuse)?;
         let space = Space { dir: layout.dir.clone(), reserve };
-        creation::Keyspaces::refuse_missing(&database, layout, format)?;
-        let keyspaces = creation::Keyspaces::open(&database).map_err(refuse)?;
-        if !log_in_files {
+        creation::refuse_missing(&database, layout, format)?;
+        let tables = creation::open_tables(&database).map_err(refuse)?;
+        if format < LOG_IN_FILES {
             space.check(database.write_buffer_size())?;
             upgrade::copy_log(&database, layout, acknowledged, &space)?;
-            layout.describe(partitions)?;
+            layout.describe(LOG_IN_FILES, partitions)?;
         }
         upgrade::drop_log(&database).map_err(refuse)?;
         let look = if keeper.writes() { Log::look } else { Log::look_only };
         let (log, end) = look(&layout.log, acknowledged, space.clone())?;
-        let rows = last_rows(&keyspaces)?;
+        let rows = last_rows(&tables)?;
         if rows < watermark {
             let reason = format!("it ends with rows {rows}, and {watermark} were reported: it is older than the files beside it");
             return Err(failure::damaged_file(&layout.database, &reason));
@@ -170,8 +171,8 @@ impl EmbeddedJournal {
             mark: Mutex::new(mark),
             projected: Mutex::new((projected, rows)),
             log,
-            snapshots: keyspaces.snapshots,
-            tables: keyspaces.tables,
+            snapshots: snapshots::Files::at(&layout.snapshots),
+            tables,
             database,
             space,
             in_use: keeper.writes().then(|| layout.in_use()).transpose()?,
@@ -179,19 +180,33 @@ impl EmbeddedJournal {
         })
     }
 
-    /// Nothing of the log is changed before its tables are known to belong to it.
+    /// What an earlier format had in the database goes into files. Before the first row is written, the description says so: a build
+    /// that would not find them refuses the data from now on.
+    fn upgrade(&self, layout: &Layout) -> Result<(), Error> {
+        let upgrades = self.database.keyspace_exists(creation::SNAPSHOTS) && layout.format()? < SNAPSHOTS_IN_FILES;
+        if upgrades || self.keeper.writes() {
+            snapshots::Files::open(&layout.snapshots)?;
+        }
+        if upgrades {
+            upgrade::copy_snapshots(&self.database, self.partitions, &self.snapshots, self.basis(), &self.space)?;
+        }
+        if self.keeper.writes() {
+            layout.upgrade_description()?;
+            upgrade::drop_snapshots(&self.database).map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    /// Nothing of the log is changed before tables and snapshots are known to belong to it.
     fn resume(&self, layout: &Layout) -> Result<(), Error> {
         Marks::read(self, &self.logs())?.check(self)?;
+        marks::check_snapshots(self, LogId(0), self.snapshots.basis(self.partitions))?;
         if self.keeper.writes() {
             self.log.settle()?;
             self.space.check(self.database.write_buffer_size())?;
         }
         *self.tip.lock().unwrap_or_else(PoisonError::into_inner) = contract::read_tip(self, LogId(0))?;
-        if self.keeper.writes() {
-            // Before the first row is written: a build that would not find it refuses the data from now on.
-            layout.upgrade_description()?;
-        }
-        Ok(())
+        self.upgrade(layout)
     }
 
     fn write(&self, log: LogSeq, batch: &Batch, mark: &Watermark) -> Result<(), Error> {
@@ -204,12 +219,10 @@ impl EmbeddedJournal {
         mark.set(log)
     }
 
-    /// Flushes what was written and waits for the disk.
-    ///
-    /// `SyncData` is `fdatasync`, which covers the length of the file; the database makes the entry of a new
-    /// write-ahead file in its directory durable before it uses the file.
-    fn persist(&self) -> Result<(), Error> {
-        self.database.persist(PersistMode::SyncData).map_err(failed)
+    /// What all that is durable follows from.
+    fn basis(&self) -> CommitCheck {
+        let tip = *self.tip.lock().unwrap_or_else(PoisonError::into_inner);
+        tip.unwrap_or(CommitCheck { commit: 0, check: 0 })
     }
 
     fn last(&self) -> LogSeq {
@@ -232,10 +245,17 @@ impl EmbeddedJournal {
     }
 }
 
-fn last_rows(keyspaces: &creation::Keyspaces) -> Result<u64, Error> {
-    let [_, _, _, meta] = &keyspaces.tables;
+fn last_rows([_, _, _, meta]: &Tables) -> Result<u64, Error> {
     let number = meta.get(LAST_ROWS).map_err(failed)?;
     Ok(number.and_then(|number| (*number).try_into().ok()).map_or(0, u64::from_be_bytes))
+}
+
+impl Drop for EmbeddedJournal {
+    fn drop(&mut self) {
+        if self.running().is_ok() && !std::thread::panicking() {
+            closing::flush(&self.database, &self.tables);
+        }
+    }
 }
 
 impl contract::Log for EmbeddedJournal {
@@ -314,15 +334,18 @@ impl contract::Log for EmbeddedJournal {
 impl Snapshots for EmbeddedJournal {
     fn save_snapshot(&self, snapshot: &Snapshot) -> Result<(), Error> {
         self.running()?;
-        snapshots::save(&self.snapshots, snapshot, || self.persist())
-    }
-
-    fn snapshots(&self, partition: PartitionId) -> Result<Vec<Snapshot>, Error> {
-        Ok(snapshots::load_all(&self.snapshots, partition))
+        // Never into a directory that has taken the place of this one.
+        self.in_use.as_ref().map_or(Ok(()), InUse::check_files)?;
+        self.space.check(self.database.write_buffer_size().saturating_add(snapshot.state.len() as u64))?;
+        self.snapshots.save(snapshot, self.basis())
     }
 
     fn snapshot_heads(&self, partition: PartitionId) -> Result<Vec<SnapshotHead>, Error> {
-        snapshots::heads(&self.snapshots, partition)
+        Ok(self.snapshots.heads(partition))
+    }
+
+    fn snapshot(&self, head: SnapshotHead) -> Result<Option<Snapshot>, Error> {
+        Ok(self.snapshots.load(head))
     }
 }
 

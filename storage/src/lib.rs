@@ -34,6 +34,7 @@ pub mod kafka;
 pub mod lock;
 pub mod marks;
 pub mod memory;
+mod parallel;
 pub mod private;
 pub mod recovery;
 pub mod retention;
@@ -43,6 +44,7 @@ pub mod stoppable;
 pub mod watermark;
 
 pub use contract::{
-    CommitCheck, Error, Journal, Keep, Log, LogId, LogSeq, Row, Rows, Snapshot, Snapshots, Table, Visit, WantedPartitions,
+    CommitCheck, Error, Journal, Keep, Log, LogId, LogSeq, Row, Rows, Snapshot, SnapshotHead, Snapshots, Table, Visit,
+    WantedPartitions,
 };
 pub use lock::DirectoryLock;

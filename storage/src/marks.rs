@@ -93,10 +93,7 @@ impl Marks {
             let commit = basis.commit;
             match history::compare(journal, log, basis)? {
                 Finding::Ours | Finding::Purged => {}
-                Finding::Other if commit > end => {
-                    return Err(newer(journal, log, end, &format!("the tables follow from commit {commit}")));
-                }
-                Finding::Other => return Err(forked(journal, log, commit)),
+                Finding::Other => return Err(not_of(journal, log, commit, end, "the tables")),
             }
         }
         self.check_kept(journal, log)
@@ -129,6 +126,21 @@ impl Marks {
     }
 }
 
+/// Whether a log has the newest commit that the snapshots beside it follow from, where they lie by themselves.
+///
+/// # Errors
+/// As [`Marks::check`].
+pub(crate) fn check_snapshots(journal: &dyn Log, log: LogId, basis: Option<CommitCheck>) -> Result<(), Error> {
+    let Some(basis) = basis else { return Ok(()) };
+    match history::compare(journal, log, basis)? {
+        Finding::Ours | Finding::Purged => Ok(()),
+        Finding::Other => {
+            let end = journal.end(log);
+            Err(not_of(journal, log, basis.commit, end, "the snapshots"))
+        }
+    }
+}
+
 #[cfg(feature = "kafka")]
 fn position_of_relay(journal: &dyn Rows, log: LogId) -> Result<LogSeq, Error> {
     Ok(relay::position(journal, log)?.unwrap_or(0))
@@ -151,10 +163,14 @@ pub(crate) fn newer(journal: &dyn Log, log: LogId, end: LogSeq, what: &str) -> E
     mixed(&format!("{what}, and {} ends with commit {end}: they are newer than it", name(journal, log)))
 }
 
-fn forked(journal: &dyn Log, log: LogId, commit: LogSeq) -> Error {
+/// What follows from a commit that the log does not have, or has another for.
+fn not_of(journal: &dyn Log, log: LogId, commit: LogSeq, end: LogSeq, what: &str) -> Error {
+    if commit > end {
+        return newer(journal, log, end, &format!("{what} follow from commit {commit}"));
+    }
     let log = name(journal, log);
     mixed(&format!(
-        "the tables follow from another commit {commit} than {log} has: they are of another copy, which went on by itself"
+        "{what} follow from another commit {commit} than {log} has: they are of another copy, which went on by itself"
     ))
 }
 
@@ -162,7 +178,7 @@ fn forked(journal: &dyn Log, log: LogId, commit: LogSeq) -> Error {
 pub(crate) fn mixed(what: &str) -> Error {
     Error::Mixed(format!(
         "the data is not of one moment: {what}\n  Restore everything from one copy, together: of a data directory \
-         `log`, `tables`, `acknowledged` and `projected`, of a cluster every table of the keyspace."
+         `log`, `tables`, `snapshots`, `acknowledged` and `projected`, of a cluster every table of the keyspace."
     ))
 }
 

@@ -3,7 +3,7 @@
 //! Invariant: it keeps the contract of [`crate::contract`] for as long as the value lives, and nothing longer. "Durable"
 //! here means: as long as the process.
 
-use crate::contract::{Error, Log, LogId, LogSeq, Row, Rows, Snapshot, Snapshots, Table, Visit};
+use crate::contract::{Error, Log, LogId, LogSeq, Row, Rows, Snapshot, SnapshotHead, Snapshots, Table, Visit};
 use holdfast_engine::Causality;
 use holdfast_engine::codec::Batch;
 use holdfast_engine::ids::{PartitionId, Partitions};
@@ -99,8 +99,15 @@ impl Snapshots for MemoryJournal {
         Ok(())
     }
 
-    fn snapshots(&self, partition: PartitionId) -> Result<Vec<Snapshot>, Error> {
-        Ok(self.reading().snapshots.get(&partition).cloned().unwrap_or_default())
+    fn snapshot_heads(&self, partition: PartitionId) -> Result<Vec<SnapshotHead>, Error> {
+        let contents = self.reading();
+        Ok(contents.snapshots.get(&partition).into_iter().flatten().map(Snapshot::head).collect())
+    }
+
+    fn snapshot(&self, head: SnapshotHead) -> Result<Option<Snapshot>, Error> {
+        let contents = self.reading();
+        let mut kept = contents.snapshots.get(&head.partition).into_iter().flatten();
+        Ok(kept.find(|snapshot| snapshot.head() == head).cloned())
     }
 }
 

@@ -1,24 +1,30 @@
 //! From a journal back to partitions: newest valid snapshot of each, then the tail of its log.
 //!
-//! Invariants: the result is the fold of the whole journal, however much of it the snapshots stand for; what does not belong
-//! together is refused before anything is written; what left memory for tables that are older than the log is in them again.
+//! Invariants: the result is the fold of the whole journal, however much of it the snapshots stand for and however many threads fold it;
+//! what does not belong together is refused before anything is written; what left memory for tables that are older than the log is in
+//! them again.
 
 mod beginning;
+mod piece;
 mod remake;
 
 pub use beginning::{Beginning, begin};
 
 use crate::contract::{Error, Journal, Log, LogId, LogSeq};
-use holdfast_engine::codec;
-use holdfast_engine::event::{Event, Record};
+use crate::marks::Marks;
+use crate::parallel;
+use beginning::refuse_beyond;
+use holdfast_engine::codec::{self, Entry};
+use holdfast_engine::event::Record;
 use holdfast_engine::ids::{PartitionId, Seq};
 use holdfast_engine::partition::Partition;
 use holdfast_engine::time::{Policy, Timestamp};
+use piece::{Piece, Shares};
 use remake::Remake;
-use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-/// Recovers the partitions listed and writes nothing. `progress` is told `(commits read, commits in all)` now and then.
+/// Recovers the partitions listed and writes nothing, by the thread that calls: others may be busy with what cannot wait. `progress` is
+/// told `(commits read, commits in all)` now and then.
 ///
 /// # Errors
 /// If the log is damaged, what lies beside it is of another moment, or a record does not follow on the state before it.
@@ -28,11 +34,11 @@ pub fn recover(
     policy: &Policy,
     progress: &mut dyn FnMut(LogSeq, LogSeq),
 ) -> Result<Vec<Partition>, Error> {
-    fold(journal, begin(journal, ids, policy)?, progress, false)
+    fold(journal, begin(journal, ids, policy, 1)?, progress, 1, |_, _| None)
 }
 
-/// As [`recover`], before anything else writes: closed orders and keys that the tables lack, because they are older than the
-/// log, are put into them again.
+/// As [`recover`], before anything else runs: by a thread a core, and closed orders and keys that the tables lack, because they are
+/// older than the log, are put into them again.
 ///
 /// # Errors
 /// As [`recover`], or if the tables cannot be written.
@@ -42,55 +48,45 @@ pub fn restore(
     policy: &Policy,
     progress: &mut dyn FnMut(LogSeq, LogSeq),
 ) -> Result<Vec<Partition>, Error> {
-    fold(journal, begin(journal, ids, policy)?, progress, true)
+    let threads = parallel::cores();
+    let remade = |marks: &Marks, log: LogId| Some(Remake::new(journal, marks, log));
+    fold(journal, begin(journal, ids, policy, threads)?, progress, threads, remade)
 }
 
-fn fold(
-    journal: &dyn Journal,
+fn fold<'a>(
+    journal: &'a dyn Journal,
     beginning: Beginning,
     progress: &mut dyn FnMut(LogSeq, LogSeq),
-    remakes: bool,
+    threads: usize,
+    remade: impl Fn(&Marks, LogId) -> Option<Remake<'a>>,
 ) -> Result<Vec<Partition>, Error> {
     let after = beginning.after(journal);
     let Beginning { bases, heads, marks } = beginning;
     let mut partitions: Vec<Partition> = bases.into_iter().map(|base| base.partition).collect();
-    let mut places = vec![None; usize::from(journal.partitions().count())];
-    for (place, partition) in partitions.iter().enumerate() {
-        places[usize::from(partition.id.0)] = Some(place);
-    }
-    let place_of = |id: PartitionId| places.get(usize::from(id.0)).copied().flatten();
+    let mut shares = Shares::of(&mut partitions, threads, journal.partitions());
     let all = after.iter().map(|(log, after)| journal.end(*log).saturating_sub(*after)).sum();
     let mut done = 0;
     for (log, after) in after {
-        let mut tail = Tail { lasts: BTreeMap::new(), remake: remakes.then(|| Remake::new(journal, &marks, log)) };
+        let (mut piece, mut remake) = (Piece::default(), remade(&marks, log));
+        let mut replayed = |piece: &mut Piece| {
+            shares.replay(piece, remake.as_mut())?;
+            done += piece.take();
+            progress(done, all);
+            Ok::<(), Error>(())
+        };
         journal.read(log, after, &mut |commit, frame| {
-            tail.begin_commit(commit);
-            refuse_unknown(journal, commit, frame)?;
-            replay(commit, frame, &mut partitions, place_of, &mut tail)?;
-            tail.end_commit(frame)?;
-            done += 1;
-            if done % 1024 == 0 || done == all {
-                progress(done, all);
+            piece.push(commit, frame);
+            if piece.is_full() {
+                replayed(&mut piece)?;
             }
             Ok(ControlFlow::Continue(()))
         })?;
+        replayed(&mut piece)?;
         let of_log = heads.iter().filter(|head| journal.log_of(head.partition) == log);
-        of_log.copied().try_for_each(|head| head.refuse_beyond(tail.lasts.get(&head.partition).copied()))?;
-        tail.end()?;
+        of_log.copied().try_for_each(|head| refuse_beyond(head, shares.last(head.partition)))?;
+        remake.map_or(Ok(()), Remake::end)?;
     }
     Ok(partitions)
-}
-
-/// What says how many partitions the data has may be of other data than the log.
-fn refuse_unknown(journal: &dyn Journal, commit: LogSeq, frame: &[u8]) -> Result<(), Error> {
-    let (count, damaged) = (journal.partitions().count(), |reason: String| Error::Damaged { record: commit, reason });
-    for entry in codec::read_frame(frame).map_err(|error| damaged(error.to_string()))? {
-        let id = entry.map_err(|error| damaged(error.to_string()))?.partition.0;
-        if id >= count {
-            return Err(damaged(format!("it is of partition {id}, and holdfast.meta says that there are {count}")));
-        }
-    }
-    Ok(())
 }
 
 /// When the last record was made, as the last commit of each log says. `None`: there is no record.
@@ -122,47 +118,8 @@ pub fn made_at(journal: &dyn Log, log: LogId, commit: LogSeq) -> Result<Option<T
     Ok(made)
 }
 
-/// Follows the replay of one log.
-struct Tail<'a> {
-    /// The last record of each partition that was met.
-    lasts: BTreeMap<PartitionId, Seq>,
-    remake: Option<Remake<'a>>,
-}
-
-impl Tail<'_> {
-    fn begin_commit(&mut self, commit: LogSeq) {
-        if let Some(remake) = &mut self.remake {
-            remake.begin_commit(commit);
-        }
-    }
-
-    fn end_commit(&mut self, frame: &[u8]) -> Result<(), Error> {
-        self.remake.as_mut().map_or(Ok(()), |remake| remake.end_commit(frame))
-    }
-
-    fn end(self) -> Result<(), Error> {
-        self.remake.map_or(Ok(()), Remake::end)
-    }
-}
-
-impl Observer for Tail<'_> {
-    fn meets(&mut self, partition: PartitionId, seq: Seq) {
-        self.lasts.insert(partition, seq);
-    }
-
-    fn follows(&mut self, partition: &Partition, record: &Record) -> Result<(), Error> {
-        match (&mut self.remake, &record.event) {
-            (Some(remake), Event::Archive(fact)) => remake.archived(partition, fact),
-            _ => Ok(()),
-        }
-    }
-}
-
 /// Looks on while a log is replayed.
 pub trait Observer {
-    /// A record of a partition, whether it was taken before or follows now.
-    fn meets(&mut self, partition: PartitionId, seq: Seq);
-
     /// A record that `partition` is about to take.
     ///
     /// # Errors
@@ -181,25 +138,31 @@ pub fn replay(
     place_of: impl Fn(PartitionId) -> Option<usize>,
     observer: &mut impl Observer,
 ) -> Result<(), Error> {
-    let damaged = |reason: String| Error::Damaged { record: commit, reason };
-    for entry in codec::read_frame(frame).map_err(|error| damaged(error.to_string()))? {
-        let entry = entry.map_err(|error| damaged(error.to_string()))?;
-        let Some(partition) = place_of(entry.partition).and_then(|place| partitions.get_mut(place)) else { continue };
-        observer.meets(entry.partition, entry.seq);
-        match next(partition.seq(), entry.seq) {
-            Next::Known => {}
-            Next::Follows => {
-                let record = entry.decode().map_err(|error| Error::of_commit(commit, &error))?;
-                observer.follows(partition, &record)?;
-                partition.apply(record);
-            }
-            Next::Gap => {
-                let (id, last) = (entry.partition.0, partition.seq());
-                return Err(damaged(format!("record {} of partition {id} follows on {last}", entry.seq)));
-            }
+    let damaged = |error: codec::Error| Error::Damaged { record: commit, reason: error.to_string() };
+    for entry in codec::read_frame(frame).map_err(damaged)? {
+        let entry = entry.map_err(damaged)?;
+        if let Some(partition) = place_of(entry.partition).and_then(|place| partitions.get_mut(place)) {
+            take(commit, &entry, partition, observer)?;
         }
     }
     Ok(())
+}
+
+/// Folds one record into its partition, if it follows.
+fn take(commit: LogSeq, entry: &Entry<'_>, partition: &mut Partition, observer: &mut impl Observer) -> Result<(), Error> {
+    match next(partition.seq(), entry.seq) {
+        Next::Known => Ok(()),
+        Next::Follows => {
+            let record = entry.decode().map_err(|error| Error::of_commit(commit, &error))?;
+            observer.follows(partition, &record)?;
+            partition.apply(record);
+            Ok(())
+        }
+        Next::Gap => {
+            let (id, last) = (entry.partition.0, partition.seq());
+            Err(Error::Damaged { record: commit, reason: format!("record {} of partition {id} follows on {last}", entry.seq) })
+        }
+    }
 }
 
 enum Next {

@@ -85,12 +85,12 @@ impl Snapshots for Stoppable {
         Err(Error::Stopped)
     }
 
-    fn snapshots(&self, partition: PartitionId) -> Result<Vec<Snapshot>, Error> {
-        self.asked()?.snapshots(partition)
-    }
-
     fn snapshot_heads(&self, partition: PartitionId) -> Result<Vec<SnapshotHead>, Error> {
         self.asked()?.snapshot_heads(partition)
+    }
+
+    fn snapshot(&self, head: SnapshotHead) -> Result<Option<Snapshot>, Error> {
+        self.asked()?.snapshot(head)
     }
 }
 

@@ -7,7 +7,7 @@ use holdfast_engine::ids::{PartitionId, Partitions};
 use holdfast_storage::conformance::{FaultyJournal, World, frames, partitions};
 use holdfast_storage::group_commit::{Committer, Notice, Notify};
 use holdfast_storage::memory::MemoryJournal;
-use holdfast_storage::{Error, Journal, Log, LogId, LogSeq, Row, Rows, Snapshot, Snapshots, Table, Visit};
+use holdfast_storage::{Error, Journal, Log, LogId, LogSeq, Row, Rows, Snapshot, SnapshotHead, Snapshots, Table, Visit};
 use std::sync::Arc;
 
 /// Waits in each append until it is let go: what is submitted meanwhile must share the next commit.
@@ -46,8 +46,12 @@ impl Snapshots for SlowJournal {
         self.inner.save_snapshot(snapshot)
     }
 
-    fn snapshots(&self, partition: PartitionId) -> Result<Vec<Snapshot>, Error> {
-        self.inner.snapshots(partition)
+    fn snapshot_heads(&self, partition: PartitionId) -> Result<Vec<SnapshotHead>, Error> {
+        self.inner.snapshot_heads(partition)
+    }
+
+    fn snapshot(&self, head: SnapshotHead) -> Result<Option<Snapshot>, Error> {
+        self.inner.snapshot(head)
     }
 }
 

@@ -116,7 +116,7 @@ fn fill(client: &Client, life: &str) {
 /// What a shop with more rows has: files of tables.
 fn flush(tables: &Path) {
     let database = fjall::Database::builder(tables).open().unwrap();
-    for name in ["orders", "keys", "movements", "meta", "snapshots"] {
+    for name in ["orders", "keys", "movements", "meta"] {
         let part = database.keyspace(name, fjall::KeyspaceCreateOptions::default).unwrap();
         part.rotate_memtable_and_wait().unwrap();
     }

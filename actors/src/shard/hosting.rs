@@ -152,7 +152,8 @@ impl Hosting {
     pub fn host(&mut self, partition: Partition, life: u64, refused: Vec<Suspect>, pause: u64) {
         let (id, seq) = (partition.id, partition.seq());
         let departures = Departures::after(seq);
-        let (submitted, checkpoint) = (seq, seq);
+        // What was replayed behind its snapshot would be replayed again by the next start.
+        let (submitted, checkpoint) = (seq, partition.snapshot_seq());
         let hosted = Hosted { partition, life, refused, submitted, in_hand: 0, dirty: false, checkpoint, pause, departures };
         if let Some(slot) = self.slots.get_mut(usize::from(id.0)) {
             *slot = Slot::Here(Box::new(hosted));

@@ -22,7 +22,7 @@ use holdfast_engine::rejection::Rejection;
 use holdfast_engine::stock::ReserveRequest;
 use holdfast_engine::time::Timestamp;
 use holdfast_storage::memory::MemoryJournal;
-use holdfast_storage::{Error, Journal, Log, LogId, LogSeq, Row, Rows, Snapshot, Snapshots, Table, Visit};
+use holdfast_storage::{Error, Journal, Log, LogId, LogSeq, Row, Rows, Snapshot, SnapshotHead, Snapshots, Table, Visit};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -57,8 +57,12 @@ impl Snapshots for Damaged {
         self.inner.save_snapshot(snapshot)
     }
 
-    fn snapshots(&self, partition: PartitionId) -> Result<Vec<Snapshot>, Error> {
-        self.inner.snapshots(partition)
+    fn snapshot_heads(&self, partition: PartitionId) -> Result<Vec<SnapshotHead>, Error> {
+        self.inner.snapshot_heads(partition)
+    }
+
+    fn snapshot(&self, head: SnapshotHead) -> Result<Option<Snapshot>, Error> {
+        self.inner.snapshot(head)
     }
 }
 

@@ -64,8 +64,12 @@ impl Snapshots for Watched {
         Ok(())
     }
 
-    fn snapshots(&self, partition: PartitionId) -> Result<Vec<Snapshot>, Error> {
-        self.inner.snapshots(partition)
+    fn snapshot_heads(&self, partition: PartitionId) -> Result<Vec<SnapshotHead>, Error> {
+        self.inner.snapshot_heads(partition)
+    }
+
+    fn snapshot(&self, head: SnapshotHead) -> Result<Option<Snapshot>, Error> {
+        self.inner.snapshot(head)
     }
 }
 

@@ -158,6 +158,7 @@ impl Partition {
         }
         let mut partition = Partition::new(id, partitions, causality, policy);
         partition.seq = head.seq;
+        partition.snapshot_seq = head.seq;
         partition.at = head.at;
         partition.logical_time = head.logical_time;
         partition.placed = head.placed;

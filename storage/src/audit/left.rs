@@ -4,6 +4,7 @@
 //! are older than the log. Rows are looked for while the log is read, because they only ever grow: a few thousand ids are in
 //! memory, however many have left it.
 
+use crate::parallel;
 use crate::recovery;
 use crate::{Error, Journal, LogId, LogSeq, rows};
 use holdfast_engine::event::{ArchiveFact, Event, Record};
@@ -29,7 +30,7 @@ impl Remade {
     /// If what lies beside the log is of another moment, or cannot be read.
     pub(super) fn of(journal: &dyn Journal, policy: &Policy) -> Result<Self, Error> {
         let ids: Vec<PartitionId> = journal.partitions().all().collect();
-        let beginning = recovery::begin(journal, &ids, policy)?;
+        let beginning = recovery::begin(journal, &ids, policy, 1)?;
         let begins = beginning.seqs().collect();
         let whole_to = journal.logs().into_iter().map(|log| (log, beginning.marks().rows_whole_to(log))).collect();
         Ok(Self { begins, whole_to })
@@ -116,14 +117,7 @@ fn each<T: Sync>(
     ask: impl Fn(&T) -> Result<Option<String>, Error> + Sync,
 ) -> Result<Vec<String>, Error> {
     let readers = if journal.remote() { READERS } else { 1 };
-    let shares = all.chunks(all.len().div_ceil(readers).max(1));
-    let missing = |share: &[T]| share.iter().filter_map(|one| ask(one).transpose()).collect::<Result<Vec<String>, Error>>();
-    std::thread::scope(|scope| {
-        let missing = &missing;
-        let threads: Vec<_> = shares.map(|share| scope.spawn(move || missing(share))).collect();
-        let joined = threads.into_iter().map(|thread| thread.join().unwrap_or(Err(Error::Stopped)));
-        Ok(joined.collect::<Result<Vec<_>, _>>()?.concat())
-    })
+    Ok(parallel::each(readers, all, ask)?.into_iter().flatten().collect())
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 
 use super::beginning::Beginning;
 use super::{Error, Manifest, Progress, damaged};
-use crate::contract::{self, Log as _, LogId, LogSeq, Row, Rows, Snapshot, Snapshots, Table, Visit};
+use crate::contract::{self, Log as _, LogId, LogSeq, Row, Rows, Snapshot, SnapshotHead, Snapshots, Table, Visit};
 use crate::embedded::{Log, Space};
 use holdfast_engine::Causality;
 use holdfast_engine::codec::Batch;
@@ -54,6 +54,13 @@ impl BackupJournal {
     }
 }
 
+impl BackupJournal {
+    /// What stands for the records of a partition that were deleted before the backup.
+    fn of_beginning(&self, partition: PartitionId) -> Result<Option<Snapshot>, contract::Error> {
+        self.beginning.as_ref().map_or(Ok(None), |beginning| beginning.snapshot(partition)).map_err(unread)
+    }
+}
+
 fn unread(error: Error) -> contract::Error {
     match error {
         Error::Damaged { file, reason } => contract::Error::DamagedFile { file, reason },
@@ -93,9 +100,12 @@ impl Snapshots for BackupJournal {
         Err(contract::Error::Stopped)
     }
 
-    fn snapshots(&self, partition: PartitionId) -> Result<Vec<Snapshot>, contract::Error> {
-        let snapshot = self.beginning.as_ref().map_or(Ok(None), |beginning| beginning.snapshot(partition)).map_err(unread)?;
-        Ok(snapshot.into_iter().collect())
+    fn snapshot_heads(&self, partition: PartitionId) -> Result<Vec<SnapshotHead>, contract::Error> {
+        Ok(self.of_beginning(partition)?.iter().map(Snapshot::head).collect())
+    }
+
+    fn snapshot(&self, head: SnapshotHead) -> Result<Option<Snapshot>, contract::Error> {
+        Ok(self.of_beginning(head.partition)?.filter(|snapshot| snapshot.head() == head))
     }
 }
 

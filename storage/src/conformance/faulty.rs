@@ -111,19 +111,19 @@ impl Snapshots for FaultyJournal {
         self.inner.save_snapshot(snapshot)
     }
 
-    fn snapshots(&self, partition: PartitionId) -> Result<Vec<Snapshot>, Error> {
+    fn snapshot_heads(&self, partition: PartitionId) -> Result<Vec<SnapshotHead>, Error> {
+        self.inner.snapshot_heads(partition)
+    }
+
+    fn snapshot(&self, head: SnapshotHead) -> Result<Option<Snapshot>, Error> {
         if self.stateless.load(Ordering::SeqCst) {
             return Err(Error::Failed("the states of snapshots cannot be read".to_owned()));
         }
-        let mut snapshots = self.inner.snapshots(partition)?;
-        if self.older_damaged.load(Ordering::SeqCst) {
-            snapshots.truncate(1);
+        let newest = self.inner.snapshot_heads(head.partition)?.first() == Some(&head);
+        if self.older_damaged.load(Ordering::SeqCst) && !newest {
+            return Ok(None);
         }
-        Ok(snapshots)
-    }
-
-    fn snapshot_heads(&self, partition: PartitionId) -> Result<Vec<SnapshotHead>, Error> {
-        self.inner.snapshot_heads(partition)
+        self.inner.snapshot(head)
     }
 }
 

@@ -38,18 +38,25 @@ pub trait Snapshots: Send + Sync + 'static {
     /// If it could not be written; earlier ones are untouched.
     fn save_snapshot(&self, snapshot: &Snapshot) -> Result<(), Error>;
 
-    /// The whole snapshots of a partition, newest first. Damaged ones are left out.
-    ///
-    /// # Errors
-    /// If the store cannot be read at all.
-    fn snapshots(&self, partition: PartitionId) -> Result<Vec<Snapshot>, Error>;
-
     /// The heads of the snapshots that are kept, newest first. No state is read where the backend can do without, so one of them
     /// may turn out not to be whole.
     ///
     /// # Errors
     /// If the store cannot be read at all.
-    fn snapshot_heads(&self, partition: PartitionId) -> Result<Vec<SnapshotHead>, Error> {
-        Ok(self.snapshots(partition)?.iter().map(Snapshot::head).collect())
+    fn snapshot_heads(&self, partition: PartitionId) -> Result<Vec<SnapshotHead>, Error>;
+
+    /// The snapshot with this head. None: it is not whole, which is said in the log of the process, or it is not kept any more.
+    ///
+    /// # Errors
+    /// If the store cannot be read at all.
+    fn snapshot(&self, head: SnapshotHead) -> Result<Option<Snapshot>, Error>;
+
+    /// The whole snapshots of a partition, newest first. Cost: a read of all their states.
+    ///
+    /// # Errors
+    /// If the store cannot be read at all.
+    fn snapshots(&self, partition: PartitionId) -> Result<Vec<Snapshot>, Error> {
+        let heads = self.snapshot_heads(partition)?.into_iter();
+        heads.filter_map(|head| self.snapshot(head).transpose()).collect()
     }
 }

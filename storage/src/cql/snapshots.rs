@@ -49,36 +49,38 @@ impl Cluster {
         }
     }
 
-    pub(super) async fn snapshots(&self, partition: PartitionId) -> Result<Vec<Snapshot>, Error> {
-        let (newest, before) = self.pointers(i32::from(partition.0)).await?;
-        let mut found = Vec::new();
-        for id in [newest, before].into_iter().flatten() {
-            found.extend(self.snapshot(partition, id).await?);
-        }
-        Ok(found)
-    }
-
     pub(super) async fn snapshot_heads(&self, partition: PartitionId) -> Result<Vec<SnapshotHead>, Error> {
         let (newest, before) = self.pointers(i32::from(partition.0)).await?;
         let mut found = Vec::new();
         for id in [newest, before].into_iter().flatten() {
-            found.extend(self.head(partition, id).await?);
+            match self.head(partition, id).await? {
+                Some(head) => found.push(head),
+                None => passed_over(partition, id),
+            }
         }
         Ok(found)
     }
 
-    async fn head(&self, partition: PartitionId, id: Uuid) -> Result<Option<SnapshotHead>, Error> {
-        let first = self.first_piece(i32::from(partition.0), id, 0).await?;
-        Ok(first.and_then(|piece| head_of(partition, &piece)))
+    pub(super) async fn snapshot(&self, wanted: SnapshotHead) -> Result<Option<Snapshot>, Error> {
+        let partition = wanted.partition;
+        let (newest, before) = self.pointers(i32::from(partition.0)).await?;
+        for id in [newest, before].into_iter().flatten() {
+            if self.head(partition, id).await? == Some(wanted) {
+                let snapshot = unpack(partition, &self.load(i32::from(partition.0), id).await?)?;
+                if snapshot.is_none() {
+                    passed_over(partition, id);
+                }
+                return Ok(snapshot);
+            }
+        }
+        Ok(None)
     }
 
-    async fn snapshot(&self, partition: PartitionId, id: Uuid) -> Result<Option<Snapshot>, Error> {
-        let packed = self.load(i32::from(partition.0), id).await?;
-        let snapshot = unpack(partition, &packed)?;
-        if snapshot.is_none() {
-            tracing::warn!(partition = partition.0, %id, "snapshot is not whole: passed over");
+    async fn head(&self, partition: PartitionId, id: Uuid) -> Result<Option<SnapshotHead>, Error> {
+        match self.first_piece(i32::from(partition.0), id, 0).await? {
+            Some(piece) => head_of(partition, &piece),
+            None => Ok(None),
         }
-        Ok(snapshot)
     }
 
     async fn pointers(&self, partition: i32) -> Result<Pointers, Error> {
@@ -151,23 +153,32 @@ fn pieces(head: SnapshotHead, packed: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::once(head).chain(rest.chunks(PIECE))
 }
 
-/// What a packed snapshot begins with.
-fn head_of(partition: PartitionId, packed: &[u8]) -> Option<SnapshotHead> {
-    let ((seq, after), _) = codec::decode_first(packed).ok()?;
-    Some(SnapshotHead { partition, seq, after })
+fn passed_over(partition: PartitionId, id: Uuid) {
+    tracing::warn!(partition = partition.0, %id, "snapshot is not whole: passed over");
+}
+
+/// What a packed snapshot begins with. None: it is not whole.
+fn head_of(partition: PartitionId, packed: &[u8]) -> Result<Option<SnapshotHead>, Error> {
+    let head = whole(partition, codec::decode_first(packed))?;
+    Ok(head.map(|((seq, after), _)| SnapshotHead { partition, seq, after }))
 }
 
 /// None: it is not whole.
 fn unpack(partition: PartitionId, packed: &[u8]) -> Result<Option<Snapshot>, Error> {
-    let (seq, after, state, checksum): Packed = match codec::decode(packed) {
-        Ok(unpacked) => unpacked,
+    let Some((seq, after, state, checksum)) = whole::<Packed>(partition, codec::decode(packed))? else { return Ok(None) };
+    Ok((crc32fast::hash(&state) == checksum).then_some(Snapshot { partition, seq, after, state }))
+}
+
+/// What a newer build wrote is not damaged, and must not be passed over.
+fn whole<T>(partition: PartitionId, decoded: Result<T, codec::Error>) -> Result<Option<T>, Error> {
+    match decoded {
+        Ok(whole) => Ok(Some(whole)),
         Err(codec::Error::Newer(newer)) => {
             let whose = format!("a snapshot of partition {}", partition.0);
-            return Err(Error::Incompatible(format!("{whose} cannot be used: {newer}")));
+            Err(Error::Incompatible(format!("{whose} cannot be used: {newer}")))
         }
-        Err(_) => return Ok(None),
-    };
-    Ok((crc32fast::hash(&state) == checksum).then_some(Snapshot { partition, seq, after, state }))
+        Err(_) => Ok(None),
+    }
 }
 
 #[cfg(test)]
@@ -188,15 +199,15 @@ mod tests {
             let pieces: Vec<&[u8]> = pieces(snapshot.head(), &packed).collect();
             assert_eq!(pieces.concat(), packed);
             assert!(pieces[0].len() < 32 && pieces.iter().all(|piece| piece.len() <= PIECE));
-            assert_eq!(head_of(snapshot.partition, pieces[0]), Some(snapshot.head()));
+            assert_eq!(head_of(snapshot.partition, pieces[0]).unwrap(), Some(snapshot.head()));
         }
     }
 
     #[test]
     fn a_head_is_read_from_a_first_piece_of_an_earlier_build() {
         let snapshot = snapshot(2 * PIECE);
-        assert_eq!(head_of(snapshot.partition, &pack(&snapshot)[..PIECE]), Some(snapshot.head()));
-        assert_eq!(head_of(snapshot.partition, b""), None);
+        assert_eq!(head_of(snapshot.partition, &pack(&snapshot)[..PIECE]).unwrap(), Some(snapshot.head()));
+        assert_eq!(head_of(snapshot.partition, b"").unwrap(), None);
     }
 
     #[test]
@@ -209,5 +220,6 @@ mod tests {
         }
         let newer = [&[version::ROW + 1], &packed[1..]].concat();
         assert!(matches!(unpack(partition, &newer), Err(Error::Incompatible(_))));
+        assert!(matches!(head_of(partition, &newer), Err(Error::Incompatible(_))));
     }
 }

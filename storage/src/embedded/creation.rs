@@ -3,7 +3,7 @@
 //! Invariant: creation is all or nothing. The description is written first, the database is made under another name and
 //! renamed when it is whole, so a crash at any moment leaves a directory that opens.
 
-use super::description::{Description, FORMAT, LOG_IN_FILES};
+use super::description::{Description, FORMAT, LOG_IN_FILES, SNAPSHOTS_IN_FILES};
 use super::failure::{damaged_file, failed, file_failed, tables_failed};
 use super::presence::InUse;
 use crate::contract::{Error, Table, WantedPartitions};
@@ -28,6 +28,7 @@ pub(super) struct Layout {
     /// Number of the last rows that somebody was told of.
     pub(super) projected: PathBuf,
     pub(super) log: PathBuf,
+    pub(super) snapshots: PathBuf,
     pub(super) database: PathBuf,
 }
 
@@ -39,6 +40,7 @@ impl Layout {
             acknowledged: dir.join("acknowledged"),
             projected: dir.join("projected"),
             log: dir.join("log"),
+            snapshots: dir.join("snapshots"),
             database: dir.join("tables"),
         }
     }
@@ -80,10 +82,15 @@ impl Layout {
             }
             None => {
                 let partitions = wanted.accept(wanted.if_new)?;
-                self.describe(partitions)?;
+                self.describe(FORMAT, partitions)?;
                 Ok((FORMAT, partitions))
             }
         }
+    }
+
+    /// The format that the data says it has, that of today if it says nothing.
+    pub(super) fn format(&self) -> Result<u32, Error> {
+        Ok(self.description()?.map_or(FORMAT, |found| found.format))
     }
 
     /// What the data says of itself; `None` if it says nothing.
@@ -98,14 +105,14 @@ impl Layout {
     /// A description of an earlier build gets the format of today and a checksum, on the disk when this returns.
     pub(super) fn upgrade_description(&self) -> Result<(), Error> {
         match self.description()? {
-            Some(found) if found.format < FORMAT || !found.sealed => self.describe(found.partitions),
+            Some(found) if found.format < FORMAT || !found.sealed => self.describe(FORMAT, found.partitions),
             Some(_) | None => Ok(()),
         }
     }
 
-    /// Says that the data is of the format of today.
-    pub(super) fn describe(&self, partitions: Partitions) -> Result<(), Error> {
-        let text = Description { format: FORMAT, partitions, sealed: true }.text();
+    /// Says what the data is of.
+    pub(super) fn describe(&self, format: u32, partitions: Partitions) -> Result<(), Error> {
+        let text = Description { format, partitions, sealed: true }.text();
         self.write_description(&text).map_err(|error| file_failed("the description", &self.description, &error))
     }
 
@@ -155,9 +162,9 @@ impl Layout {
         }
         let refuse = |error| tables_failed(&new, failed(error));
         let database = self.open(&new).map_err(refuse)?;
-        let keyspaces = Keyspaces::open(&database).map_err(refuse)?;
+        let tables = open_tables(&database).map_err(refuse)?;
         database.persist(PersistMode::SyncAll).map_err(refuse)?;
-        drop((keyspaces, database));
+        drop((tables, database));
         fs::rename(&new, &self.database).and_then(|()| self.sync()).map_err(failed_at)
     }
 
@@ -165,8 +172,8 @@ impl Layout {
     pub(super) fn open(&self, path: &Path) -> fjall::Result<Database> {
         Database::builder(path)
             .manual_journal_persist(true)
-            // Bounds what an open has to replay; beyond it the idle keyspaces are flushed too.
-            .max_journaling_size(256 * MIB)
+            // Bounds what an open has to replay, row by row; beyond it the idle keyspaces are flushed too. The least there can be.
+            .max_journaling_size(64 * MIB)
             // One flushes while the other compacts: a long compaction must not hold back a flush, which holds back rows.
             .worker_threads(2)
             .cache_size(64 * MIB)
@@ -175,42 +182,36 @@ impl Layout {
     }
 }
 
-/// The parts of the database.
-pub(super) struct Keyspaces {
-    pub(super) snapshots: Keyspace,
-    /// In the order of [`Table::ALL`].
-    pub(super) tables: [Keyspace; Table::ALL.len()],
-}
+/// The tables of the database, in the order of [`Table::ALL`].
+pub(super) type Tables = [Keyspace; Table::ALL.len()];
 
-/// What the database has: a list of its parts, the snapshots and the tables.
-pub(super) const PARTS: usize = 2 + Table::ALL.len();
+/// Until format 4 the part of the snapshots.
+pub(super) const SNAPSHOTS: &str = "snapshots";
 
-const SNAPSHOTS: &str = "snapshots";
-
-impl Keyspaces {
-    /// The database makes a part anew that it does not find. Where the log is in files of its own there are all of them.
-    pub(super) fn refuse_missing(database: &Database, layout: &Layout, format: u32) -> Result<(), Error> {
-        let mut names = Table::ALL.map(Table::name).into_iter().chain([SNAPSHOTS]);
-        match names.find(|name| format >= LOG_IN_FILES && !database.keyspace_exists(name)) {
-            Some(name) => Err(damaged_file(&layout.database, &format!("the table of {name} is gone"))),
-            None => Ok(()),
-        }
-    }
-
-    /// Opens all, making those that are missing. The options of one count when it is made.
-    pub(super) fn open(database: &Database) -> fjall::Result<Self> {
-        let snapshots = database.keyspace(SNAPSHOTS, snapshot_options)?;
-        let table = |table: Table| database.keyspace(table.name(), table_options);
-        let [orders, keys, movements, meta] = Table::ALL;
-        Ok(Self { snapshots, tables: [table(orders)?, table(keys)?, table(movements)?, table(meta)?] })
+/// The parts that the database of a format has: a list of them, the tables, and once the snapshots.
+pub(super) fn parts(format: u32) -> usize {
+    match format {
+        ..LOG_IN_FILES => 1,
+        LOG_IN_FILES..SNAPSHOTS_IN_FILES => 2 + Table::ALL.len(),
+        SNAPSHOTS_IN_FILES.. => 1 + Table::ALL.len(),
     }
 }
 
-fn snapshot_options() -> KeyspaceCreateOptions {
-    KeyspaceCreateOptions::default()
-        .manual_journal_persist(true)
-        .max_memtable_size(32 * MIB)
-        .filter_policy(FilterPolicy::disabled())
+/// The database makes a part anew that it does not find. Where the log is in files of its own there are all of them.
+pub(super) fn refuse_missing(database: &Database, layout: &Layout, format: u32) -> Result<(), Error> {
+    let snapshots = (format < SNAPSHOTS_IN_FILES).then_some(SNAPSHOTS);
+    let mut names = Table::ALL.map(Table::name).into_iter().chain(snapshots);
+    match names.find(|name| format >= LOG_IN_FILES && !database.keyspace_exists(name)) {
+        Some(name) => Err(damaged_file(&layout.database, &format!("the table of {name} is gone"))),
+        None => Ok(()),
+    }
+}
+
+/// Opens all tables, making those that are missing. The options of one count when it is made.
+pub(super) fn open_tables(database: &Database) -> fjall::Result<Tables> {
+    let table = |table: Table| database.keyspace(table.name(), table_options);
+    let [orders, keys, movements, meta] = Table::ALL;
+    Ok([table(orders)?, table(keys)?, table(movements)?, table(meta)?])
 }
 
 /// Nearly every question about a key is about one that is not there: the filters answer it from memory, 2 bytes a row.

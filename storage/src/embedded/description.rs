@@ -9,12 +9,14 @@ use holdfast_engine::ids::Partitions;
 use std::path::Path;
 
 /// Version of everything below the directory that the database does not version itself. Data of an older format is upgraded when it is
-/// opened: format 1 had its log in the database, and until format 3 closed orders were rows under their bare ids, so that a build of
-/// then would not find those of today.
-pub(super) const FORMAT: u32 = 3;
+/// opened: format 1 had its log in the database, until format 3 closed orders were rows under their bare ids, so that a build of
+/// then would not find those of today, and until format 4 snapshots were rows too.
+pub(super) const FORMAT: u32 = 4;
 pub(super) const OLDEST: u32 = 1;
 /// From this format on the log is in files of its own.
 pub(super) const LOG_IN_FILES: u32 = 2;
+/// From this format on snapshots are in files of their own.
+pub(super) const SNAPSHOTS_IN_FILES: u32 = 4;
 
 /// See the module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,11 +1,11 @@
 //! A data directory that is looked at and not written: a copy on a disk that can only be read, or of another owner.
 //!
 //! The database writes where it opens, so it opens in a directory of its own, which has the write-ahead files and the lists of tables
-//! as copies and the tables themselves as links: those never change. The log is read where it lies. Invariant: nothing is made,
-//! changed or removed below the directory that is looked at.
+//! as copies and the tables themselves as links: those never change. Log and snapshots are read where they lie. Invariant: nothing is
+//! made, changed or removed below the directory that is looked at.
 
 use super::creation::Layout;
-use super::description::LOG_IN_FILES;
+use super::description::{LOG_IN_FILES, SNAPSHOTS_IN_FILES};
 use super::failure::damaged_file;
 use super::{EmbeddedJournal, Keeper};
 use crate::contract::{Error, WantedPartitions};
@@ -49,6 +49,10 @@ fn scratch(dir: &Path, format: u32) -> Result<TempDir, Error> {
         // The log of format 1 is in its database, and is copied from there.
         if format >= LOG_IN_FILES {
             symlink(dir.canonicalize()?.join("log"), to.join("log"))?;
+        }
+        // Snapshots of before are in the database too.
+        if format >= SNAPSHOTS_IN_FILES {
+            symlink(dir.canonicalize()?.join("snapshots"), to.join("snapshots"))?;
         }
         Ok(scratch)
     });

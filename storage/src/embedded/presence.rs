@@ -81,9 +81,15 @@ impl InUse {
     }
 
     /// # Errors
-    /// [`Error::Removed`] with what is not there any more.
+    /// [`Error::Removed`] with a file that is not there any more. Any thread may ask.
+    pub(super) fn check_files(&self) -> Result<(), Error> {
+        self.files.iter().try_for_each(Opened::check)
+    }
+
+    /// # Errors
+    /// [`Error::Removed`] with what is not there any more. One thread at a time may ask.
     pub(super) fn check(&self) -> Result<(), Error> {
-        self.files.iter().try_for_each(Opened::check)?;
+        self.check_files()?;
         let made = match wal::made(&self.database) {
             Ok(made) => made,
             Err(error) if error.kind() == ErrorKind::NotFound => return Err(removed(&self.database)),

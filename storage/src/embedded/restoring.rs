@@ -3,6 +3,8 @@
 //! Invariant: until it is done its description has another name, and whoever opens the directory meanwhile refuses it.
 
 use super::creation::Layout;
+use super::description::FORMAT;
+use super::snapshots::Files;
 use super::{EmbeddedJournal, Keeper, Log, Space};
 use crate::contract::{Error, LogSeq};
 use crate::lock::DirectoryLock;
@@ -52,7 +54,7 @@ impl EmbeddedJournal {
         begin: impl FnOnce(&Self) -> Result<(), E>,
     ) -> Result<Self, E> {
         let Claim { layout, lock } = claim;
-        layout.describe(partitions)?;
+        layout.describe(FORMAT, partitions)?;
         Space { dir: layout.dir.clone(), reserve }.check(bytes)?;
         fill(&layout.dir)?;
         if end == 0 {
@@ -61,6 +63,7 @@ impl EmbeddedJournal {
         Watermark::open(&layout.acknowledged)?.0.set(end)?;
         layout.create()?;
         let journal = Self::assembled(&layout, Keeper::Writer { _lock: lock.lend()? }, partitions.into(), reserve)?;
+        Files::open(&layout.snapshots)?;
         begin(&journal)?;
         journal.resume(&layout)?;
         Ok(journal)

@@ -1,166 +1,241 @@
-//! Snapshots as rows of the database, in chunks, so that no single write is as large as a partition.
+//! Snapshots in files of our own, two for each partition.
 //!
-//! Key: partition, sequence, chunk, all big-endian. Chunk 0 is the head (commit, length, checksum) and is written last.
-//! Invariant: a snapshot without its head, or whose bytes do not match it, is not there; the two newest whole ones are
-//! kept, everything older or half written is removed after a save.
+//! A file is `PARTITION-a` or `PARTITION-b`: a head, `HFS1 | partition u16 | seq u64 | after u64 | basis u64 | its check u32 | length u64 |
+//! crc32 of the state u32 | crc32 of the head u32`, numbers little-endian, and the state. A new one is written under another name and
+//! renamed over the older of the two. Invariants: a file under its name is whole, or is noticed not to be and is no snapshot; a crash at
+//! any moment leaves the two that there were, or the new one and the newer of them.
 
-use super::failure::failed;
-use crate::contract::{Error, LogSeq, Snapshot, SnapshotHead};
-use fjall::Keyspace;
-use holdfast_engine::ids::{PartitionId, Seq};
+use super::failure::file_failed;
+use crate::contract::{CommitCheck, Error, LogSeq, Snapshot, SnapshotHead};
+use crate::private;
+use holdfast_engine::ids::{PartitionId, Partitions, Seq};
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
-const CHUNK: usize = 256 * 1024;
-const KEPT: usize = 2;
-const KEY: usize = 14;
+const MAGIC: &[u8; 4] = b"HFS1";
+const HEAD: usize = 50;
+/// Synced one after the other: the disk is left to the log in between.
+const PIECE: usize = 1024 * 1024;
+/// The last letter of the two files of a partition.
+const SLOTS: [char; 2] = ['a', 'b'];
 
-/// What chunk 0 says of the others.
-#[derive(Clone, Copy, PartialEq)]
+/// The directory of the snapshots.
+pub(super) struct Files {
+    dir: PathBuf,
+    /// One at a time: which file is replaced depends on what is in both.
+    saving: Mutex<()>,
+}
+
+/// What a file begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Head {
-    after: LogSeq,
+    of: SnapshotHead,
+    /// A commit of the log, with all facts of the state in it or before it: it tells the history that the state is of.
+    basis: CommitCheck,
     length: u64,
-    /// Of the head and the state, so that a head is never believed about other bytes.
     checksum: u32,
 }
 
-const HEAD: usize = 20;
+impl Files {
+    /// Where they are, to be looked at.
+    pub(super) fn at(dir: &Path) -> Self {
+        Self { dir: dir.to_owned(), saving: Mutex::new(()) }
+    }
 
-pub(super) fn save(rows: &Keyspace, snapshot: &Snapshot, persist: impl Fn() -> Result<(), Error>) -> Result<(), Error> {
-    let Snapshot { partition, seq, after, state } = snapshot;
-    let id = Id { partition: *partition, seq: *seq };
-    // An idle partition is saved again and again under one sequence: the state is there, only `after` moves on.
-    let same = load(rows, id).is_some_and(|saved| saved.state == *state);
-    if !same {
-        rows.remove(id.key(0)).map_err(failed)?;
-        persist()?;
-        for (chunk, bytes) in (1..).zip(state.chunks(CHUNK)) {
-            rows.insert(id.key(chunk), bytes).map_err(failed)?;
-            // One at a time: of several unsynced writes a power failure may tear one and keep the next, which looks like
-            // damage in the middle.
-            persist()?;
+    /// Makes the directory, and removes what a crash left half written.
+    ///
+    /// # Errors
+    /// If it cannot be made or read.
+    pub(super) fn open(dir: &Path) -> Result<Self, Error> {
+        let opened = private::directory(dir).and_then(|()| remove_unfinished(dir));
+        opened.map_err(|error| failed(dir, &error))?;
+        Ok(Self::at(dir))
+    }
+
+    /// Keeps a snapshot that follows from commits up to `basis`, and the one before it.
+    ///
+    /// # Errors
+    /// If it could not be written; earlier ones are untouched.
+    pub(super) fn save(&self, snapshot: &Snapshot, basis: CommitCheck) -> Result<(), Error> {
+        let _saving = self.saving.lock().unwrap_or_else(PoisonError::into_inner);
+        let head = Head::of(snapshot, basis);
+        let Some(path) = self.replaced_by(head.of) else { return Ok(()) };
+        let new = self.dir.join(format!("{}.new", snapshot.partition.0));
+        let written = write(&new, &head, &snapshot.state).and_then(|()| fs::rename(&new, &path)).and_then(|()| self.sync());
+        written.map_err(|error| {
+            // On a full disk it would be in the way of all else.
+            let _ = fs::remove_file(&new);
+            failed(&path, &error)
+        })
+    }
+
+    /// What is kept, newest first, as far as its head is whole.
+    pub(super) fn heads(&self, partition: PartitionId) -> Vec<SnapshotHead> {
+        let mut heads: Vec<SnapshotHead> = self.slots(partition).filter_map(|path| Some(head_of(&path, partition)?.of)).collect();
+        heads.sort_by_key(|head| std::cmp::Reverse(head.seq));
+        heads
+    }
+
+    /// None if it is not whole, or not there any more.
+    pub(super) fn load(&self, wanted: SnapshotHead) -> Option<Snapshot> {
+        let SnapshotHead { partition, seq, after } = wanted;
+        let (path, head) = self.slots(partition).find_map(|path| {
+            let head = head_of(&path, partition)?;
+            (head.of == wanted).then_some((path, head))
+        })?;
+        match read_state(&path, &head) {
+            Ok(state) => Some(Snapshot { partition, seq, after, state }),
+            Err(error) => {
+                passed_over(&path, &error);
+                None
+            }
         }
     }
-    rows.insert(id.key(0), Head::of(id, *after, state).encode()).map_err(failed)?;
-    persist()?;
-    prune(rows, id, persist)
-}
 
-/// Whole snapshots, newest first: those that can be read, as the log has what they stand for.
-pub(super) fn load_all(rows: &Keyspace, partition: PartitionId) -> Vec<Snapshot> {
-    let ids = ids(rows, partition).unwrap_or_else(|error| {
-        tracing::error!(partition = partition.0, %error, "its snapshots cannot be read: the whole log is");
-        Vec::new()
-    });
-    let mut whole = Vec::new();
-    for id in ids {
-        match load(rows, id) {
-            Some(snapshot) => whole.push(snapshot),
-            None => tracing::warn!(partition = partition.0, seq = id.seq, "half a snapshot: passed over"),
-        }
-    }
-    whole
-}
-
-/// What is kept, newest first, whole or not.
-pub(super) fn heads(rows: &Keyspace, partition: PartitionId) -> Result<Vec<SnapshotHead>, Error> {
-    let mut heads = Vec::new();
-    for id in ids(rows, partition)? {
-        let head = rows.get(id.key(0)).map_err(failed)?.as_deref().and_then(Head::decode);
-        heads.extend(head.map(|head| SnapshotHead { partition, seq: id.seq, after: head.after }));
-    }
-    Ok(heads)
-}
-
-#[derive(Clone, Copy, PartialEq)]
-struct Id {
-    partition: PartitionId,
-    seq: Seq,
-}
-
-impl Id {
-    fn key(self, chunk: u32) -> [u8; KEY] {
-        let mut key = [0; KEY];
-        key[..2].copy_from_slice(&self.partition.0.to_be_bytes());
-        key[2..10].copy_from_slice(&self.seq.to_be_bytes());
-        key[10..].copy_from_slice(&chunk.to_be_bytes());
-        key
+    /// The newest commit that any of them follows from.
+    pub(super) fn basis(&self, all: Partitions) -> Option<CommitCheck> {
+        let paths = all.all().flat_map(|partition| self.slots(partition).map(move |path| (path, partition)));
+        let bases = paths.filter_map(|(path, partition)| Some(head_of(&path, partition)?.basis));
+        bases.max_by_key(|basis| basis.commit)
     }
 
-    fn of(key: &[u8]) -> Option<Self> {
-        let key: &[u8; KEY] = key.try_into().ok()?;
-        let partition = PartitionId(u16::from_be_bytes([key[0], key[1]]));
-        Some(Self { partition, seq: Seq::from_be_bytes(key[2..10].try_into().ok()?) })
+    fn slots(&self, partition: PartitionId) -> impl Iterator<Item = PathBuf> {
+        SLOTS.into_iter().map(move |slot| self.dir.join(format!("{}-{slot}", partition.0)))
+    }
+
+    /// The file that a new snapshot takes the place of: the one with its sequence, else one that is none, else the older. None: both are
+    /// newer.
+    fn replaced_by(&self, new: SnapshotHead) -> Option<PathBuf> {
+        let seq_of = |path: &PathBuf| head_of(path, new.partition).map(|head| head.of.seq);
+        let rank = |seq: Option<Seq>| (seq != Some(new.seq), seq);
+        let slots = self.slots(new.partition).map(|path| (seq_of(&path), path));
+        let (seq, path) = slots.min_by_key(|(seq, _)| rank(*seq))?;
+        (seq <= Some(new.seq)).then_some(path)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        File::open(&self.dir)?.sync_all()
     }
 }
 
 impl Head {
-    fn of(id: Id, after: LogSeq, state: &[u8]) -> Self {
-        let length = state.len() as u64;
-        let mut hasher = crc32fast::Hasher::new();
-        hasher.update(&id.key(0));
-        hasher.update(&after.to_le_bytes());
-        hasher.update(&length.to_le_bytes());
-        hasher.update(state);
-        Self { after, length, checksum: hasher.finalize() }
+    fn of(snapshot: &Snapshot, basis: CommitCheck) -> Self {
+        let (length, checksum) = (snapshot.state.len() as u64, crc32fast::hash(&snapshot.state));
+        Self { of: snapshot.head(), basis, length, checksum }
     }
 
-    fn encode(self) -> [u8; HEAD] {
+    fn encode(&self) -> [u8; HEAD] {
+        let Self { of: SnapshotHead { partition, seq, after }, basis: CommitCheck { commit, check }, length, checksum } = *self;
         let mut bytes = [0; HEAD];
-        bytes[..8].copy_from_slice(&self.after.to_le_bytes());
-        bytes[8..16].copy_from_slice(&self.length.to_le_bytes());
-        bytes[16..].copy_from_slice(&self.checksum.to_le_bytes());
+        bytes[..4].copy_from_slice(MAGIC);
+        bytes[4..6].copy_from_slice(&partition.0.to_le_bytes());
+        bytes[6..14].copy_from_slice(&seq.to_le_bytes());
+        bytes[14..22].copy_from_slice(&after.to_le_bytes());
+        bytes[22..30].copy_from_slice(&commit.to_le_bytes());
+        bytes[30..34].copy_from_slice(&check.to_le_bytes());
+        bytes[34..42].copy_from_slice(&length.to_le_bytes());
+        bytes[42..46].copy_from_slice(&checksum.to_le_bytes());
+        let seal = crc32fast::hash(&bytes[..46]);
+        bytes[46..].copy_from_slice(&seal.to_le_bytes());
         bytes
     }
 
-    fn decode(bytes: &[u8]) -> Option<Self> {
-        let bytes: &[u8; HEAD] = bytes.try_into().ok()?;
-        let after = LogSeq::from_le_bytes(bytes[..8].try_into().ok()?);
-        let length = u64::from_le_bytes(bytes[8..16].try_into().ok()?);
-        Some(Self { after, length, checksum: u32::from_le_bytes(bytes[16..].try_into().ok()?) })
+    /// None if these are not the bytes of a head.
+    fn decode(bytes: &[u8; HEAD]) -> Option<Self> {
+        let partition = PartitionId(u16::from_le_bytes([bytes[4], bytes[5]]));
+        let (seq, after): (Seq, LogSeq) = (u64_at(bytes, 6), u64_at(bytes, 14));
+        let basis = CommitCheck { commit: u64_at(bytes, 22), check: u32_at(bytes, 30) };
+        let of = SnapshotHead { partition, seq, after };
+        let head = Self { of, basis, length: u64_at(bytes, 34), checksum: u32_at(bytes, 42) };
+        (head.encode() == *bytes).then_some(head)
     }
 }
 
-/// Sequences there is anything of, newest first. Jumps from one to the next: the chunks between are not read.
-fn ids(rows: &Keyspace, partition: PartitionId) -> Result<Vec<Id>, Error> {
-    let first = Id { partition, seq: 0 }.key(0);
-    let mut before = Id { partition, seq: Seq::MAX }.key(u32::MAX);
-    let mut ids = Vec::new();
-    while let Some(row) = rows.range(first..before).next_back() {
-        let key = row.key().map_err(failed)?;
-        let Some(id) = Id::of(&key) else { break };
-        ids.push(id);
-        before = id.key(0);
-    }
-    Ok(ids)
+fn u64_at(bytes: &[u8; HEAD], at: usize) -> u64 {
+    let mut number = [0; 8];
+    number.copy_from_slice(&bytes[at..at + 8]);
+    u64::from_le_bytes(number)
 }
 
-/// `None` if it is not whole: neither its head nor its chunks are believed alone.
-fn load(rows: &Keyspace, id: Id) -> Option<Snapshot> {
-    // A block the database cannot read is damage like any other: there is an older snapshot, or the log.
-    let head = rows.get(id.key(0)).ok()?.as_deref().and_then(Head::decode)?;
-    let mut state = Vec::new();
-    for row in rows.range(id.key(1)..=id.key(u32::MAX)) {
-        state.extend_from_slice(&row.value().ok()?);
-    }
-    // A longer state under the same number may have left chunks behind.
-    state.truncate(usize::try_from(head.length).unwrap_or(usize::MAX));
-    let whole = Head::of(id, head.after, &state) == head;
-    whole.then_some(Snapshot { partition: id.partition, seq: id.seq, after: head.after, state })
+fn u32_at(bytes: &[u8; HEAD], at: usize) -> u32 {
+    let mut number = [0; 4];
+    number.copy_from_slice(&bytes[at..at + 4]);
+    u32::from_le_bytes(number)
 }
 
-/// Removes what is older than the snapshot before `newest`, and what is not whole.
-fn prune(rows: &Keyspace, newest: Id, persist: impl Fn() -> Result<(), Error>) -> Result<(), Error> {
-    let mut kept = 0;
-    for id in ids(rows, newest.partition)? {
-        let headed = rows.get(id.key(0)).map_err(failed)?.is_some();
-        if headed && kept < KEPT {
-            kept += 1;
-            continue;
+/// None if there is no file, or none that begins with the head of a snapshot of this partition.
+fn head_of(path: &Path, partition: PartitionId) -> Option<Head> {
+    let mut bytes = [0; HEAD];
+    match File::open(path).and_then(|mut file| file.read_exact(&mut bytes)) {
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::NotFound => return None,
+        Err(error) => {
+            passed_over(path, &error);
+            return None;
         }
-        let keys: Result<Vec<_>, fjall::Error> = rows.range(id.key(0)..=id.key(u32::MAX)).map(fjall::Guard::key).collect();
-        for key in keys.map_err(failed)? {
-            rows.remove(key).map_err(failed)?;
-            persist()?;
+    }
+    let head = Head::decode(&bytes).filter(|head| head.of.partition == partition);
+    if head.is_none() {
+        passed_over(path, &changed());
+    }
+    head
+}
+
+fn read_state(path: &Path, head: &Head) -> io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    let mut bytes = [0; HEAD];
+    file.read_exact(&mut bytes)?;
+    // Nothing is made room for that is not there.
+    if Head::decode(&bytes) != Some(*head) || file.metadata()?.len() != head.length + HEAD as u64 {
+        return Err(changed());
+    }
+    let mut state = Vec::with_capacity(head.length as usize);
+    file.read_to_end(&mut state)?;
+    if crc32fast::hash(&state) == head.checksum { Ok(state) } else { Err(changed()) }
+}
+
+fn changed() -> io::Error {
+    io::Error::new(ErrorKind::InvalidData, "it is not as it was written")
+}
+
+fn passed_over(path: &Path, error: &io::Error) {
+    tracing::warn!(file = %path.display(), %error, "a snapshot is damaged: passed over, the start reads more of the log");
+}
+
+/// On the disk when this returns.
+fn write(path: &Path, head: &Head, state: &[u8]) -> io::Result<()> {
+    remove(path)?;
+    let mut file = private::create(path)?;
+    file.write_all(&head.encode())?;
+    for piece in state.chunks(PIECE) {
+        file.write_all(piece)?;
+        file.sync_data()?;
+    }
+    file.sync_all()
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+fn remove_unfinished(dir: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "new") {
+            remove(&path)?;
         }
     }
     Ok(())
 }
+
+fn failed(path: &Path, error: &io::Error) -> Error {
+    file_failed("the snapshot", path, error)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,15 +1,19 @@
-//! From format 1, which had its log in the database, to a log in files of its own.
+//! From formats that had the log, later only the snapshots, in the database, to files of their own.
 //!
-//! Invariant: the old log is dropped when the new one is whole and the description says so. A crash before that begins
-//! again from the old one.
+//! Invariant: what is in the database is dropped when the files are whole and the description says so. A crash before that begins
+//! again from the database.
 
-use super::creation::Layout;
-use super::failure::{damaged_at, file_failed, refused};
+pub(super) mod rows;
+
+use super::creation::{Layout, SNAPSHOTS};
+use super::failure::{damaged_at, failed, file_failed, refused};
 use super::log::Log;
+use super::snapshots::Files;
 use super::space::Space;
-use crate::contract::{Error, LogSeq};
+use crate::contract::{CommitCheck, Error, LogSeq};
 use fjall::{Database, KeyspaceCreateOptions};
 use holdfast_engine::codec;
+use holdfast_engine::ids::Partitions;
 use std::fs;
 use std::io;
 
@@ -46,14 +50,49 @@ pub(super) fn copy_log(database: &Database, layout: &Layout, acknowledged: LogSe
     if end < acknowledged {
         return Err(damaged_at(end + 1, &format!("the log ends before it, and {acknowledged} was acknowledged")));
     }
+    // The next format has it, and a crash may leave the data at that.
+    database.keyspace(SNAPSHOTS, KeyspaceCreateOptions::default).map_err(refuse)?;
     log.sync()
 }
 
-/// Drops the log of the database, if it still has one.
-pub(super) fn drop_log(database: &Database) -> fjall::Result<()> {
-    if !database.keyspace_exists(LOG) {
+/// Copies the snapshots of the database, which follow from commits up to `basis`.
+///
+/// # Errors
+/// If they cannot be read or written, [`Error::Full`] without room for both.
+pub(super) fn copy_snapshots(
+    database: &Database,
+    partitions: Partitions,
+    files: &Files,
+    basis: CommitCheck,
+    space: &Space,
+) -> Result<(), Error> {
+    if !database.keyspace_exists(SNAPSHOTS) {
         return Ok(());
     }
-    let old = database.keyspace(LOG, KeyspaceCreateOptions::default)?;
+    let old = database.keyspace(SNAPSHOTS, KeyspaceCreateOptions::default).map_err(failed)?;
+    for partition in partitions.all() {
+        for snapshot in rows::load_all(&old, partition)? {
+            space.check(snapshot.state.len() as u64)?;
+            files.save(&snapshot, basis)?;
+        }
+    }
+    Ok(())
+}
+
+/// Drops what is in files now, if the database still has it.
+pub(super) fn drop_log(database: &Database) -> fjall::Result<()> {
+    drop_part(database, LOG)
+}
+
+/// As [`drop_log`].
+pub(super) fn drop_snapshots(database: &Database) -> fjall::Result<()> {
+    drop_part(database, SNAPSHOTS)
+}
+
+fn drop_part(database: &Database, name: &str) -> fjall::Result<()> {
+    if !database.keyspace_exists(name) {
+        return Ok(());
+    }
+    let old = database.keyspace(name, KeyspaceCreateOptions::default)?;
     database.delete_keyspace(old)
 }

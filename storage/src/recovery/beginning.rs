@@ -3,8 +3,9 @@
 //! Invariant: a beginning that was given belongs to its log. Nothing lies beside the log that the log does not have, and
 //! where the log was purged a snapshot leads up to what is left of it.
 
-use crate::contract::{Error, Journal, LogId, LogSeq, Snapshot};
+use crate::contract::{Error, Journal, LogId, LogSeq, SnapshotHead};
 use crate::marks::{self, Marks};
+use crate::parallel;
 use holdfast_engine::codec;
 use holdfast_engine::ids::{PartitionId, Seq};
 use holdfast_engine::partition::Partition;
@@ -18,35 +19,25 @@ pub(super) struct Base {
     after: LogSeq,
 }
 
-/// A snapshot without its state, believed or not.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Head {
-    pub(super) partition: PartitionId,
-    seq: Seq,
-    after: LogSeq,
-}
-
 /// See the module.
 pub struct Beginning {
     pub(super) bases: Vec<Base>,
-    pub(super) heads: Vec<Head>,
+    /// Of all snapshots, believed or not.
+    pub(super) heads: Vec<SnapshotHead>,
     pub(super) marks: Marks,
 }
 
-/// Finds where the replay of these partitions begins, and refuses what is not of one moment.
+/// Finds where the replay of these partitions begins, and refuses what is not of one moment. Cost: of each partition the newest
+/// snapshot is read and restored, by so many threads beside each other, and an older one only where the newest is not believed.
 ///
 /// # Errors
 /// [`Error::Mixed`] with what does not belong together, or if the journal cannot be read.
-pub fn begin(journal: &dyn Journal, ids: &[PartitionId], policy: &Policy) -> Result<Beginning, Error> {
+pub fn begin(journal: &dyn Journal, ids: &[PartitionId], policy: &Policy, threads: usize) -> Result<Beginning, Error> {
     let logs: BTreeSet<LogId> = ids.iter().map(|id| journal.log_of(*id)).collect();
     let marks = Marks::read(journal, &Vec::from_iter(logs))?;
-    let mut beginning = Beginning { bases: Vec::new(), heads: Vec::new(), marks };
-    for id in ids {
-        let snapshots = journal.snapshots(*id)?;
-        beginning.heads.extend(snapshots.iter().map(Head::of));
-        let base = beginning.base(journal, *id, policy, &snapshots)?;
-        beginning.bases.push(base);
-    }
+    let heads = ids.iter().map(|id| journal.snapshot_heads(*id)).collect::<Result<Vec<_>, Error>>()?;
+    let bases = parallel::each(threads, ids.iter().zip(&heads), |(id, heads)| base(journal, &marks, *id, policy, heads))?;
+    let beginning = Beginning { bases, heads: heads.concat(), marks };
     // Where somebody else writes them the logs now end behind everything that was read above.
     journal.refresh()?;
     beginning.marks.check(journal)?;
@@ -72,37 +63,6 @@ impl Beginning {
             *first = base.after.min(*first);
         }
         after
-    }
-
-    /// The newest snapshot that can be believed. Damage is passed over where the log has it all; what a newer build wrote is not
-    /// damaged, and its log may be purged.
-    fn base(&self, journal: &dyn Journal, id: PartitionId, policy: &Policy, snapshots: &[Snapshot]) -> Result<Base, Error> {
-        let (partitions, causality) = (journal.partitions(), journal.causality());
-        for Snapshot { seq, after, state, .. } in snapshots {
-            let (id, seq, after) = (id, *seq, *after);
-            if self.marks.rows_are_older_than(id, seq) {
-                tracing::warn!(
-                    partition = id.0,
-                    seq,
-                    "the tables are older than the snapshot: passed over, the log is read from before it"
-                );
-                continue;
-            }
-            match Partition::restore(id, partitions, causality, policy.clone(), state) {
-                Ok(partition) if partition.seq() == seq => return Ok(Base { partition, after }),
-                Ok(partition) => {
-                    tracing::warn!(partition = id.0, seq = partition.seq(), "snapshot is not what it says: passed over")
-                }
-                Err(error) if error.is_newer() => {
-                    return Err(Error::Incompatible(format!(
-                        "the snapshot of partition {} at {seq} cannot be used: {error}",
-                        id.0
-                    )));
-                }
-                Err(error) => tracing::warn!(partition = id.0, %error, "snapshot cannot be read: passed over"),
-            }
-        }
-        Ok(Base { partition: Partition::new(id, partitions, causality, policy.clone()), after: 0 })
     }
 
     fn check(&self, journal: &dyn Journal) -> Result<(), Error> {
@@ -135,30 +95,53 @@ impl Beginning {
 
     /// Where an older build wrote the tables only the records themselves can say that a snapshot is beyond them.
     fn check_records(&self, journal: &dyn Journal, log: LogId, first: LogSeq) -> Result<(), Error> {
-        let heads: Vec<Head> = self.heads.iter().filter(|head| journal.log_of(head.partition) == log).copied().collect();
+        let heads: Vec<SnapshotHead> = self.heads.iter().filter(|head| journal.log_of(head.partition) == log).copied().collect();
         if heads.is_empty() {
             return Ok(());
         }
         let lasts = last_records(journal, log, first)?;
         let unmet = (first == 1).then_some(0);
-        heads.into_iter().try_for_each(|head| head.refuse_beyond(lasts.get(&head.partition).copied().or(unmet)))
+        heads.into_iter().try_for_each(|head| refuse_beyond(head, lasts.get(&head.partition).copied().or(unmet)))
     }
 }
 
-impl Head {
-    fn of(snapshot: &Snapshot) -> Self {
-        Self { partition: snapshot.partition, seq: snapshot.seq, after: snapshot.after }
-    }
-
-    /// Refuses a snapshot of records that the log does not have. `last` is the last one it has, if it is known.
-    pub(super) fn refuse_beyond(self, last: Option<Seq>) -> Result<(), Error> {
-        match last {
-            Some(last) if last < self.seq => Err(marks::mixed(&format!(
-                "a snapshot of partition {} has {} records, and the log has {last} of them: the tables are newer than it",
-                self.partition.0, self.seq
-            ))),
-            Some(_) | None => Ok(()),
+/// The newest snapshot that can be believed. Damage is passed over where the log has it all; what a newer build wrote is not
+/// damaged, and its log may be purged.
+fn base(journal: &dyn Journal, marks: &Marks, id: PartitionId, policy: &Policy, heads: &[SnapshotHead]) -> Result<Base, Error> {
+    let (partitions, causality) = (journal.partitions(), journal.causality());
+    for head in heads {
+        let (seq, after) = (head.seq, head.after);
+        if marks.rows_are_older_than(id, seq) {
+            tracing::warn!(
+                partition = id.0,
+                seq,
+                "the tables are older than the snapshot: passed over, the log is read from before it"
+            );
+            continue;
         }
+        let Some(snapshot) = journal.snapshot(*head)? else { continue };
+        match Partition::restore(id, partitions, causality, policy.clone(), &snapshot.state) {
+            Ok(partition) if partition.seq() == seq => return Ok(Base { partition, after }),
+            Ok(partition) => {
+                tracing::warn!(partition = id.0, seq = partition.seq(), "snapshot is not what it says: passed over")
+            }
+            Err(error) if error.is_newer() => {
+                return Err(Error::Incompatible(format!("the snapshot of partition {} at {seq} cannot be used: {error}", id.0)));
+            }
+            Err(error) => tracing::warn!(partition = id.0, %error, "snapshot cannot be read: passed over"),
+        }
+    }
+    Ok(Base { partition: Partition::new(id, partitions, causality, policy.clone()), after: 0 })
+}
+
+/// Refuses a snapshot of records that the log does not have. `last` is the last one it has, if it is known.
+pub(super) fn refuse_beyond(head: SnapshotHead, last: Option<Seq>) -> Result<(), Error> {
+    match last {
+        Some(last) if last < head.seq => Err(marks::mixed(&format!(
+            "a snapshot of partition {} has {} records, and the log has {last} of them: the tables are newer than it",
+            head.partition.0, head.seq
+        ))),
+        Some(_) | None => Ok(()),
     }
 }
 

@@ -4,11 +4,11 @@
 //! Invariants: after the replay of a log all that left memory by its records is in the tables; the basis says so of a commit only
 //! once it is true of it, so that a crash in between repeats work and leaves nothing out.
 
+use super::Observer;
 use crate::contract::{CommitCheck, Error, Journal, LogId, LogSeq, Row, Table};
 use crate::marks::Marks;
 use crate::rows::{self, Writer, basis};
-use holdfast_engine::codec;
-use holdfast_engine::event::ArchiveFact;
+use holdfast_engine::event::{Event, Record};
 use holdfast_engine::partition::Partition;
 use std::collections::BTreeMap;
 
@@ -19,7 +19,6 @@ const PIECE: usize = 1024;
 pub(super) struct Remake<'a> {
     journal: &'a dyn Journal,
     log: LogId,
-    commit: LogSeq,
     /// The tables have everything up to it.
     whole_to: LogSeq,
     has_basis: bool,
@@ -28,18 +27,33 @@ pub(super) struct Remake<'a> {
     made: usize,
 }
 
-impl<'a> Remake<'a> {
-    pub(super) fn new(journal: &'a dyn Journal, marks: &Marks, log: LogId) -> Self {
-        let (whole_to, has_basis) = (marks.rows_whole_to(log), marks.has_basis(log));
-        Self { journal, log, commit: 0, whole_to, has_basis, rows: BTreeMap::new(), made: 0 }
+/// Looks on while some partitions are replayed, and notes what their records let leave memory.
+pub(super) struct Leaving {
+    whole_to: LogSeq,
+    commit: LogSeq,
+    rows: Vec<(LogSeq, Row)>,
+}
+
+impl Leaving {
+    /// Notes what leaves by commits behind `whole_to`.
+    pub(super) fn behind(whole_to: LogSeq) -> Self {
+        Self { whole_to, commit: 0, rows: Vec::new() }
     }
 
-    pub(super) fn begin_commit(&mut self, commit: LogSeq) {
+    /// The records that follow are of this commit.
+    pub(super) fn at(&mut self, commit: LogSeq) {
         self.commit = commit;
     }
 
-    /// What `fact`, which comes next, lets leave memory.
-    pub(super) fn archived(&mut self, partition: &Partition, fact: &ArchiveFact) -> Result<(), Error> {
+    /// What left, each behind the commit by which it did.
+    pub(super) fn rows(self) -> Vec<(LogSeq, Row)> {
+        self.rows
+    }
+}
+
+impl Observer for Leaving {
+    fn follows(&mut self, partition: &Partition, record: &Record) -> Result<(), Error> {
+        let Event::Archive(fact) = &record.event else { return Ok(()) };
         if self.commit <= self.whole_to {
             return Ok(());
         }
@@ -48,17 +62,35 @@ impl<'a> Remake<'a> {
             Error::Damaged { record: self.commit, reason }
         };
         let leaving = partition.leaving(fact).ok_or_else(nowhere)?;
-        let rows = leaving.iter().map(rows::row_of);
-        self.rows.extend(rows.map(|row| ((row.table, row.key.clone()), row)));
+        self.rows.extend(leaving.iter().map(|one| (self.commit, rows::row_of(one))));
         Ok(())
     }
+}
 
-    pub(super) fn end_commit(&mut self, frame: &[u8]) -> Result<(), Error> {
-        if self.rows.len() < PIECE {
-            return Ok(());
+impl<'a> Remake<'a> {
+    pub(super) fn new(journal: &'a dyn Journal, marks: &Marks, log: LogId) -> Self {
+        let (whole_to, has_basis) = (marks.rows_whole_to(log), marks.has_basis(log));
+        Self { journal, log, whole_to, has_basis, rows: BTreeMap::new(), made: 0 }
+    }
+
+    pub(super) fn whole_to(&self) -> LogSeq {
+        self.whole_to
+    }
+
+    /// Takes what left memory by these commits, the next of the log.
+    pub(super) fn piece(&mut self, commits: &[CommitCheck], mut left: Vec<(LogSeq, Row)>) -> Result<(), Error> {
+        // Stable: what left twice by one commit stays in its order.
+        left.sort_by_key(|(commit, _)| *commit);
+        let mut left = left.into_iter().peekable();
+        for reached in commits {
+            while let Some((_, row)) = left.next_if(|(commit, _)| *commit == reached.commit) {
+                self.rows.insert((row.table, row.key.clone()), row);
+            }
+            if self.rows.len() >= PIECE {
+                self.write(&[Writer::Rows], Some(*reached))?;
+            }
         }
-        let reached = CommitCheck { commit: self.commit, check: codec::frame_check(frame)? };
-        self.write(&[Writer::Rows], Some(reached))
+        Ok(())
     }
 
     /// The log is read to its end.

@@ -7,7 +7,7 @@ use crate::marks::Marks;
 use crate::memory::MemoryJournal;
 use crate::rows;
 use holdfast_engine::codec::Batch;
-use holdfast_engine::event::{ArchiveFact, History, OrderFact, OrderRecord};
+use holdfast_engine::event::{ArchiveFact, Event, History, OrderFact, OrderRecord};
 use holdfast_engine::ids::OrderId;
 use std::sync::Arc;
 

@@ -6,9 +6,9 @@
 //! the basis of the rows is in the tables.
 
 use super::meta;
-use crate::contract::{CommitCheck, Error, Journal, Log, LogId, LogSeq, Row, Rows, Snapshot, Table};
+use crate::contract::{CommitCheck, Error, Journal, LogId, LogSeq, Row, Rows, Snapshot, Table};
+use holdfast_engine::codec;
 use holdfast_engine::ids::{PartitionId, Seq};
-use holdfast_engine::{Causality, codec};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Who writes what follows from a log. Each has a basis of its own, so that neither takes back what the other said.
@@ -77,13 +77,9 @@ impl Said {
 pub fn save_snapshot(journal: &dyn Journal, snapshot: &Snapshot) -> Result<(), Error> {
     let Snapshot { partition, seq, .. } = *snapshot;
     let log = journal.log_of(partition);
-    let mut rows: Vec<Row> = journal.tip(log)?.map(|tip| row(log, Writer::Snapshots, tip)).into_iter().collect();
-    if restored_apart(journal) {
-        rows.push(Row { table: Table::Meta, key: newest_key(partition), value: codec::encode(&seq), version: seq });
-    }
-    if !rows.is_empty() {
-        journal.project(&rows)?;
-    }
+    let basis = journal.tip(log)?.map(|tip| row(log, Writer::Snapshots, tip));
+    let newest = Row { table: Table::Meta, key: newest_key(partition), value: codec::encode(&seq), version: seq };
+    journal.project(&Vec::from_iter(basis.into_iter().chain([newest])))?;
     journal.save_snapshot(snapshot)
 }
 
@@ -101,15 +97,12 @@ pub(crate) fn read_all(journal: &dyn Rows) -> Result<BTreeMap<(LogId, Writer), C
     Ok(bases)
 }
 
-/// The newest snapshot there ever was of each partition. Nothing where rows and snapshots are of one moment.
+/// The newest snapshot there ever was of each partition, as far as it was said: rows and snapshots may be restored apart.
 ///
 /// # Errors
 /// If the journal cannot be read.
 pub(crate) fn newest_snapshots(journal: &dyn Journal) -> Result<BTreeMap<PartitionId, Seq>, Error> {
     let mut newest = BTreeMap::new();
-    if !restored_apart(journal) {
-        return Ok(newest);
-    }
     for row in journal.scan(Table::Meta, meta::NEWEST_SNAPSHOT, &behind(meta::NEWEST_SNAPSHOT), usize::MAX)? {
         if let Some(partition) = row.key.strip_prefix(meta::NEWEST_SNAPSHOT).and_then(|key| key.try_into().ok()) {
             newest.insert(PartitionId(u16::from_be_bytes(partition)), codec::decode(&row.value)?);
@@ -121,11 +114,6 @@ pub(crate) fn newest_snapshots(journal: &dyn Journal) -> Result<BTreeMap<Partiti
 /// The first key behind all that begin with `prefix`, which ends with a zero.
 fn behind(prefix: &[u8]) -> Vec<u8> {
     [prefix, &[0xff; 4]].concat()
-}
-
-/// A cluster has snapshots and rows in tables of their own.
-fn restored_apart(journal: &dyn Log) -> bool {
-    journal.causality() == Causality::PerPartition
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use holdfast_engine::Causality;
 use holdfast_engine::codec::{self, Batch};
 use holdfast_engine::ids::{PartitionId, Partitions};
 use holdfast_engine::plant::{self, Bug};
-use holdfast_storage::{Error, Log, LogId, LogSeq, Row, Rows, Snapshot, Snapshots, Table, Visit};
+use holdfast_storage::{Error, Log, LogId, LogSeq, Row, Rows, Snapshot, SnapshotHead, Snapshots, Table, Visit};
 use std::ops::ControlFlow;
 
 /// One growing file.
@@ -134,8 +134,13 @@ impl Snapshots for Image {
         Err(Error::Stopped)
     }
 
-    fn snapshots(&self, partition: PartitionId) -> Result<Vec<Snapshot>, Error> {
-        Ok(self.snapshots[usize::from(partition.0)].clone())
+    fn snapshot_heads(&self, partition: PartitionId) -> Result<Vec<SnapshotHead>, Error> {
+        Ok(self.snapshots[usize::from(partition.0)].iter().map(Snapshot::head).collect())
+    }
+
+    fn snapshot(&self, head: SnapshotHead) -> Result<Option<Snapshot>, Error> {
+        let kept = &self.snapshots[usize::from(head.partition.0)];
+        Ok(kept.iter().find(|snapshot| snapshot.head() == head).cloned())
     }
 }
 

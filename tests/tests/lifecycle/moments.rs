@@ -15,10 +15,11 @@ use tempfile::TempDir;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What can be copied at another moment than the rest.
-const PARTS: [&str; 5] = ["log", "tables", "acknowledged", "projected", "sandbox"];
+const PARTS: [&str; 6] = ["log", "tables", "acknowledged", "projected", "sandbox", "snapshots"];
 const LOG: usize = 0;
 const TABLES: usize = 1;
 const PROJECTED: usize = 3;
+const SNAPSHOTS: usize = 5;
 
 /// Words of every refusal there may be.
 const REFUSALS: [&str; 3] = ["is not of one moment", "was acknowledged", "were reported"];
@@ -257,6 +258,19 @@ fn moments() -> Moments {
     Moments { _dir: root, a, b, fork }
 }
 
+fn has(mask: usize, part: usize) -> bool {
+    mask & (1 << part) != 0
+}
+
+/// Every mixture whose snapshots are of the moment of the tables. Where they are not, all else but the tables is of the log's.
+fn masks() -> impl Iterator<Item = usize> {
+    (0..1 << PARTS.len()).filter(|mask| {
+        let with_log = |part: &str| has(*mask, PARTS.iter().position(|known| *known == part).unwrap()) == has(*mask, LOG);
+        let apart = ["acknowledged", "sandbox"].into_iter().all(with_log) && has(*mask, PROJECTED) == has(*mask, TABLES);
+        has(*mask, SNAPSHOTS) == has(*mask, TABLES) || apart
+    })
+}
+
 fn case(names: [&str; 2], mask: usize) -> String {
     let parts = PARTS.iter().enumerate().map(|(bit, part)| format!("{part} of {}", names[(mask >> bit) & 1]));
     parts.collect::<Vec<_>>().join(", ")
@@ -267,12 +281,12 @@ fn case(names: [&str; 2], mask: usize) -> String {
 #[test]
 fn a_directory_of_two_moments_is_refused_or_right() {
     let Moments { a, b, _dir, .. } = moments();
-    for mask in 0..1 << PARTS.len() {
+    for mask in masks() {
         let (dir, case) = (mixture(&a, &b, mask), case(["A", "B"], mask));
-        let later = |part: usize| mask & (1 << part) != 0;
+        let later = |part: usize| has(mask, part);
         let promised = if later(LOG) { &b.promised } else { &a.promised };
         let expected = match (later(LOG), later(TABLES)) {
-            (false, false) if mask & 0b1100 == 0 => Found::Right,
+            (false, false) if mask & 0b10_1100 == 0 => Found::Right,
             (true, true) => Found::Right,
             (true, false) if !later(PROJECTED) => Found::Right,
             _ => Found::Refused,
@@ -285,12 +299,12 @@ fn a_directory_of_two_moments_is_refused_or_right() {
 #[test]
 fn a_directory_of_two_copies_that_went_on_is_refused_or_right() {
     let Moments { a, b, fork, _dir } = moments();
-    for mask in 0..1 << PARTS.len() {
+    for mask in masks() {
         let (dir, case) = (mixture(&b, &fork, mask), case(["B", "A'"], mask));
-        let of_fork = |part: usize| mask & (1 << part) != 0;
+        let of_fork = |part: usize| has(mask, part);
         let promised = if of_fork(LOG) { &fork.promised } else { &b.promised };
         let found = tried(dir.path(), promised, &case);
-        let mixed = of_fork(LOG) != of_fork(TABLES);
+        let mixed = [TABLES, SNAPSHOTS].into_iter().any(|part| of_fork(part) != of_fork(LOG));
         assert!(!mixed || found == Found::Refused, "{case}: {found:?}");
         assert!(![0, (1 << PARTS.len()) - 1].contains(&mask) || found == Found::Right, "{case}: {found:?}");
     }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::conformance::{FaultyJournal, World, partitions};
-use crate::contract::Snapshots;
+use crate::contract::{Log, Snapshots};
 use crate::memory::MemoryJournal;
 use std::sync::Arc;
 

@@ -8,7 +8,7 @@ use holdfast_engine::ids::{OrderId, PartitionId, Partitions, Sku};
 use holdfast_engine::quantity::Quantity;
 use holdfast_engine::time::Timestamp;
 use holdfast_storage::memory::MemoryJournal;
-use holdfast_storage::{Log, LogId, LogSeq, Row, Rows, Snapshot, Snapshots, Table, Visit};
+use holdfast_storage::{Log, LogId, LogSeq, Row, Rows, Snapshot, SnapshotHead, Snapshots, Table, Visit};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 fn append(journal: &MemoryJournal, seq: u64, event: Event) {
@@ -165,8 +165,12 @@ impl Snapshots for Purged {
         self.journal.save_snapshot(snapshot)
     }
 
-    fn snapshots(&self, partition: PartitionId) -> Result<Vec<Snapshot>, Error> {
-        self.journal.snapshots(partition)
+    fn snapshot_heads(&self, partition: PartitionId) -> Result<Vec<SnapshotHead>, Error> {
+        self.journal.snapshot_heads(partition)
+    }
+
+    fn snapshot(&self, head: SnapshotHead) -> Result<Option<Snapshot>, Error> {
+        self.journal.snapshot(head)
     }
 }
 
