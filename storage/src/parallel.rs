@@ -54,7 +54,7 @@ mod tests {
     #[test]
     fn the_first_error_is_the_one_that_is_told() {
         for threads in [1, 2, 5] {
-            let odd = |n: u64| if n % 2 == 0 { Ok(n) } else { Err(Error::Failed(n.to_string())) };
+            let odd = |n: u64| if n.is_multiple_of(2) { Ok(n) } else { Err(Error::Failed(n.to_string())) };
             assert!(matches!(each(threads, 0..10, odd), Err(Error::Failed(first)) if first == "1"), "{threads} threads");
         }
     }

@@ -36,7 +36,8 @@ impl Piece {
     /// Empties it, and says how many commits it had.
     pub(super) fn take(&mut self) -> LogSeq {
         let commits = self.commits.len() as LogSeq;
-        (self.frames.clear(), self.commits.clear());
+        self.frames.clear();
+        self.commits.clear();
         commits
     }
 
