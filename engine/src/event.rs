@@ -16,6 +16,7 @@ pub(crate) use history::Placing;
 pub use history::{History, RecordRef, Records};
 pub use in_place::{AllocationRef, Bytes, InPlace, LineRef, List, OriginRef, PaymentRequestRef, PlacedRef, SkuHoldRef};
 
+use crate::bytes::append;
 use crate::ids::{
     AttemptId, CorrelationId, CustomerId, Fingerprint, HoldKey, KeyHash, KeyName, Label, Location, OrderId, Provider, RequestId,
     Seq, Sku, Url,
@@ -235,6 +236,11 @@ impl Placed {
     /// What the caller relates the order to.
     pub fn correlation(&self) -> Option<&CorrelationId> {
         self.origin.as_ref()?.correlation.as_ref()
+    }
+
+    /// Where it came from, encoded; empty if that is not known.
+    pub(crate) fn origin_bytes(&self) -> Vec<u8> {
+        self.origin.as_ref().map(|origin| append(origin, Vec::new())).unwrap_or_default()
     }
 }
 

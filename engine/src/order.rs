@@ -29,7 +29,7 @@ pub struct Order {
     pub attempts: Box<[Attempt]>,
     /// Where in the history its lines are.
     lines_at: u32,
-    /// Where in the history the fact begins that names the current holds. The placing of the order, which is at 0, never does.
+    /// Where in the history the fact begins that names the current holds. 0: none does yet.
     held_by: u32,
     /// Length of the history that answers the command which placed the order. Zero while it is undecided.
     answered_by: u32,
@@ -144,7 +144,11 @@ impl Order {
         owed.expect("an order is placed only if all its lines together cost what can be counted")
     }
 
+    /// What it was rejected for.
     pub fn shortages(&self) -> Vec<Shortage> {
+        if self.status != Status::Rejected {
+            return Vec::new();
+        }
         self.history.iter().find_map(|record| record.shortages()).map(Iterator::collect).unwrap_or_default()
     }
 

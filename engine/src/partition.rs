@@ -301,8 +301,8 @@ impl Partition {
         let follows = state.map_or(matches!(fact, OrderFact::Placed(_)), |order| order.may_decide(fact));
         assert!(plant::any() || follows, "order {order} does not decide {fact:?} as {:?}", state.map(|order| order.status));
         let origin = match (state, fact) {
-            (None, OrderFact::Placed(placed)) => origin::of_placed(placed),
-            (state, _) => state.map(|order| origin::of_later_fact(order.history().origin())).unwrap_or_default(),
+            (None, OrderFact::Placed(placed)) => placed.origin_bytes(),
+            (state, _) => state.map(|order| origin::of_later_fact(order.history().origin().correlation)).unwrap_or_default(),
         };
         let at = (self.seq + 1, turn.now);
         self.come_to(at.0, at.1);

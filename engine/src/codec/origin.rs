@@ -5,8 +5,8 @@
 
 use super::{Error, body_of, version, whole};
 use crate::bytes::append;
-use crate::event::{ArchiveFact, Event, History, OrderFact, Origin, OriginRef, Placed, Record};
-use crate::ids::{CorrelationId, KeyName};
+use crate::event::{ArchiveFact, Event, History, OrderFact, Origin, Placed, Record};
+use crate::ids::CorrelationId;
 use std::sync::Arc;
 
 /// A record behind its version.
@@ -22,9 +22,8 @@ pub(super) fn append_record(record: &Record, mut buffer: Vec<u8>) -> Vec<u8> {
 fn of_event(event: &Event) -> Vec<u8> {
     match event {
         Event::Order { fact, correlation, .. } => match (placed(fact), correlation) {
-            (Some(placed), _) => of_placed(placed),
-            (None, Some(correlation)) => append(&(None::<KeyName>, Some(correlation)), Vec::new()),
-            (None, None) => Vec::new(),
+            (Some(placed), _) => placed.origin_bytes(),
+            (None, correlation) => of_later_fact(correlation.as_ref().map(CorrelationId::as_str)),
         },
         Event::Archive(ArchiveFact::Restored { history, .. }) => history.origin_bytes().to_vec(),
         Event::Archive(ArchiveFact::Orders(_) | ArchiveFact::Keys(_)) => Vec::new(),
@@ -32,14 +31,9 @@ fn of_event(event: &Event) -> Vec<u8> {
     }
 }
 
-/// Where an order came from, encoded; empty if that is not known.
-pub(crate) fn of_placed(placed: &Placed) -> Vec<u8> {
-    placed.origin.as_ref().map(|origin| append(origin, Vec::new())).unwrap_or_default()
-}
-
-/// What follows the later facts of an order that came from there, all of it encoded.
-pub(crate) fn of_later_fact(origin: OriginRef<'_>) -> Vec<u8> {
-    let Some(correlation) = origin.correlation else { return Vec::new() };
+/// What follows the later facts of an order with this correlation, encoded; empty if it has none.
+pub(crate) fn of_later_fact(correlation: Option<&str>) -> Vec<u8> {
+    let Some(correlation) = correlation else { return Vec::new() };
     append(&(None::<&str>, Some(correlation)), Vec::new())
 }
 

@@ -46,8 +46,7 @@ impl History {
     pub fn new(records: &[OrderRecord]) -> Option<Self> {
         let (first, rest) = records.split_first()?;
         let OrderFact::Placed(placed) = &*first.fact else { return None };
-        let origin = placed.origin.as_ref().map(|origin| append(origin, Vec::new())).unwrap_or_default();
-        let mut history = Self::begin((first.seq, first.at), &append(&first.fact, Vec::new()), &origin)?;
+        let mut history = Self::begin((first.seq, first.at), &append(&first.fact, Vec::new()), &placed.origin_bytes())?;
         for record in rest {
             if record.fact.kind() == FactKind::Placed {
                 return None;

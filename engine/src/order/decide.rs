@@ -52,10 +52,8 @@ impl Order {
             return self.holds().map(|hold| (Sku::of_checked(hold.sku), hold.units())).collect();
         }
         let mut requested = self.requested();
-        if self.status != Status::Reserving {
-            let shortages = self.shortages();
-            requested.retain(|(sku, _)| shortages.iter().all(|shortage| shortage.sku != *sku));
-        }
+        let shortages = self.shortages();
+        requested.retain(|(sku, _)| shortages.iter().all(|shortage| shortage.sku != *sku));
         requested
     }
 

@@ -4,7 +4,7 @@
 //! one refund; an attempt captures once, however often its outcome is told.
 
 use super::{AttemptState, CallKind, Order, Outcome, Status};
-use crate::event::{OrderFact, RefundReason, StoredResponse};
+use crate::event::{FactKind, OrderFact, RefundReason, StoredResponse};
 use crate::ids::{AttemptId, Fingerprint, KeyHash, Label, Provider, RequestId, Url};
 use crate::limits;
 use crate::plant::{self, Bug};
@@ -39,11 +39,11 @@ impl Order {
     /// The answer to the request that started an attempt: folded from the facts, so it is the same for ever.
     /// `None` while neither its page is open nor its outcome known.
     pub fn attempt_answer(&self, number: u8) -> Option<StoredResponse> {
-        let started = |fact: &OrderFact| matches!(fact, OrderFact::PaymentStarted { attempt, .. } if *attempt == number);
-        let facts = || self.history.facts();
-        let start = facts().position(|fact| started(&fact))?;
+        let started = |fact: OrderFact| matches!(fact, OrderFact::PaymentStarted { attempt, .. } if attempt == number);
+        let mut records = self.history.iter().enumerate();
+        records.find(|(_, record)| record.kind == FactKind::PaymentStarted && started(record.fact()))?;
         let attempt = AttemptId { order: self.id, number };
-        facts().enumerate().skip(start).find_map(|(index, fact)| match fact {
+        records.find_map(|(index, record)| match record.fact() {
             OrderFact::PaymentOpened { attempt: n, redirect_url } if n == number => {
                 Some(StoredResponse::Payment { attempt, redirect_url: Some(redirect_url) })
             }

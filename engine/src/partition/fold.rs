@@ -5,7 +5,6 @@
 use super::actor::OrderActor;
 use super::{KeyRecord, Partition};
 use crate::bytes::append;
-use crate::codec::origin;
 use crate::event::{ArchiveFact, Event, History, KeyFact, OrderFact, PartitionFact, Record, StockFact};
 use crate::ids::{OrderId, Seq, Sku};
 use crate::limits;
@@ -20,7 +19,7 @@ impl Partition {
         match event {
             Event::Stock { sku, fact } => self.apply_stock(sku, &fact),
             Event::Order { order, fact, .. } => {
-                let origin = if let OrderFact::Placed(placed) = &*fact { origin::of_placed(placed) } else { Vec::new() };
+                let origin = if let OrderFact::Placed(placed) = &*fact { placed.origin_bytes() } else { Vec::new() };
                 self.apply_order(order, (seq, at), &append(&fact, Vec::new()), &origin);
             }
             Event::Key(KeyFact::Answered { key, fingerprint, answer }) => {

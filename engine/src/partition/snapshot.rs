@@ -110,7 +110,7 @@ impl SnapshotError {
 }
 
 impl Partition {
-    /// The whole state as it is now. Cost: a visit of every order and SKU, but not of their holds, which are shared.
+    /// The whole state as it is now. Cost: a visit of every SKU and a copy of the bytes of every order, but not of holds, which are shared.
     pub fn image(&self) -> Image {
         let keys = self.keys.iter().map(|(key, record)| (*key, record.fingerprint, record.answer.clone()));
         let head = Head {

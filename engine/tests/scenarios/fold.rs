@@ -196,7 +196,7 @@ fn come_to_rest(world: &mut World) {
 fn at_rest(world: &World) -> bool {
     let closed = |order: &Order| order.archivable() && (order.status.ended_without_goods() || order.status == Status::Confirmed);
     let quiet = |partition: &Partition| {
-        let free = partition.live_holds() == 0;
+        let free = partition.live_holds() == 0 && partition.holds().all(|(_, _, hold)| !hold.live());
         free && partition.orders().all(closed)
     };
     world.calls.is_empty() && world.parts.iter().all(quiet)

@@ -142,3 +142,30 @@ fn a_snapshot_that_says_where_an_order_came_from_that_is_not_in_it_is_refused() 
     let behind = &twice.finish()[1..];
     assert!(restore(&[image.as_slice(), behind].concat()).is_err());
 }
+
+/// The record of a fact is put together by hand, so that its bytes are there for its order.
+#[test]
+fn a_record_of_a_fact_that_was_decided_is_the_bytes_of_the_record() {
+    let placed = examples::with_origin().map(|(_, event)| event);
+    let plain = examples::order_facts().into_iter().flat_map(|fact| {
+        let correlations = [None, Some(CorrelationId::new("basket-7").unwrap())];
+        correlations.map(|correlation| Event::Order {
+            order: OrderId::from_bytes([9; 16]),
+            fact: Arc::new(fact.clone()),
+            correlation,
+        })
+    });
+    for event in placed.into_iter().chain(plain) {
+        let Event::Order { order, fact, correlation } = &event else { continue };
+        let (mut whole, mut by_hand) = (Batch::default(), Batch::default());
+        let Record { seq, at, .. } = record(&event);
+        whole.push(PartitionId(3), &record(&event));
+        let origin = match &**fact {
+            OrderFact::Placed(placed) => placed.origin_bytes(),
+            _ => origin::of_later_fact(correlation.as_ref().map(CorrelationId::as_str)),
+        };
+        let bytes = by_hand.push_order(PartitionId(3), (seq, at), *order, fact, &origin).to_vec();
+        assert_eq!(by_hand.frame(), whole.frame(), "{event:?}");
+        assert_eq!(bytes, append(&**fact, Vec::new()), "{event:?}");
+    }
+}

@@ -8,6 +8,9 @@ use crate::event::History;
 use crate::ids::OrderId;
 use crate::order::Order;
 
+/// Bytes of the number of facts that a history is encoded with.
+const MOST_COUNT: usize = 5;
+
 #[derive(Debug, Default)]
 pub(super) struct Orders {
     /// Of each order where it came from, if that is known, then its history as it is encoded.
@@ -28,9 +31,11 @@ struct Place {
 }
 
 impl Orders {
-    /// Cost: a copy of the bytes of each.
-    pub(super) fn of<'a>(orders: impl ExactSizeIterator<Item = &'a Order>) -> Self {
-        let mut copy = Self { bytes: Vec::new(), all: Vec::with_capacity(orders.len()) };
+    /// Cost: two visits of each, and a copy of its bytes.
+    pub(super) fn of<'a>(orders: impl ExactSizeIterator<Item = &'a Order> + Clone) -> Self {
+        let room = |order: &Order| order.history().origin_bytes().len() + order.history().fact_bytes().len() + MOST_COUNT;
+        let bytes = Vec::with_capacity(orders.clone().map(room).sum());
+        let mut copy = Self { bytes, all: Vec::with_capacity(orders.len()) };
         for order in orders {
             let (begin, history) = (copy.bytes.len(), order.history());
             copy.bytes.extend_from_slice(history.origin_bytes());
