@@ -1,11 +1,13 @@
 //! Encodes and writes snapshots in the background, so that no shard waits for one.
 //!
-//! Invariant: snapshots are written one at a time, each behind a basis that is not older than that of the one before.
+//! Invariant: snapshots are written one at a time, each behind a basis that is not older than that of the one before; of one partition
+//! none is written after a newer one, whichever was encoded first.
 
 use crossbeam::channel::{Receiver, Sender, bounded, unbounded};
 use holdfast_engine::ids::{PartitionId, Seq};
 use holdfast_engine::partition::Image;
 use holdfast_storage::{Journal, LogSeq, Snapshot, rows};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -35,7 +37,8 @@ enum Job {
 /// What writes, by one thread at a time: a basis that is said after a later one would take it back.
 struct Pen {
     journal: Arc<dyn Journal>,
-    writing: Mutex<()>,
+    /// The newest that was written of each partition.
+    written: Mutex<BTreeMap<PartitionId, Seq>>,
 }
 
 impl SnapshotWriter {
@@ -43,7 +46,7 @@ impl SnapshotWriter {
     /// If the thread cannot be started.
     pub fn start(journal: Arc<dyn Journal>) -> std::io::Result<(Self, JoinHandle<()>)> {
         let (queue, jobs) = unbounded();
-        let pen = Arc::new(Pen { journal, writing: Mutex::new(()) });
+        let pen = Arc::new(Pen { journal, written: Mutex::default() });
         let writer = Self { queue, jobs: jobs.clone(), pen: pen.clone() };
         let work = move || jobs.iter().for_each(|job| pen.carry_out(job));
         let thread = std::thread::Builder::new().name("snapshots".to_owned()).spawn(work)?;
@@ -84,9 +87,37 @@ impl Pen {
     fn save(&self, taken: PendingSnapshot) {
         let PendingSnapshot { partition, seq, after, image } = taken;
         let snapshot = Snapshot { partition, seq, after, state: image.encode() };
-        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Err(error) = rows::save_snapshot(&*self.journal, &snapshot) {
-            tracing::warn!(partition = snapshot.partition.0, %error, "snapshot not written");
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        if written.get(&partition).is_some_and(|newest| *newest > seq) {
+            return;
         }
+        match rows::save_snapshot(&*self.journal, &snapshot) {
+            Ok(()) => drop(written.insert(partition, seq)),
+            Err(error) => tracing::warn!(partition = partition.0, %error, "snapshot not written"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use holdfast_engine::Causality;
+    use holdfast_engine::ids::Partitions;
+    use holdfast_engine::partition::Partition;
+    use holdfast_engine::time::Policy;
+    use holdfast_storage::Snapshots;
+    use holdfast_storage::memory::MemoryJournal;
+
+    /// A newest snapshot that is said to be an older one would have the next start pass over those behind it.
+    #[test]
+    fn a_snapshot_that_was_encoded_late_is_not_written_after_a_newer_one() {
+        let partitions = Partitions::new(1).unwrap();
+        let journal = Arc::new(MemoryJournal::new(partitions));
+        let pen = Pen { journal: journal.clone(), written: Mutex::default() };
+        let image = || Partition::new(PartitionId(0), partitions, Causality::OneLog, Policy::default()).image();
+        let taken = |seq| PendingSnapshot { partition: PartitionId(0), seq, after: 0, image: image() };
+        [2, 1, 3].into_iter().for_each(|seq| pen.save(taken(seq)));
+        let kept: Vec<Seq> = journal.snapshot_heads(PartitionId(0)).unwrap().iter().map(|head| head.seq).collect();
+        assert_eq!(kept, [3, 2]);
     }
 }

@@ -293,6 +293,28 @@ async fn a_snapshot_that_is_asked_for_is_taken_of_a_quiet_partition_too_and_move
     assert_eq!(heads.iter().map(|head| (head.seq, head.after)).collect::<Vec<_>>(), [(0, end)]);
 }
 
+/// A start reads the newest snapshot, and the log before the one it relied on may be gone.
+#[actix::test]
+async fn a_later_snapshot_never_follows_from_fewer_commits() {
+    let engine = start(Causality::OneLog, Options { shards: 2, snapshot_events: 0, ..Options::default() });
+    let journal = engine.journal().clone();
+    let busy = partitions().of_sku(&sku("A"));
+    // Its shard hears of no commit of the other one.
+    let other = |name: &String| (partitions().of_sku(&sku(name)).0 + busy.0) % 2 == 1;
+    let quiet = (0..).map(|number: u32| format!("B{number}")).find(other).unwrap();
+    let partition = partitions().of_sku(&sku(&quiet));
+    for units in 1..=5 {
+        engine.handle.execute(stock("A", units)).await.unwrap();
+    }
+    engine.handle.snapshot(partition);
+    engine.handle.reports().await;
+    let end = journal.end(LogId(0));
+    engine.handle.execute(stock(&quiet, 1)).await.unwrap();
+    engine.stop().await;
+    let heads = journal.snapshot_heads(partition).unwrap();
+    assert!(heads.len() == 2 && heads.iter().all(|head| head.after >= end), "{heads:?}, {end}");
+}
+
 /// As a crash leaves it: the facts, and nothing that follows from them.
 fn facts_of(journal: &MemoryJournal) -> Arc<MemoryJournal> {
     let copy = MemoryJournal::with(journal.causality(), partitions());

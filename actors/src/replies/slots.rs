@@ -1,9 +1,11 @@
 //! The requests that a worker has under way, each in a slot of its own.
 //!
 //! Invariant: a slot is used again only when nobody can ask for it any more, and then under another generation: what is late for the
-//! request that had it before finds none. Finding a slot looks at one place and hashes nothing.
+//! request that had it before finds none, unless all slots that are free were used 2^24 times since. Finding a slot looks at one place and
+//! hashes nothing.
 
 use super::Slot;
+use std::collections::VecDeque;
 
 /// Bits of the index of a slot; as many bits of its generation stand above them.
 const BITS: u32 = 24;
@@ -12,8 +14,8 @@ const INDICES: u64 = 1 << BITS;
 #[derive(Default)]
 pub(super) struct Slots {
     entries: Vec<Entry>,
-    /// Of entries without a slot.
-    free: Vec<usize>,
+    /// Of entries without a slot. The one that was free the longest is next, so that no generation comes round early.
+    free: VecDeque<usize>,
 }
 
 struct Entry {
@@ -24,7 +26,7 @@ struct Entry {
 impl Slots {
     /// The number that the slot is found by.
     pub(super) fn insert(&mut self, slot: Slot) -> u64 {
-        let index = self.free.pop().unwrap_or_else(|| {
+        let index = self.free.pop_front().unwrap_or_else(|| {
             self.entries.push(Entry { generation: 0, slot: None });
             self.entries.len() - 1
         });
@@ -48,7 +50,7 @@ impl Slots {
         let Some((index, entry)) = self.entry(number).filter(|(_, entry)| entry.slot.is_some()) else { return };
         entry.slot = None;
         entry.generation = (entry.generation + 1) % INDICES;
-        self.free.push(index);
+        self.free.push_back(index);
     }
 
     /// Shows each slot, and removes those of which `ends` says so.

@@ -1,13 +1,14 @@
 //! When a shard takes snapshots of its partitions, and hands them on.
 //!
-//! Invariant: a snapshot is written once its last record is durable.
+//! Invariants: a snapshot is written once its last record is durable; it follows from all commits that the log had when it was taken, so
+//! that a later one never follows from fewer: what its partition makes next comes behind them.
 
 use super::Shard;
 use super::hosting::Hosted;
 use crate::snapshot_writer::PendingSnapshot;
 use holdfast_engine::ids::{PartitionId, Seq};
 use holdfast_engine::partition::Partition;
-use holdfast_storage::{Journal, LogSeq};
+use holdfast_storage::Journal;
 
 /// Events between two snapshots of a partition, at least, for each order, SKU and hold that the earlier one has: what the
 /// later one costs is then a share of what made it necessary, however large the partition has grown.
@@ -19,7 +20,7 @@ impl Shard {
         let grown = |hosted: &&mut Hosted| hosted.partition.seq() - hosted.checkpoint > hosted.pause;
         if let Some(hosted) = self.hosting.iter_mut().find(grown) {
             hosted.pause = pause_after(&hosted.partition, self.links.snapshot_events);
-            let snapshot = snapshot_of(hosted, &*self.links.journal, &self.commits);
+            let snapshot = snapshot_of(hosted, &*self.links.journal);
             self.snapshots.push(snapshot);
         }
     }
@@ -29,10 +30,7 @@ impl Shard {
         let durable = self.hosting.is_durable(id);
         let Some(hosted) = self.hosting.get_mut(id) else { return };
         hosted.pause = pause_after(&hosted.partition, self.links.snapshot_events);
-        let journal = &*self.links.journal;
-        // Commits of other shards too, of which this one does not hear: what its partition makes next comes behind them.
-        let after = journal.end(journal.log_of(id));
-        let snapshot = PendingSnapshot { after, ..snapshot_of(hosted, journal, &self.commits) };
+        let snapshot = snapshot_of(hosted, &*self.links.journal);
         if durable { self.links.snapshot_writer.save(snapshot) } else { self.snapshots.push(snapshot) }
     }
 
@@ -46,7 +44,7 @@ impl Shard {
     pub(super) fn snapshot_all(&mut self) {
         // Called when nothing is in flight: everything is durable.
         for hosted in self.hosting.iter_mut().filter(|hosted| hosted.partition.seq() > hosted.checkpoint) {
-            self.links.snapshot_writer.save(snapshot_of(hosted, &*self.links.journal, &self.commits));
+            self.links.snapshot_writer.save(snapshot_of(hosted, &*self.links.journal));
         }
     }
 }
@@ -55,9 +53,9 @@ pub(super) fn pause_after(partition: &Partition, least: u64) -> u64 {
     least.max(EVENTS_PER_OBJECT * partition.objects() as u64)
 }
 
-fn snapshot_of(hosted: &mut Hosted, journal: &dyn Journal, commits: &[LogSeq]) -> PendingSnapshot {
+fn snapshot_of(hosted: &mut Hosted, journal: &dyn Journal) -> PendingSnapshot {
     let partition = &mut hosted.partition;
     hosted.checkpoint = partition.seq();
-    let after = commits[usize::from(journal.log_of(partition.id).0)];
+    let after = journal.end(journal.log_of(partition.id));
     PendingSnapshot { partition: partition.id, seq: partition.seq(), after, image: partition.image() }
 }

@@ -24,12 +24,34 @@ use holdfast_engine::time::Timestamp;
 use holdfast_storage::memory::MemoryJournal;
 use holdfast_storage::{Error, Journal, Log, LogId, LogSeq, Row, Rows, Snapshot, SnapshotHead, Snapshots, Table, Visit};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 /// Far more than anything here takes.
 const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What passes it waits where it is shut.
+#[derive(Default)]
+struct Gate {
+    shut: Mutex<bool>,
+    moved: Condvar,
+}
+
+impl Gate {
+    fn set(&self, shut: bool) {
+        *self.shut.lock().unwrap() = shut;
+        self.moved.notify_all();
+    }
+
+    fn is_shut(&self) -> bool {
+        *self.shut.lock().unwrap()
+    }
+
+    fn pass(&self) {
+        drop(self.moved.wait_while(self.shut.lock().unwrap(), |shut| *shut).unwrap());
+    }
+}
 
 struct Silent;
 

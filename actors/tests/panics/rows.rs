@@ -24,7 +24,7 @@ struct Damaged {
     inner: MemoryJournal,
     damage: Damage,
     remote: bool,
-    on: Arc<AtomicBool>,
+    on: Arc<Gate>,
 }
 
 impl Log for Damaged {
@@ -38,7 +38,7 @@ impl Log for Damaged {
 
     fn append(&self, log: LogId, batch: &Batch) -> Result<LogSeq, Error> {
         match self.damage {
-            Damage::Full if self.on.load(Ordering::SeqCst) => Err(Error::Full),
+            Damage::Full if self.on.is_shut() => Err(Error::Full),
             _ => self.inner.append(log, batch),
         }
     }
@@ -76,7 +76,7 @@ impl Rows for Damaged {
     }
 
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-        if table != Table::Orders || !self.on.load(Ordering::SeqCst) {
+        if table != Table::Orders || !self.on.is_shut() {
             return self.inner.get(table, key);
         }
         match self.damage {
@@ -85,9 +85,7 @@ impl Rows for Damaged {
             Damage::NoHistory => Ok(Some(codec::encode(&Vec::<holdfast_engine::event::OrderRecord>::new()))),
             Damage::Panic => panic!("a planted panic"),
             Damage::Silence => {
-                while self.on.load(Ordering::SeqCst) {
-                    std::thread::sleep(Duration::from_millis(1));
-                }
+                self.on.pass();
                 self.inner.get(table, key)
             }
             Damage::Full => self.inner.get(table, key),
@@ -124,12 +122,12 @@ async fn a_row_that_cannot_be_read_fails_the_request_that_needs_it_and_no_other(
         (Damage::Panic, false),
         (Damage::Panic, true),
     ] {
-        let on = Arc::new(AtomicBool::new(false));
+        let on = Arc::<Gate>::default();
         let engine = start(Damaged { inner: MemoryJournal::new(partitions()), damage, remote, on: on.clone() });
         engine.handle.execute(stock()).await.unwrap();
         archive(&engine, "closed").await;
         assert!(engine.handle.execute(get("closed")).await.is_ok_and(|reply| found(&reply)), "{damage:?}");
-        on.store(true, Ordering::SeqCst);
+        on.set(true);
         for number in 0..20 {
             let read = tokio::time::timeout(TIMEOUT, engine.handle.execute(get("closed"))).await.unwrap();
             assert_eq!(read, Err(Unanswered::Unreadable), "{damage:?} {remote}");
@@ -138,7 +136,7 @@ async fn a_row_that_cannot_be_read_fails_the_request_that_needs_it_and_no_other(
         }
         assert_eq!(lives(&engine), 0, "{damage:?} {remote}: a partition paid for it");
         assert_eq!(engine.handle.depths(), [0], "{damage:?} {remote}: a credit is gone");
-        on.store(false, Ordering::SeqCst);
+        on.set(false);
         assert!(engine.handle.execute(get("closed")).await.is_ok_and(|reply| found(&reply)), "{damage:?}: it can be read again");
         engine.stop().await;
     }
@@ -147,12 +145,12 @@ async fn a_row_that_cannot_be_read_fails_the_request_that_needs_it_and_no_other(
 /// The request was lost with the life that asked, and its credit given back with it: the row that comes then is for nobody.
 #[actix::test]
 async fn a_look_up_of_a_former_life_is_answered_to_nobody() {
-    let on = Arc::new(AtomicBool::new(false));
+    let on = Arc::<Gate>::default();
     let inner = MemoryJournal::new(partitions());
     let engine = start(Damaged { inner, damage: Damage::Silence, remote: true, on: on.clone() });
     engine.handle.execute(stock()).await.unwrap();
     archive(&engine, "closed").await;
-    on.store(true, Ordering::SeqCst);
+    on.set(true);
     let read = engine.handle.send(get("closed")).unwrap();
     let poisonous = keys("poison", |partition| partition == id("closed").partition()).next().unwrap();
     assert_eq!(engine.handle.execute(poison(&poisonous)).await, Err(Unanswered::Lost));
@@ -160,7 +158,7 @@ async fn a_look_up_of_a_former_life_is_answered_to_nobody() {
     assert!(found(
         &taken(&engine, place(&keys("other", |partition| partition == id("closed").partition()).next().unwrap())).await.unwrap()
     ));
-    on.store(false, Ordering::SeqCst);
+    on.set(false);
     assert!(found(&engine.handle.execute(get("closed")).await.unwrap()));
     assert_eq!(engine.handle.depths(), [0], "a credit was given back twice, or is gone");
     engine.stop().await;
@@ -168,11 +166,11 @@ async fn a_look_up_of_a_former_life_is_answered_to_nobody() {
 
 #[actix::test]
 async fn a_journal_that_fails_ends_the_engine_and_leaves_nobody_waiting() {
-    let on = Arc::new(AtomicBool::new(false));
+    let on = Arc::<Gate>::default();
     let engine = start(Damaged { inner: MemoryJournal::new(partitions()), damage: Damage::Full, remote: false, on: on.clone() });
     let mut failed = engine.failed();
     engine.handle.execute(stock()).await.unwrap();
-    on.store(true, Ordering::SeqCst);
+    on.set(true);
     // Those that come after the failure are refused.
     let sent: Vec<_> = keys("order", |_| true).take(50).filter_map(|key| engine.handle.send(place(&key)).ok()).collect();
     for pending in sent {

@@ -1,29 +1,10 @@
 //! Snapshots at a panic: what panicked may have spoilt the one that waits for its last record, so it is never written.
 
 use super::*;
-use std::sync::{Condvar, Mutex};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// Events between two snapshots. An order makes two in its own partition, and one in that of its SKU.
 const EVENTS: u64 = 10;
-
-/// Appends wait where it is shut.
-#[derive(Default)]
-struct Gate {
-    shut: Mutex<bool>,
-    moved: Condvar,
-}
-
-impl Gate {
-    fn set(&self, shut: bool) {
-        *self.shut.lock().unwrap() = shut;
-        self.moved.notify_all();
-    }
-
-    fn pass(&self) {
-        drop(self.moved.wait_while(self.shut.lock().unwrap(), |shut| *shut).unwrap());
-    }
-}
 
 /// A journal that tells of each append and of each snapshot that is written, and whose appends can be held up.
 struct Watched {
@@ -129,7 +110,7 @@ async fn a_snapshot_that_is_not_durable_when_its_partition_panics_is_never_writt
         let last = own.next().unwrap();
         let pending = bench.engine.handle.send(place(&last)).unwrap();
         // The shard takes the snapshot behind this batch, before it reads anything more.
-        bench.appending.recv().await.unwrap();
+        tokio::time::timeout(TIMEOUT, bench.appending.recv()).await.unwrap().unwrap();
         if panics {
             let poisonous = keys("poison", |partition| partition == home).next().unwrap();
             assert_eq!(bench.engine.handle.execute(poison(&poisonous)).await, Err(Unanswered::Lost));
