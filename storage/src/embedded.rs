@@ -186,6 +186,8 @@ impl EmbeddedJournal {
         let upgrades = self.database.keyspace_exists(creation::SNAPSHOTS) && layout.format()? < SNAPSHOTS_IN_FILES;
         if upgrades || self.keeper.writes() {
             snapshots::Files::open(&layout.snapshots)?;
+            // Where nothing else of the directory changes its entry must not be lost.
+            layout.sync().map_err(|error| failure::file_failed("the data directory", &layout.dir, &error))?;
         }
         if upgrades {
             upgrade::copy_snapshots(&self.database, self.partitions, &self.snapshots, self.basis(), &self.space)?;
@@ -205,8 +207,13 @@ impl EmbeddedJournal {
             self.log.settle()?;
             self.space.check(self.database.write_buffer_size())?;
         }
-        *self.tip.lock().unwrap_or_else(PoisonError::into_inner) = contract::read_tip(self, LogId(0))?;
+        self.look_at_tip()?;
         self.upgrade(layout)
+    }
+
+    fn look_at_tip(&self) -> Result<(), Error> {
+        *self.tip.lock().unwrap_or_else(PoisonError::into_inner) = contract::read_tip(self, LogId(0))?;
+        Ok(())
     }
 
     fn write(&self, log: LogSeq, batch: &Batch, mark: &Watermark) -> Result<(), Error> {

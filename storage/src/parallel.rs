@@ -11,7 +11,7 @@ pub(crate) fn cores() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// What becomes of each. One thread is the caller's own.
+/// What becomes of each. With one share the work is done here, with more the caller waits.
 ///
 /// # Errors
 /// The first, in the order of the things.

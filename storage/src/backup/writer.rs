@@ -84,8 +84,8 @@ impl BackupWriter {
         Ok(copying.tip)
     }
 
-    /// Where the beginning of the log was deleted, what is beside the log takes its place. It is read behind the log, so that what is
-    /// deleted meanwhile is copied already, and what came meanwhile is copied behind it: nothing is beyond the log then.
+    /// Where the beginning of the log was deleted, what is beside the log takes its place. It is read behind the log, so that what came before
+    /// the copy is in it, and what came meanwhile is copied behind it: nothing is beyond the log then.
     fn copy_all(
         &mut self,
         journal: &dyn Journal,

@@ -64,6 +64,8 @@ impl EmbeddedJournal {
         layout.create()?;
         let journal = Self::assembled(&layout, Keeper::Writer { _lock: lock.lend()? }, partitions.into(), reserve)?;
         Files::open(&layout.snapshots)?;
+        // What is put beside the log says which commit it follows from.
+        journal.look_at_tip()?;
         begin(&journal)?;
         journal.resume(&layout)?;
         Ok(journal)

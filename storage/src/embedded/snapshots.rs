@@ -9,10 +9,11 @@ use super::failure::file_failed;
 use crate::contract::{CommitCheck, Error, LogSeq, Snapshot, SnapshotHead};
 use crate::private;
 use holdfast_engine::ids::{PartitionId, Partitions, Seq};
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 const MAGIC: &[u8; 4] = b"HFS1";
 const HEAD: usize = 50;
@@ -26,6 +27,8 @@ pub(super) struct Files {
     dir: PathBuf,
     /// One at a time: which file is replaced depends on what is in both.
     saving: Mutex<()>,
+    /// Files with a whole head whose state was found damaged.
+    damaged: Mutex<BTreeSet<PathBuf>>,
 }
 
 /// What a file begins with.
@@ -41,7 +44,7 @@ struct Head {
 impl Files {
     /// Where they are, to be looked at.
     pub(super) fn at(dir: &Path) -> Self {
-        Self { dir: dir.to_owned(), saving: Mutex::new(()) }
+        Self { dir: dir.to_owned(), saving: Mutex::default(), damaged: Mutex::default() }
     }
 
     /// Makes the directory, and removes what a crash left half written.
@@ -64,6 +67,9 @@ impl Files {
         let Some(path) = self.replaced_by(head.of) else { return Ok(()) };
         let new = self.dir.join(format!("{}.new", snapshot.partition.0));
         let written = write(&new, &head, &snapshot.state).and_then(|()| fs::rename(&new, &path)).and_then(|()| self.sync());
+        if written.is_ok() {
+            self.damaged().remove(&path);
+        }
         written.map_err(|error| {
             // On a full disk it would be in the way of all else.
             let _ = fs::remove_file(&new);
@@ -89,6 +95,7 @@ impl Files {
             Ok(state) => Some(Snapshot { partition, seq, after, state }),
             Err(error) => {
                 passed_over(&path, &error);
+                self.damaged().insert(path);
                 None
             }
         }
@@ -101,6 +108,10 @@ impl Files {
         bases.max_by_key(|basis| basis.commit)
     }
 
+    fn damaged(&self) -> MutexGuard<'_, BTreeSet<PathBuf>> {
+        self.damaged.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn slots(&self, partition: PartitionId) -> impl Iterator<Item = PathBuf> {
         SLOTS.into_iter().map(move |slot| self.dir.join(format!("{}-{slot}", partition.0)))
     }
@@ -108,7 +119,11 @@ impl Files {
     /// The file that a new snapshot takes the place of: the one with its sequence, else one that is none, else the older. None: both are
     /// newer.
     fn replaced_by(&self, new: SnapshotHead) -> Option<PathBuf> {
-        let seq_of = |path: &PathBuf| head_of(path, new.partition).map(|head| head.of.seq);
+        let damaged = self.damaged().clone();
+        let seq_of = |path: &PathBuf| {
+            let head = head_of(path, new.partition).filter(|_| !damaged.contains(path))?;
+            Some(head.of.seq)
+        };
         let rank = |seq: Option<Seq>| (seq != Some(new.seq), seq);
         let slots = self.slots(new.partition).map(|path| (seq_of(&path), path));
         let (seq, path) = slots.min_by_key(|(seq, _)| rank(*seq))?;
@@ -201,7 +216,7 @@ fn changed() -> io::Error {
 }
 
 fn passed_over(path: &Path, error: &io::Error) {
-    tracing::warn!(file = %path.display(), %error, "a snapshot is damaged: passed over, the start reads more of the log");
+    tracing::warn!(file = %path.display(), %error, "a snapshot is damaged: passed over, a start reads more of the log");
 }
 
 /// On the disk when this returns.

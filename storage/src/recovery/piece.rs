@@ -1,7 +1,7 @@
 //! A piece of a log that is replayed at once: each thread takes the records of its share of the partitions.
 //!
 //! Partitions share nothing, so nobody waits within a piece. Invariants: a partition takes its records in the order of the log; what
-//! is damaged is named by the first commit that is; of a piece that is not whole nothing is put into tables.
+//! is damaged within a piece is named by the first commit that cannot be read, and else by the first record that does not follow; of a piece that is not whole nothing is put into tables.
 
 use super::remake::{Leaving, Remake};
 use super::take;

@@ -118,6 +118,20 @@ fn a_damaged_one_is_replaced_before_a_whole_one_is() {
     assert_eq!(whole(&files), [11, 5]);
 }
 
+/// A whole head says nothing of the state behind it.
+#[test]
+fn one_whose_state_was_found_damaged_is_replaced_before_a_whole_one_is() {
+    let (_dir, files) = saved(&[5, 9]);
+    let path = newest(&files);
+    let bytes = fs::read(&path).unwrap();
+    fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
+    assert_eq!(whole(&files), [5]);
+    files.save(&snapshot(11), BASIS).unwrap();
+    assert_eq!(whole(&files), [11, 5]);
+    files.save(&snapshot(12), BASIS).unwrap();
+    assert_eq!(whole(&files), [12, 11], "what took its place is whole");
+}
+
 #[test]
 fn the_basis_is_the_newest_commit_that_any_follows_from() {
     let (_dir, files) = saved(&[5, 9]);
