@@ -346,7 +346,7 @@ pub struct SizeArgs {
 #[derive(Clone, Debug, Subcommand)]
 pub enum TuneCommand {
     /// Measure cores, memory, disk and the engine on it, and print a settings file with the reason of each line. Takes some ten seconds of
-    /// all cores, and a few hundred MiB of the disk while it runs; leaves nothing.
+    /// all cores, and a few hundred MiB of the disk while it runs. Ended early, it leaves a directory `probe-…` there, which can be removed.
     Probe {
         /// Where the data is or will be: the disk that is measured.
         #[arg(long, value_name = "DIR", default_value = "data")]

@@ -10,10 +10,10 @@ use std::process::ExitCode;
 
 /// A server that has nothing yet.
 const IDLE_BYTES: u64 = 40 << 20;
-/// In memory, of one location.
+/// In memory, of one location and a name of at most 24 bytes.
 const SKU_BYTES: u64 = 130;
 /// In memory, of one line, until it is closed and its row is written.
-const OPEN_ORDER_BYTES: u64 = 1_200;
+const OPEN_ORDER_BYTES: u64 = 750;
 /// Each further line of an open order.
 const LINE_BYTES: u64 = 200;
 /// From placing to payment and confirmation: in the log, and in the tables of closed orders.

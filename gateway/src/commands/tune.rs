@@ -50,7 +50,7 @@ fn fragment(machine: &Machine) -> String {
             "#   {bytes:>8} bytes: {syncs_a_second:>6} a second, median {median_micros} µs, worst {worst_micros} µs"
         );
     }
-    text.push_str("# The engine on it, each order answered when it is there:\n");
+    text.push_str("# The engine on it, each order and its confirmation answered when they are there:\n");
     for Taken { in_hand, orders_a_second } in &machine.orders {
         let _ = writeln!(text, "#   {in_hand:>8} in hand: {orders_a_second:>7} orders a second");
     }
@@ -79,20 +79,20 @@ fn engine(machine: &Machine) -> String {
             machine.sync_micros()
         );
     }
-    text + &credits(&machine.orders)
+    text + &credits(&machine.orders, shards)
 }
 
-/// More in hand than gives more orders only wait; what the default has beyond that is for a rush.
-fn credits(orders: &[Taken]) -> String {
+/// More in hand than gives more orders only wait; what the default has beyond that is for a rush. Credits are those of one shard.
+fn credits(orders: &[Taken], shards: u64) -> String {
     let Some(Taken { in_hand, orders_a_second }) = enough(orders) else { return String::new() };
-    let (needed, default) = (2 * in_hand, Settings::default().engine.credits);
+    let (needed, default) = (2 * in_hand.div_ceil(shards as usize), Settings::default().engine.credits);
     if needed <= default {
         return format!(
-            "# engine.credits stays at its default, {default}: {in_hand} in hand give {orders_a_second} orders a second and more give about as\n# many, so one client has enough with its half of them, and a rush finds room.\n"
+            "# engine.credits stays at its default, {default}: {in_hand} in hand at {shards} shards give {orders_a_second} orders a second and more give\n# about as many, so one client has enough with its half of them, and a rush finds room.\n"
         );
     }
     format!(
-        "# {in_hand} have to be in hand for {orders_a_second} orders a second; twice that, as one client has half of them.\ncredits = {needed}\n"
+        "# {in_hand} have to be in hand at {shards} shards for {orders_a_second} orders a second; twice the part of one, as one client has half\n# of its credits.\ncredits = {needed}\n"
     )
 }
 
@@ -140,14 +140,17 @@ mod tests {
     }
 
     #[test]
-    fn credits_are_twice_what_has_to_be_in_hand_and_never_below_the_default() {
+    fn credits_are_twice_what_a_shard_has_to_have_in_hand_and_never_below_the_default() {
         let default = settings::Settings::default().engine.credits;
-        for (rates, credits, reason) in [
-            (&[(1024, 50_000), (16_384, 51_000), (65_536, 49_000)][..], default, "1024 in hand give 50000"),
-            (&[(1024, 5_000), (16_384, 50_000), (65_536, 51_000)], default, "16384 in hand give 50000"),
-            (&[(1024, 500), (16_384, 5_000), (65_536, 20_000)], 131_072, "65536 have to be in hand for 20000"),
+        let growing = &[(1024, 500), (16_384, 5_000), (65_536, 20_000)][..];
+        for (cores, rates, credits, reason) in [
+            (2, &[(1024, 50_000), (16_384, 51_000), (65_536, 49_000)][..], default, "1024 in hand at 1 shards give 50000"),
+            (2, &[(1024, 5_000), (16_384, 50_000), (65_536, 51_000)], default, "16384 in hand at 1 shards give 50000"),
+            (2, growing, 131_072, "65536 have to be in hand at 1 shards for 20000"),
+            (4, growing, 65_536, "65536 have to be in hand at 2 shards for 20000"),
+            (16, growing, default, "65536 in hand at 8 shards give 20000"),
         ] {
-            let machine = Machine { orders: taken(rates), ..machine(2, 4096, 8_000) };
+            let machine = Machine { orders: taken(rates), ..machine(cores, 4096, 8_000) };
             assert_eq!(settings_of(&machine).engine.credits, credits, "{rates:?}");
             assert!(fragment(&machine).contains(reason), "{}", fragment(&machine));
         }

@@ -16,7 +16,7 @@ use crate::wire::names;
 use crate::wire::scalars;
 use crate::wire::times::Rfc3339;
 use holdfast_engine::event::Kind;
-use holdfast_engine::order::{Allocations, LineView, Order, Stage, Status};
+use holdfast_engine::order::{Allocations, LineView, Order, Stage};
 use utoipa::ToSchema;
 
 /// A word of our own: nothing in it is to be escaped.
@@ -359,9 +359,6 @@ fn write_order(order: &Order, json: &mut Json) {
 
 fn rejection_reason(order: &Order) -> Option<&'static str> {
     let unknown = |shortage: &holdfast_engine::event::Shortage| shortage.available.is_none();
-    if order.status != Status::Rejected {
-        return None;
-    }
     match order.shortages().as_slice() {
         [] => None,
         _ if order.too_many_locations() => Some("too_many_locations"),

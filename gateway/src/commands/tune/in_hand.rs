@@ -1,5 +1,5 @@
-//! How many orders the engine has to have in hand on a disk for all that both can do: measured in this process, each order answered when it
-//! is on the disk, on a directory that is gone afterwards.
+//! How many orders the engine has to have in hand, in all shards, on a disk for all that both can do: measured in this process, each order
+//! and then its confirmation answered when it is on the disk, on a directory that is gone afterwards.
 //!
 //! Invariant: of two numbers that give about the same the smaller one is enough.
 
@@ -17,7 +17,7 @@ const SKUS: u64 = 1000;
 /// What is less than this part of the most is less; runs of a second differ by the rest.
 const ABOUT_PERCENT: u64 = 90;
 
-/// Orders a second while so many are in hand.
+/// Orders a second, each with its confirmation, while so many are in hand.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(super) struct Taken {
     pub(super) in_hand: usize,
@@ -27,7 +27,7 @@ pub(super) struct Taken {
 /// # Errors
 /// If nothing can be written there, or the engine does not start.
 pub(super) fn measure(dir: &Path, shards: usize) -> Result<Vec<Taken>, Box<dyn std::error::Error>> {
-    let dir = tempfile::tempdir_in(dir).map_err(|error| format!("{}: {error}", dir.display()))?;
+    let dir = tempfile::Builder::new().prefix("probe-").tempdir_in(dir).map_err(|error| format!("{}: {error}", dir.display()))?;
     let settings = settings_at(&dir.path().join("data"));
     let load = Load { work: BenchWork::Orders, skus: SKUS, shards, windows: &WINDOWS, time: TIME };
     let measured = actix_web::rt::System::new().block_on(load::run(&load, &settings))?;
