@@ -70,7 +70,7 @@ enum Command {
     /// They take turns in each round, and shares are of the bare handler of the same round. What is not installed is said and left out.
     /// `holdfast-batch` is Holdfast loaded with batches of reservations; its figure is reservations, not requests.
     #[command(
-        after_help = "Build and install first:\n  cargo build --profile dist -p holdfast -p holdfast-loadtest --features holdfast-loadtest/peers\n  apt-get install wrk redis-server postgresql\n\nExample:\n  target/dist/loadtest peers --rounds 3 --dir /var/tmp\n  target/dist/loadtest peers --only holdfast,redis-always --skus 1\n  target/dist/loadtest peers --only holdfast-batch --many 0"
+        after_help = "Build and install first:\n  cargo build --profile dist -p holdfast -p holdfast-loadtest --features holdfast-loadtest/peers\n  apt-get install wrk redis-server postgresql\n\nExample:\n  target/dist/loadtest peers --rounds 3 --dir /var/tmp\n  target/dist/loadtest peers --only holdfast,redis-always --skus 1\n  target/dist/loadtest peers --only holdfast-batch"
     )]
     Peers(peers::Options),
     /// A modest client beside a greedy one: how many of its orders are answered, and how fast.

@@ -183,8 +183,7 @@ struct Head {
 fn head(bytes: &[u8]) -> Result<Head> {
     let text = std::str::from_utf8(bytes).map_err(|_| malformed())?;
     let length = header(text, "content-length").and_then(|length| length.parse().ok()).ok_or_else(malformed)?;
-    let status = status(text)?;
-    Ok(Head { status, length, retry_after: status == 503 && header(text, "retry-after").is_some() })
+    Ok(Head { status: status(text)?, length, retry_after: retry_after(text) })
 }
 
 /// An answer that ended with its connection.
@@ -193,7 +192,7 @@ fn whole(bytes: &[u8]) -> Result<Answer> {
     let text = std::str::from_utf8(&bytes[..end]).map_err(|_| malformed())?;
     let (status, body) = (status(text)?, &bytes[end + 4..]);
     let body = if header(text, "transfer-encoding") == Some("chunked") { unchunked(body)? } else { body.to_vec() };
-    Ok(Answer { status, retry_after: header(text, "retry-after").is_some(), body })
+    Ok(Answer { status, retry_after: retry_after(text), body })
 }
 
 /// What stands in chunks of which the last one is there.
@@ -213,6 +212,10 @@ fn unchunked(mut rest: &[u8]) -> Result<Vec<u8>> {
 
 fn status(head: &str) -> Result<u16> {
     head.get(9..12).and_then(|status| status.parse().ok()).ok_or_else(malformed)
+}
+
+fn retry_after(head: &str) -> bool {
+    header(head, "retry-after").is_some()
 }
 
 fn header<'a>(head: &'a str, wanted: &str) -> Option<&'a str> {

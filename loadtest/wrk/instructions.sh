@@ -2,7 +2,7 @@
 # Instructions of one order in Holdfast beside one in the bare handler, by the same count: callgrind counts them in every thread, under the
 # same load from the same generator. Counts repeat within a percent or two on a machine where times do not.
 # Hot threads are those that an order waits for: HTTP workers, shards, and the log. Rows of tables and snapshots are written at idle priority
-# and are told apart. Both binaries are of one build (profile `dist`, or BUILD=target/release).
+# and are told apart. Both binaries are of one build (profile `dist`, or BUILD=target/release), made before.
 # Usage: loadtest/wrk/instructions.sh [seconds] [skus]     needs valgrind, wrk, curl, python3
 set -euo pipefail
 cd "$(dirname "$0")/../.."

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Processor an order of two builds of Holdfast that serve at the same time under equal load: what a shared machine does to one
-# it does to the other, so a change shows that compare.sh cannot tell from noise. The same build twice stays within 0.02, mostly.
+# it does to the other, so a change shows that `loadtest peers` cannot tell from noise. The same build twice stays within 0.02, mostly.
 # Usage: loadtest/wrk/side_by_side.sh OLD NEW [rounds] [seconds] [skus]     two binaries; needs wrk, curl, python3
 set -euo pipefail
 old=$(realpath "$1") new=$(realpath "$2") rounds=${3:-8} seconds=${4:-3} skus=${5:-10000}

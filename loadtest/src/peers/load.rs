@@ -39,7 +39,7 @@ pub(super) fn run(url: &str, sends: Sends, skus: u32, options: &Options) -> Resu
     wrk.args(["-t2", "--latency", &format!("-c{connections}"), &format!("-d{}s", options.seconds), "-s"]).arg(script.path());
     wrk.arg(url).env("SKUS", skus.to_string()).env("RUN", format!("peers-{run}")).env("ITEMS", items.to_string());
     let said = output(&mut wrk, "")?;
-    let wrong = || format!("not every order was answered with 2xx, or wrk said something else than usual:\n{said}");
+    let wrong = || format!("not every request was answered with 2xx, or wrk said something else than usual:\n{said}");
     let Loaded { answered, rate, p99_ms } = parse(&said).ok_or_else(wrong)?;
     Ok(Loaded { answered: answered * u64::from(items), rate: rate * f64::from(items), p99_ms })
 }
