@@ -46,13 +46,13 @@ impl Name {
         match input {
             Input::Command { command: Command::Place { order, placed }, .. } => Some(Self::Placed(*order, placed.fingerprint)),
             Input::Command { command, .. } => Some(Self::Hashed(Suspect::of_command(command))),
-            Input::Message(body) => Some(Self::of_message(body)),
+            Input::Message(body) => Some(Self::of_body(body)),
             Input::Provider(result) => Some(Self::Hashed(Suspect::of_result(result))),
             Input::Tick | Input::Durable(_) | Input::Archived { .. } => None,
         }
     }
 
-    fn of_message(body: &Body) -> Self {
+    fn of_body(body: &Body) -> Self {
         let (what, sku, hold, version) = match body {
             Body::ToStock(ToStock::Reserve { sku, request }) => ("reserve", sku, request.hold, 0),
             Body::ToStock(ToStock::Move { sku, hold, order_version, .. }) => ("move", sku, *hold, *order_version),
@@ -61,6 +61,10 @@ impl Name {
             Body::ToOrder(ToOrder::Moved { sku, hold, order_version }) => ("moved", sku, *hold, *order_version),
             Body::ToOrder(ToOrder::HoldProbe { sku, hold }) => ("ask", sku, *hold, 0),
         };
+        Self::of_message(what, sku, hold, version)
+    }
+
+    pub(crate) fn of_message(what: &'static str, sku: &Sku, hold: HoldKey, version: u32) -> Self {
         if sku.as_str().len() > INLINE {
             return Self::Hashed(Suspect::of_message(what, sku, hold, version));
         }

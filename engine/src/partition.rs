@@ -4,6 +4,7 @@
 //! when every record before it is durable; one command id has one effect. The shell feeds inputs and carries out effects.
 
 mod actor;
+mod at_once;
 mod commands;
 mod deadlines;
 mod fold;
@@ -19,6 +20,7 @@ mod stock;
 mod terms;
 mod turn;
 
+pub use at_once::Asked;
 pub use snapshot::{Image, SnapshotError};
 
 use crate::answer::{Answer, Reply};

@@ -8,9 +8,11 @@ use super::departures::Departures;
 use crate::panics::{self, Name, Suspect};
 use holdfast_engine::Causality;
 use holdfast_engine::codec::Batch;
+use holdfast_engine::command::{Command, Loaded};
 use holdfast_engine::effect::Effects;
-use holdfast_engine::ids::{PartitionId, Partitions, Seq, Ticket};
-use holdfast_engine::partition::{Input, Partition};
+use holdfast_engine::event::Placed;
+use holdfast_engine::ids::{OrderId, PartitionId, Partitions, Seq, Ticket};
+use holdfast_engine::partition::{Asked, Input, Partition};
 use holdfast_engine::time::Timestamp;
 use holdfast_storage::LogId;
 use std::collections::{BTreeMap, VecDeque};
@@ -119,6 +121,8 @@ pub struct Submission {
 #[derive(Debug)]
 pub struct Hosting {
     causality: Causality,
+    /// An order asks SKUs that are here by direct calls. Only where a record is never durable without those before it.
+    pub at_once: bool,
     slots: Vec<Slot>,
     /// Partitions here that were stepped since the last submission.
     dirty: Vec<PartitionId>,
@@ -138,6 +142,7 @@ impl Hosting {
     pub fn new(partitions: Partitions, causality: Causality) -> Self {
         Self {
             causality,
+            at_once: causality == Causality::OneLog,
             slots: partitions.all().map(|_| Slot::Away).collect(),
             dirty: Vec::new(),
             in_flight: BTreeMap::new(),
@@ -226,10 +231,51 @@ impl Hosting {
     pub fn step(&mut self, now: Timestamp, id: PartitionId, input: Input, fx: &mut Effects) -> Stepped {
         match self.slots.get_mut(usize::from(id.0)) {
             Some(Slot::Here(hosted)) if hosted.refuses(&input) => Stepped::Refused(ticket_of(&input)),
-            Some(Slot::Here(_)) => self.run(id, Name::of(&input), fx, |partition, fx| partition.step(now, input, fx)),
+            Some(Slot::Here(_)) => match input {
+                Input::Command { ticket, command: Command::Place { order, placed }, loaded } if self.at_once => {
+                    self.place_at_once(now, (ticket, loaded), (order, placed), fx)
+                }
+                input => self.run(id, Name::of(&input), fx, |partition, fx| partition.step(now, input, fx)),
+            },
             Some(Slot::Returning { waiting, .. }) => Stepped::Later(wait(now, input, waiting)),
             Some(Slot::Away) | None => Stepped::Elsewhere(Box::new(input)),
         }
+    }
+
+    /// Places an order and asks its SKUs by direct calls, where all of them are here.
+    fn place_at_once(
+        &mut self,
+        now: Timestamp,
+        (ticket, loaded): (Ticket, Loaded),
+        (order, placed): (OrderId, Box<Placed>),
+        fx: &mut Effects,
+    ) -> Stepped {
+        let (id, name) = (order.partition(), Name::Placed(order, placed.fingerprint));
+        let mut asked = Vec::new();
+        let begun = self.run(id, Some(name), fx, |partition, fx| {
+            asked = partition.begin_order(now, (ticket, loaded), (order, placed), fx);
+        });
+        if begun != Stepped::Done || asked.is_empty() {
+            return begun;
+        }
+        if asked.iter().all(|asked| self.takes_all(asked.to)) {
+            asked.iter_mut().for_each(|asked| self.ask(now, asked, fx));
+        }
+        // Not given again: the next life asks by messages, which have names.
+        self.run(id, None, fx, |partition, fx| partition.conclude_order(now, ticket, order, asked, fx))
+    }
+
+    /// It is here, and no input is refused in this life.
+    fn takes_all(&self, id: PartitionId) -> bool {
+        self.get(id).is_some_and(|hosted| hosted.refused.is_empty())
+    }
+
+    /// No reply: its partition panicked, and what it made is cut off.
+    fn ask(&mut self, now: Timestamp, asked: &mut Asked, fx: &mut Effects) {
+        let Asked { to, sku, request, .. } = asked;
+        let (name, mut reply) = (Name::of_message("reserve", sku, request.hold, 0), None);
+        let ran = self.run(*to, Some(name), fx, |partition, fx| reply = Some(partition.reserve_at_once(now, sku, request, fx)));
+        asked.reply = reply.filter(|_| ran == Stepped::Done);
     }
 
     /// Has a partition take up its work after recovery.

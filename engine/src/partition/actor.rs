@@ -8,11 +8,12 @@ use super::saga::{CallInFlight, Participant, Saga, SagaStep, Wait};
 use crate::answer::{Answer, Reply};
 use crate::effect::ProviderCall;
 use crate::event::{History, OrderFact};
-use crate::ids::{Provider, Url};
+use crate::ids::{HoldKey, Provider, Sku, Url};
 use crate::limits;
 use crate::order::{HoldIntent, Order, Status};
 use crate::plant::{self, Bug};
 use crate::protocol::ToStock;
+use crate::quantity::Quantity;
 use crate::stock::{HoldOp, ReserveRequest};
 use crate::time::{Policy, Timestamp};
 use std::sync::Arc;
@@ -76,18 +77,38 @@ impl OrderActor {
     fn send_unanswered(&self, policy: &Policy, send: impl FnMut(ToStock)) {
         let Some((saga, step)) = self.saga.as_ref().and_then(|saga| Some((saga, saga.step.as_ref()?))) else { return };
         let SagaStep { intent, hold, order_version } = *step;
-        let partial = self.order.allow_partial() && self.order.status == Status::Reserving;
-        let probe_at = self.order.expires_at.plus(policy.probe_grace_ms);
-        let locations = limits::MAX_ALLOCATIONS / saga.participants.len().max(1);
+        let request = self.request(hold, order_version, saga.participants.len(), policy);
         let unanswered = saga.participants.iter().filter(|participant| participant.reply.is_none());
         let messages = unanswered.map(|Participant { sku, quantity, .. }| match intent {
             HoldIntent::Reserve => {
-                let request = ReserveRequest { hold, order_version, quantity: *quantity, partial, locations, probe_at };
-                ToStock::Reserve { sku: sku.clone(), request }
+                ToStock::Reserve { sku: sku.clone(), request: ReserveRequest { quantity: *quantity, ..request } }
             }
             HoldIntent::Op(op) => ToStock::Move { sku: sku.clone(), hold, order_version, op },
         });
         messages.for_each(send);
+    }
+
+    /// What the order asks of one of so many SKUs, but for the units.
+    fn request(&self, hold: HoldKey, order_version: u32, skus: usize, policy: &Policy) -> ReserveRequest {
+        let partial = self.order.allow_partial() && self.order.status == Status::Reserving;
+        let probe_at = self.order.expires_at.plus(policy.probe_grace_ms);
+        let locations = limits::MAX_ALLOCATIONS / skus.max(1);
+        ReserveRequest { hold, order_version, quantity: Quantity::ZERO, partial, locations, probe_at }
+    }
+
+    /// What an order that was just placed asks of each of its SKUs.
+    pub(super) fn first_requests(&self, policy: &Policy) -> impl Iterator<Item = (Sku, ReserveRequest)> {
+        let hold = HoldKey { order: self.order.id, generation: self.order.generation };
+        let requested = self.order.requested();
+        let request = self.request(hold, self.order.version(), requested.len(), policy);
+        requested.into_iter().map(move |(sku, quantity)| (sku, ReserveRequest { quantity, ..request }))
+    }
+
+    /// The answer to the command that placed the order, if it waits for nothing more.
+    pub(super) fn answer_at_once(&self) -> Option<Answer> {
+        let order = &self.order;
+        let len = order.answer_len().filter(|_| !order.pays())?;
+        Some(Answer::Order { id: order.id, history: order.history().prefix(len)? })
     }
 
     /// Facts that follow once all SKUs have answered, and the payment an order asked for when it was placed.

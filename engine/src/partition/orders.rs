@@ -21,20 +21,29 @@ use crate::time::Policy;
 use std::sync::Arc;
 
 impl Partition {
-    pub(super) fn place(&mut self, turn: &mut Turn<'_>, request: Request, id: OrderId, mut placed: Box<Placed>) {
+    pub(super) fn place(&mut self, turn: &mut Turn<'_>, request: Request, id: OrderId, placed: Box<Placed>) {
+        let ticket = request.ticket;
+        if self.admit(turn, request, id, placed) {
+            self.wait(id, ticket, Wait::Placed);
+            self.advance(turn, id);
+        }
+    }
+
+    /// Places an order. False if it was known: then its caller has the reply.
+    pub(super) fn admit(&mut self, turn: &mut Turn<'_>, request: Request, id: OrderId, mut placed: Box<Placed>) -> bool {
         let archived = request.loaded.order.map(|history| Order::of(id, history));
         let known = self.orders.get(&id).map(|actor| &actor.order).or(archived.as_ref());
         if let Some(order) = known {
             let outcome = replay(order, &placed);
-            return self.reply(turn, request.ticket, outcome, true);
+            self.reply(turn, request.ticket, outcome, true);
+            return false;
         }
         // Callers check it: what is placed can be billed at any time.
         let cost = crate::order::sum(placed.lines.iter().map(|line| (line.unit_price, line.quantity)));
         assert!(cost.is_some(), "order {id} costs more than can be counted");
         placed.number = self.placed * u64::from(self.partitions.count()) + u64::from(self.id.0) + 1;
         self.emit_order(turn, id, &OrderFact::Placed(placed));
-        self.wait(id, request.ticket, Wait::Placed);
-        self.advance(turn, id);
+        true
     }
 
     pub(super) fn get_order(&mut self, turn: &mut Turn<'_>, request: Request, id: OrderId, kind: Option<Kind>) {

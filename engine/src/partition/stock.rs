@@ -6,6 +6,7 @@ use crate::answer::Answer;
 use crate::command::CommandKey;
 use crate::event::{Allocation, Event, Level, ReleaseCause, StockFact, StockView, StoredResponse};
 use crate::ids::{HoldKey, Location, Sku, Ticket};
+use crate::order::StockReply;
 use crate::partition::deadlines::Slot;
 use crate::partition::holds::HoldRef;
 use crate::plant::{self, Bug};
@@ -104,21 +105,25 @@ impl Partition {
 
     pub(super) fn reserve(&mut self, turn: &mut Turn<'_>, sku: Sku, request: ReserveRequest) {
         let (hold, order_version) = (request.hold, request.order_version);
-        let to = hold.order.partition();
-        let Some(number) = self.skus.number(&sku) else {
-            return self.send(turn, to, ToOrder::Refused { sku, hold, order_version, refusal: ReserveRefusal::Unknown });
+        let answer = match self.decide_reserve(turn, &sku, &request) {
+            StockReply::Refused(refusal) => ToOrder::Refused { sku, hold, order_version, refusal },
+            StockReply::Held(allocations) => ToOrder::Held { sku, hold, order_version, allocations },
         };
+        self.send(turn, hold.order.partition(), answer);
+    }
+
+    /// Decides on a reserve and journals what follows.
+    pub(super) fn decide_reserve(&mut self, turn: &mut Turn<'_>, sku: &Sku, request: &ReserveRequest) -> StockReply {
+        let Some(number) = self.skus.number(sku) else { return StockReply::Refused(ReserveRefusal::Unknown) };
         let before = self.level_of(number);
-        let answer = match self.skus.stock(number).decide_reserve(self.holds.get(number, &hold), &request) {
-            ReserveDecision::Refused(refusal) => ToOrder::Refused { sku, hold, order_version, refusal },
+        match self.skus.stock(number).decide_reserve(self.holds.get(number, &request.hold), request) {
+            ReserveDecision::Refused(refusal) => StockReply::Refused(refusal),
             ReserveDecision::Held(fact) => {
                 let placed = fact.is_some();
-                fact.into_iter().for_each(|fact| self.emit_stock(turn, &sku, fact, before));
-                let allocations = self.held(number, &hold, placed);
-                ToOrder::Held { sku, hold, order_version, allocations }
+                fact.into_iter().for_each(|fact| self.emit_stock(turn, sku, fact, before));
+                StockReply::Held(self.held(number, &request.hold, placed))
             }
-        };
-        self.send(turn, to, answer);
+        }
     }
 
     pub(super) fn move_hold(&mut self, turn: &mut Turn<'_>, sku: Sku, hold: HoldKey, order_version: u32, op: HoldOp) {

@@ -40,7 +40,7 @@ impl Hold {
 }
 
 /// What a reserve message asks of one SKU.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ReserveRequest {
     pub hold: HoldKey,
     pub order_version: u32,

@@ -65,6 +65,8 @@ pub(super) struct Plan {
     pub jump_ms: u64,
     /// The longest a late message is on its way.
     pub lateness: Micros,
+    /// Orders ask SKUs of their own shard by direct calls.
+    pub at_once: bool,
 }
 
 impl Plan {
@@ -96,12 +98,15 @@ impl Plan {
             snapshots: random.below(12),
             lateness: *random.pick(&[300 * MILLI, 3 * SECOND, MESSAGE_LIFE]),
             jump_ms: *random.pick(&[500, 20_000, 7_200_000]),
+            at_once: random.chance(500),
         }
     }
 
     /// A shard that has nothing yet.
     pub(super) fn hosting(&self) -> Hosting {
-        Hosting::new(self.partitions, self.causality)
+        let mut hosting = Hosting::new(self.partitions, self.causality);
+        hosting.at_once &= self.at_once;
+        hosting
     }
 
     pub(super) fn shard_of(&self, partition: usize) -> usize {

@@ -11,7 +11,7 @@ use holdfast_actors::shard::hosting::{Hosting, Place, Stepped, Submission};
 use holdfast_engine::codec::{self, Batch};
 use holdfast_engine::command::{Command, Loaded};
 use holdfast_engine::effect::Effects;
-use holdfast_engine::event::{Event, Kind, Line, Placed, Record};
+use holdfast_engine::event::{Event, Kind, Line, OrderFact, Placed};
 use holdfast_engine::ids::{Fingerprint, KeyHash, OrderId, PartitionId, Partitions, RequestId, Seq, Sku, Ticket};
 use holdfast_engine::partition::{Input, Partition};
 use holdfast_engine::protocol::{Body, Message, ToOrder, ToStock};
@@ -20,7 +20,7 @@ use holdfast_engine::stock::Hold;
 use holdfast_engine::time::Timestamp;
 use holdfast_engine::{Causality, invariants};
 use holdfast_storage::LogId;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 /// What waits in a mailbox.
 #[expect(clippy::large_enum_variant, reason = "nearly all are of the large kind")]
@@ -70,6 +70,8 @@ struct Made {
     /// Messages with the state their sender had.
     messages: Vec<(Message, (PartitionId, Seq))>,
     records: Vec<Fresh>,
+    /// Orders that asked their SKUs by direct calls: they are judged when the ledger has what their SKUs had.
+    at_once: BTreeSet<OrderId>,
 }
 
 impl World {
@@ -120,6 +122,7 @@ impl World {
                 return self.shard_panics(index);
             }
         }
+        touched.extend(made.records.iter().map(|(partition, _)| *partition));
         self.flush(index, made)?;
         self.lose(index, |in_hand, unanswered| in_hand == unanswered)?;
         touched.sort_unstable();
@@ -236,8 +239,12 @@ impl World {
         if let Some(alarm) = fx.alarms.first() {
             return Err(Breach::new("alarm of the engine", alarm.clone()));
         }
-        for record in records_of(&fx.batch)? {
-            if let Event::Order { order, fact, .. } = &record.event {
+        let records = records_of(&fx.batch)?;
+        made.at_once.extend(self.hear_at_once(&records));
+        for (partition, record) in records {
+            if let Event::Order { order, fact, .. } = &record.event
+                && !made.at_once.contains(order)
+            {
                 self.oracle.recorded(self.now, *order, fact)?;
             }
             made.records.push((partition, record));
@@ -256,6 +263,22 @@ impl World {
         made.fx.calls.append(&mut fx.calls);
         made.fx.archive.append(&mut fx.archive);
         Ok(())
+    }
+
+    /// The order that was placed and decided by one step, if any was: its SKUs were asked by direct calls.
+    fn hear_at_once(&mut self, records: &[Fresh]) -> Option<OrderId> {
+        let facts = records.iter().filter_map(|(_, record)| match &record.event {
+            Event::Order { order, fact, .. } => Some((*order, &**fact)),
+            Event::Stock { .. } | Event::Key(_) | Event::Archive(_) | Event::Partition(_) => None,
+        });
+        let facts: Vec<_> = facts.collect();
+        let [(order, OrderFact::Placed(placed)), _, ..] = facts.as_slice() else { return None };
+        for line in &placed.lines {
+            let from = self.plan.partitions.of_sku(&line.sku);
+            let seq = self.here(usize::from(from.0)).map_or(0, Partition::seq);
+            self.oracle.hear(*order, (from, seq));
+        }
+        Some(*order)
     }
 
     /// A SKU that says it holds units does; a message that had to wait for its cause has waited.
@@ -298,8 +321,12 @@ impl World {
             self.counts.record(record);
             self.ledger.add(*partition, record)?;
             self.submitted[*partition] = record.seq;
-            if let Event::Stock { sku, .. } = &record.event {
-                self.oracle.stocked(self.now, &self.ledger, sku);
+            match &record.event {
+                Event::Stock { sku, .. } => self.oracle.stocked(self.now, &self.ledger, sku),
+                Event::Order { order, fact, .. } if made.at_once.contains(order) => {
+                    self.oracle.recorded(self.now, *order, fact)?
+                }
+                Event::Order { .. } | Event::Key(_) | Event::Archive(_) | Event::Partition(_) => {}
             }
             self.provider_agrees(record)?;
         }
@@ -389,12 +416,12 @@ fn poison(partitions: Partitions, home: PartitionId) -> Input {
 const CHECK_EVERY: u64 = 64;
 
 /// The records of a batch as the log will have them.
-fn records_of(batch: &Batch) -> Result<Vec<Record>, Breach> {
+fn records_of(batch: &Batch) -> Result<Vec<Fresh>, Breach> {
     if batch.is_empty() {
         return Ok(Vec::new());
     }
     let frame = batch.frame();
-    decode_frame(&frame)?.into_iter().map(|(_, record)| Ok(record)).collect()
+    decode_frame(&frame)
 }
 
 /// Every record of a frame with its partition.
