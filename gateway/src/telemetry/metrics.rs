@@ -30,6 +30,10 @@ fn describe() {
     gauge!("journal_oldest_timestamp_seconds", "When the oldest commit that is kept was made, on this machine");
     gauge!("journal_kept_for_kafka_commits", "Commits that are due to be deleted and not published to Kafka yet");
     gauge!("projection_lag_commits", "Durable commits that the tables do not have yet");
+    counter!(
+        "projection_pressed_total",
+        "Times that so much waited for the tables that a thread of full priority wrote it: no processor was free for long"
+    );
     counter!("archived_total", "Orders and keys that went into the tables to leave memory");
     histogram!("shard_mailbox_wait_seconds", "From a wake-up of a shard to its turn");
     histogram!("shard_timer_lag_seconds", "How late deadlines fire");

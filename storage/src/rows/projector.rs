@@ -4,10 +4,11 @@
 //! reported any more. What is queued when the last handle goes is not written: it is archived again after the next
 //! start, and the log is still there.
 
+mod shifts;
+
 use super::basis::Said;
 use super::movements::{self, Movement};
 use super::{keys, meta, orders};
-use crate::background;
 use crate::backoff::Backoff;
 use crate::contract::{Error, Journal, Log, LogId, LogSeq, Row, Rows, Table};
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, unbounded};
@@ -15,6 +16,9 @@ use holdfast_engine::codec;
 use holdfast_engine::effect::Archive;
 use holdfast_engine::event::Event;
 use holdfast_engine::ids::{KeyHash, OrderId, PartitionId, Sku};
+#[cfg(test)]
+pub(super) use shifts::PRESSED;
+use shifts::{Over, Shift};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -100,8 +104,7 @@ impl Projector {
         let committed = journal.logs().into_iter().map(|log| AtomicU64::new(journal.end(log))).collect();
         let progress = Arc::new(Progress { committed, notified: AtomicBool::new(true) });
         let worker = Worker::new(journal, options, notify, inbox, progress.clone());
-        let thread = std::thread::Builder::new().name("projector".to_owned()).spawn(move || worker.run())?;
-        Ok((Self { queue, progress }, thread))
+        Ok((Self { queue, progress }, shifts::start(worker)?))
     }
 
     /// Queues a closed thing. It is reported when it is durable.
@@ -172,19 +175,21 @@ impl Worker {
         }
     }
 
-    fn run(mut self) {
-        background::yield_to_the_hot_path();
-        let logs = self.journal.logs();
-        let journal = &*self.journal;
-        let tails: Result<Vec<Tail>, Error> = logs.into_iter().map(|log| steadily(|| Tail::load(journal, log))).collect();
-        let worked = tails.and_then(|mut tails| self.work(&mut tails));
-        if let Err(error) = worked {
-            self.fail(error);
+    /// `None` if it is not known from where on to project.
+    fn begin(self) -> Option<Shift> {
+        let (logs, journal) = (self.journal.logs(), self.journal.clone());
+        let tails: Result<Vec<Tail>, Error> = logs.into_iter().map(|log| steadily(|| Tail::load(&*journal, log))).collect();
+        match tails {
+            Ok(tails) => Some(Shift { worker: self, tails }),
+            Err(error) => {
+                self.fail(error);
+                None
+            }
         }
     }
 
-    /// Returns when nobody can ask for anything any more.
-    fn work(&mut self, tails: &mut [Tail]) -> Result<(), Error> {
+    /// Works until nobody can ask for anything any more, or until somebody else is to, by what is queued.
+    fn work(&mut self, tails: &mut [Tail], relieved: impl Fn(usize) -> bool) -> Result<Over, Error> {
         while self.wait() {
             self.take_queued();
             let now = Instant::now();
@@ -198,8 +203,11 @@ impl Worker {
                 self.write_movements(tails, flush)?;
             }
             self.flushes.drain(..).for_each(|flushed| flushed(Ok(())));
+            if relieved(self.inbox.len()) {
+                return Ok(Over::Relieved);
+            }
         }
-        Ok(())
+        Ok(Over::Ended)
     }
 
     /// Waits for something to do. False if there never will be.

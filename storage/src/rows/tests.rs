@@ -37,9 +37,7 @@ impl Running {
     }
 
     fn flush(&self) -> Result<(), Arc<Error>> {
-        let (sender, receiver) = unbounded();
-        self.projector.flush(Box::new(move |outcome| drop(sender.send(outcome))));
-        receiver.recv().unwrap()
+        flush(&self.projector)
     }
 
     fn archive(&self, archives: &[Archive]) {
@@ -59,6 +57,12 @@ impl Running {
         drop(self.projector);
         self.thread.join().unwrap();
     }
+}
+
+fn flush(projector: &Projector) -> Result<(), Arc<Error>> {
+    let (sender, receiver) = unbounded();
+    projector.flush(Box::new(move |outcome| drop(sender.send(outcome))));
+    receiver.recv().unwrap()
 }
 
 fn memory() -> Arc<dyn Journal> {
@@ -360,4 +364,29 @@ fn commits_told_are_projected_without_a_flush() {
         running.projector.archive(archives[0].clone());
         assert!(matches!(running.notices.recv().unwrap(), Notice::Archived(_)));
     }
+}
+
+/// Held at the first report, so that what is queued meanwhile is more than one shift takes.
+#[test]
+fn what_waits_in_memory_is_written_by_a_thread_that_does_not_wait_for_a_free_processor_and_then_by_the_other_again() {
+    let journal = memory();
+    let (_, _, closed) = closed_order(&*journal);
+    let (go, held) = unbounded::<()>();
+    let (sender, names) = unbounded();
+    let notify = Box::new(move |_| {
+        drop(sender.send(std::thread::current().name().unwrap_or_default().to_owned()));
+        let _ = held.recv();
+    });
+    let (projector, thread) = Projector::start(journal.clone(), AT_ONCE, notify).unwrap();
+    let order = closed.iter().find(|archive| matches!(archive, Archive::Order { .. })).unwrap();
+    (0..=projector::PRESSED + 4096).for_each(|_| projector.archive(order.clone()));
+    drop(go);
+    flush(&projector).unwrap();
+    projector.archive(order.clone());
+    flush(&projector).unwrap();
+    drop(projector);
+    thread.join().unwrap();
+    let mut names: Vec<String> = names.into_iter().collect();
+    names.dedup();
+    assert_eq!(names, ["projector", "projector-full", "projector"]);
 }
