@@ -1,5 +1,6 @@
 //! The command line, as `--help` teaches it.
 
+use crate::keys::Role;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -372,7 +373,7 @@ pub enum ConfigCommand {
 pub enum KeyCommand {
     /// Make a key: the secret is shown once, its hash goes into the data directory.
     #[command(
-        after_help = "Example:\n  holdfast key new --name storefront --data-dir data\n  holdfast key new --name storefront --print"
+        after_help = "Example:\n  holdfast key new --name storefront --data-dir data\n  holdfast key new --name grafana --role viewer --data-dir data\n  holdfast key new --name storefront --print"
     )]
     New {
         /// Whose key it is.
@@ -382,13 +383,16 @@ pub enum KeyCommand {
         /// the old one, or a retry becomes a second order. "" is what was placed without API keys.
         #[arg(long)]
         scope: Option<String>,
+        /// What its owner may do.
+        #[arg(long, value_enum, default_value_t)]
+        role: Role,
         #[command(flatten)]
         data: DataArgs,
         /// Only print a line for [auth] keys of the settings file.
         #[arg(long)]
         print: bool,
     },
-    /// Show the keys of the data directory: names, scopes and the beginnings of their hashes.
+    /// Show the keys of the data directory: names, roles, scopes and the beginnings of their hashes.
     List {
         #[command(flatten)]
         data: DataArgs,

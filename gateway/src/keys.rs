@@ -5,9 +5,11 @@
 mod current;
 pub mod file;
 pub mod refusals;
+pub mod role;
 
 pub use current::Keys;
 pub use file::{FILE, MARK};
+pub use role::Role;
 
 use crate::process::file_error::FileError;
 use compact_str::CompactString;
@@ -29,6 +31,7 @@ pub struct Known {
     pub name: Option<KeyName>,
     /// What the idempotency keys of its owner are bound to: whoever comes under the same scope is the same caller.
     pub scope: CompactString,
+    pub role: Role,
 }
 
 /// An API key, stored as its hash.
@@ -40,6 +43,9 @@ pub struct KeyEntry {
     /// What idempotency keys sent with it are bound to. None: its name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<String>,
+    /// What its owner may do.
+    #[serde(default, skip_serializing_if = "Role::is_default")]
+    pub role: Role,
 }
 
 /// A new key. The secret is shown once and never stored.
@@ -103,18 +109,18 @@ pub fn parse(entry: &KeyEntry) -> Result<Known, Error> {
     let bytes = HEXLOWER_PERMISSIVE.decode(entry.hash.as_bytes()).ok();
     let hash = bytes.and_then(|bytes| bytes.try_into().ok()).ok_or_else(|| Error::Hash(entry.name.clone()))?;
     let scope = CompactString::new(entry.scope.as_deref().unwrap_or(&entry.name));
-    Ok(Known { hash, name: KeyName::new(&entry.name), scope })
+    Ok(Known { hash, name: KeyName::new(&entry.name), scope, role: entry.role })
 }
 
 /// # Errors
 /// If nobody could read the name, or the system has no random numbers.
-pub fn create(name: &str, scope: Option<&str>) -> Result<NewKey, Error> {
+pub fn create(name: &str, scope: Option<&str>, role: Role) -> Result<NewKey, Error> {
     check_name(name)?;
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(|error| Error::Random(error.to_string()))?;
     let secret = format!("hf_{}", BASE32_NOPAD.encode(&bytes).to_ascii_lowercase());
     let hash = HEXLOWER.encode(blake3::hash(secret.as_bytes()).as_bytes());
-    Ok(NewKey { secret, entry: KeyEntry { name: name.to_owned(), hash, scope: scope.map(str::to_owned) } })
+    Ok(NewKey { secret, entry: KeyEntry { name: name.to_owned(), hash, scope: scope.map(str::to_owned), role } })
 }
 
 /// Keys are listed and taken back by their names. Those of before keep theirs, and any scope can be had again.
@@ -137,7 +143,7 @@ mod tests {
     fn a_key_has_a_name_that_can_be_read_whole() {
         let longest = "ß".repeat(limits::NAME.characters);
         for name in ["shop", "Großhandel 2", &longest] {
-            assert!(create(name, None).is_ok(), "{name}");
+            assert!(create(name, None, Role::Storefront).is_ok(), "{name}");
         }
         let longer = format!("{longest}x");
         for (name, rule) in [
@@ -150,7 +156,7 @@ mod tests {
             ("\tshop", "white space"),
             ("sh\u{200b}op", "U+200B"),
         ] {
-            let refusal = create(name, None).err().unwrap().to_string();
+            let refusal = create(name, None, Role::Storefront).err().unwrap().to_string();
             assert!(refusal.contains(rule) && refusal.contains(&format!("{name:?}")), "{refusal}");
         }
     }
@@ -158,7 +164,7 @@ mod tests {
     #[test]
     fn a_key_may_have_the_scope_of_any_key_of_before() {
         for scope in ["", "a\nb", " "] {
-            assert_eq!(create("shop", Some(scope)).unwrap().entry.scope.as_deref(), Some(scope));
+            assert_eq!(create("shop", Some(scope), Role::Storefront).unwrap().entry.scope.as_deref(), Some(scope));
         }
     }
 }

@@ -85,7 +85,7 @@ struct RunArgs {
     /// A server that runs already. Left out, one is started on data of its own, and its journal is verified at the end.
     #[arg(long)]
     url: Option<String>,
-    /// API key, if that server wants one.
+    /// API key, if that server wants one: of an admin, as the audit asks under /admin.
     #[arg(long, env = "HOLDFAST_KEY", hide_env_values = true)]
     key: Option<String>,
     /// The program to start; left out, the `holdfast` beside this one.
@@ -119,7 +119,7 @@ struct RunArgs {
 pub struct ServerArgs {
     #[arg(long, default_value = "http://127.0.0.1:8080")]
     pub url: String,
-    /// API key, if the server wants one.
+    /// API key, if the server wants one: of an admin, as the shards are read under /admin.
     #[arg(long, env = "HOLDFAST_KEY", hide_env_values = true)]
     pub key: Option<String>,
 }

@@ -31,7 +31,7 @@ const UNITS: u64 = 2_000_000_000;
 pub(crate) struct Options {
     #[command(flatten)]
     server: ServerArgs,
-    /// API key of the greedy client; left out, both are one client.
+    /// API key of the greedy client, of an admin, as it asks for audits too; left out, both are one client.
     #[arg(long, env = "HOLDFAST_GREEDY_KEY")]
     greedy_key: Option<String>,
     /// Orders a second of the modest client.

@@ -98,7 +98,7 @@ fn made(killed: bool, root: &Path) -> Original {
 
 /// Made when the server is down, which would ask for it.
 fn new_key(dir: &Path, name: &str) -> String {
-    let key = keys::create(name, None).unwrap();
+    let key = keys::create(name, None, keys::Role::Storefront).unwrap();
     keys::file::store(dir, &key.entry).unwrap();
     key.secret
 }

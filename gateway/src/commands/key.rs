@@ -3,15 +3,16 @@
 use super::{Outcome, output, settings_of, table};
 use crate::cli::{DataArgs, KeyCommand};
 use crate::keys;
-use crate::keys::KeyEntry;
-use crate::keys::NewKey;
+use crate::keys::{KeyEntry, NewKey, Role};
 use crate::providers::sandbox;
 use serde_json::json;
 use std::process::ExitCode;
 
 pub(super) fn run(what: KeyCommand, as_json: bool) -> Outcome {
     match what {
-        KeyCommand::New { name, scope, data, print } => new(&name, scope.as_deref(), &data, print, as_json),
+        KeyCommand::New { name, scope, role, data, print } => {
+            new(keys::create(&name, scope.as_deref(), role)?, &data, print, as_json)
+        }
         KeyCommand::List { data } => list(&data, as_json),
         KeyCommand::Revoke { name, hash, data } => revoke(&name, &hash, &data, as_json),
         KeyCommand::RollWebhook { data, finish: false } => roll(&data, as_json),
@@ -19,8 +20,7 @@ pub(super) fn run(what: KeyCommand, as_json: bool) -> Outcome {
     }
 }
 
-fn new(name: &str, scope: Option<&str>, data: &DataArgs, only_print: bool, as_json: bool) -> Outcome {
-    let key = keys::create(name, scope)?;
+fn new(key: NewKey, data: &DataArgs, only_print: bool, as_json: bool) -> Outcome {
     let stored =
         if only_print { None } else { Some(keys::file::store(&settings_of(data)?.data.dir, &key.entry)?.display().to_string()) };
     let shown = if as_json { machine_text(&key, stored) } else { text(&key, stored) };
@@ -29,26 +29,28 @@ fn new(name: &str, scope: Option<&str>, data: &DataArgs, only_print: bool, as_js
 }
 
 fn machine_text(key: &NewKey, stored: Option<String>) -> String {
-    let KeyEntry { name, hash, scope } = &key.entry;
+    let KeyEntry { name, hash, scope, role } = &key.entry;
     let scope = scope.as_ref().unwrap_or(name);
-    json!({"name": name, "key": key.secret, "hash": hash, "scope": scope, "stored_in": stored}).to_string()
+    json!({"name": name, "key": key.secret, "hash": hash, "scope": scope, "role": role, "stored_in": stored}).to_string()
 }
 
 fn text(key: &NewKey, stored: Option<String>) -> String {
-    let KeyEntry { name, hash, scope } = &key.entry;
+    let KeyEntry { name, hash, scope, role } = &key.entry;
     let kept = match stored {
         Some(path) => format!("Its hash is in {path}; a running server takes it within two seconds."),
         None => {
             let scope = scope.as_ref().map_or_else(String::new, |scope| format!(", scope = {scope:?}"));
-            format!("Put this into [auth] keys:\n{{ name = {name:?}, hash = \"{hash}\"{scope} }}")
+            let role = if *role == Role::default() { String::new() } else { format!(", role = {:?}", role.name()) };
+            format!("Put this into [auth] keys:\n{{ name = {name:?}, hash = \"{hash}\"{scope}{role} }}")
         }
     };
     let scope = scope.as_ref().unwrap_or(name);
     format!(
-        "{}\n\nThis is shown once. {kept}\n\nIdempotency keys sent with it are bound to the scope {scope:?}. A client that sent requests before, \
+        "{}\n\nThis is shown once. Its role is {}. {kept}\n\nIdempotency keys sent with it are bound to the scope {scope:?}. A client that sent requests before, \
          without a key or with another one, retries them safely only under the scope that it had: --scope \"\" is what was placed \
          without API keys.",
-        key.secret
+        key.secret,
+        role.name()
     )
 }
 
@@ -56,18 +58,23 @@ fn list(data: &DataArgs, as_json: bool) -> Outcome {
     let keys = keys::file::read(&settings_of(data)?.data.dir)?.unwrap_or_default();
     let row = |key: &KeyEntry| {
         let scope = key.scope.as_ref().unwrap_or(&key.name);
-        vec![key.name.clone(), format!("{scope:?}"), key.hash.get(..SHOWN).unwrap_or_default().to_owned()]
+        vec![
+            key.name.clone(),
+            key.role.name().to_owned(),
+            format!("{scope:?}"),
+            key.hash.get(..SHOWN).unwrap_or_default().to_owned(),
+        ]
     };
     let rows: Vec<Vec<String>> = keys.iter().map(row).collect();
     output::print(if as_json {
         json!(
             keys.iter()
-                .map(|key| json!({"name": key.name, "scope": key.scope.as_ref().unwrap_or(&key.name), "hash": key.hash}))
+                .map(|key| json!({"name": key.name, "role": key.role, "scope": key.scope.as_ref().unwrap_or(&key.name), "hash": key.hash}))
                 .collect::<Vec<_>>()
         )
         .to_string()
     } else {
-        table::lines(&["NAME", "SCOPE", "HASH"], &rows)
+        table::lines(&["NAME", "ROLE", "SCOPE", "HASH"], &rows)
     })?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,11 +1,13 @@
 //! Who sends a request: under which API key, under which idempotency key, and related to what.
 //!
-//! Invariant: where API keys are needed nobody is a caller without one of them.
+//! Invariants: where API keys are needed nobody is a caller without one of them, and nobody does what the role of his key does not allow.
 
 use crate::http::client;
 use crate::http::problem::{Code, FieldError, Problem};
 use crate::http::request_id::request_id;
+use crate::http::table::{Access, Operation};
 use crate::keys::refusals::WRONG_KEY;
+use crate::keys::{Known, Role};
 use crate::state::App;
 use actix_web::dev::Payload;
 use actix_web::http::header::{AUTHORIZATION, AsHeaderName, HeaderMap, HeaderName, HeaderValue, WWW_AUTHENTICATE};
@@ -25,6 +27,8 @@ pub struct Caller {
     pub scope: CompactString,
     /// The name of its API key.
     pub client: Option<KeyName>,
+    /// Where nobody needs a key everybody is an admin.
+    pub role: Role,
     pub request_id: RequestId,
 }
 
@@ -52,8 +56,27 @@ impl Caller {
     /// # Errors
     /// As [`Self::of`].
     pub fn named(headers: &HeaderMap, app: &App, request_id: RequestId) -> Result<Self, Problem> {
-        let (scope, client) = sender(headers, app).ok_or_else(|| unauthorized(headers))?;
-        Ok(Self { scope, client, request_id })
+        let Known { name, scope, role, .. } = match &*app.keys.now() {
+            None => return Ok(Self { scope: CompactString::const_new(""), client: None, role: Role::Admin, request_id }),
+            Some(keys) => bearer(headers).and_then(|key| keys.find(key)).cloned().ok_or_else(|| unauthorized(headers))?,
+        };
+        client::has_scope(&scope);
+        Ok(Self { scope, client: name, role, request_id })
+    }
+
+    /// # Errors
+    /// `forbidden` if the role of the key does not reach this operation.
+    pub fn may(&self, operation: &Operation) -> Result<(), Problem> {
+        match operation.access {
+            Access::Roles(roles) => self.has_one_of(roles),
+            Access::Open | Access::Signed => Ok(()),
+        }
+    }
+
+    /// # Errors
+    /// `forbidden` if the key has none of these roles.
+    pub fn has_one_of(&self, roles: &[Role]) -> Result<(), Problem> {
+        if roles.contains(&self.role) { Ok(()) } else { Err(forbidden(self.role, roles)) }
     }
 
     /// The key of the request, bound to this client and `route`.
@@ -130,14 +153,16 @@ pub fn correlation_id(headers: &HeaderMap) -> Result<Option<CorrelationId>, Prob
     })
 }
 
-/// What the idempotency keys of whoever sends these headers are bound to, and the name of the API key. `None` for who is nobody.
-fn sender(headers: &HeaderMap, app: &App) -> Option<(CompactString, Option<KeyName>)> {
-    let keys = app.keys.now();
-    let Some(keys) = &*keys else { return Some((CompactString::const_new(""), None)) };
+/// The API key that a request shows.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, key) = text(headers, &AUTHORIZATION)?.split_once(' ')?;
-    let known = if scheme.eq_ignore_ascii_case("bearer") { keys.find(key.trim_start()) } else { None };
-    let known = known.inspect(|known| client::has_scope(&known.scope))?;
-    Some((known.scope.clone(), known.name.clone()))
+    scheme.eq_ignore_ascii_case("bearer").then(|| key.trim_start())
+}
+
+/// What a key of one role is told where others are needed.
+pub(crate) fn forbidden(role: Role, needed: &[Role]) -> Problem {
+    let needed: Vec<&str> = needed.iter().map(|role| role.name()).collect();
+    Problem::new(Code::Forbidden, format!("the role of the API key is {}; this needs {}", role.name(), needed.join(" or ")))
 }
 
 /// A wrong key is told from none: see [`crate::keys::refusals`].

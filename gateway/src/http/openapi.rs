@@ -11,6 +11,7 @@ use self::bounds::Bounds;
 use crate::http::routes::{
     admin, audits, availability, backups, batch, events, health, imports, lists, movements, orders, payments, reservations, stock,
 };
+use crate::keys::Role;
 use crate::wire::scalars;
 use std::sync::LazyLock;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
@@ -95,7 +96,7 @@ impl Modify for Scalars {
     }
 }
 
-/// A key where there are any, none where there are none. What needs no key says so by itself: [`answers`].
+/// A key where there are any, none where there are none. Which roles it may have each operation says by itself: [`answers`].
 struct Security;
 
 /// The name of the scheme.
@@ -106,7 +107,16 @@ impl Modify for Security {
         let words = "A key made by `holdfast key new`. A server without keys asks for none.";
         let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("hf_…").description(Some(words)).build();
         description.components.get_or_insert_default().add_security_scheme(API_KEY, SecurityScheme::Http(bearer));
-        let no_scopes: [String; 0] = [];
-        description.security = Some(vec![SecurityRequirement::default(), SecurityRequirement::new(API_KEY, no_scopes)]);
+        description.security = Some(vec![SecurityRequirement::default(), SecurityRequirement::new(API_KEY, no_roles())]);
     }
+}
+
+fn no_roles() -> [&'static str; 0] {
+    []
+}
+
+/// A key of any of these roles where there are keys, none where there are none.
+fn keys_of(roles: &[Role]) -> Vec<SecurityRequirement> {
+    let of = |role: &Role| SecurityRequirement::new(API_KEY, [role.name()]);
+    std::iter::once(SecurityRequirement::default()).chain(roles.iter().map(of)).collect()
 }

@@ -62,6 +62,8 @@ codes! {
         "Send a key of 1 to {idempotency_key_bytes} visible ASCII characters that is new for each new order and the same for each retry of it.";
     Unauthorized "unauthorized" 401 false "The API key or signature is missing or wrong"
         "Send `Authorization: Bearer hf_…` with a key made by `holdfast key new`; webhooks must carry a fresh signature.";
+    Forbidden "forbidden" 403 false "The API key may not do this"
+        "Send a key of a role that may: `detail` names them. `holdfast key new --role` makes one.";
     ForbiddenOrigin "forbidden_origin" 403 false "Web pages of this origin may not change anything here"
         "Call from a server, or have the operator add the origin of the page to `server.origins`.";
     NotFound "not_found" 404 false "There is no such thing"

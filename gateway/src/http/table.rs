@@ -1,9 +1,11 @@
 //! The table of routes: what each path takes by each method. It is the one place where that is said.
 //!
 //! Invariant: a path is served only through its row here (`routes::resource`), so what a row says of methods, query parameters,
-//! conditions and keys is what a request meets before its handler (`routes::admission`). A test compares the table with the
+//! conditions, roles and keys is what a request meets before its handler (`routes::admission`). A test compares the table with the
 //! description of the API.
 
+use crate::keys::Role;
+use crate::keys::role::{ADMINS, EVERY_ROLE, OPERATORS, SHOPS};
 use actix_web::dev::ResourceDef;
 use actix_web::http::Method;
 use std::sync::LazyLock;
@@ -39,10 +41,11 @@ pub enum Content {
     Any,
 }
 
-/// Who may call, where there are API keys.
+/// Who may call, where there are API keys. Without keys everybody may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    Keys,
+    /// Who has a key of one of these roles.
+    Roles(&'static [Role]),
     Open,
     /// Whoever signs it: its handler compares the signature with the body.
     Signed,
@@ -95,12 +98,14 @@ pub enum Key {
 }
 
 impl Operation {
-    const fn read(conditions: Conditions, query: Query) -> Self {
-        Self { method: "GET", access: Access::Keys, query, conditions, key: Key::Unused, content: Content::Any, forms: false }
+    const fn read(roles: &'static [Role], conditions: Conditions, query: Query) -> Self {
+        let access = Access::Roles(roles);
+        Self { method: "GET", access, query, conditions, key: Key::Unused, content: Content::Any, forms: false }
     }
 
-    const fn write(method: &'static str, conditions: Conditions, key: Key) -> Self {
-        Self { method, access: Access::Keys, query: NONE, conditions, key, content: Content::Json, forms: false }
+    const fn write(method: &'static str, roles: &'static [Role], conditions: Conditions, key: Key) -> Self {
+        let access = Access::Roles(roles);
+        Self { method, access, query: NONE, conditions, key, content: Content::Json, forms: false }
     }
 
     const fn of(self, content: Content) -> Self {
@@ -109,7 +114,7 @@ impl Operation {
 
     /// A page for browsers, or what a balancer asks.
     const fn page() -> Self {
-        Self::read(Ignored, Query::Ignored).open()
+        Self::read(EVERY_ROLE, Ignored, Query::Ignored).open()
     }
 
     const fn open(self) -> Self {
@@ -147,37 +152,37 @@ use Conditions::{Ignored, Refused, Required, Version};
 /// Every route of the server.
 #[rustfmt::skip]
 pub const TABLE: &[Route] = &[
-    Route { path: "/v1/orders", operations: &[Operation::write("POST", Refused, Key::Required), Operation::read(Refused, ORDERS)] },
-    Route { path: "/v1/orders/{id}", operations: &[Operation::read(Version, NONE)] },
-    Route { path: "/v1/orders/{id}/timeline", operations: &[Operation::read(Refused, NONE)] },
-    Route { path: "/v1/orders/{id}/payments", operations: &[Operation::write("POST", Version, Key::Required)] },
-    Route { path: "/v1/orders/{id}:cancel", operations: &[Operation::write("POST", Version, Key::Obeyed)] },
-    Route { path: "/v1/orders/{id}:confirm", operations: &[Operation::write("POST", Version, Key::Obeyed)] },
-    Route { path: "/v1/reservations", operations: &[Operation::write("POST", Refused, Key::Required)] },
+    Route { path: "/v1/orders", operations: &[Operation::write("POST", SHOPS, Refused, Key::Required), Operation::read(EVERY_ROLE, Refused, ORDERS)] },
+    Route { path: "/v1/orders/{id}", operations: &[Operation::read(EVERY_ROLE, Version, NONE)] },
+    Route { path: "/v1/orders/{id}/timeline", operations: &[Operation::read(EVERY_ROLE, Refused, NONE)] },
+    Route { path: "/v1/orders/{id}/payments", operations: &[Operation::write("POST", SHOPS, Version, Key::Required)] },
+    Route { path: "/v1/orders/{id}:cancel", operations: &[Operation::write("POST", SHOPS, Version, Key::Obeyed)] },
+    Route { path: "/v1/orders/{id}:confirm", operations: &[Operation::write("POST", SHOPS, Version, Key::Obeyed)] },
+    Route { path: "/v1/reservations", operations: &[Operation::write("POST", SHOPS, Refused, Key::Required)] },
     // Each item has a key of its own.
-    Route { path: "/v1/reservations:batch", operations: &[Operation::write("POST", Refused, Key::Unused)] },
-    Route { path: "/v1/reservations/{id}", operations: &[Operation::read(Version, NONE), Operation::write("DELETE", Version, Key::Obeyed).of(Content::Any)] },
-    Route { path: "/v1/reservations/{id}:commit", operations: &[Operation::write("POST", Version, Key::Obeyed)] },
-    Route { path: "/v1/reservations/{id}:extend", operations: &[Operation::write("POST", Version, Key::Obeyed)] },
+    Route { path: "/v1/reservations:batch", operations: &[Operation::write("POST", SHOPS, Refused, Key::Unused)] },
+    Route { path: "/v1/reservations/{id}", operations: &[Operation::read(EVERY_ROLE, Version, NONE), Operation::write("DELETE", SHOPS, Version, Key::Obeyed).of(Content::Any)] },
+    Route { path: "/v1/reservations/{id}:commit", operations: &[Operation::write("POST", SHOPS, Version, Key::Obeyed)] },
+    Route { path: "/v1/reservations/{id}:extend", operations: &[Operation::write("POST", SHOPS, Version, Key::Obeyed)] },
     // Asks, in a body because it may be long.
-    Route { path: "/v1/availability:query", operations: &[Operation::write("POST", Refused, Key::Unused)] },
-    Route { path: "/v1/inventory", operations: &[Operation::read(Refused, STOCK)] },
-    Route { path: IMPORTS, operations: &[Operation::write("POST", Refused, Key::Obeyed).of(Content::Rows)] },
-    Route { path: "/v1/inventory/{sku}", operations: &[Operation::read(Version, NONE), Operation::write("PATCH", Version, Key::Obeyed)] },
-    Route { path: "/v1/inventory/{sku}/locations/{location}", operations: &[Operation::write("PUT", Required, Key::Obeyed), Operation::write("DELETE", Required, Key::Unused).of(Content::Any)] },
-    Route { path: "/v1/inventory/{sku}/adjustments", operations: &[Operation::write("POST", Version, Key::Required)] },
-    Route { path: "/v1/inventory/{sku}/movements", operations: &[Operation::read(Refused, PAGES)] },
-    Route { path: "/v1/events", operations: &[Operation::read(Refused, PAGES)] },
-    Route { path: "/v1/events/stream", operations: &[Operation::read(Refused, STREAM)] },
+    Route { path: "/v1/availability:query", operations: &[Operation::write("POST", SHOPS, Refused, Key::Unused)] },
+    Route { path: "/v1/inventory", operations: &[Operation::read(EVERY_ROLE, Refused, STOCK)] },
+    Route { path: IMPORTS, operations: &[Operation::write("POST", SHOPS, Refused, Key::Obeyed).of(Content::Rows)] },
+    Route { path: "/v1/inventory/{sku}", operations: &[Operation::read(EVERY_ROLE, Version, NONE), Operation::write("PATCH", SHOPS, Version, Key::Obeyed)] },
+    Route { path: "/v1/inventory/{sku}/locations/{location}", operations: &[Operation::write("PUT", SHOPS, Required, Key::Obeyed), Operation::write("DELETE", SHOPS, Required, Key::Unused).of(Content::Any)] },
+    Route { path: "/v1/inventory/{sku}/adjustments", operations: &[Operation::write("POST", SHOPS, Version, Key::Required)] },
+    Route { path: "/v1/inventory/{sku}/movements", operations: &[Operation::read(EVERY_ROLE, Refused, PAGES)] },
+    Route { path: "/v1/events", operations: &[Operation::read(EVERY_ROLE, Refused, PAGES)] },
+    Route { path: "/v1/events/stream", operations: &[Operation::read(EVERY_ROLE, Refused, STREAM)] },
     // An attempt ends once, however often it is told.
-    Route { path: "/v1/webhooks/payments/sandbox", operations: &[Operation::write("POST", Refused, Key::Unused).of(Content::Any).signed()] },
-    Route { path: "/v1/limits", operations: &[Operation::read(Refused, NONE).open()] },
-    Route { path: "/admin/v1/shards", operations: &[Operation::read(Refused, NONE)] },
-    Route { path: "/admin/v1/audit", operations: &[Operation::write("POST", Refused, Key::Unused).of(Content::Any)] },
+    Route { path: "/v1/webhooks/payments/sandbox", operations: &[Operation::write("POST", SHOPS, Refused, Key::Unused).of(Content::Any).signed()] },
+    Route { path: "/v1/limits", operations: &[Operation::read(EVERY_ROLE, Refused, NONE).open()] },
+    Route { path: "/admin/v1/shards", operations: &[Operation::read(OPERATORS, Refused, NONE)] },
+    Route { path: "/admin/v1/audit", operations: &[Operation::write("POST", ADMINS, Refused, Key::Unused).of(Content::Any)] },
     // A second one is refused while the first is made, and makes another when it is done.
-    Route { path: "/admin/v1/backups", operations: &[Operation::write("POST", Refused, Key::Unused).of(Content::Any)] },
+    Route { path: "/admin/v1/backups", operations: &[Operation::write("POST", ADMINS, Refused, Key::Unused).of(Content::Any)] },
     Route { path: "/sandbox/payments/{attempt_id}", operations: &[Operation::page()] },
-    Route { path: "/sandbox/payments/{attempt_id}/{step}", operations: &[Operation::write("POST", Ignored, Key::Unused).of(Content::Any).open().by_forms().with(DELIVERY)] },
+    Route { path: "/sandbox/payments/{attempt_id}/{step}", operations: &[Operation::write("POST", SHOPS, Ignored, Key::Unused).of(Content::Any).open().by_forms().with(DELIVERY)] },
     Route { path: "/livez", operations: &[Operation::page()] },
     Route { path: "/readyz", operations: &[Operation::page()] },
     Route { path: "/metrics", operations: &[Operation::page()] },

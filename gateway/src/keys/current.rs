@@ -154,12 +154,12 @@ impl Seen {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{NewKey, create};
+    use super::super::{NewKey, Role, create};
     use super::*;
     use std::fs;
 
     fn made(dir: &Path, name: &str) -> NewKey {
-        let key = create(name, None).unwrap();
+        let key = create(name, None, Role::Storefront).unwrap();
         file::store(dir, &key.entry).unwrap();
         key
     }
@@ -183,7 +183,8 @@ mod tests {
     #[test]
     fn a_scope_is_the_name_of_its_key_unless_another_is_said() {
         let dir = tempfile::tempdir().unwrap();
-        let made = [("shop", None), ("new", Some("shop")), ("first", Some(""))].map(|(name, scope)| create(name, scope).unwrap());
+        let made = [("shop", None), ("new", Some("shop")), ("first", Some(""))]
+            .map(|(name, scope)| create(name, scope, Role::Storefront).unwrap());
         file::store(dir.path(), &made[0].entry).unwrap();
         file::store(dir.path(), &made[1].entry).unwrap();
         let text = toml::to_string(&crate::settings::Auth { keys: vec![made[2].entry.clone()] }).unwrap();
@@ -208,7 +209,7 @@ mod tests {
 
     #[test]
     fn keys_that_are_lost_under_a_running_server_let_nobody_in_but_those_of_the_settings() {
-        let configured = create("configured", None).unwrap();
+        let configured = create("configured", None, Role::Storefront).unwrap();
         for lose in [|path: &Path| fs::write(path, ""), |path: &Path| fs::remove_file(path)] {
             let dir = tempfile::tempdir().unwrap();
             let one = made(dir.path(), "one");
@@ -228,7 +229,7 @@ mod tests {
         let keys = Keys::load(&[], Some(dir.path())).unwrap();
         let path = dir.path().join(file::FILE);
         let text = fs::read_to_string(&path).unwrap();
-        let eve = create("eve", None).unwrap();
+        let eve = create("eve", None, Role::Storefront).unwrap();
         let rest: Vec<&str> = text.lines().filter(|line| !line.contains("\"one\"")).collect();
         let put_in = format!("{{\"name\":\"eve\",\"hash\":\"{}\"}}", eve.entry.hash);
         fs::write(&path, format!("{}\n{put_in}\n", rest.join("\n"))).unwrap();

@@ -5,7 +5,7 @@
 //! that nobody needs any: the mark, which holds nothing secret and is in every backup, says that there was. Files of before have no
 //! checks, and get them with the next change.
 
-use super::{Error, KeyEntry, parse};
+use super::{Error, KeyEntry, Role, parse};
 use crate::process::file_error::at;
 use data_encoding::HEXLOWER;
 use holdfast_storage::private;
@@ -31,6 +31,8 @@ struct Line {
     hash: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     scope: Option<String>,
+    #[serde(default, skip_serializing_if = "Role::is_default")]
+    role: Role,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     check: Option<String>,
 }
@@ -179,8 +181,8 @@ impl Reading {
             self.ended = true;
             return Some(keys == self.checked && keys == self.keys.len() && check == HEXLOWER.encode(&self.check));
         }
-        let Line { name, hash, scope, check } = serde_json::from_str(line).ok()?;
-        let key = KeyEntry { name, hash, scope };
+        let Line { name, hash, scope, role, check } = serde_json::from_str(line).ok()?;
+        let key = KeyEntry { name, hash, scope, role };
         parse(&key).ok()?;
         self.check = next_check(&self.check, &key);
         // Either every line has a check or none has.
@@ -207,8 +209,8 @@ fn text(keys: &[KeyEntry]) -> String {
     let (mut text, mut check) = (String::new(), [0; CHECK]);
     for key in keys {
         check = next_check(&check, key);
-        let KeyEntry { name, hash, scope } = key.clone();
-        text.push_str(&json(&Line { name, hash, scope, check: Some(HEXLOWER.encode(&check)) }));
+        let KeyEntry { name, hash, scope, role } = key.clone();
+        text.push_str(&json(&Line { name, hash, scope, role, check: Some(HEXLOWER.encode(&check)) }));
         text.push('\n');
     }
     text.push_str(&json(&End { keys: keys.len(), check: HEXLOWER.encode(&check) }));

@@ -159,7 +159,7 @@ fn keys_in_the_data_directory_let_a_server_listen_beyond_this_machine() {
     let written = Written::new("[server]\nlisten = \"0.0.0.0:80\"\n");
     let load = || load_to_serve(Some(&written.path), std::iter::empty(), |loaded| loaded.settings.data.dir = dir.path().into());
     assert!(load().is_err());
-    crate::keys::file::store(dir.path(), &crate::keys::create("a", None).unwrap().entry).unwrap();
+    crate::keys::file::store(dir.path(), &crate::keys::create("a", None, crate::keys::Role::Storefront).unwrap().entry).unwrap();
     load().unwrap();
 }
 

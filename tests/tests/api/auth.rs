@@ -15,8 +15,13 @@ fn guarded() -> (Server, String) {
 }
 
 pub(crate) fn new_key(server: &Server, name: &str) -> String {
+    key_of(server, &["--name", name])
+}
+
+/// A key of this name, role and the like.
+pub(crate) fn key_of(server: &Server, args: &[&str]) -> String {
     let dir = server.data_dir().display().to_string();
-    let (status, said) = server.run(&["key", "new", "--name", name, "--data-dir", &dir, "--json"]);
+    let (status, said) = server.run(&[&["key", "new", "--data-dir", &dir, "--json"], args].concat());
     assert!(status.success());
     let made: Value = serde_json::from_str(&said).unwrap();
     made["key"].as_str().unwrap().to_owned()

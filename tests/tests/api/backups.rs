@@ -61,7 +61,11 @@ impl Bench {
 }
 
 fn new_key(dir: &Path) -> String {
-    let output = Command::new(binary()).args(["key", "new", "--name", "shop", "--json", "--data-dir"]).arg(dir).output().unwrap();
+    let output = Command::new(binary())
+        .args(["key", "new", "--name", "shop", "--role", "admin", "--json", "--data-dir"])
+        .arg(dir)
+        .output()
+        .unwrap();
     let made: Value = serde_json::from_slice(&output.stdout).unwrap();
     made["key"].as_str().unwrap().to_owned()
 }

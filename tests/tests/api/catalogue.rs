@@ -10,11 +10,12 @@ use std::collections::BTreeSet;
 type Provoke = fn(&Api) -> Answer;
 
 /// Code, status, and a request that earns it.
-const TABLE: [(&str, u16, Provoke); 27] = [
+const TABLE: [(&str, u16, Provoke); 28] = [
     ("invalid_request", 400, |api| post(api, "/v1/orders", &json!({}))),
     ("condition_unsupported", 400, |api| api.send("GET", "/v1/limits", &[("if-match", "*")], None)),
     ("idempotency_key_missing", 400, |api| api.post("/v1/orders", &order("x", 1))),
     ("unauthorized", 401, |api| api.post("/v1/webhooks/payments/sandbox", &json!({}))),
+    ("forbidden", 403, |_| storefront_at_admin()),
     ("forbidden_origin", 403, |api| api.send("POST", "/v1/orders", &[("origin", "http://evil.example")], Some(b""))),
     ("not_found", 404, |api| api.get("/v1/orders/ord_00000000000000000000000000")),
     ("method_not_allowed", 405, |api| api.delete("/v1/availability:query")),
@@ -73,6 +74,13 @@ const ELSEWHERE: [&str; 7] = [
     "request_timeout",
     "shutting_down",
 ];
+
+fn storefront_at_admin() -> Answer {
+    let mut server = Server::prepare(Options::new());
+    let key = crate::auth::new_key(&server, "storefront");
+    server.restart();
+    Api::of(&server).with_key(&key).get("/admin/v1/shards")
+}
 
 fn set(api: &Api, headers: &[(&str, &str)]) -> Answer {
     api.json("PUT", &format!("/v1/inventory/{}/locations/berlin", fresh("sku")), headers, &json!({"on_hand": 1}))

@@ -69,6 +69,8 @@ mod replay;
 mod reservations;
 mod restored;
 #[cfg(test)]
+mod roles;
+#[cfg(test)]
 mod sandbox_access;
 #[cfg(test)]
 mod secrets;

@@ -98,7 +98,7 @@ const ROWS: [Row; 34] = [
     row("import_stock", &[], &[], &[BodyStreams]),
     row("receive_sandbox_webhook", &[&[Unauthorized, DurabilityUnavailable, Internal]], &[], &[Open]),
     row("show_sandbox_payment", &[&[NotFound], WRONG_KEY], &[], &[Open]),
-    row("press_sandbox_button", &[&[NotFound, Internal], WRONG_KEY], &[], &[Open]),
+    row("press_sandbox_button", &[&[NotFound, Internal, Forbidden], WRONG_KEY], &[], &[Open]),
     row("list_events", &[&[CursorNotOfThisHistory, CursorExpired], READS], &[], &[]),
     row("stream_events", &[&[CursorNotOfThisHistory, CursorExpired, Overloaded], READS], &[], &[]),
     row("list_shards", &[&[DurabilityUnavailable]], &[], &[]),
@@ -176,9 +176,7 @@ fn answer(components: &mut Components, row: &Row, rules: &Rules, operation: &mut
     let codes = row.codes(operation, rules);
     let replays = row.is(Replays) || (rules.takes_key() && !row.is(BodyStreams));
     rules.take_headers(operation);
-    if row.is(Open) {
-        operation.security = Some(Vec::new());
-    }
+    operation.security = Some(rules.roles().map(super::keys_of).unwrap_or_default());
     if row.is(BodyOptional)
         && let Some(RefOr::T(body)) = &mut operation.request_body
     {

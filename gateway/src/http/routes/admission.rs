@@ -74,9 +74,10 @@ fn unusable(error: actix_web::Error, request: &HttpRequest) -> HttpResponse {
 
 fn admit(operation: &Operation, request: &HttpRequest) -> Result<(), Problem> {
     let headers = Headers::read(request.headers())?;
-    if operation.access == Access::Keys {
+    if matches!(operation.access, Access::Roles(_)) {
         let app = request.app_data::<Data<App>>().ok_or_else(unavailable)?;
         let caller = Caller::of(request, app)?;
+        caller.may(operation)?;
         request.extensions_mut().insert(caller);
     }
     headers.fit(operation, request)?;

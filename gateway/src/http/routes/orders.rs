@@ -114,6 +114,7 @@ impl Wanted {
     fn admitted(operation: &Operation, request: &HttpRequest, id: &RequestId) -> Result<Admitted, Problem> {
         let (app, headers) = (app(request)?, Headers::read(request.headers())?);
         let caller = Caller::named(request.headers(), app, id.clone())?;
+        caller.may(operation)?;
         headers.fit(operation, request)?;
         let key = caller.key(request, "orders")?;
         content_type(request, &[JSON])?;

@@ -10,6 +10,8 @@ use crate::http::page::{form, payment};
 use crate::http::parameters::Parameters;
 use crate::http::problem::{Code, FieldError, Problem};
 use crate::http::reply::{unanswered, unavailable};
+use crate::keys::Role;
+use crate::keys::role::{EVERY_ROLE, SHOPS};
 use crate::providers::sandbox::{AttemptEvent, Delivery, Entry, SIGNATURE, Sandbox, State};
 use crate::state::App;
 use crate::wire::ids::Attempt;
@@ -113,11 +115,12 @@ fn no_attempt(attempt: &str) -> Problem {
     Problem::new(Code::NotFound, format!("the sandbox knows no attempt {attempt}"))
 }
 
-/// The attempt of a link. It needs its token, or whoever asks may do everything anyway: with a key, or where nobody needs one. A wrong
-/// key is refused whatever the link is.
-fn attempt_of(request: &HttpRequest, app: &App, sandbox: &Sandbox, link: &str) -> Result<String, Problem> {
-    let trusted = Caller::if_any(request, app)?.is_some();
-    sandbox.attempt_of(link, trusted).map(str::to_owned).ok_or_else(|| no_attempt(link))
+/// The attempt of a link. It needs its token, or whoever asks may do it anyway: with a key of such a role, or where nobody needs one.
+/// A wrong key is refused whatever the link is.
+fn attempt_of(request: &HttpRequest, app: &App, sandbox: &Sandbox, (link, roles): (&str, &[Role])) -> Result<String, Problem> {
+    let caller = Caller::if_any(request, app)?;
+    caller.as_ref().map_or(Ok(()), |caller| caller.has_one_of(roles))?;
+    sandbox.attempt_of(link, caller.is_some()).map(str::to_owned).ok_or_else(|| no_attempt(link))
 }
 
 /// An attempt as the sandbox knows it.
@@ -151,7 +154,7 @@ pub async fn show(request: HttpRequest, app: Data<App>, link: Path<String>) -> R
 
 fn find(request: &HttpRequest, app: &App, link: &str) -> Result<(String, Entry), Problem> {
     let sandbox = sandbox_of(app)?;
-    let attempt = attempt_of(request, app, &sandbox, link)?;
+    let attempt = attempt_of(request, app, &sandbox, (link, EVERY_ROLE))?;
     let entry = sandbox.entry(&attempt).ok_or_else(|| no_attempt(link))?;
     Ok((attempt, entry))
 }
@@ -194,7 +197,7 @@ fn press_button(
     delivery: Delivery,
 ) -> Result<(String, Entry), Problem> {
     let sandbox = sandbox_of(app)?;
-    let attempt = attempt_of(request, app, &sandbox, link)?;
+    let attempt = attempt_of(request, app, &sandbox, (link, SHOPS))?;
     let step = match step {
         "approve" => AttemptEvent::Approved,
         "decline" => AttemptEvent::Declined,

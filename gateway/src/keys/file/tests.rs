@@ -8,7 +8,7 @@ use std::thread;
 fn with_keys(names: &[&str]) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     for name in names {
-        store(dir.path(), &create(name, None).unwrap().entry).unwrap();
+        store(dir.path(), &create(name, None, Role::Storefront).unwrap().entry).unwrap();
     }
     dir
 }
@@ -43,7 +43,7 @@ fn a_missing_or_an_empty_file_where_keys_existed_is_refused_with_the_way_out() {
     }
     fs::remove_file(dir.path().join(FILE)).unwrap();
     assert!(refused(dir.path()).contains("is missing"));
-    store(dir.path(), &create("again", None).unwrap().entry).unwrap();
+    store(dir.path(), &create("again", None, Role::Storefront).unwrap().entry).unwrap();
     assert_eq!(names(dir.path()), ["again"]);
 }
 
@@ -60,7 +60,7 @@ fn a_mark_that_cannot_be_looked_at_is_not_taken_for_none() {
 #[test]
 fn a_file_of_before_is_read_and_its_loss_is_remembered_once_a_server_has_seen_it() {
     let dir = tempfile::tempdir().unwrap();
-    let keys = ["one", "two"].map(|name| json(&create(name, None).unwrap().entry));
+    let keys = ["one", "two"].map(|name| json(&create(name, None, Role::Storefront).unwrap().entry));
     put(dir.path(), keys.join("\n").as_bytes());
     assert_eq!(names(dir.path()), ["one", "two"]);
     secure(dir.path()).unwrap();
@@ -71,8 +71,8 @@ fn a_file_of_before_is_read_and_its_loss_is_remembered_once_a_server_has_seen_it
 #[test]
 fn a_file_of_before_gets_its_checks_with_the_next_change() {
     let dir = tempfile::tempdir().unwrap();
-    put(dir.path(), json(&create("one", None).unwrap().entry).as_bytes());
-    store(dir.path(), &create("two", None).unwrap().entry).unwrap();
+    put(dir.path(), json(&create("one", None, Role::Storefront).unwrap().entry).as_bytes());
+    store(dir.path(), &create("two", None, Role::Storefront).unwrap().entry).unwrap();
     assert_eq!(names(dir.path()), ["one", "two"]);
     let text = fs::read_to_string(dir.path().join(FILE)).unwrap();
     assert_eq!(text.matches("\"check\"").count(), 3);
@@ -98,6 +98,20 @@ fn shown(keys: Vec<KeyEntry>) -> Vec<String> {
     keys.iter().map(json).collect()
 }
 
+/// Where every key is of a storefront the file has no word of roles, and earlier versions read it.
+#[test]
+fn a_key_keeps_its_role_and_nobody_gives_it_another_by_hand() {
+    let dir = with_keys(&["shop"]);
+    let text = || fs::read_to_string(dir.path().join(FILE)).unwrap();
+    assert!(!text().contains("role"));
+    store(dir.path(), &create("grafana", None, Role::Viewer).unwrap().entry).unwrap();
+    store(dir.path(), &create("operator", None, Role::Admin).unwrap().entry).unwrap();
+    let roles: Vec<Role> = read(dir.path()).unwrap().unwrap().iter().map(|key| key.role).collect();
+    assert_eq!(roles, [Role::Storefront, Role::Viewer, Role::Admin]);
+    put(dir.path(), text().replace("viewer", "admin").as_bytes());
+    assert!(refused(dir.path()).contains("key revoke"));
+}
+
 #[test]
 fn a_file_that_is_cut_anywhere_is_refused() {
     let dir = with_keys(&["one", "two"]);
@@ -113,7 +127,7 @@ fn a_line_that_was_removed_added_or_moved_is_refused() {
     let dir = with_keys(&["one", "two", "three"]);
     let text = fs::read_to_string(dir.path().join(FILE)).unwrap();
     let lines: Vec<&str> = text.lines().collect();
-    let stranger = json(&create("eve", None).unwrap().entry);
+    let stranger = json(&create("eve", None, Role::Storefront).unwrap().entry);
     for changed in [
         vec![lines[0], lines[2], lines[3]],
         vec![lines[0], lines[1], lines[3]],
@@ -131,7 +145,7 @@ fn a_line_that_was_removed_added_or_moved_is_refused() {
 #[test]
 fn a_line_that_is_no_key_is_refused_by_file_and_line() {
     let dir = tempfile::tempdir().unwrap();
-    let key = json(&create("one", None).unwrap().entry);
+    let key = json(&create("one", None, Role::Storefront).unwrap().entry);
     put(dir.path(), format!("{key}\n{{\"name\":\"x\",\"hash\":\"00\"}}\n").as_bytes());
     assert!(refused(dir.path()).contains(&format!("{}:2", dir.path().join(FILE).display())));
 }
@@ -140,7 +154,7 @@ fn a_line_that_is_no_key_is_refused_by_file_and_line() {
 fn a_damaged_file_is_not_written_over() {
     let dir = with_keys(&["one"]);
     put(dir.path(), b"nonsense\n");
-    assert!(store(dir.path(), &create("two", None).unwrap().entry).is_err());
+    assert!(store(dir.path(), &create("two", None, Role::Storefront).unwrap().entry).is_err());
     assert_eq!(fs::read(dir.path().join(FILE)).unwrap(), b"nonsense\n");
 }
 
@@ -162,7 +176,7 @@ fn keys_that_are_made_at_once_are_all_kept() {
     thread::scope(|scope| {
         for thread in 0..8 {
             let dir = dir.path();
-            scope.spawn(move || store(dir, &create(&format!("key-{thread}"), None).unwrap().entry).unwrap());
+            scope.spawn(move || store(dir, &create(&format!("key-{thread}"), None, Role::Storefront).unwrap().entry).unwrap());
         }
     });
     assert_eq!(names(dir.path()).len(), 9);
@@ -173,12 +187,12 @@ fn the_keys_and_their_directory_are_for_their_owner_alone_and_older_ones_become_
     let root = tempfile::tempdir().unwrap();
     let dir = root.path().join("data");
     let mode = |path: &Path| metadata(path).unwrap().permissions().mode() & 0o777;
-    let path = store(&dir, &create("one", None).unwrap().entry).unwrap();
+    let path = store(&dir, &create("one", None, Role::Storefront).unwrap().entry).unwrap();
     assert_eq!((mode(&dir), mode(&path), mode(&dir.join(MARK))), (0o700, 0o600, 0o600));
     for (path, old) in [(&dir, 0o755), (&path, 0o644)] {
         set_permissions(path, Permissions::from_mode(old)).unwrap();
     }
-    store(&dir, &create("two", None).unwrap().entry).unwrap();
+    store(&dir, &create("two", None, Role::Storefront).unwrap().entry).unwrap();
     assert_eq!((mode(&dir), mode(&path)), (0o700, 0o600));
     set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
     secure(&dir).unwrap();

@@ -54,12 +54,13 @@ fn elsewhere(named: &Named) -> bool {
 fn every_operation_status_and_code_that_is_described_is_provoked() {
     let api = Api::shared();
     let contract = Contract::of(api.base()).unwrap();
-    let groups: [fn(&Contract) -> BTreeSet<Named>; 11] = [
+    let groups: [fn(&Contract) -> BTreeSet<Named>; 12] = [
         successes,
         unchanged,
         repeated,
         conditional,
         without_key,
+        without_the_role,
         foreign,
         ill_typed,
         stopped_bodies,
@@ -169,6 +170,16 @@ fn without_key(contract: &Contract) -> BTreeSet<Named> {
     each(contract, "unauthorized", |operation, call| {
         if open(operation) { call.with("authorization", "Bearer hf_wrong").send(&api) } else { call.send(&api) }
     })
+}
+
+/// Keys that do not reach it: of a storefront for what operators read, of a viewer for whatever changes something.
+fn without_the_role(contract: &Contract) -> BTreeSet<Named> {
+    let mut server = Server::prepare(Options::new().env("HOLDFAST__SANDBOX__ENABLED", "true"));
+    let [storefront, viewer] =
+        ["storefront", "viewer"].map(|role| crate::auth::key_of(&server, &["--name", role, "--role", role]));
+    server.restart();
+    let key = |method: &str| if method == "GET" { &storefront } else { &viewer };
+    each(contract, "forbidden", |_, call| call.send(&Api::of(&server).with_key(key(&call.method))))
 }
 
 fn foreign(contract: &Contract) -> BTreeSet<Named> {

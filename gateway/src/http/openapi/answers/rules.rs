@@ -1,7 +1,9 @@
 //! What an operation answers, and which headers it takes, because its row in the table of routes says so.
 
 use crate::http::problem::Code::{self, *};
-use crate::http::table::{self, Conditions, Key};
+use crate::http::table::{self, Access, Conditions, Key};
+use crate::keys::Role;
+use crate::keys::role::EVERY_ROLE;
 use crate::wire::scalars::IdempotencyKey;
 use actix_web::http::Method;
 use utoipa::PartialSchema;
@@ -25,6 +27,14 @@ impl Rules {
         table::operation(path, &method).map(Self)
     }
 
+    /// Whose keys may call. `None` where no key is asked for.
+    pub(super) fn roles(&self) -> Option<&'static [Role]> {
+        match self.0.access {
+            Access::Roles(roles) => Some(roles),
+            Access::Open | Access::Signed => None,
+        }
+    }
+
     fn reads(&self) -> bool {
         self.0.method == "GET"
     }
@@ -33,6 +43,9 @@ impl Rules {
     pub(super) fn codes(&self, streams: bool) -> Vec<Code> {
         // A header that is there twice.
         let mut codes = vec![InvalidRequest];
+        if self.roles().is_some_and(|roles| roles != EVERY_ROLE) {
+            codes.push(Forbidden);
+        }
         if !self.reads() {
             codes.extend([ForbiddenOrigin, UnsupportedMediaType]);
         }

@@ -29,6 +29,7 @@ impl Code {
             Code::IdempotencyKeyMissing => &requests::IDEMPOTENCY_KEY_MISSING,
             Code::ConditionUnsupported => &requests::CONDITION_UNSUPPORTED,
             Code::Unauthorized => &requests::UNAUTHORIZED,
+            Code::Forbidden => &requests::FORBIDDEN,
             Code::ForbiddenOrigin => &requests::FORBIDDEN_ORIGIN,
             Code::NotFound => &requests::NOT_FOUND,
             Code::MethodNotAllowed => &requests::METHOD_NOT_ALLOWED,

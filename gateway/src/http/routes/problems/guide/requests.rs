@@ -2,6 +2,8 @@
 
 use super::Guide;
 use crate::http::problem::{Code, FieldError, Problem};
+use crate::keys::Role;
+use crate::keys::role::OPERATORS;
 use crate::wire::figures::grouped;
 use holdfast_engine::limits;
 
@@ -56,6 +58,17 @@ pub(super) const UNAUTHORIZED: Guide = Guide {
         "For webhooks compare the secret and the clock of the sender: the signature covers the time and the exact bytes of the body.",
     ],
     example: || Problem::new(Code::Unauthorized, "a valid API key is required"),
+};
+
+pub(super) const FORBIDDEN: Guide = Guide {
+    meaning: "The server knows the key, and its role does not allow what was asked for. Nothing was executed.",
+    causes: &[
+        "A storefront's key was sent to a path of operators, as those under /admin or /metrics.",
+        "A viewer's key was sent with another method than GET or HEAD.",
+        "The key was made without a role: it is a storefront's then, as all keys of earlier versions are.",
+    ],
+    cures: &["`holdfast key list` shows the role of each key. A key keeps its role: make another one, and revoke the first."],
+    example: || crate::http::caller::forbidden(Role::Storefront, OPERATORS),
 };
 
 pub(super) const FORBIDDEN_ORIGIN: Guide = Guide {
