@@ -6,7 +6,7 @@ use holdfast_engine::event::Record;
 use holdfast_engine::ids::PartitionId;
 use holdfast_gateway::events::CloudEvent;
 use holdfast_gateway::http::body::json::parse;
-use holdfast_gateway::http::request::OrderIn;
+use holdfast_gateway::http::request::{Moment, OrderIn};
 use holdfast_gateway::http::view::order_json;
 use std::hint::black_box;
 
@@ -16,7 +16,7 @@ fn order_in(criterion: &mut Criterion) {
     group.bench_function("order read and checked", |bench| {
         bench.iter(|| {
             let order: OrderIn = parse(ORDER.as_bytes()).unwrap_or_else(|problem| panic!("{}", problem.detail));
-            order.check(NOW, request_id()).unwrap_or_else(|errors| panic!("{errors:?}"))
+            order.check(Moment { now: NOW, ttl_ms: 900_000 }, request_id()).unwrap_or_else(|errors| panic!("{errors:?}"))
         });
     });
     group.finish();

@@ -12,18 +12,19 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 #[derive(Debug)]
 pub struct Credits {
     taken: AtomicUsize,
-    limit: usize,
+    /// Lowered below what is taken, it refuses new ones until enough are given back.
+    limit: AtomicUsize,
 }
 
 impl Credits {
     pub fn new(limit: usize) -> Self {
-        Self { taken: AtomicUsize::new(0), limit }
+        Self { taken: AtomicUsize::new(0), limit: AtomicUsize::new(limit) }
     }
 
     /// Takes one, or says that there is none.
     pub fn take(&self) -> bool {
         let taken = self.taken.fetch_add(1, Ordering::Relaxed);
-        if taken >= self.limit {
+        if taken >= self.limit() {
             self.give_back(1);
             return false;
         }
@@ -45,7 +46,11 @@ impl Credits {
     }
 
     pub fn limit(&self) -> usize {
-        self.limit
+        self.limit.load(Ordering::Relaxed)
+    }
+
+    pub fn set_limit(&self, limit: usize) {
+        self.limit.store(limit, Ordering::Relaxed);
     }
 }
 
@@ -58,6 +63,20 @@ mod tests {
         let credits = Credits::new(2);
         assert!(credits.take() && credits.take() && !credits.take());
         credits.give_back(1);
+        assert!(credits.take() && !credits.take());
+    }
+
+    #[test]
+    fn a_lower_limit_takes_nothing_back_and_a_higher_one_counts_at_once() {
+        let credits = Credits::new(3);
+        assert!((0..3).all(|_| credits.take()));
+        credits.set_limit(1);
+        assert_eq!((credits.taken(), credits.take()), (3, false));
+        credits.give_back(2);
+        assert!(!credits.take(), "one is in hand, and one may be");
+        credits.give_back(1);
+        assert!(credits.take());
+        credits.set_limit(2);
         assert!(credits.take() && !credits.take());
     }
 }

@@ -14,6 +14,7 @@ use crate::router::Router;
 use crate::shard::Shard;
 use crate::shard::hosting::Fallen;
 use crate::snapshot_writer::SnapshotWriter;
+use crate::tuning::Tuning;
 use actix::{Actor, Arbiter};
 use crossbeam::channel::Sender;
 use holdfast_engine::ids::PartitionId;
@@ -39,6 +40,10 @@ pub struct Options {
     pub client_percent: u8,
     /// Events of a partition between two snapshots. Lower restarts faster and writes more.
     pub snapshot_events: u64,
+    /// Bytes of events after which a batch is submitted before the inbox is read on.
+    pub batch_bytes: usize,
+    /// Batches on their way to each log: one is written, the others wait.
+    pub commits_in_flight: usize,
     /// How long a provider call may take before its outcome is unknown.
     pub provider_timeout: Duration,
     pub policy: Policy,
@@ -53,6 +58,8 @@ impl Default for Options {
             credits: 32_768,
             client_percent: 50,
             snapshot_events: 100_000,
+            batch_bytes: 1024 * 1024,
+            commits_in_flight: 2,
             provider_timeout: Duration::from_secs(5),
             policy: Policy::default(),
             clock: None,
@@ -109,6 +116,7 @@ impl Engine {
         let shards = options.shards.clamp(1, usize::from(partitions.count()));
         let inboxes = (0..shards).map(|shard| Arc::new(Inbox::new(shard, options.credits))).collect();
         let router = Router::new(partitions, inboxes);
+        let tuning = Arc::new(Tuning::new(&options.knobs()));
         let clients = Arc::new(Clients::new(shards, options.credits, options.client_percent));
         let failures = Failures::new();
         let (commits, committed) = watch::channel(0);
@@ -119,10 +127,9 @@ impl Engine {
         let (lookups, looking) = Lookups::start(&journal)?;
         ending.extend(looking.into_iter().chain([writing, projecting]));
         let provider_arbiter = Arbiter::new();
-        let provider_dispatcher = ProviderDispatcher::open(&provider_arbiter, router.clone(), provider, options.provider_timeout);
+        let provider_dispatcher = ProviderDispatcher::open(&provider_arbiter, router.clone(), provider, tuning.clone());
         let rebuild = Arc::new(Rebuild {
-            snapshot_events: options.snapshot_events,
-            policy: options.policy,
+            tuning: tuning.clone(),
             journal: journal.clone(),
             committer,
             projector: projector.clone(),
@@ -139,7 +146,7 @@ impl Engine {
         ending.push(guardian);
         start_shards(&rebuild, &fallen, &arbiters, recovered, &ends(&*journal));
         arbiters.push(provider_arbiter);
-        let handle = Handle { router, reply_queues, clients };
+        let handle = Handle { router, reply_queues, clients, tuning };
         Ok(Self { handle, journal, rebuild, arbiters, committed, projector, threads: ending })
     }
 

@@ -4,6 +4,7 @@ use crate::admission::{ClientId, Clients, Permit};
 use crate::inbox::{Inbox, ShardMessage, ShardReport};
 use crate::replies::{Pending, ReplyQueues};
 use crate::router::Router;
+use crate::tuning::{Knobs, Tuning};
 use crate::unanswered::Unanswered;
 use futures_util::future::join_all;
 use holdfast_engine::answer::Reply;
@@ -45,6 +46,7 @@ pub struct Handle {
     pub(crate) router: Router,
     pub(crate) reply_queues: ReplyQueues,
     pub(crate) clients: Arc<Clients>,
+    pub(crate) tuning: Arc<Tuning>,
 }
 
 impl Handle {
@@ -97,6 +99,16 @@ impl Handle {
     pub fn execute(&self, command: Command) -> impl Future<Output = Result<Reply, Unanswered>> + use<> {
         let sent = self.send(command);
         async move { sent?.await }
+    }
+
+    /// Lets other values count from now on. What is in hand keeps its credits, and what was decided its times.
+    pub fn tune(&self, knobs: &Knobs) {
+        self.tuning.set(knobs);
+        self.clients.set_share(knobs.credits, knobs.client_percent);
+        for inbox in &self.router.table().inboxes {
+            inbox.credits.set_limit(knobs.credits);
+            inbox.push(ShardMessage::Policy);
+        }
     }
 
     /// Requests in hand at each shard, in the order of shards.

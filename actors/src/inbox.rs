@@ -61,6 +61,8 @@ pub enum ShardMessage {
     },
     Committed(Notice),
     Report(oneshot::Sender<ShardReport>),
+    /// What steers sagas was changed.
+    Policy,
     /// Take a snapshot of a partition, however little it has grown: the log before it is to go.
     Snapshot(PartitionId),
     /// Write snapshots of everything, then answer: the last thing before the process ends.
@@ -88,7 +90,7 @@ impl ShardMessage {
             Self::Place { ticket, .. } | Self::Request { ticket, .. } => Some(*ticket),
             Self::Loaded { ticket, .. } | Self::Unread { ticket, .. } => Some(*ticket),
             Self::Peer(_) | Self::Provider(_) | Self::Archived { .. } | Self::Committed(_) => None,
-            Self::Report(_) | Self::Snapshot(_) | Self::Drain(_) | Self::Host { .. } => None,
+            Self::Report(_) | Self::Policy | Self::Snapshot(_) | Self::Drain(_) | Self::Host { .. } => None,
         }
     }
 }

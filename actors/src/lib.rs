@@ -33,6 +33,7 @@ pub mod router;
 pub mod shard;
 pub mod snapshot_writer;
 mod sync;
+pub mod tuning;
 mod unanswered;
 
 pub use admission::ClientId;
@@ -40,4 +41,5 @@ pub use engine::{Engine, Options, StartError};
 pub use failure::Failure;
 pub use handle::{Handle, Origin};
 pub use replies::ReplyQueues;
+pub use tuning::Knobs;
 pub use unanswered::Unanswered;

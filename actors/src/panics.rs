@@ -48,7 +48,7 @@ impl Name {
             Input::Command { command, .. } => Some(Self::Hashed(Suspect::of_command(command))),
             Input::Message(body) => Some(Self::of_body(body)),
             Input::Provider(result) => Some(Self::Hashed(Suspect::of_result(result))),
-            Input::Tick | Input::Durable(_) | Input::Archived { .. } => None,
+            Input::Tick | Input::Durable(_) | Input::Archived { .. } | Input::Policy(_) => None,
         }
     }
 
@@ -114,6 +114,10 @@ impl Suspect {
             Command::Availability { partition, skus } => Self::named(("availability", partition, skus)),
             Command::ListOrders { partition, customer, after, .. } => Self::named(("list orders", partition, customer, after)),
             Command::ListStock { partition, prefix, after, .. } => Self::named(("list stock", partition, prefix, after)),
+            Command::RecordChanges { partition, changes } => {
+                Self::named(("record changes", partition, changes.first().map(|change| &change.request_id)))
+            }
+            Command::ListChanges { partition, before, .. } => Self::named(("list changes", partition, before)),
             Command::Under { terms, command } => Self::under(terms, command),
         }
     }

@@ -4,6 +4,7 @@
 
 use crate::inbox::ShardMessage;
 use crate::router::Router;
+use crate::tuning::Tuning;
 use actix::Arbiter;
 use holdfast_engine::effect::ProviderCall;
 use holdfast_engine::ids::Url;
@@ -13,7 +14,6 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
 
 /// What a provider answered.
@@ -46,12 +46,12 @@ pub struct ProviderDispatcher {
 
 impl ProviderDispatcher {
     /// Opens the dispatcher on an arbiter of its own.
-    pub fn open(arbiter: &Arbiter, router: Router, make: MakeProvider, timeout: Duration) -> Self {
+    pub fn open(arbiter: &Arbiter, router: Router, make: MakeProvider, tuning: Arc<Tuning>) -> Self {
         // Bounded by the orders that are paying: one call an order at a time.
         let (calls, queue) = mpsc::unbounded_channel();
         arbiter.spawn_fn(move || {
             let provider = make();
-            actix_rt::spawn(serve(queue, router, provider, timeout));
+            actix_rt::spawn(serve(queue, router, provider, tuning));
         });
         Self { calls }
     }
@@ -66,12 +66,12 @@ async fn serve(
     mut queue: mpsc::UnboundedReceiver<ProviderCall>,
     router: Router,
     provider: Rc<dyn PaymentProvider>,
-    timeout: Duration,
+    tuning: Arc<Tuning>,
 ) {
     let slots = Arc::new(Semaphore::new(MAX_CALLS));
     while let Some(call) = queue.recv().await {
         let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
-        let (router, provider) = (router.clone(), provider.clone());
+        let (router, provider, timeout) = (router.clone(), provider.clone(), tuning.provider_timeout());
         actix_rt::spawn(async move {
             let answer = tokio::time::timeout(timeout, provider.call(&call)).await;
             let result = result_of(&call, answer.unwrap_or(Answer::Outcome(Outcome::Timeout)));

@@ -11,11 +11,11 @@ use crate::router::Router;
 use crate::shard::Links;
 use crate::shard::hosting::Fallen;
 use crate::snapshot_writer::SnapshotWriter;
+use crate::tuning::Tuning;
 use crossbeam::channel::Sender;
 use holdfast_engine::codec::Batch;
 use holdfast_engine::ids::PartitionId;
 use holdfast_engine::partition::Partition;
-use holdfast_engine::time::Policy;
 use holdfast_storage::group_commit::{Committer, Notice, Notify};
 use holdfast_storage::recovery::recover;
 use holdfast_storage::rows::Projector;
@@ -25,8 +25,7 @@ use std::sync::Arc;
 
 /// What all shards share, and how to bring a partition back to life.
 pub struct Rebuild {
-    pub(crate) snapshot_events: u64,
-    pub(crate) policy: Policy,
+    pub(crate) tuning: Arc<Tuning>,
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) committer: Committer,
     pub(crate) projector: Projector,
@@ -52,7 +51,7 @@ impl Rebuild {
             reply_queues: self.reply_queues.clone(),
             clock: self.clock,
             guardian,
-            snapshot_events: self.snapshot_events,
+            tuning: self.tuning.clone(),
         }
     }
 
@@ -76,7 +75,7 @@ impl Rebuild {
     pub fn fold(&self, ids: &[PartitionId]) -> Result<Vec<Partition>, StorageError> {
         let logs: BTreeSet<LogId> = ids.iter().map(|id| self.journal.log_of(*id)).collect();
         self.settle(logs)?;
-        recover(&*self.journal, ids, &self.policy, &mut |_, _| {})
+        recover(&*self.journal, ids, &self.tuning.policy(), &mut |_, _| {})
     }
 
     /// Waits until everything submitted to these logs so far is durable.

@@ -19,6 +19,7 @@ use crate::provider::ProviderDispatcher;
 use crate::replies::ReplyQueues;
 use crate::router::Router;
 use crate::snapshot_writer::{PendingSnapshot, SnapshotWriter};
+use crate::tuning::Tuning;
 use actix::{Actor, AsyncContext, Context, Handler, SpawnHandle};
 use crossbeam::channel::Sender;
 use holdfast_engine::command::Command;
@@ -26,7 +27,7 @@ use holdfast_engine::effect::Effects;
 use holdfast_engine::ids::{KeyHash, OrderId, PartitionId};
 use holdfast_engine::partition::{Input, Partition};
 use holdfast_engine::protocol::Message;
-use holdfast_engine::time::Timestamp;
+use holdfast_engine::time::{Policy, Timestamp};
 use holdfast_storage::group_commit::{Committer, Notice, Notify};
 use holdfast_storage::rows::Projector;
 use holdfast_storage::{Journal, LogSeq};
@@ -34,12 +35,8 @@ use hosting::{Fallen, Hosting, Stepped, Submission};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// A batch larger than this is submitted before the inbox is read on.
-const MAX_BATCH_BYTES: usize = 1024 * 1024;
 /// Messages taken out of the inbox at once, with a share of those that came in bulk: neither ever waits for all of the other.
 const OPENED: usize = 8;
-/// Batches on their way to each log: one is written, one waits. What comes meanwhile gathers here, where it costs less.
-const MAX_IN_FLIGHT: usize = 2;
 
 /// Everything a shard reaches outside itself.
 #[derive(Clone)]
@@ -54,8 +51,7 @@ pub struct Links {
     pub reply_queues: ReplyQueues,
     pub clock: Clock,
     pub guardian: Sender<Fallen>,
-    /// Events of a partition between two snapshots, at least.
-    pub snapshot_events: u64,
+    pub tuning: Arc<Tuning>,
 }
 
 pub struct Shard {
@@ -84,7 +80,7 @@ impl Shard {
     pub fn new(inbox: Arc<Inbox>, links: Links, partitions: Vec<Partition>, commits: Vec<LogSeq>) -> Self {
         let mut hosting = Hosting::new(links.router.partitions, links.journal.causality());
         for partition in partitions {
-            let pause = snapshots::pause_after(&partition, links.snapshot_events);
+            let pause = snapshots::pause_after(&partition, links.tuning.snapshot_events());
             hosting.host(partition, 0, Vec::new(), pause);
         }
         let own = inbox.clone();
@@ -124,7 +120,7 @@ impl Shard {
         loop {
             while let Some(message) = self.next_message() {
                 self.read(message);
-                if self.fx.batch.entries.len() > MAX_BATCH_BYTES || self.hosting.has_fallen() {
+                if self.batch_is_full() || self.hosting.has_fallen() {
                     self.flush();
                 }
             }
@@ -152,6 +148,7 @@ impl Shard {
             ShardMessage::Report(answer) => {
                 let _ = answer.send(self.report());
             }
+            ShardMessage::Policy => self.take_policy(),
             ShardMessage::Snapshot(partition) => self.snapshot_asked(partition),
             ShardMessage::Drain(done) => {
                 self.snapshot_all();
@@ -159,6 +156,17 @@ impl Shard {
             }
             ShardMessage::Host { partition, life, refused } => self.host(*partition, life, refused),
         }
+    }
+
+    /// Has every partition here act by the newest policy.
+    fn take_policy(&mut self) {
+        let ids: Vec<PartitionId> = self.hosting.iter().map(|hosted| hosted.partition.id).collect();
+        ids.into_iter().for_each(|id| self.give_policy(id));
+    }
+
+    fn give_policy(&mut self, id: PartitionId) {
+        let policy = Box::new(Policy::clone(&self.links.tuning.policy()));
+        self.step(id, Input::Policy(policy));
     }
 
     fn archived(&mut self, id: PartitionId, orders: Vec<(OrderId, usize)>, keys: Vec<KeyHash>) {
@@ -191,9 +199,8 @@ impl Shard {
     /// Carries out the effects gathered: the journal first, then everything that may only follow it. Last go the partitions that
     /// panicked: what they made before is on its way to the journal then, and to whoever waits for it.
     fn flush(&mut self) {
-        let full = self.fx.batch.entries.len() > MAX_BATCH_BYTES;
-        let urgent = !self.fx.messages.is_empty() || full || self.hosting.has_fallen();
-        if urgent || self.hosting.flying() < MAX_IN_FLIGHT * self.commits.len() {
+        let urgent = !self.fx.messages.is_empty() || self.batch_is_full() || self.hosting.has_fallen();
+        if urgent || self.hosting.flying() < self.links.tuning.commits_in_flight() * self.commits.len() {
             self.submit();
         }
         self.send_away();
@@ -212,6 +219,10 @@ impl Shard {
         if self.hosting.has_fallen() {
             self.lose();
         }
+    }
+
+    fn batch_is_full(&self) -> bool {
+        self.fx.batch.entries.len() > self.links.tuning.batch_bytes()
     }
 
     fn submit(&mut self) {

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use actix::Arbiter;
+use holdfast_actors::clock::wall;
 use holdfast_actors::provider::{Answer, Answering, PaymentProvider};
 use holdfast_actors::{ClientId, Engine, Handle, Options, Origin, ReplyQueues, Unanswered};
 use holdfast_engine::Causality;
@@ -10,12 +11,12 @@ use holdfast_engine::answer;
 use holdfast_engine::codec::{Batch, read_frame};
 use holdfast_engine::command::Command;
 use holdfast_engine::effect::ProviderCall;
-use holdfast_engine::event::{Kind, Line, Placed};
+use holdfast_engine::event::{HoldLimit, Kind, Line, Placed};
 use holdfast_engine::ids::{Fingerprint, KeyHash, Location, OrderId, PartitionId, Partitions, RequestId, Sku};
 use holdfast_engine::order::{Order, Outcome, Status};
 use holdfast_engine::quantity::{Money, Quantity};
 use holdfast_engine::rejection::Rejection;
-use holdfast_engine::time::Timestamp;
+use holdfast_engine::time::{Policy, Timestamp};
 use holdfast_storage::memory::MemoryJournal;
 use holdfast_storage::{Log, LogId, Snapshots};
 use std::ops::ControlFlow;
@@ -247,6 +248,42 @@ async fn retried(engine: &Engine, command: Command) -> answer::Reply {
             Ok(answer::Reply { outcome: Err(Rejection::KeyInProgress), .. }) | Err(_) => tokio::task::yield_now().await,
             Ok(reply) => return reply,
         }
+    }
+}
+
+fn reserve(key: &str) -> Command {
+    let Command::Place { order, placed } = place(key, "A") else { unreachable!("it places") };
+    let expires_at = wall().plus(60_000);
+    Command::Place { order, placed: Box::new(Placed { kind: Kind::Reservation, expires_at, ..*placed }) }
+}
+
+async fn extended(engine: &Engine, key: &str, ttl_ms: u64) -> Result<(), Rejection> {
+    let reply = retried(engine, Command::Extend { order: id(key), ttl_ms }).await;
+    reply.outcome.map(drop)
+}
+
+#[actix::test]
+async fn values_that_are_changed_count_for_what_comes_also_after_a_partition_was_rebuilt() {
+    for causality in BOTH {
+        let options = Options { shards: 2, policy: Policy { max_life_ms: u64::MAX, ..Policy::default() }, ..Options::default() };
+        let mut knobs = options.knobs();
+        let engine = start(causality, options);
+        engine.handle.execute(stock("A", 100)).await.unwrap();
+        retried(&engine, reserve("held")).await;
+        assert_eq!(extended(&engine, "held", 600_000).await, Ok(()));
+        knobs.policy.max_extensions = 1;
+        knobs.credits = 7;
+        engine.handle.tune(&knobs);
+        assert!(engine.handle.router().table().inboxes.iter().all(|inbox| inbox.credits.limit() == 7));
+        let refused = Err(Rejection::HoldLimit(HoldLimit::Extensions { max: 1 }));
+        assert_eq!(extended(&engine, "held", 1_200_000).await, refused);
+        let panicked = engine.handle.send(poison(id("held").partition(), 0)).unwrap();
+        assert_eq!(panicked.await, Err(Unanswered::Lost));
+        assert_eq!(extended(&engine, "held", 1_200_000).await, refused);
+        knobs.policy.max_extensions = 2;
+        engine.handle.tune(&knobs);
+        assert_eq!(extended(&engine, "held", 1_200_000).await, Ok(()));
+        engine.stop().await;
     }
 }
 

@@ -14,7 +14,7 @@ use holdfast_engine::time::Policy;
 use holdfast_engine::{Causality, Partition};
 use holdfast_gateway::events::CloudEvent;
 use holdfast_gateway::http::body::json::parse;
-use holdfast_gateway::http::request::OrderIn;
+use holdfast_gateway::http::request::{Moment, OrderIn};
 use holdfast_gateway::http::view::order_json;
 use std::collections::VecDeque;
 use std::hint::black_box;
@@ -46,7 +46,9 @@ fn order_read() -> Work {
     Box::new(|| {
         for _ in 0..OPERATIONS {
             let order: OrderIn = parse(ORDER.as_bytes()).unwrap_or_else(|problem| panic!("{}", problem.detail));
-            black_box(order.check(NOW, request_id()).unwrap_or_else(|errors| panic!("{errors:?}")));
+            black_box(
+                order.check(Moment { now: NOW, ttl_ms: 900_000 }, request_id()).unwrap_or_else(|errors| panic!("{errors:?}")),
+            );
         }
     })
 }

@@ -1,6 +1,6 @@
 //! What a command is answered. An order is answered with the facts it is the fold of: there is one way to render it.
 
-use crate::event::{History, StockView, StoredResponse};
+use crate::event::{Changed, History, StockView, StoredResponse};
 use crate::ids::{OrderId, Seq, Sku, Ticket};
 use crate::rejection::Rejection;
 use std::sync::Arc;
@@ -24,6 +24,8 @@ pub enum Answer {
     LocationClosed {
         version: u64,
     },
+    /// What operators changed.
+    Changes(Vec<Changed>),
     /// A payment result is recorded, or was before.
     Recorded,
 }

@@ -1,6 +1,6 @@
 //! The complete list of what one may ask of a partition.
 
-use crate::event::{Bucket, History, Kind, Placed, StoredResponse};
+use crate::event::{Bucket, Change, History, Kind, Placed, StoredResponse};
 use crate::ids::{
     AttemptId, CustomerId, Fingerprint, KeyHash, Label, Location, OrderId, PartitionId, Partitions, Provider, RequestId, Seq,
     Sku, Url,
@@ -100,6 +100,17 @@ pub enum Command {
         partition: PartitionId,
         key: CommandKey,
     },
+    /// What an operator is about to change, journalled before it is done. The numbers are ignored: the partition counts its changes.
+    RecordChanges {
+        partition: PartitionId,
+        changes: Vec<Change>,
+    },
+    /// What operators changed, the newest first, with numbers below `before`.
+    ListChanges {
+        partition: PartitionId,
+        before: Option<u64>,
+        limit: usize,
+    },
     /// A command that is asked for under terms. Not another one of these.
     Under {
         terms: Box<Terms>,
@@ -138,6 +149,7 @@ impl Command {
             Command::CloseLocation { sku, .. } => partitions.of_sku(sku),
             Command::Availability { partition, .. } | Command::GetAnswer { partition, .. } => *partition,
             Command::ListOrders { partition, .. } | Command::ListStock { partition, .. } => *partition,
+            Command::RecordChanges { partition, .. } | Command::ListChanges { partition, .. } => *partition,
             Command::Under { command, .. } => command.partition(partitions),
         }
     }
@@ -160,6 +172,7 @@ impl Command {
             Command::SetStock { .. } | Command::AdjustStock { .. } | Command::SetThreshold { .. } => None,
             Command::CloseLocation { .. } | Command::GetStock { .. } | Command::Availability { .. } => None,
             Command::ListOrders { .. } | Command::ListStock { .. } | Command::GetAnswer { .. } => None,
+            Command::RecordChanges { .. } | Command::ListChanges { .. } => None,
             Command::Under { command, .. } => command.order(),
         }
     }
@@ -172,6 +185,7 @@ impl Command {
             Command::Extend { .. } | Command::PaymentResult { .. } | Command::SetStock { .. } => None,
             Command::SetThreshold { .. } | Command::CloseLocation { .. } | Command::GetStock { .. } => None,
             Command::Availability { .. } | Command::ListOrders { .. } | Command::ListStock { .. } => None,
+            Command::RecordChanges { .. } | Command::ListChanges { .. } => None,
             Command::Under { terms, command } => terms.key.as_ref().or(command.key()),
         }
     }
@@ -181,9 +195,11 @@ impl Command {
         match self {
             Command::GetOrder { .. } | Command::GetStock { .. } | Command::Availability { .. } => true,
             Command::ListOrders { .. } | Command::ListStock { .. } | Command::GetAnswer { .. } => true,
+            Command::ListChanges { .. } => true,
             Command::Place { .. } | Command::Cancel { .. } | Command::Confirm { .. } | Command::Extend { .. } => false,
             Command::StartPayment { .. } | Command::PaymentResult { .. } | Command::SetStock { .. } => false,
             Command::AdjustStock { .. } | Command::SetThreshold { .. } | Command::CloseLocation { .. } => false,
+            Command::RecordChanges { .. } => false,
             Command::Under { command, .. } => command.reads(),
         }
     }

@@ -6,6 +6,7 @@
 mod fact_kind;
 mod history;
 mod in_place;
+mod operator;
 mod stored;
 
 pub use crate::buckets::Buckets;
@@ -15,6 +16,7 @@ pub use fact_kind::FactKind;
 pub(crate) use history::Placing;
 pub use history::{History, RecordRef, Records};
 pub use in_place::{AllocationRef, Bytes, InPlace, LineRef, List, OriginRef, PaymentRequestRef, PlacedRef, SkuHoldRef};
+pub use operator::{Change, Changed, OperatorFact};
 
 use crate::bytes::append;
 use crate::ids::{
@@ -52,6 +54,7 @@ pub enum Event {
     Key(KeyFact),
     Archive(ArchiveFact),
     Partition(PartitionFact),
+    Operator(OperatorFact),
 }
 
 impl Event {

@@ -75,6 +75,9 @@ pub const MAX_PAGE: usize = 1_000;
 pub const MAX_SCAN: usize = 2_000;
 /// Bytes of orders, about as many as they are shown in, after which a page of them ends.
 pub const MAX_PAGE_BYTES: usize = 512 * 1024;
+/// What operators changed last that a partition remembers, and that one request may change.
+pub const MAX_CHANGES: usize = 1_000;
+pub const MAX_CHANGES_AT_ONCE: usize = 64;
 /// Bytes of an HTTP body.
 pub const MAX_BODY_BYTES: usize = 1024 * 1024;
 

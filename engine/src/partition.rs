@@ -5,6 +5,7 @@
 
 mod actor;
 mod at_once;
+mod changes;
 mod commands;
 mod deadlines;
 mod fold;
@@ -38,6 +39,7 @@ use crate::stock::{Hold, SkuStock};
 use crate::time::{Policy, Timestamp};
 use crate::{Map, limits};
 use actor::OrderActor;
+use changes::Trail;
 use deadlines::Deadlines;
 use gate::{Gate, Gated};
 use holds::{HoldRef, Holds};
@@ -75,6 +77,8 @@ pub enum Input {
         orders: Vec<(OrderId, usize)>,
         keys: Vec<KeyHash>,
     },
+    /// What steers sagas from now on. What was decided before keeps the times it was given.
+    Policy(Box<Policy>),
 }
 
 /// What a provider answered to a [`crate::effect::ProviderCall`].
@@ -123,6 +127,8 @@ pub struct Partition {
     resolved: VecDeque<(Timestamp, HoldRef)>,
     /// Orders and keys that ever left memory for the store. What is not in it need not be looked for there.
     archived: Filter,
+    /// What operators changed last. Shown, and decided by nothing.
+    changes: Trail,
     /// What lists of orders are read from. It follows from `orders`.
     listed: Listed,
     gate: Gate,
@@ -146,6 +152,7 @@ impl Partition {
             keys: Map::default(),
             resolved: VecDeque::new(),
             archived: Filter::default(),
+            changes: Trail::default(),
             listed: Listed::default(),
             gate: Gate::new(causality),
             deadlines: Deadlines::default(),
@@ -260,6 +267,7 @@ impl Partition {
                 self.gate.open(seq, turn.fx)
             }
             Input::Archived { orders, keys } => self.archived(turn, orders, keys),
+            Input::Policy(policy) => self.policy = *policy,
         }
     }
 

@@ -22,7 +22,7 @@ use crate::telemetry::metrics;
 use crate::threads::bulk::Bulk;
 use crate::threads::readers::Readers;
 use actix_web::web;
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use holdfast_actors::StartError;
 use holdfast_storage::Error as StorageError;
 use leaving::{Holder, holder, is_listened_on};
@@ -149,6 +149,7 @@ pub async fn serve(settings: Settings, accept_clock: bool) -> Result<(), Error> 
         metrics,
         accept_clock,
         lock,
+        tuned: ArcSwap::from_pointee(settings.clone()),
         settings,
     });
     run(app, listener, connections).await

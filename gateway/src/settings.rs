@@ -18,8 +18,8 @@ pub use files::warn_of_open_secrets;
 pub use mistakes::{Mistake, Mistakes};
 pub use ranges::MOST_WORKERS;
 pub use sections::{
-    Auth, Backend, CommaList, Data, Engine, Format, Holds, Journal, Kafka, KafkaProtocol, KafkaSecurity, Late, Log, Payments,
-    Quorum, Sandbox, Scylla, ScyllaTls, Server, Settings, Switch,
+    Auth, Backend, CommaList, Data, Engine, Format, Holds, Journal, Kafka, KafkaProtocol, KafkaSecurity, Late, Log, Orders,
+    Payments, Quorum, Sandbox, Scylla, ScyllaTls, Server, Settings, Switch,
 };
 pub use variables::{environment, strays};
 

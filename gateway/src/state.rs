@@ -14,7 +14,7 @@ use crate::providers::sandbox::Sandbox;
 use crate::settings::Settings;
 use crate::threads::bulk::Bulk;
 use crate::threads::readers::Readers;
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use holdfast_actors::Handle;
 use holdfast_actors::clock::Clock;
 use holdfast_storage::rows::Projector;
@@ -26,7 +26,9 @@ use tokio::sync::watch;
 
 /// What routes need.
 pub struct App {
+    /// As they were at the start. Those that can be changed meanwhile are read from `tuned`.
     pub settings: Settings,
+    pub tuned: ArcSwap<Settings>,
     /// Keeps the data directory for this process. None without one.
     pub lock: Option<DirectoryLock>,
     /// Start although wall clock and journal are far apart.

@@ -22,14 +22,19 @@ pub struct Clients {
     /// Clients after which the idle ones are forgotten.
     sweep_at: AtomicUsize,
     shards: usize,
-    share: usize,
+    share: AtomicUsize,
 }
 
 impl Clients {
     /// `percent` is the part of a shard's credits that one client may have in hand: never less than one request.
     pub fn new(shards: usize, credits: usize, percent: u8) -> Self {
-        let share = (credits.saturating_mul(usize::from(percent)) / 100).max(1);
+        let share = AtomicUsize::new(share_of(credits, percent));
         Self { known: DashMap::default(), sweep_at: AtomicUsize::new(FEW), shards, share }
+    }
+
+    /// As [`Self::new`], from now on: what a client has in hand stays its own.
+    pub fn set_share(&self, credits: usize, percent: u8) {
+        self.share.store(share_of(credits, percent), Ordering::Relaxed);
     }
 
     /// Takes one of the client's share at a shard. None if all of it is in hand.
@@ -38,7 +43,7 @@ impl Clients {
         let taken = client.in_hand.get(shard)?.fetch_add(1, Ordering::Relaxed);
         // Dropped where it is one too many, which gives it back.
         let permit = Permit { client, shard };
-        (taken < self.share).then_some(permit)
+        (taken < self.share.load(Ordering::Relaxed)).then_some(permit)
     }
 
     fn client(&self, id: ClientId) -> Arc<Client> {
@@ -56,6 +61,10 @@ impl Clients {
         self.known.retain(|_, client| Arc::strong_count(client) > 1);
         self.sweep_at.store((2 * self.known.len()).max(FEW), Ordering::Relaxed);
     }
+}
+
+fn share_of(credits: usize, percent: u8) -> usize {
+    (credits.saturating_mul(usize::from(percent)) / 100).max(1)
 }
 
 #[derive(Debug)]
@@ -105,7 +114,7 @@ mod tests {
         for (credits, percent, share) in
             [(1, 50, 1), (3, 50, 1), (100, 1, 1), (100, 100, 100), (usize::MAX, 100, usize::MAX / 100)]
         {
-            assert_eq!(Clients::new(1, credits, percent).share, share, "{percent} % of {credits}");
+            assert_eq!(share_of(credits, percent), share, "{percent} % of {credits}");
         }
     }
 

@@ -16,8 +16,8 @@ impl Shard {
             Input::Message(body) => ShardMessage::Peer(vec![Message { to: id, body }]),
             Input::Provider(result) => ShardMessage::Provider(result),
             Input::Archived { orders, keys } => ShardMessage::Archived { partition: id, orders, keys },
-            // Whoever hosts it looks at its time itself, and hears of its records.
-            Input::Tick | Input::Durable(_) => return,
+            // Whoever hosts it looks at its time and the policy itself, and hears of its records.
+            Input::Tick | Input::Durable(_) | Input::Policy(_) => return,
         };
         self.forward(id, message);
     }

@@ -439,7 +439,9 @@ fn log_of(causality: Causality, id: PartitionId) -> LogId {
 fn ticket_of(input: &Input) -> Option<Ticket> {
     match input {
         Input::Command { ticket, .. } => Some(*ticket),
-        Input::Message(_) | Input::Provider(_) | Input::Tick | Input::Durable(_) | Input::Archived { .. } => None,
+        Input::Message(_) | Input::Provider(_) | Input::Tick | Input::Durable(_) | Input::Archived { .. } | Input::Policy(_) => {
+            None
+        }
     }
 }
 
@@ -450,6 +452,8 @@ fn wait(now: Timestamp, input: Input, waiting: &mut Vec<(Timestamp, Input)>) -> 
         Input::Message(_) | Input::Provider(_) if waiting.len() < MOST_WAITING => waiting.push((now, input)),
         // The next life looks at its time and its records itself, and archives again what it finds closed.
         Input::Message(_) | Input::Provider(_) | Input::Tick | Input::Durable(_) | Input::Archived { .. } => {}
+        // It is given the newest when it is back.
+        Input::Policy(_) => {}
     }
     None
 }

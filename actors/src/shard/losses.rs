@@ -54,8 +54,10 @@ impl Shard {
         // None: the shard has ended meanwhile.
         let now = self.links.clock.now();
         let Some(waiting) = self.hosting.take_waiting(now, id, life) else { return };
-        let pause = snapshots::pause_after(&partition, self.links.snapshot_events);
+        let pause = snapshots::pause_after(&partition, self.links.tuning.snapshot_events());
         self.hosting.host(partition, life, refused, pause);
+        // It was folded by one that may have been changed since.
+        self.give_policy(id);
         self.rebuilds += 1;
         tracing::warn!(partition = id.0, life, "a partition is rebuilt from the journal");
         self.hosting.resume(now, id, &mut self.fx);

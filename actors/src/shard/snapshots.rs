@@ -19,7 +19,7 @@ impl Shard {
     pub(super) fn snapshot_one(&mut self) {
         let grown = |hosted: &&mut Hosted| hosted.partition.seq() - hosted.checkpoint > hosted.pause;
         if let Some(hosted) = self.hosting.iter_mut().find(grown) {
-            hosted.pause = pause_after(&hosted.partition, self.links.snapshot_events);
+            hosted.pause = pause_after(&hosted.partition, self.links.tuning.snapshot_events());
             let snapshot = snapshot_of(hosted, &*self.links.journal);
             self.snapshots.push(snapshot);
         }
@@ -29,7 +29,7 @@ impl Shard {
     pub(super) fn snapshot_asked(&mut self, id: PartitionId) {
         let durable = self.hosting.is_durable(id);
         let Some(hosted) = self.hosting.get_mut(id) else { return };
-        hosted.pause = pause_after(&hosted.partition, self.links.snapshot_events);
+        hosted.pause = pause_after(&hosted.partition, self.links.tuning.snapshot_events());
         let snapshot = snapshot_of(hosted, &*self.links.journal);
         if durable { self.links.snapshot_writer.save(snapshot) } else { self.snapshots.push(snapshot) }
     }

@@ -27,7 +27,7 @@ fn of_event(event: &Event) -> Vec<u8> {
         },
         Event::Archive(ArchiveFact::Restored { history, .. }) => history.origin_bytes().to_vec(),
         Event::Archive(ArchiveFact::Orders(_) | ArchiveFact::Keys(_)) => Vec::new(),
-        Event::Stock { .. } | Event::Key(_) | Event::Partition(_) => Vec::new(),
+        Event::Stock { .. } | Event::Key(_) | Event::Partition(_) | Event::Operator(_) => Vec::new(),
     }
 }
 
@@ -50,7 +50,7 @@ pub(super) fn record_of(body: &[u8]) -> Result<Record, Error> {
         Event::Order { fact, .. } => put_into(fact, origin)?,
         Event::Archive(ArchiveFact::Restored { history, .. }) => put(history, origin)?,
         Event::Archive(ArchiveFact::Orders(_) | ArchiveFact::Keys(_)) => return Err(misplaced()),
-        Event::Stock { .. } | Event::Key(_) | Event::Partition(_) => return Err(misplaced()),
+        Event::Stock { .. } | Event::Key(_) | Event::Partition(_) | Event::Operator(_) => return Err(misplaced()),
     }
     Ok(record)
 }

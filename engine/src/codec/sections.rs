@@ -9,8 +9,10 @@ use super::version::{self, Kind, Newer};
 pub const IMAGE: u16 = 1;
 /// Where orders of the image came from, of those of which it is known.
 pub const ORIGINS: u16 = 2;
+/// What operators changed last.
+pub const CHANGES: u16 = 3;
 /// The largest tag of this build. A capability that keeps state of its own adds the next.
-pub const NEWEST: u16 = ORIGINS;
+pub const NEWEST: u16 = CHANGES;
 /// Bytes before a section.
 const HEAD: usize = 10;
 

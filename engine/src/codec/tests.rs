@@ -5,7 +5,7 @@ mod largest;
 mod origins;
 
 use super::*;
-use crate::event::{ArchiveFact, Event, KeyFact, OrderFact, PartitionFact, StockFact};
+use crate::event::{ArchiveFact, Event, KeyFact, OperatorFact, OrderFact, PartitionFact, StockFact};
 use crate::ids::{KeyHash, Partitions, RequestId};
 use crate::partition::{Causality, Partition};
 use crate::time::{Policy, Timestamp};
@@ -14,8 +14,8 @@ use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-/// The snapshot of version 1, and that of sections.
-const SNAPSHOTS: [&str; 2] = ["snapshot.partition", "snapshot.sections"];
+/// The snapshot of version 1, that of sections, and that with what operators changed.
+const SNAPSHOTS: [&str; 3] = ["snapshot.partition", "snapshot.sections", "snapshot.changes"];
 /// What [`origins`] compares: records, a row and a snapshot.
 const ORIGINS: [&str; 3] = ["origin.", "row.origins", "snapshot.origins"];
 
@@ -68,12 +68,27 @@ fn a_snapshot_is_written_and_read_as_it_always_was() {
         let event = examples::all().into_iter().find(|event| examples::name(event) == name).unwrap();
         folded.apply(Record { seq, at: Timestamp::new(1_700_000_000_000), event });
     }
-    let [image, sections] = SNAPSHOTS.map(|name| stored(name, &folded.snapshot()));
+    let [image, sections] = [SNAPSHOTS[0], SNAPSHOTS[1]].map(|name| stored(name, &folded.snapshot()));
     assert_eq!(HEXLOWER.encode(&folded.snapshot()), HEXLOWER.encode(&sections), "it is written as before");
     for golden in [image, sections] {
         let read = Partition::restore(PartitionId(3), partitions, Causality::OneLog, Policy::default(), &golden).unwrap();
         assert_eq!((read.hash(), read.counts(), read.live_holds()), (folded.hash(), (1, 1), 1), "it is read as before");
     }
+}
+
+#[test]
+fn a_snapshot_keeps_what_operators_changed_in_a_section_of_its_own() {
+    let partitions = Partitions::new(8).unwrap();
+    let mut folded = Partition::new(PartitionId(0), partitions, Causality::OneLog, Policy::default());
+    let without = folded.snapshot();
+    let event = examples::all().into_iter().find(|event| examples::name(event) == "operator.changed").unwrap();
+    folded.apply(Record { seq: 1, ..record(&event) });
+    let golden = stored(SNAPSHOTS[2], &folded.snapshot());
+    assert_eq!(HEXLOWER.encode(&folded.snapshot()), HEXLOWER.encode(&golden), "it is written as before");
+    let read = Partition::restore(PartitionId(0), partitions, Causality::OneLog, Policy::default(), &golden).unwrap();
+    assert_eq!(read.hash(), folded.hash(), "it is read as before, and part of the state");
+    let tags = |snapshot: &[u8]| sections::read(snapshot).unwrap().iter().map(|(tag, _)| *tag).collect::<Vec<_>>();
+    assert_eq!((tags(&golden), tags(&without)), (vec![1, 3], vec![1]), "a section that would be empty is not written");
 }
 
 #[test]
@@ -84,7 +99,7 @@ fn a_snapshot_whose_sections_are_not_what_this_build_knows_is_refused() {
     let newer = |tag| Error::Newer(version::Newer::Section { tag });
     let misplaced = |tag: u16| Error::Malformed(format!("section {tag} is not where it belongs"));
     let cases = [
-        ("a section of a newer build", snapshot(&[known.clone(), section(sections::NEWEST + 1, b"")]), newer(3)),
+        ("a section of a newer build", snapshot(&[known.clone(), section(sections::NEWEST + 1, b"")]), newer(4)),
         ("the last tag there is", snapshot(&[known.clone(), section(u16::MAX, b"?")]), newer(u16::MAX)),
         ("a section twice", snapshot(&[known.clone(), known.clone()]), misplaced(1)),
         ("a section without a tag", snapshot(&[section(0, b"")]), misplaced(0)),
@@ -146,6 +161,7 @@ fn every_variant_has_an_example() {
         ("key fact", variants::<KeyFact>(), kinds("key.")),
         ("archive fact", variants::<ArchiveFact>(), kinds("archive.")),
         ("partition fact", variants::<PartitionFact>(), kinds("partition.")),
+        ("operator fact", variants::<OperatorFact>(), kinds("operator.")),
         ("bucket", variants::<Bucket>(), count("stock.adjusted-")),
         ("release cause", variants::<ReleaseCause>(), count("stock.hold_released-")),
         ("level", variants::<Level>(), count("stock.level_crossed-")),

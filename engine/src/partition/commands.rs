@@ -70,6 +70,8 @@ impl Partition {
                 let page = self.list_stock(prefix.as_ref(), after.as_ref(), limit);
                 self.reply(turn, ticket, Ok(Answer::StockList(page)), false);
             }
+            Command::RecordChanges { changes, .. } => self.record_changes(turn, request, changes),
+            Command::ListChanges { before, limit, .. } => self.list_changes(turn, request, before, limit),
             Command::GetAnswer { key, .. } => {
                 if !self.answered_key(turn, &request, &key) {
                     self.reply(turn, ticket, Err(Rejection::NotFound), false);

@@ -5,7 +5,7 @@
 use super::actor::OrderActor;
 use super::{KeyRecord, Partition};
 use crate::bytes::append;
-use crate::event::{ArchiveFact, Event, History, KeyFact, OrderFact, PartitionFact, Record, StockFact};
+use crate::event::{ArchiveFact, Changed, Event, History, KeyFact, OperatorFact, OrderFact, PartitionFact, Record, StockFact};
 use crate::ids::{OrderId, Seq, Sku};
 use crate::limits;
 use crate::order::Order;
@@ -40,6 +40,7 @@ impl Partition {
             }
             // Never back: a number is given out once.
             Event::Partition(PartitionFact::Restored { placed, .. }) => self.placed = self.placed.max(placed),
+            Event::Operator(OperatorFact::Changed(change)) => self.changes.push(Changed { at, change }),
         }
         self.forget_resolved();
     }

@@ -4,12 +4,13 @@
 
 mod orders;
 
+use super::changes::Trail;
 use super::holds::{HoldRef, SharedHolds};
 use super::lists::Listed;
 use super::{Causality, KeyRecord, OrderActor, Partition};
 use crate::bytes::append;
 use crate::codec::{self, origin, sections};
-use crate::event::{Origin, StoredResponse};
+use crate::event::{Changed, Origin, StoredResponse};
 use crate::filter::Filter;
 use crate::ids::{Fingerprint, HoldKey, KeyHash, OrderId, PartitionId, Partitions, Seq, Sku};
 use crate::order::Order;
@@ -31,6 +32,7 @@ pub struct Image {
     resolved: VecDeque<(Timestamp, HoldRef)>,
     /// With nothing in place of what is resolved.
     rest: Rest,
+    changes: Trail,
 }
 
 /// In the order of their keys.
@@ -59,7 +61,7 @@ struct Rest {
 impl Image {
     /// The bytes that [`Partition::restore`] reads. Cost: a visit of every order, SKU and hold.
     pub fn encode(self) -> Vec<u8> {
-        let Self { head, skus, holds, mut orders, resolved, mut rest } = self;
+        let Self { head, skus, holds, mut orders, resolved, mut rest, changes } = self;
         let name = |number: u32| skus[number as usize].0.clone();
         let resolved = resolved.iter().filter_map(|(at, hold)| Some((*at, holds.find(*hold)?)));
         rest.resolved = resolved.map(|(at, found)| (at, name(found.sku), found.key)).collect();
@@ -73,6 +75,10 @@ impl Image {
         });
         if orders.have_origins() {
             sections.push(sections::ORIGINS, |buffer| orders.append_origins(buffer));
+        }
+        if !changes.is_empty() {
+            let changes: Vec<&Changed> = changes.iter().collect();
+            sections.push(sections::CHANGES, |buffer| *buffer = append(&changes, std::mem::take(buffer)));
         }
         sections.finish()
     }
@@ -128,6 +134,7 @@ impl Partition {
             orders: Orders::of(self.orders.values().map(|actor| &actor.order)),
             resolved: self.resolved.clone(),
             rest: Rest { keys: keys.collect(), resolved: Vec::new(), archived: self.archived.clone() },
+            changes: self.changes.clone(),
         }
     }
 
@@ -152,7 +159,7 @@ impl Partition {
         policy: Policy,
         bytes: &[u8],
     ) -> Result<Self, SnapshotError> {
-        let Read { head, skus, orders, rest, mut origins } = read(bytes)?;
+        let Read { head, skus, orders, rest, mut origins, changes } = read(bytes)?;
         if head.id != id || head.partitions != partitions.count() {
             return Err(SnapshotError::Foreign { found: head.id.0, partitions: head.partitions, wanted: id.0 });
         }
@@ -181,6 +188,7 @@ impl Partition {
             return Err(SnapshotError::Filter);
         }
         partition.archived = rest.archived;
+        partition.changes = Trail::read(changes);
         Ok(partition)
     }
 
@@ -193,13 +201,14 @@ impl Partition {
     }
 }
 
-/// What the sections of a snapshot say: the image, and where its orders came from.
+/// What the sections of a snapshot say: the image, where its orders came from, and what operators changed.
 struct Read {
     head: Head,
     skus: Skus,
     orders: Histories,
     rest: Rest,
     origins: BTreeMap<OrderId, Origin>,
+    changes: Vec<Changed>,
 }
 
 fn read(bytes: &[u8]) -> Result<Read, codec::Error> {
@@ -209,6 +218,12 @@ fn read(bytes: &[u8]) -> Result<Read, codec::Error> {
     let ((head, skus), behind): ((Head, Skus), _) = codec::body_of(image)?;
     let (orders, behind) = orders::read(behind)?;
     let rest = codec::whole(codec::body_of(behind)?)?;
-    let origins = section(sections::ORIGINS).map(|bytes| codec::whole(codec::body_of::<Vec<(OrderId, Origin)>>(bytes)?));
-    Ok(Read { head, skus, orders, rest, origins: origins.transpose()?.unwrap_or_default().into_iter().collect() })
+    let origins: Vec<(OrderId, Origin)> = list(section(sections::ORIGINS))?;
+    let changes = list(section(sections::CHANGES))?;
+    Ok(Read { head, skus, orders, rest, origins: origins.into_iter().collect(), changes })
+}
+
+/// What a section lists; nothing where there is none.
+fn list<T: for<'a> Deserialize<'a>>(section: Option<&[u8]>) -> Result<Vec<T>, codec::Error> {
+    section.map_or_else(|| Ok(Vec::new()), |bytes| codec::whole(codec::body_of(bytes)?))
 }

@@ -53,7 +53,7 @@ impl Partition {
             Command::Place { .. } | Command::GetOrder { .. } | Command::PaymentResult { .. } => None,
             Command::GetStock { .. } | Command::Availability { .. } | Command::Under { .. } => None,
             Command::CloseLocation { .. } | Command::ListOrders { .. } | Command::ListStock { .. } => None,
-            Command::GetAnswer { .. } => None,
+            Command::GetAnswer { .. } | Command::RecordChanges { .. } | Command::ListChanges { .. } => None,
         }
     }
 

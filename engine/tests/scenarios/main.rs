@@ -5,6 +5,8 @@
 #[cfg(test)]
 mod archive;
 #[cfg(test)]
+mod changes;
+#[cfg(test)]
 mod closing;
 #[cfg(test)]
 mod complaints;

@@ -4,8 +4,8 @@
 
 use crate::wire::ids::{Attempt, Id};
 use crate::wire::times::Rfc3339;
-use holdfast_engine::event::{Allocation, Line, Shortage, SkuHold};
-use holdfast_engine::ids::{CustomerId, KeyHash, Label, Location, OrderId, Provider, Sku, Url};
+use holdfast_engine::event::{Allocation, Change, Line, Shortage, SkuHold};
+use holdfast_engine::ids::{CustomerId, KeyHash, KeyName, Label, Location, OrderId, Provider, RequestId, Sku, Url};
 use holdfast_engine::quantity::{Money, Quantity};
 use serde::{Serialize, Serializer};
 
@@ -38,6 +38,7 @@ pub(super) enum Data<'a> {
     ArchivedOrders { order_ids: Each<'a, OrderId, Id> },
     ArchivedKeys { keys: usize },
     Restored { orders_counted: u64, restored_at: Rfc3339 },
+    Changed(ChangeData<'a>),
 }
 
 #[derive(Debug, Serialize)]
@@ -75,6 +76,31 @@ pub(super) struct Adjustment<'a> {
     pub reference: Option<&'a Label>,
     pub sku: &'a Sku,
     pub version: u64,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct ChangeData<'a> {
+    after: Option<&'a Label>,
+    before: Option<&'a Label>,
+    note: Option<&'a Label>,
+    number: u64,
+    request_id: &'a RequestId,
+    what: &'a Label,
+    who: Option<&'a KeyName>,
+}
+
+impl<'a> ChangeData<'a> {
+    pub(super) fn of(change: &'a Change) -> Self {
+        Self {
+            after: change.after.as_ref(),
+            before: change.before.as_ref(),
+            note: change.note.as_ref(),
+            number: change.number,
+            request_id: &change.request_id,
+            what: &change.what,
+            who: change.who.as_ref(),
+        }
+    }
 }
 
 pub(super) type Allocations<'a> = Each<'a, Allocation, AllocationData<'a>>;

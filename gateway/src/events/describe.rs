@@ -1,11 +1,12 @@
 //! The type, the subject and the members of every fact, as consumers know them.
 
-use super::data::{Adjustment, Data, Each, Hex, LineData, PlacedData, allocations, holds, shortages};
+use super::data::{Adjustment, ChangeData, Data, Each, Hex, LineData, PlacedData, allocations, holds, shortages};
 use crate::wire::ids::{Attempt, Id};
 use crate::wire::names;
 use crate::wire::times::Rfc3339;
 use holdfast_engine::event::{
-    ArchiveFact, Event, KeyFact, Kind, Level, OrderFact, PartitionFact, Placed, RefundReason, ReleaseCause, StockFact,
+    ArchiveFact, Event, KeyFact, Kind, Level, OperatorFact, OrderFact, PartitionFact, Placed, RefundReason, ReleaseCause,
+    StockFact,
 };
 use holdfast_engine::ids::{AttemptId, HoldKey, OrderId, Sku};
 
@@ -55,6 +56,10 @@ pub(super) fn describe(event: &Event) -> Described<'_> {
         Event::Partition(PartitionFact::Restored { placed, restored_at }) => {
             let data = Data::Restored { orders_counted: *placed, restored_at: Rfc3339(*restored_at) };
             Described { event_type: "holdfast.partition.restored", subject: Subject::Text("partition"), data }
+        }
+        Event::Operator(OperatorFact::Changed(change)) => {
+            let data = Data::Changed(ChangeData::of(change));
+            Described { event_type: "holdfast.operator.changed", subject: Subject::Text("operator"), data }
         }
     }
 }

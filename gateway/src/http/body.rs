@@ -132,7 +132,7 @@ async fn whole(
     if length > MAX_BODY_BYTES {
         return Err(too_large());
     }
-    let mut collected = Collected::new(length, &app.settings.server);
+    let mut collected = Collected::new(length, &app.tuned.load().server);
     while let Some(piece) = poll_fn(&mut poll).await {
         collected.add(piece?).map_err(|full| no_room(&full))?;
     }

@@ -118,6 +118,8 @@ codes! {
         "Nothing is known to be lost. Report the request id.";
     Overloaded "overloaded" 503 true "Too many requests are in hand"
         "The request was not executed. Send it again after Retry-After, with the same key.";
+    Paused "paused" 503 true "No new orders are taken at the moment"
+        "The request was not executed. Send it again after Retry-After, with the same key. What was placed before goes on.";
     ShuttingDown "shutting_down" 503 true "This server is stopping"
         "The request was not executed. Send it again after Retry-After, with the same key, to whoever serves then.";
     InsufficientStorage "insufficient_storage" 507 false "There is no room for a backup"

@@ -267,7 +267,7 @@ pub fn order_of(answer: Answer) -> Option<Order> {
     match answer {
         Answer::Order { id, history } => Some(Order::of(id, history)),
         Answer::Stock(_) | Answer::Stored(_) | Answer::Availability(_) | Answer::Recorded => None,
-        Answer::Orders(_) | Answer::StockList(_) | Answer::LocationClosed { .. } => None,
+        Answer::Orders(_) | Answer::StockList(_) | Answer::LocationClosed { .. } | Answer::Changes(_) => None,
     }
 }
 
@@ -340,14 +340,15 @@ fn replay_problem(problem: Problem, request_id: &str, replayed: bool) -> HttpRes
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::request::{ReservationLineIn, check_reservation};
+    use crate::http::request::{Moment, ReservationLineIn, check_reservation};
     use holdfast_engine::event::{History, OrderFact, OrderRecord};
     use holdfast_engine::ids::{OrderId, RequestId};
     use holdfast_engine::time::Timestamp;
 
     fn code_after(fact: OrderFact) -> Option<Code> {
         let line = ReservationLineIn { sku: "MUG".to_owned(), quantity: 1 };
-        let placed = check_reservation(None, &[line], None, Timestamp::new(1), RequestId::new("req_1").unwrap()).unwrap();
+        let moment = Moment { now: Timestamp::new(1), ttl_ms: 900_000 };
+        let placed = check_reservation(None, &[line], None, moment, RequestId::new("req_1").unwrap()).unwrap();
         let record = |seq, fact: OrderFact| OrderRecord { seq, at: Timestamp::new(seq), fact: fact.into() };
         let history = History::new(&[record(1, OrderFact::Placed(placed.into())), record(2, fact)]).unwrap();
         refused_order(&Order::of(OrderId::from_bytes([0; 16]), history)).map(|problem| problem.code)

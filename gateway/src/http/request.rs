@@ -236,6 +236,19 @@ read_from_objects! {
     LineIn PaymentIn OrderIn ReservationLineIn ReservationIn BatchItemIn BatchIn ReasonIn ExtendIn StockIn AdjustmentIn ThresholdIn AvailabilityIn ImportRow
 }
 
+/// The time that a request is placed at, and how long its units are held if it does not say.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    pub now: Timestamp,
+    pub ttl_ms: u64,
+}
+
+impl Moment {
+    fn expires_at(self, ttl_seconds: Option<u64>) -> Timestamp {
+        self.now.plus(ttl_seconds.map_or(self.ttl_ms, |seconds| seconds.saturating_mul(1000)))
+    }
+}
+
 /// A checked order: what the engine takes, and the hash of what the caller meant.
 pub struct CheckedOrder {
     pub placed: Placed,
@@ -247,7 +260,7 @@ pub struct CheckedOrder {
 impl OrderIn {
     /// # Errors
     /// Every field that is not as it should be.
-    pub fn check(&self, now: Timestamp, request_id: RequestId) -> Result<CheckedOrder, Errors> {
+    pub fn check(&self, moment: Moment, request_id: RequestId) -> Result<CheckedOrder, Errors> {
         let mut checker = Checker::default();
         let customer = CustomerId::new(&self.customer_id);
         let customer = checker.take(customer, || "/customer_id".to_owned(), CustomerId::rule);
@@ -286,7 +299,7 @@ impl OrderIn {
             currency,
             lines,
             allow_partial: self.allow_partial,
-            expires_at: now.plus(ttl_ms),
+            expires_at: moment.expires_at(self.ttl_seconds),
             shipping_address,
             metadata,
             payment,
@@ -317,7 +330,7 @@ pub fn check_reservation(
     owner: Option<&str>,
     lines_in: &[ReservationLineIn],
     ttl_seconds: Option<u64>,
-    now: Timestamp,
+    moment: Moment,
     request_id: RequestId,
 ) -> Result<Placed, Errors> {
     let mut checker = Checker::default();
@@ -344,7 +357,7 @@ pub fn check_reservation(
         currency: None,
         lines,
         allow_partial: false,
-        expires_at: now.plus(ttl_ms),
+        expires_at: moment.expires_at(ttl_seconds),
         shipping_address: None,
         metadata: None,
         payment: None,

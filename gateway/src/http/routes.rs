@@ -1,5 +1,6 @@
 //! The HTTP API: one file a resource. A route parses, asks the engine, and renders; it decides nothing.
 
+pub mod accepting;
 pub mod admin;
 pub mod admission;
 pub mod audits;
@@ -29,12 +30,14 @@ mod yielding;
 use crate::http::client;
 use crate::http::problem::{Code, Problem};
 use crate::http::reply::{Outcome, unavailable};
+use crate::http::request::Moment;
 use crate::state::App;
 use actix_web::web::ServiceConfig;
 use actix_web::{HttpRequest, HttpResponse};
 use holdfast_actors::replies::Pending;
 use holdfast_actors::{Origin, Unanswered};
 use holdfast_engine::command::Command;
+use holdfast_engine::ids::Partitions;
 use holdfast_engine::limits;
 use resource::answering;
 use std::time::Duration;
@@ -177,4 +180,15 @@ pub fn internal(error: &impl std::fmt::Display) -> Problem {
     metrics::counter!("alarms_total").increment(1);
     tracing::error!(%error, "a read failed");
     Problem::new(Code::Internal, "the store could not be read")
+}
+
+/// Where orders go, and the moment at which they are placed.
+///
+/// # Errors
+/// While there is no engine.
+pub fn placing(app: &App) -> Result<(Moment, Partitions), Problem> {
+    let live = app.live.load();
+    let live = live.as_ref().ok_or_else(unavailable)?;
+    let moment = Moment { now: live.clock.now(), ttl_ms: app.tuned.load().orders.ttl_seconds.saturating_mul(1000) };
+    Ok((moment, live.handle.router().partitions))
 }

@@ -177,15 +177,7 @@ async fn start_engine(
         Ok::<_, StartError>((journal, cursors))
     };
     let (journal, cursors) = web::block(open).await.map_err(|_| StartError::Shard)??;
-    let options = Options {
-        shards: shards(&app.settings),
-        credits: app.settings.engine.credits,
-        client_percent: app.settings.server.key_share_percent,
-        snapshot_events: app.settings.engine.snapshot_events,
-        provider_timeout: Duration::from_secs(app.settings.payments.call_timeout_seconds.max(1)),
-        policy: app.settings.policy(),
-        clock: running,
-    };
+    let options = Options { shards: shards(&app.settings), clock: running, ..Options::of(app.tuned.load().knobs()) };
     let sandbox = app.sandbox.clone();
     let provider = Box::new(move || Rc::new(Registry::of(sandbox)) as Rc<_>);
     let bar = progress::bar("recovering", running.is_none());

@@ -21,6 +21,7 @@ pub(super) fn values(loaded: &Loaded) -> Vec<Mistake> {
     found.engine(&loaded.settings);
     found.cluster(&loaded.settings);
     found.kafka(&loaded.settings.kafka);
+    found.orders(&loaded.settings);
     found.ranges(&loaded.settings);
     found.paths(&loaded.settings);
     found.mistakes
@@ -117,6 +118,13 @@ impl Found<'_> {
         self.refuse_unless(!security.user.contains(char::is_control), "kafka.security.user", "is not the name of a user");
         let brokers = !kafka.enabled || kafka.brokers.split(',').any(|broker| !broker.trim().is_empty());
         self.refuse_unless(brokers, "kafka.brokers", "needs at least one broker");
+    }
+
+    fn orders(&mut self, settings: &Settings) {
+        let orders = &settings.orders;
+        let fits = orders.ttl_seconds <= orders.ttl_max_seconds;
+        let message = format!("must not be more than orders.ttl_max_seconds, which is {}", orders.ttl_max_seconds);
+        self.refuse_unless(fits, "orders.ttl_seconds", &message);
     }
 
     fn ranges(&mut self, settings: &Settings) {

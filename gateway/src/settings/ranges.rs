@@ -13,13 +13,14 @@ pub const MOST_WORKERS: usize = 512;
 /// No time may be longer: sums of times must not leave what a clock can say.
 const LONGEST_SECONDS: u64 = 30 * limits::MAX_TTL_MS / 1000;
 const SECONDS: RangeInclusive<u64> = 0..=LONGEST_SECONDS;
+const HOLD: RangeInclusive<u64> = limits::MIN_TTL_MS / 1000..=limits::MAX_TTL_MS / 1000;
 const MIB: RangeInclusive<u64> = 0..=1 << 30;
 const MILLIONS: RangeInclusive<u64> = 1..=10_000_000;
 
 type Ranged = (&'static str, u64, RangeInclusive<u64>);
 
 pub(super) fn all(settings: &Settings) -> Vec<Ranged> {
-    let Settings { server, data, journal, scylla, engine, holds, payments, sandbox, kafka, .. } = settings;
+    let Settings { server, data, journal, scylla, engine, orders, holds, payments, sandbox, kafka, .. } = settings;
     let wide = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
     vec![
         ("server.workers", wide(server.workers), 0..=wide(MOST_WORKERS)),
@@ -50,7 +51,12 @@ pub(super) fn all(settings: &Settings) -> Vec<Ranged> {
         ("engine.shards", wide(engine.shards), 0..=limits::MAX_PARTITIONS.into()),
         ("engine.credits", wide(engine.credits), MILLIONS),
         ("engine.snapshot_events", engine.snapshot_events, 1..=10_000_000_000),
+        // A frame is counted in 32 bits, and a batch is in memory as a whole.
+        ("engine.batch_kb", wide(engine.batch_kb), 4..=65_536),
+        ("engine.commits_in_flight", wide(engine.commits_in_flight), 1..=64),
         ("engine.memory_ahead_mb", engine.memory_ahead_mb, MIB),
+        ("orders.ttl_seconds", orders.ttl_seconds, HOLD),
+        ("orders.ttl_max_seconds", orders.ttl_max_seconds, HOLD),
         ("holds.max_life_seconds", holds.max_life_seconds, SECONDS),
         ("holds.max_extensions", holds.max_extensions.into(), 0..=limits::MAX_EXTENSIONS.into()),
         ("payments.pin_seconds", payments.pin_seconds, SECONDS),

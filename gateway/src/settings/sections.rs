@@ -3,6 +3,7 @@
 //! Invariant: what a key means and what it is by default is said in `config/holdfast.toml`; a test holds the two together.
 
 use crate::keys::KeyEntry;
+use holdfast_actors::Knobs;
 use holdfast_engine::limits;
 use holdfast_engine::time::{LatePayment, Policy};
 use holdfast_storage::embedded::RESERVE;
@@ -20,6 +21,7 @@ pub struct Settings {
     pub journal: Journal,
     pub scylla: Scylla,
     pub engine: Engine,
+    pub orders: Orders,
     pub holds: Holds,
     pub payments: Payments,
     pub sandbox: Sandbox,
@@ -172,7 +174,18 @@ pub struct Engine {
     pub shards: usize,
     pub credits: usize,
     pub snapshot_events: u64,
+    pub batch_kb: usize,
+    pub commits_in_flight: usize,
     pub memory_ahead_mb: u64,
+}
+
+/// Which new orders and reservations are taken.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Orders {
+    pub accepting: bool,
+    pub ttl_seconds: u64,
+    pub ttl_max_seconds: u64,
 }
 
 /// How far holds may be extended.
@@ -395,7 +408,13 @@ impl Default for Scylla {
 
 impl Default for Engine {
     fn default() -> Self {
-        Self { shards: 0, credits: 32_768, snapshot_events: 100_000, memory_ahead_mb: 1024 }
+        Self { shards: 0, credits: 32_768, snapshot_events: 100_000, batch_kb: 1024, commits_in_flight: 2, memory_ahead_mb: 1024 }
+    }
+}
+
+impl Default for Orders {
+    fn default() -> Self {
+        Self { accepting: true, ttl_seconds: limits::DEFAULT_TTL_MS / 1000, ttl_max_seconds: limits::MAX_TTL_MS / 1000 }
     }
 }
 
@@ -455,6 +474,20 @@ impl Settings {
             age: (keep_days > 0).then(|| Duration::from_secs(86_400 * u64::from(keep_days))),
             bytes: (keep_gb > 0).then_some(u64::from(keep_gb) << 30),
             publishes: self.kafka.enabled,
+        }
+    }
+
+    /// What of them the engine takes while it runs.
+    pub fn knobs(&self) -> Knobs {
+        let Engine { credits, snapshot_events, batch_kb, commits_in_flight, .. } = self.engine;
+        Knobs {
+            credits,
+            client_percent: self.server.key_share_percent,
+            snapshot_events,
+            batch_bytes: batch_kb.saturating_mul(1024),
+            commits_in_flight,
+            provider_timeout: Duration::from_secs(self.payments.call_timeout_seconds.max(1)),
+            policy: self.policy(),
         }
     }
 

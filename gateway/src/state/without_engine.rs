@@ -7,7 +7,7 @@ use crate::keys::refusals::Refusals;
 use crate::process::stopping::Phase;
 use crate::settings::Settings;
 use crate::threads::bulk::Bulk;
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use tokio::sync::watch;
 
@@ -29,6 +29,7 @@ impl App {
             sandbox: None,
             base_url: String::new(),
             metrics: PrometheusBuilder::new().build_recorder().handle(),
+            tuned: ArcSwap::from_pointee(settings.clone()),
             settings,
         }
     }

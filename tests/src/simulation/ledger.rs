@@ -2,15 +2,19 @@
 //!
 //! Invariant: it shares the types of events with the engine and no rule. What a record may not do is a [`Breach`].
 
+mod changes;
 mod levels;
 mod orders;
 mod stock;
 
+use changes::ChangeBook;
 pub(super) use levels::Shown;
 pub(super) use orders::{OrderBook, Purse, ReserveDecision};
 pub(super) use stock::{SkuBook, row};
 
-use holdfast_engine::event::{ArchiveFact, Event, KeyFact, OrderFact, PartitionFact, Record, StockFact, StoredResponse};
+use holdfast_engine::event::{
+    ArchiveFact, Event, KeyFact, OperatorFact, OrderFact, PartitionFact, Record, StockFact, StoredResponse,
+};
 use holdfast_engine::ids::{Fingerprint, HoldKey, KeyHash, OrderId, Seq, Sku};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -49,6 +53,7 @@ pub(super) struct Ledger {
     pub skus: BTreeMap<Sku, SkuBook>,
     pub orders: BTreeMap<OrderId, OrderBook>,
     pub keys: BTreeMap<KeyHash, KeyBook>,
+    changes: ChangeBook,
     seqs: Vec<Seq>,
     /// By partition: its next order must have a number above this one.
     numbers: Vec<u64>,
@@ -90,6 +95,7 @@ impl Ledger {
                 require(kept, "I14 archived history", || format!("order {order} came back with another history"))
             }
             Event::Archive(ArchiveFact::Orders(_) | ArchiveFact::Keys(_)) => Ok(()),
+            Event::Operator(OperatorFact::Changed(change)) => self.changed(partition, record, change),
             Event::Partition(PartitionFact::Restored { placed, .. }) => {
                 self.numbers[partition] = placed * self.seqs.len() as u64;
                 Ok(())

@@ -281,6 +281,7 @@ fn digest(reply: &Reply) -> u64 {
         Ok(Answer::Orders(page)) => Fingerprint::of(&(&page.found, page.next, page.some_left)).0 as u64,
         Ok(Answer::StockList(page)) => Fingerprint::of(&(&page.found, &page.next)).0 as u64,
         Ok(Answer::LocationClosed { version }) => *version,
+        Ok(Answer::Changes(changes)) => Fingerprint::of(changes).0 as u64,
         Ok(Answer::Recorded) => 1,
         Err(rejection) => xxhash_rust::xxh3::xxh3_64(format!("{rejection:?}").as_bytes()),
     }

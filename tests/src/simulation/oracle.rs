@@ -116,6 +116,7 @@ impl Oracle {
                 }
             }
             Ok(Answer::LocationClosed { version }) => self.location_closed(command, *version, ledger)?,
+            Ok(Answer::Changes(changes)) => ledger.changes_shown(leaving.partition, changes, durable)?,
             Ok(Answer::Recorded) => self.outcome_recorded(command, ledger)?,
             Err(rejection) => self.refused(command, rejection, ledger)?,
         }

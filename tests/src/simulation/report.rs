@@ -88,7 +88,7 @@ impl Counts {
 }
 
 /// Every name [`name`] can give.
-const ALL: [&str; 37] = [
+const ALL: [&str; 38] = [
     "Set",
     "Adjusted",
     "ThresholdSet",
@@ -126,6 +126,7 @@ const ALL: [&str; 37] = [
     "Archived keys",
     "Restored",
     "Partition restored",
+    "Operator changed",
 ];
 
 fn name(event: &Event) -> &'static str {
@@ -137,6 +138,7 @@ fn name(event: &Event) -> &'static str {
         Event::Archive(ArchiveFact::Keys(_)) => "Archived keys",
         Event::Archive(ArchiveFact::Restored { .. }) => "Restored",
         Event::Partition(PartitionFact::Restored { .. }) => "Partition restored",
+        Event::Operator(_) => "Operator changed",
     }
 }
 

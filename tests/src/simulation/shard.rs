@@ -269,7 +269,7 @@ impl World {
     fn hear_at_once(&mut self, records: &[Fresh]) -> Option<OrderId> {
         let facts = records.iter().filter_map(|(_, record)| match &record.event {
             Event::Order { order, fact, .. } => Some((*order, &**fact)),
-            Event::Stock { .. } | Event::Key(_) | Event::Archive(_) | Event::Partition(_) => None,
+            Event::Stock { .. } | Event::Key(_) | Event::Archive(_) | Event::Partition(_) | Event::Operator(_) => None,
         });
         let facts: Vec<_> = facts.collect();
         let [(order, OrderFact::Placed(placed)), _, ..] = facts.as_slice() else { return None };
@@ -326,7 +326,7 @@ impl World {
                 Event::Order { order, fact, .. } if made.at_once.contains(order) => {
                     self.oracle.recorded(self.now, *order, fact)?
                 }
-                Event::Order { .. } | Event::Key(_) | Event::Archive(_) | Event::Partition(_) => {}
+                Event::Order { .. } | Event::Key(_) | Event::Archive(_) | Event::Partition(_) | Event::Operator(_) => {}
             }
             self.provider_agrees(record)?;
         }

@@ -5,8 +5,10 @@ use super::client::{Asked, Known, Source};
 use super::faults::{MILLI, SECOND};
 use super::world::World;
 use holdfast_engine::command::{Command, CommandKey, Terms};
-use holdfast_engine::event::{Bucket, Kind, Line, Origin, PaymentRequest, Placed};
-use holdfast_engine::ids::{CorrelationId, CustomerId, Fingerprint, KeyHash, KeyName, Label, Location, OrderId, RequestId, Sku};
+use holdfast_engine::event::{Bucket, Change, Kind, Line, Origin, PaymentRequest, Placed};
+use holdfast_engine::ids::{
+    CorrelationId, CustomerId, Fingerprint, KeyHash, KeyName, Label, Location, OrderId, PartitionId, RequestId, Sku,
+};
 use holdfast_engine::quantity::{Currency, Money, Quantity};
 
 /// Everybody.
@@ -255,14 +257,25 @@ impl World {
         let partitions: Vec<_> = self.plan.partitions.all().collect();
         let partition = *self.random.pick(&partitions);
         let limit = self.random.between(1, 20) as usize;
-        match self.random.below(3) {
+        match self.random.below(5) {
             0 => {
                 let Some(customer) = CustomerId::new(CUSTOMER) else { unreachable!("a constant in bounds") };
                 Command::ListOrders { partition, customer, after: self.random.below(200), limit }
             }
+            3 => self.record_changes(partition),
+            4 => Command::ListChanges { partition, before: self.random.chance(500).then(|| self.random.below(9)), limit },
             1 => Command::ListStock { partition, prefix: None, after: self.random.chance(500).then(|| self.sku()), limit },
             _ => self.answer_of_an_adjustment(),
         }
+    }
+
+    fn record_changes(&mut self, partition: PartitionId) -> Command {
+        let (Some(what), Some(request_id)) = (Label::new("engine.credits"), RequestId::new("r")) else {
+            unreachable!("constants in bounds")
+        };
+        let (before, after) = (None, Label::new(&self.random.below(100_000).to_string()));
+        let change = Change { number: 0, who: KeyName::new("operator"), what, before, after, note: None, request_id };
+        Command::RecordChanges { partition, changes: vec![change; self.random.between(1, 3) as usize] }
     }
 
     fn answer_of_an_adjustment(&mut self) -> Command {

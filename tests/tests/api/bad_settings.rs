@@ -12,7 +12,7 @@ use std::thread;
 const ZERO_BYTE: &str = "\"a\\u0000b\"";
 
 /// Setting and value, as the file has them.
-const BAD: [(&str, &str); 101] = [
+const BAD: [(&str, &str); 110] = [
     ("server.listen", "\"nonsense\""),
     ("server.listen", "\"a b:80\""),
     ("server.listen", "\"::1:80\""),
@@ -70,7 +70,16 @@ const BAD: [(&str, &str); 101] = [
     ("engine.credits", "0"),
     ("engine.credits", "9223372036854775807"),
     ("engine.snapshot_events", "0"),
+    ("engine.batch_kb", "3"),
+    ("engine.batch_kb", "65537"),
+    ("engine.commits_in_flight", "0"),
+    ("engine.commits_in_flight", "65"),
     ("engine.memory_ahead_mb", "9223372036854775807"),
+    ("orders.accepting", "\"maybe\""),
+    ("orders.ttl_seconds", "0"),
+    ("orders.ttl_seconds", "86401"),
+    ("orders.ttl_max_seconds", "86401"),
+    ("orders.ttl_max_seconds", "0"),
     ("holds.max_life_seconds", "2592001"),
     ("holds.max_extensions", "10001"),
     ("payments.pin_seconds", "9223372036854775807"),

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 type Provoke = fn(&Api) -> Answer;
 
 /// Code, status, and a request that earns it.
-const TABLE: [(&str, u16, Provoke); 28] = [
+const TABLE: [(&str, u16, Provoke); 29] = [
     ("invalid_request", 400, |api| post(api, "/v1/orders", &json!({}))),
     ("condition_unsupported", 400, |api| api.send("GET", "/v1/limits", &[("if-match", "*")], None)),
     ("idempotency_key_missing", 400, |api| api.post("/v1/orders", &order("x", 1))),
@@ -58,6 +58,7 @@ const TABLE: [(&str, u16, Provoke); 28] = [
     ("provider_unavailable", 422, turned_off),
     ("precondition_required", 428, |api| set(api, &[])),
     ("overloaded", 503, overloaded),
+    ("paused", 503, |_| paused("/v1/orders", &order("x", 1))),
 ];
 
 /// Not provoked here: `backup_in_progress` needs a backup that takes a while, `insufficient_storage` a small disk (see the lifecycle
@@ -80,6 +81,14 @@ fn storefront_at_admin() -> Answer {
     let key = crate::auth::new_key(&server, "storefront");
     server.restart();
     Api::of(&server).with_key(&key).get("/admin/v1/shards")
+}
+
+/// On a server that takes no new orders.
+pub(crate) fn paused(path: &str, body: &Value) -> Answer {
+    let server = Server::start(Options::new().env("HOLDFAST__ORDERS__ACCEPTING", "false"));
+    let answer = post(&Api::of(&server), path, body);
+    assert!(answer.header("retry-after").is_some());
+    answer
 }
 
 fn set(api: &Api, headers: &[(&str, &str)]) -> Answer {

@@ -3,9 +3,9 @@
 //! [`name`] matches without `_`, so a new variant does not build before it is named here; then it wants an example.
 
 use crate::event::{
-    Adjustment, Allocation, ArchiveFact, Bucket, Buckets, Event, History, HoldLimit, KeyFact, Kind, Level, Line, LocationView,
-    OrderFact, OrderRecord, Origin, PartitionFact, PaymentRequest, Placed, RefundReason, Refused, ReleaseCause, Shortage,
-    SkuHold, StockFact, StockView, StoredResponse,
+    Adjustment, Allocation, ArchiveFact, Bucket, Buckets, Change, Event, History, HoldLimit, KeyFact, Kind, Level, Line,
+    LocationView, OperatorFact, OrderFact, OrderRecord, Origin, PartitionFact, PaymentRequest, Placed, RefundReason, Refused,
+    ReleaseCause, Shortage, SkuHold, StockFact, StockView, StoredResponse,
 };
 use crate::ids::{
     AttemptId, CorrelationId, CustomerId, Fingerprint, HoldKey, KeyHash, KeyName, Label, Location, OrderId, Partitions, Provider,
@@ -26,6 +26,7 @@ pub(super) fn name(event: &Event) -> String {
         Event::Archive(ArchiveFact::Keys(_)) => "archive.keys".to_owned(),
         Event::Archive(ArchiveFact::Restored { .. }) => "archive.restored".to_owned(),
         Event::Partition(PartitionFact::Restored { .. }) => "partition.restored".to_owned(),
+        Event::Operator(OperatorFact::Changed(_)) => "operator.changed".to_owned(),
     }
 }
 
@@ -112,7 +113,25 @@ pub(super) fn all() -> Vec<Event> {
     ];
     let restored = PartitionFact::Restored { placed: 15_625_000, restored_at: Timestamp::new(1_700_000_000_000) };
     let archive = archive.map(Event::Archive);
-    stock.chain(orders).chain(keys).chain(archive).chain([Event::Partition(restored)]).collect()
+    stock
+        .chain(orders)
+        .chain(keys)
+        .chain(archive)
+        .chain([Event::Partition(restored), Event::Operator(OperatorFact::Changed(change()))])
+        .collect()
+}
+
+fn change() -> Box<Change> {
+    let said = |text: &str| Label::new(text);
+    Box::new(Change {
+        number: 12,
+        who: KeyName::new("operations"),
+        what: said("engine.credits").unwrap(),
+        before: said("32768"),
+        after: said("65536"),
+        note: said("for the sale of Friday"),
+        request_id: RequestId::new("01HX3V").unwrap(),
+    })
 }
 
 /// Records of version 2, and what their golden files are called: whatever is known of where an order came from.

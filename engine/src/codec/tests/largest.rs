@@ -5,8 +5,9 @@
 use super::examples;
 use crate::codec::{encode_history, encode_key, encode_record};
 use crate::event::{
-    Allocation, ArchiveFact, Buckets, Event, History, HoldLimit, KeyFact, Kind, Line, LocationView, OrderFact, OrderRecord,
-    Origin, PartitionFact, PaymentRequest, Placed, Record, Shortage, SkuHold, StockFact, StockView, StoredResponse,
+    Allocation, ArchiveFact, Buckets, Change, Event, History, HoldLimit, KeyFact, Kind, Line, LocationView, OperatorFact,
+    OrderFact, OrderRecord, Origin, PartitionFact, PaymentRequest, Placed, Record, Shortage, SkuHold, StockFact, StockView,
+    StoredResponse,
 };
 use crate::ids::{
     AttemptId, CorrelationId, CustomerId, Fingerprint, HoldKey, KeyHash, KeyName, Label, Location, OrderId, Provider, RequestId,
@@ -148,7 +149,20 @@ fn enlarged(example: &Event) -> Event {
         Event::Partition(PartitionFact::Restored { .. }) => {
             Event::Partition(PartitionFact::Restored { placed: u64::MAX, restored_at: AT })
         }
+        Event::Operator(OperatorFact::Changed(_)) => Event::Operator(OperatorFact::Changed(change())),
     }
+}
+
+fn change() -> Box<Change> {
+    Box::new(Change {
+        number: u64::MAX,
+        who: KeyName::new(&text(limits::NAME)),
+        what: label(),
+        before: Some(label()),
+        after: Some(label()),
+        note: Some(label()),
+        request_id: request_id(),
+    })
 }
 
 fn enlarged_stock(example: &StockFact) -> StockFact {
@@ -255,7 +269,7 @@ fn recorded(facts: impl IntoIterator<Item = OrderFact>) -> History {
 fn facts(times: impl Fn(&OrderFact) -> usize) -> Vec<OrderFact> {
     let orders = examples::all().into_iter().filter_map(|event| match event {
         Event::Order { fact, .. } => Some((*fact).clone()),
-        Event::Stock { .. } | Event::Key(_) | Event::Archive(_) | Event::Partition(_) => None,
+        Event::Stock { .. } | Event::Key(_) | Event::Archive(_) | Event::Partition(_) | Event::Operator(_) => None,
     });
     orders.flat_map(|fact| std::iter::repeat_n(fact.clone(), times(&fact))).collect()
 }
@@ -313,7 +327,7 @@ fn most(event: &Event) -> usize {
             },
             Event::Key(_) => limits::MAX_VIEW_BYTES,
             Event::Archive(ArchiveFact::Restored { .. }) => limits::MAX_HISTORY_BYTES,
-            Event::Stock { .. } | Event::Archive(_) | Event::Partition(_) => limits::MAX_FACT_BYTES,
+            Event::Stock { .. } | Event::Archive(_) | Event::Partition(_) | Event::Operator(_) => limits::MAX_FACT_BYTES,
         }
 }
 

@@ -69,7 +69,7 @@ const WRONG_KEY: &[Code] = &[Unauthorized];
 const KEYED: &[Code] = &[IdempotencyInProgress];
 
 const ROWS: [Row; 34] = [
-    row("place_order", &[PLACES, ENGINE, &[TotalsMismatch, ProviderUnavailable]], &[Location, ETag], &[Mutates, Replays]),
+    row("place_order", &[PLACES, ENGINE, &[TotalsMismatch, ProviderUnavailable, Paused]], &[Location, ETag], &[Mutates, Replays]),
     row("list_orders", &[&[CursorNotOfThisHistory], ENGINE], &[], &[]),
     row("get_order", &[&[NotFound], ENGINE], &[ETag], &[]),
     row("get_order_timeline", &[&[NotFound], ENGINE], &[], &[]),
@@ -81,7 +81,7 @@ const ROWS: [Row; 34] = [
         &[Location],
         &[Mutates, Replays],
     ),
-    row("place_reservation", &[PLACES, ENGINE], &[Location, ETag], &[Mutates, Replays]),
+    row("place_reservation", &[PLACES, ENGINE, &[Paused]], &[Location, ETag], &[Mutates, Replays]),
     row("place_reservations", &[], &[], &[]),
     row("get_reservation", &[&[NotFound], ENGINE], &[ETag], &[]),
     row("release_reservation", &[MOVES, KEYED, ENGINE], &[], &[Mutates]),

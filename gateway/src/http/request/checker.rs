@@ -69,6 +69,7 @@ impl Checker {
         self.take(fits.map(Quantity::new), || format!("/lines/{line}/quantity"), rule)
     }
 
+    /// What a request means by its time, which no setting changes: see `fingerprint`.
     pub fn ttl_ms(&mut self, seconds: Option<u64>) -> u64 {
         let millis = seconds.map_or(limits::DEFAULT_TTL_MS, |seconds| seconds.saturating_mul(1000));
         if !(limits::MIN_TTL_MS..=limits::MAX_TTL_MS).contains(&millis) {

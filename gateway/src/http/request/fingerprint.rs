@@ -1,7 +1,8 @@
 //! What of a request makes it the same request: the fields that the fingerprint of its key is a hash of.
 //!
 //! Invariant: frozen. Every order keeps its fingerprint, and a retry of any age must have the same one: a field that is added to the
-//! API is added here only in a way that leaves bodies without it what they were.
+//! API is added here only in a way that leaves bodies without it what they were. The same holds for `ttl_ms`: where a request does not say
+//! it, it is the constant of the engine, however long its units are held.
 
 use holdfast_engine::event::{Line, PaymentRequest};
 use holdfast_engine::ids::{CustomerId, Fingerprint, Label, Provider, Sku, Url};
@@ -143,20 +144,17 @@ fn decimal(number: &str) -> (bool, String, i64) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{OrderIn, ReservationLineIn, check_reservation};
+    use super::super::{Moment, OrderIn, ReservationLineIn, check_reservation};
     use super::*;
     use holdfast_engine::ids::RequestId;
     use holdfast_engine::time::Timestamp;
     use serde_json::{Value, json};
 
+    const AT: Moment = Moment { now: Timestamp::ZERO, ttl_ms: 900_000 };
+
     fn of_order(body: &str) -> u128 {
         let order: OrderIn = serde_json::from_str(body).unwrap();
-        order
-            .check(Timestamp::ZERO, RequestId::new("r").unwrap())
-            .unwrap_or_else(|errors| panic!("{errors:?}"))
-            .placed
-            .fingerprint
-            .0
+        order.check(AT, RequestId::new("r").unwrap()).unwrap_or_else(|errors| panic!("{errors:?}")).placed.fingerprint.0
     }
 
     fn with_metadata(metadata: &str) -> u128 {
@@ -234,9 +232,34 @@ mod tests {
             "payment": {"provider": "sandbox", "return_url": "https://shop.example/"}});
         assert_eq!(format!("{:032x}", of_order(&order.to_string())), "ea944a2cfbf3a490d197832e2d369579");
         let lines = [ReservationLineIn { sku: "MUG".to_owned(), quantity: 3 }];
-        let reserved = check_reservation(Some("ada"), &lines, Some(60), Timestamp::ZERO, RequestId::new("r").unwrap());
+        let reserved = check_reservation(Some("ada"), &lines, Some(60), AT, RequestId::new("r").unwrap());
         let reserved = reserved.unwrap_or_else(|errors| panic!("{errors:?}"));
         assert_eq!(format!("{:032x}", reserved.fingerprint.0), "e80908a375bd64be8f816b4836b128e8");
+    }
+
+    /// The knob `orders.ttl_seconds` is turned between a request and its retry.
+    #[test]
+    fn a_request_without_a_ttl_has_one_fingerprint_whatever_the_default_is_and_is_held_as_long_as_that_says() {
+        let order: OrderIn =
+            serde_json::from_str(r#"{"customer_id":"ada","currency":"EUR","lines":[{"sku":"MUG","quantity":1,"unit_price":2}]}"#)
+                .unwrap();
+        let lines = [ReservationLineIn { sku: "MUG".to_owned(), quantity: 1 }];
+        let placed = |ttl_ms| {
+            let (moment, id) = (Moment { now: Timestamp::new(5), ttl_ms }, || RequestId::new("r").unwrap());
+            let order = order.check(moment, id()).unwrap_or_else(|errors| panic!("{errors:?}")).placed;
+            let reserved = check_reservation(None, &lines, None, moment, id()).unwrap_or_else(|errors| panic!("{errors:?}"));
+            [(order.fingerprint, order.expires_at), (reserved.fingerprint, reserved.expires_at)]
+        };
+        let said: OrderIn = serde_json::from_str(
+            r#"{"customer_id":"ada","currency":"EUR","ttl_seconds":900,"lines":[{"sku":"MUG","quantity":1,"unit_price":2}]}"#,
+        )
+        .unwrap();
+        let said = said.check(AT, RequestId::new("r").unwrap()).unwrap_or_else(|errors| panic!("{errors:?}")).placed;
+        assert_eq!(placed(300_000)[0].0, said.fingerprint, "as one that says 900 s, as ever");
+        for (before, after) in placed(900_000).into_iter().zip(placed(300_000)) {
+            assert_eq!(before.0, after.0);
+            assert_eq!((before.1, after.1), (Timestamp::new(900_005), Timestamp::new(300_005)));
+        }
     }
 
     /// As it was when it was a hash of the type of the engine.

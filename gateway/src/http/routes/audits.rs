@@ -81,7 +81,7 @@ impl Drop for Turn {
 }
 
 async fn audited(app: &Data<App>) -> Result<Report, Problem> {
-    let (source, policy) = (Source::of(app, &*live(app)?), app.settings.policy());
+    let (source, policy) = (Source::of(app, &*live(app)?), app.tuned.load().policy());
     let turn = Turn::take()?;
     let (done, report) = oneshot::channel::<Result<Report, Error>>();
     let done = Arc::new(done);

@@ -131,7 +131,7 @@ fn make_in(app: &App, journal: Arc<dyn Journal>, dir: &Path, name: &str, watch: 
     let data_dir = (!data.ephemeral).then_some(data.dir.as_path());
     let reserve = data.reserve_bytes().saturating_add(ROOM_FOR_ORDERS);
     let plan = Plan { to: &dir.join(name), data_dir, reserve, with_secrets: false, now: clock::wall() };
-    backups::make(journal, &plan, &app.settings.policy(), watch)
+    backups::make(journal, &plan, &app.tuned.load().policy(), watch)
 }
 
 /// The moment and the last commit: names sort as backups were made.

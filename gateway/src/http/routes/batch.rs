@@ -7,7 +7,7 @@
 mod tables;
 
 use super::sender::Sender;
-use super::{Sent, names};
+use super::{Sent, accepting, names, placing};
 use crate::http::body::json::{JSON, content_type, parse};
 use crate::http::body::{Body, Whole};
 use crate::http::caller::{Caller, key_rule};
@@ -66,7 +66,8 @@ struct Batch {
     in_hand: Arc<Semaphore>,
 }
 
-type Prepared = Result<(OrderId, Command), Problem>;
+/// With why it is not taken unless it was placed before.
+type Prepared = Result<(OrderId, Command, Option<Box<Problem>>), Problem>;
 
 impl Batch {
     fn new(app: Data<App>, caller: Caller, client: Option<ClientId>, in_hand: Arc<Semaphore>) -> Self {
@@ -94,20 +95,19 @@ impl Batch {
         let key = self.caller.bind_key("reservations", &item.key);
         let wrong = || Problem::invalid(vec![FieldError::new("/key", key_rule())]);
         let key = key.ok_or_else(wrong)?;
-        let (now, partitions) = match &*self.app.live.load() {
-            Some(live) => (live.clock.now(), live.handle.router().partitions),
-            None => return Err(reply::unavailable()),
-        };
+        let (moment, partitions) = placing(&self.app)?;
+        let refusal = accepting::refusal(&self.app, item.ttl_seconds);
         let request_id = self.caller.request_id.clone();
-        let placed = check_reservation(item.owner.as_deref(), &item.lines, item.ttl_seconds, now, request_id);
+        let placed = check_reservation(item.owner.as_deref(), &item.lines, item.ttl_seconds, moment, request_id);
         let (order, origin) = (OrderId::derive(key, partitions), Origin::of(self.caller.client.clone(), None));
-        Ok((order, Command::Place { order, placed: Box::new(Placed { origin, ..placed.map_err(Problem::invalid)? }) }))
+        let placed = Box::new(Placed { origin, ..placed.map_err(Problem::invalid)? });
+        Ok((order, Command::Place { order, placed }, refusal))
     }
 
     /// Items whose key was in the batch before are sent once those are answered.
     async fn send(&self, items: Vec<Prepared>) -> Vec<ItemResult> {
         let mut keys = HashSet::new();
-        let repeats = |(_, item): &(usize, Prepared)| matches!(item, Ok((order, _)) if !keys.insert(*order));
+        let repeats = |(_, item): &(usize, Prepared)| matches!(item, Ok((order, ..)) if !keys.insert(*order));
         let (repeated, first): (Vec<_>, Vec<_>) = items.into_iter().enumerate().partition(repeats);
         let mut results = self.send_wave(first).await;
         results.extend(self.send_wave(repeated).await);
@@ -127,7 +127,7 @@ impl Batch {
     async fn settle(&self, item: Prepared) -> ItemResult {
         let _in_hand = self.in_hand.acquire().await;
         let sent = match item {
-            Ok((order, command)) => self.admit(command).await.map(|pending| (order, pending)),
+            Ok((order, command, refusal)) => self.admit(order, command, refusal).await.map(|pending| (order, pending)),
             Err(problem) => Err(problem),
         };
         match sent {
@@ -137,8 +137,9 @@ impl Batch {
         }
     }
 
-    /// Sends an item that brings no name nobody can read whole.
-    async fn admit(&self, command: Command) -> Result<Pending, Problem> {
+    /// Sends an item that is taken now and brings no name nobody can read whole.
+    async fn admit(&self, order: OrderId, command: Command, refusal: Option<Box<Problem>>) -> Result<Pending, Problem> {
+        accepting::unless_placed(&self.app, self.sender, order, refusal).await?;
         names::check(&self.app, self.sender, &command).await?;
         self.sender.send(&self.app, command).await.map_err(reply::unanswered)
     }

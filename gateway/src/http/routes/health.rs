@@ -86,5 +86,5 @@ pub async fn metrics(app: Data<App>) -> HttpResponse {
 pub async fn limits(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, Problem> {
     let caller = Caller::if_any(&request, &app)?;
     let scope = caller.as_ref().map(|caller| caller.scope.as_str());
-    Ok(HttpResponse::Ok().content_type("application/json").body(view::limits_json(scope, &app.settings.holds)))
+    Ok(HttpResponse::Ok().content_type("application/json").body(view::limits_json(scope, &app.tuned.load())))
 }

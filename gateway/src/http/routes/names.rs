@@ -93,6 +93,7 @@ pub async fn check(app: &App, sender: Sender, command: &Command) -> Result<(), P
         Command::PaymentResult { .. } | Command::SetThreshold { .. } | Command::CloseLocation { .. } => Ok(()),
         Command::GetOrder { .. } | Command::GetStock { .. } | Command::Availability { .. } => Ok(()),
         Command::ListOrders { .. } | Command::ListStock { .. } | Command::GetAnswer { .. } | Command::Under { .. } => Ok(()),
+        Command::RecordChanges { .. } | Command::ListChanges { .. } => Ok(()),
     }
 }
 

@@ -4,7 +4,8 @@ use super::admission::Headers;
 use super::ids::{Named, nothing};
 use super::resource::resource;
 use super::sender::Sender;
-use super::{Sent, execute, execute_within, internal, lists, names, turned_off};
+use super::turned_off::provider_unavailable;
+use super::{Sent, accepting, execute, execute_within, internal, lists, names, placing, turned_off};
 use crate::events::{TimelineItem, timeline_item};
 use crate::http::body::json::{JSON, content_type, json, json_or_default, parsed};
 use crate::http::body::{self, Body, unread};
@@ -68,7 +69,7 @@ pub async fn place(operation: &'static Operation, mut request: ServiceRequest) -
     };
     let body = body::of(&mut request).await;
     let mut wanted = Wanted::of(request.request(), &request_id, admitted, body);
-    if wanted.as_ref().is_ok_and(|wanted| wanted.needs_what_is_off(request.request())) {
+    if wanted.as_ref().is_ok_and(|wanted| wanted.refusal.is_some()) {
         wanted = match wanted {
             Ok(wanted) => wanted.if_placed_before(request.request()).await,
             problem => problem,
@@ -107,6 +108,8 @@ struct Wanted {
     id: OrderId,
     request_id: RequestId,
     placed: Box<Placed>,
+    /// Why it is not taken unless it was placed before.
+    refusal: Option<Box<Problem>>,
 }
 
 impl Wanted {
@@ -123,11 +126,8 @@ impl Wanted {
 
     fn of(request: &HttpRequest, request_id: &RequestId, admitted: Admitted, body: Body) -> Result<Self, Problem> {
         let (app, wanted): (_, OrderIn) = (app(request)?, parsed(body)?);
-        let (now, partitions) = match &*app.live.load() {
-            Some(live) => (live.clock.now(), live.handle.router().partitions),
-            None => return Err(reply::unavailable()),
-        };
-        let checked = wanted.check(now, request_id.clone()).map_err(Problem::invalid)?;
+        let (moment, partitions) = placing(app)?;
+        let checked = wanted.check(moment, request_id.clone()).map_err(Problem::invalid)?;
         if checked.total.is_some_and(|total| total != checked.sum) {
             let detail = format!(
                 "the lines sum to {} minor units, the total says {}",
@@ -138,15 +138,13 @@ impl Wanted {
         }
         let Admitted { key, origin } = admitted;
         let id = OrderId::derive(key, partitions);
-        Ok(Self { id, request_id: request_id.clone(), placed: Box::new(Placed { origin, ..checked.placed }) })
+        let off = wanted.payment.is_some() && turned_off::is_off(app);
+        let refusal = if off { Some(Box::new(provider_unavailable())) } else { accepting::refusal(app, wanted.ttl_seconds) };
+        Ok(Self { id, request_id: request_id.clone(), placed: Box::new(Placed { origin, ..checked.placed }), refusal })
     }
 
-    fn needs_what_is_off(&self, request: &HttpRequest) -> bool {
-        self.placed.payment.is_some() && app(request).is_ok_and(|app| turned_off::is_off(app))
-    }
-
-    async fn if_placed_before(self, request: &HttpRequest) -> Result<Self, Problem> {
-        turned_off::placed_before(app(request)?, self.id).await?;
+    async fn if_placed_before(mut self, request: &HttpRequest) -> Result<Self, Problem> {
+        accepting::unless_placed(app(request)?, Sender::current(), self.id, self.refusal.take()).await?;
         Ok(self)
     }
 
@@ -157,7 +155,7 @@ impl Wanted {
 
     fn send(self, request: &HttpRequest) -> Result<Begun, Problem> {
         let app = app(request)?;
-        let Self { id, request_id, placed } = self;
+        let Self { id, request_id, placed, .. } = self;
         let pays = placed.payment.is_some();
         let command = Command::Place { order: id, placed };
         let sent = if pays { Sent::within(app, command) } else { Sent::new(app, command) };

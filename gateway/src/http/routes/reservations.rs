@@ -3,7 +3,7 @@
 use super::orders::{about, read_reason};
 use super::resource::resource;
 use super::sender::Sender;
-use super::{batch, execute, names};
+use super::{accepting, batch, execute, names, placing};
 use crate::http::body::Body;
 use crate::http::body::json::{json, json_or_default};
 use crate::http::caller::Caller;
@@ -35,23 +35,26 @@ pub fn configure(service: &mut ServiceConfig) {
     params(("Idempotency-Key" = scalars::IdempotencyKey, Header, description = "New for each reservation, the same for each retry.")),
     responses((status = 201, description = "The reservation, its units held.", body = ReservationBody<'static>)))]
 pub async fn place(request: HttpRequest, app: Data<App>, caller: Caller, body: Body) -> Result<HttpResponse, Problem> {
-    let (order, command) = place_command(&request, &app, &caller, body)?;
+    let (order, command, refusal) = place_command(&request, &app, &caller, body)?;
+    accepting::unless_placed(&app, Sender::current(), order, refusal).await?;
     names::check(&app, Sender::current(), &command).await?;
     let location = format!("/v1/reservations/{}", Id::reservation(order));
     reply::placed(&caller.request_id, &location, execute(&app, command).await)
 }
 
-fn place_command(request: &HttpRequest, app: &App, caller: &Caller, body: Body) -> Result<(OrderId, Command), Problem> {
+/// A reservation, and why it is not taken unless it was placed before.
+type Wanted = (OrderId, Command, Option<Box<Problem>>);
+
+fn place_command(request: &HttpRequest, app: &App, caller: &Caller, body: Body) -> Result<Wanted, Problem> {
     let wanted: ReservationIn = json(request, body)?;
     let key = caller.key(request, "reservations")?;
-    let (now, partitions) = match &*app.live.load() {
-        Some(live) => (live.clock.now(), live.handle.router().partitions),
-        None => return Err(reply::unavailable()),
-    };
+    let (moment, partitions) = placing(app)?;
+    let refusal = accepting::refusal(app, wanted.ttl_seconds);
     let request_id = caller.request_id.clone();
-    let placed = check_reservation(wanted.owner.as_deref(), &wanted.lines, wanted.ttl_seconds, now, request_id);
+    let placed = check_reservation(wanted.owner.as_deref(), &wanted.lines, wanted.ttl_seconds, moment, request_id);
     let (order, origin) = (OrderId::derive(key, partitions), Origin::of(caller.client.clone(), None));
-    Ok((order, Command::Place { order, placed: Box::new(Placed { origin, ..placed.map_err(Problem::invalid)? }) }))
+    let placed = Box::new(Placed { origin, ..placed.map_err(Problem::invalid)? });
+    Ok((order, Command::Place { order, placed }, refusal))
 }
 
 /// One reservation; of an order's id, its stock side.

@@ -17,18 +17,10 @@ pub fn is_off(app: &App) -> bool {
     app.sandbox.is_none()
 }
 
-/// Lets an order pass that was placed before.
-///
-/// # Errors
-/// `provider_unavailable` for a new one, or why that cannot be known.
-pub async fn placed_before(app: &App, order: OrderId) -> Result<(), Problem> {
-    history(app, order).await?.map(drop).ok_or_else(provider_unavailable)
-}
-
 /// Lets a payment pass that was started before under this key; and one for an order nobody knows, which is refused as that.
 ///
 /// # Errors
-/// As [`placed_before`].
+/// `provider_unavailable` for a new one, or why that cannot be known.
 pub async fn started_before(app: &App, order: OrderId, key: KeyHash) -> Result<(), Problem> {
     let started = |fact: &OrderFact| match fact {
         OrderFact::PaymentStarted { key: Some(used), .. } => used.0 == key,

@@ -2,7 +2,7 @@
 //!
 //! Invariant: each is the constant or the setting that is enforced.
 
-use crate::settings::Holds;
+use crate::settings::Settings;
 use crate::wire::json::to_json;
 use holdfast_engine::limits;
 use serde::Serialize;
@@ -76,8 +76,7 @@ struct HoldSeconds {
 }
 
 /// `scope` is what the keys of the caller are bound to.
-pub fn limits_json(scope: Option<&str>, holds: &Holds) -> Vec<u8> {
-    let seconds = |millis: u64| millis / 1000;
+pub fn limits_json(scope: Option<&str>, Settings { orders, holds, .. }: &Settings) -> Vec<u8> {
     to_json(&LimitsBody {
         body_bytes: limits::MAX_BODY_BYTES,
         lines_per_order: limits::MAX_LINES,
@@ -95,11 +94,7 @@ pub fn limits_json(scope: Option<&str>, holds: &Holds) -> Vec<u8> {
         label_bytes: limits::LABEL.bytes,
         url_bytes: limits::URL.bytes,
         page_items: PageItems { default: limits::DEFAULT_PAGE, max: limits::MAX_PAGE },
-        hold_seconds: HoldSeconds {
-            min: seconds(limits::MIN_TTL_MS),
-            default: seconds(limits::DEFAULT_TTL_MS),
-            max: seconds(limits::MAX_TTL_MS),
-        },
+        hold_seconds: HoldSeconds { min: limits::MIN_TTL_MS / 1000, default: orders.ttl_seconds, max: orders.ttl_max_seconds },
         hold_life_seconds: holds.max_life_seconds,
         hold_extensions: holds.max_extensions,
         payment_attempts: limits::MAX_ATTEMPTS,

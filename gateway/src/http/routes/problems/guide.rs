@@ -57,6 +57,7 @@ impl Code {
             Code::PreconditionRequired => &requests::PRECONDITION_REQUIRED,
             Code::Internal => &server::INTERNAL,
             Code::Overloaded => &server::OVERLOADED,
+            Code::Paused => &server::PAUSED,
             Code::ShuttingDown => &server::SHUTTING_DOWN,
             Code::InsufficientStorage => &backups::INSUFFICIENT_STORAGE,
             Code::DurabilityUnavailable => &server::DURABILITY_UNAVAILABLE,

@@ -3,7 +3,7 @@
 use super::super::Contract;
 use super::super::calls::{Call, good, page_of, webhook};
 use super::super::seen::{Named, name_of};
-use crate::catalogue::{expired, in_progress, turned_off};
+use crate::catalogue::{expired, in_progress, paused, turned_off};
 use crate::client::{Answer, Api};
 use crate::shop::{
     PATIENCE, fresh, hold, id, order, paying, place, post, put, reservation, scattered, scattered_order, stocked, with,
@@ -88,7 +88,7 @@ const NOWHERE: [(&str, &str); 14] = [
 
 type Provoke = fn(&Api) -> Answer;
 
-const TABLE: [(&str, &str, Provoke); 37] = [
+const TABLE: [(&str, &str, Provoke); 39] = [
     ("press_sandbox_button", "not_found", |api| api.act("/sandbox/payments/pay_00000000000000000000000000-1/approve")),
     ("press_sandbox_button", "not_found", |api| api.act(&(page_of(api) + "/wink"))),
     ("receive_sandbox_webhook", "unauthorized", |api| webhook(api, "{}").without("holdfast-signature").send(api)),
@@ -97,6 +97,8 @@ const TABLE: [(&str, &str, Provoke); 37] = [
     ("place_order", "totals_mismatch", |api| post(api, "/v1/orders", &with(order("x", 1), json!({"total": 1})))),
     ("place_order", "idempotency_in_progress", in_progress),
     ("place_order", "provider_unavailable", turned_off),
+    ("place_order", "paused", |_| paused("/v1/orders", &order("x", 1))),
+    ("place_reservation", "paused", |_| paused("/v1/reservations", &reservation("x", 1))),
     ("place_reservation", "out_of_stock", |api| post(api, "/v1/reservations", &reservation(&stocked(api, 1), 2))),
     ("place_order", "too_many_locations", |api| post(api, "/v1/orders", &scattered_order(api))),
     ("place_reservation", "too_many_locations", |api| post(api, "/v1/reservations", &json!({"lines": scattered(api)}))),

@@ -39,6 +39,15 @@ pub(super) const OVERLOADED: Guide = Guide {
     example: || Problem::new(Code::Overloaded, "too many requests are in hand"),
 };
 
+pub(super) const PAUSED: Guide = Guide {
+    meaning: "The operator has stopped new orders and reservations for a while. Payments, cancellations and retries of what was placed go on.",
+    causes: &["`orders.accepting` is off: before a sale, during a stock-take, or while something behind the shop is mended."],
+    cures: &[
+        "For operators: `holdfast tune show` says who turned it off and when, and `holdfast tune plan orders.accepting=true` begins to turn it on.",
+    ],
+    example: crate::http::routes::accepting::paused,
+};
+
 pub(super) const SHUTTING_DOWN: Guide = Guide {
     meaning: "The server was told to stop and did not take this request any more.",
     causes: &["A deployment or a restart: requests that are in hand are answered, later ones are turned away."],
