@@ -1,5 +1,7 @@
 //! Deadlines of a partition in slots of 16 ms: arming is a push, firing takes a whole slot.
 //!
+//! Most deadlines are of orders and holds that end long before, and stay until their time has come. So what is far ahead lies in lists, one
+//! for each window of 4 s, and is dealt to its slots when the window begins: a timing wheel of two levels (Varghese and Lauck, 1987).
 //! Invariant: a timer fires after its time, at most one slot late, never before.
 
 use super::holds::HoldRef;
@@ -7,10 +9,12 @@ use crate::Map;
 use crate::ids::OrderId;
 use crate::time::Timestamp;
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, BinaryHeap};
 
 const SLOT_MS: u64 = 16;
+/// Slots of a window.
+const WINDOW: u64 = 256;
 
 /// Number of a slot of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -22,6 +26,10 @@ impl Slot {
     /// The first slot that begins at or after `at`.
     pub(super) fn after(at: Timestamp) -> Self {
         Self(at.millis().div_ceil(SLOT_MS))
+    }
+
+    fn window(self) -> u64 {
+        self.0 / WINDOW
     }
 }
 
@@ -48,8 +56,7 @@ impl Deadlines {
     /// Takes back what was armed last for a slot, if it is this. An order that is answered in the turn in which it asked
     /// then has no timer for an answer that is there.
     pub(super) fn disarm(&mut self, slot: Slot, order: OrderId) -> bool {
-        let due = self.orders.due.get_mut(&slot);
-        due.and_then(|due| due.pop_if(|last| *last == order)).is_some()
+        self.orders.disarm(slot, order)
     }
 
     pub(super) fn arm_probe(&mut self, slot: Slot, hold: HoldRef) {
@@ -76,23 +83,45 @@ impl Deadlines {
     }
 }
 
-/// Timers of one kind. Invariant: `slots` has each slot of `due` once, and no other.
+/// Timers of one kind. Invariants: nothing of `near` is due later than anything of `far`; `slots` has each slot of `near` once, and no
+/// other.
 #[derive(Debug)]
 struct Timers<T> {
-    due: Map<Slot, Vec<T>>,
+    /// Up to the end of this window, by slot.
+    near: Map<Slot, Vec<T>>,
     slots: BinaryHeap<Reverse<Slot>>,
+    window: u64,
+    /// By window.
+    far: BTreeMap<u64, Far<T>>,
+}
+
+/// The timers of a window that has not begun.
+#[derive(Debug)]
+struct Far<T> {
+    /// Nothing is due before it.
+    first: Slot,
+    timers: Vec<(Slot, T)>,
 }
 
 impl<T> Default for Timers<T> {
     fn default() -> Self {
-        Self { due: Map::default(), slots: BinaryHeap::new() }
+        Self { near: Map::default(), slots: BinaryHeap::new(), window: 0, far: BTreeMap::new() }
     }
 }
 
-impl<T> Timers<T> {
-    /// Cost: a look-up; for the first timer of a slot that is not behind all others, its way up the heap.
+impl<T: PartialEq> Timers<T> {
+    /// Cost: a look-up; inside the window that has begun, for the first timer of a slot, its way up the heap.
     fn arm(&mut self, slot: Slot, timer: T) {
-        match self.due.entry(slot) {
+        if slot.window() <= self.window {
+            return self.arm_near(slot, timer);
+        }
+        let far = self.far.entry(slot.window()).or_insert_with(|| Far { first: slot, timers: Vec::new() });
+        far.first = far.first.min(slot);
+        far.timers.push((slot, timer));
+    }
+
+    fn arm_near(&mut self, slot: Slot, timer: T) {
+        match self.near.entry(slot) {
             Entry::Occupied(mut known) => known.get_mut().push(timer),
             Entry::Vacant(new) => {
                 new.insert(vec![timer]);
@@ -101,8 +130,19 @@ impl<T> Timers<T> {
         }
     }
 
+    /// Takes back what was armed last, of its slot or of its window. False if it is not this.
+    fn disarm(&mut self, slot: Slot, timer: T) -> bool {
+        if let Some(due) = self.near.get_mut(&slot) {
+            return due.pop_if(|last| *last == timer).is_some();
+        }
+        let armed = (slot, timer);
+        self.far.get_mut(&slot.window()).and_then(|far| far.timers.pop_if(|last| *last == armed)).is_some()
+    }
+
+    /// No timer is due before.
     fn first(&self) -> Option<Slot> {
-        self.slots.peek().map(|Reverse(slot)| *slot)
+        let near = self.slots.peek().map(|Reverse(slot)| *slot);
+        near.or_else(|| self.far.first_key_value().map(|(_, far)| far.first))
     }
 
     /// What is due in `slot`, if it is the first.
@@ -110,8 +150,22 @@ impl<T> Timers<T> {
         if self.first() != Some(slot) {
             return Vec::new();
         }
+        if self.slots.is_empty() {
+            self.begin_window();
+        }
+        if self.slots.peek() != Some(&Reverse(slot)) {
+            // All of it was taken back.
+            return Vec::new();
+        }
         self.slots.pop();
-        self.due.remove(&slot).unwrap_or_default()
+        self.near.remove(&slot).unwrap_or_default()
+    }
+
+    /// Deals the next window to its slots.
+    fn begin_window(&mut self) {
+        let Some((window, far)) = self.far.pop_first() else { return };
+        self.window = window;
+        far.timers.into_iter().for_each(|(slot, timer)| self.arm_near(slot, timer));
     }
 }
 
@@ -147,10 +201,29 @@ mod tests {
         assert_eq!(deadlines.due(Timestamp::new(1000)).unwrap().1.orders, [id(1)]);
     }
 
+    #[test]
+    fn a_slot_of_which_everything_was_taken_back_has_nothing_due_and_those_behind_it_come() {
+        let (first, second) = (Slot(WINDOW * 3 + 1), Slot(WINDOW * 3 + 9));
+        let mut timers = Timers::default();
+        timers.arm(second, 2);
+        timers.arm(first, 1);
+        assert!(timers.disarm(first, 1) && !timers.disarm(first, 1));
+        assert_eq!(timers.take(first), []);
+        assert_eq!((timers.first(), timers.take(second), timers.first()), (Some(second), vec![2], None));
+    }
+
+    #[test]
+    fn a_timer_that_is_far_ahead_costs_its_place_in_a_list() {
+        let mut timers = Timers::default();
+        (0..WINDOW).for_each(|at| timers.arm(Slot(WINDOW * 5 + at), id(1)));
+        assert!(timers.near.is_empty() && timers.far[&5].timers.capacity() <= 2 * WINDOW as usize);
+        assert_eq!(size_of::<(Slot, OrderId)>() + size_of::<(Slot, HoldRef)>(), 24 + 16);
+    }
+
     proptest! {
         #[test]
         fn slots_come_in_the_order_of_time_with_all_that_was_armed_for_them(
-            steps in prop::collection::vec((0_u64..40, any::<bool>()), 0..200)
+            steps in prop::collection::vec((0_u64..4 * WINDOW, any::<bool>()), 0..200)
         ) {
             let (mut timers, mut model) = (Timers::default(), BTreeMap::<Slot, Vec<u64>>::new());
             for (number, (slot, armed)) in (0..).zip(&steps) {
