@@ -235,7 +235,7 @@ fn start_projector(journal: &Arc<dyn Journal>, router: &Router) -> std::io::Resu
             router.inbox(partition).push(ShardMessage::Archived { partition, orders, keys });
         }
         rows::Notice::Failed(error) => {
-            metrics::counter!("alarms_total").increment(1);
+            metrics::counter!("holdfast_alarms_total").increment(1);
             tracing::error!(%error, "closed orders stay in memory: the projector stopped");
         }
     });

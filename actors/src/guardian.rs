@@ -47,7 +47,7 @@ impl Guardian {
 
     /// What is left of the former life is dropped here.
     fn judge(&mut self, fallen: Fallen) -> Option<(PartitionId, (u64, Vec<Suspect>))> {
-        metrics::counter!("shard_rebuilds_total").increment(1);
+        metrics::counter!("holdfast_shard_rebuilds_total").increment(1);
         let Fallen { life, reason, suspect, partition, .. } = fallen;
         let id = partition.id;
         tracing::error!(partition = id.0, life, reason, "a partition panicked");

@@ -89,8 +89,8 @@ impl Shard {
         });
         let labels = [("shard", inbox.shard.to_string())];
         Self {
-            wait: metrics::histogram!("shard_mailbox_wait_seconds", &labels),
-            timer_lag: metrics::histogram!("shard_timer_lag_seconds", &labels),
+            wait: metrics::histogram!("holdfast_shard_mailbox_wait_seconds", &labels),
+            timer_lag: metrics::histogram!("holdfast_shard_timer_lag_seconds", &labels),
             inbox,
             opened: VecDeque::new(),
             links,
@@ -213,7 +213,7 @@ impl Shard {
             self.links.projector.archive(archive);
         }
         for alarm in self.fx.alarms.drain(..) {
-            metrics::counter!("alarms_total").increment(1);
+            metrics::counter!("holdfast_alarms_total").increment(1);
             tracing::error!(alarm, "something impossible happened");
         }
         if self.hosting.has_fallen() {

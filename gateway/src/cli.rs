@@ -231,6 +231,12 @@ pub enum Inspect {
         #[command(flatten)]
         data: DataArgs,
     },
+    /// Every metric of /metrics: name, kind, labels, meaning.
+    Metrics {
+        /// As docs/reference/metrics.md.
+        #[arg(long)]
+        markdown: bool,
+    },
 }
 
 #[cfg(feature = "kafka")]

@@ -19,4 +19,5 @@ pub mod request_id;
 pub mod routes;
 pub mod server;
 pub mod table;
+pub mod timed;
 pub mod view;

@@ -119,8 +119,8 @@ pub async fn serve(settings: Settings, accept_clock: bool) -> Result<(), Error> 
     if !local.ip().is_loopback() && !keys.are_needed() && !settings.server.insecure {
         return Err(Error::Exposed(local.to_string()));
     }
-    let metrics = metrics::start().map_err(|error| Error::Metrics(error.to_string()))?;
-    actix_web::rt::spawn(metrics::upkeep(metrics.clone()));
+    let metrics = metrics::start(&settings.telemetry).map_err(|error| Error::Metrics(error.to_string()))?;
+    actix_web::rt::spawn(metrics.clone().upkeep());
     let base_url = match settings.sandbox.public_url.as_str() {
         "" => format!("http://{local}"),
         url => url.trim_end_matches('/').to_owned(),

@@ -12,15 +12,17 @@ mod mistakes;
 pub mod network;
 pub(crate) mod ranges;
 mod sections;
+mod telemetry;
 mod variables;
 
 pub use files::warn_of_open_secrets;
 pub use mistakes::{Mistake, Mistakes};
 pub use ranges::MOST_WORKERS;
 pub use sections::{
-    Auth, Backend, CommaList, Data, Engine, Format, Holds, Journal, Kafka, KafkaProtocol, KafkaSecurity, Late, Log, Orders,
-    Payments, Quorum, Sandbox, Scylla, ScyllaTls, Server, Settings, Switch,
+    Auth, Backend, CommaList, Data, Engine, Holds, Journal, Kafka, KafkaProtocol, KafkaSecurity, Late, Orders, Payments, Quorum,
+    Sandbox, Scylla, ScyllaTls, Server, Settings, Switch,
 };
+pub use telemetry::{Format, Log, Telemetry};
 pub use variables::{environment, strays};
 
 use serde::Deserialize;

@@ -12,6 +12,7 @@ use crate::keys::refusals::Refusals;
 use crate::process::stopping::Phase;
 use crate::providers::sandbox::Sandbox;
 use crate::settings::Settings;
+use crate::telemetry::metrics::Exposition;
 use crate::threads::bulk::Bulk;
 use crate::threads::readers::Readers;
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -19,7 +20,6 @@ use holdfast_actors::Handle;
 use holdfast_actors::clock::Clock;
 use holdfast_storage::rows::Projector;
 use holdfast_storage::{DirectoryLock, Journal};
-use metrics_exporter_prometheus::PrometheusHandle;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use tokio::sync::watch;
@@ -49,7 +49,7 @@ pub struct App {
     /// Whether a backup is being made.
     pub backing_up: AtomicBool,
     pub base_url: String,
-    pub metrics: PrometheusHandle,
+    pub metrics: Exposition,
 }
 
 impl App {

@@ -5,3 +5,5 @@
 pub mod line_queue;
 pub mod logs;
 pub mod metrics;
+pub mod reference;
+pub mod table;

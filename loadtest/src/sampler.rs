@@ -115,8 +115,9 @@ fn read_metrics(sample: &mut Sample, text: &str) {
     sample.sizes.sort_by(|one, other| one.0.total_cmp(&other.0));
 }
 
+/// Builds of before call their metrics by the same names without the prefix.
 fn number<'a>((name, value): (&'a str, &str)) -> Option<(&'a str, f64)> {
-    Some((name, value.parse().ok()?))
+    Some((name.strip_prefix("holdfast_").unwrap_or(name), value.parse().ok()?))
 }
 
 /// Bytes of memory that a process has touched.
@@ -145,9 +146,9 @@ mod tests {
     #[test]
     fn commits_and_their_sizes_are_read_from_the_metrics() {
         let mut sample = Sample::default();
-        let text = "# TYPE journal_commit_events histogram\njournal_commit_events_bucket{le=\"1\"} 3\n\
-            journal_commit_events_bucket{le=\"16\"} 5\njournal_commit_events_bucket{le=\"+Inf\"} 5\njournal_commit_events_sum 21\n\
-            journal_commit_events_count 5\njournal_sync_seconds_sum 0.25\n";
+        let text = "# TYPE holdfast_journal_commit_events histogram\nholdfast_journal_commit_events_bucket{le=\"1\"} 3\n\
+            holdfast_journal_commit_events_bucket{le=\"16\"} 5\nholdfast_journal_commit_events_bucket{le=\"+Inf\"} 5\nholdfast_journal_commit_events_sum 21\n\
+            holdfast_journal_commit_events_count 5\nholdfast_journal_sync_seconds_sum 0.25\n";
         read_metrics(&mut sample, text);
         assert_eq!((sample.commits, sample.commit_events, sample.sync_seconds), (5.0, 21.0, 0.25));
         assert_eq!(sample.sizes, [(1.0, 3.0), (16.0, 5.0)]);

@@ -30,7 +30,7 @@ for n in range(1, $skus + 1): print('{\"sku\":\"SKU-%d\",\"location\":\"main\",\
   rate=$(awk '/Requests\/sec/{print $2}' "$work/out")
   p99=$(awk '$1=="99%"{print $2}' "$work/out")
   errors=$(awk -F: '/Non-2xx/{print $2}' "$work/out")
-  lag=$(curl -s http://127.0.0.1:8091/metrics | awk '$1=="relay_lag_events"{print $2}')
+  lag=$(curl -s http://127.0.0.1:8091/metrics | awk '$1=="holdfast_relay_lag_events"{print $2}')
   echo "$1 $rate $p99 ${errors:-0} ${lag:-0}" | tee -a "$work/results"
   kill -TERM $server; wait $server 2>/dev/null || true
   rm -rf "$work/data"

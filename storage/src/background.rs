@@ -22,7 +22,7 @@ const LOOK: Duration = Duration::from_millis(2);
 pub fn join(thread: JoinHandle<()>) {
     let name = thread.thread().name().unwrap_or_default().to_owned();
     if thread.join().is_err() {
-        metrics::counter!("alarms_total").increment(1);
+        metrics::counter!("holdfast_alarms_total").increment(1);
         tracing::error!(thread = name, "a thread had panicked: its work was not done to the end");
     }
 }

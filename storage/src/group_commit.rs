@@ -183,7 +183,10 @@ struct Measures {
 
 impl Default for Measures {
     fn default() -> Self {
-        Self { syncs: metrics::histogram!("journal_sync_seconds"), sizes: metrics::histogram!("journal_commit_events") }
+        Self {
+            syncs: metrics::histogram!("holdfast_journal_sync_seconds"),
+            sizes: metrics::histogram!("holdfast_journal_commit_events"),
+        }
     }
 }
 

@@ -142,7 +142,7 @@ impl Purger {
         for log in journal.logs().into_iter().take_while(|_| !ended()) {
             self.log(journal, log, Keep { since, bytes }, &mut pass)?;
         }
-        metrics::counter!("journal_purged_commits_total").increment(pass.deleted);
+        metrics::counter!("holdfast_journal_purged_commits_total").increment(pass.deleted);
         self.alarm(pass.unpublished);
         Ok(pass)
     }
@@ -191,7 +191,7 @@ impl Purger {
     /// Says once that Kafka holds back what should go, until it no longer does.
     #[expect(clippy::cast_precision_loss, reason = "a number of commits")]
     fn alarm(&mut self, unpublished: u64) {
-        metrics::gauge!("journal_kept_for_kafka_commits").set(unpublished as f64);
+        metrics::gauge!("holdfast_journal_kept_for_kafka_commits").set(unpublished as f64);
         let holds = unpublished > 0;
         if holds && !std::mem::replace(&mut self.alarmed, holds) {
             tracing::error!(
@@ -227,9 +227,9 @@ impl Size {
         if journal.remote() {
             return;
         }
-        metrics::gauge!("journal_bytes").set(journal.bytes() as f64);
+        metrics::gauge!("holdfast_journal_bytes").set(journal.bytes() as f64);
         match self.oldest(journal) {
-            Ok(Some(at)) => metrics::gauge!("journal_oldest_timestamp_seconds").set(at.millis() as f64 / 1000.0),
+            Ok(Some(at)) => metrics::gauge!("holdfast_journal_oldest_timestamp_seconds").set(at.millis() as f64 / 1000.0),
             Ok(None) => {}
             Err(error) => tracing::debug!(%error, "the oldest record of the journal cannot be read"),
         }

@@ -110,7 +110,7 @@ fn run(journal: &dyn Journal, period: Duration, stopped: &Receiver<()>) {
 
 #[expect(clippy::cast_precision_loss, reason = "seconds since 1970")]
 fn tell(position: Position) {
-    metrics::gauge!("scrub_finished_timestamp_seconds").set(position.finished as f64);
+    metrics::gauge!("holdfast_scrub_finished_timestamp_seconds").set(position.finished as f64);
 }
 
 /// Compares all that is left of a pass. Where it has come to, and what is damaged.
@@ -124,8 +124,8 @@ fn pass(journal: &dyn Journal, mut position: Position, pace: Pace<'_>) -> Result
     while let Some(Checked { first, damage }) = journal.check_next_file(position.after, pace)? {
         files += 1;
         if let Some(damage) = damage {
-            metrics::counter!("scrub_damaged_files_total").increment(1);
-            metrics::counter!("alarms_total").increment(1);
+            metrics::counter!("holdfast_scrub_damaged_files_total").increment(1);
+            metrics::counter!("holdfast_alarms_total").increment(1);
             tracing::error!(
                 "{damage}. Everything acknowledged is in memory and in the tables still: copy the data directory, stop the server and restore from a backup"
             );

@@ -153,7 +153,7 @@ impl Run {
     fn lag(&self) -> Option<u64> {
         let answer = Client::new(&self.server.url()).ask(&Request::get("/metrics")).ok()?;
         let text = String::from_utf8(answer.body).ok()?;
-        let value = text.lines().find_map(|line| line.strip_prefix("relay_lag_events "))?;
+        let value = text.lines().find_map(|line| line.strip_prefix("holdfast_relay_lag_events "))?;
         value.parse::<f64>().ok().map(|value| value as u64)
     }
 

@@ -90,7 +90,7 @@ fn until_caught_up(turn: &Turn, server: &Server, prefix: &str) {
             missing.retain(|other, last| *other != partition || *last > seq);
         }
         if missing.is_empty() {
-            return until_shown(server, "relay_lag_events", |lag| lag == 0.0);
+            return until_shown(server, "holdfast_relay_lag_events", |lag| lag == 0.0);
         }
     }
 }
@@ -163,12 +163,12 @@ fn with_kafka_away_orders_go_on_and_the_lag_shows_until_it_is_back() {
     turn.brokers.kill(1);
     let mut server = open(turn.brokers.publishing("away"));
     let orders = under_load(&server, "a", |buyers| go_on(buyers, 100));
-    until_shown(&server, "relay_lag_events", |lag| lag > orders as f64);
-    until_shown(&server, "relay_lag_seconds", |lag| lag > 0.5);
+    until_shown(&server, "holdfast_relay_lag_events", |lag| lag > orders as f64);
+    until_shown(&server, "holdfast_relay_lag_seconds", |lag| lag > 0.5);
     until_it_says(&server, "not publishing to Kafka");
     turn.brokers.restart(1);
     until_caught_up(&turn, &server, "away");
-    until_shown(&server, "relay_lag_seconds", |lag| lag == 0.0);
+    until_shown(&server, "holdfast_relay_lag_seconds", |lag| lag == 0.0);
     verified(&mut server);
 }
 
@@ -193,9 +193,9 @@ fn a_full_queue_waits_and_loses_nothing() {
     under_load(&server, "a", |buyers| {
         go_on(buyers, 50);
         turn.brokers.pause(1);
-        let lags = poll(PATIENCE, || (metric(&server, "relay_lag_events") > 200.0).then_some(()));
+        let lags = poll(PATIENCE, || (metric(&server, "holdfast_relay_lag_events") > 200.0).then_some(()));
         turn.brokers.resume(1);
-        assert!(lags.is_some(), "the lag is {}", metric(&server, "relay_lag_events"));
+        assert!(lags.is_some(), "the lag is {}", metric(&server, "holdfast_relay_lag_events"));
     });
     until_caught_up(&turn, &server, "full");
     verified(&mut server);
@@ -212,7 +212,7 @@ fn a_topic_of_another_journal_is_refused_with_what_to_do() {
     until_it_says(&second, "events of another journal");
     until_it_says(&second, "kafka.topic_prefix");
     under_load(&second, "b", |buyers| go_on(buyers, 10));
-    assert_eq!(metric(&second, "relay_published_total"), 0.0);
+    assert_eq!(metric(&second, "holdfast_relay_published_total"), 0.0);
 }
 
 /// The copy gets more events than the topic has, so that only their check values tell them apart.
@@ -239,8 +239,8 @@ fn a_journal_restored_from_an_older_copy_that_went_on_is_refused_with_what_to_do
     until_it_says(&restored, "restored from an older copy that went on");
     until_it_says(&restored, "set another kafka.topic_prefix");
     under_load(&restored, "c", |buyers| go_on(buyers, 10));
-    until_shown(&restored, "relay_lag_events", |lag| lag > 0.0);
-    assert_eq!(metric(&restored, "relay_published_total"), 0.0);
+    until_shown(&restored, "holdfast_relay_lag_events", |lag| lag > 0.0);
+    assert_eq!(metric(&restored, "holdfast_relay_published_total"), 0.0);
 
     restored.stop_with("HOLDFAST__KAFKA__TOPIC_PREFIX", "restored_anew");
     restored.restart();

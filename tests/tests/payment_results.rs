@@ -148,7 +148,7 @@ fn a_result_on_the_topic_pays_or_declines_its_order() {
     shop.becomes(&paid, "confirmed");
     shop.becomes(&declined, "awaiting_payment");
     shop.until_committed(2);
-    assert_eq!(shop.metric("inbound_handled_total"), 2.0);
+    assert_eq!(shop.metric("holdfast_inbound_handled_total"), 2.0);
     assert_eq!(shop.letters(), []);
 }
 
@@ -243,7 +243,7 @@ fn what_can_never_be_taken_is_put_aside_with_its_reason_and_the_next_is_taken() 
         assert_eq!(letter.headers["hf-dlq-topic"], shop.inbox());
         assert!(!letter.headers["hf-dlq-detail"].is_empty());
     }
-    assert_eq!(shop.metric("inbound_dead_lettered_total{reason=\"other_amount\"}"), 2.0);
+    assert_eq!(shop.metric("holdfast_inbound_dead_lettered_total{reason=\"other_amount\"}"), 2.0);
 }
 
 #[test]
@@ -267,7 +267,7 @@ fn results_the_engine_has_no_room_for_now_wait() {
     let orders = shop.orders(100);
     shop.tell(&orders.iter().map(|order| order.result("captured")).collect::<Vec<_>>());
     shop.until_committed(100);
-    assert!(shop.metric("inbound_retries_total") > 0.0, "there was room for all of them");
+    assert!(shop.metric("holdfast_inbound_retries_total") > 0.0, "there was room for all of them");
     assert_eq!(shop.letters(), []);
     shop.paid_once(&orders);
 }
@@ -291,7 +291,7 @@ fn a_batch_that_takes_long_keeps_its_place_in_the_group_and_nothing_is_passed_ov
     shop.topics.create(&letters, 1, &[]);
     shop.until_committed(41);
     shop.paid_once(&orders);
-    assert_eq!((shop.letters().len(), shop.metric("inbound_handled_total")), (1, 40.0));
+    assert_eq!((shop.letters().len(), shop.metric("holdfast_inbound_handled_total")), (1, 40.0));
 }
 
 #[test]

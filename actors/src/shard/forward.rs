@@ -55,7 +55,7 @@ impl Shard {
 }
 
 pub(super) fn nowhere(id: PartitionId) {
-    metrics::counter!("alarms_total").increment(1);
+    metrics::counter!("holdfast_alarms_total").increment(1);
     tracing::error!(partition = id.0, "there is no such partition: what was sent to it is dropped");
 }
 

@@ -81,7 +81,7 @@ impl Shard {
         if matches!(error, StorageError::Unreachable(_) | StorageError::Stopped) {
             return self.refuse(id, ticket, Unanswered::Unavailable);
         }
-        metrics::counter!("alarms_total").increment(1);
+        metrics::counter!("holdfast_alarms_total").increment(1);
         tracing::error!(%error, "a row of the tables cannot be read: the request that needs it fails, others go on");
         self.refuse(id, ticket, Unanswered::Unreadable);
     }
@@ -107,6 +107,6 @@ impl Shard {
 }
 
 pub(super) fn refused_again() {
-    metrics::counter!("alarms_total").increment(1);
+    metrics::counter!("holdfast_alarms_total").increment(1);
     tracing::error!("an input that panicked its partition before came again and is not carried out");
 }

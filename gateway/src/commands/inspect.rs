@@ -1,4 +1,4 @@
-//! `holdfast inspect`: what is in the data.
+//! `holdfast inspect`: what is in the data, and what is measured.
 
 mod text;
 
@@ -6,6 +6,7 @@ use super::{Outcome, output};
 use crate::cli::Inspect;
 use crate::events::{TimelineItem, timeline_item};
 use crate::http::view::stock_body;
+use crate::telemetry::reference;
 use crate::wire::ids::{Id, ORDER, RESERVATION};
 use holdfast_engine::codec;
 use holdfast_engine::event::{Kind, OrderRecord};
@@ -24,6 +25,11 @@ pub(super) fn run(what: Inspect, as_json: bool) -> Outcome {
         Inspect::Partitions(data) => (partitions(&*super::observe(&data)?)?, text::partitions),
         Inspect::Order { id, data } => (order(&*super::observe(&data)?, &id)?, text::order),
         Inspect::Sku { sku, data } => (stock(&*super::observe(&data)?, &sku)?, text::sku),
+        Inspect::Metrics { markdown: true } => {
+            output::print(reference::markdown().trim_end())?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        Inspect::Metrics { markdown: false } => (reference::json(), text::metrics),
     };
     output::print(if as_json { shown.to_string() } else { as_text(&shown) })?;
     Ok(ExitCode::SUCCESS)

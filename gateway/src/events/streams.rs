@@ -55,7 +55,7 @@ impl Streams {
         }
         open.all += 1;
         open.by_client.insert(client, own + 1);
-        metrics::gauge!("event_streams").set(open.all as f64);
+        metrics::gauge!("holdfast_event_streams").set(open.all as f64);
         Ok(Place { streams: self.clone(), client, full: false, going: false })
     }
 
@@ -66,7 +66,7 @@ impl Streams {
             Some(own) if *own > 1 => *own -= 1,
             _ => drop(open.by_client.remove(&client)),
         }
-        metrics::gauge!("event_streams").set(open.all as f64);
+        metrics::gauge!("holdfast_event_streams").set(open.all as f64);
     }
 
     fn open(&self) -> std::sync::MutexGuard<'_, Open> {
@@ -124,9 +124,9 @@ impl Drop for Place {
         if !self.going {
             return;
         }
-        metrics::counter!("event_streams_disconnected_total").increment(1);
+        metrics::counter!("holdfast_event_streams_disconnected_total").increment(1);
         if self.full {
-            metrics::counter!("event_streams_dropped_total").increment(1);
+            metrics::counter!("holdfast_event_streams_dropped_total").increment(1);
             tracing::warn!("a stream of events was dropped: its reader did not take what it was given");
         }
     }

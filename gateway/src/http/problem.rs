@@ -4,6 +4,7 @@
 //! what a caller sent, what is said of it is not ([`bounded`]).
 
 mod bounded;
+mod counted;
 
 pub use bounded::is_enough;
 
@@ -244,7 +245,14 @@ impl Problem {
         self.by(request_id(request).as_str()).response()
     }
 
+    /// An answer, which is counted.
     pub fn response(&self) -> HttpResponse {
+        counted::count(self.code);
+        self.document()
+    }
+
+    /// The answer as an example of it.
+    pub fn document(&self) -> HttpResponse {
         let mut response = HttpResponseBuilder::new(self.status_code());
         response.insert_header((CONTENT_TYPE, "application/problem+json"));
         if self.code.retryable() {

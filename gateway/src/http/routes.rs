@@ -31,6 +31,7 @@ use crate::http::client;
 use crate::http::problem::{Code, Problem};
 use crate::http::reply::{Outcome, unavailable};
 use crate::http::request::Moment;
+use crate::http::timed::Timed;
 use crate::state::App;
 use actix_web::web::ServiceConfig;
 use actix_web::{HttpRequest, HttpResponse};
@@ -58,7 +59,7 @@ pub fn configure(service: &mut ServiceConfig) {
         .configure(docs::configure)
         .configure(problems::configure)
         .configure(start::configure)
-        .default_service(answering(not_found));
+        .default_service(answering(Timed::unrouted(), not_found));
 }
 
 fn not_found(request: &HttpRequest) -> HttpResponse {
@@ -177,7 +178,7 @@ pub fn unread(error: &holdfast_storage::Error) -> Problem {
 
 /// A failure of ours while reading.
 pub fn internal(error: &impl std::fmt::Display) -> Problem {
-    metrics::counter!("alarms_total").increment(1);
+    metrics::counter!("holdfast_alarms_total").increment(1);
     tracing::error!(%error, "a read failed");
     Problem::new(Code::Internal, "the store could not be read")
 }

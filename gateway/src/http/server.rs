@@ -8,6 +8,7 @@ use crate::http::body::unread;
 use crate::http::client::Proxies;
 use crate::http::request_id::{is_stamped, request_id, stamp};
 use crate::http::routes::docs::Description;
+use crate::http::timed::Timed;
 use crate::http::{body, client, openapi, routes};
 use crate::keys::refusals::is_refusal;
 use crate::process::descriptors::{Connections, TooFew};
@@ -20,7 +21,7 @@ use actix_web::{App as Service, HttpServer, web};
 use rustix::net::sockopt;
 use std::any::Any;
 use std::net::{IpAddr, Ipv4Addr, TcpListener};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Idle connections stay open longer than pools and balancers keep them, so that it is never the server who closes one
 /// into which a request is just being sent.
@@ -51,9 +52,10 @@ pub fn start(app: &web::Data<App>, listener: TcpListener, connections: Connectio
     let proxies = Proxies::of(&app.settings);
     let description = web::Data::new(Description(openapi::json()));
     let service = HttpServer::new(move || {
-        let (access, proxies) = (access.clone(), proxies.clone());
+        let (access, proxies, timed) = (access.clone(), proxies.clone(), Timed::unrouted());
         // Not boxed, and the outermost: see `body::connected`.
         let service = Service::new().app_data(shared.clone()).app_data(description.clone()).wrap_fn(move |request, next| {
+            let began = Instant::now();
             let client = proxies.client(&request);
             let sharing = access.sharing(&request);
             let answered = match access.check(&request) {
@@ -62,12 +64,16 @@ pub fn start(app: &web::Data<App>, listener: TcpListener, connections: Connectio
             };
             let admitted = match answered {
                 None => Ok(client::serving(client, next.call(request))),
-                Some(response) => Err(unread::refuse(request, response)),
+                Some(response) => {
+                    let answered = Ok(unread::refuse(request, response));
+                    timed.count(began, &answered);
+                    Err(answered)
+                }
             };
             async move {
                 let mut served = match admitted {
                     Ok(serving) => body::connected(serving).await?,
-                    Err(answered) => answered,
+                    Err(answered) => answered?,
                 };
                 if is_refusal(&served) {
                     // Boxed, as its future would stay with every request.

@@ -127,7 +127,7 @@ impl PaymentResultHandler {
                 Err(Failure::Dead(reason)) => return Settled::Dead(reason),
                 Err(Failure::Passing(why)) => why,
             };
-            metrics::counter!("inbound_retries_total").increment(1);
+            metrics::counter!("holdfast_inbound_retries_total").increment(1);
             if !self.waiting.swap(true, Ordering::Relaxed) {
                 tracing::warn!(event = result.event.id, "payment results on Kafka wait: {why}");
             }

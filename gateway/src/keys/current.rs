@@ -120,7 +120,7 @@ impl Keys {
             }
             Ok(None) | Err(Error::Lost { .. }) if needed => {
                 self.take(Vec::new());
-                metrics::counter!("alarms_total").increment(1);
+                metrics::counter!("holdfast_alarms_total").increment(1);
                 tracing::error!(
                     "the API keys of the data directory are gone: all of them are revoked, nobody is let in without one"
                 );
@@ -128,7 +128,7 @@ impl Keys {
             Ok(None) => {}
             Err(error) => {
                 self.keep_those_in_the_file();
-                metrics::counter!("alarms_total").increment(1);
+                metrics::counter!("holdfast_alarms_total").increment(1);
                 tracing::error!("the API keys have changed and cannot be read, those of before go on to count: {error}");
             }
         }
@@ -146,7 +146,7 @@ impl Seen {
         if self.failed.as_ref() == Some(&error) {
             return;
         }
-        metrics::counter!("alarms_total").increment(1);
+        metrics::counter!("holdfast_alarms_total").increment(1);
         tracing::error!("the API keys cannot be read, those of before go on to count until they can: {error}");
         self.failed = Some(error);
     }

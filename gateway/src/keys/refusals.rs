@@ -58,7 +58,7 @@ pub const WRONG_KEY: &str = "Bearer error=\"invalid_token\"";
 impl Refusals {
     /// Holds the answer back for as long as it has to be.
     pub async fn hold(&self, address: IpAddr, response: &mut ServiceResponse) {
-        metrics::counter!("logins_refused_total").increment(1);
+        metrics::counter!("holdfast_logins_refused_total").increment(1);
         match self.pace(network(address)) {
             Pace::AtOnce => {}
             Pace::After(_waiting) => tokio::time::sleep(PAUSE).await,

@@ -70,7 +70,7 @@ pub(crate) fn follow_load(mib: u64) -> io::Result<()> {
 fn run(mib: u64) {
     let Some(touched) = touched_by_others() else { return };
     let mut follower = Follower { touched, ..Follower::default() };
-    let ahead = metrics::gauge!("memory_ahead_bytes");
+    let ahead = metrics::gauge!("holdfast_memory_ahead_bytes");
     loop {
         thread::sleep(follower.pause());
         let Some(touched) = touched_by_others() else { return };

@@ -77,7 +77,7 @@ pub(super) async fn watch(app: Data<App>) {
 fn compare(clock: Clock, watch: &mut Watch) {
     let difference = clock.difference(clock::wall());
     let seconds = difference as f64 / 1000.0;
-    metrics::gauge!("clock_difference_seconds").set(seconds);
+    metrics::gauge!("holdfast_clock_difference_seconds").set(seconds);
     match watch.look(difference) {
         Some(Change::Apart) => tracing::warn!(
             seconds,

@@ -2,6 +2,7 @@
 //!
 //! Invariant: what a key means and what it is by default is said in `config/holdfast.toml`; a test holds the two together.
 
+use super::telemetry::{Log, Telemetry};
 use crate::keys::KeyEntry;
 use holdfast_actors::Knobs;
 use holdfast_engine::limits;
@@ -28,6 +29,7 @@ pub struct Settings {
     pub kafka: Kafka,
     pub auth: Auth,
     pub log: Log,
+    pub telemetry: Telemetry,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -319,20 +321,6 @@ pub struct Auth {
     pub keys: Vec<KeyEntry>,
 }
 
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Log {
-    pub format: Format,
-    pub level: String,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq)]
-#[serde(rename_all = "snake_case")]
-pub enum Format {
-    Human,
-    Json,
-}
-
 impl Default for Server {
     fn default() -> Self {
         Self {
@@ -458,12 +446,6 @@ impl Default for Kafka {
             group: "holdfast".to_owned(),
             security: KafkaSecurity::default(),
         }
-    }
-}
-
-impl Default for Log {
-    fn default() -> Self {
-        Self { format: Format::Human, level: "info".to_owned() }
     }
 }
 

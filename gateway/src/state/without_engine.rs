@@ -6,6 +6,7 @@ use crate::keys::Keys;
 use crate::keys::refusals::Refusals;
 use crate::process::stopping::Phase;
 use crate::settings::Settings;
+use crate::telemetry::metrics::Exposition;
 use crate::threads::bulk::Bulk;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use metrics_exporter_prometheus::PrometheusBuilder;
@@ -28,7 +29,7 @@ impl App {
             backing_up: false.into(),
             sandbox: None,
             base_url: String::new(),
-            metrics: PrometheusBuilder::new().build_recorder().handle(),
+            metrics: Exposition::new(PrometheusBuilder::new().build_recorder().handle(), &settings.telemetry),
             tuned: ArcSwap::from_pointee(settings.clone()),
             settings,
         }

@@ -61,7 +61,7 @@ impl LineQueue {
 
 fn count_lost(lost: &AtomicU64) {
     lost.fetch_add(1, Ordering::Relaxed);
-    metrics::counter!("log_lines_lost_total").increment(1);
+    metrics::counter!("holdfast_log_lines_lost_total").increment(1);
 }
 
 struct Worker<W> {

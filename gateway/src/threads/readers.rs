@@ -61,7 +61,7 @@ fn run(queue: &Queue, due: &Receiver<()>) {
         let Some(job) = queue.next() else { continue };
         if catch_unwind(AssertUnwindSafe(job)).is_err() {
             // What it was is logged where it panicked.
-            metrics::counter!("alarms_total").increment(1);
+            metrics::counter!("holdfast_alarms_total").increment(1);
         }
     }
 }

@@ -193,7 +193,7 @@ impl PartitionLog {
         match self.answer(statement, body).await {
             Ok(outcome) => outcome,
             Err(error) => {
-                metrics::counter!("journal_unknown_outcomes_total").increment(1);
+                metrics::counter!("holdfast_journal_unknown_outcomes_total").increment(1);
                 if tries % TELL_EVERY == TELL_EVERY - 1 {
                     tracing::warn!(partition = self.partition, tries = tries + 1, %error, ?statement, "the cluster does not answer: trying on");
                 }

@@ -155,7 +155,7 @@ struct Worker {
 impl Worker {
     fn new(journal: Arc<dyn Journal>, options: Options, notify: Notify, inbox: Receiver<Input>, progress: Arc<Progress>) -> Self {
         let now = Instant::now();
-        let lag = metrics::gauge!("projection_lag_commits");
+        let lag = metrics::gauge!("holdfast_projection_lag_commits");
         let (archives, flushes) = (Vec::new(), Vec::new());
         let (archives_due, movements_due) = (now, now);
         let said = Said::default();
@@ -245,7 +245,7 @@ impl Worker {
         let archives = std::mem::take(&mut self.archives);
         let logs = archives.iter().map(|archive| self.journal.log_of(partition_of(archive))).collect();
         self.project(&logs, archives.iter().map(row_of).collect())?;
-        metrics::counter!("archived_total").increment(archives.len() as u64);
+        metrics::counter!("holdfast_archived_total").increment(archives.len() as u64);
         by_partition(&archives).into_values().for_each(|archived| (self.notify)(Notice::Archived(archived)));
         Ok(())
     }

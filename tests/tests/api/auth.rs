@@ -85,7 +85,7 @@ fn where_nobody_needs_a_key_a_wrong_one_is_refused_and_counted_all_the_same() {
     }
     open.send("GET", limits, &[("authorization", &format!("Basic {key}"))], None).problem(401, "unauthorized");
     let metrics = String::from_utf8(open.get("/metrics").bytes).unwrap();
-    assert!(metrics.lines().any(|line| line == "logins_refused_total 4"), "{metrics}");
+    assert!(metrics.lines().any(|line| line == "holdfast_logins_refused_total 4"), "{metrics}");
 }
 
 #[test]

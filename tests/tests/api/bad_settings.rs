@@ -12,7 +12,7 @@ use std::thread;
 const ZERO_BYTE: &str = "\"a\\u0000b\"";
 
 /// Setting and value, as the file has them.
-const BAD: [(&str, &str); 110] = [
+const BAD: [(&str, &str); 111] = [
     ("server.listen", "\"nonsense\""),
     ("server.listen", "\"a b:80\""),
     ("server.listen", "\"::1:80\""),
@@ -123,6 +123,7 @@ const BAD: [(&str, &str); 110] = [
     ("log.level", "\"info,holdfast=loud\""),
     ("log.level", "\"=\""),
     ("log.level", "\"[\""),
+    ("telemetry.old_names", "\"perhaps\""),
 ];
 
 /// Without the settings of the bench itself, of which one may be tried.

@@ -19,7 +19,7 @@ fn metrics_are_prometheus_text_and_count_orders() {
     let metrics = api.get("/metrics");
     assert!(metrics.header("content-type").unwrap().starts_with("text/plain"));
     let text = metrics.text();
-    let placed = text.lines().find_map(|line| line.strip_prefix("orders_total{outcome=\"placed\"} "));
+    let placed = text.lines().find_map(|line| line.strip_prefix("holdfast_orders_total{outcome=\"placed\"} "));
     assert!(placed.is_some_and(|count| count.parse::<u64>().unwrap() >= 1), "{text}");
     for line in text.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
         let (_, value) = line.rsplit_once(' ').unwrap();

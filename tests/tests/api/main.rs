@@ -50,6 +50,8 @@ mod lists;
 #[cfg(test)]
 mod malformed;
 #[cfg(test)]
+mod metrics;
+#[cfg(test)]
 mod movements;
 #[cfg(test)]
 mod optional_keys;

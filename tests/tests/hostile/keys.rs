@@ -127,7 +127,7 @@ fn keys_that_cannot_be_read_leave_those_of_before_in_force() {
 
 fn refused_so_far(server: &Server) -> u64 {
     let metrics = send(server, "GET /metrics", &[], "").body;
-    let counted = metrics.lines().find_map(|line| line.strip_prefix("logins_refused_total "));
+    let counted = metrics.lines().find_map(|line| line.strip_prefix("holdfast_logins_refused_total "));
     counted.map_or(0, |count| count.parse().unwrap())
 }
 

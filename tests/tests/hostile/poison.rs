@@ -116,8 +116,8 @@ fn a_row_that_cannot_be_read_fails_the_one_request_that_needs_it() {
         let answer = client.ask(&request).unwrap();
         assert_eq!((answer.status, code(&answer).as_deref()), (500, Some("internal")), "{request:?}: {}", answer.shown());
     }
-    assert!(metric(&url, "alarms_total") >= unreadable.len() as f64, "no alarm");
-    assert!(metric(&url, "shard_rebuilds_total") < 1.0, "a shard paid for it");
+    assert!(metric(&url, "holdfast_alarms_total") >= unreadable.len() as f64, "no alarm");
+    assert!(metric(&url, "holdfast_shard_rebuilds_total") < 1.0, "a shard paid for it");
     let shown: Value = client.json(&Request::get(format!("/v1/inventory/{SKU}"))).unwrap();
     assert_eq!(shown["held"].as_u64(), Some(ORDERS.div_ceil(50) as u64), "a retry was taken for a new order: {shown}");
 }

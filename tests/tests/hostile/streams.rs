@@ -80,11 +80,11 @@ fn streams_that_nobody_reads_are_dropped_with_a_word_and_one_that_is_read_misses
         stock(&server, "LAST");
         assert_eq!(held.join().unwrap(), items.len());
     });
-    let open = || metric(&server, "event_streams");
+    let open = || metric(&server, "holdfast_event_streams");
     // The stream that was read is closed too, and found to be at the latest with a heartbeat.
     assert!(poll(PATIENCE, || (open() <= 1).then_some(())).is_some(), "{} are open", open());
-    assert!(metric(&server, "event_streams_dropped_total") > 0);
-    assert!(metric(&server, "event_streams_disconnected_total") >= 50);
+    assert!(metric(&server, "holdfast_event_streams_dropped_total") > 0);
+    assert!(metric(&server, "holdfast_event_streams_disconnected_total") >= 50);
     assert!(server.log().contains("a stream of events was dropped"), "{}", server.log());
     drop(unread);
 }
@@ -108,12 +108,12 @@ fn a_stream_that_ends_with_its_connection_is_counted_and_not_as_dropped_where_no
     let server = Server::start(Options::new());
     stock(&server, "MUG");
     let opened = open(&server, "").unwrap();
-    assert!(poll(PATIENCE, || (metric(&server, "event_streams") == 1).then_some(())).is_some());
-    assert_eq!(metric(&server, "event_streams_disconnected_total"), 0);
+    assert!(poll(PATIENCE, || (metric(&server, "holdfast_event_streams") == 1).then_some(())).is_some());
+    assert_eq!(metric(&server, "holdfast_event_streams_disconnected_total"), 0);
     drop(opened);
-    let counted = || (metric(&server, "event_streams_disconnected_total") == 1).then_some(());
+    let counted = || (metric(&server, "holdfast_event_streams_disconnected_total") == 1).then_some(());
     assert!(poll(PATIENCE, counted).is_some());
-    assert_eq!(metric(&server, "event_streams_dropped_total"), 0);
+    assert_eq!(metric(&server, "holdfast_event_streams_dropped_total"), 0);
 }
 
 /// Locations of each SKU, one unit in each.

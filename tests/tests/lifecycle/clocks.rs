@@ -54,7 +54,7 @@ fn difference(server: &Server) -> f64 {
     let client = Client::new(&server.url());
     let gauge = poll(PATIENCE, || {
         let text = client.ask(&Request::get("/metrics")).ok()?.shown();
-        let value = text.lines().find_map(|line| line.strip_prefix("clock_difference_seconds "))?;
+        let value = text.lines().find_map(|line| line.strip_prefix("holdfast_clock_difference_seconds "))?;
         value.trim().parse().ok()
     });
     gauge.unwrap_or_else(|| panic!("no gauge\n{}", server.log()))

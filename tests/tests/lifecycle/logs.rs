@@ -67,7 +67,7 @@ fn lines_that_were_lost_are_counted() {
     let client = Client::new(&server.url());
     let lost = || {
         let text = String::from_utf8(client.ask(&Request::get("/metrics")).unwrap().body).unwrap();
-        let line = text.lines().find(|line| line.starts_with("log_lines_lost_total "))?;
+        let line = text.lines().find(|line| line.starts_with("holdfast_log_lines_lost_total "))?;
         line.rsplit_once(' ')?.1.parse::<u64>().ok().filter(|lost| *lost > 0)
     };
     assert!(holdfast_tests::server::poll(Duration::from_secs(60), lost).is_some(), "nothing is counted as lost");

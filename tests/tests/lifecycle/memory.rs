@@ -19,7 +19,7 @@ fn server(ahead_mb: u64) -> Server {
 /// Bytes ahead, or `None` while none were ever taken.
 fn ahead(client: &Client) -> Option<u64> {
     let text = String::from_utf8(client.ask(&Request::get("/metrics")).unwrap().body).unwrap();
-    let line = text.lines().find(|line| line.starts_with("memory_ahead_bytes "))?;
+    let line = text.lines().find(|line| line.starts_with("holdfast_memory_ahead_bytes "))?;
     Some(line.rsplit_once(' ')?.1.parse::<f64>().unwrap() as u64)
 }
 

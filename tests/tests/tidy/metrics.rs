@@ -8,21 +8,37 @@ use std::collections::BTreeMap;
 const REFERENCE: &str = "docs/reference/metrics.md";
 const MACROS: [&str; 3] = ["counter", "gauge", "histogram"];
 
-/// Names behind the macros of metrics, each with where it stands first; `metrics::counter!` emits, a bare `counter!` describes.
-fn named(tree: &[Source], emitted: bool) -> BTreeMap<String, String> {
+/// Where metrics are described, by calls in place of macros.
+const TABLE: &str = "gateway/src/telemetry/table.rs";
+
+/// Names in the calls that a pattern of tokens finds, each with where it stands first.
+fn named<const N: usize>(tree: &[Source], pattern: impl Fn(&Source, &[Token; N]) -> bool) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     for source in tree {
-        for (at, window) in source.shipped.windows(4).enumerate() {
-            let [name, bang, bracket, text] = window else { continue };
-            let (Token::Word(word), Token::Text(metric)) = (&name.token, &text.token) else { continue };
-            let call = (&bang.token, &bracket.token) == (&Token::Sign('!'), &Token::Sign('('));
-            let qualified = at > 0 && source.shipped[at - 1].token == Token::Path;
-            if call && MACROS.contains(&word.as_str()) && qualified == emitted {
-                found.entry(metric.clone()).or_insert_with(|| format!("{}:{}", source.path, name.line));
+        for window in source.shipped.windows(N) {
+            let Some(Token::Text(metric)) = window.last().map(|last| &last.token) else { continue };
+            let tokens: [Token; N] = std::array::from_fn(|at| window[at].token.clone());
+            if pattern(source, &tokens) {
+                found.entry(metric.clone()).or_insert_with(|| format!("{}:{}", source.path, window[0].line));
             }
         }
     }
     found
+}
+
+fn is_kind(token: &Token) -> bool {
+    matches!(token, Token::Word(word) if MACROS.contains(&word.as_str()))
+}
+
+/// `metrics::counter!("…"`.
+fn emitted(tree: &[Source]) -> BTreeMap<String, String> {
+    let behind_path = [Token::Path, Token::Sign('!'), Token::Sign('(')];
+    named(tree, |_, [path, kind, bang, bracket, _]| is_kind(kind) && [path, bang, bracket].into_iter().eq(&behind_path))
+}
+
+/// `counter("…"` in the table.
+fn described(tree: &[Source]) -> BTreeMap<String, String> {
+    named(tree, |source, [kind, bracket, _]| source.path == TABLE && is_kind(kind) && *bracket == Token::Sign('('))
 }
 
 /// The first column of the table in the reference.
@@ -36,7 +52,7 @@ fn documented() -> BTreeMap<String, String> {
 }
 
 pub(crate) fn different(tree: &[Source]) -> Vec<Finding> {
-    let kinds = [("emitted", named(tree, true)), ("described", named(tree, false)), ("documented", documented())];
+    let kinds = [("emitted", emitted(tree)), ("described", described(tree)), ("documented", documented())];
     assert!(kinds.iter().all(|(_, names)| !names.is_empty()), "a kind of metrics is empty: the rule looks at the wrong files");
     let mut found = Vec::new();
     for (is, names) in &kinds {

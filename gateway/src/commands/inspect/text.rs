@@ -15,6 +15,10 @@ pub(super) fn partitions(found: &Value) -> String {
     listed(&found["partitions"], &names)
 }
 
+pub(super) fn metrics(found: &Value) -> String {
+    listed(&found["metrics"], &["name", "kind", "labels", "help"])
+}
+
 pub(super) fn order(found: &Value) -> String {
     let stands = if found["archived"] == true { "closed, in the tables" } else { "in memory" };
     let head = format!("{}  partition {}, {stands}", cell(&found["id"]), cell(&found["partition"]));

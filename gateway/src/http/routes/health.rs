@@ -74,7 +74,7 @@ pub async fn readyz(app: Data<App>) -> HttpResponse {
 pub async fn metrics(app: Data<App>) -> HttpResponse {
     if let Some(live) = &*app.live.load() {
         for (shard, depth) in live.handle.depths().into_iter().enumerate() {
-            metrics::gauge!("shard_depth", "shard" => shard.to_string()).set(depth as f64);
+            metrics::gauge!("holdfast_shard_depth", "shard" => shard.to_string()).set(depth as f64);
         }
     }
     HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(app.metrics.render())

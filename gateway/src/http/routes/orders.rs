@@ -182,8 +182,8 @@ impl Begun {
 
 fn count(placed: bool) {
     thread_local! {
-        static PLACED: metrics::Counter = metrics::counter!("orders_total", "outcome" => "placed");
-        static REFUSED: metrics::Counter = metrics::counter!("orders_total", "outcome" => "refused");
+        static PLACED: metrics::Counter = metrics::counter!("holdfast_orders_total", "outcome" => "placed");
+        static REFUSED: metrics::Counter = metrics::counter!("holdfast_orders_total", "outcome" => "refused");
     }
     let counter = if placed { &PLACED } else { &REFUSED };
     counter.with(|counter| counter.increment(1));

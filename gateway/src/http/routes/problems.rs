@@ -69,7 +69,7 @@ fn retry(code: Code) -> &'static str {
 /// The answer as it goes over the wire, with its body laid out to be read.
 fn example(code: Code) -> String {
     let (problem, mut text) = (code.example(), String::new());
-    let response = problem.response();
+    let response = problem.document();
     text.push_str(&format!("HTTP/1.1 {}\n", response.status()));
     for (name, value) in response.headers() {
         text.push_str(&format!("{name}: {}\n", value.to_str().unwrap_or_default()));

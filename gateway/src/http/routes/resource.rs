@@ -1,11 +1,13 @@
 //! How a row of the table of routes is given its handlers.
 //!
-//! Invariant: a handler is called only for what its row admits; a method without a handler is answered by what the table says.
+//! Invariants: a handler is called only for what its row admits; a method without a handler is answered by what the table says; every
+//! answer is counted under its row.
 
 use super::admission::{self, Answer};
 use crate::http::body::unread;
 use crate::http::problem::{Code, Problem};
 use crate::http::table::{self, Operation, Route};
+use crate::http::timed::Timed;
 use actix_web::dev::{AppService, HttpServiceFactory, ServiceFactory, ServiceRequest, ServiceResponse, fn_service};
 use actix_web::guard::Guard;
 use actix_web::http::Method;
@@ -13,11 +15,15 @@ use actix_web::http::header::ALLOW;
 use actix_web::web;
 use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource};
 use std::future::{Future, ready};
+use std::time::Instant;
 
 /// Serves the row of a path.
 pub fn resource(path: &str) -> Serving {
     let route = table::route(path);
-    Serving { route, resource: web::resource(route.pattern()).default_service(answering(not_allowed)) }
+    Serving {
+        route,
+        resource: web::resource(route.pattern()).default_service(answering(Timed::refusals(route.path), not_allowed)),
+    }
 }
 
 /// A row that is being given its handlers.
@@ -51,12 +57,19 @@ impl Serving {
         let Some(operation) = self.route.operation(&method) else {
             unreachable!("{method} {path} is not in the table of routes")
         };
-        let service = move || {
-            let handle = handle.clone();
-            fn_service(move |request| handle(operation, request))
+        let service = |method| {
+            let (handle, timed) = (handle.clone(), Timed::of(method, path));
+            fn_service(move |request| {
+                let (handle, timed, began) = (handle.clone(), timed.clone(), Instant::now());
+                async move {
+                    let answer = handle(operation, request).await;
+                    timed.count(began, &answer);
+                    answer
+                }
+            })
         };
-        let head = (method == Method::GET).then(|| web::head().service(service()));
-        let resource = self.resource.route(web::method(method).service(service()));
+        let head = (method == Method::GET).then(|| web::head().service(service("HEAD")));
+        let resource = self.resource.route(web::method(method).service(service(operation.method)));
         let resource = head.into_iter().fold(resource, Resource::route);
         Self { resource, ..self }
     }
@@ -70,11 +83,15 @@ impl HttpServiceFactory for Serving {
 
 /// What answers by the head of a request.
 pub fn answering(
+    timed: Timed,
     answer: fn(&HttpRequest) -> HttpResponse,
 ) -> impl ServiceFactory<ServiceRequest, Config = (), Response = ServiceResponse, Error = actix_web::Error, InitError = ()> {
     fn_service(move |request: ServiceRequest| {
+        let began = Instant::now();
         let response = answer(request.request());
-        ready(Ok(unread::refuse(request, response)))
+        let answer = Ok(unread::refuse(request, response));
+        timed.count(began, &answer);
+        ready(answer)
     })
 }
 

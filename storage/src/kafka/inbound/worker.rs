@@ -30,7 +30,7 @@ pub(super) struct Worker {
 
 impl Worker {
     pub(super) fn new(options: Options, settle: Settle, stop: Stop) -> Self {
-        let handled = metrics::counter!("inbound_handled_total");
+        let handled = metrics::counter!("holdfast_inbound_handled_total");
         Self { options, settle, stop, said: None, handled }
     }
 
@@ -119,7 +119,7 @@ impl Worker {
         member.settled(batch);
         for (Record { topic_partition, offset, .. }, Reason { code, detail }) in &dead {
             tracing::warn!(topic = self.options.topic, partition = topic_partition, offset, "dead letter, {code}: {detail}");
-            metrics::counter!("inbound_dead_lettered_total", "reason" => *code).increment(1);
+            metrics::counter!("holdfast_inbound_dead_lettered_total", "reason" => *code).increment(1);
         }
         self.handled.increment((batch.len() - dead.len()) as u64);
         Ok(true)

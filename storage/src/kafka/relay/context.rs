@@ -35,10 +35,10 @@ pub(super) struct Gauges {
 impl Context {
     pub(super) fn new(journal: Arc<dyn Journal>, encode: Encode, stop: Stop, published: Published) -> Self {
         let gauges = Gauges {
-            lag_events: metrics::gauge!("relay_lag_events"),
-            lag_seconds: metrics::gauge!("relay_lag_seconds"),
-            published: metrics::counter!("relay_published_total"),
-            restarts: metrics::counter!("relay_restarts_total"),
+            lag_events: metrics::gauge!("holdfast_relay_lag_events"),
+            lag_seconds: metrics::gauge!("holdfast_relay_lag_seconds"),
+            published: metrics::counter!("holdfast_relay_published_total"),
+            restarts: metrics::counter!("holdfast_relay_restarts_total"),
         };
         let backlog = Backlog::new(journal.partitions().count());
         let logs = journal.logs().into_iter().map(|log| (log, partitions_of(&*journal, log))).collect();

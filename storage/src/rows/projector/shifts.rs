@@ -67,7 +67,7 @@ fn named(name: &str) -> std::thread::Builder {
 /// Projects while a free processor is enough.
 fn project(mut shift: Shift, relieve: &Sender<Shift>, eased: &Receiver<Shift>) {
     while let Some((mine, Over::Relieved)) = shift.work(|queued| queued >= PRESSED) {
-        metrics::counter!("projection_pressed_total").increment(1);
+        metrics::counter!("holdfast_projection_pressed_total").increment(1);
         // The other ends only after this one, or when nothing is projected any more.
         let handed = relieve.send(mine).ok().and_then(|()| eased.recv().ok());
         let Some(back) = handed else { return };
