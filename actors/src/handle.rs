@@ -2,6 +2,7 @@
 
 use crate::admission::{ClientId, Clients, Permit};
 use crate::inbox::{Inbox, ShardMessage, ShardReport};
+use crate::probe::Seen;
 use crate::replies::{Pending, ReplyQueues};
 use crate::router::Router;
 use crate::tuning::{Knobs, Tuning};
@@ -13,6 +14,7 @@ use holdfast_engine::ids::PartitionId;
 use std::cell::Cell;
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Instant;
 use tokio::sync::oneshot;
 
 /// Requests that a thread sends before it lets others have the processor.
@@ -114,6 +116,27 @@ impl Handle {
     /// Requests in hand at each shard, in the order of shards.
     pub fn depths(&self) -> Vec<usize> {
         self.router.table().inboxes.iter().map(|inbox| inbox.credits.taken()).collect()
+    }
+
+    /// Sends each shard a probe, unless it has one.
+    pub fn probe(&self) {
+        let now = Instant::now();
+        for inbox in self.router.table().inboxes.iter().filter(|inbox| inbox.sight.begin(now)) {
+            inbox.push(ShardMessage::Probe(now));
+        }
+    }
+
+    /// What is seen of each shard, in the order of shards, without asking it.
+    pub fn seen(&self) -> Vec<Seen> {
+        self.router.table().inboxes.iter().map(|inbox| inbox.sight.seen()).collect()
+    }
+
+    /// Partitions that each shard hosts, in the order of shards.
+    pub fn hosted(&self) -> Vec<usize> {
+        let table = self.router.table();
+        let mut counts = vec![0; table.inboxes.len()];
+        table.shard_of.iter().for_each(|shard| counts[*shard] += 1);
+        counts
     }
 
     /// Has a snapshot of a partition taken and written, soon. Whoever needs it asks again where it does not come.

@@ -8,6 +8,7 @@ mod queue;
 
 use crate::admission::Credits;
 use crate::panics::Suspect;
+use crate::probe::Sight;
 use actix::{Message as ActixMessage, Recipient};
 use holdfast_engine::command::{Command, Loaded};
 use holdfast_engine::event::Placed;
@@ -61,6 +62,8 @@ pub enum ShardMessage {
     },
     Committed(Notice),
     Report(oneshot::Sender<ShardReport>),
+    /// When it was sent: see [`crate::probe`].
+    Probe(Instant),
     /// What steers sagas was changed.
     Policy,
     /// Take a snapshot of a partition, however little it has grown: the log before it is to go.
@@ -90,7 +93,7 @@ impl ShardMessage {
             Self::Place { ticket, .. } | Self::Request { ticket, .. } => Some(*ticket),
             Self::Loaded { ticket, .. } | Self::Unread { ticket, .. } => Some(*ticket),
             Self::Peer(_) | Self::Provider(_) | Self::Archived { .. } | Self::Committed(_) => None,
-            Self::Report(_) | Self::Policy | Self::Snapshot(_) | Self::Drain(_) | Self::Host { .. } => None,
+            Self::Report(_) | Self::Probe(_) | Self::Policy | Self::Snapshot(_) | Self::Drain(_) | Self::Host { .. } => None,
         }
     }
 }
@@ -118,6 +121,7 @@ pub struct Wake;
 pub struct Inbox {
     pub shard: usize,
     pub credits: Credits,
+    pub sight: Sight,
     queue: Queue<ShardMessage>,
     woken_at: crossbeam::atomic::AtomicCell<Option<Instant>>,
     actor: OnceLock<Recipient<Wake>>,
@@ -126,7 +130,7 @@ pub struct Inbox {
 impl Inbox {
     pub fn new(shard: usize, credits: usize) -> Self {
         let (queue, woken_at) = (Queue::new(), crossbeam::atomic::AtomicCell::new(None));
-        Self { shard, credits: Credits::new(credits), queue, woken_at, actor: OnceLock::new() }
+        Self { shard, credits: Credits::new(credits), sight: Sight::default(), queue, woken_at, actor: OnceLock::new() }
     }
 
     /// The actor is up: from now on messages wake it.

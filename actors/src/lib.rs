@@ -26,6 +26,7 @@ pub mod handle;
 pub mod inbox;
 pub mod lookups;
 pub mod panics;
+pub mod probe;
 pub mod provider;
 pub mod rebuild;
 pub mod replies;

@@ -15,6 +15,7 @@ mod snapshots;
 use crate::clock::Clock;
 use crate::inbox::{Inbox, ShardMessage, ShardReport, Wake};
 use crate::lookups::Lookups;
+use crate::probe::Probes;
 use crate::provider::ProviderDispatcher;
 use crate::replies::ReplyQueues;
 use crate::router::Router;
@@ -23,7 +24,7 @@ use crate::tuning::Tuning;
 use actix::{Actor, AsyncContext, Context, Handler, SpawnHandle};
 use crossbeam::channel::Sender;
 use holdfast_engine::command::Command;
-use holdfast_engine::effect::Effects;
+use holdfast_engine::effect::{Effects, EndedAttempts};
 use holdfast_engine::ids::{KeyHash, OrderId, PartitionId};
 use holdfast_engine::partition::{Input, Partition};
 use holdfast_engine::protocol::Message;
@@ -34,6 +35,7 @@ use holdfast_storage::{Journal, LogSeq};
 use hosting::{Fallen, Hosting, Stepped, Submission};
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Messages taken out of the inbox at once, with a share of those that came in bulk: neither ever waits for all of the other.
 const OPENED: usize = 8;
@@ -71,6 +73,7 @@ pub struct Shard {
     snapshots: Vec<PendingSnapshot>,
     armed: Option<(Timestamp, SpawnHandle)>,
     notify: Notify,
+    probes: Probes,
     wait: metrics::Histogram,
     timer_lag: metrics::Histogram,
 }
@@ -91,6 +94,7 @@ impl Shard {
         Self {
             wait: metrics::histogram!("holdfast_shard_mailbox_wait_seconds", &labels),
             timer_lag: metrics::histogram!("holdfast_shard_timer_lag_seconds", &labels),
+            probes: Probes::new(inbox.shard),
             inbox,
             opened: VecDeque::new(),
             links,
@@ -148,6 +152,7 @@ impl Shard {
             ShardMessage::Report(answer) => {
                 let _ = answer.send(self.report());
             }
+            ShardMessage::Probe(sent) => self.probed(sent),
             ShardMessage::Policy => self.take_policy(),
             ShardMessage::Snapshot(partition) => self.snapshot_asked(partition),
             ShardMessage::Drain(done) => {
@@ -212,6 +217,9 @@ impl Shard {
         for archive in self.fx.archive.drain(..) {
             self.links.projector.archive(archive);
         }
+        if self.fx.ended != EndedAttempts::default() {
+            self.inbox.sight.count(std::mem::take(&mut self.fx.ended));
+        }
         for alarm in self.fx.alarms.drain(..) {
             metrics::counter!("holdfast_alarms_total").increment(1);
             tracing::error!(alarm, "something impossible happened");
@@ -227,13 +235,14 @@ impl Shard {
 
     fn submit(&mut self) {
         if self.fx.batch.is_empty() {
-            return;
+            return self.probes.wrote_nothing();
         }
         let spare = self.links.committer.spare();
         let batch = std::mem::replace(&mut self.fx.batch, spare);
         for Submission { log, batch, upto } in self.hosting.submit(batch) {
             let batch = self.links.committer.submit(log, batch, self.notify.clone());
             self.hosting.fly(log, batch, upto);
+            self.probes.fly(log, batch);
         }
         self.snapshot_one();
     }
@@ -264,6 +273,7 @@ impl Shard {
         };
         let known = &mut self.commits[usize::from(log.0)];
         *known = commit.max(*known);
+        self.probes.landed(log, batch);
         while let Some(upto) = self.hosting.landed(log, batch) {
             let now = self.links.clock.now();
             for (id, seq) in upto {
@@ -272,6 +282,15 @@ impl Shard {
                 self.deliver_here(now);
                 self.checkpoint(id, seq);
             }
+        }
+    }
+
+    fn probed(&mut self, sent: Instant) {
+        if self.probes.read(sent, &self.inbox.sight) {
+            let now = self.links.clock.now();
+            let due = self.hosting.iter().filter_map(|hosted| hosted.partition.next_deadline()).min();
+            let overdue = Duration::from_millis(due.map_or(0, |due| now.since(due)));
+            self.probes.look(overdue, &self.inbox.sight);
         }
     }
 

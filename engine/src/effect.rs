@@ -2,7 +2,7 @@
 
 use crate::answer::Reply;
 use crate::codec::Batch;
-use crate::event::{History, StoredResponse};
+use crate::event::{History, OrderFact, StoredResponse};
 use crate::ids::{AttemptId, Fingerprint, KeyHash, OrderId, PartitionId, Provider, Url};
 use crate::payment::CallKind;
 use crate::protocol::Message;
@@ -21,6 +21,37 @@ pub struct Effects {
     pub archive: Vec<Archive>,
     /// Things that must be impossible and were seen.
     pub alarms: Vec<String>,
+    pub ended: EndedAttempts,
+}
+
+/// Payment attempts that ended, by how.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EndedAttempts {
+    /// Money came, in time or late.
+    pub captured: u64,
+    pub declined: u64,
+    pub voided: u64,
+}
+
+impl EndedAttempts {
+    /// Both together.
+    pub fn plus(self, other: Self) -> Self {
+        let Self { captured, declined, voided } = other;
+        Self { captured: self.captured + captured, declined: self.declined + declined, voided: self.voided + voided }
+    }
+
+    /// Counts the attempt that a fact ends, if it ends one.
+    pub fn count(&mut self, fact: &OrderFact) {
+        match fact {
+            OrderFact::Paid { .. } | OrderFact::PaymentLate { .. } => self.captured += 1,
+            OrderFact::PaymentDeclined { .. } => self.declined += 1,
+            OrderFact::PaymentVoided { .. } => self.voided += 1,
+            OrderFact::Placed(_) | OrderFact::Held { .. } | OrderFact::Rejected { .. } | OrderFact::TooManyLocations { .. } => {}
+            OrderFact::Expired | OrderFact::Cancelled { .. } | OrderFact::Extended { .. } | OrderFact::Confirmed { .. } => {}
+            OrderFact::PaymentStarted { .. } | OrderFact::PaymentOpened { .. } | OrderFact::PaymentUnknown { .. } => {}
+            OrderFact::Reheld { .. } | OrderFact::RefundDue { .. } | OrderFact::Refunded { .. } | OrderFact::Settled => {}
+        }
+    }
 }
 
 /// How far the effects reached before a step.
@@ -33,6 +64,7 @@ pub struct Mark {
     calls: usize,
     archive: usize,
     alarms: usize,
+    ended: EndedAttempts,
 }
 
 impl Effects {
@@ -45,6 +77,7 @@ impl Effects {
             calls: self.calls.len(),
             archive: self.archive.len(),
             alarms: self.alarms.len(),
+            ended: self.ended,
         }
     }
 
@@ -63,6 +96,7 @@ impl Effects {
         self.calls.truncate(mark.calls);
         self.archive.truncate(mark.archive);
         self.alarms.truncate(mark.alarms);
+        self.ended = mark.ended;
     }
 }
 
@@ -108,6 +142,7 @@ mod tests {
         fx.calls.push(ProviderCall { attempt, provider, kind, amount, currency: None, return_url: None });
         fx.archive.push(Archive::Key { partition: PartitionId(0), key, fingerprint, answer });
         fx.alarms.push(number.to_string());
+        fx.ended.count(&OrderFact::PaymentVoided { attempt: 1 });
     }
 
     #[test]

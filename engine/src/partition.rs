@@ -316,6 +316,7 @@ impl Partition {
         };
         let at = (self.seq + 1, turn.now);
         self.come_to(at.0, at.1);
+        turn.fx.ended.count(fact);
         let bytes = turn.fx.batch.push_order(self.id, at, order, fact, &origin);
         self.apply_order(order, at, bytes, &origin);
         self.forget_resolved();

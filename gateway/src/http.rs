@@ -4,6 +4,7 @@
 
 pub mod accept;
 pub mod access;
+pub mod access_log;
 pub mod body;
 pub mod caller;
 pub mod client;

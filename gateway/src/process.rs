@@ -5,4 +5,5 @@
 pub mod descriptors;
 pub mod file_error;
 pub mod memory;
+pub mod resident;
 pub mod stopping;

@@ -5,6 +5,7 @@
 mod clock;
 mod leaving;
 mod lock;
+mod sampler;
 mod space;
 mod supervise;
 
@@ -162,6 +163,8 @@ async fn run(app: web::Data<App>, listener: TcpListener, connections: Connection
     let serving = actix_web::rt::spawn(server);
     actix_web::rt::spawn(clock::watch(app.clone()));
     actix_web::rt::spawn(watch_keys(app.clone()));
+    actix_web::rt::spawn(sampler::watch(app.clone()));
+    actix_web::rt::spawn(sampler::watch_process(app.clone()));
     let ended = supervise(&app, stopping, &http).await;
     app.phase.send_replace(Phase::Closing);
     http.stop(ended.is_ok()).await;

@@ -22,7 +22,7 @@ pub use sections::{
     Auth, Backend, CommaList, Data, Engine, Holds, Journal, Kafka, KafkaProtocol, KafkaSecurity, Late, Orders, Payments, Quorum,
     Sandbox, Scylla, ScyllaTls, Server, Settings, Switch,
 };
-pub use telemetry::{Format, Log, Telemetry};
+pub use telemetry::{Format, Log, Sample, Telemetry};
 pub use variables::{environment, strays};
 
 use serde::Deserialize;

@@ -6,4 +6,7 @@ pub mod line_queue;
 pub mod logs;
 pub mod metrics;
 pub mod reference;
+mod sampling;
 pub mod table;
+pub mod tally;
+pub mod window;

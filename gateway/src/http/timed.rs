@@ -4,6 +4,8 @@
 //! up in the registry of metrics: each worker keeps the handles of its routes. There is no middleware for it: the bodies of orders are
 //! polled by hand (docs/adr/0009-replies-to-orders-are-written-by-hand.md).
 
+use crate::http::access_log;
+use crate::telemetry::tally::ANSWERS;
 use actix_web::Error;
 use actix_web::dev::ServiceResponse;
 use actix_web::http::StatusCode;
@@ -25,6 +27,8 @@ pub struct Timed(Rc<Handles>);
 struct Handles {
     method: &'static str,
     route: &'static str,
+    /// Whether it is of the API.
+    api: bool,
     /// Made by the first answer, as are those of each status: a metric appears when it has a value.
     seconds: OnceCell<Histogram>,
     /// A route has few.
@@ -34,7 +38,8 @@ struct Handles {
 impl Timed {
     pub fn of(method: &'static str, route: &'static str) -> Self {
         let (seconds, statuses) = (OnceCell::new(), RefCell::default());
-        Self(Rc::new(Handles { method, route, seconds, statuses }))
+        let api = route.starts_with("/v1/");
+        Self(Rc::new(Handles { method, route, api, seconds, statuses }))
     }
 
     /// Of requests with methods that the route does not take.
@@ -49,17 +54,21 @@ impl Timed {
 
     /// Counts what a request was answered that began at `began`.
     pub fn count(&self, began: Instant, answer: &Result<ServiceResponse, Error>) {
-        let status = match answer {
-            Ok(response) => response.status(),
-            Err(error) => error.as_response_error().status_code(),
+        let (status, took) = match answer {
+            Ok(response) => (response.status(), began.elapsed()),
+            Err(error) => (error.as_response_error().status_code(), began.elapsed()),
         };
-        self.0.count(status, began.elapsed());
+        self.0.count(status, took);
+        if let Ok(answer) = answer {
+            access_log::log(self.0.method, self.0.route, took, answer);
+        }
     }
 }
 
 impl Handles {
     fn count(&self, status: StatusCode, took: Duration) {
         let (method, route) = (self.method, self.route);
+        ANSWERS.answered(self.api, status.as_u16(), took);
         let seconds = || metrics::histogram!("holdfast_http_request_seconds", "method" => method, "route" => route);
         self.seconds.get_or_init(seconds).record(took.as_secs_f64());
         let mut statuses = self.statuses.borrow_mut();

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 pub struct Log {
     pub format: Format,
     pub level: String,
+    pub requests: bool,
+    pub sample: Sample,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq)]
@@ -16,9 +18,26 @@ pub enum Format {
     Json,
 }
 
+/// Of lines of a level, one in so many is written.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Sample {
+    pub error: u32,
+    pub warn: u32,
+    pub info: u32,
+    pub debug: u32,
+    pub trace: u32,
+}
+
 impl Default for Log {
     fn default() -> Self {
-        Self { format: Format::Human, level: "info".to_owned() }
+        Self { format: Format::Human, level: "info".to_owned(), requests: false, sample: Sample::default() }
+    }
+}
+
+impl Default for Sample {
+    fn default() -> Self {
+        Self { error: 1, warn: 1, info: 1, debug: 1, trace: 1 }
     }
 }
 

@@ -3,17 +3,24 @@
 //! Invariant: nothing that serves waits for a log line, or fails for one: see [`super::line_queue`].
 
 use super::line_queue::LineQueue;
+use super::sampling::Sampling;
 use crate::settings::{Format, Log, log_filter};
 use std::fs::File;
 use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
 use std::panic::PanicHookInfo;
+use std::str::FromStr;
 use std::sync::OnceLock;
 use std::time::Duration;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Directive;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// The log of this process, once it is started.
 static LOG: OnceLock<LineQueue> = OnceLock::new();
+/// What lines about answers belong to, as a filter names it.
+pub const REQUESTS: &str = "holdfast::requests";
 /// How long a process that ends waits for its last lines.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
@@ -24,14 +31,16 @@ const LAST_LINES: Duration = Duration::from_secs(1);
 /// If the thread that writes them cannot be started.
 pub fn start(log: &Log) -> io::Result<()> {
     let filter = log_filter::parse(&log.level).unwrap_or_else(|_| EnvFilter::new("info"));
+    let requests = Directive::from_str(&format!("{}={}", REQUESTS, if log.requests { "info" } else { "off" }));
+    let filter = requests.into_iter().fold(filter, EnvFilter::add_directive);
     let plain = std::env::var_os("NO_COLOR").is_some_and(|set| !set.is_empty()) || !io::stderr().is_terminal();
     let lines = LineQueue::start(standard_error()?)?;
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).with_ansi(!plain).with_writer(lines.clone()).log_internal_errors(false);
+    let layer = tracing_subscriber::fmt::layer().with_ansi(!plain).with_writer(lines.clone()).log_internal_errors(false);
+    let subscriber = tracing_subscriber::registry().with(filter).with(Sampling::of(&log.sample));
     // Another subscriber is there already only in tests.
     let _ = match log.format {
-        Format::Human => builder.with_target(false).try_init(),
-        Format::Json => builder.json().flatten_event(true).try_init(),
+        Format::Human => subscriber.with(layer.with_target(false)).try_init(),
+        Format::Json => subscriber.with(layer.json().flatten_event(true)).try_init(),
     };
     LOG.get_or_init(|| lines);
     std::panic::set_hook(Box::new(log_panic));

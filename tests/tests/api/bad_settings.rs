@@ -12,7 +12,7 @@ use std::thread;
 const ZERO_BYTE: &str = "\"a\\u0000b\"";
 
 /// Setting and value, as the file has them.
-const BAD: [(&str, &str); 111] = [
+const BAD: [(&str, &str); 117] = [
     ("server.listen", "\"nonsense\""),
     ("server.listen", "\"a b:80\""),
     ("server.listen", "\"::1:80\""),
@@ -123,6 +123,12 @@ const BAD: [(&str, &str); 111] = [
     ("log.level", "\"info,holdfast=loud\""),
     ("log.level", "\"=\""),
     ("log.level", "\"[\""),
+    ("log.requests", "\"all\""),
+    ("log.sample.error", "0"),
+    ("log.sample.warn", "10000001"),
+    ("log.sample.info", "-1"),
+    ("log.sample.debug", "0.5"),
+    ("log.sample.trace", "\"none\""),
     ("telemetry.old_names", "\"perhaps\""),
 ];
 

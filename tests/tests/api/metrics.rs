@@ -141,7 +141,8 @@ fn every_metric_of_the_table_is_in_the_metrics_of_a_run_server() {
     let mut missing = BTreeSet::new();
     let complete = poll(PATIENCE, || {
         let found = families(&api.get("/metrics").text());
-        missing = wanted.iter().map(|metric| metric["name"].as_str().unwrap()).filter(|name| !found.contains_key(*name)).collect();
+        missing =
+            wanted.iter().map(|metric| metric["name"].as_str().unwrap()).filter(|name| !found.contains_key(*name)).collect();
         missing.is_empty().then_some(found)
     });
     let found = complete.unwrap_or_else(|| panic!("not there: {missing:?}"));

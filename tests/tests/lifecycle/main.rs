@@ -6,6 +6,7 @@
 mod backup;
 mod bodies;
 mod clocks;
+mod discretion;
 mod earlier;
 mod expiry;
 mod late;

@@ -58,20 +58,26 @@ pub async fn livez() -> HttpResponse {
 #[utoipa::path(get, path = "/readyz", tag = "health", operation_id = "readyz",
     responses((status = 200, description = "Orders are taken.", body = Health), (status = 503, description = "They are not.", body = Health)))]
 pub async fn readyz(app: Data<App>) -> HttpResponse {
-    let reason = match (*app.phase.borrow() > Phase::Serving, app.live.load().is_some()) {
-        (true, _) => "draining".to_owned(),
-        (false, true) => return HttpResponse::Ok().json(Health::is(READY)),
-        (false, false) => app.down.load().as_ref().map_or_else(String::new, |reason| reason.to_string()),
-    };
+    let Some(reason) = not_ready(&app) else { return HttpResponse::Ok().json(Health::is(READY)) };
     HttpResponse::ServiceUnavailable()
         .insert_header(("Retry-After", "1"))
         .json(Health { status: NOT_READY, reason: Some(reason) })
+}
+
+/// Why no orders are taken. None: they are.
+fn not_ready(app: &App) -> Option<String> {
+    match (*app.phase.borrow() > Phase::Serving, app.live.load().is_some()) {
+        (true, _) => Some("draining".to_owned()),
+        (false, true) => None,
+        (false, false) => Some(app.down.load().as_ref().map_or_else(String::new, |reason| reason.to_string())),
+    }
 }
 
 /// Prometheus text.
 #[utoipa::path(get, path = "/metrics", tag = "health", operation_id = "metrics",
     responses((status = 200, description = "Samples of every metric.", content_type = "text/plain", body = String)))]
 pub async fn metrics(app: Data<App>) -> HttpResponse {
+    metrics::gauge!("holdfast_ready").set(f64::from(u8::from(not_ready(&app).is_none())));
     if let Some(live) = &*app.live.load() {
         for (shard, depth) in live.handle.depths().into_iter().enumerate() {
             metrics::gauge!("holdfast_shard_depth", "shard" => shard.to_string()).set(depth as f64);

@@ -18,11 +18,12 @@ use crate::http::request_id::{stamp, take_request_id};
 use crate::http::table::Operation;
 use crate::http::view::OrderBody;
 use crate::state::App;
+use crate::telemetry::tally::ANSWERS;
 use crate::wire::ids::Id;
 use crate::wire::json::to_json;
 use crate::wire::scalars;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::Method;
+use actix_web::http::{Method, StatusCode};
 use actix_web::web::{Data, Path, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use holdfast_engine::answer::Answer;
@@ -173,19 +174,24 @@ struct Begun {
 impl Begun {
     async fn end(self) -> Result<HttpResponse, Problem> {
         let outcome = self.sent.outcome().await;
+        let first = outcome.as_ref().is_ok_and(|reply| !reply.replayed);
         let location = ["/v1/orders/", Id::order(self.id).as_str()].concat();
         let answer = reply::placed(&self.request_id, &location, outcome);
-        count(answer.as_ref().is_ok_and(|response| response.status().is_success()));
+        count(answer.as_ref().map_or(StatusCode::CONFLICT, HttpResponse::status), first);
         answer
     }
 }
 
-fn count(placed: bool) {
+/// Counts an answer, and the order if it is accepted and this is the `first` answer about it.
+fn count(status: StatusCode, first: bool) {
     thread_local! {
         static PLACED: metrics::Counter = metrics::counter!("holdfast_orders_total", "outcome" => "placed");
         static REFUSED: metrics::Counter = metrics::counter!("holdfast_orders_total", "outcome" => "refused");
     }
-    let counter = if placed { &PLACED } else { &REFUSED };
+    if first && status == StatusCode::CREATED {
+        ANSWERS.accepted_an_order();
+    }
+    let counter = if status.is_success() { &PLACED } else { &REFUSED };
     counter.with(|counter| counter.increment(1));
 }
 

@@ -1,0 +1,207 @@
+//! What a shard shows of itself without being asked: how long a message waits in its inbox, how long until what it causes is durable, how
+//! busy its thread is, and how late its deadlines are.
+//!
+//! Invariants: requests carry no time stamp for it: a probe waits in the inbox as they do, a few times a second; of each shard one
+//! probe is under way at a time, so that one which stands still gathers none.
+
+use crossbeam::atomic::AtomicCell;
+use holdfast_engine::effect::EndedAttempts;
+use holdfast_storage::LogId;
+use metrics::Histogram;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Waits that are kept: of a minute, at ten a second.
+const KEPT: usize = 600;
+/// Between two looks at the processor's clock.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// What is seen of a shard from outside.
+#[derive(Debug, Default)]
+pub struct Sight {
+    /// When the probe under way was sent.
+    under_way: AtomicCell<Option<Instant>>,
+    waits: Mutex<VecDeque<Duration>>,
+    busy_permille: AtomicU64,
+    overdue_millis: AtomicU64,
+    captured: AtomicU64,
+    declined: AtomicU64,
+    voided: AtomicU64,
+}
+
+/// A shard at one moment.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Seen {
+    /// How long the probe under way waits already.
+    pub unread: Duration,
+    /// Of the last minute, in their order.
+    pub waits: Vec<Duration>,
+    /// The share of one processor that its thread had, 0 to 1.
+    pub busy: f64,
+    /// How late the oldest deadline is that is due and not met.
+    pub overdue: Duration,
+    /// Payment attempts that ended since the engine started.
+    pub payments: EndedAttempts,
+}
+
+impl Sight {
+    /// Whether a probe is to be sent now.
+    pub(crate) fn begin(&self, now: Instant) -> bool {
+        let idle = self.under_way.load().is_none();
+        if idle {
+            self.under_way.store(Some(now));
+        }
+        idle
+    }
+
+    fn read(&self, waited: Duration) {
+        self.under_way.store(None);
+        let mut waits = self.waits.lock().unwrap_or_else(PoisonError::into_inner);
+        if waits.len() == KEPT {
+            waits.pop_front();
+        }
+        waits.push_back(waited);
+    }
+
+    pub(crate) fn count(&self, ended: EndedAttempts) {
+        for (counter, count) in [(&self.captured, ended.captured), (&self.declined, ended.declined), (&self.voided, ended.voided)]
+        {
+            counter.fetch_add(count, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn seen(&self) -> Seen {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let waits = self.waits.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect();
+        Seen {
+            unread: self.under_way.load().map(|sent| sent.elapsed()).unwrap_or_default(),
+            waits,
+            busy: count(&self.busy_permille) as f64 / 1000.0,
+            overdue: Duration::from_millis(count(&self.overdue_millis)),
+            payments: EndedAttempts {
+                captured: count(&self.captured),
+                declined: count(&self.declined),
+                voided: count(&self.voided),
+            },
+        }
+    }
+}
+
+/// The side of it that the shard has.
+#[derive(Debug)]
+pub(crate) struct Probes {
+    wait: Histogram,
+    durable: Histogram,
+    /// The probe that was read since the last batch was handed over.
+    read: Option<Instant>,
+    /// Those whose batch is on its way.
+    flying: Vec<(LogId, u64, Instant)>,
+    /// Wall clock and processor time at the last look.
+    looked: Option<(Instant, Duration)>,
+}
+
+impl Probes {
+    pub(crate) fn new(shard: usize) -> Self {
+        let labels = [("shard", shard.to_string())];
+        let wait = metrics::histogram!("holdfast_shard_probe_wait_seconds", &labels);
+        let durable = metrics::histogram!("holdfast_shard_durable_seconds", &labels);
+        Self { wait, durable, read: None, flying: Vec::new(), looked: None }
+    }
+
+    /// A probe was read. True if it is time for [`Self::look`].
+    pub(crate) fn read(&mut self, sent: Instant, sight: &Sight) -> bool {
+        let waited = sent.elapsed();
+        self.wait.record(waited.as_secs_f64());
+        sight.read(waited);
+        self.read = Some(sent);
+        self.looked.is_none_or(|(at, _)| at.elapsed() >= LOOK)
+    }
+
+    /// How much of the processor this thread had since the last look, and how late its deadlines are.
+    pub(crate) fn look(&mut self, overdue: Duration, sight: &Sight) {
+        sight.overdue_millis.store(u64::try_from(overdue.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        let now = Instant::now();
+        let Some(used) = processor_time() else { return };
+        if let Some((at, before)) = self.looked.replace((now, used)) {
+            let (used, passed) = (used.saturating_sub(before).as_secs_f64(), now.duration_since(at).as_secs_f64());
+            sight.busy_permille.store((1000.0 * (used / passed).clamp(0.0, 1.0)) as u64, Ordering::Relaxed);
+        }
+    }
+
+    /// What was read before is on its way to the journal as this batch.
+    pub(crate) fn fly(&mut self, log: LogId, batch: u64) {
+        if let Some(sent) = self.read.take() {
+            self.flying.push((log, batch, sent));
+        }
+    }
+
+    /// What was read before wrote nothing.
+    pub(crate) fn wrote_nothing(&mut self) {
+        self.read = None;
+    }
+
+    /// A log is durable up to this batch.
+    pub(crate) fn landed(&mut self, log: LogId, batch: u64) {
+        let Self { durable, flying, .. } = self;
+        flying.retain(|(of, number, sent)| {
+            let flies = *of != log || *number > batch;
+            if !flies {
+                durable.record(sent.elapsed().as_secs_f64());
+            }
+            flies
+        });
+    }
+}
+
+/// Time that this thread had a processor. `None` where the system does not say.
+fn processor_time() -> Option<Duration> {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    text.split(' ').next()?.parse().ok().map(Duration::from_nanos)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_probe_is_under_way_at_a_time_and_its_wait_is_kept_for_a_minute() {
+        let (sight, now) = (Sight::default(), Instant::now());
+        assert!(sight.begin(now));
+        assert!(!sight.begin(now), "the first was not read");
+        (0..KEPT as u64 + 1).for_each(|millis| sight.read(Duration::from_millis(millis)));
+        let seen = sight.seen();
+        assert_eq!((seen.waits.len(), seen.waits[0], seen.unread), (KEPT, Duration::from_millis(1), Duration::ZERO));
+        assert!(sight.begin(now));
+    }
+
+    #[test]
+    fn a_probe_is_durable_with_the_batch_behind_it_and_not_before() {
+        let mut probes = Probes::new(0);
+        let sight = Sight::default();
+        assert!(probes.read(Instant::now(), &sight), "nothing was looked at yet");
+        probes.fly(LogId(0), 7);
+        probes.landed(LogId(0), 6);
+        probes.landed(LogId(1), 7);
+        assert_eq!(probes.flying.len(), 1);
+        probes.landed(LogId(0), 8);
+        assert!(probes.flying.is_empty());
+        probes.read(Instant::now(), &sight);
+        probes.wrote_nothing();
+        probes.fly(LogId(0), 9);
+        assert!(probes.flying.is_empty(), "it waited for a batch of others");
+    }
+
+    #[test]
+    fn a_thread_that_works_is_busy() {
+        let (mut probes, sight) = (Probes::new(0), Sight::default());
+        probes.look(Duration::from_millis(20), &sight);
+        let begun = processor_time().unwrap();
+        while processor_time().unwrap() < begun + Duration::from_millis(20) {}
+        probes.look(Duration::ZERO, &sight);
+        let seen = sight.seen();
+        assert!(seen.busy > 0.0 && seen.busy <= 1.0, "{seen:?}");
+        assert_eq!(seen.overdue, Duration::ZERO);
+    }
+}
