@@ -37,8 +37,8 @@ enum Job {
 /// What writes, by one thread at a time: a basis that is said after a later one would take it back.
 struct Pen {
     journal: Arc<dyn Journal>,
-    /// The newest that was written of each partition.
-    written: Mutex<BTreeMap<PartitionId, Seq>>,
+    /// The newest that was written of each partition, and the commit after which it is replayed.
+    written: Mutex<BTreeMap<PartitionId, (Seq, LogSeq)>>,
 }
 
 impl SnapshotWriter {
@@ -88,11 +88,11 @@ impl Pen {
         let PendingSnapshot { partition, seq, after, image } = taken;
         let snapshot = Snapshot { partition, seq, after, state: image.encode() };
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        if written.get(&partition).is_some_and(|newest| *newest > seq) {
+        if written.get(&partition).is_some_and(|newest| *newest > (seq, after)) {
             return;
         }
         match rows::save_snapshot(&*self.journal, &snapshot) {
-            Ok(()) => drop(written.insert(partition, seq)),
+            Ok(()) => drop(written.insert(partition, (seq, after))),
             Err(error) => tracing::warn!(partition = partition.0, %error, "snapshot not written"),
         }
     }
@@ -115,9 +115,9 @@ mod tests {
         let journal = Arc::new(MemoryJournal::new(partitions));
         let pen = Pen { journal: journal.clone(), written: Mutex::default() };
         let image = || Partition::new(PartitionId(0), partitions, Causality::OneLog, Policy::default()).image();
-        let taken = |seq| PendingSnapshot { partition: PartitionId(0), seq, after: 0, image: image() };
-        [2, 1, 3].into_iter().for_each(|seq| pen.save(taken(seq)));
-        let kept: Vec<Seq> = journal.snapshot_heads(PartitionId(0)).unwrap().iter().map(|head| head.seq).collect();
-        assert_eq!(kept, [3, 2]);
+        let taken = |(seq, after)| PendingSnapshot { partition: PartitionId(0), seq, after, image: image() };
+        [(2, 0), (1, 0), (3, 7), (3, 5)].into_iter().for_each(|place| pen.save(taken(place)));
+        let heads = journal.snapshot_heads(PartitionId(0)).unwrap();
+        assert_eq!(heads.iter().map(|head| (head.seq, head.after)).collect::<Vec<_>>(), [(3, 7), (2, 0)]);
     }
 }

@@ -100,7 +100,7 @@ pub const METRICS: &[Metric] = &[
     counter("holdfast_problems_total", "answers that are problem documents; the codes are at `/problems`").by(&["code"]),
     gauge("holdfast_process_resident_bytes", "memory of the process"),
     gauge("holdfast_projection_lag_commits", "durable commits that the tables do not have yet").renamed(),
-    counter("holdfast_projection_pressed_total", "times that so much waited for the tables that a thread of full priority wrote it: no processor was free for long"),
+    counter("holdfast_projection_pressed_total", "times that so much waited for the tables that a thread of full priority wrote it: no processor was free, the disk was slow, or a start left so many"),
     gauge("holdfast_queue_depth", "requests that all shards have in hand"),
     gauge("holdfast_ready", "1 while orders are taken, as `/readyz` says, else 0"),
     gauge("holdfast_refusal_rate_503", "share of all answers of the last 60 s that are 503: not executed"),

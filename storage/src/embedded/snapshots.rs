@@ -69,6 +69,7 @@ impl Files {
         let written = write(&new, &head, &snapshot.state).and_then(|()| fs::rename(&new, &path)).and_then(|()| self.sync());
         if written.is_ok() {
             self.damaged().remove(&path);
+            self.drop_damaged(snapshot.partition);
         }
         written.map_err(|error| {
             // On a full disk it would be in the way of all else.
@@ -110,6 +111,17 @@ impl Files {
 
     fn damaged(&self) -> MutexGuard<'_, BTreeSet<PathBuf>> {
         self.damaged.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Beside a whole one, what cannot be read is worth nothing, and whoever asks what is kept would count it. A quiet partition is saved
+    /// under the same sequence again and again, which never takes the place of the other file.
+    fn drop_damaged(&self, partition: PartitionId) {
+        let mut damaged = self.damaged();
+        for path in self.slots(partition) {
+            if damaged.contains(&path) && fs::remove_file(&path).is_ok() {
+                damaged.remove(&path);
+            }
+        }
     }
 
     fn slots(&self, partition: PartitionId) -> impl Iterator<Item = PathBuf> {

@@ -132,6 +132,22 @@ fn one_whose_state_was_found_damaged_is_replaced_before_a_whole_one_is() {
     assert_eq!(whole(&files), [12, 11], "what took its place is whole");
 }
 
+/// The newest of a quiet partition is written under its own sequence.
+#[test]
+fn a_damaged_one_goes_when_the_whole_one_beside_it_is_written_again() {
+    let (_dir, files) = saved(&[5, 9]);
+    let partition = snapshot(9).partition;
+    let older = files.heads(partition)[1];
+    let path = files.slots(partition).find(|path| head_of(path, partition).is_some_and(|head| head.of == older)).unwrap();
+    let bytes = fs::read(&path).unwrap();
+    fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
+    assert_eq!(whole(&files), [9]);
+    files.save(&Snapshot { after: 90, ..snapshot(9) }, BASIS).unwrap();
+    let heads = files.heads(partition);
+    assert_eq!(heads.iter().map(|head| (head.seq, head.after)).collect::<Vec<_>>(), [(9, 90)]);
+    assert!(!path.exists());
+}
+
 #[test]
 fn the_basis_is_the_newest_commit_that_any_follows_from() {
     let (_dir, files) = saved(&[5, 9]);
