@@ -31,9 +31,9 @@ impl Credits {
         true
     }
 
-    /// Takes one for a request that comes with the credit of another shard: it was admitted there.
-    pub fn take_over(&self) {
-        self.taken.fetch_add(1, Ordering::Relaxed);
+    /// Takes some for requests that come with the credits of another shard: they were admitted there.
+    pub fn take_over(&self, credits: usize) {
+        self.taken.fetch_add(credits, Ordering::Relaxed);
     }
 
     pub fn give_back(&self, credits: usize) {

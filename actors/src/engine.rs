@@ -10,20 +10,22 @@ use crate::lookups::Lookups;
 use crate::provider::{MakeProvider, ProviderDispatcher};
 use crate::rebuild::Rebuild;
 use crate::replies::ReplyQueues;
+use crate::resharding::Resharding;
 use crate::router::Router;
-use crate::shard::Shard;
-use crate::shard::hosting::Fallen;
+use crate::shard::moves::Passages;
+use crate::shard::to_guardian::{GuardianMessage, ToGuardian};
+use crate::shard_threads::ShardThreads;
 use crate::snapshot_writer::SnapshotWriter;
 use crate::tuning::Tuning;
-use actix::{Actor, Arbiter};
-use crossbeam::channel::Sender;
+use actix::Arbiter;
+use crossbeam::channel::unbounded;
 use holdfast_engine::ids::PartitionId;
 use holdfast_engine::partition::Partition;
 use holdfast_engine::time::{Policy, Timestamp};
 use holdfast_storage::group_commit::{Committer, Notice, Notify};
 use holdfast_storage::recovery::restore;
 use holdfast_storage::rows::{self, Archived, Projector};
-use holdfast_storage::{Journal, LogSeq, background};
+use holdfast_storage::{Journal, background};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -89,7 +91,9 @@ pub struct Engine {
     pub handle: Handle,
     journal: Arc<dyn Journal>,
     rebuild: Arc<Rebuild>,
-    arbiters: Vec<Arbiter>,
+    shards: Arc<ShardThreads>,
+    guardian: ToGuardian,
+    provider: Arbiter,
     committed: watch::Receiver<u64>,
     projector: Projector,
     /// Of the journal, and the guardian: they end when nobody can hand them anything any more.
@@ -117,7 +121,7 @@ impl Engine {
         let inboxes = (0..shards).map(|shard| Arc::new(Inbox::new(shard, options.credits))).collect();
         let router = Router::new(partitions, inboxes);
         let tuning = Arc::new(Tuning::new(&options.knobs()));
-        let clients = Arc::new(Clients::new(shards, options.credits, options.client_percent));
+        let clients = Arc::new(Clients::new(options.credits, options.client_percent));
         let failures = Failures::new();
         let (commits, committed) = watch::channel(0);
         let (projector, projecting) = start_projector(&journal, &router)?;
@@ -140,14 +144,16 @@ impl Engine {
             reply_queues: reply_queues.clone(),
             clock,
             failures,
+            passages: Passages::default(),
         });
-        let mut arbiters: Vec<Arbiter> = (0..shards).map(|_| Arbiter::new()).collect();
-        let (fallen, guardian) = Guardian::start(rebuild.clone())?;
-        ending.push(guardian);
-        start_shards(&rebuild, &fallen, &arbiters, recovered, &ends(&*journal));
-        arbiters.push(provider_arbiter);
-        let handle = Handle { router, reply_queues, clients, tuning };
-        Ok(Self { handle, journal, rebuild, arbiters, committed, projector, threads: ending })
+        let (guardian, messages) = unbounded();
+        let shards = Arc::new(ShardThreads::new(provider_arbiter.handle(), guardian.clone()));
+        let resharding = Resharding::new(router.clone(), guardian.clone());
+        ending.push(Guardian::start(rebuild.clone(), shards.clone(), resharding.operations.clone(), messages)?);
+        start_shards(&rebuild, &shards, recovered)?;
+        let handle = Handle { router, reply_queues, clients, tuning, resharding };
+        let provider = provider_arbiter;
+        Ok(Self { handle, journal, rebuild, shards, guardian, provider, committed, projector, threads: ending })
     }
 
     pub fn journal(&self) -> &Arc<dyn Journal> {
@@ -175,6 +181,8 @@ impl Engine {
     /// Writes snapshots, syncs everything and stops the threads. Call when no request is in hand. False if the journal does
     /// not take, or does not answer for, what was still to be synced: nobody knows that it is durable.
     pub async fn stop(self) -> bool {
+        // Moves that have begun end meanwhile, or go with the engine: nothing of them is stored.
+        let _ = self.guardian.send(GuardianMessage::Stop);
         let synced = !self.rebuild.journal_failed() && self.settled().await;
         if synced {
             self.write_snapshots().await;
@@ -182,10 +190,10 @@ impl Engine {
         let router = &self.handle.router;
         router.table().inboxes.iter().for_each(|inbox| inbox.close());
         self.handle.reply_queues.lost(router.partitions.all().map(|id| (id, u64::MAX)));
-        for arbiter in self.arbiters {
-            arbiter.stop();
-            let _ = arbiter.join();
-        }
+        self.shards.end_all();
+        self.provider.stop();
+        let _ = self.provider.join();
+        let _ = self.guardian.send(GuardianMessage::End);
         // Nothing here can hand them anything any more.
         drop((self.rebuild, self.projector));
         let threads = self.threads;
@@ -253,35 +261,14 @@ fn watch_commits(commits: watch::Sender<u64>, projector: Projector, failures: Fa
     })
 }
 
-fn start_shards(
-    rebuild: &Arc<Rebuild>,
-    guardian: &Sender<Fallen>,
-    arbiters: &[Arbiter],
-    recovered: Vec<Partition>,
-    commits: &[LogSeq],
-) {
+fn start_shards(rebuild: &Rebuild, shards: &ShardThreads, recovered: Vec<Partition>) -> Result<(), StartError> {
     let table = rebuild.router.table();
     let mut dealt: Vec<Vec<Partition>> = table.inboxes.iter().map(|_| Vec::new()).collect();
     for partition in recovered {
         dealt[table.shard_of[usize::from(partition.id.0)]].push(partition);
     }
-    for ((inbox, partitions), arbiter) in table.inboxes.iter().zip(dealt).zip(arbiters) {
-        let (inbox, links, commits) = (inbox.clone(), rebuild.links(guardian.clone()), commits.to_vec());
-        arbiter.spawn_fn(move || {
-            name_thread(inbox.shard);
-            Shard::new(inbox, links, partitions, commits).start();
-        });
+    for (inbox, partitions) in table.inboxes.iter().zip(dealt) {
+        shards.start(rebuild, inbox.clone(), partitions).map_err(|_| StartError::Shard)?;
     }
-}
-
-fn ends(journal: &dyn Journal) -> Vec<LogSeq> {
-    journal.logs().into_iter().map(|log| journal.end(log)).collect()
-}
-
-/// So that an operator who looks at the threads sees which is which.
-fn name_thread(shard: usize) {
-    let name = std::ffi::CString::new(format!("shard-{shard}")).unwrap_or_default();
-    if let Err(error) = rustix::thread::set_name(&name) {
-        tracing::debug!(%error, "thread not named");
-    }
+    Ok(())
 }

@@ -1,47 +1,79 @@
-//! The guardian: a thread that rebuilds partitions from the journal after a panic, while their shards go on.
+//! The guardian: a thread that rebuilds partitions from the journal after a panic, and moves them between shards, while their shards go on.
 //!
 //! Invariants: a rebuilt partition folds only what is durable, and nothing of its former life reaches the journal after that; the state of
 //! one life is dropped before the next is folded, and all are folded on one thread: a rebuild leaves nothing behind. What panics a
 //! partition again and again is kept from it, or ends the engine.
 
+mod moves;
+
 use crate::inbox::ShardMessage;
 use crate::panics::{self, Panics, Suspect};
+use crate::placement::handover::Event;
+use crate::placement::operations::Operations;
 use crate::rebuild::Rebuild;
 use crate::shard::hosting::Fallen;
-use crossbeam::channel::{Receiver, Sender, unbounded};
+use crate::shard::to_guardian::GuardianMessage;
+use crate::shard_threads::ShardThreads;
+use crossbeam::channel::{Receiver, RecvTimeoutError};
 use holdfast_engine::ids::PartitionId;
 use holdfast_engine::partition::Partition;
+use moves::Mover;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// Between two looks whether a shard that is to end can still be sent anything.
+const LOOK: Duration = Duration::from_millis(2);
 
 pub struct Guardian {
     rebuild: Arc<Rebuild>,
     panics: BTreeMap<PartitionId, Panics>,
+    mover: Mover,
 }
 
 /// The life that is to begin of each partition, and what it is not to be given.
 type Next = BTreeMap<PartitionId, (u64, Vec<Suspect>)>;
 
 impl Guardian {
-    /// The thread ends when the last sender is gone.
+    /// The thread ends when it is told to, or the last sender is gone.
     ///
     /// # Errors
     /// If the thread cannot be started.
-    pub fn start(rebuild: Arc<Rebuild>) -> std::io::Result<(Sender<Fallen>, JoinHandle<()>)> {
-        let (sender, fallen) = unbounded();
-        let guardian = Self { rebuild, panics: BTreeMap::new() };
-        let thread = std::thread::Builder::new().name("guardian".to_owned()).spawn(move || guardian.run(&fallen))?;
-        Ok((sender, thread))
+    pub(crate) fn start(
+        rebuild: Arc<Rebuild>,
+        threads: Arc<ShardThreads>,
+        operations: Operations,
+        messages: Receiver<GuardianMessage>,
+    ) -> std::io::Result<JoinHandle<()>> {
+        let mover = Mover::new(rebuild.clone(), threads, operations);
+        let guardian = Self { rebuild, panics: BTreeMap::new(), mover };
+        std::thread::Builder::new().name("guardian".to_owned()).spawn(move || guardian.run(&messages))
     }
 
-    fn run(mut self, fallen: &Receiver<Fallen>) {
-        while let Ok(first) = fallen.recv() {
-            // One fold for all that have panicked by now.
-            let next = std::iter::once(first).chain(fallen.try_iter()).filter_map(|fallen| self.judge(fallen)).collect();
+    fn run(mut self, messages: &Receiver<GuardianMessage>) {
+        loop {
+            let first = if self.mover.waits_for_senders() { messages.recv_timeout(LOOK) } else { received(messages) };
+            let first = match first {
+                Ok(first) => Some(first),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            let mut next = Next::new();
+            for message in first.into_iter().chain(messages.try_iter()) {
+                match message {
+                    GuardianMessage::End => return,
+                    // One fold for all that have panicked by now.
+                    GuardianMessage::Fallen(fallen) => next.extend(self.judge(fallen)),
+                    GuardianMessage::Departed(id) => self.mover.heard(id, Event::Departed),
+                    GuardianMessage::Arrived(id) => self.mover.heard(id, Event::Arrived),
+                    GuardianMessage::Operate(task) => self.mover.operate(task),
+                    GuardianMessage::Stop => self.mover.stop(),
+                }
+            }
             self.fold(next);
+            self.mover.advance();
         }
     }
 
@@ -51,6 +83,7 @@ impl Guardian {
         let Fallen { life, reason, suspect, partition, .. } = fallen;
         let id = partition.id;
         tracing::error!(partition = id.0, life, reason, "a partition panicked");
+        self.mover.heard(id, Event::Fell);
         let panics = self.panics.entry(id).or_default();
         suspect.into_iter().for_each(|suspect| panics.blame(suspect));
         if self.rebuild.journal_failed() {
@@ -79,10 +112,17 @@ impl Guardian {
         }
     }
 
-    fn send_back(&self, partition: Partition, next: &mut Next) {
-        let Some((life, refused)) = next.remove(&partition.id) else { return };
-        let inbox = self.rebuild.router().inbox(partition.id);
+    /// To the shard that the table names: another one, if it panicked on its way there.
+    fn send_back(&mut self, partition: Partition, next: &mut Next) {
+        let id = partition.id;
+        let Some((life, refused)) = next.remove(&id) else { return };
+        self.mover.heard(id, Event::Rebuilt);
+        let inbox = self.rebuild.router().inbox(id);
         // A closed inbox is one of an engine that ends.
         inbox.push(ShardMessage::Host { partition: Box::new(partition), life, refused });
     }
+}
+
+fn received(messages: &Receiver<GuardianMessage>) -> Result<GuardianMessage, RecvTimeoutError> {
+    messages.recv().map_err(|_| RecvTimeoutError::Disconnected)
 }

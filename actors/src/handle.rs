@@ -2,8 +2,11 @@
 
 use crate::admission::{ClientId, Clients, Permit};
 use crate::inbox::{Inbox, ShardMessage, ShardReport};
+use crate::placement::handover::Move;
+use crate::placement::operations::{Operation, Operations, Refused};
 use crate::probe::Seen;
 use crate::replies::{Pending, ReplyQueues};
+use crate::resharding::Resharding;
 use crate::router::Router;
 use crate::tuning::{Knobs, Tuning};
 use crate::unanswered::Unanswered;
@@ -49,6 +52,7 @@ pub struct Handle {
     pub(crate) reply_queues: ReplyQueues,
     pub(crate) clients: Arc<Clients>,
     pub(crate) tuning: Arc<Tuning>,
+    pub(crate) resharding: Resharding,
 }
 
 impl Handle {
@@ -142,6 +146,38 @@ impl Handle {
     /// Has a snapshot of a partition taken and written, soon. Whoever needs it asks again where it does not come.
     pub fn snapshot(&self, partition: PartitionId) {
         self.router.inbox(partition).push(ShardMessage::Snapshot(partition));
+    }
+
+    /// The moves that [`Self::reshard`] would make now.
+    ///
+    /// # Errors
+    /// If there cannot be so many shards.
+    pub async fn plan_reshard(&self, shards: usize) -> Result<Vec<Move>, Refused> {
+        self.resharding.check_shards(shards)?;
+        Ok(self.resharding.plan(shards, &self.reports().await))
+    }
+
+    /// Has so many shards, with level loads, from when the operation is done. Requests go on meanwhile.
+    ///
+    /// # Errors
+    /// If there cannot be so many, another operation runs, or the engine stops.
+    pub async fn reshard(&self, shards: usize) -> Result<Operation, Refused> {
+        self.resharding.check_shards(shards)?;
+        let reports = self.reports().await;
+        self.resharding.reshard(shards, &reports)
+    }
+
+    /// Moves a partition to a shard, where it stays when others are levelled.
+    ///
+    /// # Errors
+    /// If there is no such partition or shard, another operation runs, or the engine stops.
+    pub fn move_partition(&self, partition: PartitionId, shard: usize) -> Result<Operation, Refused> {
+        self.resharding.move_partition(partition, shard)
+    }
+
+    /// Operations that were begun here, and how far each is.
+    pub fn operations(&self) -> &Operations {
+        &self.resharding.operations
     }
 
     /// What each shard has in hand. Shards that do not answer are left out.

@@ -10,6 +10,7 @@ use crate::admission::Credits;
 use crate::panics::Suspect;
 use crate::probe::Sight;
 use actix::{Message as ActixMessage, Recipient};
+use crossbeam::channel::Sender;
 use holdfast_engine::command::{Command, Loaded};
 use holdfast_engine::event::Placed;
 use holdfast_engine::ids::{KeyHash, OrderId, PartitionId, Seq, Ticket};
@@ -77,6 +78,12 @@ pub enum ShardMessage {
         /// What panicked it too often.
         refused: Vec<Suspect>,
     },
+    /// Part with a partition: the table names another host.
+    Depart(PartitionId),
+    /// Take in a partition that another shard has parted with.
+    Arrive(PartitionId),
+    /// End, and say so: no partition is here, and nobody can send anything after this.
+    Retire(Sender<()>),
 }
 
 impl ShardMessage {
@@ -87,14 +94,20 @@ impl ShardMessage {
         }
     }
 
-    /// The request that it is, which has a credit.
+    /// The request that it is.
     pub fn ticket(&self) -> Option<Ticket> {
         match self {
             Self::Place { ticket, .. } | Self::Request { ticket, .. } => Some(*ticket),
             Self::Loaded { ticket, .. } | Self::Unread { ticket, .. } => Some(*ticket),
             Self::Peer(_) | Self::Provider(_) | Self::Archived { .. } | Self::Committed(_) => None,
             Self::Report(_) | Self::Probe(_) | Self::Policy | Self::Snapshot(_) | Self::Drain(_) | Self::Host { .. } => None,
+            Self::Depart(_) | Self::Arrive(_) | Self::Retire(_) => None,
         }
+    }
+
+    /// Whether a credit of the shard it was sent to goes with it. One that was looked up is in hand already: its credit is with its partition.
+    pub fn has_credit(&self) -> bool {
+        matches!(self, Self::Place { .. } | Self::Request { .. })
     }
 }
 
@@ -107,6 +120,8 @@ pub struct ShardReport {
     pub depth: usize,
     pub limit: usize,
     pub partitions: Vec<u16>,
+    /// Requests that each of them was sent since the process hosts it, in the same order.
+    pub requests: Vec<u64>,
     pub orders: usize,
     pub skus: usize,
     pub holds: usize,

@@ -5,7 +5,7 @@
 //!      ▲                                           │ batches            │ calls             │ closed orders
 //!      │                                           ▼                    ▼                   ▼
 //!      └────────── ReplyQueue ◄── replies ──────── Committer (journal)   ProviderDispatcher         Projector
-//!                                           Guardian: rebuilds a partition from the journal after a panic
+//!                                           Guardian: rebuilds a partition from the journal after a panic, and moves it between shards
 //! ```
 //!
 //! Where the journal is on another machine, what memory no longer has comes through Lookups, and the request with it.
@@ -26,12 +26,15 @@ pub mod handle;
 pub mod inbox;
 pub mod lookups;
 pub mod panics;
+pub mod placement;
 pub mod probe;
 pub mod provider;
 pub mod rebuild;
 pub mod replies;
+mod resharding;
 pub mod router;
 pub mod shard;
+mod shard_threads;
 pub mod snapshot_writer;
 mod sync;
 pub mod tuning;

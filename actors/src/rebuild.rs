@@ -9,10 +9,10 @@ use crate::provider::ProviderDispatcher;
 use crate::replies::ReplyQueues;
 use crate::router::Router;
 use crate::shard::Links;
-use crate::shard::hosting::Fallen;
+use crate::shard::moves::Passages;
+use crate::shard::to_guardian::ToGuardian;
 use crate::snapshot_writer::SnapshotWriter;
 use crate::tuning::Tuning;
-use crossbeam::channel::Sender;
 use holdfast_engine::codec::Batch;
 use holdfast_engine::ids::PartitionId;
 use holdfast_engine::partition::Partition;
@@ -36,10 +36,11 @@ pub struct Rebuild {
     pub(crate) reply_queues: ReplyQueues,
     pub(crate) clock: Clock,
     pub(crate) failures: Failures,
+    pub(crate) passages: Passages,
 }
 
 impl Rebuild {
-    pub fn links(&self, guardian: Sender<Fallen>) -> Links {
+    pub fn links(&self, guardian: ToGuardian) -> Links {
         Links {
             journal: self.journal.clone(),
             committer: self.committer.clone(),
@@ -50,6 +51,7 @@ impl Rebuild {
             router: self.router.clone(),
             reply_queues: self.reply_queues.clone(),
             clock: self.clock,
+            passages: self.passages.clone(),
             guardian,
             tuning: self.tuning.clone(),
         }

@@ -1,4 +1,4 @@
-//! Key → partition → shard → inbox, by a table that is swapped whole when a partition begins another life.
+//! Key → partition → shard → inbox, by a table that is swapped whole when a partition begins another life, or another shard is to host it.
 //!
 //! Invariant: no stored data knows a shard; the table alone says which shard hosts which partition.
 
@@ -44,17 +44,47 @@ impl Router {
         self.route(partition).0
     }
 
+    /// The shard that hosts a partition, or is to.
+    pub fn shard_of(&self, partition: PartitionId) -> usize {
+        self.table.load().shard_of[usize::from(partition.0)]
+    }
+
     pub fn hosted_by(&self, shard: usize) -> Vec<PartitionId> {
         let table = self.table.load();
         self.partitions.all().filter(|id| table.shard_of[usize::from(id.0)] == shard).collect()
     }
 
-    /// These lives are over.
-    pub fn lives_end(&self, over: &[(PartitionId, u64)]) {
+    /// From now on what is for `partition` is sent to `shard`.
+    pub(crate) fn host_at(&self, partition: PartitionId, shard: usize) {
+        self.change(|table| table.shard_of[usize::from(partition.0)] = shard);
+    }
+
+    /// A shard more, behind those there are.
+    pub(crate) fn add(&self, inbox: Arc<Inbox>) {
+        self.change(|table| table.inboxes.push(inbox.clone()));
+    }
+
+    /// Leaves the first `shards`. The inboxes of the others are returned: senders that found them before may have them still.
+    ///
+    /// # Panics
+    /// If a partition is at one of the others.
+    pub(crate) fn retain(&self, shards: usize) -> Vec<Arc<Inbox>> {
+        let table = self.table();
+        assert!(table.shard_of.iter().all(|shard| *shard < shards), "a shard that ends hosts a partition");
+        self.change(|table| table.inboxes.truncate(shards));
+        table.inboxes.get(shards..).unwrap_or_default().to_vec()
+    }
+
+    fn change(&self, change: impl Fn(&mut PartitionTable)) {
         self.table.rcu(|table| {
             let mut table = PartitionTable::clone(table);
-            over.iter().for_each(|(partition, life)| table.lives[usize::from(partition.0)] = life + 1);
+            change(&mut table);
             table
         });
+    }
+
+    /// These lives are over.
+    pub fn lives_end(&self, over: &[(PartitionId, u64)]) {
+        self.change(|table| over.iter().for_each(|(partition, life)| table.lives[usize::from(partition.0)] = life + 1));
     }
 }

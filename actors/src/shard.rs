@@ -9,12 +9,15 @@ mod departures;
 mod forward;
 pub mod hosting;
 mod losses;
+pub mod moves;
 mod requests;
 mod snapshots;
+pub mod to_guardian;
 
 use crate::clock::Clock;
 use crate::inbox::{Inbox, ShardMessage, ShardReport, Wake};
 use crate::lookups::Lookups;
+use crate::placement::stash::Stash;
 use crate::probe::Probes;
 use crate::provider::ProviderDispatcher;
 use crate::replies::ReplyQueues;
@@ -32,10 +35,12 @@ use holdfast_engine::time::{Policy, Timestamp};
 use holdfast_storage::group_commit::{Committer, Notice, Notify};
 use holdfast_storage::rows::Projector;
 use holdfast_storage::{Journal, LogSeq};
-use hosting::{Fallen, Hosting, Stepped, Submission};
+use hosting::{Hosting, Stepped, Submission};
+use moves::Passages;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use to_guardian::ToGuardian;
 
 /// Messages taken out of the inbox at once, with a share of those that came in bulk: neither ever waits for all of the other.
 const OPENED: usize = 8;
@@ -52,7 +57,8 @@ pub struct Links {
     pub router: Router,
     pub reply_queues: ReplyQueues,
     pub clock: Clock,
-    pub guardian: Sender<Fallen>,
+    pub passages: Passages,
+    pub guardian: ToGuardian,
     pub tuning: Arc<Tuning>,
 }
 
@@ -62,6 +68,10 @@ pub struct Shard {
     opened: VecDeque<ShardMessage>,
     links: Links,
     hosting: Hosting,
+    /// What is for partitions that are on their way here.
+    stash: Stash<ShardMessage>,
+    /// Who waits for this shard to end.
+    retiring: Option<Sender<()>>,
     /// Partitions that came back.
     rebuilds: u64,
     fx: Effects,
@@ -99,6 +109,8 @@ impl Shard {
             opened: VecDeque::new(),
             links,
             hosting,
+            stash: Stash::default(),
+            retiring: None,
             rebuilds: 0,
             fx: Effects::default(),
             first_due: 0,
@@ -134,7 +146,7 @@ impl Shard {
                 std::thread::yield_now();
             }
             if self.inbox.sleep() {
-                return;
+                return self.end_if_retiring();
             }
         }
     }
@@ -160,6 +172,9 @@ impl Shard {
                 let _ = done.send(());
             }
             ShardMessage::Host { partition, life, refused } => self.host(*partition, life, refused),
+            ShardMessage::Depart(partition) => self.depart(partition),
+            ShardMessage::Arrive(partition) => self.arrive(partition),
+            ShardMessage::Retire(done) => self.retire(done),
         }
     }
 
@@ -169,7 +184,7 @@ impl Shard {
         ids.into_iter().for_each(|id| self.give_policy(id));
     }
 
-    fn give_policy(&mut self, id: PartitionId) {
+    pub(super) fn give_policy(&mut self, id: PartitionId) {
         let policy = Box::new(Policy::clone(&self.links.tuning.policy()));
         self.step(id, Input::Policy(policy));
     }
@@ -208,6 +223,14 @@ impl Shard {
         if urgent || self.hosting.flying() < self.links.tuning.commits_in_flight() * self.commits.len() {
             self.submit();
         }
+        self.release();
+        if self.hosting.has_fallen() {
+            self.lose();
+        }
+    }
+
+    /// Lets out what is free to leave.
+    fn release(&mut self) {
         self.send_away();
         if !self.fx.replies.is_empty() {
             self.inbox.credits.give_back(self.fx.replies.len());
@@ -223,9 +246,6 @@ impl Shard {
         for alarm in self.fx.alarms.drain(..) {
             metrics::counter!("holdfast_alarms_total").increment(1);
             tracing::error!(alarm, "something impossible happened");
-        }
-        if self.hosting.has_fallen() {
-            self.lose();
         }
     }
 
@@ -305,6 +325,7 @@ impl Shard {
         for hosted in self.hosting.iter() {
             let (orders, skus) = hosted.partition.counts();
             report.partitions.push(hosted.partition.id.0);
+            report.requests.push(hosted.requests());
             report.orders += orders;
             report.skus += skus;
             report.holds += hosted.partition.live_holds();

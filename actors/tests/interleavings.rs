@@ -4,6 +4,8 @@
 
 #[path = "../src/inbox/queue.rs"]
 mod inbox;
+#[path = "interleavings/moves.rs"]
+mod moves;
 #[path = "../src/replies/queue.rs"]
 mod replies;
 

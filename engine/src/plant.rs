@@ -35,10 +35,14 @@ pub enum Bug {
     SharedChangesLost,
     /// A new threshold makes a SKU low, or no longer low, and no event says so.
     ThresholdTellsNothing,
+    /// A partition leaves its shard before what it made is handed over to the journal.
+    DepartBeforeSubmit,
+    /// What waited for a partition that comes to a shard is forgotten.
+    StashDropped,
 }
 
 impl Bug {
-    pub const ALL: [Bug; 15] = [
+    pub const ALL: [Bug; 17] = [
         Bug::AckBeforeSync,
         Bug::RefuseBeforeSync,
         Bug::ReleaseTwice,
@@ -54,6 +58,8 @@ impl Bug {
         Bug::TornTailAccepted,
         Bug::SharedChangesLost,
         Bug::ThresholdTellsNothing,
+        Bug::DepartBeforeSubmit,
+        Bug::StashDropped,
     ];
 }
 

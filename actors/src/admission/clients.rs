@@ -15,21 +15,24 @@ const FEW: usize = 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ClientId(pub u128);
 
+/// A client at a shard. The number of shards may change at any time.
+type At = (ClientId, usize);
+
 /// The clients of an engine that have requests in hand, and some that had.
 #[derive(Debug)]
 pub struct Clients {
-    known: DashMap<ClientId, Arc<Client>, RandomState>,
+    /// Requests in hand.
+    known: DashMap<At, Arc<AtomicUsize>, RandomState>,
     /// Clients after which the idle ones are forgotten.
     sweep_at: AtomicUsize,
-    shards: usize,
     share: AtomicUsize,
 }
 
 impl Clients {
     /// `percent` is the part of a shard's credits that one client may have in hand: never less than one request.
-    pub fn new(shards: usize, credits: usize, percent: u8) -> Self {
+    pub fn new(credits: usize, percent: u8) -> Self {
         let share = AtomicUsize::new(share_of(credits, percent));
-        Self { known: DashMap::default(), sweep_at: AtomicUsize::new(FEW), shards, share }
+        Self { known: DashMap::default(), sweep_at: AtomicUsize::new(FEW), share }
     }
 
     /// As [`Self::new`], from now on: what a client has in hand stays its own.
@@ -39,26 +42,25 @@ impl Clients {
 
     /// Takes one of the client's share at a shard. None if all of it is in hand.
     pub fn take(&self, client: ClientId, shard: usize) -> Option<Permit> {
-        let client = self.client(client);
-        let taken = client.in_hand.get(shard)?.fetch_add(1, Ordering::Relaxed);
         // Dropped where it is one too many, which gives it back.
-        let permit = Permit { client, shard };
+        let permit = Permit { in_hand: self.in_hand((client, shard)) };
+        let taken = permit.in_hand.fetch_add(1, Ordering::Relaxed);
         (taken < self.share.load(Ordering::Relaxed)).then_some(permit)
     }
 
-    fn client(&self, id: ClientId) -> Arc<Client> {
-        if let Some(known) = self.known.get(&id) {
+    fn in_hand(&self, at: At) -> Arc<AtomicUsize> {
+        if let Some(known) = self.known.get(&at) {
             return known.clone();
         }
         if self.known.len() >= self.sweep_at.load(Ordering::Relaxed) {
             self.forget_idle();
         }
-        self.known.entry(id).or_insert_with(|| Arc::new(Client::new(self.shards))).clone()
+        self.known.entry(at).or_default().clone()
     }
 
     /// Whoever has a permit, or is about to take one, has a clone.
     fn forget_idle(&self) {
-        self.known.retain(|_, client| Arc::strong_count(client) > 1);
+        self.known.retain(|_, in_hand| Arc::strong_count(in_hand) > 1);
         self.sweep_at.store((2 * self.known.len()).max(FEW), Ordering::Relaxed);
     }
 }
@@ -67,30 +69,15 @@ fn share_of(credits: usize, percent: u8) -> usize {
     (credits.saturating_mul(usize::from(percent)) / 100).max(1)
 }
 
-#[derive(Debug)]
-struct Client {
-    /// By shard.
-    in_hand: Box<[AtomicUsize]>,
-}
-
-impl Client {
-    fn new(shards: usize) -> Self {
-        Self { in_hand: (0..shards).map(|_| AtomicUsize::new(0)).collect() }
-    }
-}
-
 /// One request of a client's share. Given back when it is dropped.
 #[derive(Debug)]
 pub struct Permit {
-    client: Arc<Client>,
-    shard: usize,
+    in_hand: Arc<AtomicUsize>,
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        if let Some(in_hand) = self.client.in_hand.get(self.shard) {
-            in_hand.fetch_sub(1, Ordering::Relaxed);
-        }
+        self.in_hand.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -100,7 +87,7 @@ mod tests {
 
     #[test]
     fn a_client_has_its_share_at_each_shard_and_others_have_theirs() {
-        let clients = Clients::new(2, 8, 25);
+        let clients = Clients::new(8, 25);
         let [greedy, other] = [1, 2].map(ClientId);
         let taken: Vec<_> = (0..5).map(|_| clients.take(greedy, 0)).collect();
         assert_eq!(taken.iter().flatten().count(), 2);
@@ -120,11 +107,11 @@ mod tests {
 
     #[test]
     fn clients_without_a_request_in_hand_are_forgotten() {
-        let clients = Clients::new(1, 100, 50);
+        let clients = Clients::new(100, 50);
         let busy = clients.take(ClientId(0), 0).unwrap();
         (1..10 * FEW as u128).for_each(|id| drop(clients.take(ClientId(id), 0)));
         assert!(clients.known.len() <= 2 * FEW, "{}", clients.known.len());
-        assert!(clients.known.contains_key(&ClientId(0)));
+        assert!(clients.known.contains_key(&(ClientId(0), 0)));
         drop(busy);
         clients.forget_idle();
         assert!(clients.known.is_empty());

@@ -1,6 +1,6 @@
-//! What is addressed to a partition that is not here goes on by the table, with its credit.
+//! What is addressed to a partition that is not here goes on by the table, with its credit, or waits here if the partition is to come.
 //!
-//! Invariant: a request is never dropped: it is forwarded, or told that it was not executed.
+//! Invariant: a request is never dropped: it is forwarded, kept, or told that it was not executed.
 
 use super::Shard;
 use crate::inbox::ShardMessage;
@@ -23,32 +23,32 @@ impl Shard {
     }
 
     pub(super) fn forward(&mut self, id: PartitionId, message: ShardMessage) {
-        let ticket = message.ticket();
-        let forwarded = self.push_on(id, message);
-        match ticket {
-            Some(_) if forwarded => self.inbox.credits.give_back(1),
-            Some(ticket) => self.refuse(id, ticket, Unanswered::Unavailable),
-            None => {}
+        if self.is_coming(id) {
+            return self.keep(id, message);
         }
+        let (ticket, credits) = (message.ticket(), usize::from(message.has_credit()));
+        let forwarded = self.push_on(id, message, credits);
+        if let Some(ticket) = ticket.filter(|_| !forwarded) {
+            self.links.reply_queues.refuse(ticket, Unanswered::Unavailable);
+        }
+        self.inbox.credits.give_back(credits);
     }
 
     /// False if there is no other shard that takes it.
-    fn push_on(&self, id: PartitionId, message: ShardMessage) -> bool {
+    fn push_on(&self, id: PartitionId, message: ShardMessage, credits: usize) -> bool {
         let table = self.links.router.table();
         let Some(shard) = table.shard_of.get(usize::from(id.0)).copied() else {
             nowhere(id);
             return false;
         };
-        let (inbox, with_credit) = (&table.inboxes[shard], message.ticket().is_some());
+        let inbox = &table.inboxes[shard];
         if shard == self.inbox.shard {
             return false;
         }
-        if with_credit {
-            inbox.credits.take_over();
-        }
+        inbox.credits.take_over(credits);
         let pushed = inbox.push(message);
-        if with_credit && !pushed {
-            inbox.credits.give_back(1);
+        if !pushed {
+            inbox.credits.give_back(credits);
         }
         pushed
     }

@@ -4,6 +4,10 @@
 //! takes its partition out and no other; facts of a partition are handed over in one dense sequence; what a batch made durable is
 //! told to those of its partitions that are here. See docs/adr/0014.
 
+mod passage;
+
+pub use passage::Departure;
+
 use super::departures::Departures;
 use crate::panics::{self, Name, Suspect};
 use holdfast_engine::Causality;
@@ -36,6 +40,8 @@ pub struct Hosted {
     submitted: Seq,
     /// Requests read and not answered.
     in_hand: usize,
+    /// Requests read since the process hosts it.
+    requests: u64,
     /// Listed in `dirty`.
     dirty: bool,
     /// Sequence of the newest snapshot.
@@ -159,7 +165,8 @@ impl Hosting {
         let departures = Departures::after(seq);
         // What was replayed behind its snapshot would be replayed again by the next start.
         let (submitted, checkpoint) = (seq, partition.snapshot_seq());
-        let hosted = Hosted { partition, life, refused, submitted, in_hand: 0, dirty: false, checkpoint, pause, departures };
+        let hosted =
+            Hosted { partition, life, refused, submitted, in_hand: 0, requests: 0, dirty: false, checkpoint, pause, departures };
         if let Some(slot) = self.slots.get_mut(usize::from(id.0)) {
             *slot = Slot::Here(Box::new(hosted));
         }
@@ -217,6 +224,7 @@ impl Hosting {
     pub fn took(&mut self, id: PartitionId) {
         if let Some(hosted) = self.get_mut(id) {
             hosted.in_hand += 1;
+            hosted.requests += 1;
         }
     }
 

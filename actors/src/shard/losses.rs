@@ -2,6 +2,8 @@
 //!
 //! Invariant: the guardian hears of a partition after everything it made is submitted, and after whoever waits for it was told.
 
+use super::hosting::Place;
+use super::to_guardian::GuardianMessage;
 use super::{Shard, snapshots};
 use crate::inbox::Wake;
 use crate::panics::{self, Suspect};
@@ -22,11 +24,7 @@ impl Shard {
         self.links.router.lives_end(&lives);
         self.inbox.credits.give_back(fallen.iter().map(|fallen| fallen.in_hand).sum());
         self.links.reply_queues.lost(lives);
-        for fallen in fallen {
-            if self.links.guardian.send(fallen).is_err() {
-                tracing::error!(shard = self.inbox.shard, "the guardian is gone");
-            }
-        }
+        fallen.into_iter().for_each(|fallen| self.tell_guardian(GuardianMessage::Fallen(fallen)));
     }
 
     /// The shard itself panicked, outside any step: nobody knows what of the effects of its partitions is left.
@@ -41,6 +39,7 @@ impl Shard {
     pub(super) fn end(&mut self) {
         self.inbox.close();
         self.opened.clear();
+        self.stash.clear();
         self.fx = Effects::default();
         self.snapshots.clear();
         self.hosting.end();
@@ -51,9 +50,12 @@ impl Shard {
     /// A partition is back.
     pub(super) fn host(&mut self, partition: Partition, life: u64, refused: Vec<Suspect>) {
         let id = partition.id;
-        // None: the shard has ended meanwhile.
         let now = self.links.clock.now();
-        let Some(waiting) = self.hosting.take_waiting(now, id, life) else { return };
+        // It panicked on its way here.
+        let comes = self.hosting.place(id) == Place::Away && self.is_coming(id);
+        let waiting = if comes { Some(Vec::new()) } else { self.hosting.take_waiting(now, id, life) };
+        // None: the shard has ended meanwhile.
+        let Some(waiting) = waiting else { return };
         let pause = snapshots::pause_after(&partition, self.links.tuning.snapshot_events());
         self.hosting.host(partition, life, refused, pause);
         // It was folded by one that may have been changed since.
@@ -63,6 +65,10 @@ impl Shard {
         self.hosting.resume(now, id, &mut self.fx);
         self.deliver_here(now);
         waiting.into_iter().for_each(|input| self.step(id, input));
+        if comes {
+            self.tell_guardian(GuardianMessage::Arrived(id));
+        }
+        self.read_what_waited(id);
     }
 
     /// Runs one turn.

@@ -1,6 +1,7 @@
 //! Rows that cannot be read, or not yet, and a log that takes no more: each costs whoever needs it.
 
 use super::*;
+use holdfast_actors::placement::operations::State;
 
 /// How the row of an order is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -162,6 +163,32 @@ async fn a_look_up_of_a_former_life_is_answered_to_nobody() {
     assert!(found(&engine.handle.execute(get("closed")).await.unwrap()));
     assert_eq!(engine.handle.depths(), [0], "a credit was given back twice, or is gone");
     engine.stop().await;
+}
+
+/// What was looked up comes back to the shard that asked. The request is in hand where its partition is, and its credit with it.
+#[actix::test]
+async fn a_look_up_of_a_partition_that_moved_meanwhile_is_answered_where_it_is_now() {
+    let on = Arc::<Gate>::default();
+    let journal = Damaged { inner: MemoryJournal::new(partitions()), damage: Damage::Silence, remote: true, on: on.clone() };
+    let engine = start_with(journal, Options { shards: 2, ..Options::default() });
+    engine.handle.execute(stock()).await.unwrap();
+    archive(&engine, "closed").await;
+    on.set(true);
+    let home = id("closed").partition();
+    let from = engine.handle.router().shard_of(home);
+    let read = engine.handle.send(get("closed")).unwrap();
+    let operation = engine.handle.move_partition(home, 1 - from).unwrap();
+    while engine.handle.operations().get(operation.id).unwrap().state == State::Running {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let mut depths = [0, 0];
+    depths[1 - from] = 1;
+    assert_eq!(engine.handle.depths(), depths, "its credit went along");
+    on.set(false);
+    assert!(found(&tokio::time::timeout(TIMEOUT, read).await.unwrap().unwrap()));
+    let handle = engine.handle.clone();
+    engine.stop().await;
+    assert_eq!(handle.depths(), [0, 0], "a credit was given back twice, or is gone");
 }
 
 #[actix::test]

@@ -96,6 +96,8 @@ pub const METRICS: &[Metric] = &[
     gauge("holdfast_memory_ahead_bytes", "memory taken ahead of load and not given back").renamed(),
     gauge("holdfast_orders_per_minute", "orders accepted in the last 60 s, each once however often it is sent"),
     counter("holdfast_orders_total", "answers to `POST /v1/orders`, `placed` or `refused`").by(&["outcome"]).renamed(),
+    histogram("holdfast_partition_move_pause_seconds", "from the moment a partition was to go to another shard until that shard had it: requests to it wait so long"),
+    counter("holdfast_partition_moves_total", "partitions that went to another shard: `moved`, or `rebuilt` where one panicked on its way").by(&["outcome"]),
     gauge("holdfast_payment_failure_rate", "share of the payment attempts that ended in the last 5 minutes which were declined or voided"),
     counter("holdfast_problems_total", "answers that are problem documents; the codes are at `/problems`").by(&["code"]),
     gauge("holdfast_process_resident_bytes", "memory of the process"),

@@ -1,6 +1,7 @@
 //! The table of docs/adr/0014, line by line, and a property over random runs: one partition panics, others go on, a log keeps everything.
 
 mod at_once;
+mod passage;
 
 use super::*;
 use holdfast_engine::answer::{Answer, Reply};
