@@ -14,6 +14,7 @@ pub mod page;
 pub mod parameters;
 pub mod percent;
 pub mod problem;
+pub mod rates;
 pub mod reply;
 pub mod request;
 pub mod request_id;

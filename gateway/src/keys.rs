@@ -34,6 +34,14 @@ pub struct Known {
     pub role: Role,
 }
 
+impl Known {
+    /// A number of its own.
+    pub fn id(&self) -> u128 {
+        let (id, _) = self.hash.split_first_chunk().unwrap_or_else(|| unreachable!("a hash has 32 bytes"));
+        u128::from_be_bytes(*id)
+    }
+}
+
 /// An API key, stored as its hash.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]

@@ -10,6 +10,7 @@ mod space;
 mod supervise;
 
 use crate::events::streams::Streams;
+use crate::http::rates::Rates;
 use crate::http::server;
 use crate::keys::refusals::Refusals;
 use crate::keys::{self, Keys};
@@ -137,6 +138,7 @@ pub async fn serve(settings: Settings, accept_clock: bool) -> Result<(), Error> 
     let app = web::Data::new(App {
         keys,
         refusals: Refusals::default(),
+        rates: Rates::of(&settings.limits),
         live: ArcSwapOption::empty(),
         down: ArcSwapOption::from_pointee("recovering from the journal".to_owned()),
         phase: watch::Sender::new(Phase::Serving),
@@ -176,13 +178,14 @@ async fn run(app: web::Data<App>, listener: TcpListener, connections: Connection
     Ok(())
 }
 
-/// Looks after the keys as long as the process runs, and forgets who has not been refused for a while.
+/// Looks after the keys as long as the process runs, and forgets who has sent nothing, or was not refused, for a while.
 async fn watch_keys(app: web::Data<App>) {
     let mut tick = interval(KEYS_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
         app.refusals.forget();
+        app.rates.forget();
         let looking = app.clone();
         if let Err(error) = web::block(move || looking.keys.refresh()).await {
             tracing::error!(%error, "the API keys could not be looked at");

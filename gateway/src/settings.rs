@@ -11,6 +11,7 @@ pub mod log_filter;
 mod mistakes;
 pub mod network;
 pub(crate) mod ranges;
+mod rates;
 mod sections;
 mod telemetry;
 mod variables;
@@ -18,6 +19,7 @@ mod variables;
 pub use files::warn_of_open_secrets;
 pub use mistakes::{Mistake, Mistakes};
 pub use ranges::MOST_WORKERS;
+pub use rates::{Limits, Rate, RateLimit};
 pub use sections::{
     Auth, Backend, CommaList, Data, Engine, Holds, Journal, Kafka, KafkaProtocol, KafkaSecurity, Late, Orders, Payments, Quorum,
     Sandbox, Scylla, ScyllaTls, Server, Settings, Switch,

@@ -7,6 +7,7 @@ mod without_engine;
 
 use crate::events::cursor::Cursors;
 use crate::events::streams::Streams;
+use crate::http::rates::Rates;
 use crate::keys::Keys;
 use crate::keys::refusals::Refusals;
 use crate::process::stopping::Phase;
@@ -35,6 +36,7 @@ pub struct App {
     pub accept_clock: bool,
     pub keys: Keys,
     pub refusals: Refusals,
+    pub rates: Rates,
     pub live: ArcSwapOption<Live>,
     /// Why there is no live engine, for `/readyz`.
     pub down: ArcSwapOption<String>,

@@ -4,6 +4,7 @@
 
 use crate::http::client;
 use crate::http::problem::{Code, FieldError, Problem};
+use crate::http::rates::Source;
 use crate::http::request_id::request_id;
 use crate::http::table::{Access, Operation};
 use crate::keys::refusals::WRONG_KEY;
@@ -29,6 +30,8 @@ pub struct Caller {
     pub client: Option<KeyName>,
     /// Where nobody needs a key everybody is an admin.
     pub role: Role,
+    /// The number of its API key.
+    pub key: Option<u128>,
     pub request_id: RequestId,
 }
 
@@ -56,12 +59,24 @@ impl Caller {
     /// # Errors
     /// As [`Self::of`].
     pub fn named(headers: &HeaderMap, app: &App, request_id: RequestId) -> Result<Self, Problem> {
-        let Known { name, scope, role, .. } = match &*app.keys.now() {
-            None => return Ok(Self { scope: CompactString::const_new(""), client: None, role: Role::Admin, request_id }),
+        let known = match &*app.keys.now() {
+            None => return Ok(Self::anybody(request_id)),
             Some(keys) => bearer(headers).and_then(|key| keys.find(key)).cloned().ok_or_else(|| unauthorized(headers))?,
         };
-        client::has_scope(&scope);
-        Ok(Self { scope, client: name, role, request_id })
+        client::has_scope(&known.scope);
+        let key = Some(known.id());
+        let Known { name, scope, role, .. } = known;
+        Ok(Self { scope, client: name, role, key, request_id })
+    }
+
+    /// Whoever asks where nobody needs a key.
+    fn anybody(request_id: RequestId) -> Self {
+        Self { scope: CompactString::const_new(""), client: None, role: Role::Admin, key: None, request_id }
+    }
+
+    /// Whose requests this one is counted with.
+    pub fn source(&self) -> Source {
+        self.key.map_or_else(address, |key| Source::Key(self.role, key))
     }
 
     /// # Errors
@@ -151,6 +166,11 @@ pub fn correlation_id(headers: &HeaderMap) -> Result<Option<CorrelationId>, Prob
         let rule = format!("X-Correlation-Id must be there once, as 1 to {longest} visible ASCII characters");
         Problem::invalid(vec![FieldError::new("", rule)])
     })
+}
+
+/// The address of the request that is being served, as a source of requests.
+pub fn address() -> Source {
+    Source::Address(client::current().map_or(0, |client| client.0))
 }
 
 /// The API key that a request shows.

@@ -113,6 +113,8 @@ codes! {
         "Leave `payment` out, or have the operator turn the provider on: `[sandbox] enabled = true`.";
     IdempotencyKeyReused "idempotency_key_reused" 422 false "The Idempotency-Key was used for another request"
         "Use a new key for a new request. A retry must repeat the first request exactly.";
+    RateLimited "rate_limited" 429 true "The caller sends more requests than it may"
+        "The request was not executed. Send it again after Retry-After, with the same key; /v1/limits says how many requests you may send.";
     PreconditionRequired "precondition_required" 428 false "If-Match is missing"
         "Send If-Match with the version that was read, \"0\" for a new location, or * for any.";
     Internal "internal" 500 true "The server failed"

@@ -26,9 +26,49 @@ pub struct Operation {
     pub query: Query,
     pub conditions: Conditions,
     pub key: Key,
+    /// Whose limit it counts for.
+    pub group: Group,
     pub content: Content,
     /// Whether a body may be of a type that forms of web pages have.
     pub forms: bool,
+}
+
+/// What is counted together where the number of requests is limited ([`crate::http::rates`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Group {
+    /// Whatever places or changes an order or a reservation.
+    Orders,
+    /// Whatever changes stock.
+    Stock,
+    /// Reads of the API.
+    Reads,
+    /// Whatever operators ask for.
+    Operators,
+    /// What needs no key.
+    Open,
+    /// Probes: who watches a server is never refused.
+    Unlimited,
+}
+
+impl Group {
+    pub const LIMITED: [Self; 5] = [Self::Orders, Self::Stock, Self::Reads, Self::Operators, Self::Open];
+
+    /// Its place in [`Self::LIMITED`].
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// As in the settings.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Orders => "orders",
+            Self::Stock => "stock",
+            Self::Reads => "reads",
+            Self::Operators => "operators",
+            Self::Open => "open",
+            Self::Unlimited => "unlimited",
+        }
+    }
 }
 
 /// What the body is that a request may have.
@@ -99,35 +139,44 @@ pub enum Key {
 
 impl Operation {
     const fn read(roles: &'static [Role], conditions: Conditions, query: Query) -> Self {
-        let access = Access::Roles(roles);
-        Self { method: "GET", access, query, conditions, key: Key::Unused, content: Content::Any, forms: false }
+        let (access, key, group) = (Access::Roles(roles), Key::Unused, Group::Reads);
+        Self { method: "GET", access, query, conditions, key, group, content: Content::Any, forms: false }
     }
 
     const fn write(method: &'static str, roles: &'static [Role], conditions: Conditions, key: Key) -> Self {
-        let access = Access::Roles(roles);
-        Self { method, access, query: NONE, conditions, key, content: Content::Json, forms: false }
+        let (access, group) = (Access::Roles(roles), Group::Orders);
+        Self { method, access, query: NONE, conditions, key, group, content: Content::Json, forms: false }
     }
 
     const fn of(self, content: Content) -> Self {
         Self { content, ..self }
     }
 
-    /// A page for browsers, or what a balancer asks.
+    /// A page for browsers.
     const fn page() -> Self {
         Self::read(EVERY_ROLE, Ignored, Query::Ignored).open()
     }
 
+    /// What balancers and collectors ask.
+    const fn probe() -> Self {
+        Self::page().of_group(Group::Unlimited)
+    }
+
     const fn open(self) -> Self {
-        Self { access: Access::Open, ..self }
+        Self { access: Access::Open, group: Group::Open, ..self }
     }
 
     const fn signed(self) -> Self {
-        Self { access: Access::Signed, ..self }
+        Self { access: Access::Signed, group: Group::Open, ..self }
     }
 
     /// Its page has buttons.
     const fn by_forms(self) -> Self {
         Self { forms: true, ..self }
+    }
+
+    const fn of_group(self, group: Group) -> Self {
+        Self { group, ..self }
     }
 
     const fn with(self, query: Query) -> Self {
@@ -165,27 +214,27 @@ pub const TABLE: &[Route] = &[
     Route { path: "/v1/reservations/{id}:commit", operations: &[Operation::write("POST", SHOPS, Version, Key::Obeyed)] },
     Route { path: "/v1/reservations/{id}:extend", operations: &[Operation::write("POST", SHOPS, Version, Key::Obeyed)] },
     // Asks, in a body because it may be long.
-    Route { path: "/v1/availability:query", operations: &[Operation::write("POST", SHOPS, Refused, Key::Unused)] },
+    Route { path: "/v1/availability:query", operations: &[Operation::write("POST", SHOPS, Refused, Key::Unused).of_group(Group::Reads)] },
     Route { path: "/v1/inventory", operations: &[Operation::read(EVERY_ROLE, Refused, STOCK)] },
-    Route { path: IMPORTS, operations: &[Operation::write("POST", SHOPS, Refused, Key::Obeyed).of(Content::Rows)] },
-    Route { path: "/v1/inventory/{sku}", operations: &[Operation::read(EVERY_ROLE, Version, NONE), Operation::write("PATCH", SHOPS, Version, Key::Obeyed)] },
-    Route { path: "/v1/inventory/{sku}/locations/{location}", operations: &[Operation::write("PUT", SHOPS, Required, Key::Obeyed), Operation::write("DELETE", SHOPS, Required, Key::Unused).of(Content::Any)] },
-    Route { path: "/v1/inventory/{sku}/adjustments", operations: &[Operation::write("POST", SHOPS, Version, Key::Required)] },
+    Route { path: IMPORTS, operations: &[Operation::write("POST", SHOPS, Refused, Key::Obeyed).of_group(Group::Stock).of(Content::Rows)] },
+    Route { path: "/v1/inventory/{sku}", operations: &[Operation::read(EVERY_ROLE, Version, NONE), Operation::write("PATCH", SHOPS, Version, Key::Obeyed).of_group(Group::Stock)] },
+    Route { path: "/v1/inventory/{sku}/locations/{location}", operations: &[Operation::write("PUT", SHOPS, Required, Key::Obeyed).of_group(Group::Stock), Operation::write("DELETE", SHOPS, Required, Key::Unused).of_group(Group::Stock).of(Content::Any)] },
+    Route { path: "/v1/inventory/{sku}/adjustments", operations: &[Operation::write("POST", SHOPS, Version, Key::Required).of_group(Group::Stock)] },
     Route { path: "/v1/inventory/{sku}/movements", operations: &[Operation::read(EVERY_ROLE, Refused, PAGES)] },
     Route { path: "/v1/events", operations: &[Operation::read(EVERY_ROLE, Refused, PAGES)] },
     Route { path: "/v1/events/stream", operations: &[Operation::read(EVERY_ROLE, Refused, STREAM)] },
     // An attempt ends once, however often it is told.
     Route { path: "/v1/webhooks/payments/sandbox", operations: &[Operation::write("POST", SHOPS, Refused, Key::Unused).of(Content::Any).signed()] },
     Route { path: "/v1/limits", operations: &[Operation::read(EVERY_ROLE, Refused, NONE).open()] },
-    Route { path: "/admin/v1/shards", operations: &[Operation::read(OPERATORS, Refused, NONE)] },
-    Route { path: "/admin/v1/audit", operations: &[Operation::write("POST", ADMINS, Refused, Key::Unused).of(Content::Any)] },
+    Route { path: "/admin/v1/shards", operations: &[Operation::read(OPERATORS, Refused, NONE).of_group(Group::Operators)] },
+    Route { path: "/admin/v1/audit", operations: &[Operation::write("POST", ADMINS, Refused, Key::Unused).of_group(Group::Operators).of(Content::Any)] },
     // A second one is refused while the first is made, and makes another when it is done.
-    Route { path: "/admin/v1/backups", operations: &[Operation::write("POST", ADMINS, Refused, Key::Unused).of(Content::Any)] },
+    Route { path: "/admin/v1/backups", operations: &[Operation::write("POST", ADMINS, Refused, Key::Unused).of_group(Group::Operators).of(Content::Any)] },
     Route { path: "/sandbox/payments/{attempt_id}", operations: &[Operation::page()] },
     Route { path: "/sandbox/payments/{attempt_id}/{step}", operations: &[Operation::write("POST", SHOPS, Ignored, Key::Unused).of(Content::Any).open().by_forms().with(DELIVERY)] },
-    Route { path: "/livez", operations: &[Operation::page()] },
-    Route { path: "/readyz", operations: &[Operation::page()] },
-    Route { path: "/metrics", operations: &[Operation::page()] },
+    Route { path: "/livez", operations: &[Operation::probe()] },
+    Route { path: "/readyz", operations: &[Operation::probe()] },
+    Route { path: "/metrics", operations: &[Operation::probe()] },
     Route { path: "/", operations: &[Operation::page()] },
     Route { path: "/openapi.json", operations: &[Operation::page()] },
     Route { path: "/problems", operations: &[Operation::page()] },

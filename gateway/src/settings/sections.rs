@@ -2,6 +2,7 @@
 //!
 //! Invariant: what a key means and what it is by default is said in `config/holdfast.toml`; a test holds the two together.
 
+use super::rates::Limits;
 use super::telemetry::{Log, Telemetry};
 use crate::keys::KeyEntry;
 use holdfast_actors::Knobs;
@@ -28,6 +29,7 @@ pub struct Settings {
     pub sandbox: Sandbox,
     pub kafka: Kafka,
     pub auth: Auth,
+    pub limits: Limits,
     pub log: Log,
     pub telemetry: Telemetry,
 }

@@ -2,6 +2,7 @@
 
 use super::App;
 use crate::events::streams::Streams;
+use crate::http::rates::Rates;
 use crate::keys::Keys;
 use crate::keys::refusals::Refusals;
 use crate::process::stopping::Phase;
@@ -20,6 +21,7 @@ impl App {
             lock: None,
             keys: Keys::load(&[], None).unwrap(),
             refusals: Refusals::default(),
+            rates: Rates::of(&settings.limits),
             live: ArcSwapOption::empty(),
             down: ArcSwapOption::empty(),
             phase: watch::Sender::new(Phase::Serving),

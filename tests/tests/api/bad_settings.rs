@@ -12,7 +12,7 @@ use std::thread;
 const ZERO_BYTE: &str = "\"a\\u0000b\"";
 
 /// Setting and value, as the file has them.
-const BAD: [(&str, &str); 117] = [
+const BAD: [(&str, &str); 131] = [
     ("server.listen", "\"nonsense\""),
     ("server.listen", "\"a b:80\""),
     ("server.listen", "\"::1:80\""),
@@ -116,6 +116,20 @@ const BAD: [(&str, &str); 117] = [
     ("auth.keys", "[{ name = \"a\", hash = \"00\" }]"),
     ("auth.keys", "[{ name = \"a\", hash = \"zz\", scope = 1 }]"),
     ("auth.keys", "[{ hash = \"00\" }]"),
+    ("limits.storefront.orders", "\"100\""),
+    ("limits.storefront.stock", "\"0/1h\""),
+    ("limits.storefront.reads", "\"10/25h\""),
+    ("limits.viewer.reads", "\"0/1h\""),
+    ("limits.viewer.operators", "\"10/25h\""),
+    ("limits.admin.orders", "\"100\""),
+    ("limits.admin.stock", "\"0/1h\""),
+    ("limits.admin.reads", "\"10/25h\""),
+    ("limits.admin.operators", "100"),
+    ("limits.address.orders", "\"10/25h\""),
+    ("limits.address.stock", "100"),
+    ("limits.address.reads", "\"off\""),
+    ("limits.address.operators", "\"100\""),
+    ("limits.address.open", "\"0/1h\""),
     ("log.format", "\"xml\""),
     ("log.level", "\"loud\""),
     ("log.level", "\"\""),

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 type Provoke = fn(&Api) -> Answer;
 
 /// Code, status, and a request that earns it.
-const TABLE: [(&str, u16, Provoke); 29] = [
+const TABLE: [(&str, u16, Provoke); 30] = [
     ("invalid_request", 400, |api| post(api, "/v1/orders", &json!({}))),
     ("condition_unsupported", 400, |api| api.send("GET", "/v1/limits", &[("if-match", "*")], None)),
     ("idempotency_key_missing", 400, |api| api.post("/v1/orders", &order("x", 1))),
@@ -56,6 +56,7 @@ const TABLE: [(&str, u16, Provoke); 29] = [
         api.keyed("/v1/orders", &key, &order(&sku, 2))
     }),
     ("provider_unavailable", 422, turned_off),
+    ("rate_limited", 429, |_| crate::rates::exhausted().1.get("/v1/inventory")),
     ("precondition_required", 428, |api| set(api, &[])),
     ("overloaded", 503, overloaded),
     ("paused", 503, |_| paused("/v1/orders", &order("x", 1))),

@@ -64,6 +64,8 @@ mod payments;
 #[cfg(test)]
 mod preconditions;
 #[cfg(test)]
+mod rates;
+#[cfg(test)]
 mod raw;
 #[cfg(test)]
 mod replay;

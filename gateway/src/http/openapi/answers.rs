@@ -182,10 +182,11 @@ fn answer(components: &mut Components, row: &Row, rules: &Rules, operation: &mut
     {
         body.required = Some(Required::False);
     }
-    succeed(row, replays, operation);
+    succeed(row, rules, replays, operation);
     if rules.not_modified() {
         let mut unchanged = ResponseBuilder::new().description("It has the version that `If-None-Match` names.").build();
         headers::carry(&mut unchanged, &[Header::RequestId, ETag]);
+        headers::carry(&mut unchanged, &headers::LIMITED);
         operation.responses.responses.insert("304".to_owned(), unchanged.into());
     }
     let responses = &mut operation.responses.responses;
@@ -201,7 +202,7 @@ fn answer(components: &mut Components, row: &Row, rules: &Rules, operation: &mut
 }
 
 /// What its own responses carry.
-fn succeed(row: &Row, replays: bool, operation: &mut Operation) {
+fn succeed(row: &Row, rules: &Rules, replays: bool, operation: &mut Operation) {
     for (status, response) in &mut operation.responses.responses {
         let RefOr::T(response) = response else { continue };
         let mut carried = vec![Header::RequestId];
@@ -212,6 +213,9 @@ fn succeed(row: &Row, replays: bool, operation: &mut Operation) {
         }
         if replays {
             carried.push(Header::Replayed);
+        }
+        if rules.limited() {
+            carried.extend(headers::LIMITED);
         }
         headers::carry(response, &carried);
     }
@@ -235,6 +239,7 @@ fn unknown() -> Response {
     let words = "It may have happened: look at `location`, or send the same request with the same key again.";
     let mut response = ResponseBuilder::new().description(words).content("application/json", body).build();
     headers::carry(&mut response, &[Header::RequestId, Location, Header::RetryAfter]);
+    headers::carry(&mut response, &headers::LIMITED);
     response
 }
 
@@ -250,7 +255,7 @@ fn refuse(components: &mut Components, codes: &[Code], replays: bool) -> String 
 fn problem(codes: &[Code], replays: bool) -> Response {
     let words: Vec<String> = codes.iter().map(|code| format!("`{}`: {}.", code.name(), code.title())).collect();
     let mut response = ResponseBuilder::new().description(words.join(" ")).content(PROBLEM, content(codes)).build();
-    let mut carried = vec![Header::RequestId];
+    let mut carried = vec![Header::RequestId, Header::RateLimit, Header::RateLimitPolicy];
     carried.extend(codes.contains(&Unauthorized).then_some(Header::Authenticate));
     carried.extend(codes.iter().any(|code| code.retryable()).then_some(Header::RetryAfter));
     carried.extend(replays.then_some(Header::Replayed));

@@ -5,11 +5,13 @@
 
 use crate::http::body::json::{JSON, content_type};
 use crate::http::body::{fits, unread};
-use crate::http::caller::{Caller, key_missing};
+use crate::http::caller::{Caller, address, key_missing};
 use crate::http::etag::Tags;
 use crate::http::percent;
 use crate::http::problem::{Code, FieldError, Problem};
+use crate::http::rates::Standing;
 use crate::http::reply::unavailable;
+use crate::http::request_id::request_id;
 use crate::http::table::{Access, Conditions, Content, Form, Key, Operation, Parameter, Query};
 use crate::providers::sandbox::SIGNATURE;
 use crate::state::App;
@@ -21,6 +23,7 @@ use actix_web::http::header::{
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::Data;
 use actix_web::{FromRequest, Handler, HttpMessage, HttpRequest, HttpResponse};
+use holdfast_engine::ids::RequestId;
 
 /// Serves a request by a handler, if it is admitted.
 pub async fn handle<F, Args>(
@@ -33,8 +36,10 @@ where
     Args: FromRequest,
     F::Output: Answer,
 {
-    if let Err(problem) = admit(operation, request.request()) {
-        let response = problem.answer_to(request.request());
+    let (standing, admitted) = admit(operation, request.request());
+    if let Err(problem) = admitted {
+        let mut response = problem.answer_to(request.request());
+        stamp(standing, &mut response);
         return Ok(unread::refuse(request, response));
     }
     let (request, mut payload) = request.into_parts();
@@ -43,7 +48,8 @@ where
         Err(error) => unusable(error.into(), &request),
     };
     unread::keep(&request, payload);
-    let response = if operation.method == "GET" { read(operation, &request, response) } else { response };
+    let mut response = if operation.method == "GET" { read(operation, &request, response) } else { response };
+    stamp(standing, &mut response);
     Ok(ServiceResponse::new(request, response))
 }
 
@@ -72,16 +78,66 @@ fn unusable(error: actix_web::Error, request: &HttpRequest) -> HttpResponse {
     }
 }
 
-fn admit(operation: &Operation, request: &HttpRequest) -> Result<(), Problem> {
-    let headers = Headers::read(request.headers())?;
-    if matches!(operation.access, Access::Roles(_)) {
-        let app = request.app_data::<Data<App>>().ok_or_else(unavailable)?;
-        let caller = Caller::of(request, app)?;
-        caller.may(operation)?;
-        request.extensions_mut().insert(caller);
+/// Says where the caller stands, if its requests are limited.
+pub fn stamp(standing: Option<Standing>, response: &mut HttpResponse) {
+    if let Some(standing) = standing {
+        standing.stamp(response.headers_mut());
     }
-    headers.fit(operation, request)?;
-    headers.announce(operation, request)
+}
+
+/// Whether a request may be served, and where its caller stands then.
+fn admit(operation: &Operation, request: &HttpRequest) -> (Option<Standing>, Result<(), Problem>) {
+    let (standing, known) = match operation.access {
+        Access::Roles(_) => {
+            let (standing, known) = identify(operation, request, request_id(request));
+            let keep = |(headers, caller)| {
+                request.extensions_mut().insert::<Caller>(caller);
+                headers
+            };
+            (standing, known.map(keep))
+        }
+        Access::Open | Access::Signed => count_address(operation, request),
+    };
+    let fit = |headers: Headers| headers.fit(operation, request).and_then(|()| headers.announce(operation, request));
+    (standing, known.and_then(fit))
+}
+
+/// Who sends a request, if it has a key that may, and sends no more than it may.
+pub fn identify(
+    operation: &Operation,
+    request: &HttpRequest,
+    id: RequestId,
+) -> (Option<Standing>, Result<(Headers, Caller), Problem>) {
+    let known = || {
+        let (headers, app) = (Headers::read(request.headers())?, app(request)?);
+        let caller = Caller::named(request.headers(), app, id)?;
+        caller.may(operation)?;
+        Ok((app.rates.count(caller.source(), operation.group), headers, caller))
+    };
+    match known() {
+        Err(problem) => (None, Err(problem)),
+        Ok((standing, headers, caller)) => (standing, allowed(standing).map(|()| (headers, caller))),
+    }
+}
+
+/// As [`identify`], where no key is asked for.
+fn count_address(operation: &Operation, request: &HttpRequest) -> (Option<Standing>, Result<Headers, Problem>) {
+    let known = || {
+        let headers = Headers::read(request.headers())?;
+        Ok((request.app_data::<Data<App>>().and_then(|app| app.rates.count(address(), operation.group)), headers))
+    };
+    match known() {
+        Err(problem) => (None, Err(problem)),
+        Ok((standing, headers)) => (standing, allowed(standing).map(|()| headers)),
+    }
+}
+
+fn allowed(standing: Option<Standing>) -> Result<(), Problem> {
+    standing.map_or(Ok(()), Standing::allows)
+}
+
+fn app(request: &HttpRequest) -> Result<&Data<App>, Problem> {
+    request.app_data::<Data<App>>().ok_or_else(unavailable)
 }
 
 /// Which of the headers that matter here a request has, each once.

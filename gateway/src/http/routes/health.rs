@@ -1,7 +1,7 @@
 //! Is it alive, is it ready, what does it measure, what are its limits.
 
 use super::resource::resource;
-use crate::http::caller::Caller;
+use crate::http::caller::{Caller, address};
 use crate::http::problem::Problem;
 use crate::http::view::{self, LimitsBody};
 use crate::process::stopping::Phase;
@@ -92,5 +92,6 @@ pub async fn metrics(app: Data<App>) -> HttpResponse {
 pub async fn limits(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, Problem> {
     let caller = Caller::if_any(&request, &app)?;
     let scope = caller.as_ref().map(|caller| caller.scope.as_str());
-    Ok(HttpResponse::Ok().content_type("application/json").body(view::limits_json(scope, &app.tuned.load())))
+    let rates = app.rates.shown(caller.as_ref().map_or_else(address, Caller::source));
+    Ok(HttpResponse::Ok().content_type("application/json").body(view::limits_json(scope, &app.tuned.load(), rates)))
 }

@@ -1,6 +1,6 @@
 //! Orders: place, read, timeline, cancel, confirm, pay.
 
-use super::admission::Headers;
+use super::admission::{self, Headers};
 use super::ids::{Named, nothing};
 use super::resource::resource;
 use super::sender::Sender;
@@ -60,11 +60,13 @@ struct Related {
     responses((status = 201, description = "The order, its units held.", body = OrderBody<'static>)))]
 pub async fn place(operation: &'static Operation, mut request: ServiceRequest) -> Result<ServiceResponse, actix_web::Error> {
     let request_id = take_request_id(request.headers());
-    let admitted = match Wanted::admitted(operation, request.request(), &request_id) {
+    let (standing, known) = admission::identify(operation, request.request(), request_id.clone());
+    let admitted = match known.and_then(|known| Wanted::admitted(operation, request.request(), known)) {
         Ok(admitted) => admitted,
         Err(problem) => {
             let mut response = problem.by(request_id.as_str()).response();
             stamp(response.headers_mut(), &request_id);
+            admission::stamp(standing, &mut response);
             return Ok(unread::refuse(request, response));
         }
     };
@@ -91,6 +93,7 @@ pub async fn place(operation: &'static Operation, mut request: ServiceRequest) -
     };
     let mut response = answer.unwrap_or_else(|problem| problem.by(request_id.as_str()).response());
     stamp(response.headers_mut(), &request_id);
+    admission::stamp(standing, &mut response);
     Ok(request.into_response(response))
 }
 
@@ -115,10 +118,7 @@ struct Wanted {
 
 impl Wanted {
     /// Whether its body is to be read, by its head alone.
-    fn admitted(operation: &Operation, request: &HttpRequest, id: &RequestId) -> Result<Admitted, Problem> {
-        let (app, headers) = (app(request)?, Headers::read(request.headers())?);
-        let caller = Caller::named(request.headers(), app, id.clone())?;
-        caller.may(operation)?;
+    fn admitted(operation: &Operation, request: &HttpRequest, (headers, caller): (Headers, Caller)) -> Result<Admitted, Problem> {
         headers.fit(operation, request)?;
         let key = caller.key(request, "orders")?;
         content_type(request, &[JSON])?;

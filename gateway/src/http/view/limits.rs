@@ -2,10 +2,12 @@
 //!
 //! Invariant: each is the constant or the setting that is enforced.
 
+use crate::http::rates::ShownRate;
 use crate::settings::Settings;
 use crate::wire::json::to_json;
 use holdfast_engine::limits;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
 /// Every limit of this server.
@@ -47,6 +49,9 @@ pub struct LimitsBody<'a> {
     idempotency_key_bytes: usize,
     idempotency_window: &'static str,
     idempotency: Idempotency<'a>,
+    /// Requests that the caller may send in how long, by groups of routes; a group that is not named has no limit. `RateLimit` of an answer says
+    /// what is left.
+    rate_limits: BTreeMap<&'static str, ShownRate>,
 }
 
 /// What the keys of a caller are bound to.
@@ -76,7 +81,11 @@ struct HoldSeconds {
 }
 
 /// `scope` is what the keys of the caller are bound to.
-pub fn limits_json(scope: Option<&str>, Settings { orders, holds, .. }: &Settings) -> Vec<u8> {
+pub fn limits_json(
+    scope: Option<&str>,
+    Settings { orders, holds, .. }: &Settings,
+    rate_limits: BTreeMap<&'static str, ShownRate>,
+) -> Vec<u8> {
     to_json(&LimitsBody {
         body_bytes: limits::MAX_BODY_BYTES,
         lines_per_order: limits::MAX_LINES,
@@ -107,5 +116,6 @@ pub fn limits_json(scope: Option<&str>, Settings { orders, holds, .. }: &Setting
         idempotency_key_bytes: limits::IDEMPOTENCY_KEY.bytes,
         idempotency_window: "orders and reservations: for life; other requests: kept with the data, at least 24 hours",
         idempotency: Idempotency { scope },
+        rate_limits,
     })
 }

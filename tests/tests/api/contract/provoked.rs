@@ -54,13 +54,14 @@ fn elsewhere(named: &Named) -> bool {
 fn every_operation_status_and_code_that_is_described_is_provoked() {
     let api = Api::shared();
     let contract = Contract::of(api.base()).unwrap();
-    let groups: [fn(&Contract) -> BTreeSet<Named>; 12] = [
+    let groups: [fn(&Contract) -> BTreeSet<Named>; 13] = [
         successes,
         unchanged,
         repeated,
         conditional,
         without_key,
         without_the_role,
+        too_many,
         foreign,
         ill_typed,
         stopped_bodies,
@@ -180,6 +181,11 @@ fn without_the_role(contract: &Contract) -> BTreeSet<Named> {
     server.restart();
     let key = |method: &str| if method == "GET" { &storefront } else { &viewer };
     each(contract, "forbidden", |_, call| call.send(&Api::of(&server).with_key(key(&call.method))))
+}
+
+fn too_many(contract: &Contract) -> BTreeSet<Named> {
+    let (_server, api) = crate::rates::exhausted();
+    each(contract, "rate_limited", |_, call| call.send(&api))
 }
 
 fn foreign(contract: &Contract) -> BTreeSet<Named> {

@@ -18,9 +18,14 @@ pub(super) enum Header {
     Authenticate,
     Allow,
     AcceptEncoding,
+    RateLimit,
+    RateLimitPolicy,
 }
 
-const ALL: [Header; 8] = [
+/// Of answers to callers whose number of requests is limited.
+pub(super) const LIMITED: [Header; 2] = [Header::RateLimit, Header::RateLimitPolicy];
+
+const ALL: [Header; 10] = [
     Header::ETag,
     Header::Location,
     Header::Replayed,
@@ -29,6 +34,8 @@ const ALL: [Header; 8] = [
     Header::Authenticate,
     Header::Allow,
     Header::AcceptEncoding,
+    Header::RateLimit,
+    Header::RateLimitPolicy,
 ];
 
 impl Header {
@@ -42,6 +49,8 @@ impl Header {
             Self::Authenticate => "WWW-Authenticate",
             Self::Allow => "Allow",
             Self::AcceptEncoding => "Accept-Encoding",
+            Self::RateLimit => "RateLimit",
+            Self::RateLimitPolicy => "RateLimit-Policy",
         }
     }
 
@@ -55,6 +64,12 @@ impl Header {
             Self::Authenticate => "How to say who one is.",
             Self::Allow => "The methods that the resource takes.",
             Self::AcceptEncoding => "The content codings that bodies may have, where another was sent.",
+            Self::RateLimit => {
+                "Where requests are limited: how many may follow at once (`r`), and seconds until all of them are there again (`t`)."
+            }
+            Self::RateLimitPolicy => {
+                "Where requests are limited: the group that this one counts for, how many (`q`) in how many seconds (`w`)."
+            }
         }
     }
 
@@ -71,6 +86,8 @@ impl Header {
             Self::RetryAfter => ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0)).into(),
             Self::RequestId => RequestId::schema(),
             Self::Location | Self::Authenticate | Self::Allow | Self::AcceptEncoding => text.into(),
+            Self::RateLimit => text.pattern(Some("^\"[a-z]+\";r=[0-9]+;t=[0-9]+$")).into(),
+            Self::RateLimitPolicy => text.pattern(Some("^\"[a-z]+\";q=[0-9]+;w=[0-9]+$")).into(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What an operation answers, and which headers it takes, because its row in the table of routes says so.
 
 use crate::http::problem::Code::{self, *};
-use crate::http::table::{self, Access, Conditions, Key};
+use crate::http::table::{self, Access, Conditions, Group, Key};
 use crate::keys::Role;
 use crate::keys::role::EVERY_ROLE;
 use crate::wire::scalars::IdempotencyKey;
@@ -35,6 +35,11 @@ impl Rules {
         }
     }
 
+    /// Whether its number may be limited.
+    pub(super) fn limited(&self) -> bool {
+        self.0.group != Group::Unlimited
+    }
+
     fn reads(&self) -> bool {
         self.0.method == "GET"
     }
@@ -45,6 +50,9 @@ impl Rules {
         let mut codes = vec![InvalidRequest];
         if self.roles().is_some_and(|roles| roles != EVERY_ROLE) {
             codes.push(Forbidden);
+        }
+        if self.limited() {
+            codes.push(RateLimited);
         }
         if !self.reads() {
             codes.extend([ForbiddenOrigin, UnsupportedMediaType]);

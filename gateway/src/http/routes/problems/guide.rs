@@ -54,6 +54,7 @@ impl Code {
             Code::TotalsMismatch => &conflicts::TOTALS_MISMATCH,
             Code::ProviderUnavailable => &conflicts::PROVIDER_UNAVAILABLE,
             Code::IdempotencyKeyReused => &conflicts::IDEMPOTENCY_KEY_REUSED,
+            Code::RateLimited => &requests::RATE_LIMITED,
             Code::PreconditionRequired => &requests::PRECONDITION_REQUIRED,
             Code::Internal => &server::INTERNAL,
             Code::Overloaded => &server::OVERLOADED,

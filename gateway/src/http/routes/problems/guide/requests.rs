@@ -137,6 +137,19 @@ pub(super) const MISDIRECTED_REQUEST: Guide = Guide {
     example: crate::http::access::misdirected,
 };
 
+pub(super) const RATE_LIMITED: Guide = Guide {
+    meaning: "The caller, which is one API key or one address, has sent as many requests of this group as it may. Nothing was executed.",
+    causes: &[
+        "The operator has set a limit for this role and this group of routes: `limits` of the settings.",
+        "Several programs share one key, or one address where no key is asked for: they are one caller.",
+    ],
+    cures: &[
+        "Every answer of a limited group has `RateLimit`: requests that are left (`r`), and seconds until all of them are there again (`t`).",
+        "Requests come back one by one: after Retry-After one may follow.",
+    ],
+    example: crate::http::rates::example,
+};
+
 pub(super) const PRECONDITION_REQUIRED: Guide = Guide {
     meaning: "The request overwrites a count and must say which version of it the caller has seen. Nothing was executed.",
     causes: &["The If-Match header is missing on PUT or DELETE of /v1/inventory/{sku}/locations/{location}."],
