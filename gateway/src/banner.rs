@@ -37,9 +37,10 @@ fn text(app: &App, demo: bool) -> String {
         (false, Backend::Embedded) => format!("{} (survives kill -9)", data.dir.display()),
         (false, Backend::Scylla) => format!("keyspace {} at {}", scylla.keyspace, scylla.nodes.0.join(", ")),
     };
+    let operators = app.operators_url.as_ref().map_or_else(String::new, |url| format!("\n  operators {url}/metrics and /admin"));
     let example = if demo { format!("Place an order:\n\n{}\n\n", order(app, url)) } else { String::new() };
     format!(
-        "\nHoldfast is ready at {url}\n  access    {access}\n  payments  {payments}\n  data      {data}\n  docs      {url}/docs\n\n{example}"
+        "\nHoldfast is ready at {url}\n  access    {access}\n  payments  {payments}\n  data      {data}\n  docs      {url}/docs{operators}\n\n{example}"
     )
 }
 

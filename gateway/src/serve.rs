@@ -6,6 +6,7 @@ mod clock;
 mod leaving;
 mod lock;
 mod sampler;
+mod servers;
 mod space;
 mod supervise;
 
@@ -28,6 +29,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use holdfast_actors::StartError;
 use holdfast_storage::Error as StorageError;
 use leaving::{Holder, holder, is_listened_on};
+use servers::Servers;
 use std::io::ErrorKind;
 use std::net::TcpListener;
 use std::path::Path;
@@ -39,13 +41,16 @@ use tokio::time::{MissedTickBehavior, interval};
 
 /// Pages of events that are read at once, each with megabytes in hand.
 const PAGES: usize = 4;
+/// How an address is chosen.
+const LISTEN: &str = "--listen HOST:PORT";
+const ADMIN_LISTEN: &str = "admin.listen of the settings";
 /// How often the file of the keys is looked at.
 const KEYS_EVERY: Duration = Duration::from_secs(1);
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("cannot listen on {address}: {reason}\n  choose another address with --listen HOST:PORT")]
-    Listen { address: String, reason: std::io::Error },
+    #[error("cannot listen on {address}: {reason}\n  choose another address: {setting}")]
+    Listen { address: String, setting: &'static str, reason: std::io::Error },
     #[error(
         "refusing to listen on {0} without API keys: whoever reaches the port could do everything\n  \
          make one with `holdfast key new`, or say --insecure if the network is yours alone"
@@ -112,14 +117,20 @@ fn advice(error: &StartError) -> String {
 pub async fn serve(settings: Settings, accept_clock: bool) -> Result<(), Error> {
     let connections = server::connections(&settings)?;
     let data_dir = (!settings.data.ephemeral).then(|| settings.data.dir.clone());
-    let listener = listen(&settings.server.listen, data_dir.as_deref()).await?;
+    let listener = listen((&settings.server.listen, LISTEN), data_dir.as_deref()).await?;
+    let operators = match settings.admin.listen.as_str() {
+        "" => None,
+        address => Some(listen((address, ADMIN_LISTEN), data_dir.as_deref()).await?),
+    };
     let local = listener.local_addr()?;
+    let operators_at = operators.as_ref().map(TcpListener::local_addr).transpose()?;
     settings.refuse_backup().map_err(StartError::Storage)?;
     let lock = lock::take(&settings).await.map_err(StartError::Storage)?;
     settings.refuse_unfinished().map_err(StartError::Storage)?;
     let keys = Keys::load(&settings.auth.keys, data_dir.as_deref())?;
-    if !local.ip().is_loopback() && !keys.are_needed() && !settings.server.insecure {
-        return Err(Error::Exposed(local.to_string()));
+    let exposed = [Some(local), operators_at].into_iter().flatten().find(|address| !address.ip().is_loopback());
+    if let (Some(address), false, false) = (exposed, keys.are_needed(), settings.server.insecure) {
+        return Err(Error::Exposed(address.to_string()));
     }
     let metrics = metrics::start(&settings.telemetry).map_err(|error| Error::Metrics(error.to_string()))?;
     actix_web::rt::spawn(metrics.clone().upkeep());
@@ -149,20 +160,23 @@ pub async fn serve(settings: Settings, accept_clock: bool) -> Result<(), Error> 
         pages: Readers::start("pages", PAGES)?,
         backing_up: AtomicBool::new(false),
         base_url,
+        operators_url: operators_at.map(|address| format!("http://{address}")),
         metrics,
         accept_clock,
         lock,
         tuned: ArcSwap::from_pointee(settings.clone()),
         settings,
     });
-    run(app, listener, connections).await
+    run(app, (listener, operators), connections).await
 }
 
-async fn run(app: web::Data<App>, listener: TcpListener, connections: Connections) -> Result<(), Error> {
+async fn run(
+    app: web::Data<App>,
+    (listener, operators): (TcpListener, Option<TcpListener>),
+    connections: Connections,
+) -> Result<(), Error> {
     let stopping = stopping::signals()?;
-    let server = server::start(&app, listener, connections)?;
-    let http = server.handle();
-    let serving = actix_web::rt::spawn(server);
+    let http = Servers::start(&app, listener, operators, connections)?;
     actix_web::rt::spawn(clock::watch(app.clone()));
     actix_web::rt::spawn(watch_keys(app.clone()));
     actix_web::rt::spawn(sampler::watch(app.clone()));
@@ -170,7 +184,7 @@ async fn run(app: web::Data<App>, listener: TcpListener, connections: Connection
     let ended = supervise(&app, stopping, &http).await;
     app.phase.send_replace(Phase::Closing);
     http.stop(ended.is_ok()).await;
-    serving.await.map_err(std::io::Error::other)??;
+    http.ended().await?;
     match ended? {
         Synced::All => tracing::info!("stopped: everything is synced"),
         Synced::NotAll(reason) => tracing::warn!("stopped: {reason}"),
@@ -195,8 +209,8 @@ async fn watch_keys(app: web::Data<App>) {
 
 /// Takes the address. What the system still has of a process that was just killed, the port or connections of it, is waited for; a
 /// port that a live process listens on is refused at once.
-async fn listen(address: &str, data_dir: Option<&Path>) -> Result<TcpListener, Error> {
-    let failed = |reason| Error::Listen { address: address.to_owned(), reason };
+async fn listen((address, setting): (&str, &'static str), data_dir: Option<&Path>) -> Result<TcpListener, Error> {
+    let failed = |reason| Error::Listen { address: address.to_owned(), setting, reason };
     for tries in 0..LEAVING_TRIES {
         match TcpListener::bind(address) {
             Err(reason) if reason.kind() == ErrorKind::AddrInUse && may_come_free(address, data_dir, tries) => {

@@ -21,8 +21,8 @@ pub use mistakes::{Mistake, Mistakes};
 pub use ranges::MOST_WORKERS;
 pub use rates::{Limits, Rate, RateLimit};
 pub use sections::{
-    Auth, Backend, CommaList, Data, Engine, Holds, Journal, Kafka, KafkaProtocol, KafkaSecurity, Late, Orders, Payments, Quorum,
-    Sandbox, Scylla, ScyllaTls, Server, Settings, Switch,
+    Admin, Auth, Backend, CommaList, Data, Engine, Holds, Journal, Kafka, KafkaProtocol, KafkaSecurity, Late, Orders, Payments,
+    Quorum, Sandbox, Scylla, ScyllaTls, Server, Settings, Switch,
 };
 pub use telemetry::{Format, Log, Sample, Telemetry};
 pub use variables::{environment, strays};

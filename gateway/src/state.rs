@@ -51,6 +51,8 @@ pub struct App {
     /// Whether a backup is being made.
     pub backing_up: AtomicBool,
     pub base_url: String,
+    /// Where operators are served, if not beside the API.
+    pub operators_url: Option<String>,
     pub metrics: Exposition,
 }
 

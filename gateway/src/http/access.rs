@@ -57,7 +57,9 @@ impl Access {
         };
         let public = Origin::of_url(&settings.sandbox.public_url);
         let listed: Vec<Origin> = settings.server.origins.0.iter().filter_map(|origin| Origin::parse(origin)).collect();
-        let named = [host_of(&settings.server.listen), public.as_ref().map(Origin::host)].into_iter().flatten();
+        let named = [host_of(&settings.server.listen), host_of(&settings.admin.listen), public.as_ref().map(Origin::host)]
+            .into_iter()
+            .flatten();
         let hosts = settings.server.hosts.0.iter().map(String::as_str).chain(named).map(str::to_ascii_lowercase).collect();
         Self { policy, last: RefCell::default(), hosts, own: listed.iter().cloned().chain(public).collect(), cors: Cors(listed) }
     }

@@ -83,7 +83,7 @@ impl Caller {
     /// `forbidden` if the role of the key does not reach this operation.
     pub fn may(&self, operation: &Operation) -> Result<(), Problem> {
         match operation.access {
-            Access::Roles(roles) => self.has_one_of(roles),
+            Access::Roles(roles) | Access::OpenBesideApi(roles) => self.has_one_of(roles),
             Access::Open | Access::Signed => Ok(()),
         }
     }

@@ -43,18 +43,61 @@ use holdfast_engine::limits;
 use resource::answering;
 use std::time::Duration;
 
-/// Every route, the hot one first.
+/// What an address serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Serves {
+    Everything,
+    /// All but what is for operators, who have an address of their own.
+    Api,
+    Operators,
+}
+
+impl Serves {
+    pub fn configure(self, service: &mut ServiceConfig) {
+        let routes: fn(&mut ServiceConfig) = match self {
+            Self::Everything => configure,
+            Self::Api => api_and_pages,
+            Self::Operators => operators_and_pages,
+        };
+        routes(service);
+    }
+}
+
+/// Every route.
 pub fn configure(service: &mut ServiceConfig) {
+    service.configure(api).configure(operators).configure(pages);
+}
+
+fn api_and_pages(service: &mut ServiceConfig) {
+    service.configure(api).configure(pages);
+}
+
+fn operators_and_pages(service: &mut ServiceConfig) {
+    service.configure(operators).configure(pages);
+}
+
+/// The hot route first.
+fn api(service: &mut ServiceConfig) {
     service
         .configure(orders::configure)
         .configure(reservations::configure)
         .configure(stock::configure)
         .configure(availability::configure)
         .configure(payments::configure)
-        .configure(events::configure)
+        .configure(events::configure);
+}
+
+fn operators(service: &mut ServiceConfig) {
+    service
         .configure(admin::configure)
         .configure(audits::configure)
         .configure(backups::configure)
+        .configure(health::configure_metrics);
+}
+
+/// What every address serves.
+fn pages(service: &mut ServiceConfig) {
+    service
         .configure(health::configure)
         .configure(docs::configure)
         .configure(problems::configure)

@@ -7,9 +7,10 @@ use crate::http::access::Access;
 use crate::http::body::unread;
 use crate::http::client::Proxies;
 use crate::http::request_id::{is_stamped, request_id, stamp};
+use crate::http::routes::Serves;
 use crate::http::routes::docs::Description;
 use crate::http::timed::Timed;
-use crate::http::{body, client, openapi, routes};
+use crate::http::{body, client, openapi};
 use crate::keys::refusals::is_refusal;
 use crate::process::descriptors::{Connections, TooFew};
 use crate::settings::{MOST_WORKERS, Settings};
@@ -41,11 +42,14 @@ pub fn connections(settings: &Settings) -> Result<Connections, TooFew> {
     Connections::wanted(settings.server.max_connections, workers(settings))
 }
 
+/// Connections that operators may have, where they have an address of their own.
+pub const OPERATORS: usize = 64;
+
 /// Starts to serve on an address that is taken.
 ///
 /// # Errors
 /// If the system does not let it listen.
-pub fn start(app: &web::Data<App>, listener: TcpListener, connections: Connections) -> std::io::Result<Server> {
+pub fn start(app: &web::Data<App>, listener: TcpListener, connections: Connections, serves: Serves) -> std::io::Result<Server> {
     let shared = app.clone();
     let access = Access::of(&app.settings, app.keys.are_needed());
     let timeout = Duration::from_secs(app.settings.server.stream_patience_seconds);
@@ -87,7 +91,7 @@ pub fn start(app: &web::Data<App>, listener: TcpListener, connections: Connectio
                 }
             }
         });
-        service.configure(routes::configure)
+        service.configure(move |service| serves.configure(service))
     })
     .on_connect(move |connection, _| bound(connection, timeout))
     .workers(connections.workers)

@@ -86,6 +86,8 @@ pub enum Content {
 pub enum Access {
     /// Who has a key of one of these roles.
     Roles(&'static [Role]),
+    /// Anybody beside the API; where operators have an address of their own, who has a key of one of these roles.
+    OpenBesideApi(&'static [Role]),
     Open,
     /// Whoever signs it: its handler compares the signature with the body.
     Signed,
@@ -166,6 +168,10 @@ impl Operation {
         Self { access: Access::Open, group: Group::Open, ..self }
     }
 
+    const fn open_beside_api(self, roles: &'static [Role]) -> Self {
+        Self { access: Access::OpenBesideApi(roles), ..self }
+    }
+
     const fn signed(self) -> Self {
         Self { access: Access::Signed, group: Group::Open, ..self }
     }
@@ -234,7 +240,7 @@ pub const TABLE: &[Route] = &[
     Route { path: "/sandbox/payments/{attempt_id}/{step}", operations: &[Operation::write("POST", SHOPS, Ignored, Key::Unused).of(Content::Any).open().by_forms().with(DELIVERY)] },
     Route { path: "/livez", operations: &[Operation::probe()] },
     Route { path: "/readyz", operations: &[Operation::probe()] },
-    Route { path: "/metrics", operations: &[Operation::probe()] },
+    Route { path: "/metrics", operations: &[Operation::probe().open_beside_api(OPERATORS)] },
     Route { path: "/", operations: &[Operation::page()] },
     Route { path: "/openapi.json", operations: &[Operation::page()] },
     Route { path: "/problems", operations: &[Operation::page()] },

@@ -68,6 +68,13 @@ impl Connections {
         Ok(Self { most, workers: workers.clamp(1, most) })
     }
 
+    /// Those of a server beside this one, served by one worker, and what is left for this one.
+    pub fn split(self, beside: usize) -> (Self, Self) {
+        let beside = beside.min(self.most / 2).max(1);
+        let most = (self.most - beside).max(1);
+        (Self { most, workers: self.workers.min(most) }, Self { most: beside, workers: 1 })
+    }
+
     /// Each worker takes connections by itself: together no more than there may be.
     pub fn of_a_worker(self) -> usize {
         self.most / self.workers

@@ -3,6 +3,7 @@
 //! Invariant: while there is no live engine every request that needs one gets 503, not executed; a full disk brings the
 //! engine down and, once there is space, up again from the journal.
 
+use super::servers::Servers;
 use super::{Error, clock, space};
 use crate::events::cursor::Cursors;
 use crate::kafka::publisher::Publisher;
@@ -48,11 +49,7 @@ fn shards(settings: &Settings) -> usize {
 }
 
 /// Keeps an engine alive until told to stop. A full disk is waited out; any other failure of the journal ends it.
-pub(super) async fn supervise(
-    app: &Data<App>,
-    mut stopping: watch::Receiver<bool>,
-    http: &actix_web::dev::ServerHandle,
-) -> Result<Synced, Error> {
+pub(super) async fn supervise(app: &Data<App>, mut stopping: watch::Receiver<bool>, http: &Servers) -> Result<Synced, Error> {
     let reply_queues = ReplyQueues::default();
     let (mut clock, mut retry) = (None, OPENING);
     loop {
@@ -113,7 +110,7 @@ impl Running {
     }
 
     /// The stop in order, with an engine that answers what is in hand until the last request has its answer.
-    async fn drain(self, app: &App, http: &actix_web::dev::ServerHandle) -> Synced {
+    async fn drain(self, app: &App, http: &Servers) -> Synced {
         app.phase.send_replace(Phase::Draining);
         tokio::time::sleep(Duration::from_secs(app.settings.server.drain_notice_seconds)).await;
         app.phase.send_replace(Phase::Closing);

@@ -168,20 +168,24 @@ impl Found<'_> {
         }
     }
 
-    fn server(&mut self, settings: &Settings) {
-        let listen = &settings.server.listen;
+    fn listens(&mut self, key: &str, listen: &str, settings: &Settings) {
         let host = address(listen);
-        self.refuse_unless(
-            host.is_some_and(is_host),
-            "server.listen",
-            &format!("{listen:?} is not HOST:PORT, as 127.0.0.1:8080"),
-        );
+        self.refuse_unless(host.is_some_and(is_host), key, &format!("{listen:?} is not HOST:PORT, as 127.0.0.1:8080"));
         if host.and_then(|host| host.parse::<IpAddr>().ok()).is_some_and(|host| !host.is_loopback()) && !guarded(settings) {
             let message = format!(
                 "refusing to listen on {listen} without API keys: whoever reaches the port could do everything\n    \
                  make one with `holdfast key new`, or say --insecure (server.insecure = true) if the network is yours alone"
             );
-            self.refuse("server.listen", message);
+            self.refuse(key, message);
+        }
+    }
+
+    fn server(&mut self, settings: &Settings) {
+        self.listens("server.listen", &settings.server.listen, settings);
+        if settings.admin.is_apart() {
+            self.listens("admin.listen", &settings.admin.listen, settings);
+            let other = settings.admin.listen != settings.server.listen || settings.admin.listen.ends_with(":0");
+            self.refuse_unless(other, "admin.listen", "must be another address than server.listen");
         }
         for proxy in settings.server.trusted_proxies.0.iter().filter(|proxy| network::parse(proxy).is_none()) {
             self.refuse("server.trusted_proxies", format!("{proxy:?} is neither an address nor a network, as 10.0.0.0/8"));

@@ -18,6 +18,7 @@ use std::time::Duration;
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     pub server: Server,
+    pub admin: Admin,
     pub data: Data,
     pub backup: Backup,
     pub journal: Journal,
@@ -54,6 +55,20 @@ pub struct Server {
     pub insecure: bool,
     pub hosts: CommaList,
     pub origins: CommaList,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Admin {
+    /// Empty: operators are served beside the API.
+    pub listen: String,
+}
+
+impl Admin {
+    /// Whether operators have an address of their own.
+    pub fn is_apart(&self) -> bool {
+        !self.listen.is_empty()
+    }
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]

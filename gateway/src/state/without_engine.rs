@@ -31,6 +31,7 @@ impl App {
             backing_up: false.into(),
             sandbox: None,
             base_url: String::new(),
+            operators_url: None,
             metrics: Exposition::new(PrometheusBuilder::new().build_recorder().handle(), &settings.telemetry),
             tuned: ArcSwap::from_pointee(settings.clone()),
             settings,

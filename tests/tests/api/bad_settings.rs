@@ -12,7 +12,7 @@ use std::thread;
 const ZERO_BYTE: &str = "\"a\\u0000b\"";
 
 /// Setting and value, as the file has them.
-const BAD: [(&str, &str); 131] = [
+const BAD: [(&str, &str); 134] = [
     ("server.listen", "\"nonsense\""),
     ("server.listen", "\"a b:80\""),
     ("server.listen", "\"::1:80\""),
@@ -113,6 +113,9 @@ const BAD: [(&str, &str); 131] = [
     ("kafka.security.mechanism", "\"NTLM\""),
     ("kafka.security.user", "\"a\\nb\""),
     ("kafka.security.password_file", ZERO_BYTE),
+    ("admin.listen", "\"9090\""),
+    ("admin.listen", "\"0.0.0.0:9090\""),
+    ("admin.listen", "\"127.0.0.1:8080\""),
     ("auth.keys", "[{ name = \"a\", hash = \"00\" }]"),
     ("auth.keys", "[{ name = \"a\", hash = \"zz\", scope = 1 }]"),
     ("auth.keys", "[{ hash = \"00\" }]"),

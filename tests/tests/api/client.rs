@@ -43,12 +43,17 @@ impl Api {
 
     /// A server that the caller keeps, and may kill.
     pub(crate) fn of(server: &Server) -> Self {
-        let config = Agent::config_builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_idle_connections_per_host(64)
-            .timeout_global(Some(Duration::from_secs(120)));
-        Self { agent: config.build().new_agent(), base: server.url(), bearer: None, _server: None }
+        Self::at(&server.url())
+    }
+
+    /// Whatever is served at this address.
+    pub(crate) fn at(base: &str) -> Self {
+        Self { agent: agent(), base: base.to_owned(), bearer: None, _server: None }
+    }
+
+    /// The same caller at the API of a server.
+    pub(crate) fn beside(&self, server: &Server) -> Self {
+        Self { base: server.url(), ..self.clone() }
     }
 
     /// The same server, with an API key.
@@ -138,6 +143,15 @@ impl Api {
             None => request,
         }
     }
+}
+
+fn agent() -> Agent {
+    let config = Agent::config_builder()
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_idle_connections_per_host(64)
+        .timeout_global(Some(Duration::from_secs(120)));
+    config.build().new_agent()
 }
 
 impl Answer {

@@ -54,6 +54,8 @@ mod metrics;
 #[cfg(test)]
 mod movements;
 #[cfg(test)]
+mod operators;
+#[cfg(test)]
 mod optional_keys;
 #[cfg(test)]
 mod orders;

@@ -88,7 +88,10 @@ pub fn stamp(standing: Option<Standing>, response: &mut HttpResponse) {
 /// Whether a request may be served, and where its caller stands then.
 fn admit(operation: &Operation, request: &HttpRequest) -> (Option<Standing>, Result<(), Problem>) {
     let (standing, known) = match operation.access {
-        Access::Roles(_) => {
+        Access::OpenBesideApi(_) if !app(request).is_ok_and(|app| app.settings.admin.is_apart()) => {
+            count_address(operation, request)
+        }
+        Access::Roles(_) | Access::OpenBesideApi(_) => {
             let (standing, known) = identify(operation, request, request_id(request));
             let keep = |(headers, caller)| {
                 request.extensions_mut().insert::<Caller>(caller);

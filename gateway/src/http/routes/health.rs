@@ -18,8 +18,11 @@ pub fn configure(service: &mut ServiceConfig) {
     service
         .service(resource("/livez").on(Method::GET, livez))
         .service(resource("/readyz").on(Method::GET, readyz))
-        .service(resource("/metrics").on(Method::GET, metrics))
         .service(resource("/v1/limits").on(Method::GET, limits));
+}
+
+pub fn configure_metrics(service: &mut ServiceConfig) {
+    service.service(resource("/metrics").on(Method::GET, metrics));
 }
 
 /// How a server is.

@@ -30,13 +30,19 @@ const LINKS: [(&str, &str, &str); 6] = [
 async fn start(request: HttpRequest, app: Data<App>) -> HttpResponse {
     match Preferred::of(&request) {
         Preferred::Page => html("Holdfast", &contents(&app, &address(&request, &app), stocked(&app).await)),
-        Preferred::Json | Preferred::Either => index(),
+        Preferred::Json | Preferred::Either => index(&app),
     }
 }
 
-fn index() -> HttpResponse {
+/// What is served here: metrics may be somewhere else.
+fn links(app: &App) -> impl Iterator<Item = &'static (&'static str, &'static str, &'static str)> {
+    let apart = app.settings.admin.is_apart();
+    LINKS.iter().filter(move |(name, ..)| !(apart && *name == "metrics"))
+}
+
+fn index(app: &App) -> HttpResponse {
     let mut index = json!({"name": "Holdfast", "version": env!("CARGO_PKG_VERSION")});
-    LINKS.iter().for_each(|(name, path, _)| index[*name] = json!(path));
+    links(app).for_each(|(name, path, _)| index[*name] = json!(path));
     HttpResponse::Ok().insert_header((VARY, "Accept")).json(index)
 }
 
@@ -62,7 +68,7 @@ fn address(request: &HttpRequest, app: &App) -> String {
 fn contents(app: &App, url: &str, stocked: bool) -> String {
     let row =
         |(_, path, meaning): &(&str, &str, &str)| format!("<tr><td><a href=\"{path}\">{path}</a></td><td>{meaning}</td></tr>");
-    let links: String = LINKS.iter().map(row).collect();
+    let links: String = links(app).map(row).collect();
     let key = if app.keys.are_needed() {
         "an API key is required: send <code>Authorization: Bearer hf_…</code>"
     } else {

@@ -168,8 +168,15 @@ fn without_key(contract: &Contract) -> BTreeSet<Named> {
     server.restart();
     let api = Api::of(&server);
     let open = |operation: &Operation<'_>| operation.described["security"].as_array().is_some_and(Vec::is_empty);
+    let (_apart, metrics) = crate::operators::apart();
     each(contract, "unauthorized", |operation, call| {
-        if open(operation) { call.with("authorization", "Bearer hf_wrong").send(&api) } else { call.send(&api) }
+        if operation.id == "metrics" {
+            call.send(&metrics.open)
+        } else if open(operation) {
+            call.with("authorization", "Bearer hf_wrong").send(&api)
+        } else {
+            call.send(&api)
+        }
     })
 }
 
@@ -180,7 +187,12 @@ fn without_the_role(contract: &Contract) -> BTreeSet<Named> {
         ["storefront", "viewer"].map(|role| crate::auth::key_of(&server, &["--name", role, "--role", role]));
     server.restart();
     let key = |method: &str| if method == "GET" { &storefront } else { &viewer };
-    each(contract, "forbidden", |_, call| call.send(&Api::of(&server).with_key(key(&call.method))))
+    let (_apart, metrics) = crate::operators::apart();
+    each(contract, "forbidden", |operation, call| {
+        let api =
+            if operation.id == "metrics" { metrics.storefront.clone() } else { Api::of(&server).with_key(key(&call.method)) };
+        call.send(&api)
+    })
 }
 
 fn too_many(contract: &Contract) -> BTreeSet<Named> {

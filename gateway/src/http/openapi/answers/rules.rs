@@ -31,7 +31,7 @@ impl Rules {
     pub(super) fn roles(&self) -> Option<&'static [Role]> {
         match self.0.access {
             Access::Roles(roles) => Some(roles),
-            Access::Open | Access::Signed => None,
+            Access::OpenBesideApi(_) | Access::Open | Access::Signed => None,
         }
     }
 
@@ -50,6 +50,9 @@ impl Rules {
         let mut codes = vec![InvalidRequest];
         if self.roles().is_some_and(|roles| roles != EVERY_ROLE) {
             codes.push(Forbidden);
+        }
+        if let Access::OpenBesideApi(_) = self.0.access {
+            codes.extend([Unauthorized, Forbidden]);
         }
         if self.limited() {
             codes.push(RateLimited);
