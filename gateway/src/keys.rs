@@ -109,6 +109,13 @@ impl ApiKeys {
         }
         found
     }
+
+    /// Whether what a client of this name placed is of this scope. A key that was revoked had its name as its scope, as far as is known.
+    pub fn is_of_scope(&self, client: &str, scope: &str) -> bool {
+        let is_named = |known: &&Known| known.name.as_ref().is_some_and(|name| name.as_str() == client);
+        let mut scopes = self.known.iter().filter(is_named).map(|known| known.scope.as_str()).peekable();
+        if scopes.peek().is_none() { client == scope } else { scopes.any(|known| known == scope) }
+    }
 }
 
 /// # Errors
@@ -166,6 +173,25 @@ mod tests {
         ] {
             let refusal = create(name, None, Role::Storefront).err().unwrap().to_string();
             assert!(refusal.contains(rule) && refusal.contains(&format!("{name:?}")), "{refusal}");
+        }
+    }
+
+    #[test]
+    fn what_a_client_placed_is_of_the_scope_of_its_keys_or_of_its_name_once_they_are_revoked() {
+        let key = |name, scope| parse(&create(name, scope, Role::Storefront).unwrap().entry).unwrap();
+        let known = vec![key("shop", None), key("shop-2027", Some("shop")), key("kiosk", Some("north"))];
+        let keys = ApiKeys { known };
+        for (client, scope, is) in [
+            ("shop", "shop", true),
+            ("shop-2027", "shop", true),
+            ("kiosk", "north", true),
+            ("revoked", "revoked", true),
+            ("shop-2027", "shop-2027", false),
+            ("kiosk", "kiosk", false),
+            ("shop", "north", false),
+            ("revoked", "shop", false),
+        ] {
+            assert_eq!(keys.is_of_scope(client, scope), is, "{client} {scope}");
         }
     }
 

@@ -16,6 +16,7 @@ pub mod lists;
 pub mod movements;
 pub mod names;
 pub mod orders;
+pub mod own;
 pub mod payments;
 pub mod problems;
 pub mod reservations;
@@ -29,7 +30,7 @@ mod yielding;
 
 use crate::http::client;
 use crate::http::problem::{Code, Problem};
-use crate::http::reply::{Outcome, unavailable};
+use crate::http::reply::{Outcome, unanswered, unavailable};
 use crate::http::request::Moment;
 use crate::http::timed::Timed;
 use crate::state::App;
@@ -37,8 +38,10 @@ use actix_web::web::ServiceConfig;
 use actix_web::{HttpRequest, HttpResponse};
 use holdfast_actors::replies::Pending;
 use holdfast_actors::{Origin, Unanswered};
+use holdfast_engine::answer::{Answer, Reply};
 use holdfast_engine::command::Command;
-use holdfast_engine::ids::Partitions;
+use holdfast_engine::event::History;
+use holdfast_engine::ids::{OrderId, Partitions};
 use holdfast_engine::limits;
 use resource::answering;
 use std::time::Duration;
@@ -179,6 +182,18 @@ pub async fn execute(app: &App, command: Command) -> Outcome {
 /// Sends a command and waits for its reply as [`Sent::within`] says.
 pub async fn execute_within(app: &App, command: Command) -> Outcome {
     Sent::within(app, command).outcome().await
+}
+
+/// What happened to an order. `None` if nobody knows it.
+///
+/// # Errors
+/// Why that cannot be known.
+pub async fn history(app: &App, order: OrderId) -> Result<Option<History>, Problem> {
+    match execute(app, Command::GetOrder { order, kind: None }).await {
+        Ok(Reply { outcome: Ok(Answer::Order { history, .. }), .. }) => Ok(Some(history)),
+        Ok(_) => Ok(None),
+        Err(why) => Err(unanswered(why)),
+    }
 }
 
 /// What routes that read the journal need: the engine's parts, or 503.

@@ -187,7 +187,7 @@ mod tests {
             .map(|(name, scope)| create(name, scope, Role::Storefront).unwrap());
         file::store(dir.path(), &made[0].entry).unwrap();
         file::store(dir.path(), &made[1].entry).unwrap();
-        let text = toml::to_string(&crate::settings::Auth { keys: vec![made[2].entry.clone()] }).unwrap();
+        let text = toml::to_string(&crate::settings::Auth { keys: vec![made[2].entry.clone()], ..Default::default() }).unwrap();
         let configured: crate::settings::Auth = toml::from_str(&text).unwrap();
         let keys = Keys::load(&configured.keys, Some(dir.path())).unwrap();
         assert_eq!(made.map(|key| scope(&keys, &key.secret).unwrap()), ["shop", "shop", ""]);

@@ -336,6 +336,7 @@ pub enum KafkaProtocol {
 #[serde(deny_unknown_fields, default)]
 pub struct Auth {
     pub keys: Vec<KeyEntry>,
+    pub own_orders: bool,
 }
 
 impl Default for Server {

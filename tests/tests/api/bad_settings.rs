@@ -12,7 +12,7 @@ use std::thread;
 const ZERO_BYTE: &str = "\"a\\u0000b\"";
 
 /// Setting and value, as the file has them.
-const BAD: [(&str, &str); 134] = [
+const BAD: [(&str, &str); 135] = [
     ("server.listen", "\"nonsense\""),
     ("server.listen", "\"a b:80\""),
     ("server.listen", "\"::1:80\""),
@@ -133,6 +133,7 @@ const BAD: [(&str, &str); 134] = [
     ("limits.address.reads", "\"off\""),
     ("limits.address.operators", "\"100\""),
     ("limits.address.open", "\"0/1h\""),
+    ("auth.own_orders", "\"maybe\""),
     ("log.format", "\"xml\""),
     ("log.level", "\"loud\""),
     ("log.level", "\"\""),

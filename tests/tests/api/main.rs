@@ -60,6 +60,8 @@ mod optional_keys;
 #[cfg(test)]
 mod orders;
 #[cfg(test)]
+mod own_orders;
+#[cfg(test)]
 mod pages;
 #[cfg(test)]
 mod payments;

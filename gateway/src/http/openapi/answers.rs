@@ -65,14 +65,16 @@ const PLACES: &[Code] = &[OutOfStock, TooManyLocations, ReservationExpired, Inva
 const MOVES: &[Code] = &[NotFound, InvalidTransition];
 /// Nobody asks for a key there, and one that comes all the same must be right.
 const WRONG_KEY: &[Code] = &[Unauthorized];
+/// Where storefronts reach only their own orders.
+const OWN: &[Code] = &[Forbidden];
 /// Under a key: its first request may not be answered yet.
 const KEYED: &[Code] = &[IdempotencyInProgress];
 
 const ROWS: [Row; 34] = [
     row("place_order", &[PLACES, ENGINE, &[TotalsMismatch, ProviderUnavailable, Paused]], &[Location, ETag], &[Mutates, Replays]),
     row("list_orders", &[&[CursorNotOfThisHistory], ENGINE], &[], &[]),
-    row("get_order", &[&[NotFound], ENGINE], &[ETag], &[]),
-    row("get_order_timeline", &[&[NotFound], ENGINE], &[], &[]),
+    row("get_order", &[&[NotFound], ENGINE, OWN], &[ETag], &[]),
+    row("get_order_timeline", &[&[NotFound], ENGINE, OWN], &[], &[]),
     row("cancel_order", &[MOVES, KEYED, ENGINE], &[ETag], &[Mutates, BodyOptional]),
     row("confirm_order", &[MOVES, KEYED, &[ReservationExpired], ENGINE], &[ETag], &[Mutates, BodyOptional]),
     row(
@@ -83,7 +85,7 @@ const ROWS: [Row; 34] = [
     ),
     row("place_reservation", &[PLACES, ENGINE, &[Paused]], &[Location, ETag], &[Mutates, Replays]),
     row("place_reservations", &[], &[], &[]),
-    row("get_reservation", &[&[NotFound], ENGINE], &[ETag], &[]),
+    row("get_reservation", &[&[NotFound], ENGINE, OWN], &[ETag], &[]),
     row("release_reservation", &[MOVES, KEYED, ENGINE], &[], &[Mutates]),
     row("commit_reservation", &[MOVES, KEYED, &[ReservationExpired], ENGINE], &[ETag], &[Mutates, BodyOptional]),
     row("extend_reservation", &[MOVES, KEYED, &[ReservationExpired, LimitReached], ENGINE], &[ETag], &[Mutates, BodyOptional]),
@@ -97,10 +99,10 @@ const ROWS: [Row; 34] = [
     row("query_availability", &[ENGINE], &[], &[]),
     row("import_stock", &[], &[], &[BodyStreams]),
     row("receive_sandbox_webhook", &[&[Unauthorized, DurabilityUnavailable, Internal]], &[], &[Open]),
-    row("show_sandbox_payment", &[&[NotFound], WRONG_KEY], &[], &[Open]),
+    row("show_sandbox_payment", &[&[NotFound], WRONG_KEY, OWN], &[], &[Open]),
     row("press_sandbox_button", &[&[NotFound, Internal, Forbidden], WRONG_KEY], &[], &[Open]),
-    row("list_events", &[&[CursorNotOfThisHistory, CursorExpired], READS], &[], &[]),
-    row("stream_events", &[&[CursorNotOfThisHistory, CursorExpired, Overloaded], READS], &[], &[]),
+    row("list_events", &[&[CursorNotOfThisHistory, CursorExpired], READS, OWN], &[], &[]),
+    row("stream_events", &[&[CursorNotOfThisHistory, CursorExpired, Overloaded], READS, OWN], &[], &[]),
     row("list_shards", &[&[DurabilityUnavailable]], &[], &[]),
     row("run_audit", &[&[Overloaded], READS], &[], &[]),
     row("make_backup", &[&[BackupUnavailable, BackupInProgress, InsufficientStorage, ShuttingDown], READS], &[], &[]),

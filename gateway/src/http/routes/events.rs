@@ -1,10 +1,11 @@
 //! Events over HTTP: pages after a cursor, and a stream that follows.
 
 use super::resource::resource;
-use super::{live, page_limit, refused};
+use super::{live, own, page_limit, refused};
 use crate::events::cursor::Refused;
 use crate::events::streams::{Chunk, NoRoom, Place, slice};
 use crate::events::{CloudEvent, Cursor, Page, read};
+use crate::http::caller::Caller;
 use crate::http::client;
 use crate::http::parameters::Parameters;
 use crate::http::problem::{Code, FieldError, Problem};
@@ -95,7 +96,8 @@ fn cursor(text: &str) -> Result<Cursor, Problem> {
 /// Everything that happened, in order, from any cursor on.
 #[utoipa::path(get, path = "/v1/events", tag = "events", operation_id = "list_events", params(After),
     responses((status = 200, description = "A page of CloudEvents 1.0, oldest first.", body = Events)))]
-pub async fn page(app: Data<App>, after: Parameters<After>) -> Result<HttpResponse, Problem> {
+pub async fn page(app: Data<App>, caller: Caller, after: Parameters<After>) -> Result<HttpResponse, Problem> {
+    own::sees_all(&app, &caller)?;
     let Parameters(After { after, limit }) = after;
     let (after, live) = (cursor(&after)?, live(&app)?);
     let limit = page_limit(limit)?;
@@ -131,7 +133,13 @@ fn no_room(why: NoRoom) -> Problem {
 #[utoipa::path(get, path = "/v1/events/stream", tag = "events", operation_id = "stream_events", params(Since, Resume),
     responses((status = 200, content_type = "text/event-stream", body = StreamedEvent,
         description = "Server-sent events without an end. The schema is of one of them.")))]
-pub async fn stream(request: HttpRequest, app: Data<App>, since: Parameters<Since>) -> Result<HttpResponse, Problem> {
+pub async fn stream(
+    request: HttpRequest,
+    app: Data<App>,
+    caller: Caller,
+    since: Parameters<Since>,
+) -> Result<HttpResponse, Problem> {
+    own::sees_all(&app, &caller)?;
     let Parameters(Since { after }) = since;
     let start = begin(&request, &app, &after).await?;
     let place = app.streams.enter(client::current()).map_err(no_room)?;

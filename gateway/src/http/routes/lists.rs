@@ -3,8 +3,9 @@
 //! Invariants: a page is read partition by partition, a bounded piece a turn, so that no list keeps orders waiting; a reader who
 //! follows `next` to its end has seen all that was there from the first page to the last, and nothing twice.
 
-use super::{execute, live, page_limit, refused};
+use super::{execute, live, own, page_limit, refused};
 use crate::events::cursor::named;
+use crate::http::caller::Caller;
 use crate::http::parameters::Parameters;
 use crate::http::problem::Problem;
 use crate::http::reply::{json_response, unanswered, unavailable};
@@ -102,11 +103,11 @@ fn read_cursor<'a, T>(list: &str, given: &'a str, behind: impl Fn(&str) -> Optio
     (name == list).then_some((journal?, Cursor { partition, after, complete }))
 }
 
-/// The orders of a customer that are in memory: all that are not closed, and closed ones until they leave it.
+/// The orders of a customer that the caller reaches and that are in memory: all that are not closed, and closed ones until they leave it.
 #[utoipa::path(get, path = "/v1/orders", tag = "orders", operation_id = "list_orders", params(OrdersOf),
     responses((status = 200, description = "A page of orders.", body = OrderListBody<'static>)))]
-pub async fn orders(app: Data<App>, query: Parameters<OrdersOf>) -> Result<HttpResponse, Problem> {
-    read_orders(&app, query.0).await
+pub async fn orders(app: Data<App>, caller: Caller, query: Parameters<OrdersOf>) -> Result<HttpResponse, Problem> {
+    read_orders(&app, &caller, query.0).await
 }
 
 /// SKUs with their stock, all or those whose names begin so.
@@ -116,7 +117,7 @@ pub async fn stock(app: Data<App>, query: Parameters<StockOf>) -> Result<HttpRes
     read_stock(&app, query.0).await
 }
 
-async fn read_orders(app: &App, query: OrdersOf) -> Result<HttpResponse, Problem> {
+async fn read_orders(app: &App, caller: &Caller, query: OrdersOf) -> Result<HttpResponse, Problem> {
     let rule = || Problem::parameter("customer_id", &CustomerId::rule());
     let (customer, limit) = (CustomerId::new(&query.customer_id).ok_or_else(rule)?, page_limit(query.limit)?);
     let live = live(app)?;
@@ -131,7 +132,8 @@ async fn read_orders(app: &App, query: OrdersOf) -> Result<HttpResponse, Problem
         let (partition, customer, after) = (PartitionId(cursor.partition), customer.clone(), cursor.after);
         let page = orders_page(app, Command::ListOrders { partition, customer, after, limit: limit - found.len() }).await?;
         cursor.complete &= !page.some_left;
-        let orders = page.found.into_iter().map(|(id, history)| Order::of(id, history));
+        let reached = page.found.into_iter().filter(|(_, history)| own::sees(app, caller, history.origin().client));
+        let orders = reached.map(|(id, history)| Order::of(id, history));
         let counted = |order: &Order| {
             lines += order.placed().lines.len();
             bytes += order.shown_bytes();

@@ -5,7 +5,7 @@ use super::ids::{Named, nothing};
 use super::resource::resource;
 use super::sender::Sender;
 use super::turned_off::provider_unavailable;
-use super::{Sent, accepting, execute, execute_within, internal, lists, names, placing, turned_off};
+use super::{Sent, accepting, execute, execute_within, internal, lists, names, own, placing, turned_off};
 use crate::events::{TimelineItem, timeline_item};
 use crate::http::body::json::{JSON, content_type, json, json_or_default, parsed};
 use crate::http::body::{self, Body, unread};
@@ -255,6 +255,7 @@ pub async fn about(
     command: impl FnOnce(OrderId) -> Result<Command, Problem>,
 ) -> Result<HttpResponse, Problem> {
     let named = Named::parse(app, kind, id)?;
+    own::reaches(app, caller, named.order).await?;
     let command = under_terms(request, caller, kind, id, named, command(named.order)?)?;
     names::check(app, Sender::current(), &command).await?;
     let reads = command.reads();
@@ -321,6 +322,7 @@ struct Timeline<'a> {
     responses((status = 200, description = "The facts in their order.", body = Timeline<'static>)))]
 pub async fn timeline(app: Data<App>, caller: Caller, id: Path<String>) -> Result<HttpResponse, Problem> {
     let order = Named::parse(&app, Kind::Order, &id)?.order;
+    own::reaches(&app, &caller, order).await?;
     match reply::known(execute(&app, Command::GetOrder { order, kind: None }).await)? {
         Some((Answer::Order { id, history }, _)) => {
             let records: Vec<OrderRecord> = history.records().collect();
@@ -345,6 +347,7 @@ pub async fn pay(
     body: Body,
 ) -> Result<HttpResponse, Problem> {
     let command = payment_command(&request, &app, &caller, &id, body)?;
+    own::reaches(&app, &caller, Named::parse(&app, Kind::Order, &id)?.order).await?;
     if turned_off::is_off(&app)
         && let Command::StartPayment { order, key, .. } = &command
     {

@@ -1,7 +1,7 @@
 //! Payment results from outside: webhooks, and the sandbox's own pages.
 
-use super::execute;
 use super::resource::resource;
+use super::{execute, own};
 use crate::http::accept::Preferred;
 use crate::http::body::Body;
 use crate::http::body::json::content_type;
@@ -117,10 +117,19 @@ fn no_attempt(attempt: &str) -> Problem {
 
 /// The attempt of a link. It needs its token, or whoever asks may do it anyway: with a key of such a role, or where nobody needs one.
 /// A wrong key is refused whatever the link is.
-fn attempt_of(request: &HttpRequest, app: &App, sandbox: &Sandbox, (link, roles): (&str, &[Role])) -> Result<String, Problem> {
+async fn attempt_of(
+    request: &HttpRequest,
+    app: &App,
+    sandbox: &Sandbox,
+    (link, roles): (&str, &[Role]),
+) -> Result<String, Problem> {
     let caller = Caller::if_any(request, app)?;
     caller.as_ref().map_or(Ok(()), |caller| caller.has_one_of(roles))?;
-    sandbox.attempt_of(link, caller.is_some()).map(str::to_owned).ok_or_else(|| no_attempt(link))
+    let attempt = sandbox.attempt_of(link, caller.is_some()).map(str::to_owned).ok_or_else(|| no_attempt(link))?;
+    if let (Some(caller), Some(Attempt(AttemptId { order, .. }))) = (&caller, Attempt::parse(&attempt)) {
+        own::reaches(app, caller, order).await?;
+    }
+    Ok(attempt)
 }
 
 /// An attempt as the sandbox knows it.
@@ -145,16 +154,16 @@ struct SandboxState {
     responses((status = 200, description = "A page with buttons; JSON if asked for.",
         content((SandboxPayment = "application/json"), (String = "text/html")))))]
 pub async fn show(request: HttpRequest, app: Data<App>, link: Path<String>) -> Result<HttpResponse, Problem> {
-    let (attempt, entry) = find(&request, &app, &link)?;
+    let (attempt, entry) = find(&request, &app, &link).await?;
     if wants_page(&request) {
         return Ok(form("Sandbox payment", &payment::page(&attempt, &link, &entry)));
     }
     Ok(HttpResponse::Ok().insert_header((VARY, "Accept")).json(SandboxPayment { attempt_id: attempt, payment: entry }))
 }
 
-fn find(request: &HttpRequest, app: &App, link: &str) -> Result<(String, Entry), Problem> {
+async fn find(request: &HttpRequest, app: &App, link: &str) -> Result<(String, Entry), Problem> {
     let sandbox = sandbox_of(app)?;
-    let attempt = attempt_of(request, app, &sandbox, (link, EVERY_ROLE))?;
+    let attempt = attempt_of(request, app, &sandbox, (link, EVERY_ROLE)).await?;
     let entry = sandbox.entry(&attempt).ok_or_else(|| no_attempt(link))?;
     Ok((attempt, entry))
 }
@@ -178,7 +187,7 @@ pub async fn press(
     delivery: Parameters<Delivery>,
 ) -> Result<HttpResponse, Problem> {
     let (link, step) = path.into_inner();
-    let (attempt, entry) = press_button(&request, &app, (&link, &step), delivery.0)?;
+    let (attempt, entry) = press_button(&request, &app, (&link, &step), delivery.0).await?;
     let by_form =
         text(request.headers(), "content-type").is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
     if !(by_form && wants_page(&request)) {
@@ -190,14 +199,14 @@ pub async fn press(
 }
 
 /// The attempt of a link and how it stands after a step.
-fn press_button(
+async fn press_button(
     request: &HttpRequest,
     app: &App,
     (link, step): (&str, &str),
     delivery: Delivery,
 ) -> Result<(String, Entry), Problem> {
     let sandbox = sandbox_of(app)?;
-    let attempt = attempt_of(request, app, &sandbox, (link, SHOPS))?;
+    let attempt = attempt_of(request, app, &sandbox, (link, SHOPS)).await?;
     let step = match step {
         "approve" => AttemptEvent::Approved,
         "decline" => AttemptEvent::Declined,

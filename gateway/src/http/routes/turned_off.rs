@@ -3,13 +3,10 @@
 //! Invariant: none is started, as it would never open; but what was started under a key is answered again under it, whatever
 //! was turned off since.
 
-use super::execute;
+use super::history;
 use crate::http::problem::{Code, Problem};
-use crate::http::reply::unanswered;
 use crate::state::App;
-use holdfast_engine::answer::{Answer, Reply};
-use holdfast_engine::command::Command;
-use holdfast_engine::event::{History, OrderFact};
+use holdfast_engine::event::OrderFact;
 use holdfast_engine::ids::{KeyHash, OrderId};
 
 /// Whether nobody here could open a payment.
@@ -32,12 +29,4 @@ pub async fn started_before(app: &App, order: OrderId, key: KeyHash) -> Result<(
 
 pub(crate) fn provider_unavailable() -> Problem {
     Problem::new(Code::ProviderUnavailable, "the sandbox, the only provider of this server, is turned off")
-}
-
-async fn history(app: &App, order: OrderId) -> Result<Option<History>, Problem> {
-    match execute(app, Command::GetOrder { order, kind: None }).await {
-        Ok(Reply { outcome: Ok(Answer::Order { history, .. }), .. }) => Ok(Some(history)),
-        Ok(_) => Ok(None),
-        Err(why) => Err(unanswered(why)),
-    }
 }

@@ -61,10 +61,11 @@ pub(super) const UNAUTHORIZED: Guide = Guide {
 };
 
 pub(super) const FORBIDDEN: Guide = Guide {
-    meaning: "The server knows the key, and its role does not allow what was asked for. Nothing was executed.",
+    meaning: "The server knows the key, and what was asked for is not for it. Nothing was executed.",
     causes: &[
         "A storefront's key was sent to a path of operators, as those under /admin or /metrics.",
         "A viewer's key was sent with another method than GET or HEAD.",
+        "With `auth.own_orders` a storefront's key was sent for an order that another client placed, or for the events of all of them.",
         "The key was made without a role: it is a storefront's then, as all keys of earlier versions are.",
     ],
     cures: &["`holdfast key list` shows the role of each key. A key keeps its role: make another one, and revoke the first."],
