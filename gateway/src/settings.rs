@@ -14,6 +14,7 @@ pub(crate) mod ranges;
 mod rates;
 mod sections;
 mod telemetry;
+mod values;
 mod variables;
 
 pub use files::warn_of_open_secrets;
@@ -21,10 +22,11 @@ pub use mistakes::{Mistake, Mistakes};
 pub use ranges::MOST_WORKERS;
 pub use rates::{Limits, Rate, RateLimit};
 pub use sections::{
-    Admin, Auth, Backend, CommaList, Data, Engine, Holds, Journal, Kafka, KafkaProtocol, KafkaSecurity, Late, Orders, Payments,
-    Quorum, Sandbox, Scylla, ScyllaTls, Server, Settings, Switch,
+    Admin, Auth, Backend, Data, Engine, Holds, Journal, Kafka, KafkaProtocol, KafkaSecurity, Late, Orders, Payments, Quorum,
+    Sandbox, Scylla, ScyllaTls, Server, Settings,
 };
 pub use telemetry::{Format, Log, Sample, Telemetry};
+pub use values::{CommaList, Switch};
 pub use variables::{environment, strays};
 
 use serde::Deserialize;
