@@ -24,7 +24,6 @@ const LOOK: Duration = Duration::from_micros(500);
 pub struct Streams {
     pub reader: Reader,
     max: usize,
-    share: usize,
     open: Mutex<Open>,
 }
 
@@ -38,19 +37,21 @@ impl Streams {
     /// # Errors
     /// If the thread that reads cannot be started.
     pub fn start(server: &Server) -> io::Result<Arc<Self>> {
-        let share = (server.max_streams.saturating_mul(usize::from(server.key_share_percent)) / 100).max(1);
-        Ok(Arc::new(Self { reader: Reader::start()?, max: server.max_streams, share, open: Mutex::default() }))
+        Ok(Arc::new(Self { reader: Reader::start()?, max: server.max_streams, open: Mutex::default() }))
     }
 
+    /// `percent` is the part of all streams that one client may have: it may change from one to the next.
+    ///
     /// # Errors
     /// If there is no room for one more.
-    pub fn enter(self: &Arc<Self>, client: Option<ClientId>) -> Result<Place, NoRoom> {
+    pub fn enter(self: &Arc<Self>, client: Option<ClientId>, percent: u8) -> Result<Place, NoRoom> {
+        let share = (self.max.saturating_mul(usize::from(percent)) / 100).max(1);
         let mut open = self.open();
         let own = open.by_client.get(&client).copied().unwrap_or_default();
         if open.all >= self.max {
             return Err(NoRoom::Full);
         }
-        if own >= self.share && open.all >= self.max - self.max.div_ceil(KEPT) {
+        if own >= share && open.all >= self.max - self.max.div_ceil(KEPT) {
             return Err(NoRoom::ShareTaken);
         }
         open.all += 1;
@@ -136,12 +137,15 @@ impl Drop for Place {
 mod tests {
     use super::*;
 
+    /// Percent.
+    const HALF: u8 = 50;
+
     fn streams(max: usize) -> Arc<Streams> {
         Streams::start(&Server { max_streams: max, ..Server::default() }).unwrap()
     }
 
     fn open(streams: &Arc<Streams>, client: u128, count: usize) -> Vec<Place> {
-        (0..count).map_while(|_| streams.enter(Some(ClientId(client))).ok()).collect()
+        (0..count).map_while(|_| streams.enter(Some(ClientId(client)), HALF).ok()).collect()
     }
 
     #[test]
@@ -149,22 +153,30 @@ mod tests {
         let streams = streams(100);
         let greedy = open(&streams, 1, 1000);
         assert_eq!(greedy.len(), 98);
-        assert_eq!(streams.enter(Some(ClientId(1))).err(), Some(NoRoom::ShareTaken));
+        assert_eq!(streams.enter(Some(ClientId(1)), HALF).err(), Some(NoRoom::ShareTaken));
         let others = open(&streams, 2, 1000);
         assert_eq!(others.len(), 2);
-        assert_eq!(streams.enter(Some(ClientId(3))).err(), Some(NoRoom::Full));
+        assert_eq!(streams.enter(Some(ClientId(3)), HALF).err(), Some(NoRoom::Full));
         drop(greedy);
         assert_eq!(open(&streams, 3, 1000).len(), 96);
     }
 
     #[test]
     fn there_may_be_one_stream_or_none() {
-        assert!(streams(0).enter(None).is_err());
+        assert!(streams(0).enter(None, HALF).is_err());
         let one = streams(1);
-        let first = one.enter(Some(ClientId(1))).unwrap();
-        assert!(one.enter(Some(ClientId(2))).is_err());
+        let first = one.enter(Some(ClientId(1)), HALF).unwrap();
+        assert!(one.enter(Some(ClientId(2)), HALF).is_err());
         drop(first);
-        one.enter(Some(ClientId(2))).unwrap();
+        one.enter(Some(ClientId(2)), HALF).unwrap();
+    }
+
+    #[test]
+    fn a_share_that_is_changed_counts_from_the_next_stream_on() {
+        let streams = streams(100);
+        let _open = open(&streams, 1, 98);
+        assert!(streams.enter(Some(ClientId(1)), HALF).is_err());
+        assert!(streams.enter(Some(ClientId(1)), 100).is_ok());
     }
 
     #[test]

@@ -142,7 +142,8 @@ pub async fn stream(
     own::sees_all(&app, &caller)?;
     let Parameters(Since { after }) = since;
     let start = begin(&request, &app, &after).await?;
-    let place = app.streams.enter(client::current()).map_err(no_room)?;
+    let percent = app.tuned.load().server.key_share_percent;
+    let place = app.streams.enter(client::current(), percent).map_err(no_room)?;
     let stream = Stream { app, place, after: start, rest: Bytes::new(), at_end: false, over: false };
     let body = futures_util::stream::unfold(stream, |mut stream| async move {
         let text = stream.next().await?;
