@@ -112,7 +112,7 @@ impl Suspect {
             Command::CloseLocation { sku, location, .. } => Self::named(("close location", sku, location)),
             Command::GetStock { sku } => Self::named(("get stock", sku)),
             Command::Availability { partition, skus } => Self::named(("availability", partition, skus)),
-            Command::ListOrders { partition, customer, after, .. } => Self::named(("list orders", partition, customer, after)),
+            Command::ListOrders { partition, filter, after, .. } => Self::named(("list orders", partition, filter, after)),
             Command::ListStock { partition, prefix, after, .. } => Self::named(("list stock", partition, prefix, after)),
             Command::RecordChanges { partition, changes } => {
                 Self::named(("record changes", partition, changes.first().map(|change| &change.request_id)))

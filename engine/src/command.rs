@@ -81,10 +81,10 @@ pub enum Command {
         partition: PartitionId,
         skus: Vec<Sku>,
     },
-    /// Orders of a customer that are in memory, placed after the record `after`.
+    /// Orders that are in memory and pass the filter, placed after the record `after`.
     ListOrders {
         partition: PartitionId,
-        customer: CustomerId,
+        filter: OrderFilter,
         after: Seq,
         limit: usize,
     },
@@ -116,6 +116,13 @@ pub enum Command {
         terms: Box<Terms>,
         command: Box<Command>,
     },
+}
+
+/// Which orders a list has.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum OrderFilter {
+    OfCustomer(CustomerId),
+    Numbered(u64),
 }
 
 /// What a caller makes a command depend on.

@@ -98,6 +98,11 @@ pub enum Error {
 }
 
 impl ApiKeys {
+    /// Whether this key is still taken.
+    pub fn has(&self, key: &Known) -> bool {
+        self.known.iter().any(|known| bool::from(known.hash.ct_eq(&key.hash)))
+    }
+
     /// What is known of a key. Looks at every key, whichever matches.
     pub fn find(&self, key: &str) -> Option<&Known> {
         let hash = blake3::hash(key.as_bytes());

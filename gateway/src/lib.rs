@@ -9,6 +9,7 @@ pub mod backups;
 pub mod banner;
 pub mod cli;
 pub mod commands;
+pub mod console;
 pub mod demo;
 pub mod events;
 pub mod http;

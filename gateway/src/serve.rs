@@ -10,8 +10,10 @@ mod servers;
 mod space;
 mod supervise;
 
+use crate::console::Console;
 use crate::events::streams::Streams;
 use crate::http::rates::Rates;
+use crate::http::routes::console;
 use crate::http::server;
 use crate::keys::refusals::Refusals;
 use crate::keys::{self, Keys};
@@ -150,6 +152,7 @@ pub async fn serve(settings: Settings, accept_clock: bool) -> Result<(), Error> 
         keys,
         refusals: Refusals::default(),
         rates: Rates::of(&settings.limits),
+        console: Console::new(Duration::from_secs(settings.console.idle_seconds)),
         live: ArcSwapOption::empty(),
         down: ArcSwapOption::from_pointee("recovering from the journal".to_owned()),
         phase: watch::Sender::new(Phase::Serving),
@@ -181,6 +184,7 @@ async fn run(
     actix_web::rt::spawn(watch_keys(app.clone()));
     actix_web::rt::spawn(sampler::watch(app.clone()));
     actix_web::rt::spawn(sampler::watch_process(app.clone()));
+    actix_web::rt::spawn(console::tick(app.clone()));
     let ended = supervise(&app, stopping, &http).await;
     app.phase.send_replace(Phase::Closing);
     http.stop(ended.is_ok()).await;

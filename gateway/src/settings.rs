@@ -4,6 +4,7 @@
 //! where each value came from. Whatever cannot be used is named with its place, all of it at once.
 
 mod check;
+mod console;
 mod directory;
 mod file;
 mod files;
@@ -17,6 +18,7 @@ mod telemetry;
 mod values;
 mod variables;
 
+pub use console::Console;
 pub use files::warn_of_open_secrets;
 pub use mistakes::{Mistake, Mistakes};
 pub use ranges::MOST_WORKERS;

@@ -5,6 +5,7 @@
 #[cfg(test)]
 mod without_engine;
 
+use crate::console::Console;
 use crate::events::cursor::Cursors;
 use crate::events::streams::Streams;
 use crate::http::rates::Rates;
@@ -37,6 +38,7 @@ pub struct App {
     pub keys: Keys,
     pub refusals: Refusals,
     pub rates: Rates,
+    pub console: Console,
     pub live: ArcSwapOption<Live>,
     /// Why there is no live engine, for `/readyz`.
     pub down: ArcSwapOption<String>,

@@ -62,8 +62,8 @@ impl Partition {
                 let items = skus.into_iter().map(|sku| (sku.clone(), of(&sku))).collect();
                 self.reply(turn, ticket, Ok(Answer::Availability(items)), false);
             }
-            Command::ListOrders { customer, after, limit, .. } => {
-                let page = self.list_orders(&customer, after, limit);
+            Command::ListOrders { filter, after, limit, .. } => {
+                let page = self.list_orders(&filter, after, limit);
                 self.reply(turn, ticket, Ok(Answer::Orders(page)), false);
             }
             Command::ListStock { prefix, after, limit, .. } => {

@@ -1,4 +1,4 @@
-//! Lists of what a partition has in memory: the orders of a customer, SKUs by the beginning of their names.
+//! Lists of what a partition has in memory: orders by customer or number, SKUs by the beginning of their names.
 //!
 //! Invariants: a list is read in an order that nothing changes, so that a reader who goes on behind the last item misses nothing that
 //! was there all the time and sees nothing twice; no turn costs more than [`limits::MAX_SCAN`] orders, lines or locations, or
@@ -8,8 +8,9 @@ mod placements;
 
 use super::Partition;
 use crate::answer::{OrdersPage, StockPage};
+use crate::command::OrderFilter;
 use crate::event::Kind;
-use crate::ids::{CustomerId, Seq, Sku};
+use crate::ids::{Seq, Sku};
 use crate::limits;
 use crate::order::Order;
 use placements::Placements;
@@ -40,8 +41,15 @@ fn placed_by(order: &Order) -> Seq {
     order.history().placed_at().0
 }
 
+fn passes(filter: &OrderFilter, order: &Order) -> bool {
+    match filter {
+        OrderFilter::OfCustomer(customer) => order.placed().customer == Some(customer.as_str()),
+        OrderFilter::Numbered(number) => order.placed().number == *number,
+    }
+}
+
 impl Partition {
-    pub(super) fn list_orders(&self, customer: &CustomerId, after: Seq, limit: usize) -> OrdersPage {
+    pub(super) fn list_orders(&self, filter: &OrderFilter, after: Seq, limit: usize) -> OrdersPage {
         let some_left = self.placed > self.orders.len() as u64;
         let mut page = OrdersPage { some_left, ..OrdersPage::default() };
         let (mut last, mut work, mut bytes) = (after, 0, 0);
@@ -52,8 +60,7 @@ impl Partition {
             }
             (last, work) = (seq, work + 1);
             let order = self.orders.get(&id).map(|actor| &actor.order);
-            let theirs = |order: &&Order| order.kind() == Kind::Order && order.placed().customer == Some(customer.as_str());
-            if let Some(order) = order.filter(theirs) {
+            if let Some(order) = order.filter(|order| order.kind() == Kind::Order && passes(filter, order)) {
                 work += order.placed().lines.len();
                 bytes += order.shown_bytes();
                 page.found.push((id, order.history().clone()));

@@ -3,7 +3,7 @@
 use crate::draft::{order, reservation, sku};
 use crate::world::World;
 use holdfast_engine::answer::{Answer, OrdersPage, StockPage};
-use holdfast_engine::command::Command;
+use holdfast_engine::command::{Command, OrderFilter};
 use holdfast_engine::ids::{CustomerId, OrderId, PartitionId, Sku};
 use holdfast_engine::rejection::Rejection;
 use holdfast_engine::{codec, limits};
@@ -13,7 +13,7 @@ fn ada() -> CustomerId {
 }
 
 fn orders_page(world: &mut World, partition: PartitionId, after: u64, limit: usize) -> OrdersPage {
-    match world.ask(Command::ListOrders { partition, customer: ada(), after, limit }) {
+    match world.ask(Command::ListOrders { partition, filter: OrderFilter::OfCustomer(ada()), after, limit }) {
         Ok(Answer::Orders(page)) => page,
         other => panic!("not a page of orders: {other:?}"),
     }
@@ -74,8 +74,26 @@ fn a_list_of_orders_has_each_order_of_the_customer_once_and_no_reservation() {
     for limit in [1, 2, 7, 1000] {
         assert_eq!(sorted(all_orders(&mut world, limit, |_| {})), placed, "limit {limit}");
     }
-    let other = Command::ListOrders { partition: PartitionId(0), customer: CustomerId::new("bob").unwrap(), after: 0, limit: 9 };
+    let other = Command::ListOrders {
+        partition: PartitionId(0),
+        filter: OrderFilter::OfCustomer(CustomerId::new("bob").unwrap()),
+        after: 0,
+        limit: 9,
+    };
     assert_eq!(world.ask(other), Ok(Answer::Orders(OrdersPage::default())));
+}
+
+#[test]
+fn an_order_is_found_by_its_number_and_no_other_is() {
+    let mut world = World::stocked(&[("A", 1000)]);
+    let placed: Vec<OrderId> = (0..20).map(|n| world.place(&order(&format!("k{n}")).line("A", 1))).collect();
+    for id in placed {
+        let number = world.order(id).placed().number;
+        let filter = OrderFilter::Numbered(number);
+        let ask = Command::ListOrders { partition: id.partition(), filter, after: 0, limit: 9 };
+        let Ok(Answer::Orders(page)) = world.ask(ask) else { panic!("no page") };
+        assert_eq!(page.found.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [id], "number {number}");
+    }
 }
 
 #[test]
@@ -126,12 +144,15 @@ fn a_turn_looks_at_a_bounded_number_of_orders_and_goes_on_behind_them() {
         world.place(draft);
     }
     let nobody = CustomerId::new("nobody").unwrap();
-    let ask =
-        |world: &mut World, after| match world.ask(Command::ListOrders { partition, customer: nobody.clone(), after, limit: 10 })
-        {
-            Ok(Answer::Orders(page)) => page,
-            other => panic!("{other:?}"),
-        };
+    let ask = |world: &mut World, after| match world.ask(Command::ListOrders {
+        partition,
+        filter: OrderFilter::OfCustomer(nobody.clone()),
+        after,
+        limit: 10,
+    }) {
+        Ok(Answer::Orders(page)) => page,
+        other => panic!("{other:?}"),
+    };
     let first = ask(&mut world, 0);
     assert!(first.found.is_empty());
     let second = ask(&mut world, first.next.unwrap());

@@ -13,10 +13,10 @@ pub use cors::Sharing;
 use crate::http::problem::{Code, Problem};
 use crate::settings::Settings;
 use crate::wire::origin::{Origin, host_of};
-use actix_web::HttpResponse;
 use actix_web::dev::ServiceRequest;
 use actix_web::http::header::{HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN};
 use actix_web::http::{Method, Uri};
+use actix_web::{HttpRequest, HttpResponse};
 use cors::Cors;
 use std::cell::RefCell;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -87,6 +87,17 @@ impl Access {
     #[inline]
     pub fn preflight(&self, request: &ServiceRequest) -> Option<HttpResponse> {
         self.cors.preflight(request)
+    }
+
+    /// Whether a request names this server by a name that nobody can bind to its address.
+    pub fn knows_host(&self, request: &HttpRequest) -> bool {
+        self.is_named(request.uri(), request.headers())
+    }
+
+    /// Whether a request names this server by a name of loopback.
+    pub fn names_loopback(request: &HttpRequest) -> bool {
+        let mut hosts = request.headers().get_all(HOST);
+        hosts.next().and_then(text).and_then(host_of).is_some_and(is_loopback) && hosts.next().is_none()
     }
 
     fn is_named(&self, uri: &Uri, headers: &HeaderMap) -> bool {

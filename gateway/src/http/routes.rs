@@ -7,6 +7,7 @@ pub mod audits;
 pub mod availability;
 pub mod backups;
 pub mod batch;
+pub mod console;
 pub mod docs;
 pub mod events;
 pub mod health;

@@ -54,6 +54,7 @@ pub fn start(app: &web::Data<App>, listener: TcpListener, connections: Connectio
     let access = Access::of(&app.settings, app.keys.are_needed());
     let timeout = Duration::from_secs(app.settings.server.stream_patience_seconds);
     let proxies = Proxies::of(&app.settings);
+    let console = app.settings.console.enabled && serves != Serves::Api;
     let description = web::Data::new(Description(openapi::json()));
     let service = HttpServer::new(move || {
         let (access, proxies, timed) = (access.clone(), proxies.clone(), Timed::unrouted());
@@ -91,7 +92,8 @@ pub fn start(app: &web::Data<App>, listener: TcpListener, connections: Connectio
                 }
             }
         });
-        service.configure(move |service| serves.configure(service))
+        let service = service.configure(move |service| serves.configure(service));
+        if console { service.configure(routes::console::configure) } else { service }
     })
     .on_connect(move |connection, _| bound(connection, timeout))
     .workers(connections.workers)

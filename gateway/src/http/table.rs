@@ -176,6 +176,11 @@ impl Operation {
         Self { access: Access::Signed, group: Group::Open, ..self }
     }
 
+    /// A button of a page. Its handler looks at who pressed it.
+    const fn form() -> Self {
+        Self::write("POST", ADMINS, Ignored, Key::Unused).of(Content::Any).open().by_forms()
+    }
+
     /// Its page has buttons.
     const fn by_forms(self) -> Self {
         Self { forms: true, ..self }
@@ -245,6 +250,16 @@ pub const TABLE: &[Route] = &[
     Route { path: "/openapi.json", operations: &[Operation::page()] },
     Route { path: "/problems", operations: &[Operation::page()] },
     Route { path: "/problems/{code}", operations: &[Operation::page()] },
+    Route { path: "/console", operations: &[Operation::page()] },
+    Route { path: "/console/shards", operations: &[Operation::page()] },
+    Route { path: "/console/orders", operations: &[Operation::page()] },
+    Route { path: "/console/orders/{id}", operations: &[Operation::page()] },
+    Route { path: "/console/changes", operations: &[Operation::page()] },
+    Route { path: "/console/audit", operations: &[Operation::page(), Operation::form()] },
+    Route { path: "/console/login", operations: &[Operation::page(), Operation::form()] },
+    Route { path: "/console/logout", operations: &[Operation::form()] },
+    Route { path: "/console/live", operations: &[Operation::page()] },
+    Route { path: "/console/files/{file}", operations: &[Operation::page()] },
     Route { path: "/docs", operations: &[Operation::page()] },
     Route { path: "/docs/{file}", operations: &[Operation::page()] },
 ];

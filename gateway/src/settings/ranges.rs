@@ -20,7 +20,7 @@ const MILLIONS: RangeInclusive<u64> = 1..=10_000_000;
 type Ranged = (&'static str, u64, RangeInclusive<u64>);
 
 pub(super) fn all(settings: &Settings) -> Vec<Ranged> {
-    let Settings { server, data, journal, scylla, engine, orders, holds, payments, sandbox, kafka, log, .. } = settings;
+    let Settings { server, data, journal, scylla, engine, orders, holds, payments, sandbox, kafka, console, log, .. } = settings;
     let wide = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
     vec![
         ("server.workers", wide(server.workers), 0..=wide(MOST_WORKERS)),
@@ -66,6 +66,8 @@ pub(super) fn all(settings: &Settings) -> Vec<Ranged> {
         ("payments.decline_grace_seconds", payments.decline_grace_seconds, SECONDS),
         ("payments.call_timeout_seconds", payments.call_timeout_seconds, SECONDS),
         ("sandbox.replay_window_seconds", sandbox.replay_window_seconds, SECONDS),
+        // A session that ends at once opens nothing.
+        ("console.idle_seconds", console.idle_seconds, 1..=LONGEST_SECONDS),
         ("kafka.topic_partitions", kafka.topic_partitions.into(), 1..=4096),
         ("kafka.replication", kafka.replication.into(), 1..=16),
         ("kafka.queue_events", kafka.queue_events.into(), MILLIONS),

@@ -2,6 +2,7 @@
 //!
 //! Invariant: what a key means and what it is by default is said in `config/holdfast.toml`; a test holds the two together.
 
+use super::console::Console;
 use super::rates::Limits;
 use super::telemetry::{Log, Telemetry};
 use super::values::{CommaList, Switch};
@@ -32,6 +33,7 @@ pub struct Settings {
     pub kafka: Kafka,
     pub auth: Auth,
     pub limits: Limits,
+    pub console: Console,
     pub log: Log,
     pub telemetry: Telemetry,
 }

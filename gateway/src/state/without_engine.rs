@@ -1,6 +1,7 @@
 //! What routes need, for tests that need no engine.
 
 use super::App;
+use crate::console::Console;
 use crate::events::streams::Streams;
 use crate::http::rates::Rates;
 use crate::keys::Keys;
@@ -22,6 +23,7 @@ impl App {
             keys: Keys::load(&[], None).unwrap(),
             refusals: Refusals::default(),
             rates: Rates::of(&settings.limits),
+            console: Console::new(std::time::Duration::from_secs(settings.console.idle_seconds)),
             live: ArcSwapOption::empty(),
             down: ArcSwapOption::empty(),
             phase: watch::Sender::new(Phase::Serving),

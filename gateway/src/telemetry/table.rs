@@ -73,6 +73,7 @@ pub const METRICS: &[Metric] = &[
     counter("holdfast_archived_total", "orders and keys that went into the tables to leave memory").renamed(),
     gauge("holdfast_build_info", "always 1; its label says which version runs").by(&["version"]),
     gauge("holdfast_clock_difference_seconds", "wall clock less the server's clock; above 0 the wall clock is ahead").renamed(),
+    gauge("holdfast_console_viewers", "tabs of the console that are kept up to date"),
     gauge("holdfast_data_disk_free_bytes", "bytes that this process may still write to the disk of `data.dir`"),
     gauge("holdfast_error_rate_5xx", "share of all answers of the last 60 s with a status of 500 or more, 503 included: `holdfast_refusal_rate_503` has those apart"),
     gauge("holdfast_event_streams", "streams of events that are open").renamed(),

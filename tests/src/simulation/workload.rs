@@ -4,7 +4,7 @@ use super::agenda::Happening;
 use super::client::{Asked, Known, Source};
 use super::faults::{MILLI, SECOND};
 use super::world::World;
-use holdfast_engine::command::{Command, CommandKey, Terms};
+use holdfast_engine::command::{Command, CommandKey, OrderFilter, Terms};
 use holdfast_engine::event::{Bucket, Change, Kind, Line, Origin, PaymentRequest, Placed};
 use holdfast_engine::ids::{
     CorrelationId, CustomerId, Fingerprint, KeyHash, KeyName, Label, Location, OrderId, PartitionId, RequestId, Sku,
@@ -260,7 +260,8 @@ impl World {
         match self.random.below(5) {
             0 => {
                 let Some(customer) = CustomerId::new(CUSTOMER) else { unreachable!("a constant in bounds") };
-                Command::ListOrders { partition, customer, after: self.random.below(200), limit }
+                let filter = OrderFilter::OfCustomer(customer);
+                Command::ListOrders { partition, filter, after: self.random.below(200), limit }
             }
             3 => self.record_changes(partition),
             4 => Command::ListChanges { partition, before: self.random.chance(500).then(|| self.random.below(9)), limit },

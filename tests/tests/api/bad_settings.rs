@@ -12,7 +12,7 @@ use std::thread;
 const ZERO_BYTE: &str = "\"a\\u0000b\"";
 
 /// Setting and value, as the file has them.
-const BAD: [(&str, &str); 135] = [
+const BAD: [(&str, &str); 137] = [
     ("server.listen", "\"nonsense\""),
     ("server.listen", "\"a b:80\""),
     ("server.listen", "\"::1:80\""),
@@ -45,6 +45,8 @@ const BAD: [(&str, &str); 135] = [
     ("data.demo", "\"yes\""),
     ("data.reserve_mb", "9223372036854775807"),
     ("data.reserve_mb", "1.5"),
+    ("console.enabled", "\"maybe\""),
+    ("console.idle_seconds", "0"),
     ("backup.dir", "\"data/backups\""),
     ("backup.dir", "\"holdfast.toml\""),
     ("journal.backend", "\"floppy\""),

@@ -63,14 +63,16 @@ pub async fn run_audit(app: Data<App>) -> Result<HttpResponse, Problem> {
 }
 
 /// The right to audit.
-struct Turn;
+pub(super) struct Turn(());
 
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
 impl Turn {
-    fn take() -> Result<Self, Problem> {
+    /// # Errors
+    /// `overloaded` while somebody else has it.
+    pub(super) fn take() -> Result<Self, Problem> {
         let busy = || Problem::new(Code::Overloaded, "another audit runs: there is one at a time");
-        if TAKEN.swap(true, Ordering::SeqCst) { Err(busy()) } else { Ok(Self) }
+        if TAKEN.swap(true, Ordering::SeqCst) { Err(busy()) } else { Ok(Self(())) }
     }
 }
 
@@ -81,8 +83,25 @@ impl Drop for Turn {
 }
 
 async fn audited(app: &Data<App>) -> Result<Report, Problem> {
+    live(app)?;
+    found(begin(app, Turn::take()?, |_, _| {})?).await
+}
+
+/// What an audit that runs will have found. It ends early when this is dropped.
+pub(super) type Asked = oneshot::Receiver<Result<Report, Error>>;
+
+/// # Errors
+/// The problem with an audit that did not come to its end.
+pub(super) async fn found(asked: Asked) -> Result<Report, Problem> {
+    asked.await.map_err(|error| internal(&error))?.map_err(|error| unread(&error))
+}
+
+/// Begins an audit. `progress` hears of each commit, and how many there are.
+///
+/// # Errors
+/// If there is no engine, or the system has no thread.
+pub(super) fn begin(app: &Data<App>, turn: Turn, progress: impl Fn(u64, u64) + Send + 'static) -> Result<Asked, Problem> {
     let (source, policy) = (Source::of(app, &*live(app)?), app.tuned.load().policy());
-    let turn = Turn::take()?;
     let (done, report) = oneshot::channel::<Result<Report, Error>>();
     let done = Arc::new(done);
     let work = move || {
@@ -91,7 +110,7 @@ async fn audited(app: &Data<App>) -> Result<Report, Problem> {
         let found = source.journal().ok_or(Error::Stopped);
         let report = found.and_then(|journal| {
             let journal = Stoppable::new(journal, move || asked.is_closed() || source.stops());
-            audit(&journal, &policy, &mut |_, _| {})
+            audit(&journal, &policy, &mut |done, all| progress(done, all))
         });
         drop(turn);
         // Whoever asked may have gone.
@@ -100,5 +119,5 @@ async fn audited(app: &Data<App>) -> Result<Report, Problem> {
         }
     };
     std::thread::Builder::new().name("audit".to_owned()).spawn(work).map_err(|error| internal(&error))?;
-    report.await.map_err(|error| internal(&error))?.map_err(|error| unread(&error))
+    Ok(report)
 }

@@ -16,7 +16,7 @@ use actix_web::HttpResponse;
 use actix_web::web::Data;
 use data_encoding::BASE64URL_NOPAD;
 use holdfast_engine::answer::{Answer, OrdersPage, StockPage};
-use holdfast_engine::command::Command;
+use holdfast_engine::command::{Command, OrderFilter};
 use holdfast_engine::event::StockView;
 use holdfast_engine::ids::{CustomerId, PartitionId, Seq, Sku};
 use holdfast_engine::limits;
@@ -129,8 +129,9 @@ async fn read_orders(app: &App, caller: &Caller, query: OrdersOf) -> Result<Http
         if cursor.partition >= partitions || full {
             break;
         }
-        let (partition, customer, after) = (PartitionId(cursor.partition), customer.clone(), cursor.after);
-        let page = orders_page(app, Command::ListOrders { partition, customer, after, limit: limit - found.len() }).await?;
+        let (partition, after) = (PartitionId(cursor.partition), cursor.after);
+        let filter = OrderFilter::OfCustomer(customer.clone());
+        let page = orders_page(app, Command::ListOrders { partition, filter, after, limit: limit - found.len() }).await?;
         cursor.complete &= !page.some_left;
         let reached = page.found.into_iter().filter(|(_, history)| own::sees(app, caller, history.origin().client));
         let orders = reached.map(|(id, history)| Order::of(id, history));

@@ -18,7 +18,8 @@ pub fn configure(service: &mut ServiceConfig) {
 }
 
 /// Where to go from here.
-const LINKS: [(&str, &str, &str); 6] = [
+const LINKS: [(&str, &str, &str); 7] = [
+    ("console", "/console", "see what the server does, and steer it"),
     ("docs", "/docs/", "try every call in the browser"),
     ("openapi", "/openapi.json", "the same as OpenAPI 3.1, to make a client from"),
     ("problems", "/problems", "every error code, its causes and cures"),
@@ -34,10 +35,15 @@ async fn start(request: HttpRequest, app: Data<App>) -> HttpResponse {
     }
 }
 
-/// What is served here: metrics may be somewhere else.
+/// What is served here: what is for operators may be somewhere else, and the console can be turned off.
 fn links(app: &App) -> impl Iterator<Item = &'static (&'static str, &'static str, &'static str)> {
     let apart = app.settings.admin.is_apart();
-    LINKS.iter().filter(move |(name, ..)| !(apart && *name == "metrics"))
+    let console = app.settings.console.enabled && !apart;
+    LINKS.iter().filter(move |(name, ..)| match *name {
+        "metrics" => !apart,
+        "console" => console,
+        _ => true,
+    })
 }
 
 fn index(app: &App) -> HttpResponse {

@@ -1,0 +1,116 @@
+//! One order or reservation: where it stands, its lines, and everything that happened to it.
+
+use super::super::layout::{scrolling, time};
+use super::orders::total;
+use crate::events::{TYPE_PREFIX, timeline_item};
+use crate::wire::ids::Id;
+use crate::wire::names;
+use holdfast_engine::event::{Kind, OrderRecord};
+use holdfast_engine::order::{Order, Stage};
+use maud::{Markup, html};
+use serde_json::Value;
+
+/// Members that the page has said already.
+const SAID: [&str; 4] = ["seq", "type", "at", "order_id"];
+
+pub fn id(order: &Order) -> Id {
+    match order.kind() {
+        Kind::Order => Id::order(order.id),
+        Kind::Reservation => Id::reservation(order.id),
+    }
+}
+
+pub fn page(order: &Order) -> Markup {
+    let (placed, kind) = (order.placed(), order.kind());
+    html! {
+        dl class="tiles" {
+            (tile("id", "Id", &html! { (id(order)) }))
+            (tile("number", "Number", &html! { (placed.number) }))
+            (tile("status", "Status", &html! { (order.status.name(kind)) }))
+            @if kind == Kind::Order {
+                (tile("payment", "Payment", &html! { (names::payment_status(order.payment_status())) }))
+                (tile("total", "Total", &html! { (total(order)) }))
+            }
+            (tile("customer", "Customer", &html! { (placed.customer.unwrap_or("–")) }))
+            (tile("placed", "Placed", &time(order.created_at())))
+            (tile("expires", "Expires", &time(order.expires_at)))
+            (tile("partition", "Partition", &html! { (order.id.partition().0) }))
+            (tile("version", "Version", &html! { (order.version()) }))
+        }
+        h2 { "Lines" }
+        (scrolling("Lines", &lines(order)))
+        h2 { "Timeline" }
+        (scrolling("Timeline", &timeline(order)))
+    }
+}
+
+fn tile(id: &str, label: &str, value: &Markup) -> Markup {
+    html! { div { dt { (label) } dd id=(id) class="text" { (value) } } }
+}
+
+fn lines(order: &Order) -> Markup {
+    html! {
+        table id="lines" {
+            thead {
+                tr {
+                    th scope="col" { "SKU" }
+                    @for heading in ["Quantity", "Held", "Pinned", "Sold"] { th scope="col" class="n" { (heading) } }
+                }
+            }
+            tbody {
+                @for line in order.lines() {
+                    tr {
+                        th scope="row" class="text" { (line.line.sku) }
+                        td class="n" { (line.line.quantity.units()) }
+                        @for stage in [Stage::Held, Stage::Pinned, Stage::Committed] { td class="n" { (if order.stage() == stage { line.units.units() } else { 0 }) } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn timeline(order: &Order) -> Markup {
+    let records: Vec<OrderRecord> = order.history().records().collect();
+    let items =
+        records.iter().map(|record| serde_json::to_value(timeline_item(order.id, order.kind(), record)).unwrap_or_default());
+    html! {
+        table id="timeline" {
+            thead { tr { th scope="col" { "When" } th scope="col" { "What" } th scope="col" { "More" } } }
+            tbody {
+                @for (record, item) in records.iter().zip(items) {
+                    tr {
+                        td { (time(record.at)) }
+                        th scope="row" { (what(&item)) }
+                        td class="text" { (members(&item)) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The type of a fact, as the API has it, in words.
+fn what(item: &Value) -> String {
+    let name = item["type"].as_str().unwrap_or_default();
+    name.strip_prefix(TYPE_PREFIX).unwrap_or(name).replace(['.', '_'], " ")
+}
+
+fn members(item: &Value) -> Markup {
+    let members =
+        item.as_object().into_iter().flatten().filter(|(name, value)| !SAID.contains(&name.as_str()) && !value.is_null());
+    html! { ul class="members" { @for (name, value) in members { li { (name.replace('_', " ")) ": " (shown(value)) } } } }
+}
+
+fn shown(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(items) if items.is_empty() => "none".to_owned(),
+        Value::Array(items) => items.iter().map(shown).collect::<Vec<_>>().join("; "),
+        Value::Object(members) => {
+            let pairs = members.iter().filter(|(_, value)| !value.is_null());
+            pairs.map(|(name, value)| format!("{} {}", name.replace('_', " "), shown(value))).collect::<Vec<_>>().join(", ")
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => value.to_string(),
+    }
+}

@@ -1,0 +1,214 @@
+//! Overview: whether orders are taken, how many, and what lags behind.
+
+use super::super::layout::{bytes, count, percent, region, scrolling, seconds, time};
+use super::super::plot;
+use super::super::sight::{Health, SECONDS, Second, Sight, placed, refused};
+use maud::{Markup, html};
+
+/// Seconds in a row of the table beside the plot.
+const ROW: usize = 10;
+/// Seconds that a rate is taken over.
+const RATE: usize = 10;
+
+pub fn page(sight: &Sight) -> Markup {
+    html! {
+        div id="verdict" data-live aria-live="polite" { (verdict(sight)) }
+        (region("as-of", &as_of(sight)))
+        h2 { "Figures" }
+        (region("figures", &figures(sight)))
+        h2 { "Orders a second" }
+        (region("plot", &plot(sight)))
+        details {
+            summary { "The same as a table" }
+            (scrolling("Orders a second as a table", &region("plot-table", &table(&sight.seconds))))
+        }
+        h2 { "Refusals since the start" }
+        (scrolling("Refusals by reason", &region("refusals", &refusals(sight))))
+    }
+}
+
+pub fn regions(sight: &Sight) -> Markup {
+    html! {
+        (region("verdict", &verdict(sight)))
+        (region("as-of", &as_of(sight)))
+        (region("figures", &figures(sight)))
+        (region("plot", &plot(sight)))
+        (region("plot-table", &table(&sight.seconds)))
+        (region("refusals", &refusals(sight)))
+    }
+}
+
+/// No number is in it: it is read out when it changes.
+fn verdict(sight: &Sight) -> Markup {
+    let alarms = sight.readings.sum("holdfast_alarms_total").unwrap_or_default() > 0.0;
+    let (class, mark, text) = match &sight.health {
+        Health::Down(reason) => ("bad", "✕", format!("Orders are not taken: {reason}")),
+        Health::Draining => ("bad", "✕", "Orders are not taken: the server stops.".to_owned()),
+        Health::Taken if !sight.is_whole() => {
+            ("bad", "✕", "Orders are taken, but not every shard answers: see Shards.".to_owned())
+        }
+        Health::Taken if alarms => (
+            "bad",
+            "✕",
+            "Orders are taken, but something that must be impossible was seen: read the log, and run an audit.".to_owned(),
+        ),
+        Health::Taken if is_full(sight) => {
+            ("warn", "!", "Orders are taken, but a shard has nearly all requests in hand that it may.".to_owned())
+        }
+        Health::Taken => ("good", "✓", "Orders are taken.".to_owned()),
+    };
+    html! { p class={ "verdict " (class) } { span aria-hidden="true" { (mark) } " " (text) } }
+}
+
+/// A shard refuses soon.
+fn is_full(sight: &Sight) -> bool {
+    sight.shards.iter().any(|shard| shard.depth * 10 > shard.limit * 9)
+}
+
+fn as_of(sight: &Sight) -> Markup {
+    html! { p class="soft" { "As of " (time(sight.at)) } }
+}
+
+fn figures(sight: &Sight) -> Markup {
+    let (depth, limit) = sight.depth();
+    let sum = |of: fn(&holdfast_actors::inbox::ShardReport) -> usize| sight.shards.iter().map(of).sum::<usize>() as f64;
+    let metric = |name: &str| sight.readings.sum(name);
+    let rate = format!("{:.1}", sight.rate(RATE, |second| second.placed));
+    html! {
+        dl class="tiles" {
+            (tile("orders-rate", "Orders a second, last 10 s", &rate))
+            (tile("orders-placed", "Orders placed since the start", &count(placed(&sight.readings))))
+            (tile("orders-refused", "Orders refused since the start", &count(refused(&sight.readings))))
+            (measured("latency", "Answers of the API within (95 %)", metric("holdfast_request_latency_p95").map(seconds)))
+            (measured("errors", "Answers with 5xx, last minute", metric("holdfast_error_rate_5xx").map(percent)))
+            (tile("depth", "Requests in hand, of at most", &format!("{} / {}", count(depth as f64), count(limit as f64))))
+            (tile("orders-open", "Orders in memory", &count(sum(|shard| shard.orders))))
+            (tile("holds", "Live holds", &count(sum(|shard| shard.holds))))
+            (tile("skus", "SKUs", &count(sum(|shard| shard.skus))))
+            (measured("expiry", "Expiry behind", metric("holdfast_hold_expiry_lag_seconds").map(seconds)))
+            (measured("relay", "Not on Kafka yet, events", metric("holdfast_relay_lag_events").map(count)))
+            (measured("projection", "Not in the tables yet, commits", metric("holdfast_projection_lag_commits").map(count)))
+            (measured("journal", "Log on this machine", metric("holdfast_journal_bytes").map(bytes)))
+            (measured("disk", "Free on the disk", metric("holdfast_data_disk_free_bytes").map(bytes)))
+            (measured("memory", "Memory of the process", metric("holdfast_process_resident_bytes").map(bytes)))
+        }
+    }
+}
+
+fn tile(id: &str, label: &str, value: &str) -> Markup {
+    html! { div { dt { (label) } dd id=(id) { (value) } } }
+}
+
+/// A tile, where there is such a number.
+fn measured(id: &str, label: &str, value: Option<String>) -> Markup {
+    html! { @if let Some(value) = value { (tile(id, label, &value)) } }
+}
+
+fn plot(sight: &Sight) -> Markup {
+    let mut values = vec![0.0; SECONDS.saturating_sub(sight.seconds.len())];
+    values.extend(sight.seconds.iter().map(|second| second.placed));
+    let highest = values.iter().copied().fold(0.0, f64::max);
+    let label = format!("Orders placed in each of the last {} minutes' seconds; the highest is {}", SECONDS / 60, count(highest));
+    html! {
+        figure {
+            figcaption { "Placed in each second of the last " (SECONDS / 60) " minutes; the highest is " (count(highest)) "." }
+            (plot::line(&label, &values))
+            div class="ends" aria-hidden="true" { span { (SECONDS / 60) " min ago" } span { "now" } }
+        }
+    }
+}
+
+fn table(seconds: &[Second]) -> Markup {
+    let rows = seconds.rchunks(ROW).enumerate();
+    html! {
+        table {
+            thead { tr { th scope="col" { "Seconds ago" } th scope="col" class="n" { "Placed a second" } th scope="col" class="n" { "Refused a second" } } }
+            tbody {
+                @for (row, chunk) in rows {
+                    tr {
+                        th scope="row" { (row * ROW) " to " (row * ROW + chunk.len()) }
+                        td class="n" { (rate(chunk, |second| second.placed)) }
+                        td class="n" { (rate(chunk, |second| second.refused)) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn rate(chunk: &[Second], of: fn(&Second) -> f64) -> String {
+    format!("{:.1}", chunk.iter().map(of).sum::<f64>() / chunk.len().max(1) as f64)
+}
+
+fn refusals(sight: &Sight) -> Markup {
+    let mut reasons: Vec<(&str, f64)> = Vec::new();
+    for (code, value) in sight.readings.by("holdfast_problems_total", "code").filter(|(_, value)| *value > 0.0) {
+        match reasons.iter_mut().find(|(known, _)| *known == code) {
+            Some((_, sum)) => *sum += value,
+            None => reasons.push((code, value)),
+        }
+    }
+    reasons.sort_by(|(_, one), (_, other)| other.total_cmp(one));
+    html! {
+        @if reasons.is_empty() { p { "None." } } @else {
+            table {
+                thead { tr { th scope="col" { "Reason" } th scope="col" class="n" { "Answers" } } }
+                tbody {
+                    @for (code, value) in reasons {
+                        tr { th scope="row" { a href={ "/problems/" (code) } { (code) } } td class="n" { (count(value)) } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::console::readings::Readings;
+    use holdfast_actors::inbox::ShardReport;
+    use holdfast_actors::probe::Seen;
+    use holdfast_engine::time::Timestamp;
+
+    fn sight(health: Health, depth: usize, metrics: &str) -> Sight {
+        let shard = ShardReport { depth, limit: 100, ..ShardReport::default() };
+        let readings = Readings::read(metrics);
+        Sight { at: Timestamp::new(0), health, shards: vec![shard], seen: vec![Seen::default()], readings, seconds: [].into() }
+    }
+
+    #[test]
+    fn the_verdict_names_what_is_worst() {
+        let down = Health::Down("recovering <b>".to_owned());
+        for (health, depth, metrics, expected) in [
+            (Health::Taken, 90, "", "Orders are taken."),
+            (Health::Taken, 91, "", "nearly all"),
+            (Health::Taken, 91, "holdfast_alarms_total 1", "must be impossible"),
+            (Health::Draining, 0, "", "the server stops"),
+            (down, 0, "", "recovering &lt;b&gt;"),
+        ] {
+            let shown = verdict(&sight(health, depth, metrics)).into_string();
+            assert!(shown.contains(expected), "{shown}");
+        }
+        let silent = Sight { seen: vec![Seen::default(); 2], ..sight(Health::Taken, 0, "") };
+        assert!(verdict(&silent).into_string().contains("not every shard"));
+    }
+
+    #[test]
+    fn refusals_are_counted_by_reason_over_all_routes_the_most_first() {
+        let metrics = "holdfast_problems_total{code=\"a\",route=\"/x\"} 1\nproblems_total{code=\"b\",route=\"/x\"} 5\n\
+                       holdfast_problems_total{code=\"a\",route=\"/y\"} 2\nproblems_total{code=\"c\"} 0\n";
+        let shown = refusals(&sight(Health::Taken, 0, metrics)).into_string();
+        let at = |text: &str| shown.find(text).unwrap_or(usize::MAX);
+        assert!(at(">b<") < at(">5<") && at(">5<") < at(">a<") && at(">a<") < at(">3<") && !shown.contains(">c<"), "{shown}");
+    }
+
+    #[test]
+    fn the_table_says_the_same_as_the_plot() {
+        let seconds: Vec<Second> = (0..25).map(|n| Second { placed: f64::from(n), refused: 1.0 }).collect();
+        let shown = table(&seconds).into_string();
+        for expected in ["0 to 10", "19.5", "10 to 20", "9.5", "20 to 25", "2.0"] {
+            assert!(shown.contains(expected), "{expected} is not in {shown}");
+        }
+    }
+}

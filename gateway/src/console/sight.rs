@@ -1,0 +1,154 @@
+//! What a server shows of itself at one moment, and the seconds before it.
+//!
+//! Invariant: all numbers of a page are of one sight, so that they fit each other; a shard that did not answer is named.
+
+use super::readings::Readings;
+use holdfast_actors::inbox::ShardReport;
+use holdfast_actors::probe::Seen;
+use holdfast_engine::time::Timestamp;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// Seconds that are remembered.
+pub const SECONDS: usize = 300;
+
+/// Whether orders are taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Health {
+    Taken,
+    /// No new requests: the server stops.
+    Draining,
+    /// There is no engine, for this reason.
+    Down(String),
+}
+
+/// A server at one moment.
+#[derive(Clone, Debug)]
+pub struct Sight {
+    pub at: Timestamp,
+    pub health: Health,
+    /// Of the shards that answered.
+    pub shards: Vec<ShardReport>,
+    /// What is seen of each shard from outside, whether it answers or not.
+    pub seen: Vec<Seen>,
+    pub readings: Readings,
+    /// The oldest first.
+    pub seconds: Arc<[Second]>,
+}
+
+/// What happened in a second.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Second {
+    /// Orders that were placed.
+    pub placed: f64,
+    pub refused: f64,
+}
+
+/// Counts since the start of the process.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Counts {
+    placed: f64,
+    refused: f64,
+}
+
+/// The last seconds, by what was counted at the end of each.
+#[derive(Debug, Default)]
+pub struct History(Mutex<Seconds>);
+
+#[derive(Debug, Default)]
+struct Seconds {
+    last: Option<Counts>,
+    seconds: VecDeque<Second>,
+}
+
+impl History {
+    /// Another second has gone by.
+    pub fn push(&self, readings: &Readings) {
+        let now = Counts { placed: placed(readings), refused: refused(readings) };
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(now);
+    }
+
+    pub fn seconds(&self) -> Arc<[Second]> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).seconds.iter().copied().collect()
+    }
+}
+
+impl Seconds {
+    fn push(&mut self, now: Counts) {
+        let last = self.last.replace(now).unwrap_or(now);
+        let grown = |now: f64, last: f64| (now - last).max(0.0);
+        if self.seconds.len() == SECONDS {
+            self.seconds.pop_front();
+        }
+        self.seconds.push_back(Second { placed: grown(now.placed, last.placed), refused: grown(now.refused, last.refused) });
+    }
+}
+
+/// Orders that were placed since the start.
+pub fn placed(readings: &Readings) -> f64 {
+    readings.sum_of("holdfast_orders_total", "outcome", "placed")
+}
+
+/// Orders that were refused since the start.
+pub fn refused(readings: &Readings) -> f64 {
+    readings.sum_of("holdfast_orders_total", "outcome", "refused")
+}
+
+impl Sight {
+    /// Requests in hand, and how many there may be.
+    pub fn depth(&self) -> (usize, usize) {
+        self.shards.iter().fold((0, 0), |(depth, limit), shard| (depth + shard.depth, limit + shard.limit))
+    }
+
+    /// Whether every shard answered.
+    pub fn is_whole(&self) -> bool {
+        self.shards.len() >= self.seen.len()
+    }
+
+    /// A second, over the last `seconds`.
+    pub fn rate(&self, seconds: usize, of: impl Fn(&Second) -> f64) -> f64 {
+        let last = &self.seconds[self.seconds.len().saturating_sub(seconds)..];
+        if last.is_empty() { 0.0 } else { last.iter().map(of).sum::<f64>() / last.len() as f64 }
+    }
+}
+
+/// What half and what all but one in a hundred of the probes of the last minute waited at most. `None`: there were none.
+pub fn waits(seen: &Seen) -> Option<(Duration, Duration)> {
+    let mut waits = seen.waits.clone();
+    waits.sort_unstable();
+    let at = |percent: usize| waits.get((waits.len() * percent).div_ceil(100).saturating_sub(1)).copied();
+    Some((at(50)?, at(99)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_are_told_by_the_middle_and_the_end_of_them() {
+        let seen = |waits: &[u64]| Seen {
+            waits: waits.iter().map(|millis| Duration::from_millis(*millis)).collect(),
+            ..Seen::default()
+        };
+        let shown = |millis: &[u64]| waits(&seen(millis)).map(|(half, most)| (half.as_millis(), most.as_millis()));
+        assert_eq!((shown(&[]), shown(&[7])), (None, Some((7, 7))));
+        let ladder: Vec<u64> = (1..=200).rev().collect();
+        assert_eq!(shown(&ladder), Some((100, 198)));
+    }
+
+    #[test]
+    fn a_second_has_what_was_counted_in_it_and_no_more_seconds_are_kept_than_there_are_room_for() {
+        let history = History::default();
+        let count = |placed: u64| {
+            let text = format!("holdfast_orders_total{{outcome=\"placed\"}} {placed}\norders_total{{outcome=\"refused\"}} 1");
+            history.push(&Readings::read(&text));
+        };
+        // The first look is no second; a count that fell is of another process.
+        [5, 8, 8, 2].into_iter().for_each(count);
+        let placed: Vec<f64> = history.seconds().iter().map(|second| second.placed).collect();
+        assert_eq!(placed, [0.0, 3.0, 0.0, 0.0]);
+        (0..1000).for_each(count);
+        assert_eq!(history.seconds().len(), SECONDS);
+    }
+}

@@ -1,0 +1,39 @@
+//! Gathers what a page shows of the server at one moment.
+
+use crate::console::readings::Readings;
+use crate::console::sight::{Health, Sight};
+use crate::process::stopping::Phase;
+use crate::state::App;
+use holdfast_actors::clock;
+use std::time::Duration;
+
+/// A shard that does not answer in this time is shown as silent.
+const SILENT: Duration = Duration::from_millis(800);
+
+pub(super) fn readings(app: &App) -> Readings {
+    Readings::read(&app.metrics.render())
+}
+
+pub(super) async fn of(app: &App) -> Sight {
+    with(app, readings(app)).await
+}
+
+pub(super) async fn with(app: &App, readings: Readings) -> Sight {
+    let live = app.live.load_full();
+    let (mut shards, mut seen, at) = (Vec::new(), Vec::new(), live.as_ref().map_or_else(clock::wall, |live| live.clock.now()));
+    if let Some(live) = live {
+        let handle = live.handle.clone();
+        seen = handle.seen();
+        shards = tokio::time::timeout(SILENT, handle.reports()).await.unwrap_or_default();
+    }
+    let health = health(app);
+    Sight { at, health, shards, seen, readings, seconds: app.console.history.seconds() }
+}
+
+fn health(app: &App) -> Health {
+    match (*app.phase.borrow() > Phase::Serving, app.live.load().is_some()) {
+        (true, _) => Health::Draining,
+        (false, true) => Health::Taken,
+        (false, false) => Health::Down(app.down.load().as_ref().map_or_else(String::new, |reason| reason.to_string())),
+    }
+}
