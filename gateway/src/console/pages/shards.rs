@@ -54,7 +54,7 @@ fn shards(sight: &Sight) -> Markup {
 }
 
 fn row(shard: &ShardReport, seen: &Seen) -> Markup {
-    let ShardReport { shard, epoch, depth, limit, partitions, orders, skus, holds } = shard;
+    let ShardReport { shard, epoch, depth, limit, partitions, orders, skus, holds, requests: _ } = shard;
     let wait = |wait: Option<Duration>| wait.map_or_else(|| "–".to_owned(), |wait| seconds(wait.as_secs_f64()));
     let (half, most) = waits(seen).unzip();
     html! {
