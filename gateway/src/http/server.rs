@@ -10,7 +10,7 @@ use crate::http::request_id::{is_stamped, request_id, stamp};
 use crate::http::routes::Serves;
 use crate::http::routes::docs::Description;
 use crate::http::timed::Timed;
-use crate::http::{body, client, openapi};
+use crate::http::{body, client, openapi, routes};
 use crate::keys::refusals::is_refusal;
 use crate::process::descriptors::{Connections, TooFew};
 use crate::settings::{MOST_WORKERS, Settings};
