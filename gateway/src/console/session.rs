@@ -156,7 +156,7 @@ mod tests {
         let world = world();
         let secret = world.opened();
         let operator = world.sessions.operator(&secret, &world.keys, world.begun).unwrap();
-        assert_eq!((operator.role, operator.name, operator.acts()), (Role::Viewer, KeyName::new("ops"), false));
+        assert_eq!((operator.acts(), operator.role, operator.name), (false, Role::Viewer, KeyName::new("ops")));
         for wrong in ["", "x", &secret[1..], &secret.to_uppercase()] {
             assert!(!world.counts(wrong, Duration::ZERO), "{wrong}");
         }
