@@ -13,6 +13,7 @@ pub mod moves;
 mod requests;
 mod snapshots;
 pub mod to_guardian;
+mod trail;
 
 use crate::clock::Clock;
 use crate::inbox::{Inbox, ShardMessage, ShardReport, Wake};
@@ -41,6 +42,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use to_guardian::ToGuardian;
+use trail::Trail;
 
 /// Messages taken out of the inbox at once, with a share of those that came in bulk: neither ever waits for all of the other.
 const OPENED: usize = 8;
@@ -84,6 +86,7 @@ pub struct Shard {
     armed: Option<(Timestamp, SpawnHandle)>,
     notify: Notify,
     probes: Probes,
+    trail: Trail,
     wait: metrics::Histogram,
     timer_lag: metrics::Histogram,
 }
@@ -105,6 +108,7 @@ impl Shard {
             wait: metrics::histogram!("holdfast_shard_mailbox_wait_seconds", &labels),
             timer_lag: metrics::histogram!("holdfast_shard_timer_lag_seconds", &labels),
             probes: Probes::new(inbox.shard),
+            trail: Trail::default(),
             inbox,
             opened: VecDeque::new(),
             links,
@@ -153,7 +157,10 @@ impl Shard {
 
     fn read(&mut self, message: ShardMessage) {
         match message {
-            ShardMessage::Place { ticket, order, placed } => self.request(ticket, Command::Place { order, placed }),
+            ShardMessage::Place { ticket, order, placed } => {
+                self.trail.read(order);
+                self.request(ticket, Command::Place { order, placed });
+            }
             ShardMessage::Request { ticket, command } => self.request(ticket, *command),
             ShardMessage::Peer(messages) => messages.into_iter().for_each(|one| self.step(one.to, Input::Message(one.body))),
             ShardMessage::Provider(result) => self.step(result.attempt().order.partition(), Input::Provider(result)),
@@ -255,6 +262,7 @@ impl Shard {
 
     fn submit(&mut self) {
         if self.fx.batch.is_empty() {
+            self.trail.wrote_nothing();
             return self.probes.wrote_nothing();
         }
         let spare = self.links.committer.spare();
@@ -263,6 +271,7 @@ impl Shard {
             let batch = self.links.committer.submit(log, batch, self.notify.clone());
             self.hosting.fly(log, batch, upto);
             self.probes.fly(log, batch);
+            self.trail.fly(log, batch, |partition| self.links.journal.log_of(partition));
         }
         self.snapshot_one();
     }
@@ -294,6 +303,7 @@ impl Shard {
         let known = &mut self.commits[usize::from(log.0)];
         *known = commit.max(*known);
         self.probes.landed(log, batch);
+        self.trail.landed(log, batch);
         while let Some(upto) = self.hosting.landed(log, batch) {
             let now = self.links.clock.now();
             for (id, seq) in upto {

@@ -24,6 +24,9 @@ use crate::providers::sandbox::Sandbox;
 use crate::settings::{Settings, Switch};
 use crate::state::App;
 use crate::telemetry::metrics;
+#[cfg(feature = "otel")]
+use crate::telemetry::otlp;
+use crate::telemetry::traces;
 use crate::threads::bulk::Bulk;
 use crate::threads::readers::Readers;
 use actix_web::web;
@@ -84,6 +87,8 @@ pub enum Error {
     Kafka(std::io::Error),
     #[error("metrics: {0}")]
     Metrics(String),
+    #[error("telemetry.otlp_endpoint: {0}")]
+    Traces(String),
     #[error("the server could not run: {0}")]
     Io(#[from] std::io::Error),
 }
@@ -136,6 +141,7 @@ pub async fn serve(settings: Settings, accept_clock: bool) -> Result<(), Error> 
     }
     let metrics = metrics::start(&settings.telemetry).map_err(|error| Error::Metrics(error.to_string()))?;
     actix_web::rt::spawn(metrics.clone().upkeep());
+    start_traces(&settings)?;
     let base_url = match settings.sandbox.public_url.as_str() {
         "" => format!("http://{local}"),
         url => url.trim_end_matches('/').to_owned(),
@@ -171,6 +177,17 @@ pub async fn serve(settings: Settings, accept_clock: bool) -> Result<(), Error> 
         settings,
     });
     run(app, (listener, operators), connections).await
+}
+
+/// Where the settings name whoever takes them.
+fn start_traces(settings: &Settings) -> Result<(), Error> {
+    if settings.telemetry.otlp_endpoint.is_empty() {
+        return Ok(());
+    }
+    #[cfg(feature = "otel")]
+    otlp::start(&settings.telemetry, settings.kafka.enabled).map_err(|error| Error::Traces(error.to_string()))?;
+    traces::start(&settings.telemetry);
+    Ok(())
 }
 
 async fn run(

@@ -1,12 +1,15 @@
-//! What the process tells of itself: its log and its metrics.
+//! What the process tells of itself: its log, its metrics and its traces.
 //!
 //! Invariant: nothing that serves waits for whoever reads them.
 
 pub mod line_queue;
 pub mod logs;
 pub mod metrics;
+#[cfg(feature = "otel")]
+pub mod otlp;
 pub mod reference;
 mod sampling;
 pub mod table;
 pub mod tally;
+pub mod traces;
 pub mod window;

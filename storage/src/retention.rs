@@ -80,6 +80,7 @@ fn run(journal: &dyn Journal, options: Options, beside: &Beside, stopped: &Recei
     let ended = || stopped.try_recv() == Err(TryRecvError::Disconnected);
     let (mut purger, mut size) = (Purger::new(options), Size::default());
     size.tell(journal);
+    purger.alarm(0);
     let mut pause = FIRST;
     while stopped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
         match purger.pass(journal, (beside.now)(), ended) {

@@ -8,6 +8,7 @@ pub mod relay_torture;
 pub mod repertoire;
 pub mod server;
 pub mod simulation;
+pub mod sink;
 pub mod takeover;
 pub mod topics;
 pub mod torture;

@@ -5,6 +5,7 @@
 use holdfast_tests::brokers::Brokers;
 use holdfast_tests::buyers::Buyers;
 use holdfast_tests::server::{Options, STOP, Server, copy_data, poll};
+use holdfast_tests::sink::Sink;
 use holdfast_tests::topics::Topics;
 use holdfast_tests::torture::client::{Client, Request};
 use serde_json::{Value, json};
@@ -333,4 +334,29 @@ fn tail_shows_events_by_type() {
     assert_eq!((&event["type"], &event["subject"]), (&json!("holdfast.order.placed"), &json!(order)));
     let (_, line) = server.run(&["kafka", "tail", "--subject", &order, "--from", "beginning", "--count", "1"]);
     assert!(line.contains("order.placed") && line.contains(&order), "{line}");
+}
+
+#[test]
+fn the_trace_of_an_order_goes_on_to_its_record_in_the_topic() {
+    let Some(turn) = turn() else { return };
+    let sink = Sink::start();
+    let options = turn.brokers.publishing("traced").env("HOLDFAST__TELEMETRY__OTLP_ENDPOINT", sink.url());
+    let options = options.env("HOLDFAST__TELEMETRY__TRACE_ONE_IN", "1");
+    let server = Server::start(options);
+    let client = Client::new(&server.url());
+    client.json(&Request::put("/v1/inventory/TRACED/locations/main", 0, &json!({"on_hand": 5}))).unwrap();
+    let body = json!({"customer_id": "ada", "currency": "EUR", "lines": [{"sku": "TRACED", "quantity": 1, "unit_price": 1}]});
+    assert_eq!(client.ask(&Request::keyed("/v1/orders", "traced", &body)).unwrap().status, 201);
+    let spans = poll(PATIENCE, || Some(sink.spans()).filter(|spans| spans.len() == 5)).expect("no whole trace comes");
+    let names: Vec<&str> = spans.iter().map(|span| span.name.as_str()).collect();
+    assert_eq!(names, ["POST /v1/orders", "shard turn", "journal commit", "reply", "kafka publish"]);
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let trace = hex(&spans[0].trace_id);
+    let joined = spans[1..].iter().all(|span| hex(&span.trace_id) == trace && span.parent_span_id == spans[0].span_id);
+    assert!(joined, "{spans:?}");
+    let records = Topics::at(turn.brokers.address()).all("traced.events.v1");
+    let traced: Vec<_> = records.iter().filter_map(|record| record.headers.get("traceparent")).collect();
+    let expected = format!("00-{trace}-{}-01", hex(&spans[4].span_id));
+    assert!(!traced.is_empty() && traced.iter().all(|header| **header == expected), "{traced:?} is not {expected}");
+    eprintln!("one trace: {spans:#?}");
 }

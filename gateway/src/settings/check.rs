@@ -230,6 +230,12 @@ impl Found<'_> {
         if let Err(message) = log_filter::parse(&settings.log.level) {
             self.refuse("log.level", message);
         }
+        let endpoint = &settings.telemetry.otlp_endpoint;
+        let plain = endpoint.starts_with("http://") && is_base_url(endpoint);
+        let message = "is not http://HOST:PORT; for anything else run a collector beside the server";
+        self.refuse_unless(endpoint.is_empty() || plain, "telemetry.otlp_endpoint", message);
+        let built = cfg!(feature = "otel") || endpoint.is_empty();
+        self.refuse_unless(built, "telemetry.otlp_endpoint", "this binary was built without the feature otel");
     }
 
     fn files(&mut self, settings: &Settings) {

@@ -20,7 +20,9 @@ const MILLIONS: RangeInclusive<u64> = 1..=10_000_000;
 type Ranged = (&'static str, u64, RangeInclusive<u64>);
 
 pub(super) fn all(settings: &Settings) -> Vec<Ranged> {
-    let Settings { server, data, journal, scylla, engine, orders, holds, payments, sandbox, kafka, console, log, .. } = settings;
+    let Settings {
+        server, data, journal, scylla, engine, orders, holds, payments, sandbox, kafka, console, log, telemetry, ..
+    } = settings;
     let wide = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
     vec![
         ("server.workers", wide(server.workers), 0..=wide(MOST_WORKERS)),
@@ -72,6 +74,7 @@ pub(super) fn all(settings: &Settings) -> Vec<Ranged> {
         ("kafka.replication", kafka.replication.into(), 1..=16),
         ("kafka.queue_events", kafka.queue_events.into(), MILLIONS),
         ("kafka.flush_seconds", kafka.flush_seconds, SECONDS),
+        ("telemetry.trace_one_in", telemetry.trace_one_in.into(), 0..=10_000_000),
         ("log.sample.error", log.sample.error.into(), MILLIONS),
         ("log.sample.warn", log.sample.warn.into(), MILLIONS),
         ("log.sample.info", log.sample.info.into(), MILLIONS),

@@ -46,10 +46,13 @@ impl Default for Sample {
 #[serde(deny_unknown_fields, default)]
 pub struct Telemetry {
     pub old_names: bool,
+    /// Empty: nothing is traced.
+    pub otlp_endpoint: String,
+    pub trace_one_in: u32,
 }
 
 impl Default for Telemetry {
     fn default() -> Self {
-        Self { old_names: true }
+        Self { old_names: true, otlp_endpoint: String::new(), trace_one_in: 0 }
     }
 }

@@ -49,6 +49,8 @@ pub mod header {
     pub const JOURNAL: &str = "hf-journal";
     /// Check value of the event in the journal, 8 hexadecimal digits: tells copies of a journal apart that went on by themselves.
     pub const CHECK: &str = "hf-check";
+    /// Of a traced order: where its trace goes on (W3C Trace Context).
+    pub const TRACEPARENT: &str = "traceparent";
     /// Type of the event, so that a consumer can pass over it without parsing.
     pub const TYPE: &str = "ce-type";
 }

@@ -12,7 +12,7 @@ use std::thread;
 const ZERO_BYTE: &str = "\"a\\u0000b\"";
 
 /// Setting and value, as the file has them.
-const BAD: [(&str, &str); 137] = [
+const BAD: [(&str, &str); 140] = [
     ("server.listen", "\"nonsense\""),
     ("server.listen", "\"a b:80\""),
     ("server.listen", "\"::1:80\""),
@@ -150,6 +150,9 @@ const BAD: [(&str, &str); 137] = [
     ("log.sample.debug", "0.5"),
     ("log.sample.trace", "\"none\""),
     ("telemetry.old_names", "\"perhaps\""),
+    ("telemetry.otlp_endpoint", "\"127.0.0.1:4318\""),
+    ("telemetry.otlp_endpoint", "\"https://127.0.0.1:4318\""),
+    ("telemetry.trace_one_in", "10000001"),
 ];
 
 /// Without the settings of the bench itself, of which one may be tried.

@@ -93,4 +93,6 @@ mod texts;
 #[cfg(test)]
 mod timeline;
 #[cfg(test)]
+mod traces;
+#[cfg(test)]
 mod webhooks;

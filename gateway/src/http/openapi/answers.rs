@@ -71,7 +71,12 @@ const OWN: &[Code] = &[Forbidden];
 const KEYED: &[Code] = &[IdempotencyInProgress];
 
 const ROWS: [Row; 34] = [
-    row("place_order", &[PLACES, ENGINE, &[TotalsMismatch, ProviderUnavailable, Paused]], &[Location, ETag], &[Mutates, Replays]),
+    row(
+        "place_order",
+        &[PLACES, ENGINE, &[TotalsMismatch, ProviderUnavailable, Paused]],
+        &[Location, ETag, Header::TraceId],
+        &[Mutates, Replays],
+    ),
     row("list_orders", &[&[CursorNotOfThisHistory], ENGINE], &[], &[]),
     row("get_order", &[&[NotFound], ENGINE, OWN], &[ETag], &[]),
     row("get_order_timeline", &[&[NotFound], ENGINE, OWN], &[], &[]),

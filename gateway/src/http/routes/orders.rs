@@ -19,6 +19,7 @@ use crate::http::table::Operation;
 use crate::http::view::OrderBody;
 use crate::state::App;
 use crate::telemetry::tally::ANSWERS;
+use crate::telemetry::traces::{self, Following};
 use crate::wire::ids::Id;
 use crate::wire::json::to_json;
 use crate::wire::scalars;
@@ -60,6 +61,7 @@ struct Related {
     responses((status = 201, description = "The order, its units held.", body = OrderBody<'static>)))]
 pub async fn place(operation: &'static Operation, mut request: ServiceRequest) -> Result<ServiceResponse, actix_web::Error> {
     let request_id = take_request_id(request.headers());
+    let trace = traces::sampled(request.headers());
     let (standing, known) = admission::identify(operation, request.request(), request_id.clone());
     let admitted = match known.and_then(|known| Wanted::admitted(operation, request.request(), known)) {
         Ok(admitted) => admitted,
@@ -87,6 +89,8 @@ pub async fn place(operation: &'static Operation, mut request: ServiceRequest) -
     // It grows cold while the order waits for the disk: what is not needed any more goes now. Before the order is sent, as
     // this panics if anything should ever keep a clone of the request.
     request.headers_mut().clear();
+    let order = wanted.as_ref().ok().map(|wanted| wanted.id);
+    let following = trace.zip(order).and_then(|(trace, order)| Following::begin(order, trace));
     let answer = match wanted.and_then(|wanted| wanted.send(request.request())) {
         Ok(begun) => begun.end().await,
         Err(problem) => Err(problem),
@@ -94,6 +98,9 @@ pub async fn place(operation: &'static Operation, mut request: ServiceRequest) -
     let mut response = answer.unwrap_or_else(|problem| problem.by(request_id.as_str()).response());
     stamp(response.headers_mut(), &request_id);
     admission::stamp(standing, &mut response);
+    if let Some(following) = following {
+        following.end(response.status().as_u16(), response.headers_mut());
+    }
     Ok(request.into_response(response))
 }
 

@@ -5,6 +5,7 @@
 
 use super::{CONTENT_TYPE, Encoded, Error, Options, header};
 use crate::kafka::client::{self, MAX_MESSAGE_BYTES, TopicPartition, client_error};
+use crate::traced::Span;
 use crossbeam::channel::{Receiver, Sender, unbounded};
 use holdfast_engine::codec::Entry;
 use rdkafka::config::RDKafkaLogLevel;
@@ -93,8 +94,13 @@ impl Producer {
         (topic_partition, number): (TopicPartition, u64),
         entry: &Entry<'_>,
         event: &Encoded,
+        span: Option<Span>,
     ) -> Result<bool, Error> {
         let headers = self.headers(entry, event);
+        let headers = match span.map(|span| span.to_string()) {
+            Some(span) => headers.insert(Header { key: header::TRACEPARENT, value: Some(&span) }),
+            None => headers,
+        };
         let record = BaseRecord::with_opaque_to(&self.topic, number as usize)
             .partition(topic_partition)
             .key(event.key.as_str())

@@ -9,7 +9,11 @@ use super::cursor::{Checkpoint, Offer, Sent, Session};
 use super::producer::Producer;
 use super::standing::Checks;
 use crate::contract::{self, LogId, LogSeq};
+use crate::kafka::client::TopicPartition;
+use crate::traced::{Moment, Span, TRACED};
 use holdfast_engine::codec::{self, Entry};
+use holdfast_engine::event::Event;
+use holdfast_engine::ids::OrderId;
 use holdfast_engine::time::Timestamp;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -44,6 +48,8 @@ pub(super) struct Publishing<'a> {
     /// Set while the producer is full: it is full until no more than this many events are on their way.
     room_at: Option<usize>,
     cpu_backoff: CpuBackoff,
+    /// The first event of each traced order that is on its way.
+    traced: Vec<((TopicPartition, u64), OrderId)>,
     /// When the last event that was handed over happened: those that wait are later.
     reached: Option<Timestamp>,
     /// Nothing is read for publishing before.
@@ -65,6 +71,7 @@ impl<'a> Publishing<'a> {
             keep_at,
             room_at: None,
             cpu_backoff,
+            traced: Vec::new(),
             reached: None,
             rest_until: now,
         }
@@ -145,11 +152,17 @@ impl<'a> Publishing<'a> {
         let record = entry.decode().map_err(contract::Error::from)?;
         let sent = Sent { log, commit, partition, seq, at: record.at };
         let encoded = (self.context.encode)(partition, &record);
-        if !self.producer.send(place, entry, &encoded)? {
+        let traced = traced_order(&record.event);
+        if !self.producer.send(place, entry, &encoded, traced.map(|(_, span)| span))? {
             self.room_at = Some(self.session.on_the_way() / 2);
             return Ok(false);
         }
         self.session.sent(sent);
+        if let Some((order, _)) = traced
+            && TRACED.mark(order, Moment::Handed)
+        {
+            self.traced.push((place, order));
+        }
         self.reached = Some(record.at);
         Ok(true)
     }
@@ -161,6 +174,10 @@ impl<'a> Publishing<'a> {
         let mut published = 0;
         for report in first.into_iter().chain(reports.try_iter()) {
             let offset = report.offset.map_err(Error::Produce)?;
+            let place = (report.topic_partition, report.number);
+            for (_, order) in self.traced.extract_if(.., |(of, _)| *of == place) {
+                TRACED.mark(order, Moment::Published);
+            }
             published += self.session.landed(report.topic_partition, report.number, offset)?;
         }
         self.fresh += published;
@@ -209,5 +226,13 @@ impl<'a> Publishing<'a> {
         let Context { journal, logs, .. } = &*self.context;
         let through = || logs.iter().all(|(log, _)| self.session.read(*log) >= journal.end(*log));
         late || (self.session.on_the_way() == 0 && through())
+    }
+}
+
+/// The order that an event is of, if it is traced, with what its publishing is in the trace.
+fn traced_order(event: &Event) -> Option<(OrderId, Span)> {
+    match event {
+        Event::Order { order, .. } => Some((*order, TRACED.publishing(*order)?)),
+        Event::Stock { .. } | Event::Key(_) | Event::Archive(_) | Event::Partition(_) | Event::Operator(_) => None,
     }
 }

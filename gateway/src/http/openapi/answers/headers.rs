@@ -20,12 +20,13 @@ pub(super) enum Header {
     AcceptEncoding,
     RateLimit,
     RateLimitPolicy,
+    TraceId,
 }
 
 /// Of answers to callers whose number of requests is limited.
 pub(super) const LIMITED: [Header; 2] = [Header::RateLimit, Header::RateLimitPolicy];
 
-const ALL: [Header; 10] = [
+const ALL: [Header; 11] = [
     Header::ETag,
     Header::Location,
     Header::Replayed,
@@ -36,6 +37,7 @@ const ALL: [Header; 10] = [
     Header::AcceptEncoding,
     Header::RateLimit,
     Header::RateLimitPolicy,
+    Header::TraceId,
 ];
 
 impl Header {
@@ -51,6 +53,7 @@ impl Header {
             Self::AcceptEncoding => "Accept-Encoding",
             Self::RateLimit => "RateLimit",
             Self::RateLimitPolicy => "RateLimit-Policy",
+            Self::TraceId => "X-Trace-Id",
         }
     }
 
@@ -70,6 +73,7 @@ impl Header {
             Self::RateLimitPolicy => {
                 "Where requests are limited: the group that this one counts for, how many (`q`) in how many seconds (`w`)."
             }
+            Self::TraceId => "Of an order that is traced: its trace.",
         }
     }
 
@@ -85,6 +89,7 @@ impl Header {
             Self::Replayed => text.enum_values(Some(["true"])).into(),
             Self::RetryAfter => ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0)).into(),
             Self::RequestId => RequestId::schema(),
+            Self::TraceId => text.pattern(Some("^[0-9a-f]{32}$")).into(),
             Self::Location | Self::Authenticate | Self::Allow | Self::AcceptEncoding => text.into(),
             Self::RateLimit => text.pattern(Some("^\"[a-z]+\";r=[0-9]+;t=[0-9]+$")).into(),
             Self::RateLimitPolicy => text.pattern(Some("^\"[a-z]+\";q=[0-9]+;w=[0-9]+$")).into(),

@@ -1,0 +1,232 @@
+//! Orders that are traced, and when each of them came to each part of the engine.
+//!
+//! Messages and records carry nothing for it: whoever handles an order looks into this table, and only while it is not empty. Invariants:
+//! it has at most [`MOST`] orders; an empty one costs one load of a number; a moment is the first of its kind.
+
+use holdfast_engine::ids::OrderId;
+use std::collections::HashMap;
+use std::fmt::{self, Display};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+/// Orders traced at once; more are not.
+pub const MOST: usize = 1024;
+/// An order is forgotten so long after its answer, wherever it is.
+const PUBLISH_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The orders of this process.
+pub static TRACED: Traced = Traced::new();
+
+/// A part of a trace, as the header `traceparent` names it (W3C Trace Context).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    pub trace: u128,
+    pub id: u64,
+}
+
+impl Span {
+    /// Another part of the same trace. Its id follows from this one: nobody has to be asked for it.
+    pub fn child(self, number: u8) -> Self {
+        let id = self.id.rotate_left(u32::from(number) * 8 + 1) ^ 0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(u64::from(number));
+        Self { id: id.max(1), ..self }
+    }
+}
+
+impl Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "00-{:032x}-{:016x}-01", self.trace, self.id)
+    }
+}
+
+/// Number of the part that is the publishing to Kafka, among the children of a request.
+pub const PUBLISH: u8 = 4;
+
+/// What happens to an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// Its shard reads it.
+    Read,
+    /// Its facts are handed to the journal.
+    Submitted,
+    /// They are durable.
+    Durable,
+    /// The first of them is handed to the Kafka client.
+    Handed,
+    /// Kafka acknowledged it.
+    Published,
+}
+
+const MOMENTS: usize = 5;
+
+/// One order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trace {
+    /// The request.
+    pub span: Span,
+    /// The part of the caller's trace that sent it.
+    pub parent: Option<u64>,
+    pub began: SystemTime,
+    /// When, and with which status.
+    pub answered: Option<(SystemTime, u16)>,
+    moments: [Option<SystemTime>; MOMENTS],
+}
+
+impl Trace {
+    pub fn new(span: Span, parent: Option<u64>, began: SystemTime) -> Self {
+        Self { span, parent, began, answered: None, moments: [None; MOMENTS] }
+    }
+
+    pub fn at(&self, moment: Moment) -> Option<SystemTime> {
+        self.moments[moment as usize]
+    }
+
+    /// Whether nothing more is waited for.
+    fn is_over(&self, publishes: bool, now: SystemTime) -> bool {
+        let Some((answered, status)) = self.answered else { return false };
+        let waits = publishes && status < 300 && self.at(Moment::Published).is_none();
+        !waits || now.duration_since(answered).is_ok_and(|passed| passed > PUBLISH_TIMEOUT)
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Traced {
+    count: AtomicUsize,
+    orders: Mutex<Option<HashMap<OrderId, Trace>>>,
+}
+
+impl Traced {
+    pub const fn new() -> Self {
+        Self { count: AtomicUsize::new(0), orders: Mutex::new(None) }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.count.load(Ordering::Relaxed) == 0
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut HashMap<OrderId, Trace>) -> T) -> T {
+        let mut orders: MutexGuard<'_, _> = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
+        let orders = orders.get_or_insert_default();
+        let done = work(orders);
+        self.count.store(orders.len(), Ordering::Relaxed);
+        done
+    }
+
+    /// Takes an order in, if there is room and it is not there.
+    pub fn begin(&self, order: OrderId, trace: Trace) -> bool {
+        self.with(|orders| {
+            let takes = orders.len() < MOST && !orders.contains_key(&order);
+            if takes {
+                orders.insert(order, trace);
+            }
+            takes
+        })
+    }
+
+    /// Now is this moment of an order. False if it is not traced, or had that moment before.
+    pub fn mark(&self, order: OrderId, moment: Moment) -> bool {
+        !self.is_empty()
+            && self.with(|orders| {
+                let moment = orders.get_mut(&order).map(|trace| &mut trace.moments[moment as usize]);
+                moment.filter(|moment| moment.is_none()).map(|moment| *moment = Some(SystemTime::now())).is_some()
+            })
+    }
+
+    /// An order was answered with this status.
+    pub fn answered(&self, order: OrderId, status: u16) {
+        self.with(|orders| {
+            if let Some(trace) = orders.get_mut(&order) {
+                trace.answered.get_or_insert((SystemTime::now(), status));
+            }
+        });
+    }
+
+    /// The part of the trace of an order that its publishing is.
+    pub fn publishing(&self, order: OrderId) -> Option<Span> {
+        if self.is_empty() { None } else { self.with(|orders| Some(orders.get(&order)?.span.child(PUBLISH))) }
+    }
+
+    /// Takes out those of which nothing more is waited for. With `publishes` they are waited for until Kafka has them.
+    pub fn take_over(&self, publishes: bool, now: SystemTime) -> Vec<Trace> {
+        if self.is_empty() {
+            return Vec::new();
+        }
+        self.with(|orders| orders.extract_if(|_, trace| trace.is_over(publishes, now)).map(|(_, trace)| trace).collect())
+    }
+}
+
+impl Default for Traced {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use holdfast_engine::ids::{KeyHash, Partitions};
+
+    fn order(number: u16) -> OrderId {
+        let mut key = [0; 16];
+        key[..2].copy_from_slice(&number.to_be_bytes());
+        OrderId::derive(KeyHash(key), Partitions::new(1).unwrap())
+    }
+
+    fn trace() -> Trace {
+        Trace::new(Span { trace: 7, id: 9 }, None, SystemTime::now())
+    }
+
+    #[test]
+    fn an_order_is_over_with_its_answer_or_where_it_is_published_with_kafka_s() {
+        // Whether events are published, the status; over with the answer, over once published.
+        for (publishes, status, answered, published) in
+            [(false, 201, true, true), (true, 201, false, true), (true, 409, true, true), (true, 503, true, true)]
+        {
+            let traced = Traced::new();
+            assert!(traced.begin(order(1), trace()) && traced.mark(order(1), Moment::Read));
+            assert!(traced.take_over(publishes, SystemTime::now()).is_empty(), "it is not answered");
+            traced.answered(order(1), status);
+            assert_eq!(traced.take_over(publishes, SystemTime::now()).len(), usize::from(answered), "{publishes} {status}");
+            traced.mark(order(1), Moment::Published);
+            let late = traced.take_over(publishes, SystemTime::now()).len();
+            assert_eq!(late, usize::from(published && !answered), "{publishes} {status}");
+            assert!(traced.is_empty());
+        }
+    }
+
+    #[test]
+    fn an_order_that_kafka_never_gets_is_forgotten_after_a_while() {
+        let traced = Traced::new();
+        traced.begin(order(1), trace());
+        traced.answered(order(1), 201);
+        let later = SystemTime::now() + PUBLISH_TIMEOUT + Duration::from_secs(1);
+        assert_eq!(traced.take_over(true, later).len(), 1);
+    }
+
+    #[test]
+    fn no_more_orders_are_traced_than_there_is_room_for() {
+        let traced = Traced::new();
+        let taken = (0..2000).filter(|number| traced.begin(order(*number), trace())).count();
+        assert_eq!(taken, MOST);
+        assert!(!traced.mark(order(1999), Moment::Read));
+    }
+
+    #[test]
+    fn a_moment_is_the_first_of_its_kind() {
+        let traced = Traced::new();
+        traced.begin(order(1), trace());
+        assert!(traced.mark(order(1), Moment::Durable));
+        assert!(!traced.mark(order(1), Moment::Durable));
+    }
+
+    #[test]
+    fn parts_of_a_trace_have_ids_of_their_own_and_are_written_as_w3c_says() {
+        let span = Span { trace: 0xab, id: 0x1234_5678_9abc_def0 };
+        let mut ids: Vec<u64> = (1..=PUBLISH).map(|number| span.child(number).id).chain([span.id]).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), 5);
+        assert_eq!(span.to_string(), "00-000000000000000000000000000000ab-123456789abcdef0-01");
+    }
+}
