@@ -77,6 +77,11 @@ impl Resharding {
         self.check_move(partition, shard)?;
         let route = Move { partition, from: self.router.shard_of(partition), to: shard };
         let operation = self.operations.begin(Goal::Partition(route))?;
+        // One that ended meanwhile may have left fewer shards. No other begins before this one ends.
+        if let Err(refused) = self.check_move(partition, shard) {
+            self.operations.end(operation.id, Err(refused.to_string()));
+            return Err(refused);
+        }
         self.pins().insert(partition, shard);
         self.operate(operation, None, vec![route])
     }

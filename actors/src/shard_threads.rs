@@ -61,7 +61,9 @@ impl ShardThreads {
         let limit = rebuild.router.table().inboxes[0].credits.limit();
         let inbox = Arc::new(Inbox::new(shard, limit));
         self.start(rebuild, inbox.clone(), Vec::new())?;
-        rebuild.router.add(inbox);
+        rebuild.router.add(inbox.clone());
+        // It may have been changed while the thread started.
+        inbox.credits.set_limit(rebuild.router.table().inboxes[0].credits.limit());
         Ok(())
     }
 

@@ -3,9 +3,9 @@
 //! Invariant: a request is never dropped: it is forwarded, kept, or told that it was not executed.
 
 use super::Shard;
-use crate::inbox::ShardMessage;
+use crate::inbox::{Inbox, ShardMessage};
 use crate::unanswered::Unanswered;
-use holdfast_engine::ids::PartitionId;
+use holdfast_engine::ids::{PartitionId, Ticket};
 use holdfast_engine::partition::Input;
 use holdfast_engine::protocol::Message;
 
@@ -22,35 +22,40 @@ impl Shard {
         self.forward(id, message);
     }
 
+    /// One look at the table decides: it may change meanwhile.
     pub(super) fn forward(&mut self, id: PartitionId, message: ShardMessage) {
-        if self.is_coming(id) {
-            return self.keep(id, message);
+        let table = self.links.router.table();
+        match table.shard_of.get(usize::from(id.0)) {
+            Some(shard) if *shard != self.inbox.shard => self.push_on(&table.inboxes[*shard], message),
+            Some(_) if !self.inbox.closed() => self.keep(id, message),
+            Some(_) => self.give_up(&message),
+            None => {
+                nowhere(id);
+                self.give_up(&message);
+            }
         }
+    }
+
+    fn push_on(&self, inbox: &Inbox, message: ShardMessage) {
         let (ticket, credits) = (message.ticket(), usize::from(message.has_credit()));
-        let forwarded = self.push_on(id, message, credits);
-        if let Some(ticket) = ticket.filter(|_| !forwarded) {
-            self.links.reply_queues.refuse(ticket, Unanswered::Unavailable);
+        inbox.credits.take_over(credits);
+        if !inbox.push(message) {
+            inbox.credits.give_back(credits);
+            self.refuse_not_taken(ticket);
         }
         self.inbox.credits.give_back(credits);
     }
 
-    /// False if there is no other shard that takes it.
-    fn push_on(&self, id: PartitionId, message: ShardMessage, credits: usize) -> bool {
-        let table = self.links.router.table();
-        let Some(shard) = table.shard_of.get(usize::from(id.0)).copied() else {
-            nowhere(id);
-            return false;
-        };
-        let inbox = &table.inboxes[shard];
-        if shard == self.inbox.shard {
-            return false;
+    /// There is no other shard that takes it.
+    fn give_up(&self, message: &ShardMessage) {
+        self.refuse_not_taken(message.ticket());
+        self.inbox.credits.give_back(usize::from(message.has_credit()));
+    }
+
+    fn refuse_not_taken(&self, ticket: Option<Ticket>) {
+        if let Some(ticket) = ticket {
+            self.links.reply_queues.refuse(ticket, Unanswered::Unavailable);
         }
-        inbox.credits.take_over(credits);
-        let pushed = inbox.push(message);
-        if !pushed {
-            inbox.credits.give_back(credits);
-        }
-        pushed
     }
 }
 

@@ -35,10 +35,8 @@ impl Passages {
 impl Shard {
     /// Parts with a partition. Everything that was sent to it here before is read.
     pub(super) fn depart(&mut self, id: PartitionId) {
-        // However many batches are in flight.
-        if self.hosting.must_submit_before(id) {
-            self.submit();
-        }
+        // However many batches are in flight, and whichever partitions they are of: what is let out below follows from their facts.
+        self.submit();
         // A panic of this shard later in the turn would take it along, and the partition would not be among those that are lost.
         self.release();
         match self.hosting.depart(id) {
