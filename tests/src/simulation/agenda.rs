@@ -56,6 +56,15 @@ pub(super) enum Happening {
         partition: PartitionId,
         life: Life,
     },
+    /// An operator asks for a partition to be moved to a shard.
+    MovePartition {
+        partition: PartitionId,
+        to: usize,
+    },
+    /// The guardian reads what shards have told it.
+    GuardianTurn {
+        process: Life,
+    },
     TakeSnapshot,
     SaveSnapshot {
         life: Life,

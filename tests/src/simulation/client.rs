@@ -33,6 +33,8 @@ pub(super) enum Source {
 #[derive(Clone, Debug)]
 pub(super) struct Pending {
     pub asked: Asked,
+    /// The life of the process that it has reached and that has not refused it.
+    pub reached: Option<Life>,
     /// Where the process took it up, if it did: life of process and partition, and the state it was computed from.
     pub taken: Option<Taken>,
     /// The process has answered.
@@ -70,7 +72,7 @@ pub(super) struct Clients {
 impl Clients {
     pub(super) fn ticket(&mut self, asked: Asked) -> Ticket {
         self.next += 1;
-        self.pending.insert(self.next, Pending { asked, taken: None, answered: false, over: false });
+        self.pending.insert(self.next, Pending { asked, reached: None, taken: None, answered: false, over: false });
         Ticket(self.next)
     }
 
@@ -81,6 +83,12 @@ impl Clients {
             .iter()
             .find(|(_, one)| !one.answered && one.taken.as_ref().is_some_and(|taken| alive(taken, &one.asked.command)))
             .map(|(ticket, one)| (*ticket, one))
+    }
+
+    /// A request that the process has in this life, with no partition that took it.
+    pub(super) fn forgotten(&self, process: Life) -> Option<(u64, &Pending)> {
+        let forgotten = |one: &Pending| one.reached == Some(process) && one.taken.is_none();
+        self.pending.iter().find(|(_, one)| forgotten(one)).map(|(ticket, one)| (*ticket, one))
     }
 
     /// Requests that this life of a partition has taken and not answered.

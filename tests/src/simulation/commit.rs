@@ -97,8 +97,8 @@ impl World {
             return;
         }
         let after = self.logs[self.plan.log_of(partition)].durable as u64;
-        let shard = self.plan.shard_of(partition);
-        let Some(hosted) = self.shards[shard].hosting.get_mut(id_of(partition)) else { return };
+        let hosted = self.shards.iter_mut().find_map(|shard| shard.hosting.get_mut(id_of(partition)));
+        let Some(hosted) = hosted else { return };
         let state = &mut hosted.partition;
         let taken = Taken { partition: state.id, seq: state.seq(), after, image: state.image() };
         let delay = self.random.latency(MILLI, SECOND);

@@ -5,6 +5,7 @@
 use super::agenda::{Happening, Life};
 use super::disk::Image;
 use super::faults::{MILLI, SECOND};
+use super::guardian::{Guardian, ToGuardian};
 use super::ledger::{Breach, Checked, Ledger, require};
 use super::shard::{Mail, decode_frame};
 use super::world::World;
@@ -36,6 +37,8 @@ impl World {
             log.committing = false;
         }
         self.shards.iter_mut().for_each(|shard| shard.drop_all(self.plan.hosting()));
+        self.shard_of = self.plan.shards_of_all();
+        self.guardian = Guardian::default();
         for kept in &mut self.snapshots {
             // A backend leaves out a snapshot whose checksum is wrong.
             if !kept.is_empty() && self.random.chance(self.plan.rates.snapshot_lost) {
@@ -99,7 +102,7 @@ impl World {
         for index in 0..self.logs.len() {
             let mut batch = Batch::default();
             for id in self.ids_of_log(index) {
-                let shard = self.plan.shard_of(usize::from(id.0));
+                let shard = self.shard_of[usize::from(id.0)];
                 let Some(hosted) = self.shards[shard].hosting.get_mut(id) else { continue };
                 let partition = &mut hosted.partition;
                 let event = Event::Partition(PartitionFact::Restored { placed, restored_at: partition.at() });
@@ -187,9 +190,7 @@ impl World {
             require(agree(in_hand, unanswered), "a request in hand is counted once", || {
                 format!("partition {} has {in_hand} in hand, {unanswered} were not answered", partition.0)
             })?;
-            let (process, life) = (self.life, life + 1);
-            let delay = self.random.latency(MILLI, 200 * MILLI);
-            self.after(delay, Happening::PartitionRebuilt { process, partition, life });
+            self.tell_guardian(ToGuardian::Fallen(partition, life + 1));
         }
         Ok(())
     }
@@ -211,6 +212,7 @@ impl World {
             require(found == submitted, "I14 durable is recovered", || {
                 format!("partition {partition} came back at {found}, submitted was {submitted}")
             })?;
+            self.rebuilt_is_sent(id)?;
             self.post(partition, Mail::Host(Box::new(one), life));
         }
         self.armed[partition] = None;

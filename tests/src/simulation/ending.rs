@@ -15,6 +15,7 @@ impl World {
     pub(super) fn finish(&mut self) -> Checked {
         let here = self.all_here().len();
         require(self.up && here == self.count(), ENDS, || format!("the process is down, or {here} partitions are up"))?;
+        self.moves_have_ended()?;
         self.nothing_is_open()?;
         self.everyone_is_answered()?;
         self.money_is_settled()?;
@@ -43,8 +44,13 @@ impl World {
     fn everyone_is_answered(&self) -> Checked {
         let life_of = |command: &holdfast_engine::command::Command| {
             let partition = usize::from(command.partition(self.plan.partitions).0);
-            self.shards[self.plan.shard_of(partition)].hosting.get(id_of(partition)).map(|hosted| hosted.life)
+            self.shards[self.shard_of[partition]].hosting.get(id_of(partition)).map(|hosted| hosted.life)
         };
+        if let Some((ticket, one)) = self.clients.forgotten(self.life) {
+            require(false, "a request that reaches the process is taken or refused", || {
+                format!("{ticket}: {:?}", one.asked.command)
+            })?;
+        }
         match self.clients.unanswered(self.life, life_of) {
             Some((ticket, one)) => {
                 require(false, ENDS, || format!("request {ticket} was never answered: {:?}", one.asked.command))

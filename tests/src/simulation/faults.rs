@@ -61,6 +61,9 @@ pub(super) struct Plan {
     pub panics: u64,
     pub clock_jumps: u64,
     pub snapshots: u64,
+    pub moves: u64,
+    /// The longest that the guardian takes to read what it is told.
+    pub slowness: Micros,
     /// Greatest jump of a clock, in milliseconds.
     pub jump_ms: u64,
     /// The longest a late message is on its way.
@@ -96,6 +99,8 @@ impl Plan {
             panics: random.below(4),
             clock_jumps: random.below(4),
             snapshots: random.below(12),
+            moves: random.below(20),
+            slowness: *random.pick(&[200, 5 * MILLI, 500 * MILLI]),
             lateness: *random.pick(&[300 * MILLI, 3 * SECOND, MESSAGE_LIFE]),
             jump_ms: *random.pick(&[500, 20_000, 7_200_000]),
             at_once: random.chance(500),
@@ -109,8 +114,9 @@ impl Plan {
         hosting
     }
 
-    pub(super) fn shard_of(&self, partition: usize) -> usize {
-        partition % self.shards
+    /// Where partitions are when the process starts.
+    pub(super) fn shards_of_all(&self) -> Vec<usize> {
+        (0..usize::from(self.partitions.count())).map(|partition| partition % self.shards).collect()
     }
 
     /// The log that keeps the records of a partition.

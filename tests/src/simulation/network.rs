@@ -71,7 +71,8 @@ impl World {
     }
 
     pub(super) fn request_arrives(&mut self, ticket: Ticket) {
-        let Some(pending) = self.clients.pending.get(&ticket.0) else { return };
+        let Some(pending) = self.clients.pending.get_mut(&ticket.0) else { return };
+        pending.reached = self.up.then_some(self.life);
         let partition = usize::from(pending.asked.command.partition(self.plan.partitions).0);
         self.post(partition, Mail::Request(ticket));
     }

@@ -30,6 +30,12 @@ pub struct Counts {
     pub clock_jumps: u64,
     pub snapshots: u64,
     pub lost_snapshots: u64,
+    pub moves: u64,
+    /// Of them, those of partitions that panicked on their way.
+    pub broken_moves: u64,
+    /// What waited for a partition that came, and what was sent on to where one is.
+    pub stashed: u64,
+    pub forwarded: u64,
     pub facts: BTreeMap<&'static str, u64>,
 }
 
@@ -55,7 +61,7 @@ impl Counts {
         }
     }
 
-    fn columns(&mut self) -> [&mut u64; 21] {
+    fn columns(&mut self) -> [&mut u64; 25] {
         [
             &mut self.operations,
             &mut self.steps,
@@ -78,6 +84,10 @@ impl Counts {
             &mut self.clock_jumps,
             &mut self.snapshots,
             &mut self.lost_snapshots,
+            &mut self.moves,
+            &mut self.broken_moves,
+            &mut self.stashed,
+            &mut self.forwarded,
         ]
     }
 

@@ -7,7 +7,8 @@ use super::client::Taken;
 use super::faults::MILLI;
 use super::ledger::{Breach, Checked, require};
 use super::world::{Fresh, World, id_of};
-use holdfast_actors::shard::hosting::{Hosting, Place, Stepped, Submission};
+use holdfast_actors::placement::stash::Stash;
+use holdfast_actors::shard::hosting::{Hosted, Hosting, Place, Stepped, Submission};
 use holdfast_engine::codec::{self, Batch};
 use holdfast_engine::command::{Command, Loaded};
 use holdfast_engine::effect::Effects;
@@ -40,6 +41,10 @@ pub(super) enum Mail {
     Poison,
     /// It is back, in this life.
     Host(Box<Partition>, Life),
+    /// The table names another host.
+    Depart,
+    /// It comes from another shard.
+    Arrive(Box<Hosted>),
 }
 
 pub(super) struct Shard {
@@ -50,11 +55,16 @@ pub(super) struct Shard {
     pub(super) skew_ms: i64,
     /// As in production: what is stepped, submitted, durable and lost.
     pub(super) hosting: Hosting,
+    /// As in production: what is for partitions that are on their way here.
+    pub(super) stash: Stash<Mail>,
+    /// What was made and is not submitted yet, because enough is in flight.
+    pub(super) made: Made,
 }
 
 impl Shard {
     pub(super) fn new(hosting: Hosting, skew_ms: i64) -> Self {
-        Self { mailbox: VecDeque::new(), turning: false, up: true, life: 0, skew_ms, hosting }
+        let (stash, made) = (Stash::default(), Made::default());
+        Self { mailbox: VecDeque::new(), turning: false, up: true, life: 0, skew_ms, hosting, stash, made }
     }
 
     /// Everything volatile is gone.
@@ -65,8 +75,8 @@ impl Shard {
 
 /// What the steps of one turn made.
 #[derive(Default)]
-struct Made {
-    fx: Effects,
+pub(super) struct Made {
+    pub(super) fx: Effects,
     /// Messages with the state their sender had.
     messages: Vec<(Message, (PartitionId, Seq))>,
     records: Vec<Fresh>,
@@ -76,7 +86,7 @@ struct Made {
 
 impl World {
     pub(super) fn post(&mut self, partition: usize, mail: Mail) {
-        self.post_to(self.plan.shard_of(partition), Post::To(partition, mail));
+        self.post_to(self.shard_of[partition], Post::To(partition, mail));
     }
 
     pub(super) fn post_to(&mut self, index: usize, post: Post) {
@@ -96,9 +106,10 @@ impl World {
         if self.armed[partition].is_some_and(|armed| armed <= self.now) {
             self.armed[partition] = None;
         }
-        let now = self.clock(self.plan.shard_of(partition));
+        let Some(host) = self.host_of(partition) else { return };
+        let now = self.clock(host);
         let due = self.here(partition).and_then(Partition::next_deadline).is_some_and(|deadline| deadline <= now);
-        if due { self.post(partition, Mail::Input(Input::Tick)) } else { self.arm(partition) }
+        if due { self.post_to(host, Post::To(partition, Mail::Input(Input::Tick))) } else { self.arm(partition) }
     }
 
     /// One turn: a few steps, then their records are submitted, then their effects leave, then what panicked is parted with.
@@ -107,12 +118,12 @@ impl World {
             return Ok(());
         }
         self.shards[index].turning = false;
-        let mut made = Made::default();
+        let mut made = std::mem::take(&mut self.shards[index].made);
         let mut touched = Vec::new();
         for _ in 0..self.random.between(1, 12) {
             match self.shards[index].mailbox.pop_front() {
                 Some(Post::To(partition, mail)) => {
-                    self.step(partition, mail, &mut made)?;
+                    self.step(index, partition, mail, &mut made)?;
                     touched.push(partition);
                 }
                 Some(Post::Committed(log, batch)) => self.committed(index, (log, batch), &mut made, &mut touched)?,
@@ -144,85 +155,100 @@ impl World {
                 require(seq <= self.durable[partition], "a partition is told of what is durable", || {
                     format!("partition {partition}, durable up to {}, is told of {seq}", self.durable[partition])
                 })?;
-                self.give(partition, Input::Durable(seq), made)?;
-                touched.push(partition);
+                // Of one that has left, or panicked, its next host or life hears itself.
+                if self.shards[index].hosting.place(id) == Place::Here {
+                    self.give(index, partition, Input::Durable(seq), made)?;
+                    touched.push(partition);
+                }
             }
         }
         Ok(())
     }
 
-    fn step(&mut self, partition: usize, mail: Mail, made: &mut Made) -> Checked {
+    fn step(&mut self, index: usize, partition: usize, mail: Mail, made: &mut Made) -> Checked {
+        let place = self.shards[index].hosting.place(id_of(partition));
         match mail {
-            Mail::Input(input) => self.give(partition, input, made),
+            Mail::Depart => return self.depart(index, partition, made),
+            Mail::Arrive(hosted) => return self.arrive(index, hosted),
+            Mail::Host(state, life) => return self.come_back(index, *state, life, made),
+            // One that fell before it took up its work takes it up when it is back.
+            Mail::Resume if place != Place::Here => return Ok(()),
+            Mail::Resume => return self.resume(index, partition, made),
+            mail if place == Place::Away => {
+                self.pass_on(index, partition, mail);
+                return Ok(());
+            }
+            Mail::Input(input) => self.give(index, partition, input, made),
             Mail::Heard(body, basis) => {
                 self.oracle.hear(body.order(), basis);
-                self.give(partition, Input::Message(body), made)
+                self.give(index, partition, Input::Message(body), made)
             }
-            Mail::Request(ticket) => match self.take_up(partition, ticket) {
-                Some(input) => self.give(partition, input, made),
+            Mail::Request(ticket) => match self.take_up(index, partition, ticket) {
+                Some(input) => self.give(index, partition, input, made),
                 None => Ok(()),
             },
-            // One that fell before it took up its work takes it up when it is back.
-            Mail::Resume => match self.shards[self.plan.shard_of(partition)].hosting.place(id_of(partition)) {
-                Place::Here => self.resume(partition, made),
-                Place::Returning | Place::Away => Ok(()),
-            },
             Mail::Poison if self.calm => Ok(()),
-            Mail::Poison => self.give(partition, poison(self.plan.partitions, id_of(partition)), made),
-            Mail::Host(state, life) => self.come_back(partition, *state, life, made),
+            Mail::Poison => self.give(index, partition, poison(self.plan.partitions, id_of(partition)), made),
         }
     }
 
-    fn give(&mut self, partition: usize, input: Input, made: &mut Made) -> Checked {
-        let shard = self.plan.shard_of(partition);
-        let now = self.clock(shard);
+    fn give(&mut self, index: usize, partition: usize, input: Input, made: &mut Made) -> Checked {
+        let now = self.clock(index);
         self.counts.steps += 1;
         self.trace.mix_number((partition as u64) << 48 ^ now.millis());
         self.trace.note(self.now, || format!("p{partition} < {input:?}"));
         let poisoned = matches!(&input, Input::Command { ticket: POISON, .. });
         let mut fx = Effects::default();
-        match self.shards[shard].hosting.step(now, id_of(partition), input, &mut fx) {
+        match self.shards[index].hosting.step(now, id_of(partition), input, &mut fx) {
             Stepped::Done => {}
             // Told 503, or waiting: whoever sent it tries again.
             Stepped::Later(_) => {}
             Stepped::Panicked if poisoned => {}
             Stepped::Panicked => {
-                let reason = self.shards[shard].hosting.take_fallen().pop().map(|fallen| fallen.reason);
+                let reason = self.shards[index].hosting.take_fallen().pop().map(|fallen| fallen.reason);
                 return Err(Breach::new("panic", reason.unwrap_or_default()));
             }
             Stepped::Refused(_) | Stepped::Elsewhere(_) => {
-                return Err(Breach::new("what is sent reaches its partition", format!("partition {partition} at shard {shard}")));
+                return Err(Breach::new("what is sent reaches its partition", format!("partition {partition} at shard {index}")));
             }
         }
         self.gather(partition, fx, made)
     }
 
-    fn resume(&mut self, partition: usize, made: &mut Made) -> Checked {
-        let shard = self.plan.shard_of(partition);
-        let (now, mut fx) = (self.clock(shard), Effects::default());
+    fn resume(&mut self, index: usize, partition: usize, made: &mut Made) -> Checked {
+        let (now, mut fx) = (self.clock(index), Effects::default());
         self.trace.note(self.now, || format!("p{partition} < Resume"));
-        let resumed = self.shards[shard].hosting.resume(now, id_of(partition), &mut fx);
+        let resumed = self.shards[index].hosting.resume(now, id_of(partition), &mut fx);
         require(resumed == Stepped::Done, "panic", || format!("partition {partition} cannot take up its work"))?;
         self.gather(partition, fx, made)
     }
 
     /// A partition that panicked takes up its work, and what waited for it.
-    fn come_back(&mut self, partition: usize, state: Partition, life: Life, made: &mut Made) -> Checked {
-        let shard = self.plan.shard_of(partition);
-        let now = self.clock(shard);
-        let waiting = self.shards[shard].hosting.take_waiting(now, state.id, life);
+    fn come_back(&mut self, index: usize, state: Partition, life: Life, made: &mut Made) -> Checked {
+        let (now, id, partition) = (self.clock(index), state.id, usize::from(state.id.0));
+        let hosting = &mut self.shards[index].hosting;
+        let comes = hosting.place(id) == Place::Away && self.shard_of[partition] == index;
+        let waiting = if comes { Some(Vec::new()) } else { hosting.take_waiting(now, id, life) };
         require(waiting.is_some(), "a partition comes back where it is waited for", || format!("{partition} in life {life}"))?;
-        self.host(state, life);
-        self.resume(partition, made)?;
-        waiting.into_iter().flatten().try_for_each(|input| self.give(partition, input, made))
+        hosting.host(state, life, Vec::new(), u64::MAX);
+        self.resume(index, partition, made)?;
+        waiting.into_iter().flatten().try_for_each(|input| self.give(index, partition, input, made))?;
+        if comes {
+            self.arrived(index, partition);
+        }
+        Ok(())
     }
 
     /// A request with what it needs from the projections, read in the same turn. None if nobody takes it.
-    fn take_up(&mut self, partition: usize, ticket: Ticket) -> Option<Input> {
-        let hosting = &mut self.shards[self.plan.shard_of(partition)].hosting;
+    fn take_up(&mut self, index: usize, partition: usize, ticket: Ticket) -> Option<Input> {
+        let hosting = &mut self.shards[index].hosting;
         let pending = self.clients.pending.get_mut(&ticket.0)?;
         hosting.took(id_of(partition));
-        let hosted = hosting.get(id_of(partition))?;
+        let Some(hosted) = hosting.get(id_of(partition)) else {
+            // Its partition is being rebuilt: 503.
+            pending.reached = None;
+            return None;
+        };
         pending.taken = Some(Taken { process: self.life, partition: hosted.life, seq: hosted.partition.seq() });
         let command: Command = pending.asked.command.clone();
         let missing = hosted.partition.missing(&command);
@@ -314,13 +340,25 @@ impl World {
         })
     }
 
-    /// Records first, then everything else.
+    /// Records first, then everything else. Where enough is in flight records wait, unless something depends on them.
     fn flush(&mut self, index: usize, mut made: Made) -> Checked {
-        for (partition, record) in &made.records {
+        let hosting = &self.shards[index].hosting;
+        let urgent = !made.messages.is_empty() || hosting.has_fallen();
+        if urgent || hosting.flying() < MAX_IN_FLIGHT * self.logs.len() {
+            self.hand_over(index, &mut made)?;
+        }
+        self.release(&mut made)?;
+        self.shards[index].made = made;
+        self.counts.turns += 1;
+        if self.counts.turns.is_multiple_of(CHECK_EVERY) { self.check_invariants() } else { Ok(()) }
+    }
+
+    pub(super) fn hand_over(&mut self, index: usize, made: &mut Made) -> Checked {
+        for (partition, record) in made.records.drain(..) {
             self.trace.note(self.now, || format!("p{partition} * {} {:?}", record.seq, record.event));
-            self.counts.record(record);
-            self.ledger.add(*partition, record)?;
-            self.submitted[*partition] = record.seq;
+            self.counts.record(&record);
+            self.ledger.add(partition, &record)?;
+            self.submitted[partition] = record.seq;
             match &record.event {
                 Event::Stock { sku, .. } => self.oracle.stocked(self.now, &self.ledger, sku),
                 Event::Order { order, fact, .. } if made.at_once.contains(order) => {
@@ -328,44 +366,52 @@ impl World {
                 }
                 Event::Order { .. } | Event::Key(_) | Event::Archive(_) | Event::Partition(_) | Event::Operator(_) => {}
             }
-            self.provider_agrees(record)?;
+            self.provider_agrees(&record)?;
         }
-        self.submit(index, made.fx.batch.take())?;
-        for reply in made.fx.replies {
+        made.at_once.clear();
+        self.submit(index, made.fx.batch.take())
+    }
+
+    /// What is free to leave leaves.
+    pub(super) fn release(&mut self, made: &mut Made) -> Checked {
+        for reply in made.fx.replies.drain(..) {
             self.reply_leaves(reply)?;
         }
-        for (message, basis) in made.messages {
+        for (message, basis) in made.messages.drain(..) {
             self.message_leaves(message, basis);
         }
-        for call in made.fx.calls {
+        for call in made.fx.calls.drain(..) {
             self.trace.note(self.now, || format!("  > {call:?}"));
             let delay = self.random.latency(MILLI, 50 * MILLI);
             self.after(delay, Happening::CallArrives(Box::new(call)));
         }
-        for archive in made.fx.archive {
+        for archive in made.fx.archive.drain(..) {
             self.archive_leaves(archive);
         }
-        self.counts.turns += 1;
-        if self.counts.turns.is_multiple_of(CHECK_EVERY) { self.check_invariants() } else { Ok(()) }
+        Ok(())
     }
 
     fn submit(&mut self, index: usize, batch: Batch) -> Checked {
         if batch.is_empty() {
             return Ok(());
         }
-        for Submission { log, batch, upto } in self.shards[index].hosting.submit(batch) {
-            for (id, seq) in &upto {
+        for submission in self.shards[index].hosting.submit(batch) {
+            for (id, seq) in &submission.upto {
                 let submitted = self.submitted[usize::from(id.0)];
                 require(*seq == submitted, "what is submitted is what was made", || format!("{id:?}: {seq}, made {submitted}"))?;
             }
-            self.trace.mix(&batch.entries);
-            let queue = &mut self.logs[usize::from(log.0)];
-            queue.submitted += 1;
-            queue.queue.push_back((queue.submitted, batch));
-            self.shards[index].hosting.fly(log, queue.submitted, upto);
-            self.commit(usize::from(log.0));
+            self.fly(index, submission);
         }
         Ok(())
+    }
+
+    pub(super) fn fly(&mut self, index: usize, Submission { log, batch, upto }: Submission) {
+        self.trace.mix(&batch.entries);
+        let queue = &mut self.logs[usize::from(log.0)];
+        queue.submitted += 1;
+        queue.queue.push_back((queue.submitted, batch));
+        self.shards[index].hosting.fly(log, queue.submitted, upto);
+        self.commit(usize::from(log.0));
     }
 
     /// The invariants of the engine over all partitions, where none is being rebuilt.
@@ -411,6 +457,9 @@ fn poison(partitions: Partitions, home: PartitionId) -> Input {
     let command = Command::Place { order, placed: Box::new(placed) };
     Input::Command { ticket: POISON, command, loaded: Loaded::default() }
 }
+
+/// As in production.
+const MAX_IN_FLIGHT: usize = 2;
 
 /// Turns between two full checks; the books are checked at each record.
 const CHECK_EVERY: u64 = 64;

@@ -6,6 +6,7 @@ use super::agenda::{Agenda, Happening, Life, Micros};
 use super::client::Clients;
 use super::disk::Disk;
 use super::faults::{MILLI, Plan, SECOND};
+use super::guardian::Guardian;
 use super::ledger::{Breach, Checked, Ledger};
 use super::oracle::Oracle;
 use super::provider::RemoteProvider;
@@ -63,6 +64,9 @@ pub(super) struct World {
     pub(super) up: bool,
     pub(super) life: Life,
     pub(super) shards: Vec<Shard>,
+    /// The shard that hosts each partition, or is to.
+    pub(super) shard_of: Vec<usize>,
+    pub(super) guardian: Guardian,
     /// The moment a tick is on the agenda for, per partition.
     pub(super) armed: Vec<Option<Micros>>,
     pub(super) submitted: Vec<Seq>,
@@ -110,6 +114,8 @@ impl World {
             up: true,
             life: 0,
             shards,
+            shard_of: plan.shards_of_all(),
+            guardian: Guardian::default(),
             armed: vec![None; count],
             submitted: vec![0; count],
             durable: vec![0; count],
@@ -134,10 +140,15 @@ impl World {
         world
     }
 
-    /// A partition, if its shard has it.
+    /// A partition, if a shard has it.
     pub(super) fn here(&self, partition: usize) -> Option<&Partition> {
-        let shard = &self.shards[self.plan.shard_of(partition)];
-        shard.hosting.get(id_of(partition)).map(|hosted| &hosted.partition)
+        let hosted = self.shards.iter().find_map(|shard| shard.hosting.get(id_of(partition)));
+        hosted.map(|hosted| &hosted.partition)
+    }
+
+    /// The shard that has a partition.
+    pub(super) fn host_of(&self, partition: usize) -> Option<usize> {
+        self.shards.iter().position(|shard| shard.hosting.get(id_of(partition)).is_some())
     }
 
     /// Those that no panic has taken, by number.
@@ -150,7 +161,7 @@ impl World {
     }
 
     pub(super) fn host(&mut self, partition: Partition, life: Life) {
-        let shard = self.plan.shard_of(usize::from(partition.id.0));
+        let shard = self.shard_of[usize::from(partition.id.0)];
         self.shards[shard].hosting.host(partition, life, Vec::new(), u64::MAX);
     }
 
@@ -194,6 +205,10 @@ impl World {
             }),
             (self.plan.clock_jumps, |_, _| Happening::ClockJump),
             (self.plan.snapshots, |_, _| Happening::TakeSnapshot),
+            (self.plan.moves, |random, partitions| {
+                let (partition, to) = (PartitionId(random.below(partitions as u64) as u16), random.below(3) as usize);
+                Happening::MovePartition { partition, to }
+            }),
         ] {
             for _ in 0..count {
                 let at = self.random.below(span);
@@ -221,6 +236,8 @@ impl World {
             Happening::Recover { life } => return self.recover(life),
             Happening::PartitionPanics(id) => self.post(usize::from(id.0), Mail::Poison),
             Happening::PartitionRebuilt { process, partition, life } => return self.rebuilt(process, partition, life),
+            Happening::MovePartition { partition, to } => self.ask_for_move(partition, to),
+            Happening::GuardianTurn { process } => return self.guardian_turn(process),
             Happening::TakeSnapshot => self.take_snapshot(),
             Happening::SaveSnapshot { life, taken } => self.save_snapshot(life, *taken),
             Happening::ClockJump => self.clock_jump(),
@@ -249,7 +266,8 @@ impl World {
     /// Puts the next tick of a partition on the agenda, unless an earlier one is.
     pub(super) fn arm(&mut self, partition: usize) {
         let Some(deadline) = self.here(partition).and_then(Partition::next_deadline) else { return };
-        let at = self.moment_of(self.plan.shard_of(partition), deadline);
+        let Some(host) = self.host_of(partition) else { return };
+        let at = self.moment_of(host, deadline);
         if self.armed[partition].is_none_or(|armed| at < armed) {
             self.armed[partition] = Some(at);
             self.at(at, Happening::Tick(id_of(partition)));
