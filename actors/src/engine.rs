@@ -16,7 +16,7 @@ use crate::shard::moves::Passages;
 use crate::shard::to_guardian::{GuardianMessage, ToGuardian};
 use crate::shard_threads::ShardThreads;
 use crate::snapshot_writer::SnapshotWriter;
-use crate::tuning::Tuning;
+use crate::tuning::{Knobs, Tuning};
 use actix::Arbiter;
 use crossbeam::channel::unbounded;
 use holdfast_engine::ids::PartitionId;
@@ -65,6 +65,27 @@ impl Default for Options {
             provider_timeout: Duration::from_secs(5),
             policy: Policy::default(),
             clock: None,
+        }
+    }
+}
+
+impl Options {
+    /// With these values, and what else there is as by default.
+    pub fn of(knobs: Knobs) -> Self {
+        let Knobs { credits, client_percent, snapshot_events, batch_bytes, commits_in_flight, provider_timeout, policy } = knobs;
+        let defaults = Self::default();
+        Self { credits, client_percent, snapshot_events, batch_bytes, commits_in_flight, provider_timeout, policy, ..defaults }
+    }
+
+    pub fn knobs(&self) -> Knobs {
+        Knobs {
+            credits: self.credits,
+            client_percent: self.client_percent,
+            snapshot_events: self.snapshot_events,
+            batch_bytes: self.batch_bytes,
+            commits_in_flight: self.commits_in_flight,
+            provider_timeout: self.provider_timeout,
+            policy: self.policy.clone(),
         }
     }
 }

@@ -2,14 +2,13 @@
 //!
 //! Invariant: a value is read where it is used, so a change counts from the next use on; nothing that is in hand is taken back.
 
-use crate::engine::Options;
 use arc_swap::ArcSwap;
 use holdfast_engine::time::Policy;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-/// The values of [`Options`] that can be changed.
+/// The values of [`crate::Options`] that can be changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Knobs {
     pub credits: usize,
@@ -19,27 +18,6 @@ pub struct Knobs {
     pub commits_in_flight: usize,
     pub provider_timeout: Duration,
     pub policy: Policy,
-}
-
-impl Options {
-    /// With these values, and what else there is as by default.
-    pub fn of(knobs: Knobs) -> Self {
-        let Knobs { credits, client_percent, snapshot_events, batch_bytes, commits_in_flight, provider_timeout, policy } = knobs;
-        let defaults = Self::default();
-        Self { credits, client_percent, snapshot_events, batch_bytes, commits_in_flight, provider_timeout, policy, ..defaults }
-    }
-
-    pub fn knobs(&self) -> Knobs {
-        Knobs {
-            credits: self.credits,
-            client_percent: self.client_percent,
-            snapshot_events: self.snapshot_events,
-            batch_bytes: self.batch_bytes,
-            commits_in_flight: self.commits_in_flight,
-            provider_timeout: self.provider_timeout,
-            policy: self.policy.clone(),
-        }
-    }
 }
 
 /// The values that shards and their helpers read. Credits and shares are where they are taken.

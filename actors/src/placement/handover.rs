@@ -79,14 +79,17 @@ impl Handovers {
 
     /// Begins the next move that may begin now. The table is to name its `to` first, then its `from` is to part with the partition.
     pub fn begin(&mut self, shard_of: impl Fn(PartitionId) -> usize) -> Option<Move> {
-        self.waiting.retain(|(partition, to)| self.under_way.contains_key(partition) || shard_of(*partition) != *to);
-        let may = |(partition, _): &(PartitionId, usize)| {
-            !self.under_way.contains_key(partition) && !self.is_leaving(shard_of(*partition))
-        };
-        let (partition, to) = self.waiting.iter().position(may).and_then(|index| self.waiting.remove(index))?;
-        let route = Move { partition, from: shard_of(partition), to };
-        self.under_way.insert(partition, Handover { route, stage: Stage::Leaving, fell: false });
-        Some(route)
+        loop {
+            let may = |(partition, _): &(PartitionId, usize)| {
+                !self.under_way.contains_key(partition) && !self.is_leaving(shard_of(*partition))
+            };
+            let (partition, to) = self.waiting.iter().position(may).and_then(|index| self.waiting.remove(index))?;
+            let route = Move { partition, from: shard_of(partition), to };
+            if route.from != route.to {
+                self.under_way.insert(partition, Handover { route, stage: Stage::Leaving, fell: false });
+                return Some(route);
+            }
+        }
     }
 
     fn is_leaving(&self, shard: usize) -> bool {
@@ -190,6 +193,17 @@ mod tests {
         assert_eq!(moves.begin(|_| 1), None);
         moves.heard(P, Event::Arrived);
         assert_eq!(moves.begin(|_| 1), Some(Move { partition: P, from: 1, to: 2 }));
+    }
+
+    #[test]
+    fn a_partition_that_is_to_go_there_and_back_does_both() {
+        let mut moves = Handovers::default();
+        moves.request(P, 1);
+        moves.request(P, 0);
+        assert_eq!(moves.begin(|_| 0), Some(ROUTE));
+        moves.heard(P, Event::Departed);
+        moves.heard(P, Event::Arrived);
+        assert_eq!(moves.begin(|_| 1), Some(Move { partition: P, from: 1, to: 0 }));
     }
 
     #[test]

@@ -117,7 +117,7 @@ impl Shard {
 }
 
 /// There and back.
-fn guard(world: &World, told: &mpsc::Receiver<ToGuardian>) {
+fn guard(world: &World, messages: &mpsc::Receiver<ToGuardian>) {
     let mut moves = Handovers::default();
     moves.request(P, 1);
     moves.request(P, 0);
@@ -126,7 +126,7 @@ fn guard(world: &World, told: &mpsc::Receiver<ToGuardian>) {
             *world.table.lock().unwrap() = route.to;
             world.inboxes[route.from].push(Mail::Depart);
         }
-        match told.recv().unwrap() {
+        match messages.recv().unwrap() {
             ToGuardian::Departed(partition) => {
                 let Some(Action::Deliver(route)) = moves.heard(P, Event::Departed) else { panic!("it is not moved") };
                 world.inboxes[route.to].push(Mail::Arrive(partition));
@@ -143,7 +143,7 @@ fn a_request_to_a_partition_that_moves_is_read_once_whichever_table_its_sender_h
         let (wakes, woken): (Vec<_>, Vec<_>) = (0..2).map(|_| mpsc::channel::<()>()).unzip();
         let inbox = |wakes| Inbox { queue: Queue::new(), wakes: Mutex::new(wakes) };
         let world = Arc::new(World { table: Mutex::new(0), inboxes: wakes.into_iter().map(inbox).collect() });
-        let ((guardian, told), (answers, answered)) = (mpsc::channel(), mpsc::channel());
+        let ((guardian, messages), (answers, answered)) = (mpsc::channel(), mpsc::channel());
         let shards: Vec<_> = woken
             .into_iter()
             .enumerate()
@@ -160,7 +160,7 @@ fn a_request_to_a_partition_that_moves_is_read_once_whichever_table_its_sender_h
             thread::spawn(move || (0..REQUESTS).for_each(|number| world.send(sender * REQUESTS + number)))
         };
         let senders: Vec<_> = (0..SENDERS).map(send).collect();
-        guard(&world, &told);
+        guard(&world, &messages);
         (0..SENDERS * REQUESTS).for_each(|_| answered.recv().unwrap());
         senders.into_iter().for_each(|sender| sender.join().unwrap());
         world.inboxes.iter().for_each(|inbox| inbox.push(Mail::Stop));
