@@ -79,15 +79,15 @@ pub fn run(cli: Cli) -> Outcome {
 
 fn serve(args: &ServeArgs) -> Outcome {
     let loaded = settings::load_to_serve(args.config.as_deref(), settings::environment(), |loaded| apply(args, loaded))?;
-    let settings = loaded.settings;
+    let settings = &loaded.settings;
     if settings.engine.memory_ahead_mb > 0 {
         memory::keep_freed();
     }
     logs::start(&settings.log)?;
     warn_of_strays();
-    settings::warn_of_open_secrets(&settings);
+    settings::warn_of_open_secrets(settings);
     use_small_pages();
-    actix_web::rt::System::new().block_on(serve::serve(settings, args.accept_clock))?;
+    actix_web::rt::System::new().block_on(serve::serve(loaded, args.accept_clock))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -23,4 +23,5 @@ pub mod settings;
 pub mod state;
 pub mod telemetry;
 pub mod threads;
+pub mod tuning;
 pub mod wire;

@@ -21,7 +21,7 @@ use crate::process::descriptors::{Connections, TooFew};
 use crate::process::file_error::FileError;
 use crate::process::stopping::{self, Phase};
 use crate::providers::sandbox::Sandbox;
-use crate::settings::{Settings, Switch};
+use crate::settings::{Loaded, Settings, Switch};
 use crate::state::App;
 use crate::telemetry::metrics;
 #[cfg(feature = "otel")]
@@ -29,6 +29,7 @@ use crate::telemetry::otlp;
 use crate::telemetry::traces;
 use crate::threads::bulk::Bulk;
 use crate::threads::readers::Readers;
+use crate::tuning::Tuning;
 use actix_web::web;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use holdfast_actors::StartError;
@@ -121,7 +122,8 @@ fn advice(error: &StartError) -> String {
 ///
 /// # Errors
 /// If it cannot start, or the journal fails in a way that only an operator can mend.
-pub async fn serve(settings: Settings, accept_clock: bool) -> Result<(), Error> {
+pub async fn serve(loaded: Loaded, accept_clock: bool) -> Result<(), Error> {
+    let Loaded { settings, origins, tuned } = loaded;
     let connections = server::connections(&settings)?;
     let data_dir = (!settings.data.ephemeral).then(|| settings.data.dir.clone());
     let listener = listen((&settings.server.listen, LISTEN), data_dir.as_deref()).await?;
@@ -174,6 +176,7 @@ pub async fn serve(settings: Settings, accept_clock: bool) -> Result<(), Error> 
         accept_clock,
         lock,
         tuned: ArcSwap::from_pointee(settings.clone()),
+        tuning: Tuning::new(tuned, origins),
         settings,
     });
     run(app, (listener, operators), connections).await

@@ -1,4 +1,4 @@
-//! Settings: the defaults, the file over them, the environment over that, the command line over all.
+//! Settings: the defaults, the file over them, what operators changed over that, the environment over that, the command line over all.
 //!
 //! Invariant: each limit and knob is in one place, `config/holdfast.toml` shows them all, and `config explain` says
 //! where each value came from. Whatever cannot be used is named with its place, all of it at once.
@@ -8,6 +8,7 @@ mod console;
 mod directory;
 mod file;
 mod files;
+mod live;
 pub mod log_filter;
 mod mistakes;
 pub mod network;
@@ -16,10 +17,12 @@ mod rates;
 mod sections;
 mod telemetry;
 mod values;
+mod tuned;
 mod variables;
 
 pub use console::Console;
 pub use files::warn_of_open_secrets;
+pub use live::{KNOBS, Knob, knob};
 pub use mistakes::{Mistake, Mistakes};
 pub use ranges::MOST_WORKERS;
 pub use rates::{Limits, Rate, RateLimit};
@@ -29,6 +32,7 @@ pub use sections::{
 };
 pub use telemetry::{Format, Log, Sample, Telemetry};
 pub use values::{CommaList, Switch};
+pub use tuned::{Entry, write as write_entries};
 pub use variables::{environment, strays};
 
 use serde::Deserialize;
@@ -41,6 +45,16 @@ use toml::{Table, Value};
 pub struct Loaded {
     pub settings: Settings,
     /// `section.key` → file and line, variable, or argument.
+    pub origins: BTreeMap<String, String>,
+    pub tuned: Tuned,
+}
+
+/// What operators changed while the server ran, and what there is without it.
+#[derive(Debug, Default)]
+pub struct Tuned {
+    pub entries: Vec<Entry>,
+    pub base: Settings,
+    /// As [`Loaded::origins`], of `base`.
     pub origins: BTreeMap<String, String>,
 }
 
@@ -65,30 +79,68 @@ struct Assignment {
 /// # Errors
 /// For everything unknown, malformed or out of range.
 pub fn load(file: Option<&Path>, variables: impl Iterator<Item = (String, String)>) -> Result<Loaded, Mistakes> {
-    let (loaded, mut mistakes) = gather(file, variables);
+    let (loaded, mut mistakes) = gather(file, Vec::new(), variables);
     mistakes.extend(check::values(&loaded));
     if mistakes.is_empty() { Ok(loaded) } else { Err(Mistakes(mistakes)) }
 }
 
-/// As [`load`], with the command line over it, and for whoever is to serve with these settings.
+/// As [`load`], with what operators changed between the file and the variables.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_tuned(file: Option<&Path>, variables: impl Iterator<Item = (String, String)>) -> Result<Loaded, Mistakes> {
+    let (loaded, mut mistakes) = layered(file, variables, |_| {});
+    mistakes.extend(check::values(&loaded));
+    if mistakes.is_empty() { Ok(loaded) } else { Err(Mistakes(mistakes)) }
+}
+
+/// As [`load_tuned`], with the command line over it, and for whoever is to serve with these settings.
 ///
 /// # Errors
 /// As [`load`], and for whatever keeps a server from starting that can be told by now.
 pub fn load_to_serve(
     file: Option<&Path>,
     variables: impl Iterator<Item = (String, String)>,
-    arguments: impl FnOnce(&mut Loaded),
+    arguments: impl Fn(&mut Loaded),
 ) -> Result<Loaded, Mistakes> {
-    let (mut loaded, mut mistakes) = gather(file, variables);
-    arguments(&mut loaded);
+    let (loaded, mut mistakes) = layered(file, variables, arguments);
     mistakes.extend(check::values(&loaded));
     mistakes.extend(check::serving(&loaded));
     if mistakes.is_empty() { Ok(loaded) } else { Err(Mistakes(mistakes)) }
 }
 
+/// Where the data is says where the file of changes is, so that the settings are read once without it.
+fn layered(
+    file: Option<&Path>,
+    variables: impl Iterator<Item = (String, String)>,
+    arguments: impl Fn(&mut Loaded),
+) -> (Loaded, Vec<Mistake>) {
+    let variables: Vec<(String, String)> = variables.collect();
+    let (mut base, mut mistakes) = gather(file, Vec::new(), variables.iter().cloned());
+    arguments(&mut base);
+    let data = &base.settings.data;
+    let entries = if data.ephemeral { Ok(Vec::new()) } else { tuned::read(&data.dir) };
+    let entries = entries.unwrap_or_else(|mistake| {
+        mistakes.push(mistake);
+        Vec::new()
+    });
+    let (given, wrong) = tuned::assignments(&entries);
+    mistakes.extend(wrong);
+    // What is wrong with the others is known.
+    let (mut loaded, _) = gather(file, given, variables.into_iter());
+    arguments(&mut loaded);
+    loaded.tuned = Tuned { entries, base: base.settings, origins: base.origins };
+    (loaded, mistakes)
+}
+
 /// What can be used, and what is wrong with the rest.
-fn gather(file: Option<&Path>, variables: impl Iterator<Item = (String, String)>) -> (Loaded, Vec<Mistake>) {
+fn gather(
+    file: Option<&Path>,
+    between: Vec<Assignment>,
+    variables: impl Iterator<Item = (String, String)>,
+) -> (Loaded, Vec<Mistake>) {
     let (mut given, mut mistakes) = file.map(file::read).unwrap_or_default();
+    given.extend(between);
     let (over, wrong) = variables::read(variables);
     given.extend(over);
     mistakes.extend(wrong);
@@ -102,7 +154,7 @@ fn gather(file: Option<&Path>, variables: impl Iterator<Item = (String, String)>
         Settings::default()
     });
     settings.data.partitions_named = origins.contains_key("data.partitions");
-    (Loaded { settings, origins }, mistakes)
+    (Loaded { settings, origins, tuned: Tuned::default() }, mistakes)
 }
 
 /// Whether a value can stand at this path, and if not why.
@@ -125,24 +177,47 @@ fn put(table: &mut Table, path: &[String], value: Value) {
     }
 }
 
-/// Every key with its value and where it came from, in the order of the sections.
-pub fn explain(loaded: &Loaded) -> Vec<(String, String, String)> {
-    let mut lines = Vec::new();
-    if let Ok(Value::Table(sections)) = Value::try_from(&loaded.settings) {
-        explain_section("", &sections, loaded, &mut lines);
-    }
-    lines
+/// The settings with another value of one key.
+///
+/// # Errors
+/// If the value cannot stand there.
+pub fn replaced(settings: &Settings, key: &str, value: Value) -> Result<Settings, String> {
+    let path = tuned::path_of(key);
+    probe(&path, value.clone())?;
+    let mut table = Table::try_from(settings).map_err(|error| error.to_string())?;
+    put(&mut table, &path, value);
+    let replaced = Settings::deserialize(Value::Table(table)).map_err(|error| error.message().to_owned())?;
+    // Not all of it is in a table.
+    Ok(Settings { data: settings.data.clone(), ..replaced })
 }
 
-fn explain_section(path: &str, keys: &Table, loaded: &Loaded, lines: &mut Vec<(String, String, String)>) {
+/// What is wrong with settings that can be changed while the server runs.
+pub fn live_mistakes(settings: &Settings) -> Vec<Mistake> {
+    check::live(&Loaded { settings: settings.clone(), origins: BTreeMap::new(), tuned: Tuned::default() })
+}
+
+/// Every key with its value and where it came from, in the order of the sections.
+pub fn explain(loaded: &Loaded) -> Vec<(String, String, String)> {
+    let origin = |key: &str| loaded.origins.get(key).cloned().unwrap_or_else(|| "default".to_owned());
+    values_of(&loaded.settings).into_iter().map(|(key, value)| (key.clone(), value.to_string(), origin(&key))).collect()
+}
+
+/// Every key with its value, in the order of the sections.
+pub fn values_of(settings: &Settings) -> Vec<(String, Value)> {
+    let mut values = Vec::new();
+    if let Ok(sections) = Table::try_from(settings) {
+        add_values("", sections, &mut values);
+    }
+    values
+}
+
+fn add_values(path: &str, keys: Table, values: &mut Vec<(String, Value)>) {
     for (key, value) in keys {
-        let name = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-        if let Value::Table(keys) = value {
-            explain_section(&name, keys, loaded, lines);
-            continue;
+        let name = if path.is_empty() { key } else { format!("{path}.{key}") };
+        match value {
+            Value::Table(keys) => add_values(&name, keys, values),
+            value => values.push((name, value)),
         }
-        let origin = loaded.origins.get(&name).cloned().unwrap_or_else(|| "default".to_owned());
-        lines.push((name, value.to_string(), origin));
     }
 }
 

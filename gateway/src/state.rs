@@ -17,6 +17,7 @@ use crate::settings::Settings;
 use crate::telemetry::metrics::Exposition;
 use crate::threads::bulk::Bulk;
 use crate::threads::readers::Readers;
+use crate::tuning::Tuning;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use holdfast_actors::Handle;
 use holdfast_actors::clock::Clock;
@@ -31,6 +32,8 @@ pub struct App {
     /// As they were at the start. Those that can be changed meanwhile are read from `tuned`.
     pub settings: Settings,
     pub tuned: ArcSwap<Settings>,
+    /// How they came to be so, and what is planned.
+    pub tuning: Tuning,
     /// Keeps the data directory for this process. None without one.
     pub lock: Option<DirectoryLock>,
     /// Start although wall clock and journal are far apart.

@@ -29,6 +29,7 @@ impl Repertoire {
         run.orders();
         run.payments();
         run.late_money();
+        run.operator();
         run
     }
 
@@ -153,6 +154,11 @@ impl Repertoire {
         self.happens("order.settled", &found);
         let kept = poll(PATIENCE, || self.events().iter().any(|event| event["type"] == "holdfast.archive.keys").then_some(()));
         assert!(kept.is_some(), "kept answers never left memory");
+    }
+
+    fn operator(&self) {
+        let plan = self.ask(&Request::post("/admin/v1/tuning:plan", &json!({"changes": {"engine.batch_kb": 512}})), 200);
+        self.ask(&Request::post("/admin/v1/tuning:apply", &json!({"plan": plan["plan"], "note": "an example"})), 200);
     }
 
     #[track_caller]

@@ -2,7 +2,7 @@
 
 use super::{Outcome, output, table, warn_of_strays};
 use crate::cli::ConfigCommand;
-use crate::settings::{Mistakes, environment, explain, load, load_to_serve, warn_of_open_secrets};
+use crate::settings::{Mistakes, environment, explain, load_to_serve, load_tuned, warn_of_open_secrets};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::ExitCode;
@@ -38,7 +38,7 @@ fn rows(Mistakes(mistakes): &Mistakes) -> Vec<Value> {
 }
 
 fn show(config: Option<&Path>, as_json: bool) -> Outcome {
-    let rows = explain(&load(config, environment())?);
+    let rows = explain(&load_tuned(config, environment())?);
     if as_json {
         let rows: Vec<Value> =
             rows.iter().map(|(key, value, origin)| json!({"key": key, "value": value, "origin": origin})).collect();

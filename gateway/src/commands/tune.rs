@@ -1,10 +1,11 @@
-//! `holdfast tune probe`: looks at cores, memory and disk, has the engine take orders on that disk, and writes the settings that follow, each
+//! `holdfast tune`: knobs of a running server ([`remote`]), and `tune probe`, which looks at cores, memory and disk, has the engine take orders on that disk, and writes the settings that follow, each
 //! with its reason.
 //!
 //! Invariant: what it writes is a settings file that `holdfast config check` takes; where a default is right it says so and sets nothing.
 
 mod in_hand;
 mod probe;
+mod remote;
 
 use super::{Outcome, output};
 use crate::cli::TuneCommand;
@@ -14,6 +15,7 @@ use in_hand::{Taken, enough};
 use probe::{Machine, Rate};
 use serde_json::json;
 use std::fmt::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
 /// A sync of a small write that takes longer makes small commits expensive.
@@ -23,9 +25,18 @@ const MEMORY_AHEAD_SHARE: u64 = 16;
 const DEFAULT_MEMORY_AHEAD_MB: u64 = 1024;
 
 /// # Errors
-/// If the disk cannot be written.
+/// If the disk cannot be written, or the server is not there or refuses.
 pub(super) fn run(what: &TuneCommand, as_json: bool) -> Outcome {
-    let TuneCommand::Probe { data_dir } = what;
+    match what {
+        TuneCommand::Probe { data_dir } => probe(data_dir, as_json),
+        TuneCommand::Show { all, server } => remote::show(server, *all, as_json),
+        TuneCommand::Plan { changes, reset, server } => remote::plan(server, changes, reset, as_json),
+        TuneCommand::Apply { plan, note, server } => remote::apply(server, plan, note.as_deref(), as_json),
+        TuneCommand::History { limit, server } => remote::history(server, *limit, as_json),
+    }
+}
+
+fn probe(data_dir: &Path, as_json: bool) -> Outcome {
     let mut machine = Machine::look(data_dir)?;
     machine.orders = in_hand::measure(&probe::nearest(data_dir), shards(machine.cores) as usize)?;
     output::print(if as_json {

@@ -9,7 +9,8 @@ mod bounds;
 use self::answers::Answers;
 use self::bounds::Bounds;
 use crate::http::routes::{
-    admin, audits, availability, backups, batch, events, health, imports, lists, movements, orders, payments, reservations, stock,
+    admin, audits, availability, backups, batch, events, health, imports, lists, movements, orders, payments, reservations,
+    stock, tuning,
 };
 use crate::keys::Role;
 use crate::wire::scalars;
@@ -68,6 +69,10 @@ use utoipa::{Modify, OpenApi};
         admin::shards,
         audits::run_audit,
         backups::make,
+        tuning::show,
+        tuning::make_plan,
+        tuning::carry_out,
+        tuning::changes,
         health::livez,
         health::readyz,
         health::metrics,

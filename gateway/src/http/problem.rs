@@ -93,6 +93,8 @@ codes! {
         "Wait for it to end and ask again: there is one at a time.";
     LimitReached "limit_reached" 409 false "A limit of the data is reached"
         "`detail` names the limit; see /v1/limits for the limits of this server.";
+    PlanStale "plan_stale" 409 false "The plan is not for the settings in force"
+        "Plan again, look at what would be changed now, and apply that plan.";
     CursorNotOfThisHistory "cursor_not_of_this_history" 409 false "The cursor is not of the history that is here"
         "The data was restored from an older copy, or the cursor is of another server. Read from the beginning, without a cursor, and compare by (partition, sequence): facts that were seen and are not here are gone.";
     CursorExpired "cursor_expired" 410 false "Events after the cursor are no longer kept"

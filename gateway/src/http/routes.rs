@@ -25,6 +25,7 @@ pub mod resource;
 pub mod sender;
 pub mod start;
 pub mod stock;
+pub mod tuning;
 pub mod turned_off;
 #[cfg(test)]
 mod yielding;
@@ -96,6 +97,7 @@ fn operators(service: &mut ServiceConfig) {
         .configure(admin::configure)
         .configure(audits::configure)
         .configure(backups::configure)
+        .configure(tuning::configure)
         .configure(health::configure_metrics);
 }
 

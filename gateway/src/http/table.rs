@@ -201,6 +201,7 @@ const LIMIT: Parameter = Parameter { name: "limit", form: Form::Number(u64::MAX)
 const PAGES: Query = Query::Known(&[AFTER, LIMIT]);
 const ORDERS: Query = Query::Known(&[Parameter { name: "customer_id", form: Form::Text }, AFTER, LIMIT]);
 const STOCK: Query = Query::Known(&[Parameter { name: "prefix", form: Form::Text }, AFTER, LIMIT]);
+const CHANGES: Query = Query::Known(&[Parameter { name: "before", form: Form::Number(u64::MAX) }, LIMIT]);
 const STREAM: Query = Query::Known(&[AFTER]);
 const DELIVERY: Query = Query::Known(&[
     Parameter { name: "duplicates", form: Form::Number(u8::MAX as u64) },
@@ -241,6 +242,12 @@ pub const TABLE: &[Route] = &[
     Route { path: "/admin/v1/audit", operations: &[Operation::write("POST", ADMINS, Refused, Key::Unused).of_group(Group::Operators).of(Content::Any)] },
     // A second one is refused while the first is made, and makes another when it is done.
     Route { path: "/admin/v1/backups", operations: &[Operation::write("POST", ADMINS, Refused, Key::Unused).of_group(Group::Operators).of(Content::Any)] },
+    Route { path: "/admin/v1/tuning", operations: &[Operation::read(OPERATORS, Refused, NONE).of_group(Group::Operators)] },
+    // Changes nothing.
+    Route { path: "/admin/v1/tuning:plan", operations: &[Operation::write("POST", OPERATORS, Refused, Key::Unused).of_group(Group::Operators)] },
+    // A plan is carried out once.
+    Route { path: "/admin/v1/tuning:apply", operations: &[Operation::write("POST", ADMINS, Refused, Key::Unused).of_group(Group::Operators)] },
+    Route { path: "/admin/v1/changes", operations: &[Operation::read(OPERATORS, Refused, CHANGES).of_group(Group::Operators)] },
     Route { path: "/sandbox/payments/{attempt_id}", operations: &[Operation::page()] },
     Route { path: "/sandbox/payments/{attempt_id}/{step}", operations: &[Operation::write("POST", SHOPS, Ignored, Key::Unused).of(Content::Any).open().by_forms().with(DELIVERY)] },
     Route { path: "/livez", operations: &[Operation::probe()] },

@@ -40,6 +40,15 @@ pub(super) fn serving(loaded: &Loaded) -> Vec<Mistake> {
     found.mistakes
 }
 
+/// What can be wrong with settings that are changed while the server runs.
+pub(super) fn live(loaded: &Loaded) -> Vec<Mistake> {
+    let mut found = Found { loaded, mistakes: Vec::new() };
+    found.orders(&loaded.settings);
+    found.ranges(&loaded.settings);
+    found.log(&loaded.settings);
+    found.mistakes
+}
+
 struct Found<'a> {
     loaded: &'a Loaded,
     mistakes: Vec<Mistake>,

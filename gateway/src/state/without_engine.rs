@@ -7,11 +7,13 @@ use crate::http::rates::Rates;
 use crate::keys::Keys;
 use crate::keys::refusals::Refusals;
 use crate::process::stopping::Phase;
-use crate::settings::Settings;
+use crate::settings::{Settings, Tuned};
 use crate::telemetry::metrics::Exposition;
 use crate::threads::bulk::Bulk;
+use crate::tuning::Tuning;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use metrics_exporter_prometheus::PrometheusBuilder;
+use std::collections::BTreeMap;
 use tokio::sync::watch;
 
 impl App {
@@ -36,6 +38,7 @@ impl App {
             operators_url: None,
             metrics: Exposition::new(PrometheusBuilder::new().build_recorder().handle(), &settings.telemetry),
             tuned: ArcSwap::from_pointee(settings.clone()),
+            tuning: Tuning::new(Tuned { base: settings.clone(), ..Tuned::default() }, BTreeMap::new()),
             settings,
         }
     }

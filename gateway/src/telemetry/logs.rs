@@ -12,13 +12,15 @@ use std::panic::PanicHookInfo;
 use std::str::FromStr;
 use std::sync::OnceLock;
 use std::time::Duration;
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::Directive;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Registry, reload};
 
 /// The log of this process, once it is started.
 static LOG: OnceLock<LineQueue> = OnceLock::new();
+/// What decides what is logged.
+static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
 /// What lines about answers belong to, as a filter names it.
 pub const REQUESTS: &str = "holdfast::requests";
 /// How long a process that ends waits for its last lines.
@@ -30,9 +32,7 @@ const LAST_LINES: Duration = Duration::from_secs(1);
 /// # Errors
 /// If the thread that writes them cannot be started.
 pub fn start(log: &Log) -> io::Result<()> {
-    let filter = log_filter::parse(&log.level).unwrap_or_else(|_| EnvFilter::new("info"));
-    let requests = Directive::from_str(&format!("{}={}", REQUESTS, if log.requests { "info" } else { "off" }));
-    let filter = requests.into_iter().fold(filter, EnvFilter::add_directive);
+    let (filter, handle) = reload::Layer::new(filter_of(log));
     let plain = std::env::var_os("NO_COLOR").is_some_and(|set| !set.is_empty()) || !io::stderr().is_terminal();
     let lines = LineQueue::start(standard_error()?)?;
     let layer = tracing_subscriber::fmt::layer().with_ansi(!plain).with_writer(lines.clone()).log_internal_errors(false);
@@ -42,9 +42,24 @@ pub fn start(log: &Log) -> io::Result<()> {
         Format::Human => subscriber.with(layer.with_target(false)).try_init(),
         Format::Json => subscriber.with(layer.json().flatten_event(true)).try_init(),
     };
+    FILTER.get_or_init(|| handle);
     LOG.get_or_init(|| lines);
     std::panic::set_hook(Box::new(log_panic));
     Ok(())
+}
+
+fn filter_of(log: &Log) -> EnvFilter {
+    let filter = log_filter::parse(&log.level).unwrap_or_else(|_| EnvFilter::new("info"));
+    let requests = Directive::from_str(&format!("{}={}", REQUESTS, if log.requests { "info" } else { "off" }));
+    requests.into_iter().fold(filter, EnvFilter::add_directive)
+}
+
+/// Logs by another level, or levels of modules, from now on.
+pub fn set_level(log: &Log) {
+    let set = FILTER.get().map(|filter| filter.reload(filter_of(log)));
+    if let Some(Err(error)) = set {
+        tracing::error!(%error, "the level of the log stays as it is");
+    }
 }
 
 /// A descriptor of its own: whoever else holds the lock of the standard library on standard error does not hold up the log.

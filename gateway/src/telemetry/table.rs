@@ -95,6 +95,7 @@ pub const METRICS: &[Metric] = &[
     counter("holdfast_log_lines_lost_total", "lines of the log that could not be written").renamed(),
     counter("holdfast_logins_refused_total", "requests with a wrong API key").renamed(),
     gauge("holdfast_memory_ahead_bytes", "memory taken ahead of load and not given back").renamed(),
+    counter("holdfast_operator_changes_total", "settings that operators changed while the process ran"),
     gauge("holdfast_orders_per_minute", "orders accepted in the last 60 s, each once however often it is sent"),
     counter("holdfast_orders_total", "answers to `POST /v1/orders`, `placed` or `refused`").by(&["outcome"]).renamed(),
     histogram("holdfast_partition_move_pause_seconds", "from the moment a partition was to go to another shard until that shard had it: requests to it wait so long"),

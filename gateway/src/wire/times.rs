@@ -4,6 +4,7 @@ use crate::wire::json::{Json, Value};
 use holdfast_engine::time::Timestamp;
 use serde::{Serialize, Serializer};
 use std::cell::RefCell;
+use std::fmt;
 
 /// A time as RFC 3339 in UTC with milliseconds.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +36,14 @@ impl Rfc3339 {
             text[Self::SECOND + 1..][..3].copy_from_slice(&digits.map(|digit| b'0' + digit as u8));
             Some(text)
         })
+    }
+}
+
+/// Empty beyond the year 9999.
+impl fmt::Display for Rfc3339 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self.text();
+        f.write_str(text.as_ref().and_then(|text| std::str::from_utf8(text).ok()).unwrap_or_default())
     }
 }
 

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 type Provoke = fn(&Api) -> Answer;
 
 /// Code, status, and a request that earns it.
-const TABLE: [(&str, u16, Provoke); 30] = [
+const TABLE: [(&str, u16, Provoke); 31] = [
     ("invalid_request", 400, |api| post(api, "/v1/orders", &json!({}))),
     ("condition_unsupported", 400, |api| api.send("GET", "/v1/limits", &[("if-match", "*")], None)),
     ("idempotency_key_missing", 400, |api| api.post("/v1/orders", &order("x", 1))),
@@ -41,6 +41,7 @@ const TABLE: [(&str, u16, Provoke); 30] = [
         post(api, &path, &json!({"location": "berlin", "delta": 1, "reason": "x"}))
     }),
     ("cursor_not_of_this_history", 409, |api| api.get("/v1/events?after=999999999-0")),
+    ("plan_stale", 409, |api| api.post("/admin/v1/tuning:apply", &json!({"plan": "plan_none"}))),
     ("precondition_failed", 412, |api| set(api, &[("if-match", "\"9\"")])),
     ("too_large", 413, |api| post(api, "/v1/orders", &json!("x".repeat(1024 * 1024)))),
     ("unsupported_media_type", 415, |api| {

@@ -95,4 +95,6 @@ mod timeline;
 #[cfg(test)]
 mod traces;
 #[cfg(test)]
+mod tuning;
+#[cfg(test)]
 mod webhooks;

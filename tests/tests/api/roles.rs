@@ -25,14 +25,14 @@ enum Expected {
     Forbidden,
 }
 
-/// The rule: storefronts reach all under `/v1`, viewers every GET, admins everything; probes and pages need no key.
+/// The rule: storefronts reach all under `/v1`, viewers every GET and plans, which change nothing, admins everything; probes and pages need no key.
 fn expected(role: Option<&str>, method: &str, path: &str) -> Expected {
     let open = PROBES.contains(&path) || path.starts_with("/sandbox/");
     match role {
         None if open => Expected::Reached,
         None => Expected::Nobody,
         Some("storefront") if path.starts_with("/admin/") => Expected::Forbidden,
-        Some("viewer") if method != "get" => Expected::Forbidden,
+        Some("viewer") if method != "get" && !path.ends_with(":plan") => Expected::Forbidden,
         Some(_) => Expected::Reached,
     }
 }

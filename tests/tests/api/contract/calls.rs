@@ -124,6 +124,13 @@ pub(crate) fn good(api: &Api, operation: &str) -> Call {
         "list_shards" => Call::new("GET", "/admin/v1/shards"),
         "run_audit" => Call::new("POST", "/admin/v1/audit"),
         "make_backup" => Call::new("POST", "/admin/v1/backups"),
+        "get_tuning" => Call::new("GET", "/admin/v1/tuning"),
+        "plan_tuning" => Call::new("POST", "/admin/v1/tuning:plan").json(&json!({"changes": {"engine.credits": 30_000}})),
+        "apply_tuning" => {
+            let plan = crate::tuning::plan(api, &json!({"engine.batch_kb": 1000 + fresh("n").len()}));
+            Call::new("POST", "/admin/v1/tuning:apply").json(&json!({"plan": plan["plan"], "note": "a test"}))
+        }
+        "list_changes" => Call::new("GET", "/admin/v1/changes?limit=5"),
         "livez" => Call::new("GET", "/livez"),
         "readyz" => Call::new("GET", "/readyz"),
         "metrics" => Call::new("GET", "/metrics"),

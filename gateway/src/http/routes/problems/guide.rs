@@ -43,6 +43,7 @@ impl Code {
             Code::IdempotencyInProgress => &conflicts::IDEMPOTENCY_IN_PROGRESS,
             Code::BackupUnavailable => &backups::BACKUP_UNAVAILABLE,
             Code::BackupInProgress => &backups::BACKUP_IN_PROGRESS,
+            Code::PlanStale => &conflicts::PLAN_STALE,
             Code::LimitReached => &conflicts::LIMIT_REACHED,
             Code::CursorNotOfThisHistory => &conflicts::CURSOR_NOT_OF_THIS_HISTORY,
             Code::CursorExpired => &conflicts::CURSOR_EXPIRED,

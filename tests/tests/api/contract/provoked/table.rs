@@ -41,7 +41,10 @@ pub(super) fn provoked(contract: &Contract) -> BTreeSet<Named> {
 
 type Change = fn(&Api, Call) -> Call;
 
-const INVALID: [(&str, Change); 20] = [
+const INVALID: [(&str, Change); 23] = [
+    ("plan_tuning", |_, call| call.json(&json!({"changes": {"engine.credits": 0}}))),
+    ("apply_tuning", |_, call| call.json(&json!({"plan": "x", "note": ""}))),
+    ("list_changes", |_, call| query(call, "limit=many")),
     ("place_order", |_, call| call.json(&json!({}))),
     ("cancel_order", |_, call| call.json(&json!({"reason": ""}))),
     ("confirm_order", |_, call| call.json(&json!({"reason": ""}))),
@@ -88,7 +91,7 @@ const NOWHERE: [(&str, &str); 14] = [
 
 type Provoke = fn(&Api) -> Answer;
 
-const TABLE: [(&str, &str, Provoke); 39] = [
+const TABLE: [(&str, &str, Provoke); 40] = [
     ("press_sandbox_button", "not_found", |api| api.act("/sandbox/payments/pay_00000000000000000000000000-1/approve")),
     ("press_sandbox_button", "not_found", |api| api.act(&(page_of(api) + "/wink"))),
     ("receive_sandbox_webhook", "unauthorized", |api| webhook(api, "{}").without("holdfast-signature").send(api)),
@@ -137,6 +140,7 @@ const TABLE: [(&str, &str, Provoke); 39] = [
         api.get("/v1/orders?customer_id=ada&after=0123456789abcdef~orders.0.1.1")
     }),
     ("list_stock", "cursor_not_of_this_history", |api| api.get("/v1/inventory?after=0123456789abcdef~stock.0.1.YQ")),
+    ("apply_tuning", "plan_stale", |api| api.post("/admin/v1/tuning:apply", &json!({"plan": "plan_none"}))),
     ("make_backup", "backup_unavailable", |api| api.act("/admin/v1/backups")),
     ("list_events", "cursor_not_of_this_history", |api| api.get("/v1/events?after=999999999-0")),
     ("stream_events", "cursor_not_of_this_history", |api| api.get("/v1/events/stream?after=999999999-0")),

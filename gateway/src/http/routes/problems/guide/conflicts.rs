@@ -103,6 +103,16 @@ pub(super) const IDEMPOTENCY_IN_PROGRESS: Guide = Guide {
     example: || rejected(&Rejection::KeyInProgress),
 };
 
+pub(super) const PLAN_STALE: Guide = Guide {
+    meaning: "A plan says what would be changed of the settings as they were. They are not so any more, or nobody made this plan.",
+    causes: &[
+        "Somebody else carried out a plan in between.",
+        "The plan was carried out already, or the server was restarted since: plans are not kept.",
+    ],
+    cures: &["`holdfast tune history` says who changed what."],
+    example: crate::http::routes::tuning::stale,
+};
+
 pub(super) const LIMIT_REACHED: Guide = Guide {
     meaning: "What the request adds to is as large as it can get. Nothing was changed.",
     causes: &[

@@ -1,0 +1,41 @@
+//! The settings that can be changed while the server runs.
+//!
+//! Invariant: whoever uses one of these reads it from what is tuned, and not from what the server was started with.
+
+/// A setting with what a change of it does.
+#[derive(Debug)]
+pub struct Knob {
+    /// `section.key`.
+    pub key: &'static str,
+    pub effect: &'static str,
+}
+
+const SAGAS: &str = "Counts for what is decided from now on; what was decided keeps the times it was given.";
+
+/// All of them, in the order of the sections.
+#[rustfmt::skip]
+pub const KNOBS: [Knob; 18] = [
+    Knob { key: "server.key_share_percent", effect: "Counts for new requests; what a client has in hand stays." },
+    Knob { key: "engine.credits", effect: "Fewer refuse new requests with 503 until enough are answered; nothing in hand is taken back." },
+    Knob { key: "engine.snapshot_events", effect: "Counts from the next snapshot of each partition on." },
+    Knob { key: "engine.batch_kb", effect: "Counts from the next batch on." },
+    Knob { key: "engine.commits_in_flight", effect: "Counts from the next batch on." },
+    Knob { key: "orders.accepting", effect: "Off: new orders and reservations get 503 paused. What is placed goes on." },
+    Knob { key: "orders.ttl_seconds", effect: "Counts for new orders and reservations that do not say how long." },
+    Knob { key: "orders.ttl_max_seconds", effect: "Counts for new orders and reservations." },
+    Knob { key: "holds.max_life_seconds", effect: "Counts for the next extension of each hold." },
+    Knob { key: "holds.max_extensions", effect: "Counts for the next extension of each hold." },
+    Knob { key: "payments.pin_seconds", effect: SAGAS },
+    Knob { key: "payments.query_after_seconds", effect: SAGAS },
+    Knob { key: "payments.query_max_seconds", effect: SAGAS },
+    Knob { key: "payments.unknown_max_seconds", effect: SAGAS },
+    Knob { key: "payments.decline_grace_seconds", effect: SAGAS },
+    Knob { key: "payments.call_timeout_seconds", effect: "Counts from the next call on." },
+    Knob { key: "payments.late_payment", effect: "Counts for money that comes late from now on." },
+    Knob { key: "log.level", effect: "Counts at once." },
+];
+
+/// The one of this key.
+pub fn knob(key: &str) -> Option<&'static Knob> {
+    KNOBS.iter().find(|knob| knob.key == key)
+}

@@ -1,0 +1,181 @@
+//! A plan: which values would be in force, checked as the settings are at a start, with what each change does.
+//!
+//! Pure: nothing is changed by planning. Invariant: what is wrong is named for each key, all of it at once.
+
+use super::{Tuning, text, value};
+use crate::settings::{Knob, Settings, knob, live_mistakes, replaced};
+use holdfast_engine::ids::{Fingerprint, Label};
+use serde_json::Value as Json;
+use std::collections::BTreeMap;
+use toml::Value;
+
+/// Changes that are asked for. Null: what file, variables and arguments say.
+pub type Wanted = BTreeMap<String, Json>;
+
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub id: String,
+    /// The values in force that it is for.
+    pub revision: u64,
+    pub changes: Vec<Planned>,
+    pub warnings: Vec<String>,
+    /// All settings as they would be.
+    pub settings: Settings,
+}
+
+/// One key.
+#[derive(Clone, Debug)]
+pub struct Planned {
+    pub knob: &'static Knob,
+    pub from: Value,
+    pub to: Value,
+    /// It goes back to what file, variables and arguments say.
+    pub reset: bool,
+}
+
+/// A key that cannot be changed so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    pub key: String,
+    pub message: String,
+}
+
+/// What would be so, from what is in force.
+///
+/// # Errors
+/// Everything that is wrong with what is asked for.
+pub fn plan(tuning: &Tuning, current: &Settings, wanted: &Wanted) -> Result<Plan, Vec<Refused>> {
+    let (mut settings, mut refused, mut keys) = (current.clone(), Vec::new(), Vec::new());
+    for (key, to) in wanted {
+        match take(tuning, &settings, key, to) {
+            Ok((knob, next)) => {
+                settings = next;
+                keys.push((knob, to.is_null()));
+            }
+            Err(message) => refused.push(Refused { key: key.clone(), message }),
+        }
+    }
+    refused.extend(live_mistakes(&settings).into_iter().map(|mistake| Refused { key: mistake.key, message: mistake.message }));
+    if !refused.is_empty() {
+        return Err(refused);
+    }
+    let changes: Vec<Planned> = keys.into_iter().filter_map(|(knob, reset)| planned(knob, reset, current, &settings)).collect();
+    let revision = tuning.revision();
+    let id = format!("plan_{:032x}", Fingerprint::of(&(revision, names(&changes))).0);
+    Ok(Plan { id, revision, warnings: warnings(tuning, &changes), changes, settings })
+}
+
+fn names(changes: &[Planned]) -> Vec<(&str, String, bool)> {
+    changes.iter().map(|change| (change.knob.key, text(&change.to), change.reset)).collect()
+}
+
+fn take(tuning: &Tuning, settings: &Settings, key: &str, to: &Json) -> Result<(&'static Knob, Settings), String> {
+    let knob = knob(key).ok_or_else(|| {
+        let exists = value(settings, key).is_some();
+        if exists { "can be changed by a restart only" } else { "is no setting" }
+    })?;
+    let to = if to.is_null() { value(&tuning.base, key) } else { Value::try_from(to).ok() };
+    let to = to.ok_or("is no value of a setting")?;
+    Label::new(&text(&to)).ok_or_else(Label::rule)?;
+    Ok((knob, replaced(settings, key, to)?))
+}
+
+fn planned(knob: &'static Knob, reset: bool, current: &Settings, settings: &Settings) -> Option<Planned> {
+    let (from, to) = (value(current, knob.key)?, value(settings, knob.key)?);
+    (from != to).then_some(Planned { knob, from, to, reset })
+}
+
+fn warnings(tuning: &Tuning, changes: &[Planned]) -> Vec<String> {
+    let wins = |origin: &&String| origin.starts_with("HOLDFAST__") || origin.starts_with("--");
+    let outer = changes.iter().filter(|change| !change.reset).filter_map(|Planned { knob, .. }| {
+        let origin = tuning.base_origins.get(knob.key).filter(wins)?;
+        Some(format!("{origin} sets {} and wins at the next start: take it out there too", knob.key))
+    });
+    let paused = changes.iter().filter(|change| change.knob.key == "orders.accepting" && change.to == Value::Boolean(false));
+    let paused =
+        paused.map(|_| "new orders and reservations get 503 paused until it is on again, also after a restart".to_owned());
+    let gone = (!tuning.is_kept() && !changes.is_empty())
+        .then(|| "there is no data directory: the change ends with the process".to_owned());
+    outer.chain(paused).chain(gone).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Tuned;
+    use serde_json::json;
+
+    fn tuning(base: Settings, origins: &[(&str, &str)]) -> Tuning {
+        let origins = origins.iter().map(|(key, origin)| ((*key).to_owned(), (*origin).to_owned())).collect();
+        Tuning::new(Tuned { base, origins, ..Tuned::default() }, BTreeMap::new())
+    }
+
+    fn of(tuning: &Tuning, changes: Json) -> Result<Plan, Vec<Refused>> {
+        plan(tuning, &tuning.base.clone(), &serde_json::from_value(changes).unwrap())
+    }
+
+    #[test]
+    fn a_plan_says_for_each_key_what_it_was_and_what_it_becomes_and_leaves_out_what_stays() {
+        let tuning = tuning(Settings::default(), &[]);
+        let plan = of(&tuning, json!({"engine.credits": 9, "log.level": "debug", "orders.accepting": true})).unwrap();
+        let shown: Vec<_> = plan.changes.iter().map(|change| (change.knob.key, text(&change.from), text(&change.to))).collect();
+        let row = |key, from: &str, to: &str| (key, from.to_owned(), to.to_owned());
+        assert_eq!(shown, [row("engine.credits", "32768", "9"), row("log.level", "info", "debug")]);
+        assert_eq!((plan.settings.engine.credits, plan.settings.log.level.as_str()), (9, "debug"));
+        assert!(plan.warnings.is_empty());
+        assert_eq!(
+            of(&tuning, json!({"engine.credits": 9, "log.level": "debug"})).unwrap().id,
+            plan.id,
+            "the same plan has one id"
+        );
+        assert_ne!(of(&tuning, json!({"engine.credits": 10, "log.level": "debug"})).unwrap().id, plan.id);
+    }
+
+    #[test]
+    fn what_cannot_be_so_is_named_for_each_key() {
+        let tuning = tuning(Settings::default(), &[]);
+        for (changes, expected) in [
+            (json!({"engine.credits": 0}), vec![("engine.credits", "must be 1 to 10000000")]),
+            (json!({"engine.shard": 2}), vec![("engine.shard", "is no setting")]),
+            (json!({"server.listen": "x"}), vec![("server.listen", "can be changed by a restart only")]),
+            (json!({"engine": {"credits": 1}}), vec![("engine", "can be changed by a restart only")]),
+            (
+                json!({"log.level": "loud", "orders.ttl_seconds": 90_000}),
+                vec![
+                    ("orders.ttl_seconds", "must not be more than orders.ttl_max_seconds, which is 86400"),
+                    ("orders.ttl_seconds", "must be 1 to 86400"),
+                    ("log.level", "\"loud\" is neither error, warn, info, debug or trace nor MODULE=LEVEL"),
+                ],
+            ),
+            (
+                json!({"orders.ttl_max_seconds": 60}),
+                vec![("orders.ttl_seconds", "must not be more than orders.ttl_max_seconds, which is 60")],
+            ),
+        ] {
+            let refused = of(&tuning, changes.clone()).unwrap_err();
+            let refused: Vec<_> = refused.iter().map(|refused| (refused.key.as_str(), refused.message.as_str())).collect();
+            assert_eq!(refused, expected, "{changes}");
+        }
+        let refused = of(&tuning, json!({"orders.accepting": "no", "engine.credits": -1})).unwrap_err();
+        let keys: Vec<&str> = refused.iter().map(|refused| refused.key.as_str()).collect();
+        assert_eq!(keys, ["engine.credits", "orders.accepting"], "of another type");
+    }
+
+    #[test]
+    fn null_goes_back_to_what_is_there_without_the_change() {
+        let tuning = tuning(Settings::default(), &[]);
+        let tuned = of(&tuning, json!({"engine.credits": 9})).unwrap().settings;
+        let back = plan(&tuning, &tuned, &BTreeMap::from([("engine.credits".to_owned(), Json::Null)])).unwrap();
+        assert_eq!((back.settings.engine.credits, back.changes[0].reset), (32_768, true));
+    }
+
+    #[test]
+    fn a_plan_warns_of_what_wins_at_the_next_start() {
+        let origins = [("engine.credits", "HOLDFAST__ENGINE__CREDITS"), ("log.level", "holdfast.toml:3")];
+        let tuning = tuning(Settings::default(), &origins);
+        let warnings =
+            of(&tuning, json!({"engine.credits": 9, "log.level": "debug", "orders.accepting": false})).unwrap().warnings;
+        assert_eq!(warnings.len(), 2, "{warnings:?}");
+        assert!(warnings[0].starts_with("HOLDFAST__ENGINE__CREDITS sets engine.credits"), "{warnings:?}");
+    }
+}
