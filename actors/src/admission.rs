@@ -7,18 +7,19 @@ mod clients;
 
 pub use clients::{ClientId, Clients, Permit};
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 #[derive(Debug)]
 pub struct Credits {
     taken: AtomicUsize,
     /// Lowered below what is taken, it refuses new ones until enough are given back.
     limit: AtomicUsize,
+    refused: AtomicU64,
 }
 
 impl Credits {
     pub fn new(limit: usize) -> Self {
-        Self { taken: AtomicUsize::new(0), limit: AtomicUsize::new(limit) }
+        Self { taken: AtomicUsize::new(0), limit: AtomicUsize::new(limit), refused: AtomicU64::new(0) }
     }
 
     /// Takes one, or says that there is none.
@@ -26,6 +27,7 @@ impl Credits {
         let taken = self.taken.fetch_add(1, Ordering::Relaxed);
         if taken >= self.limit() {
             self.give_back(1);
+            self.refused.fetch_add(1, Ordering::Relaxed);
             return false;
         }
         true
@@ -47,6 +49,11 @@ impl Credits {
 
     pub fn limit(&self) -> usize {
         self.limit.load(Ordering::Relaxed)
+    }
+
+    /// How often there was none.
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
     }
 
     pub fn set_limit(&self, limit: usize) {

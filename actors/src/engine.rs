@@ -148,6 +148,7 @@ impl Engine {
         let (projector, projecting) = start_projector(&journal, &router)?;
         let watcher = watch_commits(commits, projector.clone(), failures.clone());
         let (committer, mut ending) = Committer::start(&journal, &watcher)?;
+        let sync_times = committer.times().clone();
         let (snapshot_writer, writing) = SnapshotWriter::start(journal.clone())?;
         let (lookups, looking) = Lookups::start(&journal)?;
         ending.extend(looking.into_iter().chain([writing, projecting]));
@@ -172,7 +173,7 @@ impl Engine {
         let resharding = Resharding::new(router.clone(), guardian.clone());
         ending.push(Guardian::start(rebuild.clone(), shards.clone(), resharding.operations.clone(), messages)?);
         start_shards(&rebuild, &shards, recovered)?;
-        let handle = Handle { router, reply_queues, clients, tuning, resharding };
+        let handle = Handle { router, reply_queues, clients, tuning, resharding, sync_times };
         let provider = provider_arbiter;
         Ok(Self { handle, journal, rebuild, shards, guardian, provider, committed, projector, threads: ending })
     }

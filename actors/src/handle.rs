@@ -14,6 +14,7 @@ use futures_util::future::join_all;
 use holdfast_engine::answer::Reply;
 use holdfast_engine::command::Command;
 use holdfast_engine::ids::PartitionId;
+use holdfast_storage::sync_times::{SyncTimes, Syncs};
 use std::cell::Cell;
 use std::future::Future;
 use std::sync::Arc;
@@ -53,6 +54,7 @@ pub struct Handle {
     pub(crate) clients: Arc<Clients>,
     pub(crate) tuning: Arc<Tuning>,
     pub(crate) resharding: Resharding,
+    pub(crate) sync_times: SyncTimes,
 }
 
 impl Handle {
@@ -120,6 +122,21 @@ impl Handle {
     /// Requests in hand at each shard, in the order of shards.
     pub fn depths(&self) -> Vec<usize> {
         self.router.table().inboxes.iter().map(|inbox| inbox.credits.taken()).collect()
+    }
+
+    /// Requests in hand at each shard, and how many there may be.
+    pub fn credits(&self) -> Vec<(usize, usize)> {
+        self.router.table().inboxes.iter().map(|inbox| (inbox.credits.taken(), inbox.credits.limit())).collect()
+    }
+
+    /// Requests that were refused for want of a credit.
+    pub fn refused(&self) -> u64 {
+        self.router.table().inboxes.iter().map(|inbox| inbox.credits.refused()).sum()
+    }
+
+    /// The commits of the last seconds.
+    pub fn syncs(&self) -> Syncs {
+        self.sync_times.last(Instant::now())
     }
 
     /// Sends each shard a probe, unless it has one.

@@ -35,6 +35,7 @@ mod resharding;
 pub mod router;
 pub mod shard;
 mod shard_threads;
+pub mod sketch;
 pub mod snapshot_writer;
 mod sync;
 pub mod tuning;

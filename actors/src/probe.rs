@@ -4,6 +4,7 @@
 //! Invariants: requests carry no time stamp for it: a probe waits in the inbox as they do, a few times a second; of each shard one
 //! probe is under way at a time, so that one which stands still gathers none.
 
+use crate::sketch::HotSkus;
 use crossbeam::atomic::AtomicCell;
 use holdfast_engine::effect::EndedAttempts;
 use holdfast_storage::LogId;
@@ -29,6 +30,8 @@ pub struct Sight {
     captured: AtomicU64,
     declined: AtomicU64,
     voided: AtomicU64,
+    requests: AtomicU64,
+    hot: Mutex<HotSkus>,
 }
 
 /// A shard at one moment.
@@ -44,6 +47,10 @@ pub struct Seen {
     pub overdue: Duration,
     /// Payment attempts that ended since the engine started.
     pub payments: EndedAttempts,
+    /// Requests that it was sent since the engine started, as of the last look.
+    pub requests: u64,
+    /// What orders were for in the second before the last look.
+    pub hot: HotSkus,
 }
 
 impl Sight {
@@ -72,6 +79,12 @@ impl Sight {
         }
     }
 
+    /// What was sent to the shard, at a look.
+    pub(crate) fn sent(&self, requests: u64, hot: HotSkus) {
+        self.requests.store(requests, Ordering::Relaxed);
+        *self.hot.lock().unwrap_or_else(PoisonError::into_inner) = hot;
+    }
+
     pub(crate) fn seen(&self) -> Seen {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let waits = self.waits.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect();
@@ -85,6 +98,8 @@ impl Sight {
                 declined: count(&self.declined),
                 voided: count(&self.voided),
             },
+            requests: count(&self.requests),
+            hot: self.hot.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
     }
 }

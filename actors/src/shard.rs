@@ -23,6 +23,7 @@ use crate::probe::Probes;
 use crate::provider::ProviderDispatcher;
 use crate::replies::ReplyQueues;
 use crate::router::Router;
+use crate::sketch::Sketch;
 use crate::snapshot_writer::{PendingSnapshot, SnapshotWriter};
 use crate::tuning::Tuning;
 use actix::{Actor, AsyncContext, Context, Handler, SpawnHandle};
@@ -87,6 +88,9 @@ pub struct Shard {
     notify: Notify,
     probes: Probes,
     trail: Trail,
+    sketch: Sketch,
+    /// Requests read.
+    requests: u64,
     wait: metrics::Histogram,
     timer_lag: metrics::Histogram,
 }
@@ -109,6 +113,8 @@ impl Shard {
             timer_lag: metrics::histogram!("holdfast_shard_timer_lag_seconds", &labels),
             probes: Probes::new(inbox.shard),
             trail: Trail::default(),
+            sketch: Sketch::default(),
+            requests: 0,
             inbox,
             opened: VecDeque::new(),
             links,
@@ -158,10 +164,15 @@ impl Shard {
     fn read(&mut self, message: ShardMessage) {
         match message {
             ShardMessage::Place { ticket, order, placed } => {
+                self.requests += 1;
+                self.sketch.placed(placed.lines.iter().map(|line| &line.sku));
                 self.trail.read(order);
                 self.request(ticket, Command::Place { order, placed });
             }
-            ShardMessage::Request { ticket, command } => self.request(ticket, *command),
+            ShardMessage::Request { ticket, command } => {
+                self.requests += 1;
+                self.request(ticket, *command);
+            }
             ShardMessage::Peer(messages) => messages.into_iter().for_each(|one| self.step(one.to, Input::Message(one.body))),
             ShardMessage::Provider(result) => self.step(result.attempt().order.partition(), Input::Provider(result)),
             ShardMessage::Loaded { ticket, command, loaded, asked, life } => self.loaded(ticket, command, loaded, asked, life),
@@ -321,6 +332,7 @@ impl Shard {
             let due = self.hosting.iter().filter_map(|hosted| hosted.partition.next_deadline()).min();
             let overdue = Duration::from_millis(due.map_or(0, |due| now.since(due)));
             self.probes.look(overdue, &self.inbox.sight);
+            self.inbox.sight.sent(self.requests, self.sketch.take());
         }
     }
 

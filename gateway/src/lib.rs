@@ -4,6 +4,7 @@
 
 #![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr, clippy::dbg_macro))]
 
+pub mod adviser;
 pub mod backend;
 pub mod backups;
 pub mod banner;
@@ -15,6 +16,7 @@ pub mod events;
 pub mod http;
 pub mod kafka;
 pub mod keys;
+pub mod live;
 pub mod process;
 pub mod progress;
 pub mod providers;

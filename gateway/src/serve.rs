@@ -3,6 +3,7 @@
 //! Invariant: the data directory is taken before anything in it is looked at, and the address before the journal is opened.
 
 mod clock;
+mod frames;
 mod leaving;
 mod lock;
 mod sampler;
@@ -17,6 +18,7 @@ use crate::http::routes::console;
 use crate::http::server;
 use crate::keys::refusals::Refusals;
 use crate::keys::{self, Keys};
+use crate::live::Frames;
 use crate::process::descriptors::{Connections, TooFew};
 use crate::process::file_error::FileError;
 use crate::process::stopping::{self, Phase};
@@ -177,6 +179,7 @@ pub async fn serve(loaded: Loaded, accept_clock: bool) -> Result<(), Error> {
         lock,
         tuned: ArcSwap::from_pointee(settings.clone()),
         tuning: Tuning::new(tuned, origins),
+        frames: Frames::default(),
         settings,
     });
     run(app, (listener, operators), connections).await

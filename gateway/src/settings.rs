@@ -16,8 +16,8 @@ pub(crate) mod ranges;
 mod rates;
 mod sections;
 mod telemetry;
-mod values;
 mod tuned;
+mod values;
 mod variables;
 
 pub use console::Console;
@@ -31,8 +31,8 @@ pub use sections::{
     Sandbox, Scylla, ScyllaTls, Server, Settings,
 };
 pub use telemetry::{Format, Log, Sample, Telemetry};
-pub use values::{CommaList, Switch};
 pub use tuned::{Entry, write as write_entries};
+pub use values::{CommaList, Switch};
 pub use variables::{environment, strays};
 
 use serde::Deserialize;

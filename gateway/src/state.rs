@@ -11,6 +11,7 @@ use crate::events::streams::Streams;
 use crate::http::rates::Rates;
 use crate::keys::Keys;
 use crate::keys::refusals::Refusals;
+use crate::live::Frames;
 use crate::process::stopping::Phase;
 use crate::providers::sandbox::Sandbox;
 use crate::settings::Settings;
@@ -34,6 +35,8 @@ pub struct App {
     pub tuned: ArcSwap<Settings>,
     /// How they came to be so, and what is planned.
     pub tuning: Tuning,
+    /// What the engine did in the last minute.
+    pub frames: Frames,
     /// Keeps the data directory for this process. None without one.
     pub lock: Option<DirectoryLock>,
     /// Start although wall clock and journal are far apart.

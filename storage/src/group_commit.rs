@@ -5,6 +5,7 @@
 //! to a log or acknowledged from it any more; nor is anything acknowledged that went into files that were taken away.
 
 use crate::contract::{Error, Journal, LogId, LogSeq};
+use crate::sync_times::SyncTimes;
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use crossbeam::queue::ArrayQueue;
 use holdfast_engine::codec::Batch;
@@ -45,6 +46,7 @@ pub struct Committer {
     queues: Arc<[Sender<Submitted>]>,
     ids: Arc<AtomicU64>,
     spares: Arc<ArrayQueue<Batch>>,
+    times: SyncTimes,
 }
 
 /// Empty batches kept for their room: fresh memory costs more than filling it.
@@ -56,17 +58,22 @@ impl Committer {
     /// # Errors
     /// If a thread cannot be started.
     pub fn start(journal: &Arc<dyn Journal>, watch: &Notify) -> std::io::Result<(Self, Vec<JoinHandle<()>>)> {
-        let spares = Arc::new(ArrayQueue::new(SPARES));
+        let (spares, times) = (Arc::new(ArrayQueue::new(SPARES)), SyncTimes::default());
         let (mut queues, mut threads) = (Vec::new(), Vec::new());
         for log in journal.logs() {
             // Bounded by the credits of the shards: each has at most the events of its admitted requests in here.
             let (queue, submitted) = unbounded();
             let (journal, watch, spares) = (journal.clone(), watch.clone(), spares.clone());
-            let writer = Writer { log, journal, submitted, watch, spares };
+            let writer = Writer { log, journal, submitted, watch, spares, times: times.clone() };
             threads.push(std::thread::Builder::new().name("commit".to_owned()).spawn(move || writer.run())?);
             queues.push(queue);
         }
-        Ok((Self { queues: queues.into(), ids: Arc::default(), spares }, threads))
+        Ok((Self { queues: queues.into(), ids: Arc::default(), spares, times }, threads))
+    }
+
+    /// How long the last commits took.
+    pub fn times(&self) -> &SyncTimes {
+        &self.times
     }
 
     /// An empty batch, with the room of one that was written if there is one.
@@ -92,6 +99,7 @@ struct Writer {
     submitted: Receiver<Submitted>,
     watch: Notify,
     spares: Arc<ArrayQueue<Batch>>,
+    times: SyncTimes,
 }
 
 impl Writer {
@@ -134,7 +142,9 @@ impl Writer {
             self.journal.intact()?;
             *looked = started;
         }
-        measures.syncs.record(started.elapsed().as_secs_f64());
+        let took = started.elapsed();
+        measures.syncs.record(took.as_secs_f64());
+        self.times.record(started, took);
         measures.sizes.record(f64::from(batch.events));
         (self.watch)(Notice::Durable { log, batch: 0, commit });
         gathered.iter().for_each(|one| (one.notify)(Notice::Durable { log, batch: one.id, commit }));

@@ -41,6 +41,7 @@ pub mod retention;
 pub mod rows;
 pub mod scrub;
 pub mod stoppable;
+pub mod sync_times;
 pub mod traced;
 pub mod watermark;
 

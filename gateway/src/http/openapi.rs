@@ -9,8 +9,8 @@ mod bounds;
 use self::answers::Answers;
 use self::bounds::Bounds;
 use crate::http::routes::{
-    admin, audits, availability, backups, batch, events, health, imports, lists, movements, orders, payments, reservations,
-    stock, tuning,
+    admin, audits, availability, backups, batch, events, frames, health, imports, lists, movements, orders, payments,
+    reservations, stock, tuning,
 };
 use crate::keys::Role;
 use crate::wire::scalars;
@@ -69,6 +69,7 @@ use utoipa::{Modify, OpenApi};
         admin::shards,
         audits::run_audit,
         backups::make,
+        frames::newest,
         tuning::show,
         tuning::make_plan,
         tuning::carry_out,

@@ -10,6 +10,7 @@ pub mod batch;
 pub mod console;
 pub mod docs;
 pub mod events;
+pub mod frames;
 pub mod health;
 pub mod ids;
 pub mod imports;
@@ -98,6 +99,7 @@ fn operators(service: &mut ServiceConfig) {
         .configure(audits::configure)
         .configure(backups::configure)
         .configure(tuning::configure)
+        .configure(frames::configure)
         .configure(health::configure_metrics);
 }
 

@@ -242,6 +242,7 @@ pub const TABLE: &[Route] = &[
     Route { path: "/admin/v1/audit", operations: &[Operation::write("POST", ADMINS, Refused, Key::Unused).of_group(Group::Operators).of(Content::Any)] },
     // A second one is refused while the first is made, and makes another when it is done.
     Route { path: "/admin/v1/backups", operations: &[Operation::write("POST", ADMINS, Refused, Key::Unused).of_group(Group::Operators).of(Content::Any)] },
+    Route { path: "/admin/v1/frame", operations: &[Operation::read(OPERATORS, Refused, NONE).of_group(Group::Operators)] },
     Route { path: "/admin/v1/tuning", operations: &[Operation::read(OPERATORS, Refused, NONE).of_group(Group::Operators)] },
     // Changes nothing.
     Route { path: "/admin/v1/tuning:plan", operations: &[Operation::write("POST", OPERATORS, Refused, Key::Unused).of_group(Group::Operators)] },

@@ -3,6 +3,7 @@
 //! Invariants: nothing here asks a shard anything, so that a look costs the same however many orders are open; a disk that hangs holds up
 //! no other gauge.
 
+use super::frames::Framer;
 use crate::process::resident;
 use crate::state::{App, Live};
 use crate::telemetry::tally::ANSWERS;
@@ -31,7 +32,7 @@ fn ticks(every: Duration) -> Interval {
 
 /// Goes on as long as the process runs, whether there is an engine or not.
 pub(super) async fn watch(app: Data<App>) {
-    let (mut sampler, mut tick) = (Sampler::new(), ticks(PROBES));
+    let (mut sampler, mut framer, mut tick) = (Sampler::new(), Framer::default(), ticks(PROBES));
     for turn in (0..LOOK).cycle() {
         tick.tick().await;
         let live = app.live.load();
@@ -40,6 +41,9 @@ pub(super) async fn watch(app: Data<App>) {
         }
         if turn == 0 {
             sampler.look(live.as_deref());
+            if let Some(live) = &*live {
+                app.frames.push(framer.frame(live));
+            }
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::events::streams::Streams;
 use crate::http::rates::Rates;
 use crate::keys::Keys;
 use crate::keys::refusals::Refusals;
+use crate::live::Frames;
 use crate::process::stopping::Phase;
 use crate::settings::{Settings, Tuned};
 use crate::telemetry::metrics::Exposition;
@@ -38,6 +39,7 @@ impl App {
             operators_url: None,
             metrics: Exposition::new(PrometheusBuilder::new().build_recorder().handle(), &settings.telemetry),
             tuned: ArcSwap::from_pointee(settings.clone()),
+            frames: Frames::default(),
             tuning: Tuning::new(Tuned { base: settings.clone(), ..Tuned::default() }, BTreeMap::new()),
             settings,
         }

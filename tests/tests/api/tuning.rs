@@ -202,3 +202,22 @@ fn config_explain_names_the_change_and_who_made_it() {
     let line = said.lines().find(|line| line.starts_with("orders.ttl_seconds")).unwrap();
     assert!(line.contains("300") && line.contains("tuning.toml: change 1 by ada, 20"), "{line}");
 }
+
+#[test]
+fn a_frame_shows_each_shard_the_hot_sku_and_advice() {
+    let (_server, api) = own();
+    put(&api, "HOT", "berlin", 10_000);
+    let hot = poll(PATIENCE, || {
+        (0..64).for_each(|_| drop(post(&api, "/v1/orders", &order("HOT", 1)).ok(201)));
+        let seen = api.get("/admin/v1/frame").ok(200);
+        assert!(!seen["advice"].as_array().unwrap().is_empty(), "{seen}");
+        let hot = &seen["frame"]["hot"][0];
+        (hot["sku"] == "HOT").then(|| seen.clone())
+    });
+    let frame = &hot.expect("it is hot")["frame"];
+    let shards = api.get("/admin/v1/shards").ok(200)["shards"].as_array().unwrap().len();
+    assert_eq!(frame["shards"].as_array().unwrap().len(), shards);
+    let hosts = api.get("/admin/v1/shards").ok(200);
+    let host = frame["hot"][0]["shard"].as_u64().unwrap() as usize;
+    assert!(hosts["shards"][host]["partitions"].as_array().unwrap().contains(&frame["hot"][0]["partition"]), "{frame}");
+}

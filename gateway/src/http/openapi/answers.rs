@@ -70,7 +70,7 @@ const OWN: &[Code] = &[Forbidden];
 /// Under a key: its first request may not be answered yet.
 const KEYED: &[Code] = &[IdempotencyInProgress];
 
-const ROWS: [Row; 38] = [
+const ROWS: [Row; 39] = [
     row(
         "place_order",
         &[PLACES, ENGINE, &[TotalsMismatch, ProviderUnavailable, Paused]],
@@ -111,6 +111,7 @@ const ROWS: [Row; 38] = [
     row("list_shards", &[&[DurabilityUnavailable]], &[], &[]),
     row("run_audit", &[&[Overloaded], READS], &[], &[]),
     row("make_backup", &[&[BackupUnavailable, BackupInProgress, InsufficientStorage, ShuttingDown], READS], &[], &[]),
+    row("get_frame", &[], &[], &[]),
     row("get_tuning", &[ENGINE], &[], &[]),
     row("plan_tuning", &[], &[], &[]),
     row("apply_tuning", &[&[PlanStale], ENGINE], &[], &[Mutates]),

@@ -124,6 +124,7 @@ pub(crate) fn good(api: &Api, operation: &str) -> Call {
         "list_shards" => Call::new("GET", "/admin/v1/shards"),
         "run_audit" => Call::new("POST", "/admin/v1/audit"),
         "make_backup" => Call::new("POST", "/admin/v1/backups"),
+        "get_frame" => Call::new("GET", "/admin/v1/frame"),
         "get_tuning" => Call::new("GET", "/admin/v1/tuning"),
         "plan_tuning" => Call::new("POST", "/admin/v1/tuning:plan").json(&json!({"changes": {"engine.credits": 30_000}})),
         "apply_tuning" => {

@@ -1,0 +1,80 @@
+//! What a running engine does, once a second: one frame for all who look.
+//!
+//! Invariants: all numbers of a frame are of one moment; a shard that did not answer is named and not left out in silence; the frames of
+//! a minute are kept, however many look at them.
+
+use serde::Serialize;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use utoipa::ToSchema;
+
+/// Frames that are kept: a minute.
+const KEPT: usize = 60;
+
+/// The engine at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
+pub struct Frame {
+    /// Milliseconds since the Unix epoch.
+    pub at_ms: u64,
+    pub cores: u64,
+    /// Cores that this process did not use in the last second.
+    pub idle_cores: f64,
+    pub shards: Vec<ShardFrame>,
+    /// Shards that did not say what they have.
+    pub silent: Vec<usize>,
+    /// Of the last ten seconds: 99 of 100 commits took no longer.
+    pub sync_p99_ms: f64,
+    /// The share of the time in which a commit was under way.
+    pub sync_busy: f64,
+    /// Requests that were refused for want of a credit, in the last second.
+    pub overloaded: u64,
+    /// Lines of orders that were looked at in the last second, one order in eight.
+    pub lines_sampled: u64,
+    /// The SKUs of most of them.
+    pub hot: Vec<HotSku>,
+}
+
+/// A shard at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
+pub struct ShardFrame {
+    pub shard: usize,
+    /// Requests in hand, and how many there may be.
+    pub depth: usize,
+    pub limit: usize,
+    /// The share of a processor that it had, 0 to 1.
+    pub busy: f64,
+    /// Of the last minute: 99 of 100 messages waited no longer.
+    pub wait_p99_ms: f64,
+    pub partitions: usize,
+    /// Requests that came in the last second.
+    pub requests: u64,
+}
+
+/// A SKU that many orders are for.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
+pub struct HotSku {
+    pub sku: String,
+    pub partition: u16,
+    /// The shard that hosts its partition.
+    pub shard: usize,
+    pub count: u64,
+}
+
+/// The last frames.
+#[derive(Debug, Default)]
+pub struct Frames(Mutex<VecDeque<Arc<Frame>>>);
+
+impl Frames {
+    pub fn push(&self, frame: Frame) {
+        let mut frames = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if frames.len() == KEPT {
+            frames.pop_front();
+        }
+        frames.push_back(Arc::new(frame));
+    }
+
+    /// The oldest first.
+    pub fn last_minute(&self) -> Vec<Arc<Frame>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+}
