@@ -1,8 +1,11 @@
 //! The command line, as `--help` teaches it.
 
+mod tune;
+
 use crate::keys::Role;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
+pub use tune::{ServerArgs, TuneCommand, Wish};
 
 /// An order and inventory engine that never sells a unit twice.
 ///
@@ -351,88 +354,6 @@ pub struct SizeArgs {
     /// Days of orders that are on the disk.
     #[arg(long, value_name = "N", default_value_t = 365)]
     pub days: u64,
-}
-
-#[derive(Clone, Debug, Subcommand)]
-pub enum TuneCommand {
-    /// Measure cores, memory, disk and the engine on it, and print a settings file with the reason of each line. Takes some ten seconds of
-    /// all cores, and a few hundred MiB of the disk while it runs. Ended early, it leaves a directory `probe-…` there, which can be removed.
-    Probe {
-        /// Where the data is or will be: the disk that is measured.
-        #[arg(long, value_name = "DIR", default_value = "data")]
-        data_dir: PathBuf,
-    },
-    /// Show the settings of a running server that can be changed now, each with where it came from.
-    #[command(
-        after_help = "WANTED is what the last change says where that is not in force.\n\nExample:\n  holdfast tune show --url http://127.0.0.1:8080"
-    )]
-    Show {
-        /// Those too that only a restart changes.
-        #[arg(long)]
-        all: bool,
-        #[command(flatten)]
-        server: ServerArgs,
-    },
-    /// Say what would be changed, and what that does. Changes nothing.
-    #[command(
-        after_help = "Example:\n  holdfast tune plan engine.credits=65536 log.level=debug\n  holdfast tune plan orders.accepting=false\n  holdfast tune plan --reset engine.credits"
-    )]
-    Plan {
-        /// Settings with their new values.
-        #[arg(value_name = "KEY=VALUE", value_parser = Wish::parse, required_unless_present = "reset")]
-        changes: Vec<Wish>,
-        /// Go back to what file, environment and arguments say.
-        #[arg(long, value_name = "KEY")]
-        reset: Vec<String>,
-        #[command(flatten)]
-        server: ServerArgs,
-    },
-    /// Carry a plan out. Refused if something was changed since it was made.
-    #[command(after_help = "Example:\n  holdfast tune apply plan_… --note \"for the sale of Friday\"")]
-    Apply {
-        /// As `tune plan` printed it.
-        plan: String,
-        /// Why, for those who look at it later.
-        #[arg(long)]
-        note: Option<String>,
-        #[command(flatten)]
-        server: ServerArgs,
-    },
-    /// Show what operators changed, the newest first.
-    #[command(after_help = "Example:\n  holdfast tune history --limit 20")]
-    History {
-        #[arg(long, default_value_t = 100)]
-        limit: usize,
-        #[command(flatten)]
-        server: ServerArgs,
-    },
-}
-
-/// A running server.
-#[derive(Clone, Debug, Args)]
-pub struct ServerArgs {
-    /// Where it is. Plain HTTP: call it on its own machine, or through a tunnel.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
-    pub url: String,
-    /// An API key, if it has keys: of the role viewer to look and plan, of admin to apply.
-    #[arg(long, env = "HOLDFAST_KEY", hide_env_values = true)]
-    pub key: Option<String>,
-}
-
-/// A setting with the value it is to have.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Wish {
-    pub key: String,
-    pub value: serde_json::Value,
-}
-
-impl Wish {
-    /// A value is a number or true or false where it reads as one, else a text.
-    fn parse(text: &str) -> Result<Self, String> {
-        let (key, value) = text.split_once('=').ok_or("must be KEY=VALUE, as engine.credits=65536")?;
-        let scalar = serde_json::from_str(value).ok().filter(|value: &serde_json::Value| value.is_number() || value.is_boolean());
-        Ok(Self { key: key.to_owned(), value: scalar.unwrap_or_else(|| value.into()) })
-    }
 }
 
 #[derive(Debug, Subcommand)]
