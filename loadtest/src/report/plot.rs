@@ -188,10 +188,17 @@ fn nice(value: f64) -> f64 {
 }
 
 fn line(svg: &mut String, axes: &Axes, number: usize, series: &Series) {
-    let points = series.points.iter().filter(|(_, y)| !axes.logarithmic || *y > 0.0);
-    let path: Vec<String> = points.map(|(x, y)| format!("{:.1},{:.1}", axes.x(*x), axes.y(*y))).collect();
-    let (path, name) = (path.join(" "), escape(&series.name));
-    write!(svg, "<polyline class=\"c{number}\" points=\"{path}\"><title>{name}</title></polyline>").expect("a string takes all");
+    let shown = series.points.iter().filter(|(_, y)| !axes.logarithmic || *y > 0.0);
+    let points: Vec<(f64, f64)> = shown.map(|(x, y)| (axes.x(*x), axes.y(*y))).collect();
+    let name = escape(&series.name);
+    // A line of one point is not drawn.
+    let drawn = if let [(x, y)] = points[..] {
+        write!(svg, "<circle class=\"c{number}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4\"><title>{name}</title></circle>")
+    } else {
+        let path: Vec<String> = points.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
+        write!(svg, "<polyline class=\"c{number}\" points=\"{}\"><title>{name}</title></polyline>", path.join(" "))
+    };
+    drawn.expect("a string takes all");
 }
 
 fn bars(svg: &mut String, axes: &Axes, step: f64, series: &[Series]) {
@@ -208,5 +215,21 @@ fn bars(svg: &mut String, axes: &Axes, step: f64, series: &[Series]) {
             let bar = format!("x=\"{left:.1}\" y=\"{top:.1}\" width=\"{width:.1}\" height=\"{height:.1}\"");
             write!(svg, "<rect class=\"c{number}\" {bar}><title>{told}</title></rect>").expect("a string takes all");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn drawn(points: Vec<(f64, f64)>) -> String {
+        Plot::over_time("Throughput", "orders a second", vec![Series { name: "accepted".to_owned(), points }]).html()
+    }
+
+    #[test]
+    fn what_lasts_a_second_is_seen_as_a_point_and_what_lasts_longer_as_a_line() {
+        let (point, line) = (drawn(vec![(0.0, 7.0)]), drawn(vec![(0.0, 7.0), (1.0, 9.0)]));
+        assert!(point.contains("<circle") && !point.contains("<polyline"), "{point}");
+        assert!(line.contains("<polyline") && !line.contains("<circle"), "{line}");
     }
 }
