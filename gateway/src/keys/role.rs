@@ -42,7 +42,6 @@ impl Role {
     }
 
     /// Files of keys leave it out: files of storefronts alone stay as earlier versions read and write them.
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
     pub(super) fn is_default(&self) -> bool {
         *self == Self::default()
     }

@@ -125,6 +125,7 @@ pub(crate) fn exhausted() -> (Server, Api) {
     api.json("PATCH", "/v1/inventory/mug", &[], &json!({})).problem(400, "invalid_request");
     api.get("/v1/inventory").ok(200);
     api.get("/admin/v1/shards").ok(200);
-    api.get("/v1/limits").ok(200);
+    // Refused already if the description was read here.
+    api.get("/problems");
     (server, api)
 }
