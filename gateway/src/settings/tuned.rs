@@ -77,9 +77,15 @@ pub(super) fn read(dir: &Path) -> Result<Vec<Entry>, Mistake> {
     let refuse = |message: String| Mistake::new(Some(&shown), "", message);
     match std::fs::read_to_string(&path) {
         Ok(text) => parsed(&text).map_err(refuse),
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(Vec::new()),
+        Err(error) if is_nowhere(error.kind()) => Ok(Vec::new()),
         Err(error) => Err(refuse(format!("cannot be read: {error}"))),
     }
+}
+
+/// There is no file, or the directory is none: that is said elsewhere.
+fn is_nowhere(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind::{InvalidFilename, InvalidInput, NotADirectory, NotFound};
+    matches!(kind, NotFound | NotADirectory | InvalidInput | InvalidFilename)
 }
 
 /// Writes the file of this directory, synced.

@@ -40,11 +40,11 @@ pub struct Refused {
     pub message: String,
 }
 
-/// What would be so, from what is in force.
+/// What would be so, from what is in force. `revision` was read before `current` was: so it is of these values or older ones.
 ///
 /// # Errors
 /// Everything that is wrong with what is asked for.
-pub fn plan(tuning: &Tuning, current: &Settings, wanted: &Wanted) -> Result<Plan, Vec<Refused>> {
+pub fn plan(tuning: &Tuning, revision: u64, current: &Settings, wanted: &Wanted) -> Result<Plan, Vec<Refused>> {
     let (mut settings, mut refused, mut keys) = (current.clone(), Vec::new(), Vec::new());
     for (key, to) in wanted {
         match take(tuning, &settings, key, to) {
@@ -60,7 +60,6 @@ pub fn plan(tuning: &Tuning, current: &Settings, wanted: &Wanted) -> Result<Plan
         return Err(refused);
     }
     let changes: Vec<Planned> = keys.into_iter().filter_map(|(knob, reset)| planned(knob, reset, current, &settings)).collect();
-    let revision = tuning.revision();
     let id = format!("plan_{:032x}", Fingerprint::of(&(revision, names(&changes))).0);
     Ok(Plan { id, revision, warnings: warnings(tuning, &changes), changes, settings })
 }
@@ -111,7 +110,7 @@ mod tests {
     }
 
     fn of(tuning: &Tuning, changes: Json) -> Result<Plan, Vec<Refused>> {
-        plan(tuning, &tuning.base.clone(), &serde_json::from_value(changes).unwrap())
+        plan(tuning, 0, &tuning.base.clone(), &serde_json::from_value(changes).unwrap())
     }
 
     #[test]
@@ -165,7 +164,7 @@ mod tests {
     fn null_goes_back_to_what_is_there_without_the_change() {
         let tuning = tuning(Settings::default(), &[]);
         let tuned = of(&tuning, json!({"engine.credits": 9})).unwrap().settings;
-        let back = plan(&tuning, &tuned, &BTreeMap::from([("engine.credits".to_owned(), Json::Null)])).unwrap();
+        let back = plan(&tuning, 0, &tuned, &BTreeMap::from([("engine.credits".to_owned(), Json::Null)])).unwrap();
         assert_eq!((back.settings.engine.credits, back.changes[0].reset), (32_768, true));
     }
 

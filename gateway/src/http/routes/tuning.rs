@@ -223,8 +223,9 @@ pub async fn make_plan(request: HttpRequest, app: Data<App>, body: Body) -> Resu
         let message = format!("must name 1 to {} settings", limits::MAX_CHANGES_AT_ONCE);
         return Err(Problem::invalid(vec![FieldError::new("/changes", message)]));
     }
+    let revision = app.tuning.revision();
     let current: Settings = Settings::clone(&app.tuned.load());
-    let plan = plan::plan(&app.tuning, &current, &changes).map_err(invalid)?;
+    let plan = plan::plan(&app.tuning, revision, &current, &changes).map_err(invalid)?;
     let body = PlanBody { plan: plan.id.clone(), diff: diff(&plan), warnings: plan.warnings.clone() };
     app.tuning.remember(plan);
     Ok(HttpResponse::Ok().json(body))

@@ -55,8 +55,9 @@ pub(super) async fn apply(app: &Data<App>, plan: &str, asked: Asked) -> Result<A
     };
     let entries = merged(tuning.entries(), &plan, &recorded);
     write(app, entries.clone()).await?;
-    tuning.carried_out(&plan, entries);
     act(app, &plan.settings);
+    // Last: a plan that is made meanwhile is of the values of before, and stale.
+    tuning.carried_out(&plan, entries);
     metrics::counter!("holdfast_operator_changes_total").increment(recorded.len() as u64);
     for Changed { change, .. } in &recorded {
         tracing::info!(what = %change.what, number = change.number, "changed by an operator");
