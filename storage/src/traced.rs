@@ -12,8 +12,8 @@ use std::time::{Duration, SystemTime};
 
 /// Orders traced at once; more are not.
 pub const MOST: usize = 1024;
-/// An order is forgotten so long after its answer, wherever it is.
-const PUBLISH_TIMEOUT: Duration = Duration::from_secs(30);
+/// An order is forgotten so long after its answer, wherever it is. The relay runs when nobody else wants to, which may be a while.
+const PUBLISH_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// The orders of this process.
 pub static TRACED: Traced = Traced::new();

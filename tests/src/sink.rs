@@ -45,7 +45,7 @@ impl Sink {
         let (mut reader, mut writer) = (BufReader::new(stream), stream);
         loop {
             let (mut line, mut length) = (String::new(), 0);
-            while reader.read_line(&mut line).ok().filter(|read| *read > 0).is_some() && line.trim() != "" {
+            while reader.read_line(&mut line).is_ok_and(|read| read > 0) && !line.trim().is_empty() {
                 let header = line.to_ascii_lowercase();
                 length = header.strip_prefix("content-length:").map_or(length, |value| value.trim().parse().unwrap_or(0));
                 line.clear();

@@ -52,9 +52,9 @@ pub struct Following {
 
 impl Following {
     /// Begins with an order, which is about to be sent.
-    pub fn begin(order: OrderId, trace: Box<Trace>) -> Option<Box<Self>> {
+    pub fn begin(order: OrderId, trace: Trace) -> Option<Box<Self>> {
         let span = trace.span;
-        TRACED.begin(order, *trace).then(|| Box::new(Self { order, span }))
+        TRACED.begin(order, trace).then(|| Box::new(Self { order, span }))
     }
 
     /// Ends with its answer, which names the trace if it has the order.

@@ -16,6 +16,9 @@ const ELSEWHERE: [(&str, &str); 3] = [
     ("holdfast_relay_lag_seconds", "tests/tests/kafka.rs"),
 ];
 
+/// Metrics of moves, which no request asks for yet.
+const MOVES: [&str; 2] = ["holdfast_partition_move_pause_seconds", "holdfast_partition_moves_total"];
+
 /// Name and labels of each sample, with its value.
 fn samples(text: &str) -> BTreeMap<(String, BTreeMap<String, String>), f64> {
     let lines = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
@@ -139,7 +142,7 @@ fn every_metric_of_the_table_is_in_the_metrics_of_a_run_server() {
     let api = Api::of(&server);
     let _stream = api.open("/v1/events/stream", &[]);
     let table = table();
-    let elsewhere = |name: &str| ELSEWHERE.iter().any(|(of, _)| *of == name);
+    let elsewhere = |name: &str| ELSEWHERE.iter().any(|(of, _)| *of == name) || MOVES.contains(&name);
     let wanted: Vec<&Value> = table.iter().filter(|metric| !elsewhere(metric["name"].as_str().unwrap())).collect();
     let mut missing = BTreeSet::new();
     let complete = poll(PATIENCE, || {

@@ -90,7 +90,7 @@ pub async fn place(operation: &'static Operation, mut request: ServiceRequest) -
     // this panics if anything should ever keep a clone of the request.
     request.headers_mut().clear();
     let order = wanted.as_ref().ok().map(|wanted| wanted.id);
-    let following = trace.zip(order).and_then(|(trace, order)| Following::begin(order, trace));
+    let following = trace.zip(order).and_then(|(trace, order)| Following::begin(order, *trace));
     let answer = match wanted.and_then(|wanted| wanted.send(request.request())) {
         Ok(begun) => begun.end().await,
         Err(problem) => Err(problem),
