@@ -14,7 +14,6 @@ pub mod page;
 pub mod parameters;
 pub mod percent;
 pub mod problem;
-pub mod rates;
 pub mod reply;
 pub mod request;
 pub mod request_id;

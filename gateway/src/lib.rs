@@ -20,6 +20,7 @@ pub mod live;
 pub mod process;
 pub mod progress;
 pub mod providers;
+pub mod rates;
 pub mod serve;
 pub mod settings;
 pub mod state;

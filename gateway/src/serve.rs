@@ -13,7 +13,6 @@ mod supervise;
 
 use crate::console::Console;
 use crate::events::streams::Streams;
-use crate::http::rates::Rates;
 use crate::http::routes::console;
 use crate::http::server;
 use crate::keys::refusals::Refusals;
@@ -23,6 +22,7 @@ use crate::process::descriptors::{Connections, TooFew};
 use crate::process::file_error::FileError;
 use crate::process::stopping::{self, Phase};
 use crate::providers::sandbox::Sandbox;
+use crate::rates::Rates;
 use crate::settings::{Loaded, Settings, Switch};
 use crate::state::App;
 use crate::telemetry::metrics;

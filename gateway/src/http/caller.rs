@@ -4,11 +4,11 @@
 
 use crate::http::client;
 use crate::http::problem::{Code, FieldError, Problem};
-use crate::http::rates::Source;
 use crate::http::request_id::request_id;
 use crate::http::table::{Access, Operation};
 use crate::keys::refusals::WRONG_KEY;
 use crate::keys::{Known, Role};
+use crate::rates::Source;
 use crate::state::App;
 use actix_web::dev::Payload;
 use actix_web::http::header::{AUTHORIZATION, AsHeaderName, HeaderMap, HeaderName, HeaderValue, WWW_AUTHENTICATE};

@@ -6,6 +6,7 @@
 
 use crate::keys::Role;
 use crate::keys::role::{ADMINS, EVERY_ROLE, OPERATORS, SHOPS};
+use crate::rates::Group;
 use actix_web::dev::ResourceDef;
 use actix_web::http::Method;
 use std::sync::LazyLock;
@@ -26,49 +27,11 @@ pub struct Operation {
     pub query: Query,
     pub conditions: Conditions,
     pub key: Key,
-    /// Whose limit it counts for.
+    /// Whose limit it counts for ([`crate::rates`]).
     pub group: Group,
     pub content: Content,
     /// Whether a body may be of a type that forms of web pages have.
     pub forms: bool,
-}
-
-/// What is counted together where the number of requests is limited ([`crate::http::rates`]).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Group {
-    /// Whatever places or changes an order or a reservation.
-    Orders,
-    /// Whatever changes stock.
-    Stock,
-    /// Reads of the API.
-    Reads,
-    /// Whatever operators ask for.
-    Operators,
-    /// What needs no key.
-    Open,
-    /// Probes: who watches a server is never refused.
-    Unlimited,
-}
-
-impl Group {
-    pub const LIMITED: [Self; 5] = [Self::Orders, Self::Stock, Self::Reads, Self::Operators, Self::Open];
-
-    /// Its place in [`Self::LIMITED`].
-    pub const fn index(self) -> usize {
-        self as usize
-    }
-
-    /// As in the settings.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Orders => "orders",
-            Self::Stock => "stock",
-            Self::Reads => "reads",
-            Self::Operators => "operators",
-            Self::Open => "open",
-            Self::Unlimited => "unlimited",
-        }
-    }
 }
 
 /// What the body is that a request may have.

@@ -3,11 +3,11 @@
 use super::App;
 use crate::console::Console;
 use crate::events::streams::Streams;
-use crate::http::rates::Rates;
 use crate::keys::Keys;
 use crate::keys::refusals::Refusals;
 use crate::live::Frames;
 use crate::process::stopping::Phase;
+use crate::rates::Rates;
 use crate::settings::{Settings, Tuned};
 use crate::telemetry::metrics::Exposition;
 use crate::threads::bulk::Bulk;

@@ -9,16 +9,16 @@ use crate::http::caller::{Caller, address, key_missing};
 use crate::http::etag::Tags;
 use crate::http::percent;
 use crate::http::problem::{Code, FieldError, Problem};
-use crate::http::rates::Standing;
 use crate::http::reply::unavailable;
 use crate::http::request_id::request_id;
 use crate::http::table::{Access, Conditions, Content, Form, Key, Operation, Parameter, Query};
 use crate::providers::sandbox::SIGNATURE;
+use crate::rates::Standing;
 use crate::state::App;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{
-    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, ETAG, HeaderMap, HeaderValue, IF_MATCH, IF_NONE_MATCH,
+    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, ETAG, HeaderMap, HeaderValue, IF_MATCH, IF_NONE_MATCH, RETRY_AFTER,
 };
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::Data;
@@ -136,7 +136,14 @@ fn count_address(operation: &Operation, request: &HttpRequest) -> (Option<Standi
 }
 
 fn allowed(standing: Option<Standing>) -> Result<(), Problem> {
-    standing.map_or(Ok(()), Standing::allows)
+    let refused = standing.filter(|standing| standing.wait().is_some());
+    refused.map_or(Ok(()), |standing| Err(rate_limited(standing)))
+}
+
+/// What one request too many is answered with.
+pub(crate) fn rate_limited(standing: Standing) -> Problem {
+    let wait = standing.wait().unwrap_or_default();
+    Problem::new(Code::RateLimited, standing.limit()).with_header(RETRY_AFTER, wait.into())
 }
 
 fn app(request: &HttpRequest) -> Result<&Data<App>, Problem> {

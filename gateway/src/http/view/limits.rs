@@ -2,7 +2,7 @@
 //!
 //! Invariant: each is the constant or the setting that is enforced.
 
-use crate::http::rates::ShownRate;
+use crate::rates::ShownRate;
 use crate::settings::Settings;
 use crate::wire::json::to_json;
 use holdfast_engine::limits;

@@ -1,9 +1,10 @@
 //! What an operation answers, and which headers it takes, because its row in the table of routes says so.
 
 use crate::http::problem::Code::{self, *};
-use crate::http::table::{self, Access, Conditions, Group, Key};
+use crate::http::table::{self, Access, Conditions, Key};
 use crate::keys::Role;
 use crate::keys::role::EVERY_ROLE;
+use crate::rates::Group;
 use crate::wire::scalars::IdempotencyKey;
 use actix_web::http::Method;
 use utoipa::PartialSchema;

@@ -148,7 +148,7 @@ pub(super) const RATE_LIMITED: Guide = Guide {
         "Every answer of a limited group has `RateLimit`: requests that are left (`r`), and seconds until all of them are there again (`t`).",
         "Requests come back one by one: after Retry-After one may follow.",
     ],
-    example: crate::http::rates::example,
+    example: || crate::http::routes::admission::rate_limited(crate::rates::example()),
 };
 
 pub(super) const PRECONDITION_REQUIRED: Guide = Guide {

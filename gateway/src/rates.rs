@@ -5,11 +5,9 @@
 
 mod states;
 
-use crate::http::problem::{Code, Problem};
-use crate::http::table::Group;
 use crate::keys::Role;
 use crate::settings::{Limits, Rate, RateLimit};
-use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use governor::clock::{Clock, DefaultClock};
 use governor::middleware::StateInformationMiddleware;
 use governor::{Quota, RateLimiter};
@@ -21,6 +19,44 @@ use utoipa::ToSchema;
 
 const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+
+/// What is counted together where the number of requests is limited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Group {
+    /// Whatever places or changes an order or a reservation.
+    Orders,
+    /// Whatever changes stock.
+    Stock,
+    /// Reads of the API.
+    Reads,
+    /// Whatever operators ask for.
+    Operators,
+    /// What needs no key.
+    Open,
+    /// Probes: who watches a server is never refused.
+    Unlimited,
+}
+
+impl Group {
+    pub const LIMITED: [Self; 5] = [Self::Orders, Self::Stock, Self::Reads, Self::Operators, Self::Open];
+
+    /// Its place in [`Self::LIMITED`].
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// As in the settings.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Orders => "orders",
+            Self::Stock => "stock",
+            Self::Reads => "reads",
+            Self::Operators => "operators",
+            Self::Open => "open",
+            Self::Unlimited => "unlimited",
+        }
+    }
+}
 
 /// Whose requests are counted together.
 #[derive(Clone, Copy, Debug)]
@@ -143,17 +179,15 @@ fn whole_seconds(time: Duration) -> u32 {
 }
 
 impl Standing {
-    /// # Errors
-    /// `rate_limited` if the request is one too many.
-    pub fn allows(self) -> Result<(), Problem> {
-        self.wait.map_or(Ok(()), |wait| Err(self.refusal(wait)))
+    /// Seconds until the next request may come. `None` for one that is taken.
+    pub fn wait(self) -> Option<u32> {
+        self.wait
     }
 
-    fn refusal(self, wait: u32) -> Problem {
+    /// The limit in words.
+    pub fn limit(self) -> String {
         let (Rate { requests, seconds }, group) = (self.rate, self.group.name());
-        let detail =
-            format!("{requests} requests of the group {group} in {seconds} seconds are the most that one caller may send");
-        Problem::new(Code::RateLimited, detail).with_header(RETRY_AFTER, wait.into())
+        format!("{requests} requests of the group {group} in {seconds} seconds are the most that one caller may send")
     }
 
     /// Says it in the headers of draft-ietf-httpapi-ratelimit-headers.
@@ -172,10 +206,10 @@ fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
     }
 }
 
-/// What one request too many is answered with.
-pub(crate) fn example() -> Problem {
+/// That of a caller who sends one order too many.
+pub(crate) fn example() -> Standing {
     let rate = Rate { requests: std::num::NonZeroU32::MIN.saturating_add(99), seconds: 3_600 };
-    Standing { group: Group::Orders, rate, remaining: 0, wait: Some(36) }.refusal(36)
+    Standing { group: Group::Orders, rate, remaining: 0, wait: Some(36) }
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ const SHOP: Source = Source::Key(Role::Storefront, 1);
 const OTHER: Source = Source::Key(Role::Storefront, 2);
 
 fn taken(rates: &Rates<FakeRelativeClock>, source: Source, requests: usize) -> usize {
-    (0..requests).filter(|_| rates.count(source, Group::Orders).is_none_or(|standing| standing.allows().is_ok())).count()
+    (0..requests).filter(|_| rates.count(source, Group::Orders).is_none_or(|standing| standing.wait().is_none())).count()
 }
 
 fn headers(standing: Standing) -> (String, String) {
@@ -35,8 +35,7 @@ fn with_100_an_hour_the_101st_is_refused_and_that_of_another_key_is_taken() {
     let (rates, _) = rates();
     assert_eq!(taken(&rates, SHOP, 101), 100);
     let refused = rates.count(SHOP, Group::Orders).unwrap();
-    let problem = refused.allows().unwrap_err();
-    assert_eq!(problem.response().headers().get(RETRY_AFTER).unwrap(), "36");
+    assert_eq!(refused.wait(), Some(36));
     assert_eq!(headers(refused), ("\"orders\";q=100;w=3600".to_owned(), "\"orders\";r=0;t=3600".to_owned()));
     assert_eq!(taken(&rates, OTHER, 1), 1);
 }
@@ -95,7 +94,7 @@ fn who_has_sent_nothing_for_long_is_forgotten_and_nobody_else() {
 #[test]
 fn only_so_many_callers_are_remembered_and_the_others_share_one_rate() {
     let (rates, _) = rates();
-    let count = |caller: usize| rates.count(Source::Address(caller as u128), Group::Reads).unwrap().allows().is_ok();
+    let count = |caller: usize| rates.count(Source::Address(caller as u128), Group::Reads).unwrap().wait().is_none();
     assert!((0..MOST).all(count));
     assert_eq!((MOST..MOST + 100).filter(|caller| count(*caller)).count(), 10, "of those there is no room for");
     assert!(count(0), "who is known goes on as before");
