@@ -78,6 +78,11 @@ impl Operations {
         self.lock().operations.iter().find(|one| one.state == State::Running).cloned()
     }
 
+    /// The one that began last.
+    pub fn last(&self) -> Option<Operation> {
+        self.lock().operations.back().cloned()
+    }
+
     /// # Errors
     /// If another one runs.
     pub fn begin(&self, goal: Goal) -> Result<Operation, Refused> {

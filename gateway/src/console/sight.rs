@@ -4,6 +4,7 @@
 
 use super::readings::Readings;
 use holdfast_actors::inbox::ShardReport;
+use holdfast_actors::placement::operations::Operation;
 use holdfast_actors::probe::Seen;
 use holdfast_engine::time::Timestamp;
 use std::collections::VecDeque;
@@ -32,6 +33,8 @@ pub struct Sight {
     pub shards: Vec<ShardReport>,
     /// What is seen of each shard from outside, whether it answers or not.
     pub seen: Vec<Seen>,
+    /// What was asked last of the placement of partitions.
+    pub operation: Option<Operation>,
     pub readings: Readings,
     /// The oldest first.
     pub seconds: Arc<[Second]>,

@@ -18,3 +18,5 @@ mod looks;
 #[cfg(test)]
 mod numbers;
 mod site;
+#[cfg(test)]
+mod steering;

@@ -174,7 +174,15 @@ mod tests {
     fn sight(health: Health, depth: usize, metrics: &str) -> Sight {
         let shard = ShardReport { depth, limit: 100, ..ShardReport::default() };
         let readings = Readings::read(metrics);
-        Sight { at: Timestamp::new(0), health, shards: vec![shard], seen: vec![Seen::default()], readings, seconds: [].into() }
+        Sight {
+            at: Timestamp::new(0),
+            health,
+            shards: vec![shard],
+            seen: vec![Seen::default()],
+            operation: None,
+            readings,
+            seconds: [].into(),
+        }
     }
 
     #[test]

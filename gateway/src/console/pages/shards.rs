@@ -1,20 +1,30 @@
-//! Shards: what each has in hand and hosts.
+//! Shards: what each has in hand and hosts, moves of partitions, and another number of shards.
 
 use super::super::layout::{count, percent, region, scrolling, seconds, time};
+use super::super::session::Operator;
 use super::super::sight::{Sight, waits};
 use holdfast_actors::inbox::ShardReport;
+use holdfast_actors::placement::handover::Move;
+use holdfast_actors::placement::operations::{Goal, Operation, State};
 use holdfast_actors::probe::Seen;
 use maud::{Markup, html};
 use std::time::Duration;
 
-pub fn page(sight: &Sight) -> Markup {
+/// Partitions that are listed as those with the most requests.
+const HOTTEST: usize = 10;
+
+pub fn page(sight: &Sight, operator: &Operator) -> Markup {
     html! {
         (region("as-of", &as_of(sight)))
         (scrolling("Shards", &region("shards", &shards(sight))))
         p class="soft" { "Busy is the share of one processor. Wait is how long a probe, and so a request, waited in the last minute." }
+        (region("operation", &operation(sight.operation.as_ref())))
+        @if operator.acts() { (forms()) }
         h2 { "Partitions" }
         p { "Which shard hosts which partition." }
         (scrolling("Partitions by shard", &region("partitions", &partitions(&sight.shards))))
+        h2 { "Hottest partitions" }
+        (scrolling("Hottest partitions", &region("hottest", &hottest(&sight.shards))))
     }
 }
 
@@ -22,7 +32,81 @@ pub fn regions(sight: &Sight) -> Markup {
     html! {
         (region("as-of", &as_of(sight)))
         (region("shards", &shards(sight)))
+        (region("operation", &operation(sight.operation.as_ref())))
         (region("partitions", &partitions(&sight.shards)))
+        (region("hottest", &hottest(&sight.shards)))
+    }
+}
+
+fn operation(last: Option<&Operation>) -> Markup {
+    let Some(Operation { id, goal, state, moves, moved }) = last else { return html! {} };
+    let goal = match goal {
+        Goal::Shards(count) => format!("{count} shards"),
+        Goal::Partition(to) => format!("partition {} to shard {}", to.partition.0, to.to),
+    };
+    let (class, state) = match state {
+        State::Running => ("verdict", "running".to_owned()),
+        State::Done => ("verdict good", "done".to_owned()),
+        State::Failed(reason) => ("verdict bad", format!("failed: {reason}")),
+    };
+    html! { p class=(class) { "Operation " (id) ", " (goal) ": " (state) ", " (moved) " of " (moves) " moves." } }
+}
+
+fn forms() -> Markup {
+    html! {
+        form method="post" action="/console/shards/move" data-act class="search" {
+            div { label for="partition" { "Move partition" } input id="partition" name="partition" inputmode="numeric" required size="6"; }
+            div { label for="shard" { "to shard" } input id="shard" name="shard" inputmode="numeric" required size="6"; }
+            button { "Move" }
+            p class="failure" role="alert" {}
+        }
+        form method="post" action="/console/shards/plan" class="search" {
+            div { label for="shards-wanted" { "Shards there are to be" } input id="shards-wanted" name="shards" inputmode="numeric" required size="6"; }
+            button { "Show the plan" }
+        }
+    }
+}
+
+/// What another number of shards would move, to be confirmed by that number.
+pub fn plan(now: usize, then: usize, moves: &[Move]) -> Markup {
+    html! {
+        p { (now) " shards become " (then) ". " (moves.len()) " partitions move, one after the other; orders go on, and those of a partition \
+            that moves wait for a few milliseconds. Until the server is started again: " code { "engine.shards" } " of the settings counts then." }
+        form method="post" action="/console/shards/apply" data-act class="stack" {
+            input type="hidden" name="shards" value=(then);
+            div { label for="confirm" { "Write " (then) " to confirm" } input id="confirm" name="confirm" inputmode="numeric" required autocomplete="off"; }
+            p class="failure" role="alert" {}
+            button { "Apply" }
+        }
+        p { a href="/console/shards" { "Back without a change" } }
+    }
+}
+
+/// The partitions that were sent the most requests since their shards host them.
+fn hottest(shards: &[ShardReport]) -> Markup {
+    let of = |shard: &ShardReport| {
+        let number = shard.shard;
+        shard
+            .partitions
+            .iter()
+            .copied()
+            .zip(shard.requests.iter().copied())
+            .map(move |(partition, sent)| (sent, partition, number))
+            .collect::<Vec<_>>()
+    };
+    let mut all: Vec<(u64, u16, usize)> = shards.iter().flat_map(of).filter(|(sent, ..)| *sent > 0).collect();
+    all.sort_unstable_by(|one, other| other.cmp(one));
+    html! {
+        @if all.is_empty() { p { "No requests yet." } } @else {
+            table {
+                thead { tr { th scope="col" { "Partition" } th scope="col" { "Shard" } th scope="col" class="n" { "Requests since it is there" } } }
+                tbody {
+                    @for (sent, partition, shard) in all.iter().take(HOTTEST) {
+                        tr { th scope="row" { (partition) } td { (shard) } td class="n" { (count(*sent as f64)) } }
+                    }
+                }
+            }
+        }
     }
 }
 
@@ -99,6 +183,26 @@ fn ranges(numbers: &[u16]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_hottest_partitions_are_those_with_the_most_requests_wherever_they_are() {
+        let shard = |shard, partitions: &[u16], requests: &[u64]| ShardReport {
+            shard,
+            partitions: partitions.to_vec(),
+            requests: requests.to_vec(),
+            ..ShardReport::default()
+        };
+        let shown = hottest(&[shard(0, &[1, 2], &[5, 0]), shard(1, &[7], &[1_000])]).into_string();
+        assert!(shown.find(">7<") < shown.find(">1<") && shown.contains(">1,000<") && !shown.contains(">2<"), "{shown}");
+        assert!(hottest(&[]).into_string().contains("No requests"));
+    }
+
+    #[test]
+    fn an_operation_is_shown_to_its_end() {
+        let of = |state| operation(Some(&Operation { id: 3, goal: Goal::Shards(4), state, moves: 9, moved: 2 })).into_string();
+        assert!(of(State::Running).contains("4 shards: running, 2 of 9 moves") && of(State::Done).contains("done"));
+        assert!(of(State::Failed("<b>".to_owned())).contains("failed: &lt;b&gt;"));
+    }
 
     #[test]
     fn partitions_in_a_row_are_a_range() {

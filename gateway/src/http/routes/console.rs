@@ -9,13 +9,14 @@ mod door;
 mod live;
 mod orders;
 mod respond;
+mod shards;
 mod sight;
 
 pub use live::tick;
 
 use super::resource::resource;
 use crate::console::layout::Around;
-use crate::console::pages::{Live, Page, audit as audit_page, overview, shards};
+use crate::console::pages::{Live, Page, audit as audit_page, overview};
 use crate::http::problem::{Code, Problem};
 use crate::state::App;
 use actix_web::http::Method;
@@ -27,7 +28,10 @@ use door::Entrance;
 pub fn configure(service: &mut ServiceConfig) {
     service
         .service(resource("/console").on(Method::GET, overview))
-        .service(resource("/console/shards").on(Method::GET, shards))
+        .service(resource("/console/shards").on(Method::GET, shards::page))
+        .service(resource("/console/shards/move").on(Method::POST, shards::relocate))
+        .service(resource("/console/shards/plan").on(Method::POST, shards::plan))
+        .service(resource("/console/shards/apply").on(Method::POST, shards::reshard))
         .service(resource("/console/orders").on(Method::GET, orders::search))
         .service(resource("/console/orders/{id}").on(Method::GET, orders::one))
         .service(resource("/console/changes").on(Method::GET, changes::page))
@@ -45,15 +49,6 @@ async fn overview(request: HttpRequest, app: Data<App>) -> HttpResponse {
     };
     let around = Around { page: Page::Overview, title: "Overview", operator: Some(&operator), live: Some(Live::Overview) };
     respond::page(&around, &overview::page(&sight::of(&app).await))
-}
-
-async fn shards(request: HttpRequest, app: Data<App>) -> HttpResponse {
-    let operator = match door::enter(&request, &app) {
-        Entrance::Open(operator) => operator,
-        Entrance::Closed(response) => return response,
-    };
-    let around = Around { page: Page::Shards, title: "Shards", operator: Some(&operator), live: Some(Live::Shards) };
-    respond::page(&around, &shards::page(&sight::of(&app).await))
 }
 
 async fn audit(request: HttpRequest, app: Data<App>) -> HttpResponse {

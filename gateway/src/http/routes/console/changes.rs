@@ -50,12 +50,19 @@ async fn read(app: &App, before: Option<u64>) -> Result<Vec<Changed>, Problem> {
     }
 }
 
+/// What somebody begins on the console, and what it is to lead to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Begun<'a> {
+    pub(super) what: &'static str,
+    pub(super) after: Option<&'a str>,
+}
+
 /// Puts what somebody begins on the console into the trail. Where the journal takes nothing it is logged: nobody is kept out of the
 /// console by what he wants to look at.
-pub(super) async fn record(request: &HttpRequest, app: &App, who: Option<KeyName>, what: &'static str) {
+pub(super) async fn record(request: &HttpRequest, app: &App, who: Option<KeyName>, Begun { what, after }: Begun<'_>) {
     let Some(label) = Label::new(what) else { unreachable!("{what} is a label") };
-    let request_id = request_id(request);
-    let change = Change { number: 0, who, what: label, before: None, after: None, note: None, request_id };
+    let (request_id, after) = (request_id(request), after.and_then(Label::new));
+    let change = Change { number: 0, who, what: label, before: None, after, note: None, request_id };
     let recorded = execute(app, Command::RecordChanges { partition: TRAIL, changes: vec![change] }).await;
     if let Err(why) = recorded {
         tracing::warn!(what, ?why, "console: this is not in the trail of changes");

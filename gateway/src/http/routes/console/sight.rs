@@ -20,14 +20,15 @@ pub(super) async fn of(app: &App) -> Sight {
 
 pub(super) async fn with(app: &App, readings: Readings) -> Sight {
     let live = app.live.load_full();
-    let (mut shards, mut seen, at) = (Vec::new(), Vec::new(), live.as_ref().map_or_else(clock::wall, |live| live.clock.now()));
+    let (mut shards, mut seen, mut operation) = (Vec::new(), Vec::new(), None);
+    let at = live.as_ref().map_or_else(clock::wall, |live| live.clock.now());
     if let Some(live) = live {
         let handle = live.handle.clone();
-        seen = handle.seen();
+        (seen, operation) = (handle.seen(), handle.operations().last());
         shards = tokio::time::timeout(SILENT, handle.reports()).await.unwrap_or_default();
     }
     let health = health(app);
-    Sight { at, health, shards, seen, readings, seconds: app.console.history.seconds() }
+    Sight { at, health, shards, seen, operation, readings, seconds: app.console.history.seconds() }
 }
 
 fn health(app: &App) -> Health {

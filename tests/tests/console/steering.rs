@@ -1,0 +1,63 @@
+//! What an admin does on the console: moves of partitions, another number of shards.
+
+use crate::browser::{Browser, PATIENCE};
+use crate::site::{Guarded, Site};
+use holdfast_tests::server::{Options, poll};
+use serde_json::Value;
+
+fn two_shards() -> Options {
+    Options::new().env("HOLDFAST__ENGINE__SHARDS", "2").env("HOLDFAST__DATA__PARTITIONS", "8")
+}
+
+/// The shard that hosts a partition, as the API says.
+fn host(site: &Site, partition: u64) -> Option<u64> {
+    let hosts = |shard: &Value| shard["partitions"].as_array().is_some_and(|all| all.iter().any(|one| *one == partition));
+    site.shards().iter().find(|shard| hosts(shard)).and_then(|shard| shard["shard"].as_u64())
+}
+
+#[test]
+fn a_partition_is_moved_and_that_is_in_the_trail() {
+    let site = Site::start(two_shards());
+    let to = 1 - host(&site, 3).unwrap();
+    let moved = site.form("/console/shards/move", "", &format!("partition=3&shard={to}"));
+    assert_eq!((moved.status, moved.header("location")), (303, Some("/console/shards")), "{moved:?}");
+    assert!(poll(PATIENCE, || (host(&site, 3) == Some(to)).then_some(())).is_some());
+    let done = poll(PATIENCE, || site.get("/console/shards", &[]).text.contains("1 of 1 moves").then_some(()));
+    assert!(done.is_some());
+    assert!(site.get("/console/changes", &[]).text.contains(&format!("partition 3 to shard {to}, operation 1")));
+    for (form, field) in
+        [("partition=8&shard=0", "partition"), ("partition=3&shard=2", "shard"), ("partition=x&shard=0", "partition")]
+    {
+        let refused = site.form("/console/shards/move", "", form);
+        assert!(refused.status == 400 && refused.text.contains(&format!("/{field}")), "{form}: {refused:?}");
+    }
+}
+
+#[test]
+fn shards_become_more_once_the_plan_was_seen_and_confirmed() {
+    let Some(browser) = Browser::start() else { return };
+    let site = Site::start(two_shards());
+    browser.open(&format!("{}/console/shards", site.server.url()));
+    browser.run("document.querySelector('#shards-wanted').focus()");
+    browser.keys("4\u{e007}");
+    browser.until("document.title.startsWith('Another number of shards')");
+    browser.run("document.querySelector('#confirm').focus()");
+    browser.keys("5\u{e007}");
+    browser.until("document.querySelector('[role=alert]').textContent.includes('must be the number of shards')");
+    assert_eq!(site.shards().len(), 2);
+    browser.run("document.querySelector('#confirm').value = ''; document.querySelector('#confirm').focus()");
+    browser.keys("4\u{e007}");
+    browser.until("document.title.startsWith('Shards') && document.querySelectorAll('#shards tbody tr').length === 4");
+    browser.until("document.querySelector('#operation').textContent.includes('done')");
+    assert_eq!(site.shards().len(), 4);
+}
+
+#[test]
+fn a_viewer_moves_nothing() {
+    let guarded = Guarded::start(two_shards());
+    let viewer = guarded.site.signed_in(&guarded.viewer);
+    assert!(!guarded.site.get("/console/shards", &[("cookie", &viewer)]).text.contains("/console/shards/"));
+    for (path, form) in [("move", "partition=0&shard=1"), ("plan", "shards=4"), ("apply", "shards=4&confirm=4")] {
+        assert_eq!(guarded.site.form(&format!("/console/shards/{path}"), &viewer, form).code(), "forbidden", "{path}");
+    }
+}
