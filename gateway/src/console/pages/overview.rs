@@ -81,7 +81,7 @@ fn figures(sight: &Sight) -> Markup {
             (tile("orders-refused", "Orders refused since the start", &count(refused(&sight.readings))))
             (measured("latency", "Answers of the API within (95 %)", metric("holdfast_request_latency_p95").map(seconds)))
             (measured("errors", "Answers with 5xx, last minute", metric("holdfast_error_rate_5xx").map(percent)))
-            (tile("depth", "Requests in hand, of at most", &format!("{} / {}", count(depth as f64), count(limit as f64))))
+            (tile("depth", "Requests in hand, and at most", &format!("{} / {}", count(depth as f64), count(limit as f64))))
             (tile("orders-open", "Orders in memory", &count(sum(|shard| shard.orders))))
             (tile("holds", "Live holds", &count(sum(|shard| shard.holds))))
             (tile("skus", "SKUs", &count(sum(|shard| shard.skus))))
