@@ -50,7 +50,7 @@ impl Browser {
         // It must be able to write on.
         std::thread::spawn(move || lines.for_each(drop));
         let base = format!("http://127.0.0.1:{}", port.expect("chromedriver says its port"));
-        let config = Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE));
+        let config = Agent::config_builder().http_status_as_error(false).timeout_global(Some(3 * PATIENCE));
         let (agent, profile) = (config.build().new_agent(), tempfile::tempdir().unwrap());
         let mut browser = Self { agent, session: base.clone(), driver, _profile: profile, _turn: turn };
         let capabilities = capabilities(&chromium, browser._profile.path());
@@ -138,7 +138,9 @@ impl Browser {
 
     /// The whole page as a picture.
     pub(crate) fn picture(&self, path: &Path) {
-        let taken = self.devtools("Page.captureScreenshot", &json!({"captureBeyondViewport": true}));
+        let size = self.devtools("Page.getLayoutMetrics", &json!({}))["cssContentSize"].clone();
+        let clip = json!({"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1});
+        let taken = self.devtools("Page.captureScreenshot", &json!({"captureBeyondViewport": true, "clip": clip}));
         let bytes = data_encoding::BASE64.decode(taken["data"].as_str().unwrap().as_bytes()).unwrap();
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, bytes).unwrap();
