@@ -9,6 +9,7 @@ pub mod message;
 pub mod order;
 pub mod orders;
 pub mod overview;
+pub mod settings;
 pub mod shards;
 
 use super::audits::Audits;
@@ -21,6 +22,7 @@ pub enum Page {
     Overview,
     Shards,
     Orders,
+    Settings,
     Changes,
     Audit,
     /// Not in the navigation: nobody is signed in.
@@ -28,13 +30,15 @@ pub enum Page {
 }
 
 impl Page {
-    pub const NAVIGATION: &'static [Self] = &[Self::Overview, Self::Shards, Self::Orders, Self::Changes, Self::Audit];
+    pub const NAVIGATION: &'static [Self] =
+        &[Self::Overview, Self::Shards, Self::Orders, Self::Settings, Self::Changes, Self::Audit];
 
     pub fn path(self) -> &'static str {
         match self {
             Self::Overview => "/console",
             Self::Shards => "/console/shards",
             Self::Orders => "/console/orders",
+            Self::Settings => "/console/settings",
             Self::Changes => "/console/changes",
             Self::Audit => "/console/audit",
             Self::Login => "/console/login",
@@ -46,6 +50,7 @@ impl Page {
             Self::Overview => "Overview",
             Self::Shards => "Shards",
             Self::Orders => "Orders",
+            Self::Settings => "Settings",
             Self::Changes => "Changes",
             Self::Audit => "Audit",
             Self::Login => "Sign in",

@@ -3,6 +3,7 @@
 //! Invariant: all numbers of a page are of one sight, so that they fit each other; a shard that did not answer is named.
 
 use super::readings::Readings;
+use crate::live::Frame;
 use holdfast_actors::inbox::ShardReport;
 use holdfast_actors::placement::operations::Operation;
 use holdfast_actors::probe::Seen;
@@ -35,6 +36,8 @@ pub struct Sight {
     pub seen: Vec<Seen>,
     /// What was asked last of the placement of partitions.
     pub operation: Option<Operation>,
+    /// Of the last minute, the oldest first.
+    pub frames: Vec<Arc<Frame>>,
     pub readings: Readings,
     /// The oldest first.
     pub seconds: Arc<[Second]>,

@@ -5,7 +5,8 @@ use crate::site::{Answer, Guarded, Site};
 use holdfast_tests::server::{Options, binary, poll};
 use std::process::Command;
 
-const PAGES: [&str; 5] = ["/console", "/console/shards", "/console/orders", "/console/changes", "/console/audit"];
+const PAGES: [&str; 6] =
+    ["/console", "/console/shards", "/console/orders", "/console/settings", "/console/changes", "/console/audit"];
 
 fn is_shown_to_the_door(answer: &Answer) -> bool {
     (answer.status, answer.header("location")) == (303, Some("/console/login"))

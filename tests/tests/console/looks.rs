@@ -21,6 +21,7 @@ pub(crate) fn pages(site: &Site) -> Vec<(&'static str, String)> {
         ("found", "/console/orders?by=customer&q=ada".to_owned()),
         ("hostile", "/console/orders?by=customer&q=%3Cimg%2Fonerror%3Dx%3E".to_owned()),
         ("order", format!("/console/orders/{id}")),
+        ("settings", "/console/settings".to_owned()),
         ("changes", "/console/changes".to_owned()),
         ("audit", "/console/audit".to_owned()),
     ];

@@ -1,4 +1,4 @@
-//! What an admin does on the console: moves of partitions, another number of shards.
+//! What an admin does on the console: moves of partitions, another number of shards, other values of settings.
 
 use crate::browser::{Browser, PATIENCE};
 use crate::site::{Guarded, Site};
@@ -53,11 +53,48 @@ fn shards_become_more_once_the_plan_was_seen_and_confirmed() {
 }
 
 #[test]
-fn a_viewer_moves_nothing() {
+fn a_viewer_moves_and_changes_nothing() {
     let guarded = Guarded::start(two_shards());
     let viewer = guarded.site.signed_in(&guarded.viewer);
     assert!(!guarded.site.get("/console/shards", &[("cookie", &viewer)]).text.contains("/console/shards/"));
     for (path, form) in [("move", "partition=0&shard=1"), ("plan", "shards=4"), ("apply", "shards=4&confirm=4")] {
         assert_eq!(guarded.site.form(&format!("/console/shards/{path}"), &viewer, form).code(), "forbidden", "{path}");
     }
+    for (path, form) in [("plan", "key=engine.credits&value=9"), ("apply", "plan=x&confirm=engine.credits")] {
+        assert_eq!(guarded.site.form(&format!("/console/settings/{path}"), &viewer, form).code(), "forbidden", "{path}");
+    }
+}
+
+/// The id of the plan on a page.
+fn plan_on(page: &str) -> &str {
+    page.split("name=\"plan\" value=\"")
+        .nth(1)
+        .and_then(|rest| rest.split('"').next())
+        .unwrap_or_else(|| panic!("no plan on {page}"))
+}
+
+#[test]
+fn a_setting_is_changed_once_its_plan_was_seen_and_confirmed() {
+    let site = Site::start(Options::new());
+    let value = || {
+        let tuning: Value = serde_json::from_str(&site.get("/admin/v1/tuning", &[]).text).unwrap();
+        let settings = tuning["settings"].as_array().unwrap().clone();
+        settings.into_iter().find(|setting| setting["key"] == "engine.credits").unwrap()["value"].clone()
+    };
+    let planned = site.form("/console/settings/plan", "", "key=engine.credits&value=777");
+    assert!(planned.status == 200 && planned.text.contains("777"), "{planned:?}");
+    let plan = plan_on(&planned.text);
+    assert_eq!(site.form("/console/settings/apply", "", &format!("plan={plan}&confirm=credits")).code(), "invalid_request");
+    assert_ne!(value(), 777, "a plan changes nothing");
+    let applied = site.form("/console/settings/apply", "", &format!("plan={plan}&confirm=engine.credits&note=for+Friday"));
+    assert_eq!((applied.status, applied.header("location")), (303, Some("/console/changes")), "{applied:?}");
+    assert_eq!(value(), 777);
+    let trail = site.get("/console/changes", &[]).text;
+    assert!(trail.contains("engine.credits") && trail.contains("for Friday"), "{trail}");
+    assert_eq!(site.form("/console/settings/apply", "", &format!("plan={plan}&confirm=engine.credits")).code(), "plan_stale");
+    let wrong = site.form("/console/settings/plan", "", "key=engine.credits&value=0");
+    assert!(
+        wrong.status == 400 && wrong.text.contains("role=\"alert\"") && wrong.text.contains("engine.credits must be"),
+        "{wrong:?}"
+    );
 }

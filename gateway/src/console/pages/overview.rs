@@ -3,6 +3,7 @@
 use super::super::layout::{bytes, count, percent, region, scrolling, seconds, time};
 use super::super::plot;
 use super::super::sight::{Health, SECONDS, Second, Sight, placed, refused};
+use crate::adviser::{Action, Advice, advise};
 use maud::{Markup, html};
 
 /// Seconds in a row of the table beside the plot.
@@ -14,6 +15,8 @@ pub fn page(sight: &Sight) -> Markup {
     html! {
         div id="verdict" data-live aria-live="polite" { (verdict(sight)) }
         (region("as-of", &as_of(sight)))
+        h2 { "What to do" }
+        (region("advice", &advice(sight)))
         h2 { "Figures" }
         (region("figures", &figures(sight)))
         h2 { "Orders a second" }
@@ -31,6 +34,7 @@ pub fn regions(sight: &Sight) -> Markup {
     html! {
         (region("verdict", &verdict(sight)))
         (region("as-of", &as_of(sight)))
+        (region("advice", &advice(sight)))
         (region("figures", &figures(sight)))
         (region("plot", &plot(sight)))
         (region("plot-table", &table(&sight.seconds)))
@@ -60,6 +64,24 @@ fn verdict(sight: &Sight) -> Markup {
     html! { p class={ "verdict " (class) } { span aria-hidden="true" { (mark) } " " (text) } }
 }
 
+/// What the adviser says of the last minute. Where it proposes something a link leads to where that is planned.
+fn advice(sight: &Sight) -> Markup {
+    html! {
+        ul class="advice" {
+            @for Advice { sentence, action, .. } in advise(&sight.frames) {
+                li { (sentence) @if let Some(action) = action { " " a href=(place(&action)) { "Plan it" } } }
+            }
+        }
+    }
+}
+
+fn place(action: &Action) -> String {
+    match action {
+        Action::Tune { key, value } => format!("/console/settings?key={key}&value={value}"),
+        Action::Isolate { .. } | Action::Level => "/console/shards".to_owned(),
+    }
+}
+
 /// A shard refuses soon.
 fn is_full(sight: &Sight) -> bool {
     sight.shards.iter().any(|shard| shard.depth * 10 > shard.limit * 9)
@@ -81,6 +103,7 @@ fn figures(sight: &Sight) -> Markup {
             (tile("orders-refused", "Orders refused since the start", &count(refused(&sight.readings))))
             (measured("latency", "Answers of the API within (95 %)", metric("holdfast_request_latency_p95").map(seconds)))
             (measured("errors", "Answers with 5xx, last minute", metric("holdfast_error_rate_5xx").map(percent)))
+            (measured("sync", "A commit, sync included, within (99 %)", sight.frames.last().map(|frame| seconds(frame.sync_p99_ms / 1000.0))))
             (tile("depth", "Requests in hand, and at most", &format!("{} / {}", count(depth as f64), count(limit as f64))))
             (tile("orders-open", "Orders in memory", &count(sum(|shard| shard.orders))))
             (tile("holds", "Live holds", &count(sum(|shard| shard.holds))))
@@ -180,6 +203,7 @@ mod tests {
             shards: vec![shard],
             seen: vec![Seen::default()],
             operation: None,
+            frames: Vec::new(),
             readings,
             seconds: [].into(),
         }

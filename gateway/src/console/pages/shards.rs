@@ -3,6 +3,7 @@
 use super::super::layout::{count, percent, region, scrolling, seconds, time};
 use super::super::session::Operator;
 use super::super::sight::{Sight, waits};
+use crate::live::HotSku;
 use holdfast_actors::inbox::ShardReport;
 use holdfast_actors::placement::handover::Move;
 use holdfast_actors::placement::operations::{Goal, Operation, State};
@@ -23,6 +24,8 @@ pub fn page(sight: &Sight, operator: &Operator) -> Markup {
         h2 { "Partitions" }
         p { "Which shard hosts which partition." }
         (scrolling("Partitions by shard", &region("partitions", &partitions(&sight.shards))))
+        h2 { "Hot SKUs" }
+        (scrolling("Hot SKUs", &region("hot", &hot(sight))))
         h2 { "Hottest partitions" }
         (scrolling("Hottest partitions", &region("hottest", &hottest(&sight.shards))))
     }
@@ -34,6 +37,7 @@ pub fn regions(sight: &Sight) -> Markup {
         (region("shards", &shards(sight)))
         (region("operation", &operation(sight.operation.as_ref())))
         (region("partitions", &partitions(&sight.shards)))
+        (region("hot", &hot(sight)))
         (region("hottest", &hottest(&sight.shards)))
     }
 }
@@ -79,6 +83,23 @@ pub fn plan(now: usize, then: usize, moves: &[Move]) -> Markup {
             button { "Apply" }
         }
         p { a href="/console/shards" { "Back without a change" } }
+    }
+}
+
+/// The SKUs of most lines of orders in the last second.
+fn hot(sight: &Sight) -> Markup {
+    let frame = sight.frames.last().filter(|frame| !frame.hot.is_empty());
+    let Some(frame) = frame else { return html! { p { "No orders in the last second." } } };
+    html! {
+        p class="soft" { "Of " (frame.lines_sampled) " lines of orders that were looked at in the last second, one order in eight." }
+        table {
+            thead { tr { th scope="col" { "SKU" } th scope="col" { "Partition" } th scope="col" { "Shard" } th scope="col" class="n" { "Lines" } } }
+            tbody {
+                @for HotSku { sku, partition, shard, count: lines } in &frame.hot {
+                    tr { th scope="row" class="text" { (sku) } td { (partition) } td { (shard) } td class="n" { (count(*lines as f64)) } }
+                }
+            }
+        }
     }
 }
 

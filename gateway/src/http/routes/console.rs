@@ -9,6 +9,7 @@ mod door;
 mod live;
 mod orders;
 mod respond;
+mod settings;
 mod shards;
 mod sight;
 
@@ -34,6 +35,9 @@ pub fn configure(service: &mut ServiceConfig) {
         .service(resource("/console/shards/apply").on(Method::POST, shards::reshard))
         .service(resource("/console/orders").on(Method::GET, orders::search))
         .service(resource("/console/orders/{id}").on(Method::GET, orders::one))
+        .service(resource("/console/settings").on(Method::GET, settings::page))
+        .service(resource("/console/settings/plan").on(Method::POST, settings::plan))
+        .service(resource("/console/settings/apply").on(Method::POST, settings::apply))
         .service(resource("/console/changes").on(Method::GET, changes::page))
         .service(resource("/console/audit").on(Method::GET, audit).on(Method::POST, audit::start))
         .service(resource("/console/login").on(Method::GET, door::login_page).on(Method::POST, door::login))

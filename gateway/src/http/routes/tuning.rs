@@ -2,7 +2,7 @@
 //!
 //! Invariant: what is wanted and what is in force are told apart: the journal says the one, the process the other.
 
-mod apply;
+pub(super) mod apply;
 
 use super::resource::resource;
 use super::{execute, page_limit};

@@ -28,7 +28,16 @@ pub(super) async fn with(app: &App, readings: Readings) -> Sight {
         shards = tokio::time::timeout(SILENT, handle.reports()).await.unwrap_or_default();
     }
     let health = health(app);
-    Sight { at, health, shards, seen, operation, readings, seconds: app.console.history.seconds() }
+    Sight {
+        at,
+        health,
+        shards,
+        seen,
+        operation,
+        frames: app.frames.last_minute(),
+        readings,
+        seconds: app.console.history.seconds(),
+    }
 }
 
 fn health(app: &App) -> Health {

@@ -23,14 +23,14 @@ pub(super) const JOURNALLED: PartitionId = PartitionId(0);
 
 /// Who asks for a change.
 #[derive(Clone, Debug)]
-pub(super) struct Asked {
-    pub(super) who: Option<KeyName>,
-    pub(super) note: Option<Label>,
-    pub(super) request_id: RequestId,
+pub(in crate::http::routes) struct Asked {
+    pub(in crate::http::routes) who: Option<KeyName>,
+    pub(in crate::http::routes) note: Option<Label>,
+    pub(in crate::http::routes) request_id: RequestId,
 }
 
 /// What became of a plan.
-pub(super) enum Applied {
+pub(in crate::http::routes) enum Applied {
     /// It is in force, with these changes in the journal.
     Done(Plan, Vec<Changed>),
     /// Nobody knows yet whether it is in the journal; it is not in force.
@@ -41,7 +41,7 @@ pub(super) enum Applied {
 ///
 /// # Errors
 /// `plan_stale`, or why it is not in force.
-pub(super) async fn apply(app: &Data<App>, plan: &str, asked: Asked) -> Result<Applied, Problem> {
+pub(in crate::http::routes) async fn apply(app: &Data<App>, plan: &str, asked: Asked) -> Result<Applied, Problem> {
     let tuning = &app.tuning;
     let _turn = tuning.turn.lock().await;
     let plan = tuning.plan(plan).ok_or_else(stale)?;

@@ -1,0 +1,114 @@
+//! Settings: those that can be changed while the server runs, and the plan of a change.
+
+use super::super::layout::scrolling;
+use super::super::session::Operator;
+use crate::settings::{Knob, Settings};
+use crate::tuning::plan::{Plan, Planned};
+use crate::tuning::{text, value};
+use maud::{Markup, html};
+
+/// A setting as it is in force.
+pub struct Shown {
+    pub knob: &'static Knob,
+    pub value: String,
+    /// Where its value comes from.
+    pub origin: String,
+}
+
+impl Shown {
+    pub fn of(knob: &'static Knob, settings: &Settings, origin: String) -> Self {
+        Self { knob, value: value(settings, knob.key).as_ref().map(text).unwrap_or_default(), origin }
+    }
+}
+
+/// What somebody wrote into the form, and why it was not taken.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Refused<'a> {
+    pub key: &'a str,
+    pub value: &'a str,
+    pub why: Option<&'a str>,
+}
+
+pub fn page(settings: &[Shown], operator: &Operator, refused: Refused<'_>) -> Markup {
+    html! {
+        @if operator.acts() { (form(settings, refused)) }
+        (scrolling("Settings that can be changed", &table(settings)))
+        p class="soft" { "All other settings change by a restart. Who changed what is in " a href="/console/changes" { "Changes" } "." }
+    }
+}
+
+fn form(settings: &[Shown], Refused { key, value, why }: Refused<'_>) -> Markup {
+    html! {
+        form method="post" action="/console/settings/plan" class="search" {
+            div {
+                label for="key" { "Setting" }
+                select id="key" name="key" { @for shown in settings { option selected[shown.knob.key == key] { (shown.knob.key) } } }
+            }
+            div class="wide" {
+                label for="value" { "New value; nothing for what file and environment say" }
+                input id="value" name="value" value=(value) autocomplete="off" spellcheck="false"
+                    aria-describedby=[why.map(|_| "refused")] aria-invalid=[why.map(|_| "true")];
+            }
+            button { "Show the plan" }
+        }
+        @if let Some(why) = why { p id="refused" class="failure" role="alert" { (why) } }
+    }
+}
+
+fn table(settings: &[Shown]) -> Markup {
+    html! {
+        table id="settings" {
+            thead { tr { @for heading in ["Setting", "Value", "From", "What a change does"] { th scope="col" { (heading) } } } }
+            tbody {
+                @for Shown { knob, value, origin } in settings {
+                    tr {
+                        th scope="row" { code { (knob.key) } }
+                        td class="text" { (value) }
+                        td class="text" { (origin) }
+                        td class="text" { (knob.effect) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What a change would do, to be confirmed by the name of what is changed.
+pub fn plan(plan: &Plan) -> Markup {
+    let Some(first) = plan.changes.first() else {
+        return html! { p { "It is so already: there is nothing to change." } p { a href="/console/settings" { "Back" } } };
+    };
+    html! {
+        (scrolling("Plan", &diff(&plan.changes)))
+        @for warning in &plan.warnings { p class="verdict warn" { span aria-hidden="true" { "!" } " " (warning) } }
+        form method="post" action="/console/settings/apply" data-act class="stack" {
+            input type="hidden" name="plan" value=(plan.id);
+            div { label for="note" { "Why, for those who look at it later" } input id="note" name="note" autocomplete="off"; }
+            div {
+                label for="confirm" { "Write " code { (first.knob.key) } " to confirm" }
+                input id="confirm" name="confirm" required autocomplete="off" spellcheck="false";
+            }
+            p class="failure" role="alert" {}
+            button { "Apply" }
+        }
+        p { a href="/console/settings" { "Back without a change" } }
+    }
+}
+
+fn diff(changes: &[Planned]) -> Markup {
+    html! {
+        table id="plan" {
+            thead { tr { @for heading in ["Setting", "Now", "Then", "What it does"] { th scope="col" { (heading) } } } }
+            tbody {
+                @for Planned { knob, from, to, .. } in changes {
+                    tr {
+                        th scope="row" { code { (knob.key) } }
+                        td class="text" { (text(from)) }
+                        td class="text" { (text(to)) }
+                        td class="text" { (knob.effect) }
+                    }
+                }
+            }
+        }
+    }
+}
