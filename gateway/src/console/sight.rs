@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_are_told_by_the_middle_and_the_end_of_them() {
+    fn waits_are_shown_by_the_middle_and_the_end_of_them() {
         let seen = |waits: &[u64]| Seen {
             waits: waits.iter().map(|millis| Duration::from_millis(*millis)).collect(),
             ..Seen::default()

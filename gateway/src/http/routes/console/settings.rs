@@ -58,8 +58,9 @@ pub(super) async fn plan(request: HttpRequest, app: Data<App>, body: Body) -> Re
     let body = body.0?;
     let [key, value] = ["key", "value"].map(|name| field(&body, name).unwrap_or_default());
     let wanted = BTreeMap::from([(key.clone(), read(value.trim()))]);
+    let revision = app.tuning.revision();
     let current: Settings = Settings::clone(&app.tuned.load());
-    let planned = plan::plan(&app.tuning, &current, &wanted);
+    let planned = plan::plan(&app.tuning, revision, &current, &wanted);
     Ok(match planned {
         Ok(plan) => {
             let contents = pages::plan(&plan);
