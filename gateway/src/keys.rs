@@ -103,6 +103,11 @@ impl ApiKeys {
         self.known.iter().any(|known| bool::from(known.hash.ct_eq(&key.hash)))
     }
 
+    /// Whether the key of this number is still taken.
+    pub fn has_number(&self, number: u128) -> bool {
+        self.known.iter().any(|known| known.id() == number)
+    }
+
     /// What is known of a key. Looks at every key, whichever matches.
     pub fn find(&self, key: &str) -> Option<&Known> {
         let hash = blake3::hash(key.as_bytes());

@@ -35,6 +35,11 @@ pub struct Caller {
     pub request_id: RequestId,
 }
 
+/// Whether the key of this number is still taken: what goes on for long asks again. None: nobody needed one.
+pub fn is_taken(app: &App, key: Option<u128>) -> bool {
+    key.is_none_or(|number| app.keys.now().as_ref().is_some_and(|keys| keys.has_number(number)))
+}
+
 impl Caller {
     /// # Errors
     /// `unauthorized` if keys are configured and the request has none of them.

@@ -122,6 +122,17 @@ fn a_payment_of_another_client_is_approved_by_its_link_alone() {
     shop.act(&format!("{bare}/approve")).ok(200);
 }
 
+/// Ids of attempts say their partition, and anybody can write one of a partition that is not there.
+#[test]
+fn a_payment_that_never_was_is_not_found_whatever_its_id_says() {
+    let mut shops = Shops::open(true);
+    let [shop] = shops.keyed([SHOP]);
+    for attempt in ["pay_10000000000000000000000000-1", "pay_00000000000000000000000000-1"] {
+        shop.get(&format!("/sandbox/payments/{attempt}")).problem(404, "not_found");
+        shop.act(&format!("/sandbox/payments/{attempt}/approve")).problem(404, "not_found");
+    }
+}
+
 #[test]
 fn by_default_a_storefront_reaches_every_order() {
     let mut shops = Shops::open(false);

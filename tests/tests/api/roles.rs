@@ -7,7 +7,7 @@ use crate::auth::{key_of, new_key};
 use crate::client::{Answer, Api};
 use crate::contract::Contract;
 use crate::contract::calls::Call;
-use crate::shop::PATIENCE;
+use crate::shop::{PATIENCE, put};
 use holdfast_tests::server::{Options, Server, poll};
 use serde_json::Value;
 
@@ -127,8 +127,7 @@ fn a_wrong_key_and_a_revoked_one_reach_no_operation_that_looks_at_keys() {
     let contract = Contract::of(Api::of(&server).base()).unwrap();
     let revoked = with_role(&server, "admin");
     revoked.get("/admin/v1/shards").ok(200);
-    let dir = server.data_dir().display().to_string();
-    assert!(server.run(&["key", "revoke", "admin", "--data-dir", &dir]).0.success());
+    revoke(&server, "admin");
     poll(PATIENCE, || (revoked.get("/v1/limits").status == 401).then_some(())).expect("the key is revoked");
     // All at once, as answers to wrong keys wait.
     std::thread::scope(|scope| {
@@ -142,6 +141,26 @@ fn a_wrong_key_and_a_revoked_one_reach_no_operation_that_looks_at_keys() {
             }
         }
     });
+}
+
+fn revoke(server: &Server, name: &str) {
+    let dir = server.data_dir().display().to_string();
+    assert!(server.run(&["key", "revoke", name, "--data-dir", &dir]).0.success());
+}
+
+#[test]
+fn a_stream_ends_when_its_key_is_revoked() {
+    let server = guarded();
+    let (admin, shop) = (with_role(&server, "admin"), with_role(&server, "storefront"));
+    let stream = shop.open("/v1/events/stream", &[]);
+    let reading = std::thread::spawn(move || std::io::copy(&mut stream.into_body().into_reader(), &mut std::io::sink()));
+    revoke(&server, "storefront");
+    poll(PATIENCE, || (shop.get("/v1/limits").status == 401).then_some(())).expect("the key is revoked");
+    let ended = poll(PATIENCE, || {
+        put(&admin, "mug", "berlin", 1);
+        reading.is_finished().then_some(())
+    });
+    ended.expect("the stream ends with the next thing it would tell");
 }
 
 /// They answer whoever asks, whatever key comes with it.

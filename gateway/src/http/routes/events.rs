@@ -5,7 +5,7 @@ use super::{live, own, page_limit, refused};
 use crate::events::cursor::Refused;
 use crate::events::streams::{Chunk, NoRoom, Place, slice};
 use crate::events::{CloudEvent, Cursor, Page, read};
-use crate::http::caller::Caller;
+use crate::http::caller::{Caller, is_taken};
 use crate::http::client;
 use crate::http::parameters::Parameters;
 use crate::http::problem::{Code, FieldError, Problem};
@@ -144,7 +144,7 @@ pub async fn stream(
     let start = begin(&request, &app, &after).await?;
     let percent = app.tuned.load().server.key_share_percent;
     let place = app.streams.enter(client::current(), percent).map_err(no_room)?;
-    let stream = Stream { app, place, after: start, rest: Bytes::new(), at_end: false, over: false };
+    let stream = Stream { app, place, key: caller.key, after: start, rest: Bytes::new(), at_end: false, over: false };
     let body = futures_util::stream::unfold(stream, |mut stream| async move {
         let text = stream.next().await?;
         Some((Ok::<_, actix_web::Error>(text), stream))
@@ -181,6 +181,8 @@ async fn readable(app: &App, text: &str) -> Result<Cursor, Problem> {
 struct Stream {
     app: Data<App>,
     place: Place,
+    /// The number of its reader's key: a stream ends when that is revoked.
+    key: Option<u128>,
     after: Cursor,
     /// What was read and is not given to the connection yet.
     rest: Bytes,
@@ -213,7 +215,8 @@ impl Stream {
             // What comes at once is told at once: no stream looks at each commit.
             tokio::time::sleep(self.app.streams.pause()).await;
         }
-        self.read().await
+        // Asked last: it may be revoked while there is nothing to tell.
+        self.read().await.filter(|_| is_taken(&self.app, self.key))
     }
 
     /// A server that closes still sends what can be read.

@@ -12,7 +12,7 @@ mod rows;
 use crate::http::body::Pieces;
 use crate::http::body::json::content_type;
 use crate::http::body::unread::Returned;
-use crate::http::caller::Caller;
+use crate::http::caller::{Caller, is_taken};
 use crate::http::client;
 use crate::http::problem::{Code, Problem};
 use crate::http::request::ImportRow;
@@ -44,16 +44,17 @@ use tokio::sync::mpsc;
         description = "A line for each refused row, then one that says how the import ended. The schema is of one line.")))]
 pub async fn import(request: HttpRequest, app: Data<App>, caller: Caller, payload: Pieces) -> Result<HttpResponse, Problem> {
     content_type(&request, &["application/x-ndjson", "application/ndjson", "application/jsonl"])?;
+    let key = caller.key;
     let keys = RowKeys::of(&request, caller)?;
     let (out, lines) = mpsc::channel::<Bytes>(64);
     let (feed, pieces) = mpsc::channel(1);
     let returned = Returned::default();
     actix_web::rt::spawn(forward(payload, feed, returned.clone()));
     // A row that finds no room is tried again as a whole, until the import stalls or the server stops.
-    let (server, sender) = (app.clone(), Sender::bulk(client::current(), Duration::ZERO));
+    let (server, asked, sender) = (app.clone(), app.clone(), Sender::bulk(client::current(), Duration::ZERO));
     app.bulk.spawn(move || {
         let rows = Rows::new(server, keys, sender);
-        Import { rows, lines: Lines::default(), tally: Tally::default(), out }.run(pieces)
+        Import { app: asked, key, rows, lines: Lines::default(), tally: Tally::default(), out }.run(pieces)
     });
     let body = futures_util::stream::unfold(lines, |mut lines| async {
         let line = lines.recv().await?;
@@ -91,6 +92,9 @@ struct Tally {
 }
 
 struct Import {
+    app: Data<App>,
+    /// The number of its caller's key: no row is read on when that is revoked.
+    key: Option<u128>,
     rows: Rows,
     lines: Lines,
     tally: Tally,
@@ -115,8 +119,8 @@ impl Import {
                 settled = self.rows.next(), if !self.rows.is_empty() => self.count(settled?).await,
                 piece = pieces.recv() => {
                     match piece {
-                        Some(piece) => self.lines.take(piece),
-                        None => self.lines.break_off(),
+                        Some(piece) if is_taken(&self.app, self.key) => self.lines.take(piece),
+                        Some(_) | None => self.lines.break_off(),
                     }
                     if self.rows.is_closing() {
                         self.lines.leave();

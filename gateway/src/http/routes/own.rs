@@ -15,16 +15,16 @@ fn is_bounded(app: &App, caller: &Caller) -> bool {
     app.settings.auth.own_orders && caller.role == Role::Storefront
 }
 
-/// Lets an order pass that the caller reaches, and one that nobody knows, which is refused as that.
+/// Lets an order pass that the caller reaches. One that nobody knows is none: it may be another client's by the time it is asked for.
 ///
 /// # Errors
-/// `forbidden` for an order of another client, or why that cannot be known.
+/// `forbidden` for an order of another client, `not_found`, or why that cannot be known.
 pub async fn reaches(app: &App, caller: &Caller, order: OrderId) -> Result<(), Problem> {
     if !is_bounded(app, caller) {
         return Ok(());
     }
-    let known = history(app, order).await?;
-    if known.is_none_or(|history| owns(app, caller, history.origin().client)) { Ok(()) } else { Err(of_another_client()) }
+    let known = history(app, order).await?.ok_or_else(|| Problem::new(Code::NotFound, "there is no such order"))?;
+    if owns(app, caller, known.origin().client) { Ok(()) } else { Err(of_another_client()) }
 }
 
 /// Whether the caller reaches an order that this client placed.

@@ -125,7 +125,8 @@ async fn attempt_of(
 ) -> Result<String, Problem> {
     let caller = Caller::if_any(request, app)?;
     caller.as_ref().map_or(Ok(()), |caller| caller.has_one_of(roles))?;
-    let attempt = sandbox.attempt_of(link, caller.is_some()).map(str::to_owned).ok_or_else(|| no_attempt(link))?;
+    let linked = sandbox.attempt_of(link, caller.is_some()).filter(|attempt| sandbox.entry(attempt).is_some());
+    let attempt = linked.map(str::to_owned).ok_or_else(|| no_attempt(link))?;
     if let (Some(caller), Some(Attempt(AttemptId { order, .. }))) = (&caller, Attempt::parse(&attempt)) {
         own::reaches(app, caller, order).await?;
     }
