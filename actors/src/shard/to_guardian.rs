@@ -8,6 +8,7 @@ use crossbeam::channel::Sender;
 use holdfast_engine::ids::PartitionId;
 
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there are few of them, and none waits long")]
 pub enum GuardianMessage {
     /// A partition panicked.
     Fallen(Fallen),

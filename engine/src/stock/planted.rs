@@ -17,7 +17,7 @@ pub(super) fn reserve(stock: &SkuStock, known: Option<&Hold>, request: &ReserveR
 fn oversell(stock: &SkuStock, request: &ReserveRequest) -> Option<ReserveDecision> {
     let (wanted, available) = (u64::from(request.quantity.units()), stock.available());
     let missing = wanted.checked_sub(available).filter(|missing| *missing > 0)?;
-    let there = ReserveRequest { quantity: Quantity::of(available), ..request.clone() };
+    let there = ReserveRequest { quantity: Quantity::of(available), ..*request };
     let mut decision = stock.reserve(None, &there);
     if let ReserveDecision::Held(Some(StockFact::HoldPlaced { allocations, .. })) = &mut decision {
         let first = allocations.first_mut()?;

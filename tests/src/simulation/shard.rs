@@ -168,15 +168,15 @@ impl World {
     fn step(&mut self, index: usize, partition: usize, mail: Mail, made: &mut Made) -> Checked {
         let place = self.shards[index].hosting.place(id_of(partition));
         match mail {
-            Mail::Depart => return self.depart(index, partition, made),
-            Mail::Arrive(hosted) => return self.arrive(index, hosted),
-            Mail::Host(state, life) => return self.come_back(index, *state, life, made),
+            Mail::Depart => self.depart(index, partition, made),
+            Mail::Arrive(hosted) => self.arrive(index, hosted),
+            Mail::Host(state, life) => self.come_back(index, *state, life, made),
             // One that fell before it took up its work takes it up when it is back.
-            Mail::Resume if place != Place::Here => return Ok(()),
-            Mail::Resume => return self.resume(index, partition, made),
+            Mail::Resume if place != Place::Here => Ok(()),
+            Mail::Resume => self.resume(index, partition, made),
             mail if place == Place::Away => {
                 self.pass_on(index, partition, mail);
-                return Ok(());
+                Ok(())
             }
             Mail::Input(input) => self.give(index, partition, input, made),
             Mail::Heard(body, basis) => {

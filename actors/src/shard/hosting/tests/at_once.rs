@@ -37,7 +37,7 @@ fn place(number: u8, wish: &Wish, expires_at: Timestamp) -> Input {
         expires_at,
         shipping_address: None,
         metadata: None,
-        payment: wish.pays.then(|| PaymentRequest { provider: Provider::new("p").unwrap(), return_url: None }.into()),
+        payment: wish.pays.then(|| PaymentRequest { provider: Provider::new("p").unwrap(), return_url: None }),
         origin: None,
     };
     let command = Command::Place { order: order(number), placed: Box::new(placed) };

@@ -30,6 +30,7 @@ pub(in crate::http::routes) struct Asked {
 }
 
 /// What became of a plan.
+#[expect(clippy::large_enum_variant, reason = "it is made once for each plan that is applied")]
 pub(in crate::http::routes) enum Applied {
     /// It is in force, with these changes in the journal.
     Done(Plan, Vec<Changed>),
