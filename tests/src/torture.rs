@@ -11,6 +11,7 @@ pub mod dice;
 pub mod facts;
 pub mod ledger;
 pub mod load;
+pub mod moves;
 
 use crate::server::{Options as ServerOptions, Server};
 use check::Checker;
@@ -39,6 +40,8 @@ pub struct Options {
     pub data_dir: PathBuf,
     /// The journal on a cluster that is beaten too.
     pub cluster: Option<Blows>,
+    /// Partitions move between shards all the time.
+    pub reshard: bool,
 }
 
 /// What a broken promise is about.
@@ -64,6 +67,8 @@ pub struct Tally {
     pub kills: u64,
     pub acknowledged: u64,
     pub max_restart: Duration,
+    /// Moves of partitions that began, if there were to be any.
+    pub moves: Option<u64>,
     /// What else was done, if anything.
     pub beaten: String,
     pub breaches: Vec<Breach>,
@@ -77,9 +82,10 @@ impl Tally {
     /// The one line of the result.
     pub fn line(&self) -> String {
         let Self { kills, acknowledged, max_restart, beaten, .. } = self;
+        let moves = self.moves.map(|moves| format!(" moves={moves}")).unwrap_or_default();
         let (lost, oversold) = (self.count(Kind::Lost), self.count(Kind::Oversold));
         format!(
-            "kills={kills} acknowledged={acknowledged} lost={lost} oversold={oversold} max_restart_ms={}{beaten}",
+            "kills={kills} acknowledged={acknowledged} lost={lost} oversold={oversold} max_restart_ms={}{moves}{beaten}",
             max_restart.as_millis()
         )
     }
@@ -133,6 +139,9 @@ impl Run {
         if let Some(binary) = &options.binary {
             server = server.binary(binary);
         }
+        if options.reshard {
+            server = server.arg("--shards").arg(moves::SHARDS.to_string());
+        }
         if let Some(cluster) = &cluster {
             server = cluster.server(server);
         }
@@ -140,7 +149,8 @@ impl Run {
         let mut dice = Dice::new(options.seed);
         let workers = (0..WORKERS).map(|number| Worker::new(number, Dice::new(dice.word()))).collect();
         let checker = Checker::new(Dice::new(dice.word()));
-        Self { server, dice, workers, checker, cluster, tally: Tally::default() }
+        let tally = Tally { moves: options.reshard.then_some(0), ..Tally::default() };
+        Self { server, dice, workers, checker, cluster, tally }
     }
 
     /// The directory is made under fire as well: a kill in its creation must leave something that opens.
@@ -198,9 +208,14 @@ impl Run {
         // A cluster that is beaten answers slowly: in a short burst nothing would happen.
         let (least, most) = if self.cluster.is_some() { (500, 4000) } else { (100, 500) };
         let millis = self.dice.between(least, most);
-        let (server, workers) = (&mut self.server, &mut self.workers);
+        let mut mover = Dice::new(self.dice.word());
+        let (server, workers, moves) = (&mut self.server, &mut self.workers, &mut self.tally.moves);
         let url = server.url();
         std::thread::scope(|scope| {
+            if let Some(moves) = moves {
+                let (stop, url, mover) = (&stop, &url, &mut mover);
+                scope.spawn(move || *moves += moves::move_until(stop, &Client::new(url), mover));
+            }
             for worker in workers {
                 let (stop, url) = (&stop, &url);
                 scope.spawn(move || worker.work(&Client::new(url), stop));

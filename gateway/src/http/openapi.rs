@@ -9,7 +9,7 @@ mod bounds;
 use self::answers::Answers;
 use self::bounds::Bounds;
 use crate::http::routes::{
-    admin, audits, availability, backups, batch, events, frames, health, imports, lists, movements, orders, payments,
+    admin, audits, availability, backups, batch, events, frames, health, imports, lists, movements, orders, payments, placement,
     reservations, stock, tuning,
 };
 use crate::keys::Role;
@@ -67,6 +67,8 @@ use utoipa::{Modify, OpenApi};
         events::page,
         events::stream,
         admin::shards,
+        placement::move_partition,
+        placement::operation,
         audits::run_audit,
         backups::make,
         frames::newest,

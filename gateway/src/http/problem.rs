@@ -91,6 +91,8 @@ codes! {
         "Have the operator set `backup.dir`. A journal on a cluster is backed up with the tools of the cluster, as snapshots of `nodetool`.";
     BackupInProgress "backup_in_progress" 409 true "A backup is being made"
         "Wait for it to end and ask again: there is one at a time.";
+    OperationRunning "operation_running" 409 true "Another operation is carried out"
+        "Wait for it: `GET /admin/v1/operations/{id}` says how far it is. There is one at a time.";
     LimitReached "limit_reached" 409 false "A limit of the data is reached"
         "`detail` names the limit; see /v1/limits for the limits of this server.";
     PlanStale "plan_stale" 409 false "The plan is not for the settings in force"

@@ -208,6 +208,14 @@ pub struct ThresholdIn {
     pub low_stock_threshold: u64,
 }
 
+/// The shard that a partition is to go to.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(remote = "Self", deny_unknown_fields)]
+#[schema(examples(json!({"shard": 1})))]
+pub struct MoveIn {
+    pub shard: u64,
+}
+
 /// The SKUs that somebody asks about.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(remote = "Self", deny_unknown_fields)]
@@ -233,7 +241,7 @@ pub struct ImportRow {
 }
 
 read_from_objects! {
-    LineIn PaymentIn OrderIn ReservationLineIn ReservationIn BatchItemIn BatchIn ReasonIn ExtendIn StockIn AdjustmentIn ThresholdIn AvailabilityIn ImportRow
+    LineIn PaymentIn OrderIn ReservationLineIn ReservationIn BatchItemIn BatchIn ReasonIn ExtendIn StockIn AdjustmentIn ThresholdIn MoveIn AvailabilityIn ImportRow
 }
 
 /// The time that a request is placed at, and how long its units are held if it does not say.

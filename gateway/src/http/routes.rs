@@ -20,6 +20,7 @@ pub mod names;
 pub mod orders;
 pub mod own;
 pub mod payments;
+pub mod placement;
 pub mod problems;
 pub mod reservations;
 pub mod resource;
@@ -96,6 +97,7 @@ fn api(service: &mut ServiceConfig) {
 fn operators(service: &mut ServiceConfig) {
     service
         .configure(admin::configure)
+        .configure(placement::configure)
         .configure(audits::configure)
         .configure(backups::configure)
         .configure(tuning::configure)

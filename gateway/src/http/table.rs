@@ -203,6 +203,9 @@ pub const TABLE: &[Route] = &[
     Route { path: "/v1/limits", operations: &[Operation::read(EVERY_ROLE, Refused, NONE).open()] },
     Route { path: "/admin/v1/shards", operations: &[Operation::read(OPERATORS, Refused, NONE).of_group(Group::Operators)] },
     Route { path: "/admin/v1/audit", operations: &[Operation::write("POST", ADMINS, Refused, Key::Unused).of_group(Group::Operators).of(Content::Any)] },
+    // A second one is refused while the first is carried out, and then finds the partition where it is to be.
+    Route { path: "/admin/v1/partitions/{id}:move", operations: &[Operation::write("POST", ADMINS, Refused, Key::Unused).of_group(Group::Operators)] },
+    Route { path: "/admin/v1/operations/{id}", operations: &[Operation::read(OPERATORS, Refused, NONE).of_group(Group::Operators)] },
     // A second one is refused while the first is made, and makes another when it is done.
     Route { path: "/admin/v1/backups", operations: &[Operation::write("POST", ADMINS, Refused, Key::Unused).of_group(Group::Operators).of(Content::Any)] },
     Route { path: "/admin/v1/frame", operations: &[Operation::read(OPERATORS, Refused, NONE).of_group(Group::Operators)] },

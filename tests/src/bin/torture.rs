@@ -11,7 +11,8 @@ use std::process::ExitCode;
 /// Kill Holdfast under load, again and again.
 #[derive(Parser)]
 #[command(after_help = "Examples:\n  cargo run --release -p holdfast-tests --bin torture -- --kills 200\n  \
-    cargo run --release -p holdfast-tests --bin torture -- --backend cql --kills 50\n\n\
+    cargo run --release -p holdfast-tests --bin torture -- --backend cql --kills 50\n  \
+    cargo run --release -p holdfast-tests --bin torture -- --kills 100 --reshard\n\n\
     The second starts three Cassandra nodes of its own.")]
 struct Options {
     /// Where the journal is.
@@ -35,6 +36,9 @@ struct Options {
     /// The server to kill; the one of this build if left out.
     #[arg(long, value_name = "PATH")]
     binary: Option<PathBuf>,
+    /// Move partitions between shards all the time.
+    #[arg(long)]
+    reshard: bool,
     /// Keep the data directory after the run and say where it is.
     #[arg(long)]
     keep: bool,
@@ -47,7 +51,7 @@ enum Backend {
 }
 
 fn main() -> ExitCode {
-    let Options { kills, seed, binary, keep, backend, node_kills, node_pauses, faults } = Options::parse();
+    let Options { kills, seed, binary, keep, backend, node_kills, node_pauses, faults, reshard } = Options::parse();
     let cluster = (backend == Backend::Cql).then_some(Blows { node_kills, node_pauses, faults });
     let dir = match tempfile::tempdir() {
         Ok(dir) => dir,
@@ -56,7 +60,8 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let tally = torture::run(&torture::Options { kills, seed, binary, data_dir: dir.path().join("data"), cluster });
+    let data_dir = dir.path().join("data");
+    let tally = torture::run(&torture::Options { kills, seed, binary, data_dir, cluster, reshard });
     if keep || !tally.breaches.is_empty() {
         eprintln!("\nthe data is kept in {}", dir.keep().display());
     }

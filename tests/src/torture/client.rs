@@ -141,6 +141,11 @@ impl Client {
         }
     }
 
+    /// Whether it is carried out, from now on: 202.
+    pub fn accepts(&self, request: &Request) -> bool {
+        self.exchange(request).is_ok_and(|answer| answer.status == 202)
+    }
+
     /// The answer of a server that must answer, perhaps after it said "later" for a while.
     ///
     /// # Errors

@@ -117,6 +117,8 @@ fn every_call_of_the_contract_is_described() {
         ("get", "/metrics"),
         ("get", "/v1/limits"),
         ("get", "/admin/v1/shards"),
+        ("post", "/admin/v1/partitions/{id}:move"),
+        ("get", "/admin/v1/operations/{id}"),
         ("post", "/admin/v1/audit"),
         ("post", "/admin/v1/backups"),
         ("post", "/sandbox/payments/{attempt_id}/{step}"),

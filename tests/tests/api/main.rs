@@ -53,6 +53,7 @@ mod malformed;
 mod metrics;
 #[cfg(test)]
 mod movements;
+mod moves;
 #[cfg(test)]
 mod operators;
 #[cfg(test)]

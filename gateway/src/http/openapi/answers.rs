@@ -70,7 +70,7 @@ const OWN: &[Code] = &[Forbidden];
 /// Under a key: its first request may not be answered yet.
 const KEYED: &[Code] = &[IdempotencyInProgress];
 
-const ROWS: [Row; 39] = [
+const ROWS: [Row; 41] = [
     row(
         "place_order",
         &[PLACES, ENGINE, &[TotalsMismatch, ProviderUnavailable, Paused]],
@@ -109,6 +109,8 @@ const ROWS: [Row; 39] = [
     row("list_events", &[&[CursorNotOfThisHistory, CursorExpired], READS, OWN], &[], &[]),
     row("stream_events", &[&[CursorNotOfThisHistory, CursorExpired, Overloaded], READS, OWN], &[], &[]),
     row("list_shards", &[&[DurabilityUnavailable]], &[], &[]),
+    row("move_partition", &[&[NotFound, OperationRunning, DurabilityUnavailable]], &[], &[]),
+    row("get_operation", &[&[NotFound, DurabilityUnavailable]], &[], &[]),
     row("run_audit", &[&[Overloaded], READS], &[], &[]),
     row("make_backup", &[&[BackupUnavailable, BackupInProgress, InsufficientStorage, ShuttingDown], READS], &[], &[]),
     row("get_frame", &[], &[], &[]),

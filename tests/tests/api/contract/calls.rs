@@ -1,8 +1,9 @@
 //! A call of every operation: one that succeeds, and one that is only shaped like it.
 
 use crate::client::{Answer, Api};
-use crate::shop::{fresh, hold, id, order, paying, place, reservation, stocked};
+use crate::shop::{PATIENCE, fresh, hold, id, order, paying, place, reservation, stocked};
 use crate::webhooks::{now, secret, signature, told};
+use holdfast_tests::server::poll;
 use serde_json::{Value, json};
 
 /// A request, to be sent as it is or with a change.
@@ -122,6 +123,12 @@ pub(crate) fn good(api: &Api, operation: &str) -> Call {
         "list_events" => Call::new("GET", "/v1/events?limit=5"),
         "stream_events" => Call::new("GET", "/v1/events/stream"),
         "list_shards" => Call::new("GET", "/admin/v1/shards"),
+        "move_partition" => moved(),
+        "get_operation" => {
+            let begun = || Some(moved().send(api)).filter(|answer| answer.status == 202);
+            let operation = poll(PATIENCE, begun).expect("other operations end").json();
+            Call::new("GET", format!("/admin/v1/operations/{}", operation["id"].as_str().unwrap()))
+        }
         "run_audit" => Call::new("POST", "/admin/v1/audit"),
         "make_backup" => Call::new("POST", "/admin/v1/backups"),
         "get_frame" => Call::new("GET", "/admin/v1/frame"),
@@ -138,6 +145,11 @@ pub(crate) fn good(api: &Api, operation: &str) -> Call {
         "get_limits" => Call::new("GET", "/v1/limits"),
         other => panic!("contract/calls.rs has no call of {other}"),
     }
+}
+
+/// To where it is.
+fn moved() -> Call {
+    Call::new("POST", "/admin/v1/partitions/0:move").json(&json!({"shard": 0}))
 }
 
 fn import() -> Call {

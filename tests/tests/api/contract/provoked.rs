@@ -16,11 +16,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 mod table;
 
 /// Answers that cannot be provoked here, and why.
-const ELSEWHERE: [(&str, &str, &str); 16] = [
+const ELSEWHERE: [(&str, &str, &str); 17] = [
     ("*", "internal", "needs tables that are damaged under a running server: the suite hostile"),
     ("*", "202", "the outcome is unknown while a journal hangs: the suites on a cluster, and those that fill a disk"),
     ("place_reservations", "overloaded", BODIES),
     ("receive_sandbox_webhook", "overloaded", BODIES),
+    ("move_partition", "operation_running", "another one is over in milliseconds: a race"),
     ("run_audit", "overloaded", "needs a long audit beside it: the suite hostile"),
     ("list_events", "cursor_expired", "needs a journal that was purged: the suite retention"),
     ("stream_events", "cursor_expired", "needs a journal that was purged: the suite retention"),

@@ -44,6 +44,7 @@ impl Code {
             Code::BackupUnavailable => &backups::BACKUP_UNAVAILABLE,
             Code::BackupInProgress => &backups::BACKUP_IN_PROGRESS,
             Code::PlanStale => &conflicts::PLAN_STALE,
+            Code::OperationRunning => &conflicts::OPERATION_RUNNING,
             Code::LimitReached => &conflicts::LIMIT_REACHED,
             Code::CursorNotOfThisHistory => &conflicts::CURSOR_NOT_OF_THIS_HISTORY,
             Code::CursorExpired => &conflicts::CURSOR_EXPIRED,

@@ -41,7 +41,7 @@ pub(super) fn provoked(contract: &Contract) -> BTreeSet<Named> {
 
 type Change = fn(&Api, Call) -> Call;
 
-const INVALID: [(&str, Change); 23] = [
+const INVALID: [(&str, Change); 24] = [
     ("plan_tuning", |_, call| call.json(&json!({"changes": {"engine.credits": 0}}))),
     ("apply_tuning", |_, call| call.json(&json!({"plan": "x", "note": ""}))),
     ("list_changes", |_, call| query(call, "limit=many")),
@@ -58,6 +58,7 @@ const INVALID: [(&str, Change); 23] = [
     ("get_stock", |_, call| call.at(format!("/v1/inventory/{}", "x".repeat(1000)))),
     ("set_stock_threshold", |_, call| call.json(&json!({}))),
     ("list_movements", |_, call| query(call, "limit=many")),
+    ("move_partition", |_, call| call.json(&json!({"shard": 64}))),
     ("query_availability", |_, call| call.json(&json!({"skus": ["a b"]}))),
     ("receive_sandbox_webhook", |api, _| webhook(api, "{}")),
     ("press_sandbox_button", |_, call| query(call, "delay_ms=soon")),
@@ -72,7 +73,7 @@ fn query(call: Call, query: &str) -> Call {
     call.at(format!("{path}?{query}"))
 }
 
-const NOWHERE: [(&str, &str); 14] = [
+const NOWHERE: [(&str, &str); 16] = [
     ("get_order", "/v1/orders/ord_00000000000000000000000000"),
     ("get_order_timeline", "/v1/orders/ord_00000000000000000000000000/timeline"),
     ("cancel_order", "/v1/orders/ord_00000000000000000000000000:cancel"),
@@ -86,6 +87,8 @@ const NOWHERE: [(&str, &str); 14] = [
     ("close_location", "/v1/inventory/{sku}/locations/berlin"),
     ("set_stock_threshold", "/v1/inventory/{sku}"),
     ("list_movements", "/v1/inventory/{sku}/movements"),
+    ("move_partition", "/admin/v1/partitions/65535:move"),
+    ("get_operation", "/admin/v1/operations/999999999"),
     ("show_sandbox_payment", "/sandbox/payments/pay_00000000000000000000000000-1"),
 ];
 

@@ -200,3 +200,10 @@ pub(super) const IDEMPOTENCY_KEY_REUSED: Guide = Guide {
     cures: &["Store the body beside its key and send exactly those bytes again."],
     example: || rejected(&Rejection::KeyReused),
 };
+
+pub(super) const OPERATION_RUNNING: Guide = Guide {
+    meaning: "Partitions are being moved between shards. This request has started nothing.",
+    causes: &["Somebody else changes shards at the same time, or the request before this one is not carried out yet."],
+    cures: &["An operation takes milliseconds for each partition that moves: send the request again."],
+    example: || Problem::new(Code::OperationRunning, "operation 1 is running"),
+};
