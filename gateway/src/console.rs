@@ -8,6 +8,7 @@ pub mod audits;
 pub mod frames;
 pub mod layout;
 pub mod logins;
+pub mod navigation;
 pub mod pages;
 pub mod plot;
 pub mod readings;

@@ -169,7 +169,8 @@ mod tests {
 
     fn order(number: u16) -> OrderId {
         let mut key = [0; 16];
-        key[..2].copy_from_slice(&number.to_be_bytes());
+        // The first two say the partition.
+        key[8..10].copy_from_slice(&number.to_be_bytes());
         OrderId::derive(KeyHash(key), Partitions::new(1).unwrap())
     }
 

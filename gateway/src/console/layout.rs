@@ -4,7 +4,7 @@
 //! and a link that leads past the navigation.
 
 use super::assets::{ACT, LIVE, STYLE};
-use super::pages::{Live, Page};
+use super::navigation::{Live, Page};
 use super::session::Operator;
 use crate::wire::figures::grouped;
 use crate::wire::times::Rfc3339;

@@ -57,7 +57,7 @@ const TABLE: [(&str, u16, Provoke); 31] = [
         api.keyed("/v1/orders", &key, &order(&sku, 2))
     }),
     ("provider_unavailable", 422, turned_off),
-    ("rate_limited", 429, |_| crate::rates::exhausted().1.get("/v1/inventory")),
+    ("rate_limited", 429, |_| crate::rates::soon_again()),
     ("precondition_required", 428, |api| set(api, &[])),
     ("overloaded", 503, overloaded),
     ("paused", 503, |_| paused("/v1/orders", &order("x", 1))),
@@ -68,7 +68,8 @@ const TABLE: [(&str, u16, Provoke); 31] = [
 /// `durability_unavailable` needs a broken disk (see the disk suite);
 /// `cursor_expired` needs a purged journal (see the retention suite); `request_timeout` and `shutting_down` need a server of
 /// their own that waits or stops (see the lifecycle suite).
-const ELSEWHERE: [&str; 7] = [
+const ELSEWHERE: [&str; 8] = [
+    "operation_running",
     "backup_in_progress",
     "insufficient_storage",
     "internal",

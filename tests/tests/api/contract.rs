@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 /// Pages for people, and the description itself.
-const PAGES: [&str; 5] = ["/", "/docs", "/openapi.json", "/problems", "/favicon.ico"];
+const PAGES: [&str; 6] = ["/", "/console", "/docs", "/openapi.json", "/problems", "/favicon.ico"];
 
 /// Headers that any answer may carry.
 const ANY: [&str; 15] = [

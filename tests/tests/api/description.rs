@@ -34,6 +34,10 @@ fn references_resolve(whole: &Value, part: &Value) {
 
 /// A call made of what the description shows: `None` where it shows no example of something that is needed.
 fn shown(contract: &Contract, template: &str, method: &str, operation: &Operation<'_>) -> Option<Call> {
+    // A plan has an id of its own, and there may be one shard only.
+    if ["apply_tuning", "move_partition"].contains(&operation.id) {
+        return None;
+    }
     let content = operation.described["requestBody"]["content"].as_object()?;
     let (content_type, content) = content.iter().next()?;
     let schema = contract.resolved(&content["schema"]);
@@ -66,7 +70,7 @@ fn every_example_of_a_request_succeeds_as_it_is_shown() {
         assert!(matches!(answer.status, 200 | 201), "{call:?}: {}", answer.shown());
         assert!(!answer.text().contains("refused\":1") && !answer.text().contains("\"code\""), "{call:?}: {}", answer.text());
     }
-    assert_eq!(calls.len(), 8, "orders, reservations, batches, counts, adjustments, thresholds, queries, imports");
+    assert_eq!(calls.len(), 9, "orders, reservations, batches, counts, adjustments, thresholds, queries, imports, plans");
 }
 
 #[test]

@@ -116,6 +116,14 @@ fn without_keys_each_address_is_limited_by_itself() {
 }
 
 /// One request too many: each group may have one, and has had it.
+/// The answer to a second request where one in 36 s is taken, as in the example of its page.
+pub(crate) fn soon_again() -> Answer {
+    let server = Server::start(Options::new().env(setting("address", "reads"), "1/36s"));
+    let api = Api::of(&server);
+    api.get("/v1/inventory").ok(200);
+    api.get("/v1/inventory")
+}
+
 pub(crate) fn exhausted() -> (Server, Api) {
     let groups = ["orders", "stock", "reads", "operators", "open"];
     let options = groups.iter().fold(Options::new(), |options, group| options.env(setting("address", group), "1/1d"));

@@ -228,8 +228,8 @@ mod tests {
 
     #[test]
     fn refusals_are_counted_by_reason_over_all_routes_the_most_first() {
-        let metrics = "holdfast_problems_total{code=\"a\",route=\"/x\"} 1\nproblems_total{code=\"b\",route=\"/x\"} 5\n\
-                       holdfast_problems_total{code=\"a\",route=\"/y\"} 2\nproblems_total{code=\"c\"} 0\n";
+        let metrics = "holdfast_problems_total{code=\"a\",route=\"/x\"} 1\nholdfast_problems_total{code=\"b\",route=\"/x\"} 5\n\
+                       holdfast_problems_total{code=\"a\",route=\"/y\"} 2\nholdfast_problems_total{code=\"c\"} 0\n";
         let shown = refusals(&sight(Health::Taken, 0, metrics)).into_string();
         let at = |text: &str| shown.find(text).unwrap_or(usize::MAX);
         assert!(at(">b<") < at(">5<") && at(">5<") < at(">a<") && at(">a<") < at(">3<") && !shown.contains(">c<"), "{shown}");

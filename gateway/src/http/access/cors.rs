@@ -17,8 +17,8 @@ use actix_web::http::header::{
 const TAKEN: &str =
     "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID, X-Correlation-Id, X-Request-Id";
 /// Headers of answers that pages may read beside those that every page may.
-const SHOWN: &str =
-    "Allow, ETag, Idempotent-Replayed, Location, RateLimit, RateLimit-Policy, Retry-After, WWW-Authenticate, X-Request-Id";
+const SHOWN: &str = "Allow, ETag, Idempotent-Replayed, Location, RateLimit, RateLimit-Policy, Retry-After, WWW-Authenticate, X-Request-Id, \
+     X-Trace-Id";
 /// Seconds for which a browser may remember what it was told: changed settings reach every page within them.
 const REMEMBERED: &str = "600";
 

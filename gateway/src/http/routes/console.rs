@@ -12,6 +12,7 @@ mod respond;
 mod settings;
 mod shards;
 mod sight;
+mod trail;
 
 pub use live::tick;
 

@@ -62,13 +62,15 @@ fn a_commit_that_does_not_fit_begins_the_next_file() {
 
 #[test]
 fn the_log_goes_on_in_the_file_where_it_ended() {
-    let dir = written();
-    let before = files(&dir);
-    let (log, end) = open(&dir).unwrap();
-    log.append(end + 1, &frame(end + 1, LENGTH)).unwrap();
-    assert_eq!(read(&log, end - 1, end + 1).unwrap(), [end, end + 1]);
-    drop(log);
-    assert_eq!((files(&dir), open(&dir).unwrap().1), (before, end + 1));
+    let dir = tempfile::tempdir().unwrap();
+    Log::create(dir.path()).unwrap();
+    for commit in 1..=3 {
+        let (log, end) = open(&dir).unwrap();
+        assert_eq!(end, commit - 1);
+        log.append(commit, &frame(commit, 100)).unwrap();
+        assert_eq!(files(&dir).len(), 1);
+    }
+    assert_eq!(open(&dir).unwrap().1, 3);
 }
 
 #[test]

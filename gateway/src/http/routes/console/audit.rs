@@ -1,6 +1,6 @@
 //! Starts an audit that goes on without whoever asked for it.
 
-use super::changes::{self, Begun};
+use super::trail::{self, Begun};
 use super::{door, respond};
 use crate::console::pages::Page;
 use crate::http::problem::Problem;
@@ -14,7 +14,7 @@ use holdfast_engine::ids::KeyName;
 pub(super) async fn start(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, Problem> {
     let operator = door::admin(&request, &app)?;
     let turn = audits::Turn::take()?;
-    changes::record(&request, &app, operator.name.clone(), Begun { what: "audit", after: None }).await;
+    trail::record(&request, &app, operator.name.clone(), Begun { what: "audit", after: None }).await;
     let begun = clock::wall();
     let progress = app.console.audits.begin(begun);
     let asked = audits::begin(&app, turn, move |done, all| progress.is(done, all));

@@ -5,8 +5,8 @@
 //! unless the request names an origin, which is ours (`http::access` has refused any other), and is a form's or has a header that no
 //! form can send.
 
-use super::changes::{self, Begun};
 use super::respond;
+use super::trail::{self, Begun};
 use crate::console::layout::Around;
 use crate::console::pages::{Page, login as login_page_of};
 use crate::console::session::{LIFE, Operator};
@@ -110,7 +110,7 @@ pub(super) async fn login(request: HttpRequest, app: Data<App>, body: Body) -> R
     };
     let secret = app.console.sessions.open(key, Instant::now()).map_err(|error| internal(&error))?;
     tracing::info!(key = key.name.as_ref().map(KeyName::as_str), role = key.role.name(), "console: signed in");
-    changes::record(&request, &app, key.name.clone(), Begun { what: "console.sign_in", after: None }).await;
+    trail::record(&request, &app, key.name.clone(), Begun { what: "console.sign_in", after: None }).await;
     let mut response = respond::see_other(Page::Overview.path());
     set_cookie(&request, &mut response, &secret, LIFE.as_secs());
     Ok(response)

@@ -2,8 +2,8 @@
 //!
 //! Invariant: another number of shards was shown as a plan, and the number was written once more by who wants it.
 
-use super::changes::{self, Begun};
 use super::door::{self, Entrance, field};
+use super::trail::{self, Begun};
 use super::{respond, sight};
 use crate::console::layout::Around;
 use crate::console::pages::{Live, Page, shards as pages};
@@ -56,7 +56,7 @@ pub(super) async fn relocate(request: HttpRequest, app: Data<App>, body: Body) -
     let handle = live(&app)?.handle.clone();
     let operation = handle.move_partition(PartitionId(partition), shard).map_err(refusal)?;
     let after = format!("partition {partition} to shard {shard}, operation {}", operation.id);
-    changes::record(&request, &app, operator.name, Begun { what: "partition.move", after: Some(&after) }).await;
+    trail::record(&request, &app, operator.name, Begun { what: "partition.move", after: Some(&after) }).await;
     Ok(respond::see_other(Page::Shards.path()))
 }
 
@@ -87,6 +87,6 @@ pub(super) async fn reshard(request: HttpRequest, app: Data<App>, body: Body) ->
     let handle = live(&app)?.handle.clone();
     let operation = handle.reshard(shards).await.map_err(refusal)?;
     let after = format!("{shards} shards, operation {}", operation.id);
-    changes::record(&request, &app, operator.name, Begun { what: "shards", after: Some(&after) }).await;
+    trail::record(&request, &app, operator.name, Begun { what: "shards", after: Some(&after) }).await;
     Ok(respond::see_other(Page::Shards.path()))
 }
