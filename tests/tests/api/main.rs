@@ -53,6 +53,7 @@ mod malformed;
 mod metrics;
 #[cfg(test)]
 mod movements;
+#[cfg(test)]
 mod moves;
 #[cfg(test)]
 mod operators;
