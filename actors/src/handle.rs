@@ -3,10 +3,10 @@
 use crate::admission::{ClientId, Clients, Permit};
 use crate::inbox::{Inbox, ShardMessage, ShardReport};
 use crate::placement::handover::Move;
-use crate::placement::operations::{Operation, Operations, Refused};
+use crate::placement::operations::{Goal, Operation, Operations, Refused};
 use crate::probe::Seen;
 use crate::replies::{Pending, ReplyQueues};
-use crate::resharding::Resharding;
+use crate::resharding::{Reserved, Resharding};
 use crate::router::Router;
 use crate::tuning::{Knobs, Tuning};
 use crate::unanswered::Unanswered;
@@ -179,9 +179,31 @@ impl Handle {
     /// # Errors
     /// If there cannot be so many, another operation runs, or the engine stops.
     pub async fn reshard(&self, shards: usize) -> Result<Operation, Refused> {
-        self.resharding.check_shards(shards)?;
-        let reports = self.reports().await;
-        self.resharding.reshard(shards, &reports)
+        self.begin_reshard(self.reserve_reshard(shards)?).await
+    }
+
+    /// The turn of [`Self::reshard`], for a caller who has something to do before it begins.
+    ///
+    /// # Errors
+    /// If there cannot be so many, or another operation runs.
+    pub fn reserve_reshard(&self, shards: usize) -> Result<Reserved, Refused> {
+        Reserved::new(&self.resharding, shards)
+    }
+
+    /// Has as many shards as were reserved, with what is hot now levelled.
+    ///
+    /// # Errors
+    /// If the engine stops.
+    pub async fn begin_reshard(&self, reserved: Reserved) -> Result<Operation, Refused> {
+        reserved.begin(&self.reports().await)
+    }
+
+    /// Shards there are; while their number changes, as many as there are to be.
+    pub fn shards(&self) -> usize {
+        match self.operations().running() {
+            Some(Operation { goal: Goal::Shards(shards), .. }) => shards,
+            Some(_) | None => self.router.table().inboxes.len(),
+        }
     }
 
     /// Moves a partition to a shard, where it stays when others are levelled.

@@ -46,5 +46,6 @@ pub use engine::{Engine, Options, StartError};
 pub use failure::Failure;
 pub use handle::{Handle, Origin};
 pub use replies::ReplyQueues;
+pub use resharding::Reserved;
 pub use tuning::Knobs;
 pub use unanswered::Unanswered;

@@ -12,6 +12,8 @@ use holdfast_engine::ids::PartitionId;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+const NOT_BEGUN: &str = "it did not begin: what it is for was given up";
+
 /// Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Resharding {
@@ -65,13 +67,6 @@ impl Resharding {
         Ok(operation)
     }
 
-    /// See [`crate::Handle::reshard`].
-    pub(crate) fn reshard(&self, shards: usize, reports: &[ShardReport]) -> Result<Operation, Refused> {
-        let operation = self.operations.begin(Goal::Shards(shards))?;
-        let moves = self.plan(shards, reports);
-        self.operate(operation, Some(shards), moves)
-    }
-
     /// See [`crate::Handle::move_partition`].
     pub(crate) fn move_partition(&self, partition: PartitionId, shard: usize) -> Result<Operation, Refused> {
         self.check_move(partition, shard)?;
@@ -84,5 +79,36 @@ impl Resharding {
         }
         self.pins().insert(partition, shard);
         self.operate(operation, None, vec![route])
+    }
+}
+
+/// The turn of another number of shards: no other operation begins before this one has ended. Dropped, it ends without having begun.
+pub struct Reserved {
+    resharding: Resharding,
+    shards: usize,
+    /// Taken when it begins.
+    operation: Option<Operation>,
+}
+
+impl Reserved {
+    pub(crate) fn new(resharding: &Resharding, shards: usize) -> Result<Self, Refused> {
+        resharding.check_shards(shards)?;
+        let operation = resharding.operations.begin(Goal::Shards(shards))?;
+        Ok(Self { resharding: resharding.clone(), shards, operation: Some(operation) })
+    }
+
+    /// See [`crate::Handle::begin_reshard`].
+    pub(crate) fn begin(mut self, reports: &[ShardReport]) -> Result<Operation, Refused> {
+        let operation = self.operation.take().ok_or(Refused::Stopping)?;
+        let moves = self.resharding.plan(self.shards, reports);
+        self.resharding.operate(operation, Some(self.shards), moves)
+    }
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        if let Some(Operation { id, .. }) = self.operation.take() {
+            self.resharding.operations.end(id, Err(NOT_BEGUN.to_owned()));
+        }
     }
 }

@@ -265,6 +265,12 @@ async fn an_operation_that_makes_no_sense_or_comes_beside_another_is_refused() {
     let first = handle.reshard(8).await.unwrap();
     assert_eq!(handle.move_partition(PartitionId(0), 0), Err(Refused::Running(first.id)));
     assert_eq!(ended(&engine, Ok(first)).await.state, State::Done);
+    let reserved = handle.reserve_reshard(2).unwrap();
+    assert_eq!((handle.shards(), handle.depths().len()), (2, 8), "there are to be 2");
+    assert!(matches!(handle.move_partition(PartitionId(0), 0), Err(Refused::Running(_))), "its turn is taken");
+    drop(reserved);
+    assert!(matches!(handle.operations().last().unwrap().state, State::Failed(_)), "it never began");
+    assert_eq!((handle.shards(), handle.depths().len()), (8, 8));
     engine.stop().await;
     assert_eq!(handle.reshard(2).await.err(), Some(Refused::Stopping));
 }

@@ -5,7 +5,7 @@ mod tune;
 use crate::keys::Role;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
-pub use tune::{ServerArgs, TuneCommand, Wish};
+pub use tune::{Applicable, ServerArgs, TuneCommand, Wish};
 
 /// An order and inventory engine that never sells a unit twice.
 ///

@@ -22,7 +22,7 @@ mod variables;
 
 pub use console::Console;
 pub use files::warn_of_open_secrets;
-pub use live::{KNOBS, Knob, knob};
+pub use live::{KNOBS, Knob, SHARDS, knob};
 pub use mistakes::{Mistake, Mistakes};
 pub use ranges::MOST_WORKERS;
 pub use rates::{Limits, Rate, RateLimit};

@@ -10,3 +10,8 @@ pub mod readers;
 pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
+
+/// Shards that `engine.shards` means. They are busy threads: each takes a core that HTTP workers then leave alone.
+pub fn shards(wanted: usize) -> usize {
+    if wanted == 0 { (cores() / 2).max(1) } else { wanted }
+}

@@ -1,6 +1,9 @@
 //! Each sentence of the adviser, earned by a minute of frames.
 
 use super::*;
+use crate::settings::{Settings, Tuned};
+use crate::tuning::Tuning;
+use crate::tuning::plan::{InForce, plan};
 
 fn shard(number: usize, busy: f64, wait_p99_ms: f64) -> ShardFrame {
     ShardFrame { shard: number, depth: 40, limit: 32_768, busy, wait_p99_ms, partitions: 32, requests: 1_000 }
@@ -75,6 +78,21 @@ fn each_sentence_is_earned_by_what_it_says() {
         let advice = advise(&minute(&frame));
         let expected = Advice { code, sentence: sentence.to_owned(), action };
         assert_eq!(advice, [expected], "{code}");
+    }
+}
+
+#[test]
+fn every_setting_that_is_proposed_can_be_planned() {
+    let busy = Frame { shards: vec![shard(0, 0.4, 1.0), shard(1, 0.94, 31.0)], ..calm() };
+    let few = Frame { overloaded: 3, ..calm() };
+    let many = Frame { shards: vec![ShardFrame { depth: 32_768, ..shard(0, 0.5, 4_000.0) }], ..calm() };
+    let tuning = Tuning::new(Tuned::default(), BTreeMap::new());
+    let in_force = InForce { revision: 0, settings: Settings::default(), most_shards: 64 };
+    for frame in [busy, few, many] {
+        let advice = advise(&minute(&frame)).remove(0);
+        let Some(Action::Tune { key, value }) = advice.action else { panic!("{advice:?}") };
+        let plan = plan(&tuning, &in_force, &BTreeMap::from([(key.to_owned(), value.into())])).unwrap();
+        assert_eq!(plan.changes[0].knob.key, key, "it is live");
     }
 }
 

@@ -39,14 +39,22 @@ pub enum TuneCommand {
         #[command(flatten)]
         server: ServerArgs,
     },
-    /// Carry a plan out. Refused if something was changed since it was made.
-    #[command(after_help = "Example:\n  holdfast tune apply plan_… --note \"for the sale of Friday\"")]
+    /// Carry a plan out, or plan and carry out at once. A plan is refused if something was changed since it was made.
+    ///
+    /// Another number of shards moves partitions while orders go on: the command waits until they are where they are to be.
+    #[command(
+        after_help = "Example:\n  holdfast tune apply plan_… --note \"for the sale of Friday\"\n  holdfast tune apply engine.shards=8 --note \"for the sale of Friday\""
+    )]
     Apply {
-        /// As `tune plan` printed it.
-        plan: String,
+        /// As `tune plan` printed it, or settings with their new values.
+        #[arg(value_name = "PLAN|KEY=VALUE", value_parser = Applicable::parse, required = true)]
+        what: Vec<Applicable>,
         /// Why, for those who look at it later.
         #[arg(long)]
         note: Option<String>,
+        /// Do not wait for partitions that move.
+        #[arg(long)]
+        no_wait: bool,
         #[command(flatten)]
         server: ServerArgs,
     },
@@ -87,6 +95,35 @@ impl Wish {
     }
 }
 
+/// What can be carried out.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Applicable {
+    Plan(String),
+    Changes(Vec<Wish>),
+}
+
+impl Applicable {
+    fn parse(text: &str) -> Result<Self, String> {
+        if text.contains('=') { Wish::parse(text).map(|wish| Self::Changes(vec![wish])) } else { Ok(Self::Plan(text.to_owned())) }
+    }
+
+    /// Several as one.
+    ///
+    /// # Errors
+    /// A plan stands alone.
+    pub fn all(several: &[Self]) -> Result<Self, String> {
+        if let [Self::Plan(plan)] = several {
+            return Ok(Self::Plan(plan.clone()));
+        }
+        let wishes = |one: &Self| match one {
+            Self::Plan(plan) => Err(format!("{plan} must be KEY=VALUE, or a plan that stands alone")),
+            Self::Changes(wishes) => Ok(wishes.clone()),
+        };
+        let wishes: Vec<Vec<Wish>> = several.iter().map(wishes).collect::<Result<_, _>>()?;
+        Ok(Self::Changes(wishes.concat()))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -100,5 +137,17 @@ mod tests {
             assert_eq!(Wish::parse(text), Ok(Wish { key: "a.b".to_owned(), value }), "{text}");
         }
         assert!(Wish::parse("a.b").is_err());
+    }
+
+    #[test]
+    fn a_plan_is_carried_out_alone_and_changes_together() {
+        let all = |texts: &[&str]| {
+            let several: Vec<Applicable> = texts.iter().map(|text| Applicable::parse(text).unwrap()).collect();
+            Applicable::all(&several)
+        };
+        assert_eq!(all(&["plan_1"]), Ok(Applicable::Plan("plan_1".to_owned())));
+        let wish = |key: &str| Wish { key: key.to_owned(), value: json!(1) };
+        assert_eq!(all(&["a.b=1", "c.d=1"]), Ok(Applicable::Changes(vec![wish("a.b"), wish("c.d")])));
+        assert!(all(&["plan_1", "a.b=1"]).is_err() && all(&["plan_1", "plan_2"]).is_err());
     }
 }

@@ -3,6 +3,8 @@
 //!
 //! Invariant: what it writes is a settings file that `holdfast config check` takes; where a default is right it says so and sets nothing.
 
+mod asking;
+mod following;
 mod in_hand;
 mod probe;
 mod remote;
@@ -31,7 +33,9 @@ pub(super) fn run(what: &TuneCommand, as_json: bool) -> Outcome {
         TuneCommand::Probe { data_dir } => probe(data_dir, as_json),
         TuneCommand::Show { all, server } => remote::show(server, *all, as_json),
         TuneCommand::Plan { changes, reset, server } => remote::plan(server, changes, reset, as_json),
-        TuneCommand::Apply { plan, note, server } => remote::apply(server, plan, note.as_deref(), as_json),
+        TuneCommand::Apply { what, note, no_wait, server } => {
+            remote::apply(server, what, &remote::Applying { note: note.as_deref(), waits: !no_wait, as_json })
+        }
         TuneCommand::History { limit, server } => remote::history(server, *limit, as_json),
     }
 }

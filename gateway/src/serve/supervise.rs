@@ -13,7 +13,7 @@ use crate::process::stopping::Phase;
 use crate::providers::registry::Registry;
 use crate::settings::Settings;
 use crate::state::{App, Live};
-use crate::threads::cores;
+use crate::threads::shards;
 use crate::{backend, banner, demo, progress};
 use actix_web::web::{self, Data};
 use holdfast_actors::clock::Clock;
@@ -39,14 +39,6 @@ const UNSETTLED: Synced =
 const NO_SPACE: Synced = Synced::NotAll("the disk was full. What was acknowledged is synced, nothing else was executed");
 const FENCED: Synced = Synced::NotAll("another process has the journal. What was acknowledged is in it");
 const NOT_OPEN: Synced = Synced::NotAll("the journal could not be opened, so nothing was written");
-
-/// Shards are busy threads: each takes a core that HTTP workers then leave alone.
-fn shards(settings: &Settings) -> usize {
-    match settings.engine.shards {
-        0 => (cores() / 2).max(1),
-        shards => shards,
-    }
-}
 
 /// Keeps an engine alive until told to stop. A full disk is waited out; any other failure of the journal ends it.
 pub(super) async fn supervise(app: &Data<App>, mut stopping: watch::Receiver<bool>, http: &Servers) -> Result<Synced, Error> {
@@ -166,7 +158,10 @@ async fn start_engine(
     reply_queues: &ReplyQueues,
     running: Option<Clock>,
 ) -> Result<(Engine, Cursors), StartError> {
-    let (settings, lock, accepted) = (app.settings.clone(), app.lock.clone(), app.accept_clock);
+    let (mut settings, lock, accepted) = (app.settings.clone(), app.lock.clone(), app.accept_clock);
+    // An engine after the first has as many as there are to be now.
+    let wanted = app.tuned.load().engine.shards;
+    settings.engine.shards = wanted;
     let open = move || {
         let check = |journal: &dyn Journal| if running.is_none() { clock::check(journal, accepted) } else { Ok(()) };
         let journal = backend::open(&settings, lock.as_ref(), check)?;
@@ -174,7 +169,7 @@ async fn start_engine(
         Ok::<_, StartError>((journal, cursors))
     };
     let (journal, cursors) = web::block(open).await.map_err(|_| StartError::Shard)??;
-    let options = Options { shards: shards(&app.settings), clock: running, ..Options::of(app.tuned.load().knobs()) };
+    let options = Options { shards: shards(wanted), clock: running, ..Options::of(app.tuned.load().knobs()) };
     let sandbox = app.sandbox.clone();
     let provider = Box::new(move || Rc::new(Registry::of(sandbox)) as Rc<_>);
     let bar = progress::bar("recovering", running.is_none());

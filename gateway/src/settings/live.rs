@@ -12,10 +12,14 @@ pub struct Knob {
 
 const SAGAS: &str = "Counts for what is decided from now on; what was decided keeps the times it was given.";
 
+/// The one that moves partitions.
+pub const SHARDS: &str = "engine.shards";
+
 /// All of them, in the order of the sections.
 #[rustfmt::skip]
-pub const KNOBS: [Knob; 18] = [
+pub const KNOBS: [Knob; 19] = [
     Knob { key: "server.key_share_percent", effect: "Counts for new requests; what a client has in hand stays." },
+    Knob { key: SHARDS, effect: "Partitions move one after the other while orders go on; those to one that moves wait for some milliseconds." },
     Knob { key: "engine.credits", effect: "Fewer refuse new requests with 503 until enough are answered; nothing in hand is taken back." },
     Knob { key: "engine.snapshot_events", effect: "Counts from the next snapshot of each partition on." },
     Knob { key: "engine.batch_kb", effect: "Counts from the next batch on." },

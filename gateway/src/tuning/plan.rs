@@ -3,11 +3,23 @@
 //! Pure: nothing is changed by planning. Invariant: what is wrong is named for each key, all of it at once.
 
 use super::{Tuning, text, value};
-use crate::settings::{Knob, Settings, knob, live_mistakes, replaced};
+use crate::settings::{Knob, SHARDS, Settings, knob, live_mistakes, replaced};
+use crate::threads;
 use holdfast_engine::ids::{Fingerprint, Label};
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
 use toml::Value;
+
+/// What a change is made to.
+#[derive(Clone, Debug)]
+pub struct InForce {
+    /// Read before the settings were: so they are those of this revision or newer ones.
+    pub revision: u64,
+    /// With the shards there are.
+    pub settings: Settings,
+    /// One for each partition.
+    pub most_shards: usize,
+}
 
 /// Changes that are asked for. Null: what file, variables and arguments say.
 pub type Wanted = BTreeMap<String, Json>;
@@ -40,14 +52,22 @@ pub struct Refused {
     pub message: String,
 }
 
-/// What would be so, from what is in force. `revision` was read before `current` was: so it is of these values or older ones.
+impl Plan {
+    /// As many shards as there are to be, where that is another number.
+    pub fn shards(&self) -> Option<usize> {
+        self.changes.iter().any(|change| change.knob.key == SHARDS).then_some(self.settings.engine.shards)
+    }
+}
+
+/// What would be so, from what is in force.
 ///
 /// # Errors
 /// Everything that is wrong with what is asked for.
-pub fn plan(tuning: &Tuning, revision: u64, current: &Settings, wanted: &Wanted) -> Result<Plan, Vec<Refused>> {
+pub fn plan(tuning: &Tuning, in_force: &InForce, wanted: &Wanted) -> Result<Plan, Vec<Refused>> {
+    let InForce { revision, settings: current, most_shards } = in_force;
     let (mut settings, mut refused, mut keys) = (current.clone(), Vec::new(), Vec::new());
     for (key, to) in wanted {
-        match take(tuning, &settings, key, to) {
+        match take(tuning, &settings, (key, to), *most_shards) {
             Ok((knob, next)) => {
                 settings = next;
                 keys.push((knob, to.is_null()));
@@ -61,22 +81,40 @@ pub fn plan(tuning: &Tuning, revision: u64, current: &Settings, wanted: &Wanted)
     }
     let changes: Vec<Planned> = keys.into_iter().filter_map(|(knob, reset)| planned(knob, reset, current, &settings)).collect();
     let id = format!("plan_{:032x}", Fingerprint::of(&(revision, names(&changes))).0);
-    Ok(Plan { id, revision, warnings: warnings(tuning, &changes), changes, settings })
+    Ok(Plan { id, revision: *revision, warnings: warnings(tuning, &changes), changes, settings })
 }
 
 fn names(changes: &[Planned]) -> Vec<(&str, String, bool)> {
     changes.iter().map(|change| (change.knob.key, text(&change.to), change.reset)).collect()
 }
 
-fn take(tuning: &Tuning, settings: &Settings, key: &str, to: &Json) -> Result<(&'static Knob, Settings), String> {
+fn take(
+    tuning: &Tuning,
+    settings: &Settings,
+    (key, to): (&str, &Json),
+    most_shards: usize,
+) -> Result<(&'static Knob, Settings), String> {
     let knob = knob(key).ok_or_else(|| {
         let exists = value(settings, key).is_some();
         if exists { "can be changed by a restart only" } else { "is no setting" }
     })?;
-    let to = if to.is_null() { value(&tuning.base, key) } else { Value::try_from(to).ok() };
+    let to = if to.is_null() { untuned(tuning, key, most_shards) } else { Value::try_from(to).ok() };
     let to = to.ok_or("is no value of a setting")?;
     Label::new(&text(&to)).ok_or_else(Label::rule)?;
-    Ok((knob, replaced(settings, key, to)?))
+    let replaced = replaced(settings, key, to)?;
+    if key == SHARDS && !(1..=most_shards).contains(&replaced.engine.shards) {
+        return Err(format!("must be 1 to {most_shards}: a shard has a partition at least"));
+    }
+    Ok((knob, replaced))
+}
+
+/// What file, variables and arguments say, or the default. Shards that nobody says are as many as an engine starts with.
+pub fn untuned(tuning: &Tuning, key: &str, most_shards: usize) -> Option<Value> {
+    if key == SHARDS {
+        let shards = threads::shards(tuning.base.engine.shards).min(most_shards);
+        return Value::try_from(shards).ok();
+    }
+    value(&tuning.base, key)
 }
 
 fn planned(knob: &'static Knob, reset: bool, current: &Settings, settings: &Settings) -> Option<Planned> {
@@ -109,8 +147,12 @@ mod tests {
         Tuning::new(Tuned { base, origins, ..Tuned::default() }, BTreeMap::new())
     }
 
+    fn in_force(settings: Settings) -> InForce {
+        InForce { revision: 0, settings, most_shards: 8 }
+    }
+
     fn of(tuning: &Tuning, changes: Json) -> Result<Plan, Vec<Refused>> {
-        plan(tuning, 0, &tuning.base.clone(), &serde_json::from_value(changes).unwrap())
+        plan(tuning, &in_force(tuning.base.clone()), &serde_json::from_value(changes).unwrap())
     }
 
     #[test]
@@ -164,8 +206,30 @@ mod tests {
     fn null_goes_back_to_what_is_there_without_the_change() {
         let tuning = tuning(Settings::default(), &[]);
         let tuned = of(&tuning, json!({"engine.credits": 9})).unwrap().settings;
-        let back = plan(&tuning, 0, &tuned, &BTreeMap::from([("engine.credits".to_owned(), Json::Null)])).unwrap();
+        let back = plan(&tuning, &in_force(tuned), &BTreeMap::from([("engine.credits".to_owned(), Json::Null)])).unwrap();
         assert_eq!((back.settings.engine.credits, back.changes[0].reset), (32_768, true));
+    }
+
+    #[test]
+    fn there_is_a_shard_at_least_and_one_for_each_partition_at_most() {
+        let tuning = tuning(Settings::default(), &[]);
+        for shards in [0, 9, 1_000_000] {
+            let refused = of(&tuning, json!({"engine.shards": shards})).unwrap_err();
+            let expected =
+                Refused { key: SHARDS.to_owned(), message: "must be 1 to 8: a shard has a partition at least".to_owned() };
+            assert_eq!(refused, [expected], "{shards}");
+        }
+        assert_eq!(of(&tuning, json!({"engine.shards": 8})).unwrap().shards(), Some(8));
+        assert_eq!(of(&tuning, json!({"engine.credits": 8})).unwrap().shards(), None);
+    }
+
+    #[test]
+    fn shards_that_nobody_says_are_as_many_as_an_engine_starts_with() {
+        let tuning = tuning(Settings::default(), &[]);
+        let mut many = Settings::default();
+        many.engine.shards = 8;
+        let back = plan(&tuning, &in_force(many), &BTreeMap::from([(SHARDS.to_owned(), Json::Null)])).unwrap();
+        assert_eq!(back.settings.engine.shards, threads::shards(0).min(8));
     }
 
     #[test]

@@ -77,6 +77,8 @@ mod raw;
 mod replay;
 #[cfg(test)]
 mod reservations;
+mod resharding;
+#[cfg(test)]
 mod restored;
 #[cfg(test)]
 mod roles;

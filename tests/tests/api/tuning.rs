@@ -12,16 +12,16 @@ pub(crate) fn plan(api: &Api, changes: &Value) -> Value {
     api.post("/admin/v1/tuning:plan", &json!({"changes": changes})).ok(200)
 }
 
-fn apply(api: &Api, plan: &Value) -> Answer {
+pub(crate) fn apply(api: &Api, plan: &Value) -> Answer {
     api.post("/admin/v1/tuning:apply", &json!({"plan": plan["plan"], "note": "for the sale"}))
 }
 
-fn tune(api: &Api, changes: &Value) -> Value {
+pub(crate) fn tune(api: &Api, changes: &Value) -> Value {
     apply(api, &plan(api, changes)).ok(200)
 }
 
 /// One setting, as the server shows it.
-fn setting(api: &Api, key: &str) -> Value {
+pub(crate) fn setting(api: &Api, key: &str) -> Value {
     let shown = api.get("/admin/v1/tuning").ok(200);
     let found = shown["settings"].as_array().unwrap().iter().find(|setting| setting["key"] == key).cloned();
     found.unwrap_or_else(|| panic!("{key} is not shown"))
@@ -185,6 +185,11 @@ fn the_command_line_plans_applies_and_shows_who_it_was() {
     assert!(said.lines().any(|line| line.starts_with("engine.credits") && line.contains("by ada")), "{said}");
     let (status, said) = run(&admin, &["plan", "engine.credits=0"]);
     assert!(!status.success(), "{said}");
+    let (status, said) = run(&admin, &["apply", "engine.shards=4", "engine.batch_kb=64", "--note", "planned at once"]);
+    let applied: Value = serde_json::from_str(&said).unwrap();
+    assert!(status.success() && applied["operation"]["state"] == "done", "it waits: {said}");
+    let (_, said) = server.run(&["tune", "apply", "engine.shards=2", "--url", &url, "--key", &admin]);
+    assert!(said.contains("engine.shards") && said.contains(" done: moved ") && !said.contains("moved 0 "), "{said}");
 }
 
 #[test]

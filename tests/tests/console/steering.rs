@@ -53,6 +53,30 @@ fn shards_become_more_once_the_plan_was_seen_and_confirmed() {
 }
 
 #[test]
+fn another_number_of_shards_is_a_setting_and_levelling_is_none() {
+    let site = Site::start(two_shards());
+    let planned = site.form("/console/shards/plan", "", "shards=4");
+    assert!(planned.text.contains("2 shards become 4") && planned.text.contains("4 partitions move"), "{planned:?}");
+    let form = format!("shards=4&confirm=4&note=for+Friday&plan={}", plan_on(&planned.text));
+    assert_eq!(site.form("/console/shards/apply", "", &form.replace("=4", "=5")).code(), "plan_stale", "it is of 4");
+    assert_eq!(site.form("/console/shards/apply", "", &form).status, 303);
+    assert!(poll(PATIENCE, || site.get("/console/shards", &[]).text.contains("4 shards: done").then_some(())).is_some());
+    let trail = site.get("/console/changes", &[]).text;
+    assert!(trail.contains("engine.shards") && trail.contains("for Friday"), "{trail}");
+    let proposed = site.get("/console/settings?key=engine.shards&value=8", &[]).text;
+    assert!(proposed.contains("<option selected>engine.shards</option>") && proposed.contains("value=\"8\""), "{proposed}");
+    let planned = site.form("/console/settings/plan", "", "key=engine.shards&value=8");
+    assert!(planned.text.contains("partitions move to another shard"), "{planned:?}");
+    let level = site.form("/console/shards/plan", "", "shards=4").text;
+    assert!(level.contains("stays 4") && !level.contains("name=\"plan\""), "{level}");
+    assert_eq!(site.form("/console/shards/apply", "", "shards=4&confirm=4").status, 303);
+    assert!(site.get("/console/changes", &[]).text.contains("shards.level"));
+    assert_eq!(site.form("/console/shards/apply", "", "shards=8&confirm=8").code(), "plan_stale", "no plan was seen");
+    let refused = site.form("/console/shards/plan", "", "shards=9");
+    assert!(refused.text.contains("must be 1 to 8"), "{refused:?}");
+}
+
+#[test]
 fn a_viewer_moves_and_changes_nothing() {
     let guarded = Guarded::start(two_shards());
     let viewer = guarded.site.signed_in(&guarded.viewer);

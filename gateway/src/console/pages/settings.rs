@@ -73,13 +73,14 @@ fn table(settings: &[Shown]) -> Markup {
     }
 }
 
-/// What a change would do, to be confirmed by the name of what is changed.
-pub fn plan(plan: &Plan) -> Markup {
+/// What a change would do, with the partitions that move by it, to be confirmed by the name of what is changed.
+pub fn plan(plan: &Plan, moves: usize) -> Markup {
     let Some(first) = plan.changes.first() else {
         return html! { p { "It is so already: there is nothing to change." } p { a href="/console/settings" { "Back" } } };
     };
     html! {
         (scrolling("Plan", &diff(&plan.changes)))
+        @if moves > 0 { p { (moves) " partitions move to another shard." } }
         @for warning in &plan.warnings { p class="verdict warn" { span aria-hidden="true" { "!" } " " (warning) } }
         form method="post" action="/console/settings/apply" data-act class="stack" {
             input type="hidden" name="plan" value=(plan.id);

@@ -4,8 +4,9 @@ use super::super::layout::{count, percent, region, scrolling, seconds, time};
 use super::super::session::Operator;
 use super::super::sight::{Sight, waits};
 use crate::live::HotSku;
+use crate::settings::SHARDS;
+use crate::tuning::plan::Plan;
 use holdfast_actors::inbox::ShardReport;
-use holdfast_actors::placement::handover::Move;
 use holdfast_actors::placement::operations::{Goal, Operation, State};
 use holdfast_actors::probe::Seen;
 use maud::{Markup, html};
@@ -72,13 +73,37 @@ fn forms() -> Markup {
 }
 
 /// What another number of shards would move, to be confirmed by that number.
-pub fn plan(now: usize, then: usize, moves: &[Move]) -> Markup {
+pub fn plan(plan: &Plan, (now, then): (usize, usize), moves: usize) -> Markup {
     html! {
-        p { (now) " shards become " (then) ". " (moves.len()) " partitions move, one after the other; orders go on, and those of a partition \
-            that moves wait for a few milliseconds. Until the server is started again: " code { "engine.shards" } " of the settings counts then." }
+        p { (now) " shards become " (then) " by " code { (SHARDS) } ", also after a restart. " (pause(moves)) }
+        @for warning in &plan.warnings { p class="verdict warn" { span aria-hidden="true" { "!" } " " (warning) } }
+        (confirmation(then, html! {
+            input type="hidden" name="plan" value=(plan.id);
+            div { label for="note" { "Why, for those who look at it later" } input id="note" name="note" autocomplete="off"; }
+        }))
+    }
+}
+
+/// What levelling the shards there are would move, to be confirmed by their number.
+pub fn level(shards: usize, moves: usize) -> Markup {
+    html! {
+        p { "The number of shards stays " (shards) ", and what each has to do is levelled. " (pause(moves)) }
+        (confirmation(shards, html! {}))
+    }
+}
+
+fn pause(moves: usize) -> Markup {
+    html! {
+        (moves) " partitions move, one after the other; orders go on, and those of a partition that moves wait for a few milliseconds."
+    }
+}
+
+fn confirmation(shards: usize, fields: Markup) -> Markup {
+    html! {
         form method="post" action="/console/shards/apply" data-act class="stack" {
-            input type="hidden" name="shards" value=(then);
-            div { label for="confirm" { "Write " (then) " to confirm" } input id="confirm" name="confirm" inputmode="numeric" required autocomplete="off"; }
+            input type="hidden" name="shards" value=(shards);
+            (fields)
+            div { label for="confirm" { "Write " (shards) " to confirm" } input id="confirm" name="confirm" inputmode="numeric" required autocomplete="off"; }
             p class="failure" role="alert" {}
             button { "Apply" }
         }

@@ -116,7 +116,7 @@ const ROWS: [Row; 41] = [
     row("get_frame", &[], &[], &[]),
     row("get_tuning", &[ENGINE], &[], &[]),
     row("plan_tuning", &[], &[], &[]),
-    row("apply_tuning", &[&[PlanStale], ENGINE], &[], &[Mutates]),
+    row("apply_tuning", &[&[PlanStale, OperationRunning], ENGINE], &[], &[Mutates]),
     row("list_changes", &[ENGINE], &[], &[]),
     row("livez", &[], &[], &[Open]),
     row("readyz", &[], &[], &[Open]),

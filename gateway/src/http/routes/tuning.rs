@@ -3,7 +3,9 @@
 //! Invariant: what is wanted and what is in force are told apart: the journal says the one, the process the other.
 
 pub(super) mod apply;
+pub(super) mod planning;
 
+use super::placement::OperationBody;
 use super::resource::resource;
 use super::{execute, page_limit};
 use crate::http::body::Body;
@@ -12,10 +14,10 @@ use crate::http::caller::Caller;
 use crate::http::parameters::Parameters;
 use crate::http::problem::{FieldError, Problem};
 use crate::http::reply;
-use crate::settings::{Settings, knob, values_of};
+use crate::settings::{knob, values_of};
 use crate::state::App;
-use crate::tuning::plan::{self, Plan, Planned, Refused, Wanted};
-use crate::tuning::{text, value};
+use crate::tuning::plan::{InForce, Plan, Planned, Refused, Wanted, plan, untuned};
+use crate::tuning::text;
 use crate::wire::object::read_from_objects;
 use crate::wire::scalars;
 use crate::wire::times::Rfc3339;
@@ -23,7 +25,8 @@ use actix_web::HttpResponse;
 use actix_web::http::Method;
 use actix_web::web::{Data, ServiceConfig};
 use actix_web::{HttpRequest, rt};
-use apply::{Applied, Asked, JOURNALLED};
+use apply::{Applied, Asked, Done, JOURNALLED};
+use holdfast_actors::placement::handover::Move;
 use holdfast_engine::answer::Answer;
 use holdfast_engine::command::Command;
 use holdfast_engine::event::Changed;
@@ -75,7 +78,18 @@ pub struct PlanBody {
     plan: String,
     /// What would be another value. Nothing where everything is so already.
     diff: Vec<DiffBody>,
+    /// Partitions that would go to another shard, were it carried out now.
+    moves: Vec<MoveBody>,
     warnings: Vec<String>,
+}
+
+/// A partition that goes to another shard.
+#[derive(Serialize, ToSchema)]
+#[schema(as = PartitionMove)]
+struct MoveBody {
+    partition: u16,
+    from: usize,
+    to: usize,
 }
 
 /// One setting that becomes another.
@@ -95,6 +109,10 @@ pub struct AppliedBody {
     diff: Vec<DiffBody>,
     /// As they are in the journal.
     changes: Vec<ChangeBody>,
+    /// What moves the partitions, where the number of shards is another: `/admin/v1/operations/{id}` says how far it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    operation: Option<OperationBody>,
 }
 
 /// Every setting.
@@ -177,6 +195,12 @@ impl From<&Planned> for DiffBody {
     }
 }
 
+impl From<&Move> for MoveBody {
+    fn from(Move { partition, from, to }: &Move) -> Self {
+        Self { partition: partition.0, from: *from, to: *to }
+    }
+}
+
 /// A value as JSON.
 fn shown(value: &toml::Value) -> Value {
     serde_json::to_value(value).unwrap_or_default()
@@ -188,9 +212,13 @@ fn shown(value: &toml::Value) -> Value {
 pub async fn show(app: Data<App>) -> Result<HttpResponse, Problem> {
     let changes = recorded(&app, None, limits::MAX_CHANGES).await?;
     let last = last_wanted(&changes);
-    let tuned = app.tuned.load();
-    let settings = values_of(&tuned).into_iter().filter(|(key, _)| !key.starts_with("auth."));
-    let settings = settings.map(|(key, value)| setting(&app, &last, key, &value)).collect();
+    let InForce { settings, most_shards, .. } = planning::in_force(&app);
+    let settings = values_of(&settings).into_iter().filter(|(key, _)| !key.starts_with("auth."));
+    let wanted = |key: &str| match last.get(key)? {
+        Some(after) => Some(after.to_string()),
+        None => untuned(&app.tuning, key, most_shards).map(|base| text(&base)),
+    };
+    let settings = settings.map(|(key, value)| setting(&app, wanted(&key), key, &value)).collect();
     Ok(HttpResponse::Ok().json(TuningBody { settings }))
 }
 
@@ -203,13 +231,9 @@ fn last_wanted(changes: &[Changed]) -> BTreeMap<&str, Option<&Label>> {
     last
 }
 
-fn setting(app: &App, last: &BTreeMap<&str, Option<&Label>>, key: String, effective: &toml::Value) -> SettingBody {
+fn setting(app: &App, wanted: Option<String>, key: String, effective: &toml::Value) -> SettingBody {
     let live = knob(&key).is_some();
-    let wanted = last.get(key.as_str()).filter(|_| live).and_then(|after| match after {
-        Some(after) => Some(after.to_string()),
-        None => value(&app.tuning.base, &key).map(|base| text(&base)),
-    });
-    let wanted = wanted.filter(|wanted| *wanted != text(effective));
+    let wanted = wanted.filter(|wanted| live && *wanted != text(effective));
     let (value, origin, change) = (shown(effective), app.tuning.origin(&key), if live { "live" } else { "restart" });
     SettingBody { key, value, origin, change, wanted }
 }
@@ -223,10 +247,9 @@ pub async fn make_plan(request: HttpRequest, app: Data<App>, body: Body) -> Resu
         let message = format!("must name 1 to {} settings", limits::MAX_CHANGES_AT_ONCE);
         return Err(Problem::invalid(vec![FieldError::new("/changes", message)]));
     }
-    let revision = app.tuning.revision();
-    let current: Settings = Settings::clone(&app.tuned.load());
-    let plan = plan::plan(&app.tuning, revision, &current, &changes).map_err(invalid)?;
-    let body = PlanBody { plan: plan.id.clone(), diff: diff(&plan), warnings: plan.warnings.clone() };
+    let plan = plan(&app.tuning, &planning::in_force(&app), &changes).map_err(invalid)?;
+    let moves = planning::moves(&app, &plan).await?.iter().map(MoveBody::from).collect();
+    let body = PlanBody { plan: plan.id.clone(), diff: diff(&plan), moves, warnings: plan.warnings.clone() };
     app.tuning.remember(plan);
     Ok(HttpResponse::Ok().json(body))
 }
@@ -240,7 +263,7 @@ fn diff(plan: &Plan) -> Vec<DiffBody> {
     plan.changes.iter().map(DiffBody::from).collect()
 }
 
-/// Carry a plan out: journalled, kept beside the data, and then in force.
+/// Carry a plan out: journalled, kept beside the data, and then in force. Another number of shards has begun by then, and is an operation.
 #[utoipa::path(post, path = "/admin/v1/tuning:apply", tag = "admin", operation_id = "apply_tuning", request_body = ApplyIn,
     responses((status = 200, description = "It is in force.", body = AppliedBody)))]
 pub async fn carry_out(request: HttpRequest, app: Data<App>, caller: Caller, body: Body) -> Result<HttpResponse, Problem> {
@@ -252,9 +275,10 @@ pub async fn carry_out(request: HttpRequest, app: Data<App>, caller: Caller, bod
     // By itself: whoever asked may go away in the middle.
     let applying = rt::spawn(async move { apply::apply(&app, &plan, asked).await });
     match applying.await.map_err(|error| super::internal(&error))?? {
-        Applied::Done(plan, recorded) => {
+        Applied::Done(Done { plan, recorded, operation }) => {
             let changes = recorded.iter().map(ChangeBody::from).collect();
-            Ok(HttpResponse::Ok().json(AppliedBody { diff: diff(&plan), changes }))
+            let operation = operation.map(OperationBody::from);
+            Ok(HttpResponse::Ok().json(AppliedBody { diff: diff(&plan), changes, operation }))
         }
         Applied::Unknown => Ok(reply::unknown(&request_id, "/admin/v1/changes")),
     }

@@ -17,7 +17,7 @@ mod table;
 
 /// Answers that cannot be provoked here, and why.
 const ELSEWHERE: [(&str, &str, &str); 19] = [
-    ("apply_tuning", "overloaded", "a plan is carried out once, and the engine may be free just then: a race"),
+    ("apply_tuning", "overloaded operation_running", "once for a plan, and what takes the engine may be over just then: a race"),
     ("plan_tuning", "overloaded", BODIES),
     ("*", "internal", "needs tables that are damaged under a running server: the suite hostile"),
     ("*", "202", "the outcome is unknown while a journal hangs: the suites on a cluster, and those that fill a disk"),

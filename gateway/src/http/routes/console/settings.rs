@@ -14,8 +14,9 @@ use crate::http::problem::{FieldError, Problem};
 use crate::http::reply::unavailable;
 use crate::http::request_id::request_id;
 use crate::http::routes::internal;
-use crate::http::routes::tuning::apply::{Applied, Asked, apply as carry_out, stale};
-use crate::settings::{KNOBS, Settings};
+use crate::http::routes::tuning::apply::{Applied, Asked, Done, apply as carry_out, stale};
+use crate::http::routes::tuning::planning;
+use crate::settings::KNOBS;
 use crate::state::App;
 use crate::tuning::plan;
 use actix_web::http::StatusCode;
@@ -47,7 +48,7 @@ pub(super) async fn page(request: HttpRequest, app: Data<App>, proposed: Paramet
 }
 
 fn shown(app: &App, operator: &Operator, status: StatusCode, refused: Refused<'_>) -> HttpResponse {
-    let settings = app.tuned.load();
+    let settings = planning::in_force(app).settings;
     let all: Vec<Shown> = KNOBS.iter().map(|knob| Shown::of(knob, &settings, app.tuning.origin(knob.key))).collect();
     respond::with_status(status, &around("Settings", operator), &pages::page(&all, operator, refused))
 }
@@ -58,12 +59,9 @@ pub(super) async fn plan(request: HttpRequest, app: Data<App>, body: Body) -> Re
     let body = body.0?;
     let [key, value] = ["key", "value"].map(|name| field(&body, name).unwrap_or_default());
     let wanted = BTreeMap::from([(key.clone(), read(value.trim()))]);
-    let revision = app.tuning.revision();
-    let current: Settings = Settings::clone(&app.tuned.load());
-    let planned = plan::plan(&app.tuning, revision, &current, &wanted);
-    Ok(match planned {
+    Ok(match plan::plan(&app.tuning, &planning::in_force(&app), &wanted) {
         Ok(plan) => {
-            let contents = pages::plan(&plan);
+            let contents = pages::plan(&plan, planning::moves(&app, &plan).await?.len());
             app.tuning.remember(plan);
             respond::page(&around("Change a setting", &operator), &contents)
         }
@@ -82,19 +80,28 @@ fn read(value: &str) -> Value {
 pub(super) async fn apply(request: HttpRequest, app: Data<App>, body: Body) -> Result<HttpResponse, Problem> {
     let operator = door::admin(&request, &app)?;
     let body = body.0?;
-    let [id, note, confirm] = ["plan", "note", "confirm"].map(|name| field(&body, name).unwrap_or_default().trim().to_owned());
+    let [id, confirm] = ["plan", "confirm"].map(|name| field(&body, name).unwrap_or_default().trim().to_owned());
     let plan = app.tuning.plan(&id).ok_or_else(stale)?;
     if plan.changes.first().is_some_and(|planned| planned.knob.key != confirm) {
         let message = "must be the name of the setting that is changed".to_owned();
         return Err(Problem::invalid(vec![FieldError::new("/confirm", message)]));
     }
+    let done = applied(&request, app, operator, &body).await?;
+    // There it is seen how far they are.
+    let next = if done.operation.is_some() { Page::Shards } else { Page::Changes };
+    Ok(respond::see_other(next.path()))
+}
+
+/// Carries out the plan that a form names.
+pub(super) async fn applied(request: &HttpRequest, app: Data<App>, operator: Operator, form: &[u8]) -> Result<Done, Problem> {
+    let [id, note] = ["plan", "note"].map(|name| field(form, name).unwrap_or_default().trim().to_owned());
     let wrong = || Problem::invalid(vec![FieldError::new("/note", Label::rule())]);
     let note = (!note.is_empty()).then(|| Label::new(&note).ok_or_else(wrong)).transpose()?;
-    let asked = Asked { who: operator.name, note, request_id: request_id(&request) };
+    let asked = Asked { who: operator.name, note, request_id: request_id(request) };
     // By itself: whoever asked may go away in the middle.
     let applying = rt::spawn(async move { carry_out(&app, &id, asked).await });
     match applying.await.map_err(|error| internal(&error))?? {
-        Applied::Done(..) => Ok(respond::see_other(Page::Changes.path())),
+        Applied::Done(done) => Ok(done),
         Applied::Unknown => Err(unavailable()),
     }
 }

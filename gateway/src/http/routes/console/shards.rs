@@ -3,20 +3,27 @@
 //! Invariant: another number of shards was shown as a plan, and the number was written once more by who wants it.
 
 use super::door::{self, Entrance, field};
+use super::settings::applied;
 use super::trail::{self, Begun};
 use super::{respond, sight};
 use crate::console::layout::Around;
 use crate::console::pages::{Live, Page, shards as pages};
+use crate::console::session::Operator;
 use crate::http::body::Body;
 use crate::http::problem::{FieldError, Problem};
 use crate::http::reply::unavailable;
 use crate::http::routes::live;
+use crate::http::routes::tuning::apply::stale;
+use crate::http::routes::tuning::planning;
+use crate::settings::SHARDS;
 use crate::state::App;
+use crate::tuning::plan;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use holdfast_actors::placement::operations::Refused;
 use holdfast_engine::ids::PartitionId;
 use maud::Markup;
+use std::collections::BTreeMap;
 use std::str::FromStr;
 
 pub(super) async fn page(request: HttpRequest, app: Data<App>) -> HttpResponse {
@@ -73,8 +80,17 @@ pub(super) async fn plan(request: HttpRequest, app: Data<App>, body: Body) -> Re
 async fn planned(app: &App, body: &[u8]) -> Result<Markup, Problem> {
     let shards: usize = number(body, "shards")?;
     let handle = live(app)?.handle.clone();
-    let moves = handle.plan_reshard(shards).await.map_err(refusal)?;
-    Ok(pages::plan(handle.depths().len(), shards, &moves))
+    if shards == handle.shards() {
+        let moves = handle.plan_reshard(shards).await.map_err(refusal)?;
+        return Ok(pages::level(shards, moves.len()));
+    }
+    let wanted = BTreeMap::from([(SHARDS.to_owned(), shards.into())]);
+    let message = |refused: &plan::Refused| FieldError::new("/shards", refused.message.clone());
+    let planned = plan::plan(&app.tuning, &planning::in_force(app), &wanted);
+    let plan = planned.map_err(|refused| Problem::invalid(refused.iter().map(message).collect()))?;
+    let contents = pages::plan(&plan, (handle.shards(), shards), planning::moves(app, &plan).await?.len());
+    app.tuning.remember(plan);
+    Ok(contents)
 }
 
 pub(super) async fn reshard(request: HttpRequest, app: Data<App>, body: Body) -> Result<HttpResponse, Problem> {
@@ -84,9 +100,25 @@ pub(super) async fn reshard(request: HttpRequest, app: Data<App>, body: Body) ->
     if shards != confirm {
         return Err(invalid("confirm", "must be the number of shards that there are to be"));
     }
-    let handle = live(&app)?.handle.clone();
-    let operation = handle.reshard(shards).await.map_err(refusal)?;
-    let after = format!("{shards} shards, operation {}", operation.id);
-    trail::record(&request, &app, operator.name, Begun { what: "shards", after: Some(&after) }).await;
+    match field(&body, "plan").filter(|plan| !plan.is_empty()) {
+        Some(id) => {
+            // One of another number was not what was confirmed.
+            app.tuning.plan(&id).filter(|plan| plan.shards() == Some(shards)).ok_or_else(stale)?;
+            applied(&request, app, operator, &body).await?;
+        }
+        None => level(&request, &app, operator, shards).await?,
+    }
     Ok(respond::see_other(Page::Shards.path()))
+}
+
+/// Levels what the shards there are have to do: no setting changes by that.
+async fn level(request: &HttpRequest, app: &App, operator: Operator, shards: usize) -> Result<(), Problem> {
+    let handle = live(app)?.handle.clone();
+    if shards != handle.shards() {
+        return Err(stale());
+    }
+    let operation = handle.reshard(shards).await.map_err(refusal)?;
+    let after = format!("operation {}", operation.id);
+    trail::record(request, app, operator.name, Begun { what: "shards.level", after: Some(&after) }).await;
+    Ok(())
 }

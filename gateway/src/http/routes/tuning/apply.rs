@@ -2,7 +2,8 @@
 //!
 //! Invariant: a process that is killed on the way leaves facts without effect, never an effect without its fact.
 
-use super::super::execute_within;
+use super::super::placement::refusal;
+use super::super::{execute_within, live};
 use crate::http::problem::{Code, Problem};
 use crate::http::reply;
 use crate::settings::{Entry, Settings, write_entries};
@@ -12,6 +13,8 @@ use crate::tuning::plan::{Plan, Planned};
 use crate::tuning::text;
 use crate::wire::times::Rfc3339;
 use actix_web::web::{self, Data};
+use holdfast_actors::placement::operations::Operation;
+use holdfast_actors::{Handle, Reserved};
 use holdfast_engine::answer::Answer;
 use holdfast_engine::command::Command;
 use holdfast_engine::event::{Change, Changed};
@@ -32,23 +35,33 @@ pub(in crate::http::routes) struct Asked {
 /// What became of a plan.
 #[expect(clippy::large_enum_variant, reason = "it is made once for each plan that is applied")]
 pub(in crate::http::routes) enum Applied {
-    /// It is in force, with these changes in the journal.
-    Done(Plan, Vec<Changed>),
+    Done(Done),
     /// Nobody knows yet whether it is in the journal; it is not in force.
     Unknown,
+}
+
+/// A plan that is in force.
+pub(in crate::http::routes) struct Done {
+    pub(in crate::http::routes) plan: Plan,
+    /// In the journal.
+    pub(in crate::http::routes) recorded: Vec<Changed>,
+    /// What brings another number of shards about.
+    pub(in crate::http::routes) operation: Option<Operation>,
 }
 
 /// Carries a plan out.
 ///
 /// # Errors
-/// `plan_stale`, or why it is not in force.
+/// `plan_stale`, `operation_running`, or why it is not in force.
 pub(in crate::http::routes) async fn apply(app: &Data<App>, plan: &str, asked: Asked) -> Result<Applied, Problem> {
     let tuning = &app.tuning;
     let _turn = tuning.turn.lock().await;
     let plan = tuning.plan(plan).ok_or_else(stale)?;
     if plan.changes.is_empty() {
-        return Ok(Applied::Done(plan, Vec::new()));
+        return Ok(Applied::Done(Done { plan, recorded: Vec::new(), operation: None }));
     }
+    // Before the fact: what cannot begin is not journalled.
+    let begins = reserve(app, &plan)?;
     let changes = plan.changes.iter().map(|planned| change(planned, &asked)).collect();
     let command = Command::RecordChanges { partition: JOURNALLED, changes };
     let Some((Answer::Changes(recorded), _)) = reply::known(execute_within(app, command).await)? else {
@@ -63,7 +76,24 @@ pub(in crate::http::routes) async fn apply(app: &Data<App>, plan: &str, asked: A
     for Changed { change, .. } in &recorded {
         tracing::info!(what = %change.what, number = change.number, "changed by an operator");
     }
-    Ok(Applied::Done(plan, recorded))
+    let operation = begin(begins).await?;
+    Ok(Applied::Done(Done { plan, recorded, operation }))
+}
+
+/// The turn of another number of shards, where the plan says one.
+fn reserve(app: &App, plan: &Plan) -> Result<Option<(Handle, Reserved)>, Problem> {
+    let Some(shards) = plan.shards() else { return Ok(None) };
+    let handle = live(app)?.handle.clone();
+    let reserved = handle.reserve_reshard(shards).map_err(|refused| refusal(refused, ""))?;
+    Ok(Some((handle, reserved)))
+}
+
+async fn begin(reserved: Option<(Handle, Reserved)>) -> Result<Option<Operation>, Problem> {
+    let Some((handle, reserved)) = reserved else { return Ok(None) };
+    handle.begin_reshard(reserved).await.map(Some).map_err(|refused| {
+        let detail = format!("the change is in the journal and counts from the next start on: {refused}");
+        Problem::new(Code::Internal, detail)
+    })
 }
 
 fn change(planned: &Planned, asked: &Asked) -> Change {
