@@ -46,6 +46,20 @@ pub struct Origin {
     pub bulk: bool,
 }
 
+/// A command that was not executed.
+#[derive(Debug)]
+pub struct NotSent {
+    pub why: Unanswered,
+    /// The command, unless its shard ended while it was sent: whoever waits for room sends it again.
+    pub command: Option<Box<Command>>,
+}
+
+impl From<NotSent> for Unanswered {
+    fn from(not_sent: NotSent) -> Self {
+        not_sent.why
+    }
+}
+
 /// Cheap to clone.
 #[derive(Clone)]
 pub struct Handle {
@@ -67,23 +81,26 @@ impl Handle {
     /// # Errors
     /// As [`Self::send_from`].
     pub fn send(&self, command: Command) -> Result<Pending, Unanswered> {
-        self.send_from(Origin::default(), command)
+        Ok(self.send_from(Origin::default(), command)?)
     }
 
     /// Sends a command now and returns its reply to come. Must be called on a thread with a local task set.
     ///
     /// # Errors
     /// If the command was refused admission: it was not executed.
-    pub fn send_from(&self, origin: Origin, command: Command) -> Result<Pending, Unanswered> {
+    pub fn send_from(&self, origin: Origin, command: Command) -> Result<Pending, NotSent> {
         let partition = command.partition(self.router.partitions);
         let (inbox, life) = self.router.route(partition);
-        let permit = self.admit(origin, &inbox)?;
+        let permit = match self.admit(origin, &inbox) {
+            Ok(permit) => permit,
+            Err(why) => return Err(NotSent { why, command: Some(Box::new(command)) }),
+        };
         let mut pending = self.reply_queues.register(partition, life, permit);
         let message = ShardMessage::request(pending.ticket(), command);
         let pushed = if origin.bulk { inbox.push_bulk(message) } else { inbox.push(message) };
         if !pushed {
             pending.withdraw();
-            return Err(Unanswered::Unavailable);
+            return Err(NotSent { why: Unanswered::Unavailable, command: None });
         }
         give_way();
         Ok(pending)

@@ -44,7 +44,7 @@ mod unanswered;
 pub use admission::ClientId;
 pub use engine::{Engine, Options, StartError};
 pub use failure::Failure;
-pub use handle::{Handle, Origin};
+pub use handle::{Handle, NotSent, Origin};
 pub use replies::ReplyQueues;
 pub use resharding::Reserved;
 pub use tuning::Knobs;

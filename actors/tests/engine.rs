@@ -151,7 +151,7 @@ fn admitted(handle: &Handle, client: u128, name: &str) -> Vec<holdfast_actors::r
         match handle.send_from(origin, place(&format!("{name}-{client}-{}", sent.len()), "A")) {
             Ok(pending) => sent.push(pending),
             Err(refused) => {
-                assert_eq!(refused, Unanswered::ShareTaken);
+                assert_eq!(refused.why, Unanswered::ShareTaken);
                 return sent;
             }
         }

@@ -41,7 +41,7 @@ use crate::state::App;
 use actix_web::web::ServiceConfig;
 use actix_web::{HttpRequest, HttpResponse};
 use holdfast_actors::replies::Pending;
-use holdfast_actors::{Origin, Unanswered};
+use holdfast_actors::{NotSent, Origin, Unanswered};
 use holdfast_engine::answer::{Answer, Reply};
 use holdfast_engine::command::Command;
 use holdfast_engine::event::History;
@@ -49,6 +49,7 @@ use holdfast_engine::ids::{OrderId, Partitions};
 use holdfast_engine::limits;
 use resource::answering;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// What an address serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,23 +125,23 @@ fn not_found(request: &HttpRequest) -> HttpResponse {
 pub fn send(app: &App, command: Command) -> Result<Pending, Unanswered> {
     // A page of a list is many looks in one.
     let bulk = matches!(command, Command::ListOrders { .. } | Command::ListStock { .. });
-    send_from(app, Origin { client: client::current(), bulk }, command)
+    Ok(send_from(app, Origin { client: client::current(), bulk }, command)?)
 }
 
 /// As [`send`], on whosever behalf. The guard on the engine is never held over an await.
-pub fn send_from(app: &App, origin: Origin, command: Command) -> Result<Pending, Unanswered> {
+pub fn send_from(app: &App, origin: Origin, command: Command) -> Result<Pending, NotSent> {
     let live = app.live.load();
     match &*live {
         Some(live) => live.handle.send_from(origin, command),
-        None => Err(Unanswered::Unavailable),
+        None => Err(NotSent { why: Unanswered::Unavailable, command: None }),
     }
 }
 
 /// A command that was sent, or refused.
 pub struct Sent {
     pending: Result<Pending, Unanswered>,
-    /// How long its reply is waited for. None: however long it takes.
-    timeout: Option<Duration>,
+    /// Until when its reply is waited for. None: however long it takes.
+    give_up_at: Option<Instant>,
     /// What there is to say after that: of a mutation that its outcome is unknown, of a read that there is none.
     late: Unanswered,
 }
@@ -155,8 +156,7 @@ impl Sent {
 
     fn of(app: &App, reads: bool, pending: Result<Pending, Unanswered>) -> Self {
         let remote = app.live.load().as_ref().is_some_and(|live| live.journal.remote());
-        let sent = Self::bounded(app, reads, pending);
-        if remote { sent } else { Self { timeout: None, ..sent } }
+        if remote { Self::bounded(app, reads, pending) } else { Self { pending, give_up_at: None, late: late(reads) } }
     }
 
     /// Sends a command whose reply is waited for a while.
@@ -167,18 +167,22 @@ impl Sent {
 
     fn bounded(app: &App, reads: bool, pending: Result<Pending, Unanswered>) -> Self {
         let timeout = Duration::from_secs(app.settings.server.answer_wait_seconds.max(1));
-        let late = if reads { Unanswered::Unavailable } else { Unanswered::Lost };
-        Self { pending, timeout: Some(timeout), late }
+        Self { pending, give_up_at: Some(Instant::now() + timeout), late: late(reads) }
     }
 
     pub async fn outcome(self) -> Outcome {
         let pending = self.pending?;
-        let reply = match self.timeout {
+        let reply = match self.give_up_at {
             None => pending.await,
-            Some(timeout) => tokio::time::timeout(timeout, pending).await.map_err(|_| self.late)?,
+            Some(at) => tokio::time::timeout_at(at, pending).await.map_err(|_| self.late)?,
         };
         reply.map_err(|why| if why == Unanswered::Lost { self.late } else { why })
     }
+}
+
+/// What there is to say of one without a reply.
+fn late(reads: bool) -> Unanswered {
+    if reads { Unanswered::Unavailable } else { Unanswered::Lost }
 }
 
 /// Sends a command and waits for its reply as [`Sent::new`] says.

@@ -5,9 +5,10 @@
 //! server closes is not executed.
 
 mod tables;
+mod under_way;
 
 use super::sender::Sender;
-use super::{Sent, accepting, names, placing};
+use super::{accepting, names, placing};
 use crate::http::body::json::{JSON, content_type, parse};
 use crate::http::body::{Body, Whole};
 use crate::http::caller::{Caller, key_rule};
@@ -17,14 +18,12 @@ use crate::http::reply;
 use crate::http::request::{BatchIn, BatchItemIn, check_reservation};
 use crate::http::view::{self, BatchBody, ItemResult};
 use crate::state::App;
-use crate::threads::bulk::{IN_HAND, NoAnswer};
+use crate::threads::bulk::NoAnswer;
 use crate::wire::figures::grouped;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
-use futures_util::{StreamExt, stream};
-use holdfast_actors::replies::Pending;
+use futures_util::future::join_all;
 use holdfast_actors::{ClientId, Unanswered};
-use holdfast_engine::command::Command;
 use holdfast_engine::event::{Origin, Placed};
 use holdfast_engine::ids::OrderId;
 use holdfast_engine::limits;
@@ -33,6 +32,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tables::Tables;
 use tokio::sync::Semaphore;
+use under_way::UnderWay;
 
 /// Up to 4,096 reservations in one request, each by itself.
 #[utoipa::path(post, path = "/v1/reservations:batch", tag = "reservations", operation_id = "place_reservations", request_body = BatchIn,
@@ -66,8 +66,18 @@ struct Batch {
     in_hand: Arc<Semaphore>,
 }
 
-/// With why it is not taken unless it was placed before.
-type Prepared = Result<(OrderId, Command, Option<Box<Problem>>), Problem>;
+/// Items that are looked at together, before the first of them is sent: what is turned off meanwhile counts from the next ones on.
+const TOGETHER: usize = 64;
+
+/// An item that can be sent.
+struct Item {
+    order: OrderId,
+    placed: Box<Placed>,
+    /// Why it is not taken unless it was placed before.
+    refusal: Option<Box<Problem>>,
+}
+
+type Prepared = Result<Item, Problem>;
 
 impl Batch {
     fn new(app: Data<App>, caller: Caller, client: Option<ClientId>, in_hand: Arc<Semaphore>) -> Self {
@@ -86,9 +96,7 @@ impl Batch {
             let message = format!("must have 1 to {} items (batch_items)", grouped(limits::MAX_BATCH as u64));
             return Err(Problem::invalid(vec![FieldError::new("/items", message)]));
         }
-        let prepared = items.iter().map(|item| self.prepare(item)).collect();
-        drop(items);
-        Ok(view::batch_json(&self.send(prepared).await))
+        Ok(view::batch_json(&self.send(&items).await))
     }
 
     fn prepare(&self, item: &BatchItemIn) -> Prepared {
@@ -101,47 +109,49 @@ impl Batch {
         let placed = check_reservation(item.owner.as_deref(), &item.lines, item.ttl_seconds, moment, request_id);
         let (order, origin) = (OrderId::derive(key, partitions), Origin::of(self.caller.client.clone(), None));
         let placed = Box::new(Placed { origin, ..placed.map_err(Problem::invalid)? });
-        Ok((order, Command::Place { order, placed }, refusal))
+        Ok(Item { order, placed, refusal })
     }
 
     /// Items whose key was in the batch before are sent once those are answered.
-    async fn send(&self, items: Vec<Prepared>) -> Vec<ItemResult> {
-        let mut keys = HashSet::new();
-        let repeats = |(_, item): &(usize, Prepared)| matches!(item, Ok((order, ..)) if !keys.insert(*order));
-        let (repeated, first): (Vec<_>, Vec<_>) = items.into_iter().enumerate().partition(repeats);
-        let mut results = self.send_wave(first).await;
-        results.extend(self.send_wave(repeated).await);
-        results.sort_unstable_by_key(|(place, _)| *place);
-        results.into_iter().map(|(_, result)| result).collect()
-    }
-
-    async fn send_wave(&self, items: Vec<(usize, Prepared)>) -> Vec<(usize, ItemResult)> {
-        let ready = stream::iter(items).then(async |(place, item)| match item {
-            Ok(item) => (place, self.tables.let_follow(&self.app).await.map(|()| item)),
-            refused => (place, refused),
-        });
-        let sent = ready.map(async |(place, item)| (place, self.settle(item).await));
-        sent.buffer_unordered(IN_HAND).collect().await
-    }
-
-    async fn settle(&self, item: Prepared) -> ItemResult {
-        let _in_hand = self.in_hand.acquire().await;
-        let sent = match item {
-            Ok((order, command, refusal)) => self.admit(order, command, refusal).await.map(|pending| (order, pending)),
-            Err(problem) => Err(problem),
-        };
-        match sent {
-            // From a journal far away it is waited for a while.
-            Ok((order, pending)) => self.result(order, Sent::of(&self.app, false, Ok(pending)).outcome().await),
-            Err(problem) => self.refused(problem),
+    async fn send(&self, items: &[BatchItemIn]) -> Vec<ItemResult> {
+        let (mut under_way, mut keys, mut repeated) =
+            (UnderWay::new(self, items.len()), HashSet::with_capacity(items.len()), Vec::new());
+        let all: Vec<usize> = (0..items.len()).collect();
+        for places in all.chunks(TOGETHER) {
+            let mut together = self.prepare_all(items, places);
+            let repeats = |(_, item): &mut (usize, Prepared)| matches!(item, Ok(item) if !keys.insert(item.order));
+            repeated.extend(together.extract_if(.., repeats).map(|(place, _)| place));
+            under_way.send(together).await;
         }
+        under_way.settle().await;
+        for places in repeated.chunks(TOGETHER) {
+            under_way.send(self.prepare_all(items, places)).await;
+        }
+        under_way.settle().await;
+        under_way.into_results()
     }
 
-    /// Sends an item that is taken now and brings no name nobody can read whole.
-    async fn admit(&self, order: OrderId, command: Command, refusal: Option<Box<Problem>>) -> Result<Pending, Problem> {
-        accepting::unless_placed(&self.app, self.sender, order, refusal).await?;
-        names::check(&self.app, self.sender, &command).await?;
-        self.sender.send(&self.app, command).await.map_err(reply::unanswered)
+    fn prepare_all(&self, items: &[BatchItemIn], places: &[usize]) -> Vec<(usize, Prepared)> {
+        places.iter().map(|place| (*place, self.prepare(&items[*place]))).collect()
+    }
+
+    /// Refuses what is not taken now, and what brings a name nobody can read whole. Most items are not asked about for that.
+    async fn check_all(&self, items: &mut [(usize, Prepared)]) {
+        let doubtful = |item: &Prepared| matches!(item, Ok(item) if item.refusal.is_some() || !names::readable(&item.placed));
+        let doubtful = items.iter_mut().map(|(_, item)| item).filter(|item| doubtful(item));
+        join_all(doubtful.map(|item| self.check(item))).await;
+    }
+
+    async fn check(&self, item: &mut Prepared) {
+        let Ok(Item { order, placed, refusal }) = item else { return };
+        let (order, refusal) = (*order, refusal.take());
+        let checked = async {
+            accepting::unless_placed(&self.app, self.sender, order, refusal).await?;
+            names::check_placed(&self.app, self.sender, order, placed).await
+        };
+        if let Err(problem) = checked.await {
+            *item = Err(problem);
+        }
     }
 
     fn result(&self, order: OrderId, outcome: reply::Outcome) -> ItemResult {

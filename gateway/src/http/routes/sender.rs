@@ -7,7 +7,7 @@ use crate::http::client;
 use crate::http::reply::Outcome;
 use crate::state::App;
 use holdfast_actors::replies::Pending;
-use holdfast_actors::{ClientId, Origin, Unanswered};
+use holdfast_actors::{ClientId, NotSent, Origin, Unanswered};
 use holdfast_engine::command::Command;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -34,15 +34,22 @@ impl Sender {
     }
 
     /// Sends a command as soon as there is room for it.
-    pub async fn send(self, app: &App, command: Command) -> Result<Pending, Unanswered> {
-        let give_up_at = Instant::now() + self.timeout;
-        while Instant::now() < give_up_at {
-            match send_from(app, self.origin, command.clone()) {
-                Err(Unanswered::Overloaded | Unanswered::ShareTaken) => sleep(BUSY_PAUSE).await,
-                sent => return sent,
+    pub async fn send(self, app: &App, mut command: Command) -> Result<Pending, Unanswered> {
+        let mut give_up_at = None;
+        loop {
+            let NotSent { why, command: refused } = match send_from(app, self.origin, command) {
+                Ok(pending) => return Ok(pending),
+                Err(not_sent) => not_sent,
+            };
+            let at = *give_up_at.get_or_insert_with(|| Instant::now() + self.timeout);
+            match refused {
+                Some(again) if matches!(why, Unanswered::Overloaded | Unanswered::ShareTaken) && Instant::now() < at => {
+                    command = *again
+                }
+                Some(_) | None => return Err(why),
             }
+            sleep(BUSY_PAUSE).await;
         }
-        send_from(app, self.origin, command)
     }
 
     /// Sends a command as [`Self::send`] and waits for its reply as [`Sent::new`] says.
