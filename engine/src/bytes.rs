@@ -45,6 +45,11 @@ pub(crate) fn append_number(mut number: u64, buffer: &mut Vec<u8>) {
     buffer.push(number.to_le_bytes()[0]);
 }
 
+/// How many bytes [`append_number`] appends.
+pub(crate) fn number_len(number: u64) -> usize {
+    (u64::BITS - (number | 1).leading_zeros()).div_ceil(7) as usize
+}
+
 /// Why bytes cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unreadable {
@@ -250,6 +255,7 @@ mod tests {
         fn a_number_is_written_as_postcard_writes_it(number: u64, shift in 0_u32..64) {
             let (number, mut bytes) = (number >> shift, Vec::new());
             append_number(number, &mut bytes);
+            prop_assert_eq!(bytes.len(), number_len(number));
             prop_assert_eq!(bytes, append(&number, Vec::new()));
         }
     }

@@ -4,6 +4,7 @@
 //! only the order expires, pays or cancels. `decide` holds the rules, `payment` those of attempts, `view` what readers see,
 //! `follows` what is asserted of each decision.
 
+mod attempts;
 mod decide;
 mod follows;
 mod payment;
@@ -11,6 +12,7 @@ mod view;
 
 pub use crate::payment::{AttemptState, CallKind, Outcome, PaymentStatus};
 pub use crate::status::Status;
+pub use attempts::Attempts;
 pub use decide::{HoldIntent, StockReply};
 pub use payment::Attempt;
 pub use view::{Allocations, LineView, Stage};
@@ -26,7 +28,7 @@ pub struct Order {
     pub id: OrderId,
     history: History,
     pub expires_at: Timestamp,
-    pub attempts: Box<[Attempt]>,
+    pub attempts: Attempts,
     /// Where in the history its lines are.
     lines_at: u32,
     /// Where in the history the fact begins that names the current holds. 0: none does yet.
@@ -52,7 +54,7 @@ impl Order {
         let mut order = Self {
             id,
             expires_at: placed.expires_at,
-            attempts: Box::default(),
+            attempts: Attempts::default(),
             lines_at: lines,
             held_by: 0,
             answered_by: 0,

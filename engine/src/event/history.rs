@@ -11,7 +11,7 @@ pub use record::{RecordRef, Records};
 use super::fact_kind::FactKind;
 use super::in_place::{LineRef, List, OriginRef, PlacedRef, checked};
 use super::{OrderFact, OrderRecord, Origin};
-use crate::bytes::{Read, Reader, Unreadable, append, append_number};
+use crate::bytes::{Read, Reader, Unreadable, append, append_number, number_len};
 use crate::ids::Seq;
 use crate::time::Timestamp;
 use record::read_record;
@@ -27,13 +27,10 @@ pub(crate) struct Placing<'a> {
     pub(crate) behind: u32,
 }
 
-/// Room for what most open orders have besides their placing: that they hold.
-const HELD_BYTES: usize = 36;
-
 #[derive(Clone, PartialEq)]
 pub struct History {
     /// Where the order came from, if that is known, then its facts.
-    bytes: Vec<u8>,
+    bytes: Box<[u8]>,
     origin: u32,
     /// Where the last fact begins.
     last: u32,
@@ -61,20 +58,8 @@ impl History {
         if checked(FactKind::read(&mut Reader::new(placing))) != FactKind::Placed {
             return None;
         }
-        let mut bytes = Vec::with_capacity(origin.len() + PLACE_BYTES + placing.len() + HELD_BYTES);
-        bytes.extend_from_slice(origin);
-        let mut history = Self { bytes, origin: place_of(origin), last: place_of(origin), facts: 1 };
-        history.append((seq, at), placing);
-        Some(history)
-    }
-
-    fn append(&mut self, (seq, at): (Seq, Timestamp), fact: &[u8]) {
-        if self.bytes.len() < LONG {
-            self.bytes.reserve_exact(PLACE_BYTES + fact.len());
-        }
-        append_number(seq, &mut self.bytes);
-        append_number(at.millis(), &mut self.bytes);
-        self.bytes.extend_from_slice(fact);
+        let bytes = extended(Box::from(origin), (seq, at), placing);
+        Some(Self { bytes, origin: place_of(origin), last: place_of(origin), facts: 1 })
     }
 
     /// Reads a history as it is encoded, and checks it.
@@ -92,7 +77,7 @@ impl History {
         if facts == 0 {
             return Err(Unreadable::Malformed(WITHOUT_PLACING));
         }
-        let bytes = bytes[..bytes.len() - reader.rest().len()].to_vec();
+        let bytes = Box::from(&bytes[..bytes.len() - reader.rest().len()]);
         Ok(Self { bytes, origin: 0, last, facts })
     }
 
@@ -138,7 +123,7 @@ impl History {
     pub(crate) fn set_origin(&mut self, origin: &Origin) {
         assert_eq!(self.origin, 0, "an order came from one place");
         let origin = append(origin, Vec::new());
-        self.bytes.splice(..0, origin.iter().copied());
+        self.bytes = [&*origin, &*self.bytes].concat().into();
         self.origin = place_of(&origin);
         self.last += self.origin;
     }
@@ -211,7 +196,7 @@ impl History {
             last = behind;
             behind = self.record_at(behind).1;
         }
-        Some(Self { bytes: self.bytes[..behind as usize].to_vec(), origin: self.origin, last, facts })
+        Some(Self { bytes: Box::from(&self.bytes[..behind as usize]), origin: self.origin, last, facts })
     }
 
     /// # Panics
@@ -226,15 +211,21 @@ impl History {
         assert!(!placing, "an order is placed once");
         self.last = place_of(&self.bytes);
         self.facts += 1;
-        self.append(at, fact);
+        self.bytes = extended(std::mem::take(&mut self.bytes), at, fact);
     }
 }
 
 const WITHOUT_PLACING: &str = "a history does not begin with the placing of its order, or has another";
-/// Room for the sequence and the time of a fact.
-const PLACE_BYTES: usize = 10;
-/// From here on a history grows by more than what is added to it.
-const LONG: usize = 1024;
+
+/// The bytes with a fact behind them. They take no more than they need: most orders are placed, held and over.
+fn extended(bytes: Box<[u8]>, (seq, at): (Seq, Timestamp), fact: &[u8]) -> Box<[u8]> {
+    let mut bytes = Vec::from(bytes);
+    bytes.reserve_exact(number_len(seq) + number_len(at.millis()) + fact.len());
+    append_number(seq, &mut bytes);
+    append_number(at.millis(), &mut bytes);
+    bytes.extend_from_slice(fact);
+    bytes.into_boxed_slice()
+}
 
 /// Where something begins that comes behind these bytes.
 fn place_of(bytes: &[u8]) -> u32 {

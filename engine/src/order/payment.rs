@@ -239,9 +239,7 @@ impl Order {
     }
 
     fn attempt_started(&mut self, attempt: Attempt) {
-        let mut attempts = std::mem::take(&mut self.attempts).into_vec();
-        attempts.push(attempt);
-        self.attempts = attempts.into();
+        self.attempts.push(attempt);
     }
 
     fn turn_attempt(&mut self, number: u8, state: AttemptState) -> Option<&mut Attempt> {

@@ -30,6 +30,9 @@ pub(super) struct OrderActor {
     pub(super) archiving: bool,
 }
 
+// Orders are allocated one by one, and the allocator has blocks of this size.
+const _: () = assert!(size_of::<OrderActor>() <= 112);
+
 impl OrderActor {
     pub(super) fn new(order: Order) -> Self {
         Self { order, saga: None, armed: Slot::NEVER, archiving: false }
