@@ -9,6 +9,7 @@ use holdfast_engine::time::{Policy, Timestamp};
 use holdfast_storage::Journal;
 use holdfast_storage::audit::{Report, audit};
 use holdfast_storage::backup::{self, BackupWriter, Manifest};
+use holdfast_storage::purged;
 use holdfast_storage::stoppable::Stoppable;
 use std::path::Path;
 use std::sync::Arc;
@@ -59,8 +60,8 @@ pub fn make(
     policy: &Policy,
     watch: &Arc<impl Watch + Send + Sync + 'static>,
 ) -> Result<Made, Error> {
-    let mut writer = BackupWriter::begin(&*journal, plan.to, plan.reserve, plan.now)?;
-    writer.copy_log(&*journal, &|| watch.stops(), &mut |done, all| watch.copied(done, all))?;
+    let purged = |error: &backup::Error| if let backup::Error::Journal(error) = error { error.purged() } else { None };
+    let mut writer = purged::whole(purged, || copied_log(&*journal, plan, &**watch))?;
     drop(journal);
     copy_files(&mut writer, plan)?;
     let stops = watch.clone();
@@ -72,6 +73,13 @@ pub fn make(
     }
     drop(copy);
     Ok(Made { manifest: writer.finish()?, report })
+}
+
+/// A copy that is given up leaves nothing: the next may have its place.
+fn copied_log(journal: &dyn Journal, plan: &Plan<'_>, watch: &impl Watch) -> Result<BackupWriter, backup::Error> {
+    let mut writer = BackupWriter::begin(journal, plan.to, plan.reserve, plan.now)?;
+    writer.copy_log(journal, &|| watch.stops(), &mut |done, all| watch.copied(done, all))?;
+    Ok(writer)
 }
 
 /// The record of the sandbox is read after the log: it knows at least the attempts that the log knows.

@@ -5,6 +5,7 @@
 
 mod left;
 
+use crate::purged;
 use crate::recovery::{Observer, replay};
 use crate::{Error, Journal, LogId, LogSeq, Snapshot};
 use holdfast_engine::audit::Audit;
@@ -35,11 +36,15 @@ pub struct Report {
 }
 
 /// Folds the journal twice: with the engine's rules, and by adding up its records. Then compares, snapshots included. `progress` hears
-/// of each commit. It ends early where the journal is one that stops.
+/// of each commit. It ends early where the journal is one that stops, and begins again where its beginning is deleted meanwhile.
 ///
 /// # Errors
 /// If the journal is damaged or cannot be read.
 pub fn audit(journal: &dyn Journal, policy: &Policy, progress: &mut dyn FnMut(u64, u64)) -> Result<Report, Error> {
+    purged::whole(Error::purged, || audit_once(journal, policy, progress))
+}
+
+fn audit_once(journal: &dyn Journal, policy: &Policy, progress: &mut dyn FnMut(u64, u64)) -> Result<Report, Error> {
     let remade = Remade::of(journal, policy)?;
     let bases = bases(journal, policy)?;
     let firsts: Result<Vec<LogSeq>, Error> = journal.logs().into_iter().map(|log| journal.first(log)).collect();
@@ -191,11 +196,12 @@ impl Observer for Look<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Log;
-    use crate::conformance::{World, partitions};
+    use crate::conformance::{FaultyJournal, World, partitions};
+    use crate::contract::{Log, Row, Rows, Table};
     use crate::memory::MemoryJournal;
     use crate::rows;
     use crate::stoppable::Stoppable;
+    use holdfast_engine::codec;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -210,6 +216,19 @@ mod tests {
         let end = journal.end(LogId(0));
         world.snapshots(|_| end).iter().for_each(|snapshot| rows::save_snapshot(&*journal, snapshot).unwrap());
         (journal, left.len() as u64)
+    }
+
+    /// It failed, although the next try would have found all well.
+    #[test]
+    fn an_audit_beside_which_the_beginning_is_deleted_begins_again_behind_it() {
+        let (journal, _) = journal();
+        let end = journal.end(LogId(0));
+        let moved = Row { table: Table::Meta, key: rows::meta::movements(LogId(0)), value: codec::encode(&end), version: end };
+        journal.project(&[moved]).unwrap();
+        let journal = FaultyJournal::new(journal);
+        journal.purge_at_next_read(end);
+        let report = audit(&journal, &Policy::default(), &mut |_, _| {}).unwrap();
+        assert_eq!((report.purged, report.violations), (end - 1, Vec::<String>::new()));
     }
 
     /// Of those who have gone it heard between two commits only: not while it read snapshots and rows, which may take minutes.

@@ -36,6 +36,7 @@ pub mod marks;
 pub mod memory;
 mod parallel;
 pub mod private;
+pub mod purged;
 pub mod recovery;
 pub mod retention;
 pub mod rows;

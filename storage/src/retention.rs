@@ -68,7 +68,7 @@ impl Retention {
         Ok(Self { stop, thread: std::thread::Builder::new().name("retention".to_owned()).spawn(work)? })
     }
 
-    /// Waits for the log in hand, not for the others.
+    /// Waits for the snapshot that is read back, or the log that is deleted from, and for nothing after it.
     pub fn stop(self) {
         drop(self.stop);
         background::join(self.thread);
@@ -141,20 +141,27 @@ impl Purger {
         let since = age.map(|age| Timestamp::new(now.millis().saturating_sub(age.as_millis().try_into().unwrap_or(u64::MAX))));
         let mut pass = Pass::default();
         for log in journal.logs().into_iter().take_while(|_| !ended()) {
-            self.log(journal, log, Keep { since, bytes }, &mut pass)?;
+            self.log(journal, log, Keep { since, bytes }, &mut pass, &ended)?;
         }
         metrics::counter!("holdfast_journal_purged_commits_total").increment(pass.deleted);
         self.alarm(pass.unpublished);
         Ok(pass)
     }
 
-    fn log(&mut self, journal: &dyn Journal, log: LogId, keep: Keep, pass: &mut Pass) -> Result<(), Error> {
+    fn log(
+        &mut self,
+        journal: &dyn Journal,
+        log: LogId,
+        keep: Keep,
+        pass: &mut Pass,
+        ended: &dyn Fn() -> bool,
+    ) -> Result<(), Error> {
         let (first, due) = (journal.first(log)?, journal.due_before(log, keep)?);
         let soon = journal.due_before(log, Keep { bytes: keep.bytes.map(|bytes| bytes / EIGHTHS * ASKED_AT), ..keep })?;
         if soon <= first {
             return Ok(());
         }
-        let floor = self.floor(journal, log, (due, soon), pass)?;
+        let Some(floor) = self.floor(journal, log, (due, soon), pass, ended)? else { return Ok(()) };
         if floor > first && due > first {
             pass.deleted += journal.purge(log, floor, keep)? - first;
         }
@@ -162,14 +169,15 @@ impl Purger {
     }
 
     /// The first commit of a log that something still reads. What keeps it from being that before which all is due, now and `soon`, is
-    /// put into the pass.
+    /// put into the pass. `None` once `ended`: the first pass reads every snapshot back, and a stop waits for one of them at most.
     fn floor(
         &mut self,
         journal: &dyn Journal,
         log: LogId,
         (due, soon): (LogSeq, LogSeq),
         pass: &mut Pass,
-    ) -> Result<LogSeq, Error> {
+        ended: &dyn Fn() -> bool,
+    ) -> Result<Option<LogSeq>, Error> {
         let mut read = rows::position(journal, log)?;
         if let Some(published) = published(journal, log)?.or(self.options.publishes.then_some(0)) {
             read = read.min(published);
@@ -177,6 +185,9 @@ impl Purger {
             pass.unpublished += if journal.remote() { 0 } else { (due - 1).saturating_sub(published) };
         }
         for partition in journal.partitions().all().filter(|partition| journal.log_of(*partition) == log) {
+            if ended() {
+                return Ok(None);
+            }
             let relied_on = self.relied.on(journal, partition)?;
             read = read.min(relied_on);
             // On a cluster a quiet partition holds back no log but its own.
@@ -186,7 +197,7 @@ impl Purger {
                 pass.wanting.push(partition);
             }
         }
-        Ok(read + 1)
+        Ok(Some(read + 1))
     }
 
     /// Says once that Kafka holds back what should go, until it no longer does.

@@ -245,6 +245,18 @@ pub fn unread(error: &holdfast_storage::Error) -> Problem {
     }
 }
 
+/// As [`unread`], of what reads all that is kept and follows no cursor.
+pub fn whole_unread(error: &holdfast_storage::Error) -> Problem {
+    match error.purged() {
+        Some(_) => {
+            let detail =
+                "journal.keep_days or journal.keep_gb had the beginning deleted while it was read, time and again: ask again";
+            Problem::new(Code::DurabilityUnavailable, detail)
+        }
+        None => unread(error),
+    }
+}
+
 /// A failure of ours while reading.
 pub fn internal(error: &impl std::fmt::Display) -> Problem {
     metrics::counter!("holdfast_alarms_total").increment(1);

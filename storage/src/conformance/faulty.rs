@@ -18,6 +18,9 @@ pub struct FaultyJournal {
     stopped: AtomicBool,
     stateless: AtomicBool,
     older_damaged: AtomicBool,
+    /// The first commit that is kept, and the one that is from the next read on. 0: as the journal says.
+    first: AtomicU64,
+    next_first: AtomicU64,
 }
 
 impl FaultyJournal {
@@ -30,6 +33,8 @@ impl FaultyJournal {
             stopped: AtomicBool::default(),
             stateless: AtomicBool::default(),
             older_damaged: AtomicBool::default(),
+            first: AtomicU64::default(),
+            next_first: AtomicU64::default(),
         }
     }
 
@@ -51,6 +56,11 @@ impl FaultyJournal {
     /// Of each partition the snapshot before the newest is not whole.
     pub fn damage_older_snapshots(&self) {
         self.older_damaged.store(true, Ordering::SeqCst);
+    }
+
+    /// While the log is read next all before this commit is deleted, as retention does beside a reader.
+    pub fn purge_at_next_read(&self, first: LogSeq) {
+        self.next_first.store(first, Ordering::SeqCst);
     }
 
     fn running(&self) -> Result<(), Error> {
@@ -84,7 +94,13 @@ impl Log for FaultyJournal {
     }
 
     fn read(&self, log: LogId, after: LogSeq, visit: &mut Visit<'_>) -> Result<(), Error> {
-        self.inner.read(log, after, visit)
+        match self.next_first.swap(0, Ordering::SeqCst) {
+            0 => self.inner.read(log, after, visit),
+            first => {
+                self.first.store(first, Ordering::SeqCst);
+                Err(Error::Purged { first })
+            }
+        }
     }
 
     fn bytes(&self) -> u64 {
@@ -92,7 +108,7 @@ impl Log for FaultyJournal {
     }
 
     fn first(&self, log: LogId) -> Result<LogSeq, Error> {
-        self.inner.first(log)
+        Ok(self.inner.first(log)?.max(self.first.load(Ordering::SeqCst)))
     }
 
     fn due_before(&self, log: LogId, keep: Keep) -> Result<LogSeq, Error> {

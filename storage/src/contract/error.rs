@@ -46,6 +46,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// The first commit that is kept, where one before it was asked for.
+    pub fn purged(&self) -> Option<LogSeq> {
+        if let Self::Purged { first } = self { Some(*first) } else { None }
+    }
+
     /// A record of this commit that cannot be decoded: damaged, or of a newer build.
     pub fn of_commit(commit: LogSeq, error: &codec::Error) -> Self {
         match error {

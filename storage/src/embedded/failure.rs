@@ -52,7 +52,8 @@ pub(super) fn damaged_at(record: LogSeq, reason: &str) -> Error {
     Error::Damaged { record, reason: reason.to_owned() }
 }
 
-fn is_damage(error: &fjall::Error) -> bool {
+/// Whether bytes are not what was written, and no other try would find them so.
+pub(super) fn is_damage(error: &fjall::Error) -> bool {
     use fjall::LsmError;
     match error {
         fjall::Error::JournalRecovery(_) | fjall::Error::Decompress(_) | fjall::Error::Unrecoverable => true,

@@ -24,8 +24,8 @@ fn purger(publishes: bool) -> Purger {
 
 fn floor(purger: &mut Purger, journal: &dyn Journal) -> (LogSeq, Pass) {
     let mut pass = Pass::default();
-    let floor = purger.floor(journal, LOG, (100, 100), &mut pass).unwrap();
-    (floor, pass)
+    let floor = purger.floor(journal, LOG, (100, 100), &mut pass, &not_ended).unwrap();
+    (floor.expect("it has not ended"), pass)
 }
 
 fn moved_to(journal: &dyn Journal, commit: LogSeq) {
@@ -61,6 +61,17 @@ fn the_state_of_a_snapshot_is_read_once() {
     assert_eq!(floor(&mut purger, &journal).0, 11);
     journal.lose_states();
     assert_eq!(floor(&mut purger, &journal).0, 11);
+}
+
+/// It read all of them back first, which a stop waited for.
+#[test]
+fn a_pass_ends_before_the_next_snapshot_is_read_back_and_deletes_nothing() {
+    let (journal, mut purger) = (journal(50), purger(false));
+    let looks = std::cell::Cell::new(0);
+    let ended = || looks.replace(looks.get() + 1) > 0;
+    let mut pass = Pass::default();
+    assert_eq!(purger.floor(&journal, LOG, (100, 100), &mut pass, &ended).unwrap(), None);
+    assert_eq!((looks.get(), pass.wanting.len()), (2, 1), "one partition was looked at");
 }
 
 #[test]

@@ -5,7 +5,7 @@
 
 use super::backups::Source;
 use super::resource::resource;
-use super::{internal, live, unread};
+use super::{internal, live, whole_unread};
 use crate::backups::Watch;
 use crate::http::problem::{Code, Problem};
 use crate::state::App;
@@ -93,7 +93,7 @@ pub(super) type Asked = oneshot::Receiver<Result<Report, Error>>;
 /// # Errors
 /// The problem with an audit that did not come to its end.
 pub(super) async fn found(asked: Asked) -> Result<Report, Problem> {
-    asked.await.map_err(|error| internal(&error))?.map_err(|error| unread(&error))
+    asked.await.map_err(|error| internal(&error))?.map_err(|error| whole_unread(&error))
 }
 
 /// Begins an audit. `progress` hears of each commit, and how many there are.

@@ -4,7 +4,7 @@
 //! full disk or a stop never waits for it.
 
 use super::resource::resource;
-use super::{internal, live, unread};
+use super::{internal, live, whole_unread};
 use crate::backups::{self, Error, Made, Plan, Watch};
 use crate::http::problem::{Code, Problem};
 use crate::state::{App, Live};
@@ -199,7 +199,7 @@ fn problem(app: &App, error: &Error) -> Problem {
         Error::Backup(backup::Error::Stopped) => {
             Problem::new(Code::DurabilityUnavailable, "the engine stopped: no backup was made")
         }
-        Error::Backup(backup::Error::Journal(error)) => unread(error),
+        Error::Backup(backup::Error::Journal(error)) => whole_unread(error),
         Error::Backup(_) | Error::Inconsistent(_) => Problem::new(Code::Internal, format!("no backup was made: {error}")),
     }
 }

@@ -1,9 +1,10 @@
 //! Snapshots as builds of before format 4 have them: rows of the database, in chunks.
 //!
 //! Key: partition, sequence, chunk, all big-endian. Chunk 0 is the head (commit, length, checksum) and was written last.
-//! Invariant: a snapshot without its head, or whose bytes do not match it, is not there.
+//! Invariants: a snapshot without its head, or whose bytes do not match it, is not there; one that could not be read now, though it may be
+//! whole, is an error: what is not copied is dropped.
 
-use super::super::failure::failed;
+use super::super::failure::{failed, is_damage};
 use crate::contract::{Error, LogSeq, Snapshot};
 use fjall::Keyspace;
 use holdfast_engine::ids::{PartitionId, Seq};
@@ -16,7 +17,10 @@ const HEAD: usize = 20;
 /// # Errors
 /// If the database cannot be read.
 pub(super) fn load_all(rows: &Keyspace, partition: PartitionId) -> Result<Vec<Snapshot>, Error> {
-    let mut whole: Vec<Snapshot> = ids(rows, partition)?.into_iter().filter_map(|id| load(rows, id)).collect();
+    let mut whole = Vec::new();
+    for id in ids(rows, partition)? {
+        whole.extend(load(rows, id)?);
+    }
     whole.reverse();
     Ok(whole)
 }
@@ -86,17 +90,27 @@ fn ids(rows: &Keyspace, partition: PartitionId) -> Result<Vec<Id>, Error> {
 }
 
 /// `None` if it is not whole: neither its head nor its chunks are believed alone.
-fn load(rows: &Keyspace, id: Id) -> Option<Snapshot> {
-    // A block the database cannot read is damage like any other: there is an older snapshot, or the log.
-    let head = rows.get(id.key(0)).ok()?.as_deref().and_then(Head::decode)?;
+fn load(rows: &Keyspace, id: Id) -> Result<Option<Snapshot>, Error> {
+    let head = rows.get(id.key(0)).map(|bytes| bytes.as_deref().and_then(Head::decode));
+    let Some(head) = there(head)?.flatten() else { return Ok(None) };
     let mut state = Vec::new();
     for row in rows.range(id.key(1)..=id.key(u32::MAX)) {
-        state.extend_from_slice(&row.value().ok()?);
+        let Some(chunk) = there(row.value())? else { return Ok(None) };
+        state.extend_from_slice(&chunk);
     }
     // A longer state under the same number may have left chunks behind.
     state.truncate(usize::try_from(head.length).unwrap_or(usize::MAX));
     let whole = Head::of(id, head.after, &state) == head;
-    whole.then_some(Snapshot { partition: id.partition, seq: id.seq, after: head.after, state })
+    Ok(whole.then_some(Snapshot { partition: id.partition, seq: id.seq, after: head.after, state }))
+}
+
+/// What was read. A block that is not as it was written is not there: there is an older snapshot, or the log.
+fn there<T>(read: fjall::Result<T>) -> Result<Option<T>, Error> {
+    match read {
+        Ok(read) => Ok(Some(read)),
+        Err(error) if is_damage(&error) => Ok(None),
+        Err(error) => Err(failed(error)),
+    }
 }
 
 /// Writes a snapshot as a build of then did.
@@ -110,4 +124,21 @@ pub(in crate::embedded) fn write(rows: &Keyspace, snapshot: &Snapshot) {
     let Head { after, length, checksum } = Head::of(id, *after, state);
     let head = [&after.to_le_bytes()[..], &length.to_le_bytes(), &checksum.to_le_bytes()].concat();
     rows.insert(id.key(0), head).unwrap();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+
+    /// They were taken for snapshots that are not there, and the old ones were dropped.
+    #[test]
+    fn a_disk_that_does_not_answer_is_no_snapshot_that_is_not_whole() {
+        let read = |kind: io::ErrorKind| there::<()>(Err(fjall::Error::Storage(fjall::LsmError::Io(kind.into()))));
+        for kind in [io::ErrorKind::Other, io::ErrorKind::PermissionDenied, io::ErrorKind::TimedOut] {
+            assert!(matches!(read(kind), Err(Error::Failed(_))), "{kind}");
+        }
+        assert!(matches!(read(io::ErrorKind::UnexpectedEof), Ok(None)), "it is cut");
+        assert!(matches!(there::<()>(Err(fjall::Error::InvalidTrailer)), Ok(None)), "it is damaged");
+    }
 }
