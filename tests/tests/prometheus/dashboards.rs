@@ -16,8 +16,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// An expression, with the dashboard and the panel that it is of.
 fn expressions() -> Vec<(String, String)> {
     let mut found = Vec::new();
-    for entry in std::fs::read_dir(root().join("config/grafana")).unwrap() {
-        let path = entry.unwrap().path();
+    let files = std::fs::read_dir(root().join("config/grafana")).unwrap().map(|entry| entry.unwrap().path());
+    for path in files.filter(|path| path.extension().is_some_and(|extension| extension == "json")) {
         let dashboard: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
         for panel in dashboard["panels"].as_array().unwrap() {
             let place = format!("{}: {}", dashboard["title"], panel["title"]);
@@ -51,6 +51,28 @@ fn dashboards_have_names_of_their_own_and_their_panels_do_not_overlap() {
             assert!(x + w <= 24 && cells.map(|cell| taken.insert(cell)).filter(|free| !free).count() == 0, "{}", panel["title"]);
         }
     }
+}
+
+/// Where `compose.yaml` puts a file or directory of the tree in the container of Grafana.
+fn mounted(of: &str) -> String {
+    let compose: Value = serde_saphyr::from_str(&read("compose.yaml")).unwrap();
+    let volumes = compose["services"]["grafana"]["volumes"].as_array().unwrap().iter().filter_map(Value::as_str);
+    let mut targets = volumes.filter_map(|volume| volume.strip_prefix(&format!("./{of}:"))?.strip_suffix(":ro"));
+    targets.next().unwrap_or_else(|| panic!("compose.yaml does not mount {of}")).to_owned()
+}
+
+#[test]
+fn the_grafana_of_compose_has_the_dashboards_and_the_prometheus_beside_it() {
+    assert_eq!(mounted("config/grafana/provisioning"), "/etc/grafana/provisioning");
+    let file = |name: &str| serde_saphyr::from_str::<Value>(&read(&format!("config/grafana/provisioning/{name}.yml"))).unwrap();
+    let provider = &file("dashboards/holdfast")["providers"][0];
+    assert_eq!((&provider["type"], &provider["options"]["path"]), (&"file".into(), &mounted("config/grafana").into()));
+    let compose: Value = serde_saphyr::from_str(&read("compose.yaml")).unwrap();
+    let sources = file("datasources/prometheus")["datasources"].as_array().unwrap().clone();
+    let [source] = &sources[..] else { panic!("dashboards that choose their source by themselves have one: {sources:?}") };
+    let (_, host) = source["url"].as_str().unwrap().split_once("://").unwrap();
+    let (service, port) = host.split_once(':').unwrap();
+    assert!(compose["services"][service]["ports"][0].as_str().unwrap().ends_with(&format!(":{port}")), "{source}");
 }
 
 #[test]
