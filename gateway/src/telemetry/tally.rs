@@ -39,7 +39,7 @@ pub struct Tally {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Answers {
     pub latencies: [u64; BUCKETS],
-    /// All of them, whatever the route.
+    /// All of them, whatever the route; probes are not counted at all.
     pub all: u64,
     /// With a status of 500 or more.
     pub errors: u64,
@@ -50,7 +50,7 @@ pub struct Answers {
 }
 
 impl Tally {
-    const fn new() -> Self {
+    pub const fn new() -> Self {
         Self {
             latencies: [const { AtomicU64::new(0) }; BUCKETS],
             others: AtomicU64::new(0),

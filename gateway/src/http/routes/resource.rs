@@ -58,7 +58,7 @@ impl Serving {
             unreachable!("{method} {path} is not in the table of routes")
         };
         let service = |method| {
-            let (handle, timed) = (handle.clone(), Timed::of(method, path));
+            let (handle, timed) = (handle.clone(), Timed::of(method, path, operation.group));
             fn_service(move |request| {
                 let (handle, timed, began) = (handle.clone(), timed.clone(), Instant::now());
                 async move {
