@@ -4,6 +4,7 @@
 
 pub mod audit;
 pub mod changes;
+mod heat;
 pub mod login;
 pub mod message;
 pub mod order;

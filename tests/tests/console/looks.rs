@@ -61,6 +61,22 @@ fn every_page_fits_every_width_in_light_and_dark_and_asks_nobody_else() {
     assert_eq!(browser.complaints(), Vec::<Value>::new());
 }
 
+/// They stood beyond the right edge: a phone showed names without values.
+#[test]
+fn what_a_row_is_about_is_seen_on_a_phone_without_scrolling() {
+    let Some(browser) = Browser::start() else { return };
+    let site = Site::stocked();
+    browser.width(320);
+    for (path, cell) in [
+        ("/console/settings", "#settings td:nth-of-type(2)"),
+        ("/console/orders?by=customer&q=ada", "main table td:nth-of-type(2)"),
+        ("/console/shards", "#hottest td:last-of-type"),
+    ] {
+        browser.open(&format!("{}{path}", site.server.url()));
+        browser.until(&format!("document.querySelector({cell:?}).getBoundingClientRect().right <= 320"));
+    }
+}
+
 #[test]
 fn the_page_of_who_is_not_signed_in_fits_too() {
     let Some(browser) = Browser::start() else { return };
@@ -82,6 +98,9 @@ fn a_page_says_since_when_the_server_is_silent_and_takes_it_back() {
     browser.until("document.querySelector('#stale').hidden");
     site.server.pause();
     browser.until("!document.querySelector('#stale').hidden");
+    // What was true is no longer told as if it were.
+    let colour = |of: &str| browser.run(&format!("return getComputedStyle(document.querySelector('{of}')).color"));
+    assert_eq!(colour(".verdict"), colour(".soft"));
     let said = browser.text("#stale").unwrap();
     assert!(said.starts_with("Stale: the server has sent nothing since ") && said.ends_with(" UTC."), "{said}");
     browser.picture(&pictures().join("stale.png"));

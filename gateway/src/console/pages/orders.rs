@@ -83,8 +83,8 @@ fn table(found: &[Order]) -> Markup {
                     @let id = Id::order(order.id);
                     tr {
                         th scope="row" class="n" { (placed.number) }
-                        td { a href={ "/console/orders/" (id) } { (id) } }
-                        td { (order.status.name(order.kind())) }
+                        td class="text" { a href={ "/console/orders/" (id) } { (id) } }
+                        td class="text" { (order.status.name(order.kind())) }
                         td class="text" { (placed.customer.unwrap_or("–")) }
                         td { (time(order.created_at())) }
                         td class="n" { (total(order)) }

@@ -62,10 +62,10 @@ fn table(settings: &[Shown]) -> Markup {
             tbody {
                 @for Shown { knob, value, origin } in settings {
                     tr {
-                        th scope="row" { code { (knob.key) } }
+                        th scope="row" class="text" { code { (knob.key) } }
                         td class="text" { (value) }
                         td class="text" { (origin) }
-                        td class="text" { (knob.effect) }
+                        td class="list" { (knob.effect) }
                     }
                 }
             }

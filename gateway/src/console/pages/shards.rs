@@ -3,6 +3,7 @@
 use super::super::layout::{count, percent, region, scrolling, seconds, time};
 use super::super::session::Operator;
 use super::super::sight::{Sight, waits};
+use super::heat;
 use crate::live::HotSku;
 use crate::settings::SHARDS;
 use crate::tuning::plan::Plan;
@@ -25,6 +26,12 @@ pub fn page(sight: &Sight, operator: &Operator) -> Markup {
         h2 { "Partitions" }
         p { "Which shard hosts which partition." }
         (scrolling("Partitions by shard", &region("partitions", &partitions(&sight.shards))))
+        h2 { "Heat" }
+        (region("heat", &heat::map(&sight.shards)))
+        details {
+            summary { "The same as a table" }
+            (scrolling("Requests by partition", &region("heat-table", &heat::table(&sight.shards))))
+        }
         h2 { "Hot SKUs" }
         (scrolling("Hot SKUs", &region("hot", &hot(sight))))
         h2 { "Hottest partitions" }
@@ -38,6 +45,8 @@ pub fn regions(sight: &Sight) -> Markup {
         (region("shards", &shards(sight)))
         (region("operation", &operation(sight.operation.as_ref())))
         (region("partitions", &partitions(&sight.shards)))
+        (region("heat", &heat::map(&sight.shards)))
+        (region("heat-table", &heat::table(&sight.shards)))
         (region("hot", &hot(sight)))
         (region("hottest", &hottest(&sight.shards)))
     }
@@ -173,7 +182,7 @@ fn shards(sight: &Sight) -> Markup {
                 tr {
                     th scope="col" { "Shard" }
                     th scope="col" { "Requests in hand" }
-                    @for heading in ["At most", "Busy", "Wait, half", "Wait, 99 %", "Partitions", "Orders", "SKUs", "Holds", "Rebuilt"] {
+                    @for heading in ["At most", "Busy", "Wait, half", "Wait, 99\u{a0}%", "Partitions", "Orders", "SKUs", "Holds", "Rebuilt"] {
                         th scope="col" class="n" { (heading) }
                     }
                 }
