@@ -27,7 +27,6 @@ impl Credits {
         let taken = self.taken.fetch_add(1, Ordering::Relaxed);
         if taken >= self.limit() {
             self.give_back(1);
-            self.refused.fetch_add(1, Ordering::Relaxed);
             return false;
         }
         true
@@ -51,7 +50,12 @@ impl Credits {
         self.limit.load(Ordering::Relaxed)
     }
 
-    /// How often there was none.
+    /// A request was refused that wanted one.
+    pub fn refuse(&self) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many were.
     pub fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
     }

@@ -110,11 +110,19 @@ impl Handle {
         if inbox.closed() {
             return Err(Unanswered::Unavailable);
         }
-        let permit = match origin.client {
-            Some(client) => Some(self.clients.take(client, inbox.shard).ok_or(Unanswered::ShareTaken)?),
+        let refused = |why| {
+            // Bulk takes what room there is and comes again: it tells nothing of what others want.
+            if !origin.bulk {
+                inbox.credits.refuse();
+            }
+            Err(why)
+        };
+        let permit = match origin.client.map(|client| self.clients.take(client, inbox.shard)) {
+            Some(None) => return refused(Unanswered::ShareTaken),
+            Some(taken) => taken,
             None => None,
         };
-        if inbox.credits.take() { Ok(permit) } else { Err(Unanswered::Overloaded) }
+        if inbox.credits.take() { Ok(permit) } else { refused(Unanswered::Overloaded) }
     }
 
     /// Sends a command and waits for its reply.
@@ -146,7 +154,7 @@ impl Handle {
         self.router.table().inboxes.iter().map(|inbox| (inbox.credits.taken(), inbox.credits.limit())).collect()
     }
 
-    /// Requests that were refused for want of a credit.
+    /// Requests that were refused for want of a credit, or because their client had its part of them in hand.
     pub fn refused(&self) -> u64 {
         self.router.table().inboxes.iter().map(|inbox| inbox.credits.refused()).sum()
     }

@@ -106,11 +106,14 @@ impl<'a> Window<'a> {
         self.shards.iter().map(|shard| shard.wait_p99_ms).fold(0.0, f64::max)
     }
 
+    fn disk_is_slow(&self) -> bool {
+        self.newest.sync_p99_ms > SLOW_SYNC_MS && self.newest.sync_busy >= BACK_TO_BACK
+    }
+
     fn disk(&self) -> Option<Advice> {
-        let Frame { sync_p99_ms, sync_busy, .. } = self.newest;
-        let slow = *sync_p99_ms > SLOW_SYNC_MS && *sync_busy >= BACK_TO_BACK;
-        let sentence = format!("the disk is the limit (sync p99 {}): shards and credits will not help", millis(*sync_p99_ms));
-        slow.then(|| Advice::new("slow_disk", sentence, None))
+        let sync = millis(self.newest.sync_p99_ms);
+        let sentence = format!("the disk is the limit (sync p99 {sync}): shards and credits will not help");
+        self.disk_is_slow().then(|| Advice::new("slow_disk", sentence, None))
     }
 
     /// A shard that has more to do than it can.
@@ -156,7 +159,8 @@ impl<'a> Window<'a> {
 
     fn few_credits(&self) -> Option<Advice> {
         let limit = self.shards.iter().map(|shard| shard.limit).max()? as u64;
-        let few = self.overloaded > 0 && self.longest_wait() < LONG_WAIT_MS;
+        // Behind a slow disk requests hold their credits for long, and more of them would only wait.
+        let few = self.overloaded > 0 && self.longest_wait() < LONG_WAIT_MS && !self.disk_is_slow();
         let sentence = format!("credits run out before the shard does: {} → {}", grouped(limit), grouped(2 * limit));
         few.then(|| Advice::new("few_credits", sentence, Some(Action::Tune { key: "engine.credits", value: 2 * limit })))
     }

@@ -26,7 +26,7 @@ pub struct Frame {
     pub sync_p99_ms: f64,
     /// The share of the time in which a commit was under way.
     pub sync_busy: f64,
-    /// Requests that were refused for want of a credit, in the last second.
+    /// Requests that were refused in the last second for want of a credit, or because their client had its share of them in hand.
     pub overloaded: u64,
     /// Lines of orders that were looked at in the last second, one order in eight.
     pub lines_sampled: u64,

@@ -50,7 +50,7 @@ fn each_sentence_is_earned_by_what_it_says() {
         ),
         (
             "slow_disk",
-            Frame { sync_p99_ms: 38.0, sync_busy: 0.97, ..calm() },
+            Frame { sync_p99_ms: 38.0, sync_busy: 0.97, overloaded: 3, ..calm() },
             "the disk is the limit (sync p99 38 ms): shards and credits will not help",
             None,
         ),

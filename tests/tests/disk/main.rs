@@ -10,3 +10,4 @@ mod full;
 mod imports;
 mod logs;
 mod rig;
+mod slow;
