@@ -3,6 +3,10 @@
 //! Invariants: all numbers of a frame are of one moment; a shard that did not answer is named and not left out in silence; the frames of
 //! a minute are kept, however many look at them.
 
+mod framer;
+
+pub use framer::Framer;
+
 use serde::Serialize;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -3,7 +3,6 @@
 //! Invariant: the data directory is taken before anything in it is looked at, and the address before the journal is opened.
 
 mod clock;
-mod frames;
 mod leaving;
 mod lock;
 mod sampler;

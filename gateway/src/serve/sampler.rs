@@ -3,7 +3,7 @@
 //! Invariants: nothing here asks a shard anything, so that a look costs the same however many orders are open; a disk that hangs holds up
 //! no other gauge.
 
-use super::frames::Framer;
+use crate::live::Framer;
 use crate::process::resident;
 use crate::state::{App, Live};
 use crate::telemetry::tally::ANSWERS;
@@ -42,7 +42,7 @@ pub(super) async fn watch(app: Data<App>) {
         if turn == 0 {
             sampler.look(live.as_deref());
             if let Some(live) = &*live {
-                app.frames.push(framer.frame(live));
+                app.frames.push(framer.frame(&live.handle));
             }
         }
     }

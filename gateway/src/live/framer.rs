@@ -2,12 +2,11 @@
 //!
 //! Invariant: nothing here asks a shard anything, so that a frame costs the same however many orders are open.
 
-use crate::live::{Frame, HotSku, ShardFrame};
-use crate::state::Live;
+use super::{Frame, HotSku, ShardFrame};
 use crate::threads::cores;
-use holdfast_actors::clock;
 use holdfast_actors::probe::Seen;
 use holdfast_actors::sketch::Hot;
+use holdfast_actors::{Handle, clock};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -28,13 +27,13 @@ struct Counted {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Framer {
+pub struct Framer {
     before: Counted,
 }
 
 impl Framer {
-    pub(super) fn frame(&mut self, live: &Live) -> Frame {
-        let (now, handle) = (Instant::now(), &live.handle);
+    pub fn frame(&mut self, handle: &Handle) -> Frame {
+        let now = Instant::now();
         let (seen, hosted, syncs) = (handle.seen(), handle.hosted(), handle.syncs());
         let (requests, refused) = (seen.iter().map(|seen| seen.requests).collect::<Vec<_>>(), handle.refused());
         let counted = Counted { at: Some(now), processor: processor_seconds().unwrap_or_default(), requests, refused };
@@ -56,7 +55,7 @@ impl Framer {
             sync_busy: syncs.busy,
             overloaded: self.before.refused.saturating_sub(before.refused),
             lines_sampled: seen.iter().map(|seen| seen.hot.all).sum(),
-            hot: hottest(live, &seen),
+            hot: hottest(handle, &seen),
         }
     }
 }
@@ -68,12 +67,12 @@ fn idle(before: &Counted, now: &Counted) -> f64 {
 }
 
 /// Over all shards: orders come where their keys say, not their SKUs.
-fn hottest(live: &Live, seen: &[Seen]) -> Vec<HotSku> {
+fn hottest(handle: &Handle, seen: &[Seen]) -> Vec<HotSku> {
     let mut counts = BTreeMap::new();
     for Hot { sku, count } in seen.iter().flat_map(|seen| &seen.hot.first) {
         *counts.entry(sku).or_insert(0) += count;
     }
-    let (router, mut hot) = (live.handle.router(), counts.into_iter().collect::<Vec<_>>());
+    let (router, mut hot) = (handle.router(), counts.into_iter().collect::<Vec<_>>());
     hot.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     let table = router.table();
     let named = hot.into_iter().take(SHOWN).map(|(sku, count)| {
