@@ -7,7 +7,7 @@ use crate::http::Target;
 use crate::run::{self, Place};
 use crate::scenario::{Scenario, Shape};
 use crate::summary::Summary;
-use crate::{diff, peers, report, told};
+use crate::{diff, peers, report, reshard, told};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -73,6 +73,14 @@ enum Command {
         after_help = "Build and install first:\n  cargo build --profile dist -p holdfast -p holdfast-loadtest --features holdfast-loadtest/peers\n  apt-get install wrk redis-server postgresql\n\nExample:\n  target/dist/loadtest peers --rounds 3 --dir /var/tmp\n  target/dist/loadtest peers --only holdfast,redis-always --skus 1\n  target/dist/loadtest peers --only holdfast-batch"
     )]
     Peers(peers::Options),
+    /// Change the number of shards again and again under load: what fails, what is lost, how long orders wait.
+    ///
+    /// First the same load is put on each number of shards standing still, so that there is something to compare with. Then the shards
+    /// change, step by step, while orders come by the clock, and everything is audited.
+    #[command(
+        after_help = "  failed         orders with an answer that is a failure, or none\n  lost_holds     what was acknowledged and is not there\n  unknown        orders of which the server did not say what became of them (202)\n  retryable_503  orders that were not executed\n  pause_p99_ms   from the moment a partition was to move until it was there\n  commit_p99_ms  a commit, sync included\n  p99_ms         orders that were accepted, from when they were due\n  p99_ratio      of the worst of the same load standing still\n\nThe load is 60 % of what is measured first with the first number of shards. Machines differ: compare what is of one run.\n\nExample:\n  loadtest reshard --steps 1,4,16,8,1 --seconds 60\n  loadtest reshard --rate 2000 --url http://127.0.0.1:8080 --key hf_…\n\nExit codes: as of `loadtest run`."
+    )]
+    Reshard(reshard::Options),
     /// A modest client beside a greedy one: how many of its orders are answered, and how fast.
     #[command(after_help = "Example:\n  loadtest fairness --key hf_modest --greedy-key hf_greedy --pid $(pidof holdfast)")]
     Fairness(Box<fairness::Options>),
@@ -161,6 +169,11 @@ impl Cli {
                 );
             }
             Command::Peers(options) => print!("{}", peers::run(options)?),
+            Command::Reshard(options) => {
+                let outcome = reshard::run(options)?;
+                println!("{}", if self.json { outcome.json() } else { outcome.text() });
+                return Ok(exit(outcome.is_ok(), outcome.invalid.is_empty() || options.allow_late));
+            }
             Command::Fairness(options) => {
                 let fair = fairness::run(options)?;
                 println!("{}", if self.json { fair.json() } else { fair.text() });
@@ -195,10 +208,14 @@ impl RunArgs {
         if let Some(out) = self.out.as_ref().filter(|_| !json) {
             println!("  report: {}", out.join("report.html").display());
         }
-        Ok(match (run.summary.is_ok(), run.summary.invalid.is_empty() || self.allow_late) {
-            (true, true) => ExitCode::SUCCESS,
-            (true, false) => ExitCode::from(INVALID),
-            (false, _) => ExitCode::from(FAILED),
-        })
+        Ok(exit(run.summary.is_ok(), run.summary.invalid.is_empty() || self.allow_late))
+    }
+}
+
+fn exit(is_ok: bool, is_valid: bool) -> ExitCode {
+    match (is_ok, is_valid) {
+        (true, true) => ExitCode::SUCCESS,
+        (true, false) => ExitCode::from(INVALID),
+        (false, _) => ExitCode::from(FAILED),
     }
 }

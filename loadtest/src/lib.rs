@@ -21,6 +21,7 @@ pub mod pool;
 pub mod random;
 pub mod record;
 pub mod report;
+mod reshard;
 pub mod run;
 pub mod sampler;
 pub mod scenario;

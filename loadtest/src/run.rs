@@ -110,7 +110,7 @@ pub async fn run(scenario: &Scenario, place: &Place) -> Result<Run, String> {
 }
 
 /// What the server takes, where the rate is a multiple of that.
-async fn measure(scenario: &mut Scenario, target: &Target, notes: &mut Vec<String>) -> Result<Option<f64>, String> {
+pub(crate) async fn measure(scenario: &mut Scenario, target: &Target, notes: &mut Vec<String>) -> Result<Option<f64>, String> {
     if scenario.load.times_capacity <= 0.0 {
         return Ok(None);
     }
@@ -131,7 +131,7 @@ async fn measure(scenario: &mut Scenario, target: &Target, notes: &mut Vec<Strin
 }
 
 /// Puts the units into stock, and opens what a crowd needs.
-async fn prepare(scenario: &Scenario, target: &Target) -> Result<Arc<Shop>, String> {
+pub(crate) async fn prepare(scenario: &Scenario, target: &Target) -> Result<Arc<Shop>, String> {
     let crowd = scenario.load.shape == Shape::Crowd;
     let connections = if crowd { scenario.load.buyers as usize } else { scenario.load.connections };
     let pool = Pool::new(target.clone(), connections);
@@ -191,7 +191,7 @@ async fn load(
 }
 
 /// The journal from its first record, by the server's own program.
-fn verify(server: &mut Server, audit: &mut Audit) {
+pub(crate) fn verify(server: &mut Server, audit: &mut Audit) {
     let verified = server.stop().and_then(|()| server.verify());
     let (ok, said) = verified.unwrap_or_else(|error| (false, error));
     if !ok {
