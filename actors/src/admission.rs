@@ -7,19 +7,18 @@ mod clients;
 
 pub use clients::{ClientId, Clients, Permit};
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 #[derive(Debug)]
 pub struct Credits {
     taken: AtomicUsize,
     /// Lowered below what is taken, it refuses new ones until enough are given back.
     limit: AtomicUsize,
-    refused: AtomicU64,
 }
 
 impl Credits {
     pub fn new(limit: usize) -> Self {
-        Self { taken: AtomicUsize::new(0), limit: AtomicUsize::new(limit), refused: AtomicU64::new(0) }
+        Self { taken: AtomicUsize::new(0), limit: AtomicUsize::new(limit) }
     }
 
     /// Takes one, or says that there is none.
@@ -48,16 +47,6 @@ impl Credits {
 
     pub fn limit(&self) -> usize {
         self.limit.load(Ordering::Relaxed)
-    }
-
-    /// A request was refused that wanted one.
-    pub fn refuse(&self) {
-        self.refused.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// How many were.
-    pub fn refused(&self) -> u64 {
-        self.refused.load(Ordering::Relaxed)
     }
 
     pub fn set_limit(&self, limit: usize) {

@@ -111,13 +111,15 @@ const ENDING_TIMEOUT: Duration = Duration::from_secs(1);
 pub struct Engine {
     pub handle: Handle,
     journal: Arc<dyn Journal>,
-    rebuild: Arc<Rebuild>,
+    pub(crate) rebuild: Arc<Rebuild>,
     shards: Arc<ShardThreads>,
     guardian: ToGuardian,
+    /// It starts shards and ends them, so it ends before they do.
+    guarding: JoinHandle<()>,
     provider: Arbiter,
     committed: watch::Receiver<u64>,
     projector: Projector,
-    /// Of the journal, and the guardian: they end when nobody can hand them anything any more.
+    /// Of the journal: they end when nobody can hand them anything any more.
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -171,11 +173,26 @@ impl Engine {
         let (guardian, messages) = unbounded();
         let shards = Arc::new(ShardThreads::new(provider_arbiter.handle(), guardian.clone()));
         let resharding = Resharding::new(router.clone(), guardian.clone());
-        ending.push(Guardian::start(rebuild.clone(), shards.clone(), resharding.operations.clone(), messages)?);
-        start_shards(&rebuild, &shards, recovered)?;
+        let guarding = Guardian::start(rebuild.clone(), shards.clone(), resharding.operations.clone(), messages)?;
         let handle = Handle { router, reply_queues, clients, tuning, resharding, sync_times };
-        let provider = provider_arbiter;
-        Ok(Self { handle, journal, rebuild, shards, guardian, provider, committed, projector, threads: ending })
+        let (provider, threads) = (provider_arbiter, ending);
+        let engine = Self { handle, journal, rebuild, shards, guardian, guarding, provider, committed, projector, threads };
+        engine.begin(recovered)
+    }
+
+    /// Lets the shards begin. Where one does not, no thread is left.
+    fn begin(self, recovered: Vec<Partition>) -> Result<Self, StartError> {
+        match start_shards(&self.rebuild, &self.shards, recovered) {
+            Ok(()) => Ok(self),
+            Err(error) => {
+                let Self { shards, guardian, guarding, provider, .. } = self;
+                end_guardian(&guardian, guarding);
+                shards.end_all();
+                provider.stop();
+                let _ = provider.join();
+                Err(error)
+            }
+        }
     }
 
     pub fn journal(&self) -> &Arc<dyn Journal> {
@@ -209,13 +226,15 @@ impl Engine {
         if synced {
             self.write_snapshots().await;
         }
+        // Before the shards end: it may be about to start one.
+        let (guardian, guarding) = (self.guardian.clone(), self.guarding);
+        on_thread(move || end_guardian(&guardian, guarding)).await;
         let router = &self.handle.router;
         router.table().inboxes.iter().for_each(|inbox| inbox.close());
         self.handle.reply_queues.lost(router.partitions.all().map(|id| (id, u64::MAX)));
         self.shards.end_all();
         self.provider.stop();
         let _ = self.provider.join();
-        let _ = self.guardian.send(GuardianMessage::End);
         // Nothing here can hand them anything any more.
         drop((self.rebuild, self.projector));
         let threads = self.threads;
@@ -251,6 +270,12 @@ impl Engine {
             }
         }
     }
+}
+
+/// It holds what the journal's threads wait for, so it is waited for however long a fold takes.
+fn end_guardian(guardian: &ToGuardian, guarding: JoinHandle<()>) {
+    let _ = guardian.send(GuardianMessage::End);
+    background::join(guarding);
 }
 
 async fn on_thread(work: impl FnOnce() + Send + 'static) {

@@ -1,6 +1,7 @@
 //! The only type the gateway sees: a command goes in, a reply or an honest "unknown" comes out.
 
 use crate::admission::{ClientId, Clients, Permit};
+use crate::counts::Counts;
 use crate::inbox::{Inbox, ShardMessage, ShardReport};
 use crate::placement::handover::Move;
 use crate::placement::operations::{Goal, Operation, Operations, Refused};
@@ -113,7 +114,7 @@ impl Handle {
         let refused = |why| {
             // Bulk takes what room there is and comes again: it tells nothing of what others want.
             if !origin.bulk {
-                inbox.credits.refuse();
+                self.router.counts.refuse();
             }
             Err(why)
         };
@@ -154,9 +155,9 @@ impl Handle {
         self.router.table().inboxes.iter().map(|inbox| (inbox.credits.taken(), inbox.credits.limit())).collect()
     }
 
-    /// Requests that were refused for want of a credit, or because their client had its part of them in hand.
-    pub fn refused(&self) -> u64 {
-        self.router.table().inboxes.iter().map(|inbox| inbox.credits.refused()).sum()
+    /// What was counted since the engine started.
+    pub fn counts(&self) -> &Counts {
+        &self.router.counts
     }
 
     /// The commits of the last seconds.

@@ -14,8 +14,9 @@ use crossbeam::channel::Sender;
 use holdfast_engine::command::{Command, Loaded};
 use holdfast_engine::event::Placed;
 use holdfast_engine::ids::{KeyHash, OrderId, PartitionId, Seq, Ticket};
-use holdfast_engine::partition::{Partition, ProviderResult};
+use holdfast_engine::partition::{Input, Partition, ProviderResult};
 use holdfast_engine::protocol::Message;
+use holdfast_engine::time::Timestamp;
 use holdfast_storage::Error as StorageError;
 use holdfast_storage::group_commit::Notice;
 use queue::{Queue, Way};
@@ -55,6 +56,13 @@ pub enum ShardMessage {
         error: Box<StorageError>,
     },
     Peer(Vec<Message>),
+    /// What waited at another shard for a partition that comes elsewhere.
+    Waited {
+        partition: PartitionId,
+        /// When it came there first: it is to wait no longer than what waits at one shard.
+        came: Timestamp,
+        input: Box<Input>,
+    },
     Provider(ProviderResult),
     Archived {
         partition: PartitionId,
@@ -99,7 +107,7 @@ impl ShardMessage {
         match self {
             Self::Place { ticket, .. } | Self::Request { ticket, .. } => Some(*ticket),
             Self::Loaded { ticket, .. } | Self::Unread { ticket, .. } => Some(*ticket),
-            Self::Peer(_) | Self::Provider(_) | Self::Archived { .. } | Self::Committed(_) => None,
+            Self::Peer(_) | Self::Provider(_) | Self::Waited { .. } | Self::Archived { .. } | Self::Committed(_) => None,
             Self::Report(_) | Self::Probe(_) | Self::Policy | Self::Snapshot(_) | Self::Drain(_) | Self::Host { .. } => None,
             Self::Depart(_) | Self::Arrive(_) | Self::Retire(_) => None,
         }
@@ -122,6 +130,8 @@ pub struct ShardReport {
     pub partitions: Vec<u16>,
     /// Requests that each of them was sent since the process hosts it, in the same order.
     pub requests: Vec<u64>,
+    /// Likewise, with messages of other partitions: what it has had to do.
+    pub heat: Vec<u64>,
     pub orders: usize,
     pub skus: usize,
     pub holds: usize,

@@ -19,6 +19,7 @@
 
 pub mod admission;
 pub mod clock;
+pub mod counts;
 pub mod engine;
 pub mod failure;
 pub mod guardian;

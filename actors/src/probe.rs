@@ -6,7 +6,6 @@
 
 use crate::sketch::HotSkus;
 use crossbeam::atomic::AtomicCell;
-use holdfast_engine::effect::EndedAttempts;
 use holdfast_storage::LogId;
 use metrics::Histogram;
 use std::collections::VecDeque;
@@ -27,9 +26,6 @@ pub struct Sight {
     waits: Mutex<VecDeque<Duration>>,
     busy_permille: AtomicU64,
     overdue_millis: AtomicU64,
-    captured: AtomicU64,
-    declined: AtomicU64,
-    voided: AtomicU64,
     requests: AtomicU64,
     hot: Mutex<HotSkus>,
 }
@@ -45,8 +41,6 @@ pub struct Seen {
     pub busy: f64,
     /// How late the oldest deadline is that is due and not met.
     pub overdue: Duration,
-    /// Payment attempts that ended since the engine started.
-    pub payments: EndedAttempts,
     /// Requests that it was sent since the engine started, as of the last look.
     pub requests: u64,
     /// What orders were for in the second before the last look.
@@ -72,13 +66,6 @@ impl Sight {
         waits.push_back(waited);
     }
 
-    pub(crate) fn count(&self, ended: EndedAttempts) {
-        for (counter, count) in [(&self.captured, ended.captured), (&self.declined, ended.declined), (&self.voided, ended.voided)]
-        {
-            counter.fetch_add(count, Ordering::Relaxed);
-        }
-    }
-
     /// What was sent to the shard, at a look.
     pub(crate) fn sent(&self, requests: u64, hot: HotSkus) {
         self.requests.store(requests, Ordering::Relaxed);
@@ -93,11 +80,6 @@ impl Sight {
             waits,
             busy: count(&self.busy_permille) as f64 / 1000.0,
             overdue: Duration::from_millis(count(&self.overdue_millis)),
-            payments: EndedAttempts {
-                captured: count(&self.captured),
-                declined: count(&self.declined),
-                voided: count(&self.voided),
-            },
             requests: count(&self.requests),
             hot: self.hot.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }

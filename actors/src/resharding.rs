@@ -35,8 +35,8 @@ impl Resharding {
 
     /// The moves that bring the partitions to so many shards, with what each shard has had to do so far.
     pub(crate) fn plan(&self, shards: usize, reports: &[ShardReport]) -> Vec<Move> {
-        let requests = reports.iter().flat_map(|report| report.partitions.iter().zip(&report.requests));
-        let heat: BTreeMap<u16, u64> = requests.map(|(id, requests)| (*id, *requests)).collect();
+        let heat = reports.iter().flat_map(|report| report.partitions.iter().copied().zip(report.heat.iter().copied()));
+        let heat: BTreeMap<u16, u64> = heat.collect();
         let located = |partition: PartitionId| {
             let heat = heat.get(&partition.0).copied().unwrap_or_default();
             Located { partition, shard: self.router.shard_of(partition), heat }

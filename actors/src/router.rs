@@ -2,6 +2,7 @@
 //!
 //! Invariant: no stored data knows a shard; the table alone says which shard hosts which partition.
 
+use crate::counts::Counts;
 use crate::inbox::Inbox;
 use arc_swap::ArcSwap;
 use holdfast_engine::ids::{PartitionId, Partitions};
@@ -19,6 +20,7 @@ pub struct PartitionTable {
 #[derive(Clone, Debug)]
 pub struct Router {
     pub partitions: Partitions,
+    pub counts: Arc<Counts>,
     table: Arc<ArcSwap<PartitionTable>>,
 }
 
@@ -27,7 +29,8 @@ impl Router {
     pub fn new(partitions: Partitions, inboxes: Vec<Arc<Inbox>>) -> Self {
         let shard_of = partitions.all().map(|id| usize::from(id.0) % inboxes.len().max(1)).collect();
         let lives = partitions.all().map(|_| 0).collect();
-        Self { partitions, table: Arc::new(ArcSwap::from_pointee(PartitionTable { shard_of, lives, inboxes })) }
+        let counts = Arc::default();
+        Self { partitions, counts, table: Arc::new(ArcSwap::from_pointee(PartitionTable { shard_of, lives, inboxes })) }
     }
 
     pub fn table(&self) -> Arc<PartitionTable> {

@@ -174,6 +174,7 @@ impl Shard {
                 self.request(ticket, *command);
             }
             ShardMessage::Peer(messages) => messages.into_iter().for_each(|one| self.step(one.to, Input::Message(one.body))),
+            ShardMessage::Waited { partition, came, input } => self.waited(partition, came, *input),
             ShardMessage::Provider(result) => self.step(result.attempt().order.partition(), Input::Provider(result)),
             ShardMessage::Loaded { ticket, command, loaded, asked, life } => self.loaded(ticket, command, loaded, asked, life),
             ShardMessage::Unread { ticket, partition, life, error } => self.unread_there(ticket, partition, life, error),
@@ -259,7 +260,7 @@ impl Shard {
             self.links.projector.archive(archive);
         }
         if self.fx.ended != EndedAttempts::default() {
-            self.inbox.sight.count(std::mem::take(&mut self.fx.ended));
+            self.links.router.counts.ended(std::mem::take(&mut self.fx.ended));
         }
         for alarm in self.fx.alarms.drain(..) {
             metrics::counter!("holdfast_alarms_total").increment(1);
@@ -348,6 +349,7 @@ impl Shard {
             let (orders, skus) = hosted.partition.counts();
             report.partitions.push(hosted.partition.id.0);
             report.requests.push(hosted.requests());
+            report.heat.push(hosted.heat());
             report.orders += orders;
             report.skus += skus;
             report.holds += hosted.partition.live_holds();

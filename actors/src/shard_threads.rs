@@ -32,6 +32,10 @@ impl ShardThreads {
         Self { arbiters: Mutex::default(), maker, guardian }
     }
 
+    pub(crate) fn guardian(&self) -> &ToGuardian {
+        &self.guardian
+    }
+
     fn arbiters(&self) -> MutexGuard<'_, BTreeMap<usize, Arbiter>> {
         self.arbiters.lock().unwrap_or_else(PoisonError::into_inner)
     }

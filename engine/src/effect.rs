@@ -34,12 +34,6 @@ pub struct EndedAttempts {
 }
 
 impl EndedAttempts {
-    /// Both together.
-    pub fn plus(self, other: Self) -> Self {
-        let Self { captured, declined, voided } = other;
-        Self { captured: self.captured + captured, declined: self.declined + declined, voided: self.voided + voided }
-    }
-
     /// Counts the attempt that a fact ends, if it ends one.
     pub fn count(&mut self, fact: &OrderFact) {
         match fact {

@@ -1,10 +1,11 @@
 //! Partitions on their way from one shard to another: how far each has come, and what is to be done next.
 //!
 //! Pure: no clock, no thread, no shard. The guardian, the simulator and the model in `tests/handover_model` feed it. Invariants: a partition
-//! has one move at a time; a shard has one departure in hand at a time; a move that has begun ends, or the engine does.
+//! has one move at a time, and begins none while it is folded; a shard has one departure in hand at a time; a move that has begun ends, or the
+//! engine does.
 
 use holdfast_engine::ids::PartitionId;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// One partition from one shard to another. From when it begins the table names `to`, which keeps what comes for the partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -69,6 +70,8 @@ pub struct Handovers {
     under_way: BTreeMap<PartitionId, Handover>,
     /// Partitions with the shards they are to go to, in the order they were asked for.
     waiting: VecDeque<(PartitionId, usize)>,
+    /// Partitions that panicked and are not folded yet.
+    folding: BTreeSet<PartitionId>,
 }
 
 impl Handovers {
@@ -81,7 +84,8 @@ impl Handovers {
     pub fn begin(&mut self, shard_of: impl Fn(PartitionId) -> usize) -> Option<Move> {
         loop {
             let may = |(partition, _): &(PartitionId, usize)| {
-                !self.under_way.contains_key(partition) && !self.is_leaving(shard_of(*partition))
+                let is_somewhere = !self.under_way.contains_key(partition) && !self.folding.contains(partition);
+                is_somewhere && !self.is_leaving(shard_of(*partition))
             };
             let (partition, to) = self.waiting.iter().position(may).and_then(|index| self.waiting.remove(index))?;
             let route = Move { partition, from: shard_of(partition), to };
@@ -98,6 +102,11 @@ impl Handovers {
 
     /// What follows from what was heard of a partition. None: nothing, also where no move of it is under way.
     pub fn heard(&mut self, partition: PartitionId, event: Event) -> Option<Action> {
+        match event {
+            Event::Fell => drop(self.folding.insert(partition)),
+            Event::Rebuilt => drop(self.folding.remove(&partition)),
+            Event::Departed | Event::Arrived => {}
+        }
         let one = self.under_way.get_mut(&partition)?;
         match (one.stage, event) {
             (Stage::Leaving, Event::Departed) => {
@@ -212,6 +221,19 @@ mod tests {
         moves.request(Q, 1);
         assert_eq!(moves.begin(|_| 0), None, "the shard has one in hand");
         assert!(moves.begin(|id| usize::from(id == Q) * 2).is_some(), "another shard has none");
+    }
+
+    #[test]
+    fn a_partition_that_is_folded_begins_no_move_and_others_do() {
+        let mut moves = Handovers::default();
+        moves.heard(P, Event::Fell);
+        moves.request(P, 1);
+        moves.request(Q, 1);
+        let shard_of = |id| usize::from(id == Q) * 2;
+        assert_eq!(moves.begin(shard_of).map(|route| route.partition), Some(Q));
+        assert_eq!(moves.begin(shard_of), None);
+        moves.heard(P, Event::Rebuilt);
+        assert_eq!(moves.begin(shard_of), Some(ROUTE));
     }
 
     #[test]

@@ -14,7 +14,7 @@ const NEGLIGIBLE: u64 = 32;
 pub struct Located {
     pub partition: PartitionId,
     pub shard: usize,
-    /// Requests it was sent, of late or ever: only the ratio to that of others counts.
+    /// Requests and messages it was sent, of late or ever: only the ratio to that of others counts.
     pub heat: u64,
 }
 

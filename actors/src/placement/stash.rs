@@ -52,12 +52,17 @@ impl<T> Stash<T> {
 
     /// What waited for a partition that is here now.
     pub fn take(&mut self, now: Timestamp, id: PartitionId) -> Vec<T> {
+        self.take_with_times(now, id).into_iter().map(|(_, item)| item).collect()
+    }
+
+    /// What waited for a partition that comes elsewhere, each with the time it came.
+    pub fn take_with_times(&mut self, now: Timestamp, id: PartitionId) -> Vec<(Timestamp, T)> {
         let waiting = self.waiting.remove(&id).unwrap_or_default();
         if plant::active(Bug::StashDropped) {
             return Vec::new();
         }
         let fresh = |one: &Waiting<T>| one.kind == Kind::Once || now.since(one.came) <= LONGEST_MS;
-        waiting.into_iter().filter(fresh).map(|one| one.item).collect()
+        waiting.into_iter().filter(fresh).map(|one| (one.came, one.item)).collect()
     }
 
     /// Nothing comes any more.
@@ -96,6 +101,16 @@ mod tests {
         }
         stash.put(NOW.plus(1), PartitionId(0), Kind::Repeated, 'c');
         assert_eq!(stash.take(NOW.plus(LONGEST_MS + 1), PartitionId(0)), ['a', 'c']);
+    }
+
+    #[test]
+    fn what_goes_on_to_another_shard_is_as_old_as_it_is() {
+        let (mut stash, mut next) = (Stash::default(), Stash::default());
+        stash.put(NOW, PartitionId(0), Kind::Repeated, 'a');
+        for (came, item) in stash.take_with_times(NOW.plus(LONGEST_MS), PartitionId(0)) {
+            next.put(came, PartitionId(0), Kind::Repeated, item);
+        }
+        assert_eq!(next.take(NOW.plus(LONGEST_MS + 1), PartitionId(0)), []);
     }
 
     #[test]

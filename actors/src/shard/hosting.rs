@@ -42,6 +42,8 @@ pub struct Hosted {
     in_hand: usize,
     /// Requests read since the process hosts it.
     requests: u64,
+    /// Likewise, messages of other partitions.
+    messages: u64,
     /// Listed in `dirty`.
     dirty: bool,
     /// Sequence of the newest snapshot.
@@ -165,8 +167,9 @@ impl Hosting {
         let departures = Departures::after(seq);
         // What was replayed behind its snapshot would be replayed again by the next start.
         let (submitted, checkpoint) = (seq, partition.snapshot_seq());
+        let (in_hand, requests, messages, dirty) = (0, 0, 0, false);
         let hosted =
-            Hosted { partition, life, refused, submitted, in_hand: 0, requests: 0, dirty: false, checkpoint, pause, departures };
+            Hosted { partition, life, refused, submitted, in_hand, requests, messages, dirty, checkpoint, pause, departures };
         if let Some(slot) = self.slots.get_mut(usize::from(id.0)) {
             *slot = Slot::Here(Box::new(hosted));
         }
@@ -180,6 +183,13 @@ impl Hosting {
                 Some(fresh.map(|(_, input)| input).collect())
             }
             Some(Slot::Returning { .. } | Slot::Away | Slot::Here(_)) | None => None,
+        }
+    }
+
+    /// Keeps what came at `came` for a partition that is awaited here.
+    pub fn keep_waiting(&mut self, came: Timestamp, id: PartitionId, input: Input) {
+        if let Some(Slot::Returning { waiting, .. }) = self.slots.get_mut(usize::from(id.0)) {
+            let _command = wait(came, input, waiting);
         }
     }
 
@@ -239,11 +249,14 @@ impl Hosting {
     pub fn step(&mut self, now: Timestamp, id: PartitionId, input: Input, fx: &mut Effects) -> Stepped {
         match self.slots.get_mut(usize::from(id.0)) {
             Some(Slot::Here(hosted)) if hosted.refuses(&input) => Stepped::Refused(ticket_of(&input)),
-            Some(Slot::Here(_)) => match input {
+            Some(Slot::Here(hosted)) => match input {
                 Input::Command { ticket, command: Command::Place { order, placed }, loaded } if self.at_once => {
                     self.place_at_once(now, (ticket, loaded), (order, placed), fx)
                 }
-                input => self.run(id, Name::of(&input), fx, |partition, fx| partition.step(now, input, fx)),
+                input => {
+                    hosted.messages += u64::from(matches!(input, Input::Message(_)));
+                    self.run(id, Name::of(&input), fx, |partition, fx| partition.step(now, input, fx))
+                }
             },
             Some(Slot::Returning { waiting, .. }) => Stepped::Later(wait(now, input, waiting)),
             Some(Slot::Away) | None => Stepped::Elsewhere(Box::new(input)),
@@ -281,6 +294,9 @@ impl Hosting {
     /// No reply: its partition panicked, and what it made is cut off.
     fn ask(&mut self, now: Timestamp, asked: &mut Asked, fx: &mut Effects) {
         let Asked { to, sku, request, .. } = asked;
+        if let Some(hosted) = self.get_mut(*to) {
+            hosted.messages += 1;
+        }
         let (name, mut reply) = (Name::of_message("reserve", sku, request.hold, 0), None);
         let ran = self.run(*to, Some(name), fx, |partition, fx| reply = Some(partition.reserve_at_once(now, sku, request, fx)));
         asked.reply = reply.filter(|_| ran == Stepped::Done);

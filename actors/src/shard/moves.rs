@@ -4,13 +4,15 @@
 //! shard has them; what came for it before it was here is read next, in the order it came.
 
 use super::Shard;
-use super::hosting::{Departure, Hosted, Submission};
+use super::hosting::{Departure, Hosted, Place, Submission};
 use super::to_guardian::GuardianMessage;
 use crate::inbox::ShardMessage;
-use crate::placement::stash::Kind;
+use crate::placement::stash::{Kind, LONGEST_MS};
 use crate::snapshot_writer::PendingSnapshot;
 use crossbeam::channel::Sender;
 use holdfast_engine::ids::PartitionId;
+use holdfast_engine::partition::Input;
+use holdfast_engine::time::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -41,12 +43,38 @@ impl Shard {
         self.release();
         match self.hosting.depart(id) {
             Departure::Hosted(hosted) => self.part_with(hosted),
-            Departure::Returning(waiting) => waiting.into_iter().for_each(|input| self.forward_input(id, input)),
+            Departure::Returning(waiting) => waiting.into_iter().for_each(|(came, input)| self.pass_on(id, came, input)),
             Departure::Away => {}
         }
         // Of one that panicked before what waited for it was read.
-        let waiting = self.stash.take(self.links.clock.now(), id);
-        waiting.into_iter().for_each(|message| self.forward(id, message));
+        let waiting = self.stash.take_with_times(self.links.clock.now(), id);
+        waiting.into_iter().for_each(|(came, message)| self.pass_on_message(id, came, message));
+    }
+
+    /// What waited here for a partition that comes elsewhere.
+    fn pass_on(&mut self, id: PartitionId, came: Timestamp, input: Input) {
+        self.forward(id, ShardMessage::Waited { partition: id, came, input: Box::new(input) });
+    }
+
+    /// What is repeated is as old there as it is here; what is sent once waits however long.
+    fn pass_on_message(&mut self, id: PartitionId, came: Timestamp, message: ShardMessage) {
+        match message {
+            ShardMessage::Peer(messages) => {
+                messages.into_iter().for_each(|one| self.pass_on(one.to, came, Input::Message(one.body)));
+            }
+            ShardMessage::Provider(result) => self.pass_on(id, came, Input::Provider(result)),
+            message => self.forward(id, message),
+        }
+    }
+
+    /// What waited at another shard, unless that was too long.
+    pub(super) fn waited(&mut self, id: PartitionId, came: Timestamp, input: Input) {
+        match self.hosting.place(id) {
+            Place::Here if self.links.clock.now().since(came) <= LONGEST_MS => self.step(id, input),
+            Place::Here => {}
+            Place::Returning => self.hosting.keep_waiting(came, id, input),
+            Place::Away => self.pass_on(id, came, input),
+        }
     }
 
     fn part_with(&mut self, hosted: Box<Hosted>) {
@@ -80,9 +108,12 @@ impl Shard {
     /// Keeps what is for a partition that comes here.
     pub(super) fn keep(&mut self, id: PartitionId, message: ShardMessage) {
         // What is archived is said once, and a request is sent once; messages and calls are repeated until there is an answer.
-        let repeated = matches!(message, ShardMessage::Peer(_) | ShardMessage::Provider(_));
-        let kind = if repeated { Kind::Repeated } else { Kind::Once };
-        self.stash.put(self.links.clock.now(), id, kind, message);
+        let (came, kind) = match &message {
+            ShardMessage::Peer(_) | ShardMessage::Provider(_) => (self.links.clock.now(), Kind::Repeated),
+            ShardMessage::Waited { came, .. } => (*came, Kind::Repeated),
+            _ => (self.links.clock.now(), Kind::Once),
+        };
+        self.stash.put(came, id, kind, message);
     }
 
     /// Whether the table says that a partition is to be here and it is not.
@@ -110,3 +141,6 @@ impl Shard {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

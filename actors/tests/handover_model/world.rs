@@ -237,8 +237,7 @@ impl Model for World {
             actions.push(Action::Hear);
         }
         actions.extend(state.folding.keys().map(|id| Action::Fold(*id)));
-        // Folds come first.
-        if state.folding.is_empty() && !state.handovers.idle() {
+        if !state.handovers.idle() {
             actions.push(Action::Begin);
         }
         (0..self.shards).for_each(|shard| self.actions_of_shard(state, shard, actions));

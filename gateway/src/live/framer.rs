@@ -35,7 +35,7 @@ impl Framer {
     pub fn frame(&mut self, handle: &Handle) -> Frame {
         let now = Instant::now();
         let (seen, hosted, syncs) = (handle.seen(), handle.hosted(), handle.syncs());
-        let (requests, refused) = (seen.iter().map(|seen| seen.requests).collect::<Vec<_>>(), handle.refused());
+        let (requests, refused) = (seen.iter().map(|seen| seen.requests).collect::<Vec<_>>(), handle.counts().refused());
         let counted = Counted { at: Some(now), processor: processor_seconds().unwrap_or_default(), requests, refused };
         let before = std::mem::replace(&mut self.before, counted);
         let limits = handle.credits();

@@ -10,7 +10,6 @@ use crate::telemetry::tally::ANSWERS;
 use crate::telemetry::window::{Gauges, Minutes};
 use actix_web::web::{self, Data};
 use holdfast_actors::probe::Seen;
-use holdfast_engine::effect::EndedAttempts;
 use std::path::Path;
 use std::time::{Duration, Instant};
 use tokio::time::{Interval, MissedTickBehavior, interval};
@@ -66,7 +65,7 @@ impl Sampler {
         metrics::gauge!("holdfast_queue_depth").set(depth as f64);
         metrics::gauge!("holdfast_hold_expiry_lag_seconds").set(expiry_lag(&seen).as_secs_f64());
         self.shards(&seen, &hosted);
-        let payments = seen.iter().fold(EndedAttempts::default(), |sum, seen| sum.plus(seen.payments));
+        let payments = live.map(|live| live.handle.counts().payments()).unwrap_or_default();
         show(self.minutes.look(self.begun.elapsed(), ANSWERS.now(), payments));
     }
 

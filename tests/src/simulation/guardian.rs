@@ -1,6 +1,6 @@
 //! The guardian of a simulated process: the moves of production, with messages that take their time.
 //!
-//! Invariant, as in production: a move begins when nothing is being folded.
+//! Invariant, as in production: a fold holds up no move but those of its partition.
 
 use super::agenda::{Happening, Life, Micros};
 use super::faults::MILLI;
@@ -80,9 +80,7 @@ impl World {
     }
 
     fn begin_moves(&mut self) {
-        while self.guardian.folding == 0 {
-            let table = &self.shard_of;
-            let Some(route) = self.guardian.handovers.begin(|id| table[usize::from(id.0)]) else { return };
+        while let Some(route) = self.guardian.handovers.begin(|id| self.shard_of[usize::from(id.0)]) {
             let partition = usize::from(route.partition.0);
             self.shard_of[partition] = route.to;
             self.post_to(route.from, Post::To(partition, Mail::Depart));

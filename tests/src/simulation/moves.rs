@@ -20,7 +20,7 @@ impl World {
         match self.shards[index].hosting.depart(id) {
             Departure::Hosted(hosted) => self.tell_guardian(ToGuardian::Departed(hosted)),
             Departure::Returning(waiting) => {
-                waiting.into_iter().for_each(|input| self.pass_on(index, partition, Mail::Input(input)));
+                waiting.into_iter().for_each(|(_, input)| self.pass_on(index, partition, Mail::Input(input)));
             }
             Departure::Away => {}
         }

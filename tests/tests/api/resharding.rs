@@ -46,6 +46,13 @@ fn buy(api: &Api, sku: &str, over: &AtomicBool) -> [u64; 3] {
     units
 }
 
+/// Requests in hand at all shards but the first, as the metrics have it.
+fn depth_of_others(api: &Api) -> f64 {
+    let text = api.get("/metrics").text();
+    let depths = text.lines().filter_map(|line| line.strip_prefix("holdfast_shard_depth{shard=\"")?.split_once("\"} "));
+    depths.filter(|(shard, _)| *shard != "0").map(|(_, depth)| depth.parse::<f64>().unwrap()).sum()
+}
+
 #[test]
 fn shards_become_4_16_and_1_while_orders_and_holds_come_and_nothing_is_lost() {
     let dir = tempfile::tempdir().unwrap();
@@ -61,6 +68,9 @@ fn shards_become_4_16_and_1_while_orders_and_holds_come_and_nothing_is_lost() {
             assert_eq!((&operation["state"], &operation["kind"]), (&json!("done"), &json!("reshard")), "{operation}");
             assert_eq!(operation["moved"], operation["moves"]);
             assert_eq!((shards(&api), &setting(&api, "engine.shards")["value"]), (number, &json!(number)));
+            if number == 16 {
+                poll(PATIENCE, || (depth_of_others(&api) > 0.0).then_some(())).expect("they have requests in hand");
+            }
         }
         over.store(true, Ordering::SeqCst);
         buyers.into_iter().map(|buyer| buyer.join().unwrap()).collect()
@@ -69,6 +79,7 @@ fn shards_become_4_16_and_1_while_orders_and_holds_come_and_nothing_is_lost() {
     let stock = api.get(&format!("/v1/inventory/{sku}")).ok(200);
     assert_eq!((&stock["held"], &stock["committed"]), (&json!(sum(0) + sum(1)), &json!(sum(2))), "{stock}");
     audited(&api);
+    poll(PATIENCE, || (depth_of_others(&api) == 0.0).then_some(())).expect("shards that are no more have nothing in hand");
 }
 
 #[test]

@@ -8,13 +8,14 @@ use holdfast_engine::codec::Batch;
 use holdfast_engine::ids::PartitionId;
 use holdfast_engine::partition::Input;
 use holdfast_engine::plant::{self, Bug};
+use holdfast_engine::time::Timestamp;
 
 /// What a shard has of a partition that is to leave it.
 #[derive(Debug)]
 pub enum Departure {
     Hosted(Box<Hosted>),
-    /// It panicked and comes back elsewhere: what waited for it here.
-    Returning(Vec<Input>),
+    /// It panicked and comes back elsewhere: what waited for it here, with the time each came.
+    Returning(Vec<(Timestamp, Input)>),
     Away,
 }
 
@@ -27,6 +28,11 @@ impl Hosted {
     /// Requests that were read since the process hosts it.
     pub fn requests(&self) -> u64 {
         self.requests
+    }
+
+    /// What it has had to do: requests, and messages of other partitions. A SKU that all orders are for is sent messages alone.
+    pub fn heat(&self) -> u64 {
+        self.requests + self.messages
     }
 
     fn unsubmitted(&self) -> bool {
@@ -49,20 +55,24 @@ impl Hosting {
         let Some(slot) = self.slots.get_mut(usize::from(id.0)) else { return Departure::Away };
         match std::mem::take(slot) {
             Slot::Here(hosted) => Departure::Hosted(hosted),
-            Slot::Returning { waiting, .. } => Departure::Returning(waiting.into_iter().map(|(_, input)| input).collect()),
+            Slot::Returning { waiting, .. } => Departure::Returning(waiting),
             Slot::Away => Departure::Away,
         }
     }
 
     /// Takes in a partition as another host had it. What is returned is to be handed over at once: behind it everything that the partition
     /// made before is durable.
+    ///
+    /// # Panics
+    /// If it is here already, or awaited here.
     #[must_use = "the gate of the partition opens when this has landed"]
     pub fn arrive(&mut self, mut hosted: Box<Hosted>) -> Submission {
         let (id, seq) = (hosted.partition.id, hosted.partition.seq());
         hosted.dirty = false;
         self.due(hosted.partition.next_deadline());
         if let Some(slot) = self.slots.get_mut(usize::from(id.0)) {
-            *slot = Slot::Here(hosted);
+            let before = std::mem::replace(slot, Slot::Here(hosted));
+            assert!(matches!(before, Slot::Away), "partition {} comes to where it is", id.0);
         }
         // It may be listed still from when it was here before.
         self.dirty.retain(|dirty| *dirty != id);

@@ -193,7 +193,7 @@ fn shards(sight: &Sight) -> Markup {
 }
 
 fn row(shard: &ShardReport, seen: &Seen) -> Markup {
-    let ShardReport { shard, epoch, depth, limit, partitions, orders, skus, holds, requests: _ } = shard;
+    let ShardReport { shard, epoch, depth, limit, partitions, orders, skus, holds, requests: _, heat: _ } = shard;
     let wait = |wait: Option<Duration>| wait.map_or_else(|| "–".to_owned(), |wait| seconds(wait.as_secs_f64()));
     let (half, most) = waits(seen).unzip();
     html! {

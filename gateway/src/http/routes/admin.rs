@@ -37,7 +37,7 @@ struct Shard {
 
 impl From<ShardReport> for Shard {
     fn from(report: ShardReport) -> Self {
-        let ShardReport { shard, epoch, depth, limit, partitions, orders, skus, holds, requests: _ } = report;
+        let ShardReport { shard, epoch, depth, limit, partitions, orders, skus, holds, requests: _, heat: _ } = report;
         Self { shard, epoch, depth, limit, partitions, orders, skus, holds }
     }
 }

@@ -11,6 +11,7 @@ use actix_web::http::Method;
 use actix_web::web::{Data, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use utoipa::ToSchema;
 use utoipa::openapi::Schema;
 
@@ -82,11 +83,19 @@ fn not_ready(app: &App) -> Option<String> {
 pub async fn metrics(app: Data<App>) -> HttpResponse {
     metrics::gauge!("holdfast_ready").set(f64::from(u8::from(not_ready(&app).is_none())));
     if let Some(live) = &*app.live.load() {
-        for (shard, depth) in live.handle.depths().into_iter().enumerate() {
-            metrics::gauge!("holdfast_shard_depth", "shard" => shard.to_string()).set(depth as f64);
-        }
+        show_depths(live.handle.depths());
     }
     HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(app.metrics.render())
+}
+
+/// Shards that are no more show 0, however short they were there.
+fn show_depths(mut depths: Vec<usize>) {
+    static SHOWN: AtomicUsize = AtomicUsize::new(0);
+    let shown = SHOWN.fetch_max(depths.len(), Ordering::Relaxed);
+    depths.resize(depths.len().max(shown), 0);
+    for (shard, depth) in depths.into_iter().enumerate() {
+        metrics::gauge!("holdfast_shard_depth", "shard" => shard.to_string()).set(depth as f64);
+    }
 }
 
 /// Every limit of this server. Nobody needs a key for it; with one it names its scope, with a wrong one it is 401.

@@ -63,8 +63,16 @@ fn what_waits_for_a_partition_that_comes_back_elsewhere_is_passed_on() {
     let message = Input::Message(reserve(1, 2, NOW));
     rig.step(1, message.clone());
     let Departure::Returning(waiting) = rig.hosting.depart(P) else { panic!("it is not awaited") };
-    assert_eq!((waiting, rig.hosting.place(P)), (vec![message], Place::Away));
+    assert_eq!((waiting, rig.hosting.place(P)), (vec![(NOW, message)], Place::Away));
     assert!(matches!(rig.hosting.depart(P), Departure::Away), "asked again, there is nothing");
+}
+
+#[test]
+#[should_panic(expected = "comes to where it is")]
+fn a_partition_does_not_come_to_where_it_is() {
+    let (mut one, mut other) = (Rig::new(Causality::OneLog), Rig::new(Causality::OneLog));
+    let Departure::Hosted(hosted) = other.hosting.depart(P) else { panic!("it is not here") };
+    let _barrier = one.hosting.arrive(hosted);
 }
 
 #[test]

@@ -1,46 +1,29 @@
 //! Partitions that move between shards while requests come: nothing is lost, refused or done twice, whatever the journal is.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
+use crate::shop::{self, BOTH, partitions, place_at, poison, status};
 use holdfast_actors::placement::operations::{Operation, Refused, State};
-use holdfast_actors::provider::{Answer, Answering, PaymentProvider};
-use holdfast_actors::{Engine, Options, ReplyQueues, Unanswered};
+use holdfast_actors::{Engine, Options, Unanswered};
 use holdfast_engine::Causality;
 use holdfast_engine::answer::{self, Reply};
+use holdfast_engine::codec::Batch;
 use holdfast_engine::command::Command;
-use holdfast_engine::effect::ProviderCall;
-use holdfast_engine::event::{Kind, Line, Placed};
-use holdfast_engine::ids::{Fingerprint, KeyHash, Location, OrderId, PartitionId, Partitions, RequestId, Sku};
-use holdfast_engine::order::{Order, Outcome, Status};
-use holdfast_engine::quantity::{Money, Quantity};
-use holdfast_engine::time::Timestamp;
+use holdfast_engine::ids::{PartitionId, Partitions, Sku};
+use holdfast_engine::order::Status;
 use holdfast_storage::memory::MemoryJournal;
-use std::rc::Rc;
-use std::sync::Arc;
+use holdfast_storage::{Error, Log, LogId, LogSeq, Row, Rows, Snapshot, SnapshotHead, Snapshots, Table, Visit};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 /// Far more than anything here takes.
 const TIMEOUT: Duration = Duration::from_secs(60);
-
-/// The rules hold whatever the journal is: one log, or a log for each partition.
-const BOTH: [Causality; 2] = [Causality::OneLog, Causality::PerPartition];
-
-struct Silent;
-
-impl PaymentProvider for Silent {
-    fn call(&self, _: &ProviderCall) -> Answering {
-        Box::pin(async { Answer::Outcome(Outcome::Timeout) })
-    }
-}
-
-fn partitions() -> Partitions {
-    Partitions::new(8).unwrap()
-}
+const SKUS: [&str; 7] = ["S0", "S1", "S2", "S3", "S4", "S5", "S6"];
 
 fn start_on(journal: &Arc<MemoryJournal>, shards: usize) -> Engine {
-    let provider = Box::new(|| Rc::new(Silent) as Rc<dyn PaymentProvider>);
-    let options = Options { shards, snapshot_events: 50, ..Options::default() };
-    Engine::start(journal.clone(), ReplyQueues::default(), provider, options, &mut |_, _| {}).unwrap()
+    shop::start_on(journal, options(shards))
+}
+
+fn options(shards: usize) -> Options {
+    Options { shards, snapshot_events: 50, ..Options::default() }
 }
 
 fn journal(causality: Causality) -> Arc<MemoryJournal> {
@@ -48,56 +31,16 @@ fn journal(causality: Causality) -> Arc<MemoryJournal> {
 }
 
 fn sku(number: usize) -> Sku {
-    Sku::new(&format!("S{number}")).unwrap()
+    shop::sku(SKUS[number])
 }
 
 fn stock(number: usize) -> Command {
-    let (location, on_hand) = (Location::new("main").unwrap(), Quantity::new(1_000_000));
-    Command::SetStock { sku: sku(number), location, on_hand, safety_stock: None, priority: None, expected: None }
-}
-
-fn id(key: &str) -> OrderId {
-    OrderId::derive(KeyHash::derive("", "orders", key), partitions())
+    shop::stock(SKUS[number], 1_000_000)
 }
 
 /// One unit of each of two SKUs, which are in other partitions most of the time.
 fn place(number: usize) -> Command {
-    place_at(&format!("order-{number}"), [number % 7, number % 5], (1, 1))
-}
-
-/// An order that costs more than can be counted. The gateway lets none in, so the engine takes it for a broken invariant.
-fn poison(partition: PartitionId, number: usize) -> Command {
-    let mut keys = (0..).map(|nth: u32| format!("poison-{number}-{nth}"));
-    let key = keys.find(|key| id(key).partition() == partition).unwrap();
-    place_at(&key, [0, 0], (2, i64::MAX))
-}
-
-fn place_at(key: &str, skus: [usize; 2], (quantity, price): (u32, i64)) -> Command {
-    let (quantity, unit_price) = (Quantity::new(quantity), Money::new(price));
-    let line = |number| Line { sku: sku(number), quantity, unit_price, seller: None, metadata: None };
-    let placed = Placed {
-        kind: Kind::Order,
-        number: 0,
-        fingerprint: Fingerprint(1),
-        request_id: RequestId::new("req_1").unwrap(),
-        customer: None,
-        currency: None,
-        lines: skus.map(line).to_vec(),
-        allow_partial: false,
-        expires_at: Timestamp::new(u64::MAX / 2),
-        shipping_address: None,
-        metadata: None,
-        payment: None,
-        origin: None,
-    };
-    Command::Place { order: id(key), placed: Box::new(placed) }
-}
-
-fn status(reply: &Reply) -> Status {
-    match &reply.outcome {
-        Ok(answer::Answer::Order { id, history }) => Order::of(*id, history.clone()).status,
-        other => panic!("not an order: {other:?}"),
-    }
+    place_at(&format!("order-{number}"), &[SKUS[number % 7], SKUS[number % 5]], (1, 1))
 }
 
 async fn held(engine: &Engine) -> u32 {
@@ -234,7 +177,7 @@ async fn a_partition_that_panics_while_it_moves_comes_back_at_the_shard_it_goes_
             let partition = PartitionId(round % 8);
             let to = (engine.handle.router().shard_of(partition) + 1) % 3;
             let sent: Vec<_> = (0..20).map(|n| engine.handle.send(place(usize::from(round) * 20 + n)).unwrap()).collect();
-            let panics = engine.handle.send(poison(partition, usize::from(round))).unwrap();
+            let panics = engine.handle.send(poison(partition, usize::from(round), &SKUS[..2])).unwrap();
             let operation = ended(&engine, engine.handle.move_partition(partition, to)).await;
             assert_eq!((operation.state, operation.moved), (State::Done, 1));
             assert_eq!(panics.await, Err(Unanswered::Lost));
@@ -285,5 +228,176 @@ async fn a_partition_that_was_put_somewhere_stays_there_when_others_are_levelled
     let table = engine.handle.router().table();
     assert_eq!((table.shard_of[0], table.shard_of[2]), (1, 1));
     assert_eq!(table.shard_of.iter().filter(|shard| **shard == 1).count(), 4);
+    engine.stop().await;
+}
+
+/// A journal whose log is not read while its gate is shut: a fold takes that long.
+#[derive(Debug)]
+struct Unreadable {
+    inner: MemoryJournal,
+    shut: Mutex<bool>,
+    moved: Condvar,
+    /// A reader waits.
+    reading: Mutex<bool>,
+}
+
+impl Unreadable {
+    fn new() -> Self {
+        let inner = MemoryJournal::with(Causality::OneLog, partitions());
+        Self { inner, shut: Mutex::new(false), moved: Condvar::new(), reading: Mutex::new(false) }
+    }
+
+    fn set(&self, shut: bool) {
+        *self.shut.lock().unwrap() = shut;
+        self.moved.notify_all();
+    }
+
+    fn is_read(&self) -> bool {
+        *self.reading.lock().unwrap()
+    }
+}
+
+impl Log for Unreadable {
+    fn causality(&self) -> Causality {
+        self.inner.causality()
+    }
+
+    fn partitions(&self) -> Partitions {
+        self.inner.partitions()
+    }
+
+    fn append(&self, log: LogId, batch: &Batch) -> Result<LogSeq, Error> {
+        self.inner.append(log, batch)
+    }
+
+    fn end(&self, log: LogId) -> LogSeq {
+        self.inner.end(log)
+    }
+
+    fn read(&self, log: LogId, after: LogSeq, visit: &mut Visit<'_>) -> Result<(), Error> {
+        if std::thread::current().name() == Some("projector") {
+            return self.inner.read(log, after, visit);
+        }
+        *self.reading.lock().unwrap() = true;
+        drop(self.moved.wait_while(self.shut.lock().unwrap(), |shut| *shut).unwrap());
+        self.inner.read(log, after, visit)
+    }
+}
+
+impl Snapshots for Unreadable {
+    fn save_snapshot(&self, snapshot: &Snapshot) -> Result<(), Error> {
+        self.inner.save_snapshot(snapshot)
+    }
+
+    fn snapshot_heads(&self, partition: PartitionId) -> Result<Vec<SnapshotHead>, Error> {
+        self.inner.snapshot_heads(partition)
+    }
+
+    fn snapshot(&self, head: SnapshotHead) -> Result<Option<Snapshot>, Error> {
+        self.inner.snapshot(head)
+    }
+}
+
+impl Rows for Unreadable {
+    fn project(&self, rows: &[Row]) -> Result<(), Error> {
+        self.inner.project(rows)
+    }
+
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        self.inner.get(table, key)
+    }
+
+    fn scan(&self, table: Table, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Row>, Error> {
+        self.inner.scan(table, from, to, limit)
+    }
+}
+
+/// Until it is so.
+async fn until(mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + TIMEOUT;
+    while !is_so() {
+        assert!(Instant::now() < deadline);
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+#[actix::test]
+async fn a_fold_that_takes_long_holds_up_no_move_but_that_of_its_partition() {
+    let journal = Arc::new(Unreadable::new());
+    let engine = shop::start_on(&journal, options(2));
+    fill(&engine).await;
+    *journal.reading.lock().unwrap() = false;
+    journal.set(true);
+    let (folded, other) = (PartitionId(0), PartitionId(2));
+    assert_eq!(engine.handle.execute(poison(folded, 0, &SKUS[..1])).await, Err(Unanswered::Lost));
+    until(|| journal.is_read()).await;
+    let operation = engine.handle.move_partition(other, 1);
+    assert_eq!(ended(&engine, operation).await.state, State::Done, "another moves");
+    let waits = engine.handle.move_partition(folded, 1).unwrap();
+    let asked = engine.handle.execute(Command::Availability { partition: other, skus: Vec::new() }).await;
+    assert_eq!(asked.map(drop), Ok(()), "requests go on");
+    assert_eq!(engine.handle.operations().get(waits.id).unwrap().moved, 0, "it is not there to be moved");
+    journal.set(false);
+    assert_eq!(ended(&engine, Ok(waits)).await.state, State::Done);
+    retried(&engine, Command::Availability { partition: folded, skus: Vec::new() }).await;
+    is_hosted_once(&engine).await;
+    assert!(engine.stop().await);
+}
+
+#[actix::test]
+async fn an_engine_that_stops_amid_moves_loses_nothing_and_leaves_no_thread_behind() {
+    for causality in BOTH {
+        let (mut broken, deadline) = (0, Instant::now() + TIMEOUT);
+        while broken < 3 {
+            assert!(Instant::now() < deadline, "every operation ends before the engine");
+            let journal = journal(causality);
+            let engine = start_on(&journal, 1);
+            fill(&engine).await;
+            for number in 0..40 {
+                assert_eq!(status(&engine.handle.execute(place(number)).await.unwrap()), Status::AwaitingPayment);
+            }
+            let handle = engine.handle.clone();
+            let operation = handle.reshard(8).await.unwrap();
+            assert!(engine.stop().await);
+            let ended = handle.operations().get(operation.id).unwrap();
+            assert_ne!(ended.state, State::Running, "{ended:?}");
+            broken += usize::from(ended.state != State::Done);
+            assert!(handle.depths().iter().all(|depth| *depth == 0), "{:?}", handle.depths());
+            assert_eq!(Arc::strong_count(&journal), 1, "a thread has the journal");
+            let again = start_on(&journal, 1);
+            assert_eq!(held(&again).await, 2 * 40);
+            again.stop().await;
+        }
+    }
+}
+
+#[actix::test]
+async fn what_was_counted_stays_counted_when_its_shard_ends() {
+    let journal = journal(Causality::OneLog);
+    let engine = shop::start_on(&journal, Options { credits: 0, ..options(4) });
+    for partition in partitions().all() {
+        let asked = engine.handle.execute(Command::Availability { partition, skus: Vec::new() }).await;
+        assert_eq!(asked, Err(Unanswered::Overloaded));
+    }
+    let operation = engine.handle.reshard(1).await;
+    assert_eq!(ended(&engine, operation).await.state, State::Done);
+    assert_eq!((engine.handle.depths().len(), engine.handle.counts().refused()), (1, 8));
+    engine.stop().await;
+}
+
+/// Orders are placed wherever their keys are at home; the SKU is where they all meet.
+#[actix::test]
+async fn a_partition_with_the_sku_that_all_orders_are_for_is_hot() {
+    let journal = journal(Causality::OneLog);
+    let engine = start_on(&journal, 1);
+    fill(&engine).await;
+    for number in 0..400 {
+        engine.handle.execute(place_at(&format!("hot-{number}"), &SKUS[..1], (1, 1))).await.unwrap();
+    }
+    let hot = partitions().of_sku(&sku(0));
+    let operation = engine.handle.reshard(2).await;
+    assert_eq!(ended(&engine, operation).await.state, State::Done);
+    let hosted = engine.handle.hosted()[engine.handle.router().shard_of(hot)];
+    assert!(hosted < 4, "it has less company than an even share: {:?}", engine.handle.hosted());
     engine.stop().await;
 }

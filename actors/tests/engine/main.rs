@@ -1,105 +1,40 @@
-//! The actors over the memory journal: admission, rebuilding after a panic, many shards.
+//! The actors over the memory journal: admission, rebuilding after a panic, many shards, partitions that move.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[cfg(test)]
+mod moves;
+#[cfg(test)]
+mod shop;
+
 use actix::Arbiter;
 use holdfast_actors::clock::wall;
-use holdfast_actors::provider::{Answer, Answering, PaymentProvider};
-use holdfast_actors::{ClientId, Engine, Handle, Options, Origin, ReplyQueues, Unanswered};
+use holdfast_actors::{ClientId, Engine, Handle, Options, Origin, Unanswered};
 use holdfast_engine::Causality;
 use holdfast_engine::answer;
 use holdfast_engine::codec::{Batch, read_frame};
 use holdfast_engine::command::Command;
-use holdfast_engine::effect::ProviderCall;
-use holdfast_engine::event::{HoldLimit, Kind, Line, Placed};
-use holdfast_engine::ids::{Fingerprint, KeyHash, Location, OrderId, PartitionId, Partitions, RequestId, Sku};
-use holdfast_engine::order::{Order, Outcome, Status};
-use holdfast_engine::quantity::{Money, Quantity};
+use holdfast_engine::event::{HoldLimit, Kind, Placed};
+use holdfast_engine::ids::PartitionId;
+use holdfast_engine::order::Status;
 use holdfast_engine::rejection::Rejection;
-use holdfast_engine::time::{Policy, Timestamp};
+use holdfast_engine::time::Policy;
 use holdfast_storage::memory::MemoryJournal;
 use holdfast_storage::{Log, LogId, Snapshots};
+use shop::{BOTH, id, partitions, place_at, sku, start_on, status, stock};
 use std::ops::ControlFlow;
-use std::rc::Rc;
 use std::sync::Arc;
-
-struct Silent;
-
-impl PaymentProvider for Silent {
-    fn call(&self, _: &ProviderCall) -> Answering {
-        Box::pin(async { Answer::Outcome(Outcome::Timeout) })
-    }
-}
-
-fn partitions() -> Partitions {
-    Partitions::new(8).unwrap()
-}
-
-/// The rules hold whatever the journal is: one log, or a log for each partition.
-const BOTH: [Causality; 2] = [Causality::OneLog, Causality::PerPartition];
 
 fn start(causality: Causality, options: Options) -> Engine {
     start_on(&Arc::new(MemoryJournal::with(causality, partitions())), options)
 }
 
-fn start_on(journal: &Arc<MemoryJournal>, options: Options) -> Engine {
-    let journal = journal.clone();
-    let provider = Box::new(|| Rc::new(Silent) as Rc<dyn PaymentProvider>);
-    Engine::start(journal, ReplyQueues::default(), provider, options, &mut |_, _| {}).unwrap()
-}
-
-fn sku(name: &str) -> Sku {
-    Sku::new(name).unwrap()
-}
-
-fn stock(name: &str, on_hand: u32) -> Command {
-    let location = Location::new("main").unwrap();
-    let on_hand = Quantity::new(on_hand);
-    Command::SetStock { sku: sku(name), location, on_hand, safety_stock: None, priority: None, expected: None }
-}
-
-fn id(key: &str) -> OrderId {
-    OrderId::derive(KeyHash::derive("", "orders", key), partitions())
-}
-
 fn place(key: &str, name: &str) -> Command {
-    place_at(key, name, (1, 1))
+    place_at(key, &[name], (1, 1))
 }
 
-/// An order that costs more than can be counted. The gateway lets none in, so the engine takes it for a broken invariant.
 fn poison(partition: PartitionId, number: usize) -> Command {
-    let mut keys = (0..).map(|nth: u32| format!("poison-{number}-{nth}"));
-    let key = keys.find(|key| id(key).partition() == partition).unwrap();
-    place_at(&key, "A", (2, i64::MAX))
-}
-
-fn place_at(key: &str, name: &str, (quantity, price): (u32, i64)) -> Command {
-    let order = id(key);
-    let (quantity, unit_price) = (Quantity::new(quantity), Money::new(price));
-    let line = Line { sku: sku(name), quantity, unit_price, seller: None, metadata: None };
-    let placed = Placed {
-        kind: Kind::Order,
-        number: 0,
-        fingerprint: Fingerprint(1),
-        request_id: RequestId::new("req_1").unwrap(),
-        customer: None,
-        currency: None,
-        lines: vec![line],
-        allow_partial: false,
-        expires_at: Timestamp::new(u64::MAX / 2),
-        shipping_address: None,
-        metadata: None,
-        payment: None,
-        origin: None,
-    };
-    Command::Place { order, placed: Box::new(placed) }
-}
-
-fn status(reply: &answer::Reply) -> Status {
-    match &reply.outcome {
-        Ok(answer::Answer::Order { id, history }) => Order::of(*id, history.clone()).status,
-        other => panic!("not an order: {other:?}"),
-    }
+    shop::poison(partition, number, &["A"])
 }
 
 #[actix::test]
