@@ -82,9 +82,7 @@ fn not_ready(app: &App) -> Option<String> {
     responses((status = 200, description = "Samples of every metric.", content_type = "text/plain", body = String)))]
 pub async fn metrics(app: Data<App>) -> HttpResponse {
     metrics::gauge!("holdfast_ready").set(f64::from(u8::from(not_ready(&app).is_none())));
-    if let Some(live) = &*app.live.load() {
-        show_depths(live.handle.depths());
-    }
+    show_depths(app.live.load().as_ref().map(|live| live.handle.depths()).unwrap_or_default());
     HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(app.metrics.render())
 }
 
