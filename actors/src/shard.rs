@@ -171,6 +171,7 @@ impl Shard {
             }
             ShardMessage::Request { ticket, command } => {
                 self.requests += 1;
+                self.trail.read_command(&command, self.links.router.partitions);
                 self.request(ticket, *command);
             }
             ShardMessage::Peer(messages) => messages.into_iter().for_each(|one| self.step(one.to, Input::Message(one.body))),

@@ -1,21 +1,23 @@
-//! Orders that are traced, and when each of them came to each part of the engine.
+//! Requests that are traced, and when what each is about came to each part of the engine.
 //!
-//! Messages and records carry nothing for it: whoever handles an order looks into this table, and only while it is not empty. Invariants:
-//! it has at most [`MOST`] orders; an empty one costs one load of a number; a moment is the first of its kind.
+//! Messages and records carry nothing for it: whoever handles an order or a SKU looks into this table, and only while it is not empty.
+//! Invariants: it has at most [`MOST`] requests, of one order or SKU one at a time; an empty one costs one load of a number; a moment is the
+//! first of its kind.
 
-use holdfast_engine::ids::OrderId;
+use holdfast_engine::command::Command;
+use holdfast_engine::ids::{OrderId, Sku};
 use std::collections::HashMap;
 use std::fmt::{self, Display};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-/// Orders traced at once; more are not.
+/// Requests traced at once; more are not.
 pub const MOST: usize = 1024;
-/// An order is forgotten so long after its answer, wherever it is. The relay runs when nobody else wants to, which may be a while.
+/// A request is forgotten so long after its answer, wherever it is. The relay runs when nobody else wants to, which may be a while.
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// The orders of this process.
+/// The requests of this process.
 pub static TRACED: Traced = Traced::new();
 
 /// A part of a trace, as the header `traceparent` names it (W3C Trace Context).
@@ -42,7 +44,29 @@ impl Display for Span {
 /// Number of the part that is the publishing to Kafka, among the children of a request.
 pub const PUBLISH: u8 = 4;
 
-/// What happens to an order.
+/// What a traced request is about: whoever handles that looks it up.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Subject {
+    Order(OrderId),
+    Sku(Sku),
+    /// Many things, or nothing that came to the engine: the request is one part. The number is that of its span.
+    Alone(u64),
+}
+
+impl Subject {
+    /// What a command changes. `None` for one that only reads, and for what is neither order nor SKU.
+    pub fn of(command: &Command) -> Option<Self> {
+        match command {
+            Command::SetStock { sku, .. } | Command::AdjustStock { sku, .. } => Some(Self::Sku(sku.clone())),
+            Command::SetThreshold { sku, .. } | Command::CloseLocation { sku, .. } => Some(Self::Sku(sku.clone())),
+            Command::Under { command, .. } => Self::of(command),
+            command if command.reads() => None,
+            command => command.order().map(Self::Order),
+        }
+    }
+}
+
+/// What happens to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Moment {
     /// Its shard reads it.
@@ -59,9 +83,12 @@ pub enum Moment {
 
 const MOMENTS: usize = 5;
 
-/// One order.
+/// One request.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trace {
+    pub method: &'static str,
+    /// As the description of the API writes it.
+    pub route: &'static str,
     /// The request.
     pub span: Span,
     /// The part of the caller's trace that sent it.
@@ -73,18 +100,19 @@ pub struct Trace {
 }
 
 impl Trace {
-    pub fn new(span: Span, parent: Option<u64>, began: SystemTime) -> Self {
-        Self { span, parent, began, answered: None, moments: [None; MOMENTS] }
+    pub fn new((method, route): (&'static str, &'static str), span: Span, parent: Option<u64>, began: SystemTime) -> Self {
+        Self { method, route, span, parent, began, answered: None, moments: [None; MOMENTS] }
     }
 
     pub fn at(&self, moment: Moment) -> Option<SystemTime> {
         self.moments[moment as usize]
     }
 
-    /// Whether nothing more is waited for.
-    fn is_over(&self, publishes: bool, now: SystemTime) -> bool {
+    /// Whether nothing more is waited for. Events of stock come from orders too: which are of this request is not known.
+    fn is_over(&self, subject: &Subject, publishes: bool, now: SystemTime) -> bool {
         let Some((answered, status)) = self.answered else { return false };
-        let waits = publishes && status < 300 && self.at(Moment::Published).is_none();
+        let published = self.at(Moment::Submitted).is_none() || self.at(Moment::Published).is_some();
+        let waits = publishes && status < 300 && matches!(subject, Subject::Order(_)) && !published;
         !waits || now.duration_since(answered).is_ok_and(|passed| passed > PUBLISH_TIMEOUT)
     }
 }
@@ -93,58 +121,70 @@ impl Trace {
 #[derive(Debug)]
 pub struct Traced {
     count: AtomicUsize,
-    orders: Mutex<Option<HashMap<OrderId, Trace>>>,
+    requests: Mutex<Option<HashMap<Subject, Trace>>>,
 }
 
 impl Traced {
     pub const fn new() -> Self {
-        Self { count: AtomicUsize::new(0), orders: Mutex::new(None) }
+        Self { count: AtomicUsize::new(0), requests: Mutex::new(None) }
     }
 
     pub fn is_empty(&self) -> bool {
         self.count.load(Ordering::Relaxed) == 0
     }
 
-    fn with<T>(&self, work: impl FnOnce(&mut HashMap<OrderId, Trace>) -> T) -> T {
-        let mut orders: MutexGuard<'_, _> = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
-        let orders = orders.get_or_insert_default();
-        let done = work(orders);
-        self.count.store(orders.len(), Ordering::Relaxed);
+    fn with<T>(&self, work: impl FnOnce(&mut HashMap<Subject, Trace>) -> T) -> T {
+        let mut requests: MutexGuard<'_, _> = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        let requests = requests.get_or_insert_default();
+        let done = work(requests);
+        self.count.store(requests.len(), Ordering::Relaxed);
         done
     }
 
-    /// Takes an order in, if there is room and it is not there.
-    pub fn begin(&self, order: OrderId, trace: Trace) -> bool {
-        self.with(|orders| {
-            let takes = orders.len() < MOST && !orders.contains_key(&order);
+    /// Takes a request in, if there is room and none is about the same.
+    pub fn begin(&self, subject: Subject, trace: Trace) -> bool {
+        self.with(|requests| {
+            let takes = requests.len() < MOST && !requests.contains_key(&subject);
             if takes {
-                orders.insert(order, trace);
+                requests.insert(subject, trace);
             }
             takes
         })
     }
 
-    /// Now is this moment of an order. False if it is not traced, or had that moment before.
-    pub fn mark(&self, order: OrderId, moment: Moment) -> bool {
+    /// Now is this moment of what a request is about. False if it is not traced, or had that moment before.
+    pub fn mark(&self, subject: &Subject, moment: Moment) -> bool {
         !self.is_empty()
-            && self.with(|orders| {
-                let moment = orders.get_mut(&order).map(|trace| &mut trace.moments[moment as usize]);
+            && self.with(|requests| {
+                let moment = requests.get_mut(subject).map(|trace| &mut trace.moments[moment as usize]);
                 moment.filter(|moment| moment.is_none()).map(|moment| *moment = Some(SystemTime::now())).is_some()
             })
     }
 
-    /// An order was answered with this status.
-    pub fn answered(&self, order: OrderId, status: u16) {
-        self.with(|orders| {
-            if let Some(trace) = orders.get_mut(&order) {
+    /// A request was answered with this status.
+    pub fn answered(&self, subject: &Subject, status: u16) {
+        self.with(|requests| {
+            if let Some(trace) = requests.get_mut(subject) {
                 trace.answered.get_or_insert((SystemTime::now(), status));
             }
         });
     }
 
-    /// The part of the trace of an order that its publishing is.
+    /// Forgets a request that has no answer and gets none any more.
+    pub fn give_up(&self, subject: &Subject) {
+        self.with(|requests| {
+            if requests.get(subject).is_some_and(|trace| trace.answered.is_none()) {
+                requests.remove(subject);
+            }
+        });
+    }
+
+    /// The part of the trace of a request about an order that its publishing is.
     pub fn publishing(&self, order: OrderId) -> Option<Span> {
-        if self.is_empty() { None } else { self.with(|orders| Some(orders.get(&order)?.span.child(PUBLISH))) }
+        if self.is_empty() {
+            return None;
+        }
+        self.with(|requests| Some(requests.get(&Subject::Order(order))?.span.child(PUBLISH)))
     }
 
     /// Takes out those of which nothing more is waited for. With `publishes` they are waited for until Kafka has them.
@@ -152,7 +192,9 @@ impl Traced {
         if self.is_empty() {
             return Vec::new();
         }
-        self.with(|orders| orders.extract_if(|_, trace| trace.is_over(publishes, now)).map(|(_, trace)| trace).collect())
+        self.with(|requests| {
+            requests.extract_if(|subject, trace| trace.is_over(subject, publishes, now)).map(|(_, trace)| trace).collect()
+        })
     }
 }
 
@@ -167,15 +209,15 @@ mod tests {
     use super::*;
     use holdfast_engine::ids::{KeyHash, Partitions};
 
-    fn order(number: u16) -> OrderId {
+    fn order(number: u16) -> Subject {
         let mut key = [0; 16];
         // The first two say the partition.
         key[8..10].copy_from_slice(&number.to_be_bytes());
-        OrderId::derive(KeyHash(key), Partitions::new(1).unwrap())
+        Subject::Order(OrderId::derive(KeyHash(key), Partitions::new(1).unwrap()))
     }
 
     fn trace() -> Trace {
-        Trace::new(Span { trace: 7, id: 9 }, None, SystemTime::now())
+        Trace::new(("POST", "/v1/orders"), Span { trace: 7, id: 9 }, None, SystemTime::now())
     }
 
     #[test]
@@ -185,11 +227,12 @@ mod tests {
             [(false, 201, true, true), (true, 201, false, true), (true, 409, true, true), (true, 503, true, true)]
         {
             let traced = Traced::new();
-            assert!(traced.begin(order(1), trace()) && traced.mark(order(1), Moment::Read));
+            assert!(traced.begin(order(1), trace()) && traced.mark(&order(1), Moment::Read));
+            traced.mark(&order(1), Moment::Submitted);
             assert!(traced.take_over(publishes, SystemTime::now()).is_empty(), "it is not answered");
-            traced.answered(order(1), status);
+            traced.answered(&order(1), status);
             assert_eq!(traced.take_over(publishes, SystemTime::now()).len(), usize::from(answered), "{publishes} {status}");
-            traced.mark(order(1), Moment::Published);
+            traced.mark(&order(1), Moment::Published);
             let late = traced.take_over(publishes, SystemTime::now()).len();
             assert_eq!(late, usize::from(published && !answered), "{publishes} {status}");
             assert!(traced.is_empty());
@@ -200,9 +243,39 @@ mod tests {
     fn an_order_that_kafka_never_gets_is_forgotten_after_a_while() {
         let traced = Traced::new();
         traced.begin(order(1), trace());
-        traced.answered(order(1), 201);
+        traced.mark(&order(1), Moment::Submitted);
+        traced.answered(&order(1), 201);
         let later = SystemTime::now() + PUBLISH_TIMEOUT + Duration::from_secs(1);
         assert_eq!(traced.take_over(true, later).len(), 1);
+    }
+
+    #[test]
+    fn kafka_is_waited_for_only_by_what_wrote_a_fact_of_an_order() {
+        let about = |subject: &Subject, wrote: bool| {
+            let traced = Traced::new();
+            traced.begin(subject.clone(), trace());
+            if wrote {
+                traced.mark(subject, Moment::Submitted);
+            }
+            traced.answered(subject, 200);
+            traced.take_over(true, SystemTime::now()).is_empty()
+        };
+        let sku = Subject::Sku(Sku::new("MUG").unwrap());
+        assert!(about(&order(1), true));
+        assert!(!about(&order(1), false), "twice is once: there is nothing to publish");
+        assert!(!about(&sku, true) && !about(&Subject::Alone(7), false));
+    }
+
+    /// It kept its place for ever, and no other request about the order was followed.
+    #[test]
+    fn a_request_whose_caller_has_gone_leaves_its_place_to_others() {
+        let traced = Traced::new();
+        assert!(traced.begin(order(1), trace()) && !traced.begin(order(1), trace()));
+        traced.give_up(&order(1));
+        assert!(traced.begin(order(1), trace()));
+        traced.answered(&order(1), 201);
+        traced.give_up(&order(1));
+        assert_eq!(traced.take_over(false, SystemTime::now()).len(), 1, "an answer is not given up");
     }
 
     #[test]
@@ -210,15 +283,15 @@ mod tests {
         let traced = Traced::new();
         let taken = (0..2000).filter(|number| traced.begin(order(*number), trace())).count();
         assert_eq!(taken, MOST);
-        assert!(!traced.mark(order(1999), Moment::Read));
+        assert!(!traced.mark(&order(1999), Moment::Read));
     }
 
     #[test]
     fn a_moment_is_the_first_of_its_kind() {
         let traced = Traced::new();
         traced.begin(order(1), trace());
-        assert!(traced.mark(order(1), Moment::Durable));
-        assert!(!traced.mark(order(1), Moment::Durable));
+        assert!(traced.mark(&order(1), Moment::Durable));
+        assert!(!traced.mark(&order(1), Moment::Durable));
     }
 
     #[test]

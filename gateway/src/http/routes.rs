@@ -38,6 +38,7 @@ use crate::http::reply::{Outcome, unanswered, unavailable};
 use crate::http::request::Moment;
 use crate::http::timed::Timed;
 use crate::state::App;
+use crate::telemetry::traces;
 use actix_web::web::ServiceConfig;
 use actix_web::{HttpRequest, HttpResponse};
 use holdfast_actors::replies::Pending;
@@ -132,7 +133,10 @@ pub fn send(app: &App, command: Command) -> Result<Pending, Unanswered> {
 pub fn send_from(app: &App, origin: Origin, command: Command) -> Result<Pending, NotSent> {
     let live = app.live.load();
     match &*live {
-        Some(live) => live.handle.send_from(origin, command),
+        Some(live) => {
+            traces::sends(&command);
+            live.handle.send_from(origin, command)
+        }
         None => Err(NotSent { why: Unanswered::Unavailable, command: None }),
     }
 }

@@ -103,6 +103,12 @@ pub enum Key {
 }
 
 impl Operation {
+    /// Whether its requests may be traced: it changes orders, payments or stock.
+    pub fn is_traced(&self) -> bool {
+        let of_the_shop = matches!(self.group, Group::Orders | Group::Stock) || matches!(self.access, Access::Signed);
+        self.method != "GET" && of_the_shop
+    }
+
     const fn read(roles: &'static [Role], conditions: Conditions, query: Query) -> Self {
         let (access, key, group) = (Access::Roles(roles), Key::Unused, Group::Reads);
         Self { method: "GET", access, query, conditions, key, group, content: Content::Any, forms: false }

@@ -9,6 +9,7 @@ use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_otlp::{ExporterBuildError, Protocol, WithExportConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanExporter, SpanLinks};
+use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -63,11 +64,12 @@ fn spans(trace: &Trace) -> Vec<SpanData> {
         Some(span(trace, trace.span.child(number).id, Some(trace.span.id), name, kind, (from?, to?)))
     };
     let attributes = vec![
-        KeyValue::new("http.request.method", "POST"),
-        KeyValue::new("http.route", "/v1/orders"),
+        KeyValue::new("http.request.method", trace.method),
+        KeyValue::new("http.route", trace.route),
         KeyValue::new("http.response.status_code", i64::from(status)),
     ];
-    let request = span(trace, trace.span.id, trace.parent, "POST /v1/orders", SpanKind::Server, (trace.began, answered));
+    let name = format!("{} {}", trace.method, trace.route);
+    let request = span(trace, trace.span.id, trace.parent, name, SpanKind::Server, (trace.began, answered));
     let failed = if status >= 500 { Status::error("") } else { Status::Unset };
     let remote = trace.parent.is_some();
     let request = SpanData { attributes, status: failed, parent_span_is_remote: remote, ..request };
@@ -78,7 +80,7 @@ fn span(
     trace: &Trace,
     id: u64,
     parent: Option<u64>,
-    name: &'static str,
+    name: impl Into<Cow<'static, str>>,
     span_kind: SpanKind,
     (start_time, end_time): (SystemTime, SystemTime),
 ) -> SpanData {

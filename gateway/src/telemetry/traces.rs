@@ -1,11 +1,21 @@
-//! Which orders are traced: those whose caller says so by `traceparent` (W3C Trace Context), and one in so many of the others.
+//! Which requests are traced, of those that change orders or stock: those whose caller says so by `traceparent` (W3C Trace Context), and one in
+//! so many of the others.
 //!
-//! Invariant: while tracing is off, an order costs one load here and nothing anywhere else.
+//! A request is followed from its head to its answer. What it is about is known when its first command is sent; one that sends none from its
+//! own thread, as a batch or one that is refused, is one part. Invariant: while tracing is off, a request costs one load here and
+//! nothing anywhere else.
 
 use crate::settings::Telemetry;
+use actix_web::Error;
+use actix_web::dev::ServiceResponse;
+use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use holdfast_engine::command::Command;
 use holdfast_engine::ids::OrderId;
-use holdfast_storage::traced::{Span, TRACED, Trace};
+use holdfast_storage::traced::{Span, Subject, TRACED, Trace};
+use std::cell::Cell;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::SystemTime;
 
@@ -24,8 +34,13 @@ pub fn start(settings: &Telemetry) {
     ON.store(!settings.otlp_endpoint.is_empty(), Ordering::Relaxed);
 }
 
+thread_local! {
+    /// Of the request that is being polled.
+    static CURRENT: Cell<Option<Box<Current>>> = const { Cell::new(None) };
+}
+
 /// A trace of the request with these headers, if it is to have one.
-pub fn sampled(headers: &HeaderMap) -> Option<Box<Trace>> {
+pub fn sampled(route: (&'static str, &'static str), headers: &HeaderMap) -> Option<Box<Trace>> {
     if !ON.load(Ordering::Relaxed) {
         return None;
     }
@@ -37,34 +52,112 @@ pub fn sampled(headers: &HeaderMap) -> Option<Box<Trace>> {
         None if is_next(EVERY.load(Ordering::Relaxed)) => (u128::from(random()) << 64 | u128::from(random()), None),
         None => return None,
     };
-    Some(Box::new(Trace::new(Span { trace, id: random() }, parent, SystemTime::now())))
+    Some(Box::new(Trace::new(route, Span { trace, id: random() }, parent, SystemTime::now())))
 }
 
 fn is_next(every: u32) -> bool {
     every > 0 && SEEN.fetch_add(1, Ordering::Relaxed).is_multiple_of(every)
 }
 
-/// A request whose order is in the table of traced ones.
+/// A traced request that is being served.
+enum Current {
+    /// Nothing was sent for it yet.
+    Begun(Trace),
+    Sent(Following),
+}
+
+/// Serves a request, and follows it if it has a trace.
+///
+/// # Errors
+/// What serving it ends with.
+pub async fn followed<F>(trace: Option<Box<Trace>>, serving: F) -> F::Output
+where
+    F: Future<Output = Result<ServiceResponse, Error>>,
+{
+    struct Polled<'a>(&'a mut Option<Box<Current>>);
+    impl Drop for Polled<'_> {
+        fn drop(&mut self) {
+            // Also when it panics: the next request on this thread is another.
+            *self.0 = CURRENT.take();
+        }
+    }
+    let Some(trace) = trace else { return serving.await };
+    let (mut serving, mut current) = (pin!(serving), Some(Box::new(Current::Begun(*trace))));
+    let mut answer = poll_fn(|context| {
+        CURRENT.set(current.take());
+        let _polled = Polled(&mut current);
+        serving.as_mut().poll(context)
+    })
+    .await;
+    if let (Some(current), Ok(response)) = (current, &mut answer) {
+        let status = response.status();
+        current.end(status, response.headers_mut());
+    }
+    answer
+}
+
+/// A command is about to be sent for the request that is being served.
+pub fn sends(command: &Command) {
+    if !ON.load(Ordering::Relaxed) {
+        return;
+    }
+    CURRENT.set(CURRENT.take().and_then(|current| current.sends(command)));
+}
+
+impl Current {
+    fn sends(self: Box<Self>, command: &Command) -> Option<Box<Self>> {
+        match (*self, Subject::of(command)) {
+            (Self::Begun(trace), Some(subject)) => {
+                Following::begin(subject, trace).map(|following| Box::new(Self::Sent(*following)))
+            }
+            (current, _) => Some(Box::new(current)),
+        }
+    }
+
+    fn end(self: Box<Self>, status: StatusCode, headers: &mut HeaderMap) {
+        let following = match *self {
+            Self::Sent(following) => Some(Box::new(following)),
+            Self::Begun(trace) => Following::begin(Subject::Alone(trace.span.id), trace),
+        };
+        if let Some(following) = following {
+            following.end(status, headers);
+        }
+    }
+}
+
+/// A request that is in the table of traced ones.
 pub struct Following {
-    order: OrderId,
+    subject: Subject,
     span: Span,
 }
 
 impl Following {
-    /// Begins with an order, which is about to be sent.
-    pub fn begin(order: OrderId, trace: Trace) -> Option<Box<Self>> {
-        let span = trace.span;
-        TRACED.begin(order, trace).then(|| Box::new(Self { order, span }))
+    /// Begins with an order, which is about to be placed.
+    pub fn placing(order: OrderId, trace: Trace) -> Option<Box<Self>> {
+        Self::begin(Subject::Order(order), trace)
     }
 
-    /// Ends with its answer, which names the trace if it has the order.
-    pub fn end(self, status: u16, headers: &mut HeaderMap) {
-        TRACED.answered(self.order, status);
-        if status == 201
+    fn begin(subject: Subject, trace: Trace) -> Option<Box<Self>> {
+        let span = trace.span;
+        TRACED.begin(subject.clone(), trace).then(|| Box::new(Self { subject, span }))
+    }
+
+    /// Ends with its answer, which names the trace if it was carried out.
+    pub fn end(self, status: StatusCode, headers: &mut HeaderMap) {
+        TRACED.answered(&self.subject, status.as_u16());
+        if status.is_success()
+            && status != StatusCode::ACCEPTED
             && let Ok(id) = HeaderValue::from_str(&format!("{:032x}", self.span.trace))
         {
             headers.insert(X_TRACE_ID, id);
         }
+    }
+}
+
+/// Whoever asked has gone before the answer: nobody waits for what comes of it.
+impl Drop for Following {
+    fn drop(&mut self) {
+        TRACED.give_up(&self.subject);
     }
 }
 

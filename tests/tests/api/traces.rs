@@ -1,10 +1,10 @@
-//! Traces: an order whose caller asks for it is followed from its head to its reply.
+//! Traces: a change whose caller asks for it is followed from its head to its reply.
 
 use crate::client::{Answer, Api};
-use crate::shop::{PATIENCE, fresh, order, stocked};
+use crate::shop::{PATIENCE, fresh, hold, id, order, place, reservation, stocked};
 use holdfast_tests::server::{Options, Server, poll};
 use holdfast_tests::sink::Sink;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const CALLER: &str = "00f067aa0ba902b7";
@@ -44,6 +44,57 @@ fn an_order_is_followed_from_its_head_to_its_reply_in_the_trace_of_its_caller() 
     }
     assert!(spans[1..].windows(2).all(|pair| pair[0].end_time_unix_nano == pair[1].start_time_unix_nano), "{spans:?}");
     eprintln!("one trace: {spans:#?}");
+}
+
+/// The spans of a request that its caller has traced, with the status of its answer.
+fn spans_of(api: &Api, sink: &Sink, (method, path): (&str, &str), body: &Value) -> (u16, Vec<String>) {
+    let trace = format!("{:032x}", sink.spans().len() + 1);
+    let (key, parent) = (fresh("key"), format!("00-{trace}-{CALLER}-01"));
+    let headers = [("idempotency-key", key.as_str()), ("traceparent", &parent), ("if-match", "*")];
+    let answer = api.json(method, path, &headers[..2 + usize::from(method == "PUT")], body);
+    if answer.status < 300 {
+        assert_eq!(answer.header("x-trace-id"), Some(trace.as_str()), "{method} {path}");
+    }
+    let of_it = || sink.spans().into_iter().filter(|span| hex(&span.trace_id) == trace).map(|span| span.name).collect::<Vec<_>>();
+    (answer.status, poll(PATIENCE, || Some(of_it()).filter(|names| !names.is_empty())).expect("no trace comes"))
+}
+
+#[test]
+fn every_request_that_changes_something_is_followed_as_an_order_is() {
+    let sink = Sink::start();
+    let server = tracing(&sink);
+    let api = Api::of(&server);
+    let sku = stocked(&api, 1_000);
+    let [cancelled, confirmed, paid] = [(); 3].map(|()| id(&place(&api, &order(&sku, 1))).to_owned());
+    let [released, committed] = [(); 2].map(|()| id(&hold(&api, &sku, 1)).to_owned());
+    let rows = [
+        ("POST", "/v1/reservations".to_owned(), "/v1/reservations", reservation(&sku, 1)),
+        ("POST", format!("/v1/orders/{cancelled}:cancel"), "/v1/orders/{id}:cancel", json!({})),
+        ("POST", format!("/v1/orders/{confirmed}:confirm"), "/v1/orders/{id}:confirm", json!({})),
+        ("POST", format!("/v1/orders/{paid}/payments"), "/v1/orders/{id}/payments", json!({"provider": "sandbox"})),
+        ("POST", format!("/v1/reservations/{committed}:extend"), "/v1/reservations/{id}:extend", json!({"ttl_seconds": 3_000})),
+        ("POST", format!("/v1/reservations/{committed}:commit"), "/v1/reservations/{id}:commit", json!({})),
+        ("DELETE", format!("/v1/reservations/{released}"), "/v1/reservations/{id}", json!({})),
+        ("PUT", format!("/v1/inventory/{sku}/locations/rome"), "/v1/inventory/{sku}/locations/{location}", json!({"on_hand": 5})),
+        ("PATCH", format!("/v1/inventory/{sku}"), "/v1/inventory/{sku}", json!({"low_stock_threshold": 3})),
+        (
+            "POST",
+            format!("/v1/inventory/{sku}/adjustments"),
+            "/v1/inventory/{sku}/adjustments",
+            json!({"location": "rome", "bucket": "on_hand", "delta": 1, "reason": "found"}),
+        ),
+    ];
+    for (method, path, route, body) in rows {
+        let (status, names) = spans_of(&api, &sink, (method, &path), &body);
+        let request = format!("{method} {route}");
+        assert_eq!(names, [&request, "shard turn", "journal commit", "reply"], "{status}");
+    }
+    let items = json!({"items": [{"key": fresh("key"), "lines": [{"sku": sku, "quantity": 1}]}]});
+    assert_eq!(spans_of(&api, &sink, ("POST", "/v1/reservations:batch"), &items).1, ["POST /v1/reservations:batch"]);
+    let refused = spans_of(&api, &sink, ("POST", "/v1/reservations"), &json!({"lines": []}));
+    assert_eq!(refused, (400, vec!["POST /v1/reservations".to_owned()]), "it never came to a shard");
+    let read = api.send("GET", &format!("/v1/inventory/{sku}"), &[("traceparent", &format!("00-{TRACE}-{CALLER}-01"))], None);
+    assert_eq!((read.status, read.header("x-trace-id")), (200, None));
 }
 
 #[test]

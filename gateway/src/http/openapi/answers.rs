@@ -71,12 +71,7 @@ const OWN: &[Code] = &[Forbidden];
 const KEYED: &[Code] = &[IdempotencyInProgress];
 
 const ROWS: [Row; 41] = [
-    row(
-        "place_order",
-        &[PLACES, ENGINE, &[TotalsMismatch, ProviderUnavailable, Paused]],
-        &[Location, ETag, Header::TraceId],
-        &[Mutates, Replays],
-    ),
+    row("place_order", &[PLACES, ENGINE, &[TotalsMismatch, ProviderUnavailable, Paused]], &[Location, ETag], &[Mutates, Replays]),
     row("list_orders", &[&[CursorNotOfThisHistory], ENGINE], &[], &[]),
     row("get_order", &[&[NotFound], ENGINE, OWN], &[ETag], &[]),
     row("get_order_timeline", &[&[NotFound], ENGINE, OWN], &[], &[]),
@@ -230,6 +225,9 @@ fn succeed(row: &Row, rules: &Rules, replays: bool, operation: &mut Operation) {
         }
         if rules.limited() {
             carried.extend(headers::LIMITED);
+        }
+        if rules.traced() {
+            carried.push(Header::TraceId);
         }
         headers::carry(response, &carried);
     }

@@ -61,7 +61,7 @@ struct Related {
     responses((status = 201, description = "The order, its units held.", body = OrderBody<'static>)))]
 pub async fn place(operation: &'static Operation, mut request: ServiceRequest) -> Result<ServiceResponse, actix_web::Error> {
     let request_id = take_request_id(request.headers());
-    let trace = traces::sampled(request.headers());
+    let trace = traces::sampled((operation.method, "/v1/orders"), request.headers());
     let (standing, known) = admission::identify(operation, request.request(), request_id.clone());
     let admitted = match known.and_then(|known| Wanted::admitted(operation, request.request(), known)) {
         Ok(admitted) => admitted,
@@ -90,7 +90,7 @@ pub async fn place(operation: &'static Operation, mut request: ServiceRequest) -
     // this panics if anything should ever keep a clone of the request.
     request.headers_mut().clear();
     let order = wanted.as_ref().ok().map(|wanted| wanted.id);
-    let following = trace.zip(order).and_then(|(trace, order)| Following::begin(order, *trace));
+    let following = trace.zip(order).and_then(|(trace, order)| Following::placing(order, *trace));
     let answer = match wanted.and_then(|wanted| wanted.send(request.request())) {
         Ok(begun) => begun.end().await,
         Err(problem) => Err(problem),
@@ -99,7 +99,7 @@ pub async fn place(operation: &'static Operation, mut request: ServiceRequest) -
     stamp(response.headers_mut(), &request_id);
     admission::stamp(standing, &mut response);
     if let Some(following) = following {
-        following.end(response.status().as_u16(), response.headers_mut());
+        following.end(response.status(), response.headers_mut());
     }
     Ok(request.into_response(response))
 }

@@ -8,6 +8,7 @@ use crate::http::body::unread;
 use crate::http::problem::{Code, Problem};
 use crate::http::table::{self, Operation, Route};
 use crate::http::timed::Timed;
+use crate::telemetry::traces;
 use actix_web::dev::{AppService, HttpServiceFactory, ServiceFactory, ServiceRequest, ServiceResponse, fn_service};
 use actix_web::guard::Guard;
 use actix_web::http::Method;
@@ -44,7 +45,12 @@ impl Serving {
         Args: FromRequest + 'static,
         F::Output: Answer,
     {
-        self.on_request(method, move |operation, request| admission::handle(operation, request, handler.clone()))
+        let path = self.route.path;
+        self.on_request(method, move |operation, request| {
+            let route = (operation.method, path);
+            let trace = operation.is_traced().then(|| traces::sampled(route, request.headers())).flatten();
+            traces::followed(trace, admission::handle(operation, request, handler.clone()))
+        })
     }
 
     /// For a handler that reads the request, and looks at its admission, by itself.

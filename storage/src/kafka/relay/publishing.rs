@@ -10,7 +10,7 @@ use super::producer::Producer;
 use super::standing::Checks;
 use crate::contract::{self, LogId, LogSeq};
 use crate::kafka::client::TopicPartition;
-use crate::traced::{Moment, Span, TRACED};
+use crate::traced::{Moment, Span, Subject, TRACED};
 use holdfast_engine::codec::{self, Entry};
 use holdfast_engine::event::Event;
 use holdfast_engine::ids::OrderId;
@@ -159,7 +159,7 @@ impl<'a> Publishing<'a> {
         }
         self.session.sent(sent);
         if let Some((order, _)) = traced
-            && TRACED.mark(order, Moment::Handed)
+            && TRACED.mark(&Subject::Order(order), Moment::Handed)
         {
             self.traced.push((place, order));
         }
@@ -176,7 +176,7 @@ impl<'a> Publishing<'a> {
             let offset = report.offset.map_err(Error::Produce)?;
             let place = (report.topic_partition, report.number);
             for (_, order) in self.traced.extract_if(.., |(of, _)| *of == place) {
-                TRACED.mark(order, Moment::Published);
+                TRACED.mark(&Subject::Order(order), Moment::Published);
             }
             published += self.session.landed(report.topic_partition, report.number, offset)?;
         }

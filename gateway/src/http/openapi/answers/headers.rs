@@ -73,7 +73,7 @@ impl Header {
             Self::RateLimitPolicy => {
                 "Where requests are limited: the group that this one counts for, how many (`q`) in how many seconds (`w`)."
             }
-            Self::TraceId => "Of an order that is traced: its trace.",
+            Self::TraceId => "Of a request that is traced: its trace.",
         }
     }
 

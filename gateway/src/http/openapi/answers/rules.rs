@@ -41,6 +41,11 @@ impl Rules {
         self.0.group != Group::Unlimited
     }
 
+    /// Whether its requests may be traced.
+    pub(super) fn traced(&self) -> bool {
+        self.0.is_traced()
+    }
+
     fn reads(&self) -> bool {
         self.0.method == "GET"
     }
