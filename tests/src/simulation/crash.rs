@@ -9,6 +9,7 @@ use super::guardian::{Guardian, ToGuardian};
 use super::ledger::{Breach, Checked, Ledger, require};
 use super::shard::{Mail, decode_frame};
 use super::world::World;
+use holdfast_actors::shard::hosting::Departure;
 use holdfast_engine::codec::Batch;
 use holdfast_engine::command::Command;
 use holdfast_engine::event::{Event, PartitionFact, Record};
@@ -103,8 +104,9 @@ impl World {
             let mut batch = Batch::default();
             for id in self.ids_of_log(index) {
                 let shard = self.shard_of[usize::from(id.0)];
-                let Some(hosted) = self.shards[shard].hosting.get_mut(id) else { continue };
-                let partition = &mut hosted.partition;
+                // Taken in anew below: what a host takes in is durable, and this is.
+                let Departure::Hosted(hosted) = self.shards[shard].hosting.depart(id) else { continue };
+                let mut partition = hosted.partition;
                 let event = Event::Partition(PartitionFact::Restored { placed, restored_at: partition.at() });
                 let record = Record { seq: partition.seq() + 1, at: partition.at(), event };
                 batch.push(id, &record);
@@ -113,6 +115,7 @@ impl World {
                 partition.apply(record);
                 let seq = partition.seq();
                 (self.submitted[usize::from(id.0)], self.durable[usize::from(id.0)]) = (seq, seq);
+                self.host(partition, 0);
             }
             self.write_durably(index, batch.frame());
         }
