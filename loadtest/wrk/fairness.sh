@@ -7,7 +7,7 @@ server=$(realpath "$1") loadtest=$(realpath "$2"); shift 2
 work=$(mktemp -d)
 trap 'kill $(jobs -p) 2>/dev/null || true; wait; rm -rf "$work"' EXIT
 
-key() { "$server" key new --name "$1" --data-dir "$work/data" --json | sed -n 's/.*"key":"\([^"]*\)".*/\1/p'; }
+key() { "$server" key new --name "$1" --role admin --data-dir "$work/data" --json | sed -n 's/.*"key":"\([^"]*\)".*/\1/p'; }
 
 [ -n "${WITHOUT_KEYS:-}" ] || { HOLDFAST_KEY=$(key modest); HOLDFAST_GREEDY_KEY=$(key greedy); export HOLDFAST_KEY HOLDFAST_GREEDY_KEY; }
 ulimit -n "$(ulimit -Hn)"
