@@ -164,9 +164,10 @@ async fn what_waited_for_a_partition_is_read_in_the_order_it_came_and_before_all
     let mut seen = Vec::new();
     for pending in sent {
         let Ok(answer::Answer::Stock(view)) = pending.await.unwrap().outcome else { panic!("no stock") };
-        seen.push(view.locations[0].buckets.on_hand.units());
+        seen.push((view.version, view.locations[0].buckets.on_hand.units()));
     }
-    assert_eq!(seen, (1..=30).collect::<Vec<u32>>());
+    assert!(seen.is_sorted(), "{seen:?}");
+    assert_eq!(seen.last().map(|(_, units)| *units), Some(30));
     assert_eq!(pair.shards.each_ref().map(|shard| shard.inbox.credits.taken()), [0, 0]);
     pair.stop().await;
 }
