@@ -77,6 +77,7 @@ mod raw;
 mod replay;
 #[cfg(test)]
 mod reservations;
+#[cfg(test)]
 mod resharding;
 #[cfg(test)]
 mod restored;
