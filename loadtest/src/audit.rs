@@ -162,7 +162,8 @@ pub async fn run(shop: &Arc<Shop>, units: u64, audits_itself: bool) -> Result<Au
         (ledger.accepted, ledger.orders.len() as u64)
     };
     let mut findings = compare(&shop.ledger(), units, &answers);
-    let audited = if audits_itself { Some(shop.pool.target.call("POST", "/admin/v1/audit", "", "").await?) } else { None };
+    let audited =
+        if audits_itself { Some(shop.pool.target.operators().call("POST", "/admin/v1/audit", "", "").await?) } else { None };
     if let Some(audited) = audited.filter(|audited| audited["ok"] != true) {
         findings.push(Finding::new(Breach::Inconsistent, format!("the server's own audit: {}", audited["violations"])));
     }

@@ -93,6 +93,9 @@ struct RunArgs {
     /// A server that runs already. Left out, one is started on data of its own, and its journal is verified at the end.
     #[arg(long)]
     url: Option<String>,
+    /// Where its operators are, if it has an address for them (`[admin] listen`): /admin and /metrics are there.
+    #[arg(long, value_name = "URL", requires = "url")]
+    admin: Option<String>,
     /// API key, if that server wants one: of an admin, as the audit asks under /admin.
     #[arg(long, env = "HOLDFAST_KEY", hide_env_values = true)]
     key: Option<String>,
@@ -127,6 +130,9 @@ struct RunArgs {
 pub struct ServerArgs {
     #[arg(long, default_value = "http://127.0.0.1:8080")]
     pub url: String,
+    /// Where its operators are, if it has an address for them (`[admin] listen`): /admin and /metrics are there.
+    #[arg(long, value_name = "URL")]
+    pub admin: Option<String>,
     /// API key, if the server wants one: of an admin, as the shards are read under /admin.
     #[arg(long, env = "HOLDFAST_KEY", hide_env_values = true)]
     pub key: Option<String>,
@@ -136,7 +142,7 @@ impl ServerArgs {
     /// # Errors
     /// If the URL is none.
     pub fn target(&self) -> Result<Target, String> {
-        Target::parse(&self.url, self.key.as_deref())
+        Target::parse(&self.url, self.key.as_deref())?.with_operators(self.admin.as_deref(), self.key.as_deref())
     }
 }
 
@@ -197,8 +203,8 @@ impl RunArgs {
             (scenario.load.shape, scenario.load.connections, scenario.load.times_capacity) = (Shape::Closed, buyers, 0.0);
         }
         scenario.seed = self.seed.unwrap_or(scenario.seed);
-        let (url, key) = (self.url.clone(), self.key.clone());
-        let place = Place { url, key, binary: self.server.clone(), dir: self.data_in.clone() };
+        let (url, admin, key) = (self.url.clone(), self.admin.clone(), self.key.clone());
+        let place = Place { url, admin, key, binary: self.server.clone(), dir: self.data_in.clone() };
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| error.to_string())?;
         let run = runtime.block_on(run::run(&scenario, &place))?;
         if let Some(out) = &self.out {

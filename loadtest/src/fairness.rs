@@ -77,7 +77,8 @@ impl Options {
     }
 
     fn greedy(&self) -> Result<Target, String> {
-        Target::parse(&self.server.url, self.greedy_key.as_deref().or(self.server.key.as_deref()))
+        let key = self.greedy_key.as_deref().or(self.server.key.as_deref());
+        Target::parse(&self.server.url, key)?.with_operators(self.server.admin.as_deref(), key)
     }
 }
 

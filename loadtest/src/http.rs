@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::borrow::Cow;
 use std::io::{Error, ErrorKind, Result};
+use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -15,6 +16,7 @@ use tokio::net::TcpStream;
 pub struct Target {
     address: String,
     headers: String,
+    operators: Option<Arc<Self>>,
 }
 
 pub struct Connection {
@@ -74,7 +76,18 @@ impl Target {
         let address = url.strip_prefix("http://").ok_or("the URL must begin with http://")?.trim_end_matches('/');
         let address = if address.contains(':') { address.to_owned() } else { format!("{address}:80") };
         let key = key.map(|key| format!("Authorization: Bearer {key}\r\n")).unwrap_or_default();
-        Ok(Self { headers: format!("Host: {address}\r\n{key}"), address })
+        Ok(Self { headers: format!("Host: {address}\r\n{key}"), address, operators: None })
+    }
+
+    /// The same server, whose operators have an address of their own if one is said, for the same key.
+    pub fn with_operators(self, url: Option<&str>, key: Option<&str>) -> std::result::Result<Self, String> {
+        let operators = url.map(|url| Self::parse(url, key)).transpose()?;
+        Ok(Self { operators: operators.map(Arc::new), ..self })
+    }
+
+    /// Where `/admin` and `/metrics` are.
+    pub fn operators(&self) -> &Self {
+        self.operators.as_deref().unwrap_or(self)
     }
 
     pub async fn connect(&self) -> Result<Connection> {

@@ -26,6 +26,8 @@ use tokio::time::Instant;
 pub struct Place {
     /// One that runs already; left out, one is started.
     pub url: Option<String>,
+    /// Of its operators, where they have an address of their own.
+    pub admin: Option<String>,
     pub key: Option<String>,
     pub binary: Option<PathBuf>,
     /// In which its data is made, on the disk that is to be measured.
@@ -88,7 +90,8 @@ pub async fn run(scenario: &Scenario, place: &Place) -> Result<Run, String> {
         None => Some(Server::start(place.binary.as_deref(), place.dir.as_deref(), &scenario.server)?),
     };
     let url = place.url.clone().or(server.as_ref().map(Server::url)).unwrap_or_default();
-    let target = Target::parse(&url, place.key.as_deref())?;
+    let key = place.key.as_deref();
+    let target = Target::parse(&url, key)?.with_operators(place.admin.as_deref(), key)?;
     let (mut scenario, mut notes) = (scenario.clone(), Vec::new());
     let capacity = measure(&mut scenario, &target, &mut notes).await?;
     let shop = prepare(&scenario, &target).await?;

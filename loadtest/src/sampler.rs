@@ -74,11 +74,13 @@ impl Sampler {
 
     async fn look(&self) -> std::io::Result<Sample> {
         let mut sample = Sample { second: self.start.elapsed().as_secs_f64(), ..Sample::default() };
+        let operators = self.target.operators();
+        let mut connection = operators.connect().await?;
+        let metrics = connection.send(&operators.request("GET", "/metrics", "", "")).await?;
+        read_metrics(&mut sample, &String::from_utf8_lossy(&metrics.body));
+        read_shards(&mut sample, &connection.send(&operators.request("GET", "/admin/v1/shards", "", "")).await?.json());
         let mut connection = self.target.connect().await?;
         let get = |path: &str| self.target.request("GET", path, "", "");
-        let metrics = connection.send(&get("/metrics")).await?;
-        read_metrics(&mut sample, &String::from_utf8_lossy(&metrics.body));
-        read_shards(&mut sample, &connection.send(&get("/admin/v1/shards")).await?.json());
         for sku in self.skus.iter().take(FOLLOWED) {
             let stock = connection.send(&get(&format!("/v1/inventory/{sku}"))).await?.json();
             let count = |bucket: &str| stock[bucket].as_u64().unwrap_or_default();

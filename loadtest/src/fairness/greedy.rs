@@ -46,16 +46,18 @@ impl Greed {
     /// Asks on and on, on a connection each.
     pub(super) fn start(self: Arc<Self>, runtime: &Runtime, batches: usize, audits: usize) {
         for _ in 0..batches {
-            runtime.spawn(self.clone().ask("batch", |greed| greed.batch()));
+            runtime.spawn(self.clone().ask("batch", self.target.clone(), |greed| greed.batch()));
         }
         for _ in 0..audits {
-            runtime.spawn(self.clone().ask("audit", |greed| greed.target.request("POST", "/admin/v1/audit", "", "")));
+            runtime.spawn(self.clone().ask("audit", self.target.operators().clone(), |greed| {
+                greed.target.operators().request("POST", "/admin/v1/audit", "", "")
+            }));
         }
     }
 
-    async fn ask(self: Arc<Self>, what: &'static str, make: fn(&Self) -> Vec<u8>) {
+    async fn ask(self: Arc<Self>, what: &'static str, target: Target, make: fn(&Self) -> Vec<u8>) {
         loop {
-            let Ok(mut connection) = self.target.connect().await else {
+            let Ok(mut connection) = target.connect().await else {
                 self.count(what, "no connection");
                 tokio::time::sleep(PAUSE).await;
                 continue;

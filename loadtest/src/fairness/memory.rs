@@ -65,7 +65,7 @@ impl Watched {
 
 /// Open holds and orders of all shards; none where they do not say.
 async fn in_memory(target: &Target) -> (u64, u64) {
-    let shards = target.call("GET", "/admin/v1/shards", "", "").await.unwrap_or_default();
+    let shards = target.operators().call("GET", "/admin/v1/shards", "", "").await.unwrap_or_default();
     let shards = shards["shards"].as_array().cloned().unwrap_or_default();
     let sum = |count: &str| shards.iter().filter_map(|shard| shard[count].as_u64()).sum();
     (sum("holds"), sum("orders"))
