@@ -100,8 +100,7 @@ impl Shard {
     pub fn new(inbox: Arc<Inbox>, links: Links, partitions: Vec<Partition>, commits: Vec<LogSeq>) -> Self {
         let mut hosting = Hosting::new(links.router.partitions, links.journal.causality());
         for partition in partitions {
-            let pause = snapshots::pause_after(&partition, links.tuning.snapshot_events());
-            hosting.host(partition, 0, Vec::new(), pause);
+            hosting.host(partition, 0, Vec::new());
         }
         let own = inbox.clone();
         let notify: Notify = Arc::new(move |notice| {

@@ -38,6 +38,10 @@ pub enum Rejection {
     },
     /// A bucket or a list is at its limit.
     TooMany,
+    /// A hold is asked to last longer from now on than the operator allows now: not decided, so it binds no key.
+    HoldTooLong {
+        max_ms: u64,
+    },
     /// The hold cannot be extended so far, or once more.
     HoldLimit(HoldLimit),
 }

@@ -51,6 +51,8 @@ pub struct Policy {
     /// An order whose SKUs do not answer for this long expires.
     pub reserve_timeout_ms: u64,
     pub late_payment: LatePayment,
+    /// A hold is extended by so long from now on, at most.
+    pub max_ttl_ms: u64,
     /// An extended hold ends so long after it was placed, at the latest.
     pub max_life_ms: u64,
     /// So often a hold is extended, at most.
@@ -79,6 +81,7 @@ impl Default for Policy {
             resend_max_ms: 5_000,
             reserve_timeout_ms: 30_000,
             late_payment: LatePayment::Rehold,
+            max_ttl_ms: limits::MAX_TTL_MS,
             max_life_ms: limits::DEFAULT_LIFE_MS,
             max_extensions: limits::DEFAULT_EXTENSIONS,
         }

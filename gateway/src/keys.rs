@@ -21,17 +21,20 @@ use subtle::ConstantTimeEq;
 /// The keys this server takes at one moment.
 pub struct ApiKeys {
     known: Vec<Known>,
+    /// Those that were taken back: nobody comes in with one, and what was placed with it stays with its scope.
+    revoked: Vec<Known>,
 }
 
 /// A key that is taken.
 #[derive(Clone)]
 pub struct Known {
     hash: [u8; 32],
-    /// `None` where it is longer than a name may be, or not printable: such keys could always be made.
+    /// `None` where it is longer than a name may be, or not printable: such keys were made once, and are served no more.
     pub name: Option<KeyName>,
     /// What the idempotency keys of its owner are bound to: whoever comes under the same scope is the same caller.
     pub scope: CompactString,
     pub role: Role,
+    pub revoked: bool,
 }
 
 impl Known {
@@ -54,6 +57,20 @@ pub struct KeyEntry {
     /// What its owner may do.
     #[serde(default, skip_serializing_if = "Role::is_default")]
     pub role: Role,
+    /// It was taken back, and is kept for the orders that were placed with it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub revoked: bool,
+}
+
+pub(crate) fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+impl KeyEntry {
+    /// What its owner's idempotency keys are bound to.
+    pub fn scope(&self) -> &str {
+        self.scope.as_deref().unwrap_or(&self.name)
+    }
 }
 
 /// A new key. The secret is shown once and never stored.
@@ -89,6 +106,11 @@ pub enum Error {
     Lost { path: String, mark: String, what: &'static str },
     #[error("no API key can be named {0:?}: its name {1}")]
     Name(String, String),
+    #[error(
+        "API key {name:?}: its name {rule}: orders that are placed with it would have no owner\n  make one with another name under its \
+         scope (`holdfast key new --name NAME --scope {scope:?}`) and take this one back (`holdfast key revoke`, or out of [auth] keys)"
+    )]
+    Nameless { name: String, rule: String, scope: String },
     #[error("no API key of the name {0:?} is in {1}: `holdfast key list` shows those that are")]
     Unknown(String, String),
     #[error("API keys: {0}")]
@@ -98,6 +120,11 @@ pub enum Error {
 }
 
 impl ApiKeys {
+    fn of(all: Vec<Known>) -> Self {
+        let (revoked, known) = all.into_iter().partition(|key| key.revoked);
+        Self { known, revoked }
+    }
+
     /// Whether this key is still taken.
     pub fn has(&self, key: &Known) -> bool {
         self.known.iter().any(|known| bool::from(known.hash.ct_eq(&key.hash)))
@@ -120,10 +147,10 @@ impl ApiKeys {
         found
     }
 
-    /// Whether what a client of this name placed is of this scope. A key that was revoked had its name as its scope, as far as is known.
+    /// Whether what a client of this name placed is of this scope. Of a key that is not known any more the scope was its name: others are kept.
     pub fn is_of_scope(&self, client: &str, scope: &str) -> bool {
         let is_named = |known: &&Known| known.name.as_ref().is_some_and(|name| name.as_str() == client);
-        let mut scopes = self.known.iter().filter(is_named).map(|known| known.scope.as_str()).peekable();
+        let mut scopes = self.known.iter().chain(&self.revoked).filter(is_named).map(|known| known.scope.as_str()).peekable();
         if scopes.peek().is_none() { client == scope } else { scopes.any(|known| known == scope) }
     }
 }
@@ -133,8 +160,18 @@ impl ApiKeys {
 pub fn parse(entry: &KeyEntry) -> Result<Known, Error> {
     let bytes = HEXLOWER_PERMISSIVE.decode(entry.hash.as_bytes()).ok();
     let hash = bytes.and_then(|bytes| bytes.try_into().ok()).ok_or_else(|| Error::Hash(entry.name.clone()))?;
-    let scope = CompactString::new(entry.scope.as_deref().unwrap_or(&entry.name));
-    Ok(Known { hash, name: KeyName::new(&entry.name), scope, role: entry.role })
+    let (scope, name) = (CompactString::new(entry.scope()), KeyName::new(&entry.name));
+    Ok(Known { hash, name, scope, role: entry.role, revoked: entry.revoked })
+}
+
+/// A key that can be served: what its owner places is known by its name.
+///
+/// # Errors
+/// If the hash is none, or the name is none that an order can have: it would be everybody's.
+pub fn usable(entry: &KeyEntry) -> Result<Known, Error> {
+    let known = parse(entry)?;
+    let nameless = || Error::Nameless { name: entry.name.clone(), rule: KeyName::rule(), scope: entry.scope().to_owned() };
+    if known.name.is_none() && !known.revoked { Err(nameless()) } else { Ok(known) }
 }
 
 /// # Errors
@@ -145,7 +182,7 @@ pub fn create(name: &str, scope: Option<&str>, role: Role) -> Result<NewKey, Err
     getrandom::fill(&mut bytes).map_err(|error| Error::Random(error.to_string()))?;
     let secret = format!("hf_{}", BASE32_NOPAD.encode(&bytes).to_ascii_lowercase());
     let hash = HEXLOWER.encode(blake3::hash(secret.as_bytes()).as_bytes());
-    Ok(NewKey { secret, entry: KeyEntry { name: name.to_owned(), hash, scope: scope.map(str::to_owned), role } })
+    Ok(NewKey { secret, entry: KeyEntry { name: name.to_owned(), hash, scope: scope.map(str::to_owned), role, revoked: false } })
 }
 
 /// Keys are listed and taken back by their names. Those of before keep theirs, and any scope can be had again.
@@ -190,7 +227,8 @@ mod tests {
     fn what_a_client_placed_is_of_the_scope_of_its_keys_or_of_its_name_once_they_are_revoked() {
         let key = |name, scope| parse(&create(name, scope, Role::Storefront).unwrap().entry).unwrap();
         let known = vec![key("shop", None), key("shop-2027", Some("shop")), key("kiosk", Some("north"))];
-        let keys = ApiKeys { known };
+        let taken_back = Known { revoked: true, ..key("shop-2026", Some("shop")) };
+        let keys = ApiKeys::of([known, vec![taken_back]].concat());
         for (client, scope, is) in [
             ("shop", "shop", true),
             ("shop-2027", "shop", true),
@@ -200,6 +238,8 @@ mod tests {
             ("kiosk", "kiosk", false),
             ("shop", "north", false),
             ("revoked", "shop", false),
+            ("shop-2026", "shop", true),
+            ("shop-2026", "shop-2026", false),
         ] {
             assert_eq!(keys.is_of_scope(client, scope), is, "{client} {scope}");
         }

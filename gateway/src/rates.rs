@@ -1,7 +1,7 @@
 //! How many requests a caller may send in how long: each API key and each address by itself, for each group of routes.
 //!
 //! The algorithm is GCRA: a rate of 100 an hour lets 100 pass at once, and then one every 36 s. Invariants: a group without a limit costs
-//! a look into a table; a request that is refused is not counted; what is remembered of callers is bounded ([`states`]).
+//! a look into a table; what is refused is not counted, but for the request that it came in; what is remembered of callers is bounded ([`states`]).
 
 mod states;
 
@@ -14,6 +14,7 @@ use governor::{Quota, RateLimiter};
 use serde::Serialize;
 use states::States;
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::time::Duration;
 use utoipa::ToSchema;
 
@@ -100,6 +101,15 @@ pub struct Standing {
     wait: Option<u32>,
 }
 
+/// What becomes of what a request brings beside itself.
+#[derive(Clone, Copy, Debug)]
+pub enum More {
+    /// It is taken, or may be when the caller has waited.
+    Now(Standing),
+    /// With its request it is more than is ever taken at once.
+    Never { most: NonZeroU32 },
+}
+
 /// A rate as `/v1/limits` shows it.
 #[derive(Serialize, ToSchema)]
 #[schema(as = RateLimits)]
@@ -139,6 +149,13 @@ impl<C: Clock> Rates<C> {
         Some(limit.count(caller, group))
     }
 
+    /// Counts what a request has brought beside itself: all of it or none. `None` if its group has no limit for this caller.
+    pub fn count_more(&self, source: Source, group: Group, more: NonZeroU32) -> Option<More> {
+        let (row, caller) = source.row();
+        let limit = self.of[row].get(group.index())?.as_ref()?;
+        Some(limit.count_more(caller, group, more))
+    }
+
     /// Forgets callers who have sent nothing for so long that it makes no difference.
     pub fn forget(&self) {
         self.of.iter().flatten().flatten().for_each(|limit| limit.limiter.retain_recent());
@@ -155,22 +172,44 @@ impl<C: Clock> Rates<C> {
 
 impl<C: Clock> Limit<C> {
     fn new(rate: Rate, clock: C) -> Self {
-        let each = Duration::from_secs(rate.seconds.into()) / rate.requests.get();
         // A rate has at most ten million requests in at least a second: some nanoseconds each.
-        let quota = Quota::with_period(each).unwrap_or(Quota::per_second(rate.requests)).allow_burst(rate.requests);
+        let quota = Quota::with_period(each(rate)).unwrap_or(Quota::per_second(rate.requests)).allow_burst(rate.requests);
         Self { rate, limiter: RateLimiter::new(quota, States::default(), clock) }
     }
 
     fn count(&self, caller: u128, group: Group) -> Standing {
-        let rate = self.rate;
         match self.limiter.check_key(&caller) {
-            Ok(state) => Standing { group, rate, remaining: state.remaining_burst_capacity(), wait: None },
-            Err(refused) => {
-                let wait = refused.wait_time_from(self.limiter.clock().now());
-                Standing { group, rate, remaining: 0, wait: Some(whole_seconds(wait).max(1)) }
+            Ok(state) => Standing { group, rate: self.rate, remaining: state.remaining_burst_capacity(), wait: None },
+            Err(refused) => self.wait(group, refused.wait_time_from(self.limiter.clock().now())),
+        }
+    }
+
+    fn count_more(&self, caller: u128, group: Group, more: NonZeroU32) -> More {
+        let requests = self.rate.requests;
+        if more >= requests {
+            return More::Never { most: requests };
+        }
+        match self.limiter.check_key_n(&caller, more) {
+            Err(_) => More::Never { most: requests },
+            Ok(Ok(state)) => {
+                More::Now(Standing { group, rate: self.rate, remaining: state.remaining_burst_capacity(), wait: None })
+            }
+            Ok(Err(refused)) => {
+                // The request that brings it again counts too.
+                let wait = refused.wait_time_from(self.limiter.clock().now()) + each(self.rate);
+                More::Now(self.wait(group, wait))
             }
         }
     }
+
+    fn wait(&self, group: Group, wait: Duration) -> Standing {
+        Standing { group, rate: self.rate, remaining: 0, wait: Some(whole_seconds(wait).max(1)) }
+    }
+}
+
+/// The time in which one request comes back.
+fn each(rate: Rate) -> Duration {
+    Duration::from_secs(rate.seconds.into()) / rate.requests.get()
 }
 
 /// Rounded up.

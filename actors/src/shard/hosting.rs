@@ -28,6 +28,15 @@ const MOST_WAITING: usize = 4096;
 /// see [`holdfast_engine::limits::RESOLVED_MS`].
 const LONGEST_WAIT_MS: u64 = 2_000;
 
+/// Events between two snapshots of a partition, at least, for each order, SKU and hold that the earlier one has: what the
+/// later one costs is then a share of what made it necessary, however large the partition has grown.
+const EVENTS_PER_OBJECT: u64 = 2;
+
+/// What a snapshot of this partition asks for before the next; operators may ask for more at any time.
+pub(super) fn pause_after(partition: &Partition) -> u64 {
+    EVENTS_PER_OBJECT * partition.objects() as u64
+}
+
 /// A partition that is here.
 #[derive(Debug)]
 pub struct Hosted {
@@ -48,7 +57,7 @@ pub struct Hosted {
     dirty: bool,
     /// Sequence of the newest snapshot.
     pub(super) checkpoint: Seq,
-    /// Events that must follow on it before the next is worth its cost.
+    /// Events that must follow on it before the next is worth its cost, whatever operators set.
     pub(super) pause: u64,
     /// What left memory for the store.
     pub(super) departures: Departures,
@@ -162,9 +171,9 @@ impl Hosting {
     }
 
     /// Takes a partition in. It is as the journal has it: everything it submitted before is durable.
-    pub fn host(&mut self, partition: Partition, life: u64, refused: Vec<Suspect>, pause: u64) {
+    pub fn host(&mut self, partition: Partition, life: u64, refused: Vec<Suspect>) {
         let (id, seq) = (partition.id, partition.seq());
-        let departures = Departures::after(seq);
+        let (departures, pause) = (Departures::after(seq), pause_after(&partition));
         // What was replayed behind its snapshot would be replayed again by the next start.
         let (submitted, checkpoint) = (seq, partition.snapshot_seq());
         let (in_hand, requests, messages, dirty) = (0, 0, 0, false);

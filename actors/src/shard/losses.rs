@@ -2,9 +2,9 @@
 //!
 //! Invariant: the guardian hears of a partition after everything it made is submitted, and after whoever waits for it was told.
 
+use super::Shard;
 use super::hosting::Place;
 use super::to_guardian::GuardianMessage;
-use super::{Shard, snapshots};
 use crate::inbox::Wake;
 use crate::panics::{self, Suspect};
 use actix::{AsyncContext, Context};
@@ -56,8 +56,7 @@ impl Shard {
         let waiting = if comes { Some(Vec::new()) } else { self.hosting.take_waiting(now, id, life) };
         // None: the shard has ended meanwhile.
         let Some(waiting) = waiting else { return };
-        let pause = snapshots::pause_after(&partition, self.links.tuning.snapshot_events());
-        self.hosting.host(partition, life, refused, pause);
+        self.hosting.host(partition, life, refused);
         // It was folded by one that may have been changed since.
         self.give_policy(id);
         self.rebuilds += 1;

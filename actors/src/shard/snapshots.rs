@@ -4,22 +4,17 @@
 //! that a later one never follows from fewer: what its partition makes next comes behind them.
 
 use super::Shard;
-use super::hosting::Hosted;
+use super::hosting::{Hosted, pause_after};
 use crate::snapshot_writer::PendingSnapshot;
 use holdfast_engine::ids::{PartitionId, Seq};
-use holdfast_engine::partition::Partition;
 use holdfast_storage::Journal;
-
-/// Events between two snapshots of a partition, at least, for each order, SKU and hold that the earlier one has: what the
-/// later one costs is then a share of what made it necessary, however large the partition has grown.
-const EVENTS_PER_OBJECT: u64 = 2;
 
 impl Shard {
     /// Takes a snapshot of the first partition that has grown enough: one at a time keeps the pause short.
     pub(super) fn snapshot_one(&mut self) {
-        let grown = |hosted: &&mut Hosted| hosted.partition.seq() - hosted.checkpoint > hosted.pause;
+        let least = self.links.tuning.snapshot_events();
+        let grown = |hosted: &&mut Hosted| hosted.partition.seq() - hosted.checkpoint > hosted.pause.max(least);
         if let Some(hosted) = self.hosting.iter_mut().find(grown) {
-            hosted.pause = pause_after(&hosted.partition, self.links.tuning.snapshot_events());
             let snapshot = snapshot_of(hosted, &*self.links.journal);
             self.snapshots.push(snapshot);
         }
@@ -29,7 +24,6 @@ impl Shard {
     pub(super) fn snapshot_asked(&mut self, id: PartitionId) {
         let durable = self.hosting.is_durable(id);
         let Some(hosted) = self.hosting.get_mut(id) else { return };
-        hosted.pause = pause_after(&hosted.partition, self.links.tuning.snapshot_events());
         let snapshot = snapshot_of(hosted, &*self.links.journal);
         if durable { self.links.snapshot_writer.save(snapshot) } else { self.snapshots.push(snapshot) }
     }
@@ -49,13 +43,9 @@ impl Shard {
     }
 }
 
-pub(super) fn pause_after(partition: &Partition, least: u64) -> u64 {
-    least.max(EVENTS_PER_OBJECT * partition.objects() as u64)
-}
-
 fn snapshot_of(hosted: &mut Hosted, journal: &dyn Journal) -> PendingSnapshot {
     let partition = &mut hosted.partition;
-    hosted.checkpoint = partition.seq();
+    (hosted.checkpoint, hosted.pause) = (partition.seq(), pause_after(partition));
     let after = journal.end(journal.log_of(partition.id));
     PendingSnapshot { partition: partition.id, seq: partition.seq(), after, image: partition.image() }
 }

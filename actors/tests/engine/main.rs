@@ -287,6 +287,22 @@ async fn a_later_snapshot_never_follows_from_fewer_commits() {
     assert!(heads.len() == 2 && heads.iter().all(|head| head.after >= end), "{heads:?}, {end}");
 }
 
+#[actix::test]
+async fn fewer_events_between_two_snapshots_count_without_waiting_for_the_next() {
+    let rare = Options { snapshot_events: 1_000_000, ..Options::default() };
+    let engine = start(Causality::OneLog, rare.clone());
+    let journal = engine.journal().clone();
+    for units in 1..=5 {
+        engine.handle.execute(stock("A", units)).await.unwrap();
+    }
+    engine.handle.tune(&Options { snapshot_events: 1, ..rare }.knobs());
+    engine.handle.execute(stock("A", 6)).await.unwrap();
+    engine.handle.execute(stock("A", 7)).await.unwrap();
+    engine.stop().await;
+    let heads = journal.snapshot_heads(partitions().of_sku(&sku("A"))).unwrap();
+    assert_eq!(heads.len(), 2, "one with the sixth count, one at the end: {heads:?}");
+}
+
 /// As a crash leaves it: the facts, and nothing that follows from them.
 fn facts_of(journal: &MemoryJournal) -> Arc<MemoryJournal> {
     let copy = MemoryJournal::with(journal.causality(), partitions());

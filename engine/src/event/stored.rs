@@ -66,7 +66,9 @@ impl TryFrom<&Rejection> for Adjustment {
             Rejection::BelowTaken { taken, count } => Ok(Self::BelowTaken { taken: *taken, count: *count }),
             Rejection::NotFound | Rejection::KeyReused | Rejection::KeyInProgress => Err(BINDS_NO_KEY),
             Rejection::InvalidTransition { .. } | Rejection::ReservationExpired | Rejection::HoldLimit(_) => Err(BINDS_NO_KEY),
-            Rejection::VersionMismatch { .. } | Rejection::LocationInUse { .. } => Err(BINDS_NO_KEY),
+            Rejection::VersionMismatch { .. } | Rejection::LocationInUse { .. } | Rejection::HoldTooLong { .. } => {
+                Err(BINDS_NO_KEY)
+            }
         }
     }
 }
@@ -98,6 +100,7 @@ impl TryFrom<&Rejection> for Refused {
             Rejection::HoldLimit(limit) => Ok(Self::HoldLimit(*limit)),
             Rejection::NotFound | Rejection::UnknownSku(_) | Rejection::KeyReused | Rejection::KeyInProgress => Err(BINDS_NO_KEY),
             Rejection::VersionMismatch { .. } | Rejection::LocationInUse { .. } | Rejection::Short(_) => Err(BINDS_NO_KEY),
+            Rejection::HoldTooLong { .. } => Err(BINDS_NO_KEY),
         }
     }
 }

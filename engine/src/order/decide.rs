@@ -189,6 +189,10 @@ impl Order {
     pub fn decide_extend(&self, now: Timestamp, ttl_ms: u64, policy: &Policy) -> Result<Vec<OrderFact>, Rejection> {
         match self.status {
             Status::AwaitingPayment if now < self.expires_at => {
+                let max_ms = policy.max_ttl_ms;
+                if ttl_ms > max_ms {
+                    return Err(Rejection::HoldTooLong { max_ms });
+                }
                 let expires_at = now.plus(ttl_ms).max(self.expires_at);
                 self.may_be_extended(expires_at, policy)?;
                 Ok(vec![OrderFact::Extended { expires_at }])

@@ -77,6 +77,13 @@ impl Order {
         }
     }
 
+    /// For whoever may not pay it: nobody pays without the link.
+    #[must_use]
+    pub fn without_links(mut self) -> Self {
+        self.attempts.iter_mut().for_each(|attempt| attempt.redirect_url = None);
+        self
+    }
+
     /// The attempt a reader cares about: the one that took money, else the last.
     pub fn shown_attempt(&self) -> Option<&Attempt> {
         let captured = self.attempts.iter().find(|attempt| attempt.state == super::AttemptState::Captured);

@@ -308,6 +308,8 @@ fn refused_state(rejection: &Rejection) -> String {
         Rejection::UnknownSku(_) | Rejection::Short(_) | Rejection::BelowTaken { .. } | Rejection::LocationInUse { .. } => {
             unreachable!("an order does not refuse a payment for {rejection:?}")
         }
-        Rejection::TooMany | Rejection::HoldLimit(_) => unreachable!("an order does not refuse a payment for {rejection:?}"),
+        Rejection::TooMany | Rejection::HoldLimit(_) | Rejection::HoldTooLong { .. } => {
+            unreachable!("an order does not refuse a payment for {rejection:?}")
+        }
     }
 }

@@ -112,6 +112,7 @@ fn binds_key(rejection: &Rejection) -> bool {
         Rejection::InvalidTransition { .. } | Rejection::ReservationExpired | Rejection::HoldLimit(_) => true,
         Rejection::BelowTaken { .. } | Rejection::TooMany => true,
         Rejection::NotFound | Rejection::VersionMismatch { .. } | Rejection::KeyReused | Rejection::KeyInProgress => false,
+        Rejection::HoldTooLong { .. } => false,
         // Adjustments have keys of their own, and closing a location takes none.
         Rejection::UnknownSku(_) | Rejection::Short(_) | Rejection::LocationInUse { .. } => false,
     }

@@ -29,13 +29,13 @@ fn new(key: NewKey, data: &DataArgs, only_print: bool, as_json: bool) -> Outcome
 }
 
 fn machine_text(key: &NewKey, stored: Option<String>) -> String {
-    let KeyEntry { name, hash, scope, role } = &key.entry;
-    let scope = scope.as_ref().unwrap_or(name);
+    let KeyEntry { name, hash, role, .. } = &key.entry;
+    let scope = key.entry.scope();
     json!({"name": name, "key": key.secret, "hash": hash, "scope": scope, "role": role, "stored_in": stored}).to_string()
 }
 
 fn text(key: &NewKey, stored: Option<String>) -> String {
-    let KeyEntry { name, hash, scope, role } = &key.entry;
+    let KeyEntry { name, hash, scope, role, .. } = &key.entry;
     let kept = match stored {
         Some(path) => format!("Its hash is in {path}; a running server takes it within two seconds."),
         None => {
@@ -44,7 +44,7 @@ fn text(key: &NewKey, stored: Option<String>) -> String {
             format!("Put this into [auth] keys:\n{{ name = {name:?}, hash = \"{hash}\"{scope}{role} }}")
         }
     };
-    let scope = scope.as_ref().unwrap_or(name);
+    let scope = key.entry.scope();
     format!(
         "{}\n\nThis is shown once. Its role is {}. {kept}\n\nIdempotency keys sent with it are bound to the scope {scope:?}. A client that sent requests before, \
          without a key or with another one, retries them safely only under the scope that it had: --scope \"\" is what was placed \
@@ -55,9 +55,10 @@ fn text(key: &NewKey, stored: Option<String>) -> String {
 }
 
 fn list(data: &DataArgs, as_json: bool) -> Outcome {
-    let keys = keys::file::read(&settings_of(data)?.data.dir)?.unwrap_or_default();
+    let mut keys = keys::file::read(&settings_of(data)?.data.dir)?.unwrap_or_default();
+    keys.retain(|key| !key.revoked);
     let row = |key: &KeyEntry| {
-        let scope = key.scope.as_ref().unwrap_or(&key.name);
+        let scope = key.scope();
         vec![
             key.name.clone(),
             key.role.name().to_owned(),
@@ -69,7 +70,7 @@ fn list(data: &DataArgs, as_json: bool) -> Outcome {
     output::print(if as_json {
         json!(
             keys.iter()
-                .map(|key| json!({"name": key.name, "role": key.role, "scope": key.scope.as_ref().unwrap_or(&key.name), "hash": key.hash}))
+                .map(|key| json!({"name": key.name, "role": key.role, "scope": key.scope(), "hash": key.hash}))
                 .collect::<Vec<_>>()
         )
         .to_string()

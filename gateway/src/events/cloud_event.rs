@@ -2,11 +2,12 @@
 
 use super::data::Data;
 use super::describe::{Described, Subject, describe, order_data, order_type};
+use crate::keys::Role;
 use crate::wire::json::to_json;
 use crate::wire::scalars;
 use crate::wire::times::Rfc3339;
 use compact_str::{CompactString, format_compact};
-use holdfast_engine::event::{Kind, OrderRecord, Record};
+use holdfast_engine::event::{Event, Kind, OrderRecord, Record};
 use holdfast_engine::ids::{CorrelationId, OrderId, PartitionId, Seq};
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
@@ -65,6 +66,15 @@ impl<'a> CloudEvent<'a> {
         }
     }
 
+    /// As a reader of this role is shown it. None: it is not for such a reader.
+    pub fn shown_to(role: Role, partition: PartitionId, record: &'a Record) -> Option<Self> {
+        if matches!(record.event, Event::Operator(_)) && !role.sees_changes() {
+            return None;
+        }
+        let event = Self::of(partition, record);
+        Some(if role.may_pay() { event } else { Self { data: event.data.without_links(), ..event } })
+    }
+
     pub fn id(&self) -> &str {
         &self.id
     }
@@ -106,6 +116,13 @@ pub struct TimelineItem<'a> {
 pub fn timeline_item(order: OrderId, kind: Kind, record: &OrderRecord) -> TimelineItem<'_> {
     let (r#type, data) = (order_type(kind, &record.fact), order_data(order, kind, &record.fact));
     TimelineItem { seq: record.seq, r#type, at: Rfc3339(record.at), data }
+}
+
+impl TimelineItem<'_> {
+    /// As a reader of this role is shown it.
+    pub fn shown_to(self, role: Role) -> Self {
+        if role.may_pay() { self } else { Self { data: self.data.without_links(), ..self } }
+    }
 }
 
 /// The type of an event. Read it openly: later releases may add types.

@@ -14,31 +14,127 @@ use serde::{Serialize, Serializer};
 #[serde(untagged)]
 pub(super) enum Data<'a> {
     Placed(PlacedData<'a>),
-    Held { holds: Holds<'a>, order_id: Id },
-    Reheld { generation: u8, holds: Holds<'a>, order_id: Id },
-    Rejected { order_id: Id, shortages: Shortages<'a> },
-    Scattered { order_id: Id, reason: &'static str, shortages: Shortages<'a> },
-    Order { order_id: Id },
-    Reasoned { order_id: Id, reason: Option<&'a Label> },
-    Extended { expires_at: Rfc3339, order_id: Id },
-    Attempt { attempt_id: Attempt, order_id: Id },
-    PaymentStarted { attempt_id: Attempt, order_id: Id, pin_until: Rfc3339, provider: &'a Provider },
-    PaymentOpened { attempt_id: Attempt, order_id: Id, redirect_url: &'a Url },
-    PaymentDeclined { attempt_id: Attempt, expires_at: Rfc3339, order_id: Id },
-    RefundDue { attempt_id: Attempt, order_id: Id, reason: &'static str },
-    Set { delta: i64, location: &'a Location, on_hand: Quantity, safety_stock: Quantity, sku: &'a Sku, version: u64 },
+    Held {
+        holds: Holds<'a>,
+        order_id: Id,
+    },
+    Reheld {
+        generation: u8,
+        holds: Holds<'a>,
+        order_id: Id,
+    },
+    Rejected {
+        order_id: Id,
+        shortages: Shortages<'a>,
+    },
+    Scattered {
+        order_id: Id,
+        reason: &'static str,
+        shortages: Shortages<'a>,
+    },
+    Order {
+        order_id: Id,
+    },
+    Reasoned {
+        order_id: Id,
+        reason: Option<&'a Label>,
+    },
+    Extended {
+        expires_at: Rfc3339,
+        order_id: Id,
+    },
+    Attempt {
+        attempt_id: Attempt,
+        order_id: Id,
+    },
+    PaymentStarted {
+        attempt_id: Attempt,
+        order_id: Id,
+        pin_until: Rfc3339,
+        provider: &'a Provider,
+    },
+    PaymentOpened {
+        attempt_id: Attempt,
+        order_id: Id,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        redirect_url: Option<&'a Url>,
+    },
+    PaymentDeclined {
+        attempt_id: Attempt,
+        expires_at: Rfc3339,
+        order_id: Id,
+    },
+    RefundDue {
+        attempt_id: Attempt,
+        order_id: Id,
+        reason: &'static str,
+    },
+    Set {
+        delta: i64,
+        location: &'a Location,
+        on_hand: Quantity,
+        safety_stock: Quantity,
+        sku: &'a Sku,
+        version: u64,
+    },
     Adjusted(Adjustment<'a>),
-    ThresholdSet { low_stock_threshold: Quantity, sku: &'a Sku, version: u64 },
-    Hold { allocations: Allocations<'a>, order_id: Id, sku: &'a Sku, version: u64 },
-    HoldReleased { allocations: Allocations<'a>, cause: &'static str, order_id: Id, sku: &'a Sku, version: u64 },
-    HoldForbidden { order_id: Id, sku: &'a Sku },
-    LevelCrossed { available: u64, sku: &'a Sku },
-    LocationClosed { location: &'a Location, sku: &'a Sku, version: u64 },
-    Key { key_hash: Hex },
-    ArchivedOrders { order_ids: Each<'a, OrderId, Id> },
-    ArchivedKeys { keys: usize },
-    Restored { orders_counted: u64, restored_at: Rfc3339 },
+    ThresholdSet {
+        low_stock_threshold: Quantity,
+        sku: &'a Sku,
+        version: u64,
+    },
+    Hold {
+        allocations: Allocations<'a>,
+        order_id: Id,
+        sku: &'a Sku,
+        version: u64,
+    },
+    HoldReleased {
+        allocations: Allocations<'a>,
+        cause: &'static str,
+        order_id: Id,
+        sku: &'a Sku,
+        version: u64,
+    },
+    HoldForbidden {
+        order_id: Id,
+        sku: &'a Sku,
+    },
+    LevelCrossed {
+        available: u64,
+        sku: &'a Sku,
+    },
+    LocationClosed {
+        location: &'a Location,
+        sku: &'a Sku,
+        version: u64,
+    },
+    Key {
+        key_hash: Hex,
+    },
+    ArchivedOrders {
+        order_ids: Each<'a, OrderId, Id>,
+    },
+    ArchivedKeys {
+        keys: usize,
+    },
+    Restored {
+        orders_counted: u64,
+        restored_at: Rfc3339,
+    },
     Changed(ChangeData<'a>),
+}
+
+impl Data<'_> {
+    /// Takes out the links that let a buyer pay.
+    pub(super) fn without_links(self) -> Self {
+        match self {
+            Self::PaymentOpened { attempt_id, order_id, redirect_url: _ } => {
+                Self::PaymentOpened { attempt_id, order_id, redirect_url: None }
+            }
+            other => other,
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]

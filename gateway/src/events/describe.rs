@@ -118,7 +118,7 @@ pub(super) fn order_data(order: OrderId, kind: Kind, fact: &OrderFact) -> Data<'
             Data::PaymentStarted { attempt_id: attempt(*n), order_id, pin_until: Rfc3339(*pin_until), provider }
         }
         OrderFact::PaymentOpened { attempt: n, redirect_url } => {
-            Data::PaymentOpened { attempt_id: attempt(*n), order_id, redirect_url }
+            Data::PaymentOpened { attempt_id: attempt(*n), order_id, redirect_url: Some(redirect_url) }
         }
         OrderFact::PaymentDeclined { attempt: n, expires_at } => {
             Data::PaymentDeclined { attempt_id: attempt(*n), expires_at: Rfc3339(*expires_at), order_id }

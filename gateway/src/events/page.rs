@@ -3,7 +3,8 @@
 //! Invariants: events become text one by one, as the text of one may take many times the bytes of its record; a page ends with the event
 //! that brings it to [`PAGE_BYTES`] of text, and its cursor is behind that event.
 
-use super::{Cursor, read};
+use super::{Cursor, Published, read};
+use crate::keys::Role;
 use holdfast_storage::{Error, Journal};
 use serde::Serialize;
 use std::ops::ControlFlow;
@@ -19,25 +20,37 @@ pub struct Page {
 }
 
 impl Page {
-    /// Up to `limit` events after a cursor. Blocks on the store.
+    /// Up to `limit` events after a cursor, of those that are for a reader of this role. There are none only where there is none behind the
+    /// cursor. Blocks on the store.
     ///
     /// # Errors
     /// If the journal cannot be read.
-    pub fn read(journal: &dyn Journal, after: &Cursor, limit: usize) -> Result<Self, Error> {
-        let mut json = HEAD.as_bytes().to_vec();
-        let reached = read(journal, after, limit, &mut |event| {
-            if json.len() > HEAD.len() {
-                json.push(b',');
+    pub fn read(journal: &dyn Journal, role: Role, after: &Cursor, limit: usize) -> Result<Self, Error> {
+        let (mut json, mut next) = (HEAD.as_bytes().to_vec(), after.clone());
+        loop {
+            let reached = read(journal, &next, limit, &mut |event| {
+                add(&mut json, &event, role);
+                if json.len() < PAGE_BYTES { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            })?;
+            let over = reached.last || reached.next.is_none() || json.len() > HEAD.len();
+            next = reached.next.unwrap_or(next);
+            if over {
+                break;
             }
-            write(&mut json, &event.cloud_event());
-            if json.len() < PAGE_BYTES { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-        })?;
-        let next = reached.next.unwrap_or_else(|| after.clone());
+        }
         json.extend_from_slice(b"],\"next\":");
         write(&mut json, &next.to_string());
         json.push(b'}');
         Ok(Self { json, next })
     }
+}
+
+fn add(json: &mut Vec<u8>, event: &Published<'_>, role: Role) {
+    let Some(event) = event.shown_to(role) else { return };
+    if json.len() > HEAD.len() {
+        json.push(b',');
+    }
+    write(json, &event);
 }
 
 fn write(json: &mut Vec<u8>, value: &impl Serialize) {
@@ -82,7 +95,7 @@ mod tests {
     fn pages(journal: &MemoryJournal) -> Vec<(Vec<(u64, u64)>, usize)> {
         let (mut after, mut pages) = (Cursor::default(), Vec::new());
         loop {
-            let page = Page::read(journal, &after, 1000).unwrap();
+            let page = Page::read(journal, Role::Admin, &after, 1000).unwrap();
             let json: Value = serde_json::from_slice(&page.json).unwrap();
             let number = |event: &Value, name: &str| event[name].as_u64().unwrap();
             let events = json["events"].as_array().unwrap().iter();

@@ -5,6 +5,7 @@
 
 use super::CloudEvent;
 use super::cursor::{self, Cursor, Position};
+use crate::keys::Role;
 use holdfast_engine::codec::{self, Entry};
 use holdfast_engine::event::Record;
 use holdfast_engine::ids::PartitionId;
@@ -134,6 +135,11 @@ impl Reading<'_, '_> {
 }
 
 impl Published<'_> {
+    /// As a reader of this role is shown it. None: it is not for such a reader.
+    pub fn shown_to(&self, role: Role) -> Option<CloudEvent<'_>> {
+        CloudEvent::shown_to(role, self.partition, &self.record)
+    }
+
     /// The event in the structured JSON form of CloudEvents 1.0.
     pub fn cloud_event(&self) -> CloudEvent<'_> {
         CloudEvent::of(self.partition, &self.record)

@@ -2,7 +2,7 @@
 //!
 //! Invariant: a mutation that may have happened is never answered as failed: it gets 202 and where to look.
 
-use crate::http::problem::{Code, Problem};
+use crate::http::problem::{Code, FieldError, Problem};
 use crate::http::view;
 use crate::wire::figures::grouped;
 use crate::wire::ids::{Attempt, Id};
@@ -143,8 +143,14 @@ pub fn rejected(rejection: &Rejection) -> Problem {
             );
             Problem::new(Code::LimitReached, detail)
         }
+        Rejection::HoldTooLong { max_ms } => hold_too_long(max_ms / 1000),
         Rejection::HoldLimit(limit) => hold_limit(*limit),
     }
+}
+
+/// A hold that is to last longer than the operator allows now.
+pub fn hold_too_long(longest: u64) -> Problem {
+    Problem::invalid(vec![FieldError::new("/ttl_seconds", format!("must be 1 to {longest}"))])
 }
 
 fn hold_limit(limit: HoldLimit) -> Problem {

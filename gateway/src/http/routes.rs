@@ -27,6 +27,7 @@ pub mod resource;
 pub mod sender;
 pub mod start;
 pub mod stock;
+pub mod trail;
 pub mod tuning;
 pub mod turned_off;
 #[cfg(test)]

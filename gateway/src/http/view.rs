@@ -151,7 +151,7 @@ pub struct PaymentBody<'a> {
     provider: &'a str,
     #[schema(value_type = scalars::AttemptStatus)]
     status: Literal,
-    /// Where the buyer pays; null until the provider has said so.
+    /// Where the buyer pays; null until the provider has said so, and for viewers.
     #[schema(value_type = Option<scalars::Link>, required = true)]
     redirect_url: Option<&'a str>,
 }

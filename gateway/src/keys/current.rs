@@ -4,7 +4,7 @@
 //! the process ends: with a file that was emptied or is gone nobody gets in, and a file that cannot be read changes nothing, but that a key
 //! whose line was taken out by hand does not count any more.
 
-use super::{ApiKeys, Error, KeyEntry, Known, file, parse};
+use super::{ApiKeys, Error, KeyEntry, Known, file, usable};
 use arc_swap::{ArcSwapOption, Guard};
 use data_encoding::HEXLOWER;
 use std::os::unix::fs::MetadataExt;
@@ -48,7 +48,7 @@ impl Keys {
     /// # Errors
     /// If a hash is malformed, or the file cannot be read, is damaged or is lost.
     pub fn load(configured: &[KeyEntry], data_dir: Option<&Path>) -> Result<Self, Error> {
-        let configured = configured.iter().map(parse).collect::<Result<Vec<_>, Error>>()?;
+        let configured = configured.iter().map(usable).collect::<Result<Vec<_>, Error>>()?;
         let keys = Self {
             now: ArcSwapOption::empty(),
             configured,
@@ -77,11 +77,11 @@ impl Keys {
         let Some(dir) = &self.data_dir else { return Ok(None) };
         let Some(entries) = file::read(dir)? else { return Ok(None) };
         file::secure(dir)?;
-        entries.iter().map(parse).collect::<Result<Vec<_>, Error>>().map(Some)
+        entries.iter().map(usable).collect::<Result<Vec<_>, Error>>().map(Some)
     }
 
     fn take(&self, stored: Vec<Known>) {
-        self.now.store(Some(Arc::new(ApiKeys { known: [self.configured.clone(), stored].concat() })));
+        self.now.store(Some(Arc::new(ApiKeys::of([self.configured.clone(), stored].concat()))));
     }
 
     /// Of a file that was changed by hand: nothing in it is believed but that a key is not in it any more.
@@ -89,8 +89,9 @@ impl Keys {
         let there = self.data_dir.as_deref().and_then(file::hashes);
         if let (Some(there), Some(now)) = (there, &*self.now.load()) {
             let is_there = |known: &Known| there.iter().any(|hash| hash.eq_ignore_ascii_case(&HEXLOWER.encode(&known.hash)));
-            let stored = now.known.get(self.configured.len()..).unwrap_or_default();
-            self.take(stored.iter().filter(|known| is_there(known)).cloned().collect());
+            let is_stored = |known: &&Known| self.configured.iter().all(|configured| configured.hash != known.hash);
+            let known = now.known.iter().filter(|known| is_there(known)).chain(&now.revoked);
+            self.take(known.filter(is_stored).cloned().collect());
         }
     }
 

@@ -3,9 +3,9 @@
 //! A line is a key with a check of itself and of all lines before it; the last line says how many there are. Invariants: a changed bit,
 //! a missing line and a missing end are refused by their place; once there was a key, neither a missing file nor an empty one means
 //! that nobody needs any: the mark, which holds nothing secret and is in every backup, says that there was. Files of before have no
-//! checks, and get them with the next change.
+//! checks, and get them with the next change. A key that is taken back leaves its line where its scope is not its name.
 
-use super::{Error, KeyEntry, Role, parse};
+use super::{Error, KeyEntry, Role, is_false, parse};
 use crate::process::file_error::at;
 use data_encoding::HEXLOWER;
 use holdfast_storage::private;
@@ -33,6 +33,8 @@ struct Line {
     scope: Option<String>,
     #[serde(default, skip_serializing_if = "Role::is_default")]
     role: Role,
+    #[serde(default, skip_serializing_if = "is_false")]
+    revoked: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     check: Option<String>,
 }
@@ -45,7 +47,7 @@ struct End {
     check: String,
 }
 
-/// The keys of a data directory. `None` if it never had any.
+/// The keys of a data directory, those that were taken back and are kept among them. `None` if it never had any.
 ///
 /// # Errors
 /// If the file cannot be read, is not as it was written, or is lost.
@@ -57,16 +59,17 @@ pub fn read(data_dir: &Path) -> Result<Option<Vec<KeyEntry>>, Error> {
         None => None,
     };
     match keys {
-        Some(keys) if keys.is_empty() => Err(lost(data_dir, "has no keys")),
+        Some(keys) if keys.iter().all(|key| key.revoked) => Err(lost(data_dir, "has no keys")),
         keys => Ok(keys),
     }
 }
 
-/// The hashes of all lines, whatever their checks say. `None` if there is anything else in the file.
+/// The hashes of all keys that are not taken back, whatever their checks say. `None` if there is anything else in the file.
 pub fn hashes(data_dir: &Path) -> Option<Vec<String>> {
     let text = fs::read_to_string(data_dir.join(FILE)).ok()?;
     let lines = text.lines().filter(|line| !line.trim().is_empty() && serde_json::from_str::<End>(line).is_err());
-    lines.map(|line| serde_json::from_str(line).ok().map(|line: Line| line.hash)).collect()
+    let keys: Option<Vec<Line>> = lines.map(|line| serde_json::from_str(line).ok()).collect();
+    Some(keys?.into_iter().filter(|key| !key.revoked).map(|key| key.hash).collect())
 }
 
 /// Narrows the file to its owner, and remembers that there are keys: files of before have no mark.
@@ -101,12 +104,21 @@ pub fn store(data_dir: &Path, entry: &KeyEntry) -> Result<PathBuf, Error> {
 pub fn revoke(data_dir: &Path, name: &str, hash: &str) -> Result<Vec<KeyEntry>, Error> {
     let mut revoked = Vec::new();
     change(data_dir, |keys| {
-        let taken = |key: &mut KeyEntry| key.name == name && key.hash.starts_with(hash);
+        let taken = |key: &mut KeyEntry| !key.revoked && key.name == name && key.hash.starts_with(hash);
         revoked = keys.extract_if(.., taken).collect();
+        revoked.iter().for_each(|key| keep_scope(keys, key));
         let unknown = || Error::Unknown(name.to_owned(), data_dir.join(FILE).display().to_string());
         if revoked.is_empty() { Err(unknown()) } else { Ok(()) }
     })?;
     Ok(revoked)
+}
+
+/// What was placed with a key is known by its name. Where its scope is another, that has to be known too when the key is gone.
+fn keep_scope(keys: &mut Vec<KeyEntry>, key: &KeyEntry) {
+    let kept = |known: &KeyEntry| known.revoked && known.name == key.name && known.scope() == key.scope();
+    if key.scope() != key.name && !keys.iter().any(kept) {
+        keys.push(KeyEntry { revoked: true, ..key.clone() });
+    }
 }
 
 /// One change at a time, whole or not at all.
@@ -181,8 +193,8 @@ impl Reading {
             self.ended = true;
             return Some(keys == self.checked && keys == self.keys.len() && check == HEXLOWER.encode(&self.check));
         }
-        let Line { name, hash, scope, role, check } = serde_json::from_str(line).ok()?;
-        let key = KeyEntry { name, hash, scope, role };
+        let Line { name, hash, scope, role, revoked, check } = serde_json::from_str(line).ok()?;
+        let key = KeyEntry { name, hash, scope, role, revoked };
         parse(&key).ok()?;
         self.check = next_check(&self.check, &key);
         // Either every line has a check or none has.
@@ -209,8 +221,8 @@ fn text(keys: &[KeyEntry]) -> String {
     let (mut text, mut check) = (String::new(), [0; CHECK]);
     for key in keys {
         check = next_check(&check, key);
-        let KeyEntry { name, hash, scope, role } = key.clone();
-        text.push_str(&json(&Line { name, hash, scope, role, check: Some(HEXLOWER.encode(&check)) }));
+        let KeyEntry { name, hash, scope, role, revoked } = key.clone();
+        text.push_str(&json(&Line { name, hash, scope, role, revoked, check: Some(HEXLOWER.encode(&check)) }));
         text.push('\n');
     }
     text.push_str(&json(&End { keys: keys.len(), check: HEXLOWER.encode(&check) }));

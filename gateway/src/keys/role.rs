@@ -41,6 +41,16 @@ impl Role {
         }
     }
 
+    /// Whether links that let a buyer pay are for it: whoever has one can press its buttons.
+    pub fn may_pay(self) -> bool {
+        SHOPS.contains(&self)
+    }
+
+    /// Whether what operators change is for it.
+    pub fn sees_changes(self) -> bool {
+        OPERATORS.contains(&self)
+    }
+
     /// Files of keys leave it out: files of storefronts alone stay as earlier versions read and write them.
     pub(super) fn is_default(&self) -> bool {
         *self == Self::default()

@@ -40,6 +40,29 @@ fn with_100_an_hour_the_101st_is_refused_and_that_of_another_key_is_taken() {
     assert_eq!(taken(&rates, OTHER, 1), 1);
 }
 
+/// A request that brings others: whether they are taken, and how long its caller waits.
+fn more(rates: &Rates<FakeRelativeClock>, count: u32) -> Option<u32> {
+    assert_eq!(taken(rates, SHOP, 1), 1);
+    match rates.count_more(SHOP, Group::Orders, NonZeroU32::new(count).unwrap()).unwrap() {
+        More::Now(standing) => standing.wait(),
+        More::Never { most } => panic!("{count} are more than {most}"),
+    }
+}
+
+#[test]
+fn what_a_request_brings_counts_as_a_whole_and_is_taken_once_the_caller_has_waited() {
+    let (rates, clock) = rates();
+    assert_eq!(more(&rates, 59), None);
+    let wait = more(&rates, 49).unwrap();
+    assert_eq!(wait, 11 * 36, "of 50 there were 40, and one of those is used by this request");
+    clock.advance(Duration::from_secs(wait.into()));
+    assert_eq!(more(&rates, 49), None);
+    assert_eq!(taken(&rates, SHOP, 1), 0);
+    let whole = rates.count_more(SHOP, Group::Orders, NonZeroU32::new(100).unwrap());
+    assert!(matches!(whole, Some(More::Never { most }) if most.get() == 100));
+    assert!(rates.count_more(SHOP, Group::Reads, NonZeroU32::MIN).is_none());
+}
+
 #[test]
 fn what_was_used_comes_back_one_by_one() {
     let (rates, clock) = rates();

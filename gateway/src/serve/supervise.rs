@@ -17,7 +17,7 @@ use crate::threads::shards;
 use crate::{backend, banner, demo, progress};
 use actix_web::web::{self, Data};
 use holdfast_actors::clock::Clock;
-use holdfast_actors::{Engine, Failure, Options, ReplyQueues, StartError};
+use holdfast_actors::{Engine, Failure, Handle, Options, ReplyQueues, StartError};
 use holdfast_storage::backoff::Backoff;
 use holdfast_storage::retention::{Beside, Retention};
 use holdfast_storage::scrub::Scrub;
@@ -222,6 +222,7 @@ async fn go_live(app: &Data<App>, engine: &Engine, cursors: Cursors, first: bool
     }
     let demo = first && app.settings.data.demo && demo::can_be_ordered(&live.handle).await;
     app.live.store(Some(Arc::new(live)));
+    tune(app, &engine.handle);
     app.down.store(None);
     if first {
         follow_load(app.settings.engine.memory_ahead_mb);
@@ -230,9 +231,43 @@ async fn go_live(app: &Data<App>, engine: &Engine, cursors: Cursors, first: bool
     tracing::info!(partitions = engine.journal().partitions().count(), commits, "ready");
 }
 
+/// Gives the engine the knobs as they are by now: those that were turned while it started found no engine to turn.
+fn tune(app: &App, handle: &Handle) {
+    let mut given = app.tuned.load_full();
+    loop {
+        handle.tune(&given.knobs());
+        let now = app.tuned.load_full();
+        if Arc::ptr_eq(&given, &now) {
+            return;
+        }
+        given = now;
+    }
+}
+
 /// Only once orders are taken: nothing waits for it.
 fn follow_load(mib: u64) {
     if let Err(error) = memory::follow_load(mib) {
         tracing::warn!(%error, "no memory is taken ahead of load");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A change was in the journal of the engine that failed, and written and turned while the next one read it.
+    #[actix_web::test]
+    async fn a_knob_that_is_turned_while_an_engine_starts_counts_in_it() {
+        let mut settings = Settings::default();
+        (settings.data.ephemeral, settings.data.demo, settings.engine.shards) = (true, false, 2);
+        let app = Data::new(App::without_engine(settings.clone()));
+        let Ok((engine, cursors)) = start_engine(&app, &ReplyQueues::default(), None).await else { panic!("it starts") };
+        settings.engine.credits = 7;
+        app.tuned.store(Arc::new(settings));
+        go_live(&app, &engine, cursors, false).await;
+        let limits: Vec<usize> = engine.handle.reports().await.iter().map(|report| report.limit).collect();
+        assert_eq!(limits, [7, 7]);
+        app.live.store(None);
+        engine.stop().await;
     }
 }

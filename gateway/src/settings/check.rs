@@ -13,6 +13,9 @@ use holdfast_engine::ids::Url;
 use std::net::IpAddr;
 use std::path::Path;
 
+/// What a batch has at most where each is a row of a table, and the largest event may follow.
+const MOST_KB_ON_CLUSTER: usize = 1024;
+
 const MECHANISMS: [&str; 3] = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"];
 
 /// What any command that reads settings refuses.
@@ -20,6 +23,7 @@ pub(super) fn values(loaded: &Loaded) -> Vec<Mistake> {
     let mut found = Found { loaded, mistakes: Vec::new() };
     found.engine(&loaded.settings);
     found.cluster(&loaded.settings);
+    found.batches(&loaded.settings);
     found.kafka(&loaded.settings.kafka);
     found.orders(&loaded.settings);
     found.ranges(&loaded.settings);
@@ -43,6 +47,7 @@ pub(super) fn serving(loaded: &Loaded) -> Vec<Mistake> {
 /// What can be wrong with settings that are changed while the server runs.
 pub(super) fn live(loaded: &Loaded) -> Vec<Mistake> {
     let mut found = Found { loaded, mistakes: Vec::new() };
+    found.batches(&loaded.settings);
     found.orders(&loaded.settings);
     found.ranges(&loaded.settings);
     found.log(&loaded.settings);
@@ -99,6 +104,13 @@ impl Found<'_> {
         self.refuse_unless(built, "journal.backend", "this binary was built without the feature scylla");
         let tls = cfg!(feature = "scylla-tls") || !scylla.tls.enabled;
         self.refuse_unless(tls, "scylla.tls.enabled", "this binary was built without the feature scylla-tls");
+    }
+
+    /// A batch is one row there, and the nodes refuse a row of more than a part of one of their commit logs.
+    fn batches(&mut self, settings: &Settings) {
+        let fits = settings.journal.backend != Backend::Scylla || settings.engine.batch_kb <= MOST_KB_ON_CLUSTER;
+        let message = format!("must not be more than {MOST_KB_ON_CLUSTER} on a cluster, where a batch is one row");
+        self.refuse_unless(fits, "engine.batch_kb", &message);
     }
 
     fn kafka(&mut self, kafka: &Kafka) {
@@ -226,7 +238,7 @@ impl Found<'_> {
 
     fn keys(&mut self, settings: &Settings) {
         for entry in &settings.auth.keys {
-            if let Err(error) = keys::parse(entry) {
+            if let Err(error) = keys::usable(entry) {
                 self.refuse("auth.keys", error.to_string());
             }
         }
@@ -275,7 +287,8 @@ fn stored_keys(settings: &Settings) -> Result<(), String> {
     if settings.data.ephemeral || settings.refuse_unfinished().is_err() {
         return Ok(());
     }
-    keys::file::read(&settings.data.dir).map(drop).map_err(|error| error.to_string())
+    let keys = keys::file::read(&settings.data.dir).map_err(|error| error.to_string())?;
+    keys.iter().flatten().try_for_each(|entry| keys::usable(entry).map(drop)).map_err(|error| error.to_string())
 }
 
 /// Whether callers need a key, or the operator does without.

@@ -428,6 +428,7 @@ impl Settings {
                 Late::Rehold => LatePayment::Rehold,
                 Late::Refund => LatePayment::Refund,
             },
+            max_ttl_ms: self.orders.ttl_max_seconds * 1000,
             max_life_ms: self.holds.max_life_seconds * 1000,
             max_extensions: self.holds.max_extensions,
             ..Policy::default()

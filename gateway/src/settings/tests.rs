@@ -43,6 +43,16 @@ fn an_unknown_key_is_refused_with_file_and_line() {
     assert!(error.contains("holdfast.toml:3: server.lissten: "), "{error}");
 }
 
+/// Every order of a shard would be of unknown outcome: no node takes a row of that size.
+#[test]
+fn a_batch_is_no_larger_than_a_row_of_a_cluster() {
+    let text = |kb| format!("[journal]\nbackend = \"scylla\"\n[engine]\nbatch_kb = {kb}\n");
+    if cfg!(feature = "scylla") {
+        assert_eq!(places(with(&text(1025), &[])), [(Some(4), "engine.batch_kb".to_owned())]);
+        assert!(with(&text(1024), &[]).is_ok());
+    }
+}
+
 /// One at a time they cost a start each.
 #[test]
 fn all_mistakes_are_told_at_once_each_with_its_place() {
@@ -108,6 +118,7 @@ fn what_is_no_toml_is_refused_by_its_line() {
 #[test]
 fn what_keeps_a_server_from_starting_is_found_before_and_does_not_keep_others() {
     let missing = "/nonexistent/file";
+    let nameless = format!("[auth]\nkeys = [{{ name = \"\", hash = \"{}\" }}]\n", "00".repeat(32));
     let cases = [
         ("[server]\nlisten = \"0.0.0.0:80\"\n", "server.listen", "holdfast key new"),
         ("[server]\nlisten = \"[::]:80\"\n", "server.listen", "--insecure"),
@@ -118,6 +129,7 @@ fn what_keeps_a_server_from_starting_is_found_before_and_does_not_keep_others() 
         ("[backup]\ndir = \"/nonexistent/backups\"\n", "backup.dir", "in the data directory"),
         ("[backup]\ndir = \"/dev/null\"\n", "backup.dir", "no directory"),
         ("[auth]\nkeys = [{ name = \"a\", hash = \"0g\" }]\n", "auth.keys", "64 hexadecimal digits"),
+        (nameless.as_str(), "auth.keys", "would have no owner"),
         ("[log]\nlevel = \"info,loud\"\n", "log.level", "\"loud\""),
         ("[log]\nlevel = \"holdfast=loud\"\n", "log.level", ""),
     ];

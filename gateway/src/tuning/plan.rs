@@ -139,7 +139,7 @@ fn warnings(tuning: &Tuning, changes: &[Planned]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::Tuned;
+    use crate::settings::{Backend, Tuned};
     use serde_json::json;
 
     fn tuning(base: Settings, origins: &[(&str, &str)]) -> Tuning {
@@ -200,6 +200,19 @@ mod tests {
         let refused = of(&tuning, json!({"orders.accepting": "no", "engine.credits": -1})).unwrap_err();
         let keys: Vec<&str> = refused.iter().map(|refused| refused.key.as_str()).collect();
         assert_eq!(keys, ["engine.credits", "orders.accepting"], "of another type");
+    }
+
+    /// No node takes a row of that size: every order of its shard would be of unknown outcome.
+    #[test]
+    fn a_batch_is_not_made_larger_than_a_row_of_a_cluster() {
+        let mut on_cluster = Settings::default();
+        on_cluster.journal.backend = Backend::Scylla;
+        for (base, most) in [(Settings::default(), 65_536), (on_cluster, 1024)] {
+            let tuning = tuning(base, &[]);
+            assert!(of(&tuning, json!({"engine.batch_kb": most})).is_ok());
+            let refused = of(&tuning, json!({"engine.batch_kb": most + 1})).unwrap_err();
+            assert_eq!(refused[0].key, "engine.batch_kb", "{refused:?}");
+        }
     }
 
     #[test]

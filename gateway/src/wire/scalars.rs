@@ -104,8 +104,8 @@ scalars! {
     Units "Units of one bucket." = whole(0, limits::MAX_BUCKET.into());
     Sum "Units of one or more buckets." = whole(0, i64::MAX as u64);
     Delta "Units to add, or to take away if negative. Not zero." = delta();
-    HoldSeconds "The life of a hold, counted from now."
-        = whole(limits::MIN_TTL_MS / 1000, limits::MAX_TTL_MS / 1000).default(Some((limits::DEFAULT_TTL_MS / 1000).into()));
+    HoldSeconds "The life of a hold, counted from now. `hold_seconds` of GET /v1/limits says how long it is by default, and at most: \
+        operators change both." = whole(limits::MIN_TTL_MS / 1000, limits::MAX_TTL_MS / 1000);
     Priority "Lower is allocated first." = whole(0, u16::MAX.into());
     Repeats "How often more." = whole(0, u8::MAX.into());
     PageLimit "How much of it at most." = whole(1, limits::MAX_PAGE as u64).default(Some(limits::DEFAULT_PAGE.into()));

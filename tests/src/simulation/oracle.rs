@@ -271,6 +271,7 @@ impl Oracle {
             | Rejection::UnknownSku(_)
             | Rejection::Short(_)
             | Rejection::TooMany
+            | Rejection::HoldTooLong { .. }
             | Rejection::HoldLimit(_) => Ok(()),
         }
     }

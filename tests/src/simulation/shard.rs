@@ -230,7 +230,7 @@ impl World {
         let comes = hosting.place(id) == Place::Away && self.shard_of[partition] == index;
         let waiting = if comes { Some(Vec::new()) } else { hosting.take_waiting(now, id, life) };
         require(waiting.is_some(), "a partition comes back where it is waited for", || format!("{partition} in life {life}"))?;
-        hosting.host(state, life, Vec::new(), u64::MAX);
+        hosting.host(state, life, Vec::new());
         self.resume(index, partition, made)?;
         waiting.into_iter().flatten().try_for_each(|input| self.give(index, partition, input, made))?;
         if comes {

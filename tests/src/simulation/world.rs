@@ -162,7 +162,7 @@ impl World {
 
     pub(super) fn host(&mut self, partition: Partition, life: Life) {
         let shard = self.shard_of[usize::from(partition.id.0)];
-        self.shards[shard].hosting.host(partition, life, Vec::new(), u64::MAX);
+        self.shards[shard].hosting.host(partition, life, Vec::new());
     }
 
     /// Runs to the end. The first breach ends it.

@@ -61,6 +61,11 @@ impl Api {
         Self { bearer: Some(format!("Bearer {key}")), ..self.clone() }
     }
 
+    /// The key that it shows.
+    pub(crate) fn key(&self) -> &str {
+        self.bearer.as_deref().and_then(|bearer| bearer.strip_prefix("Bearer ")).expect("it has a key")
+    }
+
     pub(crate) fn base(&self) -> &str {
         &self.base
     }

@@ -34,6 +34,8 @@ mod crowd;
 #[cfg(test)]
 mod description;
 #[cfg(test)]
+mod doors;
+#[cfg(test)]
 mod events;
 #[cfg(test)]
 mod health;
@@ -45,6 +47,8 @@ mod http;
 mod idempotency;
 #[cfg(test)]
 mod imports;
+#[cfg(test)]
+mod knobs;
 #[cfg(test)]
 mod lists;
 #[cfg(test)]
@@ -91,6 +95,8 @@ mod secrets;
 mod settings;
 #[cfg(test)]
 mod shop;
+#[cfg(test)]
+mod shown;
 #[cfg(test)]
 mod stock;
 #[cfg(test)]

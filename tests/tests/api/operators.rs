@@ -29,13 +29,21 @@ fn address(server: &Server) -> String {
 }
 
 /// A server with a key of each role, and operators at an address of their own.
-pub(crate) fn apart() -> (Server, Operators) {
-    let mut server = Server::prepare(Options::new().env(LISTEN.0, LISTEN.1));
+pub(crate) fn apart(variables: &[(&str, &str)]) -> (Server, Operators) {
+    let options = variables.iter().fold(Options::new(), |options, (name, value)| options.env(*name, *value));
+    let mut server = Server::prepare(options.env(LISTEN.0, LISTEN.1));
     let keys = ["storefront", "viewer", "admin"].map(|role| key_of(&server, &["--name", role, "--role", role]));
     server.restart();
     let open = Api::at(&address(&server));
     let [storefront, viewer, admin] = keys.map(|key| open.with_key(&key));
     (server, Operators { open, storefront, viewer, admin })
+}
+
+/// A server without keys, and its operators' address.
+pub(crate) fn alone() -> (Server, Api) {
+    let server = Server::start(Options::new().env(LISTEN.0, LISTEN.1));
+    let operators = Api::at(&address(&server));
+    (server, operators)
 }
 
 /// Of a path that is described, and not served at this address.
@@ -45,7 +53,7 @@ fn status(api: &Api, path: &str) -> u16 {
 
 #[test]
 fn operators_are_served_at_their_own_address_and_no_longer_beside_the_api() {
-    let (server, Operators { open, storefront, viewer, admin }) = apart();
+    let (server, Operators { open, storefront, viewer, admin }) = apart(&[]);
     let api = |with: &Api| with.beside(&server);
     for path in ["/metrics", "/admin/v1/shards"] {
         for caller in [&open, &storefront, &viewer, &admin] {
@@ -63,14 +71,26 @@ fn operators_are_served_at_their_own_address_and_no_longer_beside_the_api() {
     for path in ["/livez", "/readyz", "/", "/problems", "/openapi.json", "/v1/limits"] {
         assert_eq!([&open, &api(&open)].map(|caller| caller.get(path).status), [200, 200], "{path}");
     }
-    let index = open.get("/").ok(200);
-    assert!(index["metrics"].is_null() && index["ready"] == "/readyz", "{index}");
+    for (at, index) in [("/metrics", open.get("/").ok(200)), ("", api(&open).get("/").ok(200))] {
+        assert!(index["metrics"].as_str().unwrap_or_default() == at && index["ready"] == "/readyz", "{index}");
+        assert_eq!(index["console"].is_null(), at.is_empty(), "{index}");
+    }
+}
+
+/// Pasted as they stood, its commands were 404.
+#[test]
+fn the_page_of_the_address_of_operators_places_its_order_where_orders_are_taken() {
+    let (server, Operators { open, .. }) = apart(&[]);
+    let page = |api: &Api| String::from_utf8(api.send("GET", "/", &[("accept", "text/html")], None).bytes).unwrap();
+    for page in [page(&open), page(&open.beside(&server))] {
+        assert!(page.contains(&format!("curl -s {}/v1/orders", server.url())), "{page}");
+        assert!(!page.contains(&format!("{}/v1/orders", open.base())), "{page}");
+    }
 }
 
 #[test]
 fn without_keys_the_address_of_operators_answers_this_machine_alone() {
-    let server = Server::start(Options::new().env(LISTEN.0, LISTEN.1));
-    let operators = Api::at(&address(&server));
+    let (_server, operators) = alone();
     operators.get("/admin/v1/shards").ok(200);
     assert_eq!(operators.get("/metrics").status, 200);
     let send = |method: &str, path: &str, header: (&str, &str)| operators.send(method, path, &[header], None);
@@ -93,7 +113,7 @@ fn operators_are_not_served_beyond_this_machine_without_keys() {
 
 #[test]
 fn a_server_with_two_addresses_stops_in_order() {
-    let (mut server, Operators { admin, .. }) = apart();
+    let (mut server, Operators { admin, .. }) = apart(&[]);
     admin.get("/admin/v1/shards").ok(200);
     assert!(server.terminate().success());
 }

@@ -2,8 +2,8 @@
 
 use crate::auth::key_of;
 use crate::client::{Answer, Api};
-use crate::shop::{hold, id, order, paying, place, put};
-use holdfast_tests::server::{Options, Server};
+use crate::shop::{PATIENCE, hold, id, order, paying, place, put};
+use holdfast_tests::server::{Options, Server, poll};
 use serde_json::{Value, json};
 
 /// Several clients of one server.
@@ -83,6 +83,28 @@ fn an_order_is_reached_by_keys_of_its_scope_by_viewers_and_by_admins() {
     admin.act(&format!("/v1/reservations/{}:commit", id(&held))).ok(200);
     let by_renewed = place(&renewed, &order("mug", 1));
     shop.get(&format!("/v1/orders/{}", id(&by_renewed))).ok(200);
+}
+
+/// The first key of a scope has it as its name, later ones have not: with the second rotation their orders were of nobody's scope.
+#[test]
+fn an_order_stays_with_its_scope_whichever_of_its_keys_are_taken_back() {
+    let mut shops = Shops::open(true);
+    let [renewed, other] = shops.keyed([RENEWED, OTHER]);
+    let placed = place(&renewed, &order("mug", 1));
+    let [next] = shops.keyed([&["--name", "shop-2028", "--scope", "shop"]]);
+    let dir = shops.server.data_dir().display().to_string();
+    assert!(shops.server.run(&["key", "revoke", "shop-2027", "--data-dir", &dir]).0.success());
+    let path = format!("/v1/orders/{}", id(&placed));
+    for restart in [false, true] {
+        if restart {
+            shops.server.restart();
+        }
+        poll(PATIENCE, || (renewed.get("/v1/limits").status == 401).then_some(())).expect("the key is taken back");
+        next.get(&path).ok(200);
+        assert!(listed(&next).contains(&placed["id"]));
+        other.get(&path).problem(403, "forbidden");
+    }
+    next.act(&format!("{path}:cancel")).ok(200);
 }
 
 #[test]

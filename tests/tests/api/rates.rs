@@ -6,9 +6,11 @@ use crate::auth::key_of;
 use crate::client::{Answer, Api};
 use crate::contract::Contract;
 use crate::contract::calls::Call;
-use crate::shop::{fresh, order, post, put, stock};
+use crate::shop::{fresh, order, order_becomes, paying, place, post, put, stock, stocked};
+use crate::webhooks::{now, secret, signature, tell, told};
 use holdfast_tests::server::{Options, Server};
-use serde_json::json;
+use serde_json::{Value, json};
+use std::sync::{Mutex, Weak};
 use std::time::Instant;
 
 fn setting(caller: &str, group: &str) -> String {
@@ -83,6 +85,48 @@ fn with_100_orders_an_hour_the_101st_is_refused_and_that_of_another_key_is_taken
     assert!(refused.header("ratelimit").unwrap().starts_with("\"orders\";r=0;t="), "{}", refused.shown());
     assert_eq!(stock(&one, "mug")["held"], taken, "reads have no limit, and what was refused was not executed");
     post(&two, "/v1/orders", &order("mug", 1)).ok(201);
+}
+
+fn batch(sku: &str, items: usize) -> Value {
+    let item = |_| json!({"key": fresh("key"), "lines": [{"sku": sku, "quantity": 1}]});
+    json!({"items": (0..items).map(item).collect::<Vec<_>>()})
+}
+
+/// It counted as one request: a hundred an hour were 409,600 reservations.
+#[test]
+fn each_item_of_a_batch_counts_and_one_that_is_too_many_has_none_executed() {
+    let (_server, [one, two]) = limited();
+    put(&one, "mug", "berlin", 1_000);
+    let send = |items: usize| one.post("/v1/reservations:batch", &batch("mug", items));
+    let taken = send(60);
+    taken.ok(200);
+    assert!(taken.header("ratelimit").unwrap().starts_with("\"orders\";r=40;"), "{}", taken.shown());
+    let refused = send(60);
+    refused.problem(429, "rate_limited");
+    let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
+    assert!((20 * 36..=21 * 36).contains(&wait), "{wait}");
+    send(101).invalid("/items");
+    assert_eq!(stock(&one, "mug")["held"], 60);
+    send(30).ok(200);
+    two.post("/v1/reservations:batch", &batch("mug", 100)).ok(200);
+    assert_eq!(stock(&one, "mug")["held"], 190);
+}
+
+/// They were counted before anybody looked at their signature: whoever sent enough of them kept the provider's out.
+#[test]
+fn webhooks_that_are_not_signed_are_limited_and_those_that_are_signed_never() {
+    static OWN: Mutex<Weak<Server>> = Mutex::new(Weak::new());
+    let api = Api::shared_as(&OWN, || Options::new().env(setting("address", "open"), "3/1h"));
+    let placed = place(&api, &paying(&stocked(&api, 1), 1));
+    let body = told(&placed, "payment.captured");
+    let unsigned = || tell(&api, &body, "t=1,v1=00");
+    let statuses: Vec<u16> = (0..5).map(|_| unsigned().status).collect();
+    assert_eq!(statuses, [401, 401, 401, 429, 429]);
+    unsigned().problem(429, "rate_limited");
+    for _ in 0..5 {
+        tell(&api, &body, &signature(&secret(&api), now(), &body)).ok(200);
+    }
+    order_becomes(&api, &placed, "confirmed");
 }
 
 #[test]

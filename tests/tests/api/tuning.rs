@@ -27,7 +27,7 @@ pub(crate) fn setting(api: &Api, key: &str) -> Value {
     found.unwrap_or_else(|| panic!("{key} is not shown"))
 }
 
-fn own() -> (Server, Api) {
+pub(crate) fn own() -> (Server, Api) {
     let server = Server::start(Options::new());
     let api = Api::of(&server);
     (server, api)

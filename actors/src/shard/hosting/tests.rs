@@ -62,7 +62,7 @@ struct Rig {
 impl Rig {
     fn new(causality: Causality) -> Self {
         let mut hosting = Hosting::new(partitions(), causality);
-        partitions().all().for_each(|id| hosting.host(fresh(id, causality), 0, Vec::new(), 1_000));
+        partitions().all().for_each(|id| hosting.host(fresh(id, causality), 0, Vec::new()));
         let mut rig = Self { causality, hosting, fx: Effects::default(), log: Vec::new(), durable: 0 };
         for partition in 0..4 {
             assert_eq!(rig.request(partition, 1_000 + u64::from(partition), 1_000_000), Stepped::Done);
@@ -114,7 +114,7 @@ impl Rig {
         self.land_all();
         let id = fallen.partition.id;
         let waiting = self.hosting.take_waiting(NOW, id, fallen.life + 1).unwrap();
-        self.hosting.host(self.fold(id), fallen.life + 1, refused, 1_000);
+        self.hosting.host(self.fold(id), fallen.life + 1, refused);
         assert_eq!(self.hosting.resume(NOW, id, &mut self.fx), Stepped::Done);
         waiting
     }

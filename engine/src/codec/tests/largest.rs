@@ -256,7 +256,7 @@ fn enlarged_rejection(example: &Rejection) -> Rejection {
         Rejection::HoldLimit(HoldLimit::Extensions { .. }) => Rejection::HoldLimit(HoldLimit::Extensions { max: u32::MAX }),
         Rejection::InvalidTransition { .. } | Rejection::ReservationExpired | Rejection::TooMany => example.clone(),
         Rejection::NotFound | Rejection::KeyReused | Rejection::KeyInProgress => example.clone(),
-        Rejection::VersionMismatch { .. } | Rejection::LocationInUse { .. } => example.clone(),
+        Rejection::VersionMismatch { .. } | Rejection::LocationInUse { .. } | Rejection::HoldTooLong { .. } => example.clone(),
     }
 }
 

@@ -3,6 +3,7 @@
 use super::super::layout::{scrolling, time};
 use super::orders::total;
 use crate::events::{TYPE_PREFIX, timeline_item};
+use crate::keys::Role;
 use crate::wire::ids::Id;
 use crate::wire::names;
 use holdfast_engine::event::{Kind, OrderRecord};
@@ -20,7 +21,8 @@ pub fn id(order: &Order) -> Id {
     }
 }
 
-pub fn page(order: &Order) -> Markup {
+/// As somebody of this role sees it.
+pub fn page(order: &Order, role: Role) -> Markup {
     let (placed, kind) = (order.placed(), order.kind());
     html! {
         dl class="tiles" {
@@ -40,7 +42,7 @@ pub fn page(order: &Order) -> Markup {
         h2 { "Lines" }
         (scrolling("Lines", &lines(order)))
         h2 { "Timeline" }
-        (scrolling("Timeline", &timeline(order)))
+        (scrolling("Timeline", &timeline(order, role)))
     }
 }
 
@@ -70,10 +72,10 @@ fn lines(order: &Order) -> Markup {
     }
 }
 
-fn timeline(order: &Order) -> Markup {
+fn timeline(order: &Order, role: Role) -> Markup {
     let records: Vec<OrderRecord> = order.history().records().collect();
-    let items =
-        records.iter().map(|record| serde_json::to_value(timeline_item(order.id, order.kind(), record)).unwrap_or_default());
+    let item = |record| timeline_item(order.id, order.kind(), record).shown_to(role);
+    let items = records.iter().map(|record| serde_json::to_value(item(record)).unwrap_or_default());
     html! {
         table id="timeline" {
             thead { tr { th scope="col" { "When" } th scope="col" { "What" } th scope="col" { "More" } } }

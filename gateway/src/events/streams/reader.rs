@@ -1,11 +1,12 @@
 //! What is read and rendered for all streams of events, on a thread off the path of orders.
 //!
-//! Invariants: what is behind a cursor is rendered once for all streams that come to it while it is remembered; a chunk is at most one
+//! Invariants: what is behind a cursor is rendered once for all streams of one role that come to it while it is remembered; a chunk is at most one
 //! event longer than [`CHUNK`]; what is remembered takes at most [`REMEMBERED`] bytes and the last chunk; a stream from the beginning
 //! begins with what the journal keeps by then, whatever is remembered.
 
 use crate::events::reading::start;
 use crate::events::{Cursor, Published, read};
+use crate::keys::Role;
 use crate::threads::readers::Readers;
 use actix_web::web::Bytes;
 use holdfast_actors::ClientId;
@@ -61,25 +62,30 @@ impl Reader {
         Ok(Self { threads: Readers::start("streams", 1)?, kept: Arc::new(Mutex::new(kept)) })
     }
 
-    /// What comes behind a cursor, if there is anything, for a stream of this client.
+    /// What comes behind a cursor, if there is anything, for a stream of this client and role. It may be nothing that is for that role.
     ///
     /// # Errors
     /// If the journal cannot be read.
-    pub async fn next(&self, client: Option<ClientId>, journal: Arc<dyn Journal>, after: Cursor) -> Result<Option<Chunk>, Error> {
+    pub async fn next(
+        &self,
+        (client, role): (Option<ClientId>, Role),
+        journal: Arc<dyn Journal>,
+        after: Cursor,
+    ) -> Result<Option<Chunk>, Error> {
         let kept = self.kept.clone();
-        let found = self.threads.run(client, move || known_or_made(&kept, &*journal, &after)).await;
+        let found = self.threads.run(client, move || known_or_made(&kept, role, &*journal, &after)).await;
         found.unwrap_or_else(|| Err(Error::Failed("what is behind the cursor of a stream could not be rendered".to_owned())))
     }
 }
 
-fn known_or_made(kept: &Mutex<Shared>, journal: &dyn Journal, after: &Cursor) -> Result<Option<Chunk>, Error> {
+fn known_or_made(kept: &Mutex<Shared>, role: Role, journal: &dyn Journal, after: &Cursor) -> Result<Option<Chunk>, Error> {
     // The beginning is another one when something was purged.
     let after = start(journal, after)?;
-    let name = after.to_string();
+    let name = format!("{after} {}", role.name());
     if let Some(known) = lock(kept).remembered.chunks.get(&name) {
         return Ok(Some(known.clone()));
     }
-    let Some(chunk) = chunk(journal, &after)? else { return Ok(None) };
+    let Some(chunk) = chunk(role, journal, &after)? else { return Ok(None) };
     let due = lock(kept).due;
     std::thread::sleep(due.saturating_duration_since(Instant::now()));
     let mut kept = lock(kept);
@@ -93,23 +99,23 @@ fn lock(kept: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
     kept.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn chunk(journal: &dyn Journal, after: &Cursor) -> Result<Option<Chunk>, Error> {
+fn chunk(role: Role, journal: &dyn Journal, after: &Cursor) -> Result<Option<Chunk>, Error> {
     let mut text = String::new();
     let reached = read(journal, after, usize::MAX, &mut |event| {
-        render(&event, &mut text);
+        render(&event, role, &mut text);
         if text.len() < CHUNK { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })?;
     Ok(reached.next.map(|next| Chunk { text: text.into(), next, last: reached.last }))
 }
 
-fn render(published: &Published<'_>, text: &mut String) {
-    let event = published.cloud_event();
+fn render(published: &Published<'_>, role: Role, text: &mut String) {
+    let Some(event) = published.shown_to(role) else { return };
     // Text and numbers of ours, written into memory: there is no way for this to fail.
     let json = serde_json::to_string(&event).unwrap_or_default();
     let _ = write!(text, "id: {}\nevent: {}\ndata: {json}\n\n", published.cursor, event.event_type());
 }
 
-/// The chunks made last, by the cursor they come behind. What was read behind a cursor once is never anything else, only less than
+/// The chunks made last, by the cursor they come behind and the role that they are for. What was read behind a cursor once is never anything else, only less than
 /// there is by now: the streams that follow it go on together.
 #[derive(Default)]
 struct Remembered {

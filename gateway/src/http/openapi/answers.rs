@@ -185,7 +185,7 @@ fn answer(components: &mut Components, row: &Row, rules: &Rules, operation: &mut
     let codes = row.codes(operation, rules);
     let replays = row.is(Replays) || (rules.takes_key() && !row.is(BodyStreams));
     rules.take_headers(operation);
-    operation.security = Some(rules.roles().map(super::keys_of).unwrap_or_default());
+    operation.security = Some(rules.keys().map(super::keys_of).unwrap_or_default());
     if row.is(BodyOptional)
         && let Some(RefOr::T(body)) = &mut operation.request_body
     {

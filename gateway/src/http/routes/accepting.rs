@@ -4,8 +4,8 @@
 //! before it is sent, so that it was not executed.
 
 use super::sender::Sender;
-use crate::http::problem::{Code, FieldError, Problem};
-use crate::http::reply::unanswered;
+use crate::http::problem::{Code, Problem};
+use crate::http::reply::{hold_too_long, unanswered};
 use crate::state::App;
 use actix_web::http::header::{HeaderValue, RETRY_AFTER};
 use holdfast_engine::answer::{Answer, Reply};
@@ -22,7 +22,7 @@ pub fn refusal(app: &App, ttl_seconds: Option<u64>) -> Option<Box<Problem>> {
         return Some(Box::new(paused()));
     }
     let longest = tuned.orders.ttl_max_seconds;
-    ttl_seconds.filter(|seconds| *seconds > longest).map(|_| Box::new(too_long(longest)))
+    ttl_seconds.filter(|seconds| *seconds > longest).map(|_| Box::new(hold_too_long(longest)))
 }
 
 /// Lets pass what is taken, and what was placed before.
@@ -41,8 +41,4 @@ pub async fn unless_placed(app: &App, sender: Sender, order: OrderId, refusal: O
 pub(crate) fn paused() -> Problem {
     let detail = "no new orders or reservations are taken at the moment: nothing was executed";
     Problem::new(Code::Paused, detail).with_header(RETRY_AFTER, AGAIN)
-}
-
-fn too_long(longest: u64) -> Problem {
-    Problem::invalid(vec![FieldError::new("/ttl_seconds", format!("must be 1 to {longest}"))])
 }

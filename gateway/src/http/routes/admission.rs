@@ -49,8 +49,20 @@ where
     };
     unread::keep(&request, payload);
     let mut response = if operation.method == "GET" { read(operation, &request, response) } else { response };
-    stamp(standing, &mut response);
+    let later = request.extensions().get::<Standing>().copied();
+    stamp(later.or(standing), &mut response);
     Ok(ServiceResponse::new(request, response))
+}
+
+/// What a request does beyond its admission counts too: lets it pass, or says why not.
+///
+/// # Errors
+/// `rate_limited`.
+pub fn count(request: &HttpRequest, standing: Option<Standing>) -> Result<(), Problem> {
+    if let Some(standing) = standing {
+        request.extensions_mut().insert(standing);
+    }
+    allowed(standing)
 }
 
 /// What a handler returns. Here a problem gets the id of its request.
@@ -99,7 +111,9 @@ fn admit(operation: &Operation, request: &HttpRequest) -> (Option<Standing>, Res
             };
             (standing, known.map(keep))
         }
-        Access::Open | Access::Signed => count_address(operation, request),
+        Access::Open => count_address(operation, request),
+        // Its handler counts those that are not signed: nobody keeps signed ones out by sending others.
+        Access::Signed => (None, Headers::read(request.headers())),
     };
     let fit = |headers: Headers| headers.fit(operation, request).and_then(|()| headers.announce(operation, request));
     (standing, known.and_then(fit))
@@ -135,7 +149,11 @@ fn count_address(operation: &Operation, request: &HttpRequest) -> (Option<Standi
     }
 }
 
-fn allowed(standing: Option<Standing>) -> Result<(), Problem> {
+/// Lets a request pass that its caller may send by where it stands.
+///
+/// # Errors
+/// `rate_limited`.
+pub fn allowed(standing: Option<Standing>) -> Result<(), Problem> {
     let refused = standing.filter(|standing| standing.wait().is_some());
     refused.map_or(Ok(()), |standing| Err(rate_limited(standing)))
 }

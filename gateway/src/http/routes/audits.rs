@@ -5,8 +5,10 @@
 
 use super::backups::Source;
 use super::resource::resource;
+use super::trail::{self, Begun};
 use super::{internal, live, whole_unread};
 use crate::backups::Watch;
+use crate::http::caller::Caller;
 use crate::http::problem::{Code, Problem};
 use crate::state::App;
 use actix_web::HttpResponse;
@@ -20,6 +22,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::oneshot;
 use utoipa::ToSchema;
+
+/// As the trail of operators names it.
+pub(super) const BEGUN: &str = "audit";
 
 /// Violations that are named: what is wrong a million times is seen from the first of them.
 const NAMED: usize = 1_000;
@@ -58,8 +63,8 @@ impl From<Report> for Audit {
 /// connection does.
 #[utoipa::path(post, path = "/admin/v1/audit", tag = "admin", operation_id = "run_audit",
     responses((status = 200, description = "What was found.", body = Audit)))]
-pub async fn run_audit(app: Data<App>) -> Result<HttpResponse, Problem> {
-    Ok(HttpResponse::Ok().json(Audit::from(audited(&app).await?)))
+pub async fn run_audit(app: Data<App>, caller: Caller) -> Result<HttpResponse, Problem> {
+    Ok(HttpResponse::Ok().json(Audit::from(audited(&app, caller).await?)))
 }
 
 /// The right to audit.
@@ -82,9 +87,11 @@ impl Drop for Turn {
     }
 }
 
-async fn audited(app: &Data<App>) -> Result<Report, Problem> {
+async fn audited(app: &Data<App>, Caller { client, request_id, .. }: Caller) -> Result<Report, Problem> {
     live(app)?;
-    found(begin(app, Turn::take()?, |_, _| {})?).await
+    let turn = Turn::take()?;
+    trail::record(app, (client, request_id), Begun { what: BEGUN, after: None }).await;
+    found(begin(app, turn, |_, _| {})?).await
 }
 
 /// What an audit that runs will have found. It ends early when this is dropped.

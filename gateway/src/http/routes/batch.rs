@@ -1,14 +1,14 @@
 //! Many reservations in one request, each by itself.
 //!
 //! Invariants: a batch has only so many items in hand, so that it takes turns with whatever else is asked; no item is refused because of
-//! the others of its batch; an item whose key was in the batch before gets the answer of that one; a batch whose turn comes when the
-//! server closes is not executed.
+//! the others of its batch, unless all together are more requests than its caller may send; an item whose key was in the batch before
+//! gets the answer of that one; a batch whose turn comes when the server closes is not executed.
 
 mod tables;
 mod under_way;
 
 use super::sender::Sender;
-use super::{accepting, names, placing};
+use super::{accepting, admission, names, placing};
 use crate::http::body::json::{JSON, content_type, parse};
 use crate::http::body::{Body, Whole};
 use crate::http::caller::{Caller, key_rule};
@@ -17,6 +17,7 @@ use crate::http::problem::{Code, FieldError, Problem};
 use crate::http::reply;
 use crate::http::request::{BatchIn, BatchItemIn, check_reservation};
 use crate::http::view::{self, BatchBody, ItemResult};
+use crate::rates::{Group, More, Source, Standing};
 use crate::state::App;
 use crate::threads::bulk::NoAnswer;
 use crate::wire::figures::grouped;
@@ -28,6 +29,7 @@ use holdfast_engine::event::{Origin, Placed};
 use holdfast_engine::ids::OrderId;
 use holdfast_engine::limits;
 use std::collections::HashSet;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 use tables::Tables;
@@ -39,13 +41,17 @@ use under_way::UnderWay;
     responses((status = 200, description = "What became of each item, in their order.", body = BatchBody<'static>)))]
 pub async fn batch(request: HttpRequest, app: Data<App>, caller: Caller, body: Body) -> Result<HttpResponse, Problem> {
     content_type(&request, &[JSON])?;
-    let results = in_turn(&app, caller, body.0?).await?;
+    let (results, standing) = in_turn(&app, caller, body.0?).await?;
+    admission::count(&request, standing)?;
     Ok(reply::json_response(HttpResponse::Ok(), results, false))
 }
 
-async fn in_turn(app: &Data<App>, caller: Caller, body: Whole) -> Result<Vec<u8>, Problem> {
-    let (server, client) = (app.clone(), client::current());
-    let work = move |in_hand| async move { Batch::new(server, caller, client, in_hand).answer(body).await };
+/// The results, and where the caller stands after them.
+type Answered = (Vec<u8>, Option<Standing>);
+
+async fn in_turn(app: &Data<App>, caller: Caller, body: Whole) -> Result<Answered, Problem> {
+    let (server, client, source) = (app.clone(), client::current(), caller.source());
+    let work = move |in_hand| async move { Batch::new(server, caller, client, in_hand).answer(body, source).await };
     match app.bulk.run(client, work).await {
         Ok(answer) => answer,
         Err(NoAnswer::Crowded) => {
@@ -85,7 +91,7 @@ impl Batch {
         Self { app, caller, sender: Sender::bulk(client, timeout), tables: Tables::new(timeout), in_hand }
     }
 
-    async fn answer(&self, body: Whole) -> Result<Vec<u8>, Problem> {
+    async fn answer(&self, body: Whole, source: Source) -> Result<Answered, Problem> {
         if self.app.is_closing() {
             let detail = "the server stops and it was not this batch's turn: nothing was executed";
             return Err(Problem::new(Code::ShuttingDown, detail));
@@ -96,7 +102,24 @@ impl Batch {
             let message = format!("must have 1 to {} items (batch_items)", grouped(limits::MAX_BATCH as u64));
             return Err(Problem::invalid(vec![FieldError::new("/items", message)]));
         }
-        Ok(view::batch_json(&self.send(&items).await))
+        let standing = self.count(items.len(), source)?;
+        Ok((view::batch_json(&self.send(&items).await), standing))
+    }
+
+    /// Each item counts as a request. The first one was counted when the request was admitted.
+    fn count(&self, items: usize, source: Source) -> Result<Option<Standing>, Problem> {
+        let Some(more) = u32::try_from(items - 1).ok().and_then(NonZeroU32::new) else { return Ok(None) };
+        match self.app.rates.count_more(source, Group::Orders, more) {
+            None => Ok(None),
+            Some(More::Now(standing)) => admission::allowed(Some(standing)).map(|()| Some(standing)),
+            Some(More::Never { most }) => {
+                let message = format!(
+                    "must have at most {} items: so many requests may come at once (rate_limits)",
+                    grouped(most.get().into())
+                );
+                Err(Problem::invalid(vec![FieldError::new("/items", message)]))
+            }
+        }
     }
 
     fn prepare(&self, item: &BatchItemIn) -> Prepared {

@@ -12,7 +12,6 @@ mod respond;
 mod settings;
 mod shards;
 mod sight;
-mod trail;
 
 pub use live::tick;
 

@@ -10,6 +10,7 @@ use crate::http::client;
 use crate::http::parameters::Parameters;
 use crate::http::problem::{Code, FieldError, Problem};
 use crate::http::reply::json_response;
+use crate::keys::Role;
 use crate::process::stopping::Phase;
 use crate::state::{App, Live};
 use crate::wire::scalars;
@@ -93,7 +94,7 @@ fn cursor(text: &str) -> Result<Cursor, Problem> {
     text.parse().map_err(|()| Problem::parameter("after", "is no cursor of this server"))
 }
 
-/// Everything that happened, in order, from any cursor on.
+/// Everything that happened, in order, from any cursor on. What operators change is for viewers and admins; links to pay are not for viewers.
 #[utoipa::path(get, path = "/v1/events", tag = "events", operation_id = "list_events", params(After),
     responses((status = 200, description = "A page of CloudEvents 1.0, oldest first.", body = Events)))]
 pub async fn page(app: Data<App>, caller: Caller, after: Parameters<After>) -> Result<HttpResponse, Problem> {
@@ -101,7 +102,7 @@ pub async fn page(app: Data<App>, caller: Caller, after: Parameters<After>) -> R
     let Parameters(After { after, limit }) = after;
     let (after, live) = (cursor(&after)?, live(&app)?);
     let limit = page_limit(limit)?;
-    let page = beside(&app, move || read_after(&live, after, limit)).await?;
+    let page = beside(&app, move || read_after(&live, caller.role, after, limit)).await?;
     Ok(json_response(HttpResponse::Ok(), page.json, false))
 }
 
@@ -114,9 +115,9 @@ async fn beside<T: Send + 'static>(app: &App, read: impl FnOnce() -> Result<T, R
 }
 
 /// Reads on from a cursor that came from outside. Blocks.
-fn read_after(live: &Live, after: Cursor, limit: usize) -> Result<Page, Refused> {
+fn read_after(live: &Live, role: Role, after: Cursor, limit: usize) -> Result<Page, Refused> {
     let after = live.cursors.verified(&*live.journal, after)?;
-    let page = Page::read(&*live.journal, &after, limit)?;
+    let page = Page::read(&*live.journal, role, &after, limit)?;
     live.cursors.gave(&page.next);
     Ok(page)
 }
@@ -144,7 +145,8 @@ pub async fn stream(
     let start = begin(&request, &app, &after).await?;
     let percent = app.tuned.load().server.key_share_percent;
     let place = app.streams.enter(client::current(), percent).map_err(no_room)?;
-    let stream = Stream { app, place, key: caller.key, after: start, rest: Bytes::new(), at_end: false, over: false };
+    let stream =
+        Stream { app, place, key: caller.key, role: caller.role, after: start, rest: Bytes::new(), at_end: false, over: false };
     let body = futures_util::stream::unfold(stream, |mut stream| async move {
         let text = stream.next().await?;
         Some((Ok::<_, actix_web::Error>(text), stream))
@@ -183,6 +185,7 @@ struct Stream {
     place: Place,
     /// The number of its reader's key: a stream ends when that is revoked.
     key: Option<u128>,
+    role: Role,
     after: Cursor,
     /// What was read and is not given to the connection yet.
     rest: Bytes,
@@ -227,11 +230,16 @@ impl Stream {
             committed.mark_unchanged();
             let mut phase = self.app.phase.subscribe();
             self.over = *phase.borrow_and_update() == Phase::Closing;
-            let found = self.app.streams.reader.next(self.place.client(), live.journal.clone(), self.after.clone()).await;
+            let asker = (self.place.client(), self.role);
+            let found = self.app.streams.reader.next(asker, live.journal.clone(), self.after.clone()).await;
             let found =
                 found.inspect_err(|error| tracing::warn!(%error, "a stream of events ends: it cannot be read on")).ok()?;
             if let Some(Chunk { text, next, last }) = found {
                 (self.after, self.at_end) = (next, last);
+                if text.is_empty() {
+                    // Nothing in it was for this reader.
+                    continue;
+                }
                 return Some(text);
             }
             if self.over {

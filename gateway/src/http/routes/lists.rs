@@ -134,7 +134,7 @@ async fn read_orders(app: &App, caller: &Caller, query: OrdersOf) -> Result<Http
         let page = orders_page(app, Command::ListOrders { partition, filter, after, limit: limit - found.len() }).await?;
         cursor.complete &= !page.some_left;
         let reached = page.found.into_iter().filter(|(_, history)| own::sees(app, caller, history.origin().client));
-        let orders = reached.map(|(id, history)| Order::of(id, history));
+        let orders = reached.map(|(id, history)| own::shown_to(caller, Order::of(id, history)));
         let counted = |order: &Order| {
             lines += order.placed().lines.len();
             bytes += order.shown_bytes();

@@ -254,16 +254,16 @@ pub fn read_reason(request: &HttpRequest, body: Body) -> Result<Option<holdfast_
 ///
 /// # Errors
 /// The problem with the request, or with what it asks for.
-pub async fn about(
+pub async fn about<A: Into<Asked>>(
     (request, caller): (&HttpRequest, &Caller),
     app: &App,
     kind: Kind,
     id: &str,
-    command: impl FnOnce(OrderId) -> Result<Command, Problem>,
+    asked: impl FnOnce(OrderId) -> Result<A, Problem>,
 ) -> Result<HttpResponse, Problem> {
     let named = Named::parse(app, kind, id)?;
     own::reaches(app, caller, named.order).await?;
-    let command = under_terms(request, caller, kind, id, named, command(named.order)?)?;
+    let command = under_terms(request, caller, kind, id, named, asked(named.order)?.into())?;
     names::check(app, Sender::current(), &command).await?;
     let reads = command.reads();
     let unknown = || Ok(reply::unknown(&caller.request_id, &format!("/v1/{}/{id}", collection(kind))));
@@ -273,10 +273,35 @@ pub async fn about(
         Some(answered) => answered,
     };
     match reply::order_of(answer) {
-        Some(order) if named.is_in(&order) => Ok(reply::order_response(&order, kind, replayed)),
+        Some(order) if named.is_in(&order) => Ok(reply::order_response(&own::shown_to(caller, order), kind, replayed)),
         Some(_) => Err(nothing(id)),
         None if reads => Err(not_an_order(id)),
         None => unknown(),
+    }
+}
+
+/// What is asked of an order.
+pub struct Asked {
+    command: Command,
+    /// Of what changes something: its verb, and what its body means, whatever the settings are.
+    meant: Option<(&'static str, Fingerprint)>,
+}
+
+impl Asked {
+    /// `said_ms` is the time that the body says, or means where it says none.
+    pub fn extension(order: OrderId, ttl_ms: u64, said_ms: u64) -> Self {
+        Self { command: Command::Extend { order, ttl_ms }, meant: Some(("extend", Fingerprint::of(&said_ms))) }
+    }
+}
+
+impl From<Command> for Asked {
+    fn from(command: Command) -> Self {
+        let meant = match &command {
+            Command::Cancel { reason, .. } => Some(("cancel", Fingerprint::of(reason))),
+            Command::Confirm { reason, .. } => Some(("confirm", Fingerprint::of(reason))),
+            _ => None,
+        };
+        Self { command, meant }
     }
 }
 
@@ -298,16 +323,11 @@ fn under_terms(
     kind: Kind,
     id: &str,
     named: Named,
-    command: Command,
+    Asked { command, meant }: Asked,
 ) -> Result<Command, Problem> {
-    let (verb, meant) = match &command {
-        Command::Cancel { reason, .. } => ("cancel", Fingerprint::of(reason)),
-        Command::Confirm { reason, .. } => ("confirm", Fingerprint::of(reason)),
-        Command::Extend { ttl_ms, .. } => ("extend", Fingerprint::of(ttl_ms)),
-        read => {
-            assert!(read.reads(), "{read:?} is asked for by a path and an id, and its terms are not known");
-            return Ok(command);
-        }
+    let Some((verb, meant)) = meant else {
+        assert!(command.reads(), "{command:?} is asked for by a path and an id, and its terms are not known");
+        return Ok(command);
     };
     if !named.is_first() {
         return Err(nothing(id));
@@ -333,7 +353,7 @@ pub async fn timeline(app: Data<App>, caller: Caller, id: Path<String>) -> Resul
     match reply::known(execute(&app, Command::GetOrder { order, kind: None }).await)? {
         Some((Answer::Order { id, history }, _)) => {
             let records: Vec<OrderRecord> = history.records().collect();
-            let items = records.iter().map(|record| timeline_item(id, Kind::Order, record)).collect();
+            let items = records.iter().map(|record| timeline_item(id, Kind::Order, record).shown_to(caller.role)).collect();
             Ok(reply::json_response(HttpResponse::Ok(), to_json(&Timeline { items }), false))
         }
         Some(_) => Err(not_an_order(&id)),

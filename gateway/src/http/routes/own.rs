@@ -9,6 +9,7 @@ use crate::http::problem::{Code, Problem};
 use crate::keys::Role;
 use crate::state::App;
 use holdfast_engine::ids::OrderId;
+use holdfast_engine::order::Order;
 
 /// Whether the caller reaches its own orders alone.
 fn is_bounded(app: &App, caller: &Caller) -> bool {
@@ -36,6 +37,11 @@ fn owns(app: &App, caller: &Caller, client: Option<&str>) -> bool {
     let Some(client) = client else { return true };
     let own = caller.client.as_ref().is_some_and(|own| own.as_str() == client);
     own || app.keys.now().as_ref().is_some_and(|keys| keys.is_of_scope(client, &caller.scope))
+}
+
+/// An order as the caller is shown it: a link that lets a buyer pay is not for whoever may only look.
+pub fn shown_to(caller: &Caller, order: Order) -> Order {
+    if caller.role.may_pay() { order } else { order.without_links() }
 }
 
 /// Lets a caller pass who may see what is everybody's.

@@ -1,11 +1,11 @@
 //! Payment results from outside: webhooks, and the sandbox's own pages.
 
 use super::resource::resource;
-use super::{execute, own};
+use super::{admission, execute, own};
 use crate::http::accept::Preferred;
 use crate::http::body::Body;
 use crate::http::body::json::content_type;
-use crate::http::caller::{Caller, text};
+use crate::http::caller::{Caller, address, text};
 use crate::http::page::{form, payment};
 use crate::http::parameters::Parameters;
 use crate::http::problem::{Code, FieldError, Problem};
@@ -13,6 +13,7 @@ use crate::http::reply::{unanswered, unavailable};
 use crate::keys::Role;
 use crate::keys::role::{EVERY_ROLE, SHOPS};
 use crate::providers::sandbox::{AttemptEvent, Delivery, Entry, SIGNATURE, Sandbox, State};
+use crate::rates::Group;
 use crate::state::App;
 use crate::wire::ids::Attempt;
 use crate::wire::object::read_from_objects;
@@ -73,7 +74,11 @@ fn received(ignored: bool) -> HttpResponse {
     params(("Holdfast-Signature" = String, Header, description = "`t=<unix seconds>,v1=<hex HMAC-SHA-256 of \"<t>.<body>\">`")),
     responses((status = 200, description = "Heard, and durable.", body = WebhookReceived)))]
 pub async fn webhook(request: HttpRequest, app: Data<App>, body: Body) -> Result<HttpResponse, Problem> {
-    let (attempt, outcome) = read_webhook(&request, &app, body)?;
+    let read = read_webhook(&request, &app, body);
+    if read.as_ref().is_err_and(|problem| problem.code == Code::Unauthorized) {
+        admission::count(&request, app.rates.count(address(), Group::Open))?;
+    }
+    let (attempt, outcome) = read?;
     let Some(attempt) = attempt else { return Ok(received(true)) };
     match execute(&app, Command::PaymentResult { attempt, outcome }).await {
         // Whoever tells of an attempt nobody knows need not tell again.

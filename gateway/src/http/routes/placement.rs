@@ -5,8 +5,10 @@
 use super::ids::nothing;
 use super::live;
 use super::resource::resource;
+use super::trail::{self, Begun};
 use crate::http::body::Body;
 use crate::http::body::json::json;
+use crate::http::caller::Caller;
 use crate::http::problem::{Code, FieldError, Problem};
 use crate::http::reply::unavailable;
 use crate::http::request::MoveIn;
@@ -15,7 +17,7 @@ use actix_web::http::Method;
 use actix_web::web::{Data, Path, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use holdfast_actors::placement::operations::{Goal, Operation, Refused, State};
-use holdfast_engine::ids::PartitionId;
+use holdfast_engine::ids::{KeyName, PartitionId, RequestId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -80,13 +82,26 @@ impl From<Operation> for OperationBody {
 #[utoipa::path(post, path = "/admin/v1/partitions/{id}:move", tag = "admin", operation_id = "move_partition", request_body = MoveIn,
     params(("id" = u16, Path, example = 3, description = "Its number, as `/admin/v1/shards` shows it")),
     responses((status = 202, description = "It has begun.", body = OperationBody)))]
-pub async fn move_partition(request: HttpRequest, app: Data<App>, id: Path<String>, body: Body) -> Result<HttpResponse, Problem> {
+pub async fn move_partition(
+    request: HttpRequest,
+    app: Data<App>,
+    caller: Caller,
+    id: Path<String>,
+    body: Body,
+) -> Result<HttpResponse, Problem> {
     let live = live(&app)?;
     let MoveIn { shard } = json(&request, body)?;
     let partition = id.parse::<u16>().map(PartitionId).map_err(|_| nothing(&id))?;
     let shard = usize::try_from(shard).unwrap_or(usize::MAX);
     let operation = live.handle.move_partition(partition, shard).map_err(|refused| refusal(refused, &id))?;
+    record(&app, (caller.client, caller.request_id), partition, shard, operation.id).await;
     Ok(HttpResponse::Accepted().json(OperationBody::from(operation)))
+}
+
+/// Puts a move that has begun into the trail.
+pub async fn record(app: &App, who: (Option<KeyName>, RequestId), partition: PartitionId, shard: usize, operation: u64) {
+    let after = format!("partition {} to shard {shard}, operation {operation}", partition.0);
+    trail::record(app, who, Begun { what: "partition.move", after: Some(&after) }).await;
 }
 
 /// Why an operation does not begin.

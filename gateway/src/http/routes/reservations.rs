@@ -1,6 +1,6 @@
 //! Reservations: the stock side alone, without payment.
 
-use super::orders::{about, read_reason};
+use super::orders::{Asked, about, read_reason};
 use super::resource::resource;
 use super::sender::Sender;
 use super::{accepting, batch, execute, names, placing};
@@ -95,7 +95,7 @@ pub async fn commit(
     .await
 }
 
-/// Hold longer, counted from now. Never shorter, and only to `hold_life_seconds` after it was placed and `hold_extensions` times
+/// Hold longer, counted from now: `hold_seconds` at most. Never shorter, and only to `hold_life_seconds` after it was placed and `hold_extensions` times
 /// (GET /v1/limits).
 #[utoipa::path(post, path = "/v1/reservations/{id}:extend", tag = "reservations", operation_id = "extend_reservation",
     request_body = ExtendIn, params(("id" = scalars::ReservationId, Path)),
@@ -110,7 +110,11 @@ pub async fn extend(
     let ttl = json_or_default::<ExtendIn>(&request, body).and_then(|ExtendIn { ttl_seconds }| {
         let mut checker = crate::http::request::Checker::default();
         let ttl_ms = checker.ttl_ms(ttl_seconds);
-        if checker.errors.is_empty() { Ok(ttl_ms) } else { Err(Problem::invalid(checker.errors)) }
+        let effective = if ttl_seconds.is_some() { ttl_ms } else { app.tuned.load().orders.ttl_seconds.saturating_mul(1000) };
+        if checker.errors.is_empty() { Ok((effective, ttl_ms)) } else { Err(Problem::invalid(checker.errors)) }
     });
-    about((&request, &caller), &app, Kind::Reservation, &id, |order| Ok(Command::Extend { order, ttl_ms: ttl? })).await
+    about((&request, &caller), &app, Kind::Reservation, &id, |order| {
+        ttl.map(|(ttl_ms, said_ms)| Asked::extension(order, ttl_ms, said_ms))
+    })
+    .await
 }

@@ -1,6 +1,6 @@
 //! What the address of the server itself answers: a page to a browser, an index to a program.
 //!
-//! Invariant: the commands on the page succeed when they are pasted, one after the other.
+//! Invariants: the commands on the page succeed when they are pasted, one after the other; what is linked is served at the same address.
 
 use super::resource::resource;
 use crate::http::accept::Preferred;
@@ -30,25 +30,25 @@ const LINKS: [(&str, &str, &str); 7] = [
 
 async fn start(request: HttpRequest, app: Data<App>) -> HttpResponse {
     match Preferred::of(&request) {
-        Preferred::Page => html("Holdfast", &contents(&app, &address(&request, &app), stocked(&app).await)),
-        Preferred::Json | Preferred::Either => index(&app),
+        Preferred::Page => html("Holdfast", &contents(&app, &Reached::of(&request, &app), stocked(&app).await)),
+        Preferred::Json | Preferred::Either => index(&app, is_for_operators(&request, &app)),
     }
 }
 
 /// What is served here: what is for operators may be somewhere else, and the console can be turned off.
-fn links(app: &App) -> impl Iterator<Item = &'static (&'static str, &'static str, &'static str)> {
-    let apart = app.settings.admin.is_apart();
-    let console = app.settings.console.enabled && !apart;
+fn links(app: &App, operators: bool) -> impl Iterator<Item = &'static (&'static str, &'static str, &'static str)> {
+    let here = operators || !app.settings.admin.is_apart();
+    let console = app.settings.console.enabled;
     LINKS.iter().filter(move |(name, ..)| match *name {
-        "metrics" => !apart,
-        "console" => console,
+        "metrics" => here,
+        "console" => here && console,
         _ => true,
     })
 }
 
-fn index(app: &App) -> HttpResponse {
+fn index(app: &App, operators: bool) -> HttpResponse {
     let mut index = json!({"name": "Holdfast", "version": env!("CARGO_PKG_VERSION")});
-    links(app).for_each(|(name, path, _)| index[*name] = json!(path));
+    links(app, operators).for_each(|(name, path, _)| index[*name] = json!(path));
     HttpResponse::Ok().insert_header((VARY, "Accept")).json(index)
 }
 
@@ -71,10 +71,29 @@ fn address(request: &HttpRequest, app: &App) -> String {
     }
 }
 
-fn contents(app: &App, url: &str, stocked: bool) -> String {
+/// Whether it was reached at the address of operators, where no orders are taken.
+fn is_for_operators(request: &HttpRequest, app: &App) -> bool {
+    let here = format!("http://{}", request.app_config().local_addr());
+    app.operators_url.as_ref() == Some(&here)
+}
+
+/// How the reader has reached this server, and where orders are taken.
+struct Reached {
+    operators: bool,
+    orders: String,
+}
+
+impl Reached {
+    fn of(request: &HttpRequest, app: &App) -> Self {
+        let operators = is_for_operators(request, app);
+        Self { operators, orders: if operators { app.base_url.clone() } else { address(request, app) } }
+    }
+}
+
+fn contents(app: &App, reached: &Reached, stocked: bool) -> String {
     let row =
         |(_, path, meaning): &(&str, &str, &str)| format!("<tr><td><a href=\"{path}\">{path}</a></td><td>{meaning}</td></tr>");
-    let links: String = links(app).map(row).collect();
+    let links: String = links(app, reached.operators).map(row).collect();
     let key = if app.keys.are_needed() {
         "an API key is required: send <code>Authorization: Bearer hf_…</code>"
     } else {
@@ -84,7 +103,7 @@ fn contents(app: &App, url: &str, stocked: bool) -> String {
         "<h1>Holdfast</h1><p>An order and inventory engine that never sells a unit twice. Storefronts send orders over HTTP; every answer is \
          on disk before it leaves.</p><p class=soft>Version {}; {key}.</p><table>{links}</table>{}",
         env!("CARGO_PKG_VERSION"),
-        first_order(app, url, stocked),
+        first_order(app, &reached.orders, stocked),
     )
 }
 

@@ -7,6 +7,7 @@ pub(super) mod planning;
 
 use super::placement::OperationBody;
 use super::resource::resource;
+use super::trail::TRAIL;
 use super::{execute, page_limit};
 use crate::http::body::Body;
 use crate::http::body::json::json;
@@ -25,7 +26,7 @@ use actix_web::HttpResponse;
 use actix_web::http::Method;
 use actix_web::web::{Data, ServiceConfig};
 use actix_web::{HttpRequest, rt};
-use apply::{Applied, Asked, Done, JOURNALLED};
+use apply::{Applied, Asked, Done};
 use holdfast_actors::placement::handover::Move;
 use holdfast_engine::answer::Answer;
 use holdfast_engine::command::Command;
@@ -306,7 +307,7 @@ pub async fn changes(app: Data<App>, Parameters(page): Parameters<Page>) -> Resu
 }
 
 async fn recorded(app: &App, before: Option<u64>, limit: usize) -> Result<Vec<Changed>, Problem> {
-    match reply::known(execute(app, Command::ListChanges { partition: JOURNALLED, before, limit }).await)? {
+    match reply::known(execute(app, Command::ListChanges { partition: TRAIL, before, limit }).await)? {
         Some((Answer::Changes(changes), _)) => Ok(changes),
         Some(_) | None => Err(reply::unavailable()),
     }

@@ -170,6 +170,25 @@ fn keys_are_revoked_by_name_and_by_hash_and_the_last_one_leaves_no_open_server()
     assert!(refused(dir.path()).contains("has no keys"));
 }
 
+/// With it the orders that were placed with it would be of nobody's scope. A build from before reads a file without such lines.
+#[test]
+fn a_key_that_is_taken_back_leaves_its_scope_where_that_was_not_its_name() {
+    let dir = with_keys(&["shop", "last"]);
+    for name in ["shop-2027", "shop-2028", "shop-2027"] {
+        store(dir.path(), &create(name, Some("shop"), Role::Storefront).unwrap().entry).unwrap();
+    }
+    revoke(dir.path(), "shop", "").unwrap();
+    assert!(!fs::read_to_string(dir.path().join(FILE)).unwrap().contains("revoked"));
+    assert_eq!(revoke(dir.path(), "shop-2027", "").unwrap().len(), 2);
+    assert!(matches!(revoke(dir.path(), "shop-2027", ""), Err(Error::Unknown(..))));
+    let keys = read(dir.path()).unwrap().unwrap();
+    let shown: Vec<_> = keys.iter().map(|key| (key.name.as_str(), key.scope(), key.revoked)).collect();
+    assert_eq!(shown, [("last", "last", false), ("shop-2028", "shop", false), ("shop-2027", "shop", true)]);
+    assert_eq!(hashes(dir.path()).unwrap().len(), 2);
+    ["last", "shop-2028"].iter().for_each(|name| drop(revoke(dir.path(), name, "").unwrap()));
+    assert!(refused(dir.path()).contains("has no keys"), "nobody needs one that is taken back");
+}
+
 #[test]
 fn keys_that_are_made_at_once_are_all_kept() {
     let dir = with_keys(&["first"]);

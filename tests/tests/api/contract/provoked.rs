@@ -175,7 +175,7 @@ fn without_key(contract: &Contract) -> BTreeSet<Named> {
     server.restart();
     let api = Api::of(&server);
     let open = |operation: &Operation<'_>| operation.described["security"].as_array().is_some_and(Vec::is_empty);
-    let (_apart, metrics) = crate::operators::apart();
+    let (_apart, metrics) = crate::operators::apart(&[]);
     each(contract, "unauthorized", |operation, call| {
         if operation.id == "metrics" {
             call.send(&metrics.open)
@@ -196,7 +196,7 @@ fn without_the_role(contract: &Contract) -> BTreeSet<Named> {
         ["storefront", "viewer"].map(|role| crate::auth::key_of(&server, &["--name", role, "--role", role]));
     server.restart();
     let key = |method: &str| if method == "GET" { &storefront } else { &viewer };
-    let (_apart, metrics) = crate::operators::apart();
+    let (_apart, metrics) = crate::operators::apart(&[]);
     each(contract, "forbidden", |operation, call| {
         let (api, reads) = (Api::of(&server), call.method == "GET");
         match operation.id {

@@ -39,7 +39,7 @@ async fn chunks_one_behind_the_other_have_every_event_once_and_are_bounded() {
     append_small(&journal, 1..=2000);
     let (reader, journal) = (Reader::start().unwrap(), Arc::new(journal));
     let (mut after, mut seen, mut lasts) = (Cursor::default(), Vec::new(), Vec::new());
-    while let Some(chunk) = reader.next(None, journal.clone(), after).await.unwrap() {
+    while let Some(chunk) = reader.next((None, Role::Admin), journal.clone(), after).await.unwrap() {
         assert!(chunk.text.len() < CHUNK + 1024, "{}", chunk.text.len());
         // Defect: one had at most 64 events, however small they were.
         assert!(chunk.last || chunk.text.len() >= CHUNK, "{}", chunk.text.len());
@@ -55,13 +55,13 @@ async fn chunks_one_behind_the_other_have_every_event_once_and_are_bounded() {
 async fn streams_at_one_cursor_share_a_chunk_and_what_comes_later_is_behind_it() {
     let (reader, journal) = (Reader::start().unwrap(), Arc::new(journal()));
     append_small(&journal, 1..=3);
-    let first = reader.next(None, journal.clone(), Cursor::default()).await.unwrap().unwrap();
+    let first = reader.next((None, Role::Admin), journal.clone(), Cursor::default()).await.unwrap().unwrap();
     append_small(&journal, 4..=5);
-    let second = reader.next(None, journal.clone(), Cursor::default()).await.unwrap().unwrap();
+    let second = reader.next((None, Role::Admin), journal.clone(), Cursor::default()).await.unwrap().unwrap();
     assert_eq!(first.text.as_ptr(), second.text.as_ptr());
-    let rest = reader.next(None, journal.clone(), second.next).await.unwrap().unwrap();
+    let rest = reader.next((None, Role::Admin), journal.clone(), second.next).await.unwrap().unwrap();
     assert_eq!([sequences(&first.text), sequences(&rest.text)], [vec![1, 2, 3], vec![4, 5]]);
-    assert!(reader.next(None, journal, rest.next).await.unwrap().is_none());
+    assert!(reader.next((None, Role::Admin), journal, rest.next).await.unwrap().is_none());
 }
 
 /// Defect: a connection was given an event as a whole, and copied megabytes of it for each stream that nobody read.
@@ -70,7 +70,7 @@ async fn a_large_event_is_given_out_in_slices_that_are_together_the_event_and_no
     let (reader, journal) = (Reader::start().unwrap(), Arc::new(journal()));
     let order = OrderId::parse("00000000000000000000000000").unwrap();
     append(&journal, 1, Event::Archive(ArchiveFact::Orders(vec![order; 65_536])));
-    let chunk = reader.next(None, journal, Cursor::default()).await.unwrap().unwrap();
+    let chunk = reader.next((None, Role::Admin), journal, Cursor::default()).await.unwrap().unwrap();
     assert!(chunk.text.len() > 1 << 20, "{}", chunk.text.len());
     let (mut rest, mut whole) = (chunk.text.clone(), Vec::new());
     while !rest.is_empty() {
@@ -99,11 +99,11 @@ fn what_is_remembered_is_bounded() {
 async fn a_stream_from_the_beginning_is_given_nothing_that_is_purged() {
     let (reader, journal) = (Reader::start().unwrap(), Arc::new(Purged { journal: journal(), first: AtomicU64::new(1) }));
     append_small(&journal.journal, 1..=5);
-    let chunk = reader.next(None, journal.clone(), Cursor::default()).await.unwrap().unwrap();
+    let chunk = reader.next((None, Role::Admin), journal.clone(), Cursor::default()).await.unwrap().unwrap();
     assert_eq!(sequences(&chunk.text), [1, 2, 3, 4, 5]);
     journal.first.store(4, Ordering::SeqCst);
     for _ in 0..2 {
-        let chunk = reader.next(None, journal.clone(), Cursor::default()).await.unwrap().unwrap();
+        let chunk = reader.next((None, Role::Admin), journal.clone(), Cursor::default()).await.unwrap().unwrap();
         assert_eq!(sequences(&chunk.text), [4, 5]);
     }
 }
@@ -116,8 +116,8 @@ async fn where_rendering_panics_that_stream_ends_and_the_others_go_on() {
     let whole = Arc::new(journal());
     append_small(&whole, 1..=2);
     for _ in 0..2 {
-        assert!(reader.next(None, broken.clone(), Cursor::default()).await.is_err());
-        let chunk = reader.next(None, whole.clone(), Cursor::default()).await.unwrap().unwrap();
+        assert!(reader.next((None, Role::Admin), broken.clone(), Cursor::default()).await.is_err());
+        let chunk = reader.next((None, Role::Admin), whole.clone(), Cursor::default()).await.unwrap().unwrap();
         assert_eq!(sequences(&chunk.text), [1, 2]);
     }
 }

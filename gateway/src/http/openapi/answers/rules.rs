@@ -36,6 +36,14 @@ impl Rules {
         }
     }
 
+    /// Whose keys may call where keys are asked for. `/metrics` asks for one where operators have an address of their own.
+    pub(super) fn keys(&self) -> Option<&'static [Role]> {
+        match self.0.access {
+            Access::Roles(roles) | Access::OpenBesideApi(roles) => Some(roles),
+            Access::Open | Access::Signed => None,
+        }
+    }
+
     /// Whether its number may be limited.
     pub(super) fn limited(&self) -> bool {
         self.0.group != Group::Unlimited

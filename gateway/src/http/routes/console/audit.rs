@@ -1,10 +1,11 @@
 //! Starts an audit that goes on without whoever asked for it.
 
-use super::trail::{self, Begun};
 use super::{door, respond};
 use crate::console::pages::Page;
 use crate::http::problem::Problem;
+use crate::http::request_id::request_id;
 use crate::http::routes::audits;
+use crate::http::routes::trail::{self, Begun};
 use crate::state::App;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
@@ -14,7 +15,7 @@ use holdfast_engine::ids::KeyName;
 pub(super) async fn start(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, Problem> {
     let operator = door::admin(&request, &app)?;
     let turn = audits::Turn::take()?;
-    trail::record(&request, &app, operator.name.clone(), Begun { what: "audit", after: None }).await;
+    trail::record(&app, (operator.name.clone(), request_id(&request)), Begun { what: audits::BEGUN, after: None }).await;
     let begun = clock::wall();
     let progress = app.console.audits.begin(begun);
     let asked = audits::begin(&app, turn, move |done, all| progress.is(done, all));

@@ -2,13 +2,13 @@
 
 use super::door::{self, Entrance};
 use super::respond;
-use super::trail::TRAIL;
 use crate::console::layout::Around;
 use crate::console::pages::{Page, changes as changes_page};
 use crate::http::parameters::Parameters;
 use crate::http::problem::Problem;
 use crate::http::reply::{unanswered, unavailable};
 use crate::http::routes::execute;
+use crate::http::routes::trail::TRAIL;
 use crate::state::App;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};

@@ -6,7 +6,6 @@
 //! form can send.
 
 use super::respond;
-use super::trail::{self, Begun};
 use crate::console::layout::Around;
 use crate::console::pages::{Page, login as login_page_of};
 use crate::console::session::{LIFE, Operator};
@@ -16,7 +15,9 @@ use crate::http::caller::forbidden;
 use crate::http::client::Proxies;
 use crate::http::percent;
 use crate::http::problem::{Code, Problem};
+use crate::http::request_id::request_id;
 use crate::http::routes::internal;
+use crate::http::routes::trail::{self, Begun};
 use crate::keys::role::{ADMINS, OPERATORS};
 use crate::state::App;
 use actix_web::http::StatusCode;
@@ -110,7 +111,7 @@ pub(super) async fn login(request: HttpRequest, app: Data<App>, body: Body) -> R
     };
     let secret = app.console.sessions.open(key, Instant::now()).map_err(|error| internal(&error))?;
     tracing::info!(key = key.name.as_ref().map(KeyName::as_str), role = key.role.name(), "console: signed in");
-    trail::record(&request, &app, key.name.clone(), Begun { what: "console.sign_in", after: None }).await;
+    trail::record(&app, (key.name.clone(), request_id(&request)), Begun { what: "console.sign_in", after: None }).await;
     let mut response = respond::see_other(Page::Overview.path());
     set_cookie(&request, &mut response, &secret, LIFE.as_secs());
     Ok(response)

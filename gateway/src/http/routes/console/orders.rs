@@ -140,7 +140,7 @@ pub(super) async fn one(request: HttpRequest, app: Data<App>, id: Path<String>) 
                 Kind::Order => "Order",
                 Kind::Reservation => "Reservation",
             };
-            respond::page(&around(title, &operator), &order_page::page(&order))
+            respond::page(&around(title, &operator), &order_page::page(&order, operator.role))
         }
         Err(problem) => respond::refusal(&problem, Page::Orders, "Order", &operator),
     }

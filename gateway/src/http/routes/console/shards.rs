@@ -4,7 +4,6 @@
 
 use super::door::{self, Entrance, field};
 use super::settings::applied;
-use super::trail::{self, Begun};
 use super::{respond, sight};
 use crate::console::layout::Around;
 use crate::console::pages::{Live, Page, shards as pages};
@@ -12,9 +11,11 @@ use crate::console::session::Operator;
 use crate::http::body::Body;
 use crate::http::problem::{FieldError, Problem};
 use crate::http::reply::unavailable;
-use crate::http::routes::live;
+use crate::http::request_id::request_id;
+use crate::http::routes::trail::{self, Begun};
 use crate::http::routes::tuning::apply::stale;
 use crate::http::routes::tuning::planning;
+use crate::http::routes::{live, placement};
 use crate::settings::SHARDS;
 use crate::state::App;
 use crate::tuning::plan;
@@ -62,8 +63,7 @@ pub(super) async fn relocate(request: HttpRequest, app: Data<App>, body: Body) -
     let (partition, shard): (u16, usize) = (number(&body, "partition")?, number(&body, "shard")?);
     let handle = live(&app)?.handle.clone();
     let operation = handle.move_partition(PartitionId(partition), shard).map_err(refusal)?;
-    let after = format!("partition {partition} to shard {shard}, operation {}", operation.id);
-    trail::record(&request, &app, operator.name, Begun { what: "partition.move", after: Some(&after) }).await;
+    placement::record(&app, (operator.name, request_id(&request)), PartitionId(partition), shard, operation.id).await;
     Ok(respond::see_other(Page::Shards.path()))
 }
 
@@ -119,6 +119,6 @@ async fn level(request: &HttpRequest, app: &App, operator: Operator, shards: usi
     }
     let operation = handle.reshard(shards).await.map_err(refusal)?;
     let after = format!("operation {}", operation.id);
-    trail::record(request, app, operator.name, Begun { what: "shards.level", after: Some(&after) }).await;
+    trail::record(app, (operator.name, request_id(request)), Begun { what: "shards.level", after: Some(&after) }).await;
     Ok(())
 }

@@ -3,6 +3,7 @@
 //! Invariant: a process that is killed on the way leaves facts without effect, never an effect without its fact.
 
 use super::super::placement::refusal;
+use super::super::trail::TRAIL;
 use super::super::{execute_within, live};
 use crate::http::problem::{Code, Problem};
 use crate::http::reply;
@@ -18,11 +19,8 @@ use holdfast_actors::{Handle, Reserved};
 use holdfast_engine::answer::Answer;
 use holdfast_engine::command::Command;
 use holdfast_engine::event::{Change, Changed};
-use holdfast_engine::ids::{KeyName, Label, PartitionId, RequestId};
+use holdfast_engine::ids::{KeyName, Label, RequestId};
 use std::sync::Arc;
-
-/// Where what operators change is journalled.
-pub(super) const JOURNALLED: PartitionId = PartitionId(0);
 
 /// Who asks for a change.
 #[derive(Clone, Debug)]
@@ -63,7 +61,7 @@ pub(in crate::http::routes) async fn apply(app: &Data<App>, plan: &str, asked: A
     // Before the fact: what cannot begin is not journalled.
     let begins = reserve(app, &plan)?;
     let changes = plan.changes.iter().map(|planned| change(planned, &asked)).collect();
-    let command = Command::RecordChanges { partition: JOURNALLED, changes };
+    let command = Command::RecordChanges { partition: TRAIL, changes };
     let Some((Answer::Changes(recorded), _)) = reply::known(execute_within(app, command).await)? else {
         return Ok(Applied::Unknown);
     };
