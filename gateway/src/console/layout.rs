@@ -95,6 +95,11 @@ pub fn scrolling(label: &str, table: &Markup) -> Markup {
     html! { div class="scroll" role="region" aria-label=(label) tabindex="0" { (table) } }
 }
 
+/// A name of ours, which where there is no room breaks between its words and not within one.
+pub fn words(text: &str) -> Markup {
+    html! { @for word in text.split_inclusive(['.', '_']) { (word) wbr; } }
+}
+
 /// A moment, for people and for programs.
 pub fn time(at: Timestamp) -> Markup {
     let text = time_text(at);

@@ -75,6 +75,10 @@ fn what_a_row_is_about_is_seen_on_a_phone_without_scrolling() {
         browser.open(&format!("{}{path}", site.server.url()));
         browser.until(&format!("document.querySelector({cell:?}).getBoundingClientRect().right <= 320"));
     }
+    // A name breaks between its words: on a wide screen it is one line.
+    browser.width(1280);
+    browser.open(&format!("{}/console/settings", site.server.url()));
+    browser.until("[...document.querySelectorAll('#settings code')].every(name => name.getClientRects().length === 1)");
 }
 
 #[test]

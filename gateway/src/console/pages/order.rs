@@ -1,6 +1,6 @@
 //! One order or reservation: where it stands, its lines, and everything that happened to it.
 
-use super::super::layout::{scrolling, time};
+use super::super::layout::{scrolling, time, words};
 use super::orders::total;
 use crate::events::{TYPE_PREFIX, timeline_item};
 use crate::keys::Role;
@@ -28,7 +28,7 @@ pub fn page(order: &Order, role: Role) -> Markup {
         dl class="tiles" {
             (tile("id", "Id", &html! { (id(order)) }))
             (tile("number", "Number", &html! { (placed.number) }))
-            (tile("status", "Status", &html! { (order.status.name(kind)) }))
+            (tile("status", "Status", &words(order.status.name(kind))))
             @if kind == Kind::Order {
                 (tile("payment", "Payment", &html! { (names::payment_status(order.payment_status())) }))
                 (tile("total", "Total", &html! { (total(order)) }))

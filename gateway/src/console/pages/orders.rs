@@ -1,6 +1,6 @@
 //! Orders: found by id, by number, or by customer among those in memory.
 
-use super::super::layout::{scrolling, time};
+use super::super::layout::{scrolling, time, words};
 use crate::wire::ids::Id;
 use crate::wire::money;
 use holdfast_engine::order::Order;
@@ -84,7 +84,7 @@ fn table(found: &[Order]) -> Markup {
                     tr {
                         th scope="row" class="n" { (placed.number) }
                         td class="text" { a href={ "/console/orders/" (id) } { (id) } }
-                        td class="text" { (order.status.name(order.kind())) }
+                        td class="name" { (words(order.status.name(order.kind()))) }
                         td class="text" { (placed.customer.unwrap_or("–")) }
                         td { (time(order.created_at())) }
                         td class="n" { (total(order)) }

@@ -1,6 +1,6 @@
 //! Settings: those that can be changed while the server runs, and the plan of a change.
 
-use super::super::layout::scrolling;
+use super::super::layout::{scrolling, words};
 use super::super::session::Operator;
 use crate::settings::{Knob, Settings};
 use crate::tuning::plan::{Plan, Planned};
@@ -62,7 +62,7 @@ fn table(settings: &[Shown]) -> Markup {
             tbody {
                 @for Shown { knob, value, origin } in settings {
                     tr {
-                        th scope="row" class="text" { code { (knob.key) } }
+                        th scope="row" class="name" { code { (words(knob.key)) } }
                         td class="text" { (value) }
                         td class="text" { (origin) }
                         td class="list" { (knob.effect) }
