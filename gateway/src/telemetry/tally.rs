@@ -50,7 +50,7 @@ pub struct Answers {
 }
 
 impl Tally {
-    pub const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self {
             latencies: [const { AtomicU64::new(0) }; BUCKETS],
             others: AtomicU64::new(0),
