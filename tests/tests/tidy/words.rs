@@ -99,12 +99,21 @@ fn is(name: &str, (word, how, ..): &Banned) -> bool {
     }
 }
 
+/// `type Target` of a `Deref`: nobody could say it otherwise.
+fn given_by_the_language(before: Option<&Token>, token: &Token) -> bool {
+    let is = |token: &Token, word: &str| matches!(token, Token::Word(name) if name == word);
+    before.is_some_and(|before| is(before, "type")) && is(token, "Target")
+}
+
 pub(crate) fn banned(tree: &[Source]) -> Vec<Finding> {
     let mut found = Vec::new();
     for source in tree {
         let room = source.path.split('/').next().unwrap_or_default();
         let banned: Vec<&Banned> = BANNED.iter().filter(|(.., crates)| crates.contains(&room)).collect();
-        for at in &source.tokens {
+        for (before, at) in [None].into_iter().chain(source.tokens.iter().map(Some)).zip(&source.tokens) {
+            if given_by_the_language(before.map(|before| &before.token), &at.token) {
+                continue;
+            }
             let names: Vec<&str> = match &at.token {
                 Token::Word(name) => vec![name],
                 // Names of code stand between backticks there.
