@@ -19,7 +19,7 @@ const RUNNING: usize = 4;
 const WAITING: usize = 64;
 /// Commands that all running ones of a client have in hand: enough that the next commit is full while one is written, also of who runs
 /// only one. A shard reads them in turns with single requests, so it is not they who wait.
-pub const IN_HAND: usize = 1024;
+const IN_HAND: usize = 1024;
 /// Their threads yield to those that serve single requests: about a quarter of a processor is theirs whatever happens.
 const NICENESS: i32 = 5;
 
