@@ -2,6 +2,7 @@
 //!
 //! Invariant: nothing that serves waits for whoever reads them.
 
+mod buckets;
 pub mod line_queue;
 pub mod logs;
 pub mod metrics;

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use steering::Steering;
 
-/// Part of what the server takes.
+/// Part of what the server takes with the number of shards that takes the least.
 const LOAD: f64 = 0.6;
 /// Units of each SKU: nobody runs out.
 const UNITS: u64 = 100_000_000;
@@ -38,7 +38,8 @@ pub(crate) struct Options {
     /// How long the load is put on each number of shards standing still. Left out, as long as a step.
     #[arg(long, value_name = "SECONDS")]
     still: Option<f64>,
-    /// Orders a second. Left out, 60 % of what is measured with 128 buyers one after the other.
+    /// Orders a second. Left out, 60 % of what is measured with 128 buyers one after the other, for the number of shards that takes the
+    /// least.
     #[arg(long)]
     rate: Option<f64>,
     /// A server that runs already, without other buyers; it has its number of shards back at the end. Left out, one is started, and its
@@ -115,9 +116,10 @@ pub(crate) fn run(options: &Options) -> Result<Outcome, String> {
 async fn measured(options: &Options, target: &Target, audits_itself: bool) -> Result<Outcome, String> {
     let (mut scenario, mut notes, steering) = (options.scenario()?, Vec::new(), Steering::new(target.clone()));
     let before = steering.shards().await?;
-    steering.steer(options.steps[0]).await?;
-    measure(&mut scenario, target, &mut notes).await?;
-    scenario.load.times_capacity = 0.0;
+    if options.rate.is_none() {
+        scenario.load.rate = highest_rate(&scenario, &options.numbers(), &steering, &mut notes).await?;
+        scenario.load.times_capacity = 0.0;
+    }
     let (mut still, mut audit) = (Vec::new(), Audit::default());
     for shards in options.numbers() {
         steering.steer(shards).await?;
@@ -132,6 +134,20 @@ async fn measured(options: &Options, target: &Target, audits_itself: bool) -> Re
     audit = Audit { findings: [audit.findings, audited.findings.clone()].concat(), ..audited };
     steering.steer(before).await?;
     Ok(Outcome::of(&options.steps, still, moving, audit, (notes, options.limits())))
+}
+
+/// The rate that no number of shards takes for more than its part of what it could do: another number is not to be compared with one that
+/// has too much to do already.
+async fn highest_rate(scenario: &Scenario, numbers: &[u32], steering: &Steering, notes: &mut Vec<String>) -> Result<f64, String> {
+    let mut highest = f64::INFINITY;
+    for shards in numbers {
+        steering.steer(*shards).await?;
+        let (mut measured, mut said) = (scenario.clone(), Vec::new());
+        measure(&mut measured, &steering.target, &mut said).await?;
+        highest = highest.min(measured.load.rate);
+        notes.extend(said.into_iter().map(|said| format!("{shards} shards: {said}")));
+    }
+    Ok(highest)
 }
 
 /// The load on one number of shards that does not change.

@@ -4,6 +4,7 @@
 
 use super::readings::Readings;
 use crate::live::Frame;
+use crate::telemetry::tally::OrderAnswers;
 use holdfast_actors::inbox::ShardReport;
 use holdfast_actors::placement::operations::Operation;
 use holdfast_actors::probe::Seen;
@@ -51,27 +52,19 @@ pub struct Second {
     pub refused: f64,
 }
 
-/// Counts since the start of the process.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-struct Counts {
-    placed: f64,
-    refused: f64,
-}
-
 /// The last seconds, by what was counted at the end of each.
 #[derive(Debug, Default)]
 pub struct History(Mutex<Seconds>);
 
 #[derive(Debug, Default)]
 struct Seconds {
-    last: Option<Counts>,
+    last: Option<OrderAnswers>,
     seconds: VecDeque<Second>,
 }
 
 impl History {
     /// Another second has gone by.
-    pub fn push(&self, readings: &Readings) {
-        let now = Counts { placed: placed(readings), refused: refused(readings) };
+    pub fn push(&self, now: OrderAnswers) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(now);
     }
 
@@ -81,24 +74,14 @@ impl History {
 }
 
 impl Seconds {
-    fn push(&mut self, now: Counts) {
+    fn push(&mut self, now: OrderAnswers) {
         let last = self.last.replace(now).unwrap_or(now);
-        let grown = |now: f64, last: f64| (now - last).max(0.0);
+        let grown = |now: u64, last: u64| now.saturating_sub(last) as f64;
         if self.seconds.len() == SECONDS {
             self.seconds.pop_front();
         }
         self.seconds.push_back(Second { placed: grown(now.placed, last.placed), refused: grown(now.refused, last.refused) });
     }
-}
-
-/// Orders that were placed since the start.
-pub fn placed(readings: &Readings) -> f64 {
-    readings.sum_of("holdfast_orders_total", "outcome", "placed")
-}
-
-/// Orders that were refused since the start.
-pub fn refused(readings: &Readings) -> f64 {
-    readings.sum_of("holdfast_orders_total", "outcome", "refused")
 }
 
 impl Sight {
@@ -146,14 +129,11 @@ mod tests {
     #[test]
     fn a_second_has_what_was_counted_in_it_and_no_more_seconds_are_kept_than_there_are_room_for() {
         let history = History::default();
-        let count = |placed: u64| {
-            let text = format!("holdfast_orders_total{{outcome=\"placed\"}} {placed}\norders_total{{outcome=\"refused\"}} 1");
-            history.push(&Readings::read(&text));
-        };
-        // The first look is no second; a count that fell is of another process.
-        [5, 8, 8, 2].into_iter().for_each(count);
+        let count = |placed: u64| history.push(OrderAnswers { placed, refused: 1 });
+        // The first look is no second.
+        [5, 8, 8].into_iter().for_each(count);
         let placed: Vec<f64> = history.seconds().iter().map(|second| second.placed).collect();
-        assert_eq!(placed, [0.0, 3.0, 0.0, 0.0]);
+        assert_eq!(placed, [0.0, 3.0, 0.0]);
         (0..1000).for_each(count);
         assert_eq!(history.seconds().len(), SECONDS);
     }

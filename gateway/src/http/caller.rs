@@ -63,6 +63,7 @@ impl Caller {
     ///
     /// # Errors
     /// As [`Self::of`].
+    #[inline]
     pub fn named(headers: &HeaderMap, app: &App, request_id: RequestId) -> Result<Self, Problem> {
         let known = match &*app.keys.now() {
             None => return Ok(Self::anybody(request_id)),

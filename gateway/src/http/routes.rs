@@ -38,7 +38,7 @@ use crate::http::problem::{Code, Problem};
 use crate::http::reply::{Outcome, unanswered, unavailable};
 use crate::http::request::Moment;
 use crate::http::timed::Timed;
-use crate::state::App;
+use crate::state::{App, Live};
 use crate::telemetry::traces;
 use actix_web::web::ServiceConfig;
 use actix_web::{HttpRequest, HttpResponse};
@@ -125,21 +125,24 @@ fn not_found(request: &HttpRequest) -> HttpResponse {
 
 /// Sends a command of the request that is being served to the live engine, or says why not.
 pub fn send(app: &App, command: Command) -> Result<Pending, Unanswered> {
+    Ok(send_from(app, origin(&command), command)?)
+}
+
+fn origin(command: &Command) -> Origin {
     // A page of a list is many looks in one.
     let bulk = matches!(command, Command::ListOrders { .. } | Command::ListStock { .. });
-    Ok(send_from(app, Origin { client: client::current(), bulk }, command)?)
+    Origin { client: client::current(), bulk }
 }
 
 /// As [`send`], on whosever behalf. The guard on the engine is never held over an await.
 pub fn send_from(app: &App, origin: Origin, command: Command) -> Result<Pending, NotSent> {
-    let live = app.live.load();
-    match &*live {
-        Some(live) => {
-            traces::sends(&command);
-            live.handle.send_from(origin, command)
-        }
-        None => Err(NotSent { why: Unanswered::Unavailable, command: None }),
-    }
+    send_to(app.live.load().as_deref(), origin, command)
+}
+
+fn send_to(live: Option<&Live>, origin: Origin, command: Command) -> Result<Pending, NotSent> {
+    let live = live.ok_or(NotSent { why: Unanswered::Unavailable, command: None })?;
+    traces::sends(&command);
+    live.handle.send_from(origin, command)
 }
 
 /// A command that was sent, or refused.
@@ -155,12 +158,17 @@ impl Sent {
     /// Sends a command whose reply from a journal beside us is waited for however long it takes, and from one far away,
     /// which may be gone for hours, as by [`Self::within`].
     pub fn new(app: &App, command: Command) -> Self {
-        let reads = command.reads();
-        Self::of(app, reads, send(app, command))
+        let (live, reads) = (app.live.load(), command.reads());
+        let pending = send_to(live.as_deref(), origin(&command), command);
+        Self::from(app, live.as_deref(), reads, pending.map_err(Unanswered::from))
     }
 
     fn of(app: &App, reads: bool, pending: Result<Pending, Unanswered>) -> Self {
-        let remote = app.live.load().as_ref().is_some_and(|live| live.journal.remote());
+        Self::from(app, app.live.load().as_deref(), reads, pending)
+    }
+
+    fn from(app: &App, live: Option<&Live>, reads: bool, pending: Result<Pending, Unanswered>) -> Self {
+        let remote = live.is_some_and(|live| live.journal.remote());
         if remote { Self::bounded(app, reads, pending) } else { Self { pending, give_up_at: None, late: late(reads) } }
     }
 
@@ -269,13 +277,24 @@ pub fn internal(error: &impl std::fmt::Display) -> Problem {
     Problem::new(Code::Internal, "the store could not be read")
 }
 
-/// Where orders go, and the moment at which they are placed.
-///
-/// # Errors
-/// While there is no engine.
-pub fn placing(app: &App) -> Result<(Moment, Partitions), Problem> {
-    let live = app.live.load();
-    let live = live.as_ref().ok_or_else(unavailable)?;
-    let moment = Moment { now: live.clock.now(), ttl_ms: app.tuned.load().orders.ttl_seconds.saturating_mul(1000) };
-    Ok((moment, live.handle.router().partitions))
+/// What is to be known of the server before an order or a reservation is made of a request.
+pub struct Placing {
+    pub moment: Moment,
+    pub partitions: Partitions,
+    /// Why a new one is not taken.
+    pub refusal: Option<Box<Problem>>,
+}
+
+impl Placing {
+    /// Of one whose hold is to last so long.
+    ///
+    /// # Errors
+    /// While there is no engine.
+    pub fn now(app: &App, ttl_seconds: Option<u64>) -> Result<Self, Problem> {
+        let (live, tuned) = (app.live.load(), app.tuned.load());
+        let live = live.as_ref().ok_or_else(unavailable)?;
+        let moment = Moment { now: live.clock.now(), ttl_ms: tuned.orders.ttl_seconds.saturating_mul(1000) };
+        let (partitions, refusal) = (live.handle.router().partitions, accepting::refusal(&tuned, ttl_seconds));
+        Ok(Self { moment, partitions, refusal })
+    }
 }

@@ -60,7 +60,6 @@ pub fn start(app: &web::Data<App>, listener: TcpListener, connections: Connectio
         let (access, proxies, timed) = (access.clone(), proxies.clone(), Timed::unrouted());
         // Not boxed, and the outermost: see `body::connected`.
         let service = Service::new().app_data(shared.clone()).app_data(description.clone()).wrap_fn(move |request, next| {
-            let began = Instant::now();
             let client = proxies.client(&request);
             let sharing = access.sharing(&request);
             let answered = match access.check(&request) {
@@ -70,7 +69,8 @@ pub fn start(app: &web::Data<App>, listener: TcpListener, connections: Connectio
             let admitted = match answered {
                 None => Ok(client::serving(client, next.call(request))),
                 Some(response) => {
-                    let answered = Ok(unread::refuse(request, response));
+                    // Only now: the clock is not read for each request for the sake of what took no time.
+                    let (began, answered) = (Instant::now(), Ok(unread::refuse(request, response)));
                     timed.count(began, &answered);
                     Err(answered)
                 }

@@ -1,19 +1,16 @@
 //! How many answers a route gives, with which status, and how long each takes.
 //!
-//! Invariants: what the gauges say of answers is of those to customers and operators, never of those to probes; an answer is counted once, where its route ends, so that the counts are what clients counted; a request looks nothing
-//! up in the registry of metrics: each worker keeps the handles of its routes. There is no middleware for it: the bodies of orders are
-//! polled by hand (docs/adr/0009-replies-to-orders-are-written-by-hand.md).
+//! Invariants: an answer is counted once, where its route ends, so that the counts are what clients counted; each worker counts for
+//! itself. There is no middleware for it: the bodies of orders are polled by hand (docs/adr/0009-replies-to-orders-are-written-by-hand.md).
 
 use crate::http::access_log;
 use crate::rates::Group;
-use crate::telemetry::tally::{ANSWERS, Tally};
+use crate::telemetry::tally::{ANSWERS, RouteCounter, Row};
 use actix_web::Error;
 use actix_web::dev::ServiceResponse;
-use actix_web::http::StatusCode;
-use metrics::{Counter, Histogram};
-use std::cell::{OnceCell, RefCell};
+use std::cell::OnceCell;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// The method of a request that its route does not take.
 const OTHER: &str = "other";
@@ -22,27 +19,19 @@ const NONE: &str = "none";
 
 /// What is counted of one method of a route, in one worker.
 #[derive(Clone, Debug)]
-pub struct Timed(Rc<Handles>);
+pub struct Timed(Rc<Counted>);
 
 #[derive(Debug)]
-struct Handles {
-    method: &'static str,
-    route: &'static str,
-    /// Whether it is of the API.
-    api: bool,
-    /// Whether a balancer or a collector asks: a server that starts answers them 503, and nobody is refused anything.
-    probe: bool,
-    /// Made by the first answer, as are those of each status: a metric appears when it has a value.
-    seconds: OnceCell<Histogram>,
-    /// A route has few.
-    statuses: RefCell<Vec<(StatusCode, Counter)>>,
+struct Counted {
+    row: Row,
+    /// Made by the first answer: a metric appears when it has a value.
+    counter: OnceCell<RouteCounter>,
 }
 
 impl Timed {
     pub fn of(method: &'static str, route: &'static str, group: Group) -> Self {
-        let (seconds, statuses) = (OnceCell::new(), RefCell::default());
         let (api, probe) = (route.starts_with("/v1/"), group == Group::Unlimited);
-        Self(Rc::new(Handles { method, route, api, probe, seconds, statuses }))
+        Self(Rc::new(Counted { row: Row { method, route, api, probe }, counter: OnceCell::new() }))
     }
 
     /// Of requests with methods that the route does not take.
@@ -61,29 +50,11 @@ impl Timed {
             Ok(response) => (response.status(), began.elapsed()),
             Err(error) => (error.as_response_error().status_code(), began.elapsed()),
         };
-        self.0.count(status, took, &ANSWERS);
+        let Counted { row, counter } = &*self.0;
+        counter.get_or_init(|| ANSWERS.route(*row)).answered(status.as_u16(), took);
         if let Ok(answer) = answer {
-            access_log::log(self.0.method, self.0.route, took, answer);
+            access_log::log(row.method, row.route, took, answer);
         }
-    }
-}
-
-impl Handles {
-    fn count(&self, status: StatusCode, took: Duration, tally: &Tally) {
-        let (method, route) = (self.method, self.route);
-        if !self.probe {
-            tally.answered(self.api, status.as_u16(), took);
-        }
-        let seconds = || metrics::histogram!("holdfast_http_request_seconds", "method" => method, "route" => route);
-        self.seconds.get_or_init(seconds).record(took.as_secs_f64());
-        let mut statuses = self.statuses.borrow_mut();
-        let known = statuses.iter().position(|(known, _)| *known == status).unwrap_or_else(|| {
-            let code = status.as_u16().to_string();
-            let labels = [("method", method.to_owned()), ("route", route.to_owned()), ("status", code)];
-            statuses.push((status, metrics::counter!("holdfast_http_requests_total", &labels)));
-            statuses.len() - 1
-        });
-        statuses[known].1.increment(1);
     }
 }
 
@@ -92,14 +63,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_to_a_probe_is_none_to_a_customer() {
-        let refusals = |route, group| {
-            let tally = Tally::new();
-            Timed::of("GET", route, group).0.count(StatusCode::SERVICE_UNAVAILABLE, Duration::ZERO, &tally);
-            let answers = tally.now();
-            (answers.all, answers.errors, answers.refusals)
-        };
-        assert_eq!(refusals("/readyz", Group::Unlimited), (0, 0, 0));
-        assert_eq!(refusals("/", Group::Open), (1, 1, 1));
+    fn routes_of_the_api_are_told_from_others_and_probes_from_both() {
+        for (route, group, expected) in [
+            ("/v1/orders", Group::Orders, (true, false)),
+            ("/", Group::Open, (false, false)),
+            ("/readyz", Group::Unlimited, (false, true)),
+        ] {
+            let row = Timed::of("GET", route, group).0.row;
+            assert_eq!((row.api, row.probe), expected, "{route}");
+        }
     }
 }

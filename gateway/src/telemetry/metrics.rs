@@ -3,16 +3,18 @@
 //! Invariant: every metric that is emitted is described: see [`super::table`].
 
 use super::table::{Kind, METRICS};
+use super::tally::ANSWERS;
 use crate::settings::Telemetry;
 use metrics::{describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use std::time::Duration;
 
 /// Seconds, from a fast sync to a client's patience.
-const SECONDS: &[f64] = &[0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+pub const SECONDS: &[f64] =
+    &[0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 const SIZES: &[f64] = &[1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0, 16384.0, 65536.0];
 
-/// What `/metrics` answers.
+/// What `/metrics` answers: what was recorded, and the counts of requests.
 #[derive(Clone)]
 pub struct Exposition {
     recorded: PrometheusHandle,
@@ -27,7 +29,8 @@ impl Exposition {
 
     /// The Prometheus text of now.
     pub fn render(&self) -> String {
-        let text = self.recorded.render();
+        ANSWERS.publish();
+        let text = self.recorded.render() + &ANSWERS.latencies(SECONDS);
         if self.old_names { with_old_names(text) } else { text }
     }
 

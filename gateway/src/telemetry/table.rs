@@ -126,6 +126,11 @@ pub const METRICS: &[Metric] = &[
     histogram("holdfast_shard_timer_lag_seconds", "how late deadlines fire").by(&["shard"]).renamed(),
 ];
 
+/// What a metric says.
+pub fn help(name: &str) -> &'static str {
+    METRICS.iter().find(|metric| metric.name == name).map_or("", |metric| metric.help)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

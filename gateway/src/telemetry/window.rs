@@ -89,6 +89,7 @@ fn ratio(part: u64, whole: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::buckets::bucket;
 
     const NOBODY: EndedAttempts = EndedAttempts { captured: 0, declined: 0, voided: 0 };
 
@@ -140,7 +141,7 @@ mod tests {
         let mut minutes = Minutes::default();
         let slow = |count: u64| {
             let mut latencies = Answers::NONE.latencies;
-            latencies[40] = count;
+            latencies[bucket(60_000_000)] = count;
             Answers { latencies, all: count, ..Answers::NONE }
         };
         minutes.look(Duration::ZERO, slow(0), NOBODY);

@@ -10,6 +10,8 @@ const MACROS: [&str; 3] = ["counter", "gauge", "histogram"];
 
 /// Where metrics are described, by calls in place of macros.
 const TABLE: &str = "gateway/src/telemetry/table.rs";
+/// Where the name of one that no recorder keeps is a constant.
+const WRITTEN: &str = "gateway/src/telemetry/tally/text.rs";
 
 /// Names in the calls that a pattern of tokens finds, each with where it stands first.
 fn named<const N: usize>(tree: &[Source], pattern: impl Fn(&Source, &[Token; N]) -> bool) -> BTreeMap<String, String> {
@@ -30,10 +32,14 @@ fn is_kind(token: &Token) -> bool {
     matches!(token, Token::Word(word) if MACROS.contains(&word.as_str()))
 }
 
-/// `metrics::counter!("…"`.
+/// `metrics::counter!("…"`, and what is written beside the recorder.
 fn emitted(tree: &[Source]) -> BTreeMap<String, String> {
     let behind_path = [Token::Path, Token::Sign('!'), Token::Sign('(')];
-    named(tree, |_, [path, kind, bang, bracket, _]| is_kind(kind) && [path, bang, bracket].into_iter().eq(&behind_path))
+    let mut found =
+        named(tree, |_, [path, kind, bang, bracket, _]| is_kind(kind) && [path, bang, bracket].into_iter().eq(&behind_path));
+    let constant = [Token::Word("str".to_owned()), Token::Sign('=')];
+    found.extend(named(tree, |source, [kind, is, _]| source.path == WRITTEN && [kind, is].into_iter().eq(&constant)));
+    found
 }
 
 /// `counter("…"` in the table.

@@ -2,7 +2,7 @@
 
 use super::super::layout::{bytes, count, percent, region, scrolling, seconds, time};
 use super::super::plot;
-use super::super::sight::{Health, SECONDS, Second, Sight, placed, refused};
+use super::super::sight::{Health, SECONDS, Second, Sight};
 use crate::adviser::{Action, Advice, advise};
 use maud::{Markup, html};
 
@@ -95,12 +95,13 @@ fn figures(sight: &Sight) -> Markup {
     let (depth, limit) = sight.depth();
     let sum = |of: fn(&holdfast_actors::inbox::ShardReport) -> usize| sight.shards.iter().map(of).sum::<usize>() as f64;
     let metric = |name: &str| sight.readings.sum(name);
+    let orders = |outcome| sight.readings.sum_of("holdfast_orders_total", "outcome", outcome);
     let rate = format!("{:.1}", sight.rate(RATE, |second| second.placed));
     html! {
         dl class="tiles" {
             (tile("orders-rate", "Orders a second, last 10 s", &rate))
-            (tile("orders-placed", "Orders placed since the start", &count(placed(&sight.readings))))
-            (tile("orders-refused", "Orders refused since the start", &count(refused(&sight.readings))))
+            (tile("orders-placed", "Orders placed since the start", &count(orders("placed"))))
+            (tile("orders-refused", "Orders refused since the start", &count(orders("refused"))))
             (measured("latency", "Answers of the API within (95\u{a0}%)", metric("holdfast_request_latency_p95").map(seconds)))
             (measured("errors", "Answers with 5xx, last minute", metric("holdfast_error_rate_5xx").map(percent)))
             (measured("sync", "A commit, sync included, within (99\u{a0}%)", sight.frames.last().map(|frame| seconds(frame.sync_p99_ms / 1000.0))))

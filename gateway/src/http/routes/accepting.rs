@@ -6,6 +6,7 @@
 use super::sender::Sender;
 use crate::http::problem::{Code, Problem};
 use crate::http::reply::{hold_too_long, unanswered};
+use crate::settings::Settings;
 use crate::state::App;
 use actix_web::http::header::{HeaderValue, RETRY_AFTER};
 use holdfast_engine::answer::{Answer, Reply};
@@ -16,8 +17,7 @@ use holdfast_engine::ids::OrderId;
 const AGAIN: HeaderValue = HeaderValue::from_static("5");
 
 /// Why a new order or reservation is not taken. None: it is.
-pub fn refusal(app: &App, ttl_seconds: Option<u64>) -> Option<Box<Problem>> {
-    let tuned = app.tuned.load();
+pub fn refusal(tuned: &Settings, ttl_seconds: Option<u64>) -> Option<Box<Problem>> {
     if !tuned.orders.accepting {
         return Some(Box::new(paused()));
     }

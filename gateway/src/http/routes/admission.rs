@@ -120,6 +120,7 @@ fn admit(operation: &Operation, request: &HttpRequest) -> (Option<Standing>, Res
 }
 
 /// Who sends a request, if it has a key that may, and sends no more than it may.
+#[inline]
 pub fn identify(
     operation: &Operation,
     request: &HttpRequest,
@@ -185,6 +186,9 @@ const EVENT: u16 = 1 << 9;
 const LENGTH: u16 = 1 << 10;
 /// A content type that a form of a web page may have.
 const FORM: u16 = 1 << 11;
+/// The content type of most bodies, spelled as most clients do.
+const PLAIN_JSON: u16 = 1 << 12;
+const CORRELATION: u16 = 1 << 13;
 
 const CONDITIONS: [(u16, &str); 5] = [
     (MATCH, "If-Match"),
@@ -207,6 +211,7 @@ fn bit(name: &str) -> u16 {
         "content-type" => TYPE,
         "last-event-id" => EVENT,
         "content-length" => LENGTH,
+        "x-correlation-id" => CORRELATION,
         _ => 0,
     }
 }
@@ -218,12 +223,22 @@ impl Headers {
         let mut found = 0;
         for (name, value) in headers {
             let bit = bit(name.as_str());
-            if found & bit != 0 {
+            if found & bit & !CORRELATION != 0 {
                 return Err(malformed(format!("the header {name} is there more than once")));
             }
-            found |= if bit == TYPE && is_of_form(value.as_bytes()) { TYPE | FORM } else { bit };
+            found |= if bit == TYPE { kind(value.as_bytes()) } else { bit };
         }
         Ok(Self(found))
+    }
+
+    /// Whether the body is JSON without another look at its content type.
+    pub fn say_json(self) -> bool {
+        self.0 & PLAIN_JSON != 0
+    }
+
+    /// Whether they relate the request to another.
+    pub fn have_correlation(self) -> bool {
+        self.0 & CORRELATION != 0
     }
 
     /// # Errors
@@ -292,10 +307,17 @@ const FORM_TYPES: [&[u8]; 3] = [b"text/plain", b"application/x-www-form-urlencod
 const FORMS_REFUSED: &str =
     "Content-Type must be application/json (imports: application/x-ndjson), not one that forms of web pages have";
 
-fn is_of_form(content_type: &[u8]) -> bool {
-    if content_type.starts_with(b"application/json") {
-        return false;
+fn kind(content_type: &[u8]) -> u16 {
+    if content_type == JSON.as_bytes() {
+        TYPE | PLAIN_JSON
+    } else if is_of_form(content_type) {
+        TYPE | FORM
+    } else {
+        TYPE
     }
+}
+
+fn is_of_form(content_type: &[u8]) -> bool {
     let essence = content_type.split(|byte| b";,".contains(byte)).next().unwrap_or_default().trim_ascii();
     FORM_TYPES.iter().any(|form| essence.eq_ignore_ascii_case(form))
 }

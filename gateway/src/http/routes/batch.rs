@@ -8,7 +8,7 @@ mod tables;
 mod under_way;
 
 use super::sender::Sender;
-use super::{accepting, admission, names, placing};
+use super::{Placing, accepting, admission, names};
 use crate::http::body::json::{JSON, content_type, parse};
 use crate::http::body::{Body, Whole};
 use crate::http::caller::{Caller, key_rule};
@@ -126,8 +126,7 @@ impl Batch {
         let key = self.caller.bind_key("reservations", &item.key);
         let wrong = || Problem::invalid(vec![FieldError::new("/key", key_rule())]);
         let key = key.ok_or_else(wrong)?;
-        let (moment, partitions) = placing(&self.app)?;
-        let refusal = accepting::refusal(&self.app, item.ttl_seconds);
+        let Placing { moment, partitions, refusal } = Placing::now(&self.app, item.ttl_seconds)?;
         let request_id = self.caller.request_id.clone();
         let placed = check_reservation(item.owner.as_deref(), &item.lines, item.ttl_seconds, moment, request_id);
         let (order, origin) = (OrderId::derive(key, partitions), Origin::of(self.caller.client.clone(), None));

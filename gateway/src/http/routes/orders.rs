@@ -5,7 +5,7 @@ use super::ids::{Named, nothing};
 use super::resource::resource;
 use super::sender::Sender;
 use super::turned_off::provider_unavailable;
-use super::{Sent, accepting, execute, execute_within, internal, lists, names, own, placing, turned_off};
+use super::{Placing, Sent, accepting, execute, execute_within, internal, lists, names, own, turned_off};
 use crate::events::{TimelineItem, timeline_item};
 use crate::http::body::json::{JSON, content_type, json, json_or_default, parsed};
 use crate::http::body::{self, Body, unread};
@@ -18,7 +18,7 @@ use crate::http::request_id::{stamp, take_request_id};
 use crate::http::table::Operation;
 use crate::http::view::OrderBody;
 use crate::state::App;
-use crate::telemetry::tally::ANSWERS;
+use crate::telemetry::tally::{ANSWERS, OrderCounter};
 use crate::telemetry::traces::{self, Following};
 use crate::wire::ids::Id;
 use crate::wire::json::to_json;
@@ -128,13 +128,16 @@ impl Wanted {
     fn admitted(operation: &Operation, request: &HttpRequest, (headers, caller): (Headers, Caller)) -> Result<Admitted, Problem> {
         headers.fit(operation, request)?;
         let key = caller.key(request, "orders")?;
-        content_type(request, &[JSON])?;
-        Ok(Admitted { key, origin: Origin::of(caller.client, correlation_id(request.headers())?) })
+        if !headers.say_json() {
+            content_type(request, &[JSON])?;
+        }
+        let correlation = if headers.have_correlation() { correlation_id(request.headers())? } else { None };
+        Ok(Admitted { key, origin: Origin::of(caller.client, correlation) })
     }
 
     fn of(request: &HttpRequest, request_id: &RequestId, admitted: Admitted, body: Body) -> Result<Self, Problem> {
         let (app, wanted): (_, OrderIn) = (app(request)?, parsed(body)?);
-        let (moment, partitions) = placing(app)?;
+        let Placing { moment, partitions, refusal } = Placing::now(app, wanted.ttl_seconds)?;
         let checked = wanted.check(moment, request_id.clone()).map_err(Problem::invalid)?;
         if checked.total.is_some_and(|total| total != checked.sum) {
             let detail = format!(
@@ -147,7 +150,7 @@ impl Wanted {
         let Admitted { key, origin } = admitted;
         let id = OrderId::derive(key, partitions);
         let off = wanted.payment.is_some() && turned_off::is_off(app);
-        let refusal = if off { Some(Box::new(provider_unavailable())) } else { accepting::refusal(app, wanted.ttl_seconds) };
+        let refusal = if off { Some(Box::new(provider_unavailable())) } else { refusal };
         Ok(Self { id, request_id: request_id.clone(), placed: Box::new(Placed { origin, ..checked.placed }), refusal })
     }
 
@@ -192,14 +195,11 @@ impl Begun {
 /// Counts an answer, and the order if it is accepted and this is the `first` answer about it.
 fn count(status: StatusCode, first: bool) {
     thread_local! {
-        static PLACED: metrics::Counter = metrics::counter!("holdfast_orders_total", "outcome" => "placed");
-        static REFUSED: metrics::Counter = metrics::counter!("holdfast_orders_total", "outcome" => "refused");
+        static ORDERS: OrderCounter = ANSWERS.orders();
     }
-    if first && status == StatusCode::CREATED {
-        ANSWERS.accepted_an_order();
-    }
-    let counter = if status.is_success() { &PLACED } else { &REFUSED };
-    counter.with(|counter| counter.increment(1));
+    ORDERS.with(
+        |orders| if status.is_success() { orders.placed(first && status == StatusCode::CREATED) } else { orders.refused() },
+    );
 }
 
 /// One order with where it stands.

@@ -3,7 +3,7 @@
 use super::orders::{Asked, about, read_reason};
 use super::resource::resource;
 use super::sender::Sender;
-use super::{accepting, batch, execute, names, placing};
+use super::{Placing, accepting, batch, execute, names};
 use crate::http::body::Body;
 use crate::http::body::json::{json, json_or_default};
 use crate::http::caller::Caller;
@@ -48,8 +48,7 @@ type Wanted = (OrderId, Command, Option<Box<Problem>>);
 fn place_command(request: &HttpRequest, app: &App, caller: &Caller, body: Body) -> Result<Wanted, Problem> {
     let wanted: ReservationIn = json(request, body)?;
     let key = caller.key(request, "reservations")?;
-    let (moment, partitions) = placing(app)?;
-    let refusal = accepting::refusal(app, wanted.ttl_seconds);
+    let Placing { moment, partitions, refusal } = Placing::now(app, wanted.ttl_seconds)?;
     let request_id = caller.request_id.clone();
     let placed = check_reservation(wanted.owner.as_deref(), &wanted.lines, wanted.ttl_seconds, moment, request_id);
     let (order, origin) = (OrderId::derive(key, partitions), Origin::of(caller.client.clone(), None));

@@ -10,6 +10,7 @@ use crate::http::parameters::Parameters;
 use crate::http::problem::{Code, Problem};
 use crate::process::stopping::Phase;
 use crate::state::App;
+use crate::telemetry::tally::ANSWERS;
 use actix_web::http::header::CACHE_CONTROL;
 use actix_web::web::{Bytes, Data};
 use actix_web::{HttpRequest, HttpResponse};
@@ -30,12 +31,11 @@ pub async fn tick(app: Data<App>) {
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
-        let readings = sight::readings(&app);
-        app.console.history.push(&readings);
+        app.console.history.push(ANSWERS.orders_now());
         app.console.logins.forget();
         metrics::gauge!("holdfast_console_viewers").set(app.console.frames.viewers() as f64);
         if app.console.frames.are_watched() {
-            let sight = sight::with(&app, readings).await;
+            let sight = sight::of(&app).await;
             app.console.frames.publish(&sight, &app.console.audits);
         }
     }

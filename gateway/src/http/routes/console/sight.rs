@@ -10,15 +10,8 @@ use std::time::Duration;
 /// A shard that does not answer in this time is shown as silent.
 const SILENT: Duration = Duration::from_millis(800);
 
-pub(super) fn readings(app: &App) -> Readings {
-    Readings::read(&app.metrics.render())
-}
-
 pub(super) async fn of(app: &App) -> Sight {
-    with(app, readings(app)).await
-}
-
-pub(super) async fn with(app: &App, readings: Readings) -> Sight {
+    let readings = Readings::read(&app.metrics.render());
     let live = app.live.load_full();
     let (mut shards, mut seen, mut operation) = (Vec::new(), Vec::new(), None);
     let at = live.as_ref().map_or_else(clock::wall, |live| live.clock.now());
