@@ -38,6 +38,15 @@ pub struct Frame {
     pub hot: Vec<HotSku>,
 }
 
+impl Frame {
+    /// How long orders for a partition would wait that went to another shard now, in milliseconds: what says so waits behind all that its
+    /// shard has to read, what that shard wrote becomes durable, and a mark of the other behind it.
+    pub fn pause_estimate_ms(&self) -> f64 {
+        let slowest = self.shards.iter().map(|shard| shard.wait_p99_ms).fold(0.0, f64::max);
+        slowest + 2.0 * self.sync_p99_ms
+    }
+}
+
 /// A shard at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
 pub struct ShardFrame {
@@ -77,8 +86,24 @@ impl Frames {
         frames.push_back(Arc::new(frame));
     }
 
+    pub fn last(&self) -> Option<Arc<Frame>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).back().cloned()
+    }
+
     /// The oldest first.
     pub fn last_minute(&self) -> Vec<Arc<Frame>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_move_waits_for_the_slowest_shard_and_two_commits() {
+        let shard = |wait_p99_ms| ShardFrame { wait_p99_ms, ..ShardFrame::default() };
+        let frame = Frame { shards: vec![shard(0.5), shard(30.0), shard(2.0)], sync_p99_ms: 4.0, ..Frame::default() };
+        assert_eq!((frame.pause_estimate_ms(), Frame::default().pause_estimate_ms()), (38.0, 0.0));
     }
 }

@@ -91,6 +91,9 @@ fn a_plan_shows_the_moves_and_another_number_stays_after_a_restart_with_who_made
     let diff = &planned["diff"][0];
     assert_eq!((&diff["from"], &diff["to"]), (&json!(2), &json!(8)));
     assert_eq!(planned["moves"].as_array().unwrap().len(), partitions() * 3 / 4, "{planned}");
+    let pause = || plan(&api, &json!({"engine.shards": 8}))["pause_estimate_ms"].as_f64();
+    assert!(poll(PATIENCE, pause).expect("it is known when the engine was looked at once") >= 0.0);
+    assert!(plan(&api, &json!({"engine.credits": 9})).get("pause_estimate_ms").is_none(), "nothing moves");
     assert_eq!(shards(&api), 2, "a plan changes nothing");
     ended(&api, &tune(&api, &json!({"engine.shards": 8}))["operation"]);
     server.kill();

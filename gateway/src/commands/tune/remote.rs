@@ -38,11 +38,21 @@ pub(super) fn plan(server: &ServerArgs, changes: &[Wish], reset: &[String], as_j
         }
         let warnings = answer["warnings"].as_array().map(Vec::as_slice).unwrap_or_default();
         let warnings: String = warnings.iter().map(|warning| format!("\nwarning: {}", cell(warning))).collect();
-        let moves = answer["moves"].as_array().map_or(0, Vec::len);
-        let moves = if moves == 0 { String::new() } else { format!("\n{moves} partitions move to another shard\n") };
+        let moves = moves(&answer);
         let next = format!("holdfast tune apply {} --note \"…\"", cell(&answer["plan"]));
         format!("{}\n{moves}{warnings}\nTo carry it out:\n  {next}", table::lines(&["KEY", "FROM", "TO", "EFFECT"], &diff))
     })
+}
+
+fn moves(answer: &Value) -> String {
+    let waits = |millis: f64| format!("; orders for one that moves wait for some {millis:.0} ms");
+    match answer["moves"].as_array().map_or(0, Vec::len) {
+        0 => String::new(),
+        moves => {
+            let waits = answer["pause_estimate_ms"].as_f64().map_or_else(String::new, waits);
+            format!("\n{moves} partitions move to another shard{waits}\n")
+        }
+    }
 }
 
 fn planned(server: &ServerArgs, changes: &[Wish], reset: &[String]) -> Answer {

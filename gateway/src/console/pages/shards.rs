@@ -82,7 +82,7 @@ fn forms() -> Markup {
 }
 
 /// What another number of shards would move, to be confirmed by that number.
-pub fn plan(plan: &Plan, (now, then): (usize, usize), moves: usize) -> Markup {
+pub fn plan(plan: &Plan, (now, then): (usize, usize), moves: Moves) -> Markup {
     html! {
         p { (now) " shards become " (then) " by " code { (SHARDS) } ", also after a restart. " (pause(moves)) }
         @for warning in &plan.warnings { p class="verdict warn" { span aria-hidden="true" { "!" } " " (warning) } }
@@ -94,16 +94,26 @@ pub fn plan(plan: &Plan, (now, then): (usize, usize), moves: usize) -> Markup {
 }
 
 /// What levelling the shards there are would move, to be confirmed by their number.
-pub fn level(shards: usize, moves: usize) -> Markup {
+pub fn level(shards: usize, moves: Moves) -> Markup {
     html! {
         p { "The number of shards stays " (shards) ", and what each has to do is levelled. " (pause(moves)) }
         (confirmation(shards, html! {}))
     }
 }
 
-fn pause(moves: usize) -> Markup {
+/// What a plan moves.
+#[derive(Clone, Copy)]
+pub struct Moves {
+    pub count: usize,
+    /// How long orders for a partition that moves would wait. None: nobody knows yet.
+    pub pause_ms: Option<f64>,
+}
+
+fn pause(Moves { count, pause_ms }: Moves) -> Markup {
+    let wait = pause_ms.map_or_else(|| "a few".to_owned(), |millis| format!("some {:.0}", millis.max(1.0)));
     html! {
-        (moves) " partitions move, one after the other; orders go on, and those of a partition that moves wait for a few milliseconds."
+        (count) " partitions move, one after the other; orders go on, and those for a partition that moves wait for " (wait)
+        " milliseconds."
     }
 }
 
@@ -250,6 +260,16 @@ mod tests {
         let shown = hottest(&[shard(0, &[1, 2], &[5, 0]), shard(1, &[7], &[1_000])]).into_string();
         assert!(shown.find(">7<") < shown.find(">1<") && shown.contains(">1,000<") && !shown.contains(">2<"), "{shown}");
         assert!(hottest(&[]).into_string().contains("No requests"));
+    }
+
+    #[test]
+    fn a_plan_says_how_long_orders_wait_that_meet_a_move() {
+        for (pause_ms, expected) in
+            [(None, "a few milliseconds"), (Some(0.2), "some 1 milliseconds"), (Some(37.6), "some 38 milliseconds")]
+        {
+            let shown = pause(Moves { count: 3, pause_ms }).into_string();
+            assert!(shown.contains(expected), "{shown}");
+        }
     }
 
     #[test]

@@ -81,6 +81,10 @@ pub struct PlanBody {
     diff: Vec<DiffBody>,
     /// Partitions that would go to another shard, were it carried out now.
     moves: Vec<MoveBody>,
+    /// How long orders for a partition that moves would wait, in milliseconds, by what the last second was like.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pause_estimate_ms: Option<f64>,
     warnings: Vec<String>,
 }
 
@@ -249,8 +253,9 @@ pub async fn make_plan(request: HttpRequest, app: Data<App>, body: Body) -> Resu
         return Err(Problem::invalid(vec![FieldError::new("/changes", message)]));
     }
     let plan = plan(&app.tuning, &planning::in_force(&app), &changes).map_err(invalid)?;
-    let moves = planning::moves(&app, &plan).await?.iter().map(MoveBody::from).collect();
-    let body = PlanBody { plan: plan.id.clone(), diff: diff(&plan), moves, warnings: plan.warnings.clone() };
+    let moves: Vec<MoveBody> = planning::moves(&app, &plan).await?.iter().map(MoveBody::from).collect();
+    let pause_estimate_ms = planning::pause_estimate_ms(&app, moves.len());
+    let body = PlanBody { plan: plan.id.clone(), diff: diff(&plan), moves, pause_estimate_ms, warnings: plan.warnings.clone() };
     app.tuning.remember(plan);
     Ok(HttpResponse::Ok().json(body))
 }

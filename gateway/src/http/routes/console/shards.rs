@@ -82,15 +82,20 @@ async fn planned(app: &App, body: &[u8]) -> Result<Markup, Problem> {
     let handle = live(app)?.handle.clone();
     if shards == handle.shards() {
         let moves = handle.plan_reshard(shards).await.map_err(refusal)?;
-        return Ok(pages::level(shards, moves.len()));
+        return Ok(pages::level(shards, counted(app, moves.len())));
     }
     let wanted = BTreeMap::from([(SHARDS.to_owned(), shards.into())]);
     let message = |refused: &plan::Refused| FieldError::new("/shards", refused.message.clone());
     let planned = plan::plan(&app.tuning, &planning::in_force(app), &wanted);
     let plan = planned.map_err(|refused| Problem::invalid(refused.iter().map(message).collect()))?;
-    let contents = pages::plan(&plan, (handle.shards(), shards), planning::moves(app, &plan).await?.len());
+    let moves = counted(app, planning::moves(app, &plan).await?.len());
+    let contents = pages::plan(&plan, (handle.shards(), shards), moves);
     app.tuning.remember(plan);
     Ok(contents)
+}
+
+fn counted(app: &App, count: usize) -> pages::Moves {
+    pages::Moves { count, pause_ms: planning::pause_estimate_ms(app, count) }
 }
 
 pub(super) async fn reshard(request: HttpRequest, app: Data<App>, body: Body) -> Result<HttpResponse, Problem> {

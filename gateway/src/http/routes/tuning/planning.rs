@@ -32,3 +32,9 @@ pub(in crate::http::routes) async fn moves(app: &App, plan: &Plan) -> Result<Vec
     let handle = live(app)?.handle.clone();
     handle.plan_reshard(shards).await.map_err(|refused| refusal(refused, ""))
 }
+
+/// How long orders for a partition that moves would wait now, in milliseconds. `None` if nothing moves, or nothing was seen yet.
+pub(in crate::http::routes) fn pause_estimate_ms(app: &App, moves: usize) -> Option<f64> {
+    let last = app.frames.last().filter(|_| moves > 0)?;
+    Some(last.pause_estimate_ms())
+}
