@@ -45,7 +45,7 @@ pub(super) fn plan(server: &ServerArgs, changes: &[Wish], reset: &[String], as_j
 }
 
 fn moves(answer: &Value) -> String {
-    let waits = |millis: f64| format!("; orders for one that moves wait for some {millis:.0} ms");
+    let waits = |millis: f64| format!("; orders for one that moves wait for some {:.0} ms", millis.max(1.0));
     match answer["moves"].as_array().map_or(0, Vec::len) {
         0 => String::new(),
         moves => {
