@@ -36,6 +36,8 @@ mod resharding;
 pub mod router;
 pub mod shard;
 mod shard_threads;
+#[cfg(any(test, feature = "test-util"))]
+pub mod shop;
 pub mod sketch;
 pub mod snapshot_writer;
 mod sync;

@@ -4,10 +4,12 @@
 //! a [`World`] of partitions makes them, and what is recovered is compared with that world by hash.
 
 mod faulty;
+mod gate;
 mod moments;
 mod world;
 
 pub use faulty::FaultyJournal;
+pub use gate::Gate;
 pub use moments::{
     a_basis_is_durable_before_what_follows_from_it, a_snapshot_of_records_that_the_log_does_not_have_is_refused,
     tables_of_another_history_than_the_log_are_refused, what_left_memory_is_put_into_tables_that_are_older_than_the_log,

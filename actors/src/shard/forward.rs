@@ -67,35 +67,18 @@ pub(super) fn nowhere(id: PartitionId) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::provider::{Answer, Answering, PaymentProvider};
-    use crate::{Engine, Options, ReplyQueues};
+    use crate::shop::{partitions, start_on};
+    use crate::{Engine, Options};
     use holdfast_engine::Causality;
     use holdfast_engine::command::Command;
-    use holdfast_engine::effect::ProviderCall;
-    use holdfast_engine::ids::{Partitions, Sku};
-    use holdfast_engine::order::Outcome;
+    use holdfast_engine::ids::Sku;
     use holdfast_engine::rejection::Rejection;
     use holdfast_storage::memory::MemoryJournal;
-    use std::rc::Rc;
     use std::sync::Arc;
-
-    struct Silent;
-
-    impl PaymentProvider for Silent {
-        fn call(&self, _: &ProviderCall) -> Answering {
-            Box::pin(async { Answer::Outcome(Outcome::Timeout) })
-        }
-    }
-
-    fn partitions() -> Partitions {
-        Partitions::new(8).unwrap()
-    }
 
     fn start() -> Engine {
         let journal = Arc::new(MemoryJournal::with(Causality::OneLog, partitions()));
-        let provider = Box::new(|| Rc::new(Silent) as Rc<dyn PaymentProvider>);
-        let options = Options { shards: 3, ..Options::default() };
-        Engine::start(journal, ReplyQueues::default(), provider, options, &mut |_, _| {}).unwrap()
+        start_on(&journal, Options { shards: 3, ..Options::default() })
     }
 
     /// A question to a partition, put into the inbox of any shard.

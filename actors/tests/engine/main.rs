@@ -4,11 +4,10 @@
 
 #[cfg(test)]
 mod moves;
-#[cfg(test)]
-mod shop;
 
 use actix::Arbiter;
 use holdfast_actors::clock::wall;
+use holdfast_actors::shop::{self, BOTH, id, meanwhile, partitions, place_at, sku, start_on, status, stock};
 use holdfast_actors::{ClientId, Engine, Handle, Options, Origin, Unanswered};
 use holdfast_engine::Causality;
 use holdfast_engine::answer;
@@ -21,7 +20,6 @@ use holdfast_engine::rejection::Rejection;
 use holdfast_engine::time::Policy;
 use holdfast_storage::memory::MemoryJournal;
 use holdfast_storage::{Log, LogId, Snapshots};
-use shop::{BOTH, id, partitions, place_at, sku, start_on, status, stock};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -119,17 +117,17 @@ async fn a_share_is_whole_again_after_answers_that_are_awaited_given_up_or_lost(
                     drop(own);
                 }
             }
-            is_whole_again(&engine.handle).await;
+            is_whole_again(&engine).await;
         }
         engine.stop().await;
     }
 }
 
 /// Until everything in hand has ended, and the partition is there: then each client has its whole share in hand at once.
-async fn is_whole_again(handle: &Handle) {
+async fn is_whole_again(engine: &Engine) {
     for client in [1, 2] {
         let origin = Origin { client: Some(ClientId(client)), bulk: false };
-        let ask = || handle.send_from(origin, Command::GetStock { sku: sku("A") });
+        let ask = || engine.handle.send_from(origin, Command::GetStock { sku: sku("A") });
         loop {
             let sent: Vec<_> = (0..3).map(|_| ask()).collect();
             let whole = sent.iter().all(Result::is_ok);
@@ -137,8 +135,7 @@ async fn is_whole_again(handle: &Handle) {
             if whole && answers.iter().all(Result::is_ok) {
                 break;
             }
-            // The shard, and the task that brings its answers, go on meanwhile.
-            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+            meanwhile(engine).await;
         }
     }
 }

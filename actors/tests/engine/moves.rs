@@ -1,7 +1,7 @@
 //! Partitions that move between shards while requests come: nothing is lost, refused or done twice, whatever the journal is.
 
-use crate::shop::{self, BOTH, partitions, place_at, poison, status};
 use holdfast_actors::placement::operations::{Operation, Refused, State};
+use holdfast_actors::shop::{self, BOTH, meanwhile, partitions, place_at, poison, status};
 use holdfast_actors::{Engine, Options, Unanswered};
 use holdfast_engine::Causality;
 use holdfast_engine::answer::{self, Reply};
@@ -9,9 +9,11 @@ use holdfast_engine::codec::Batch;
 use holdfast_engine::command::Command;
 use holdfast_engine::ids::{PartitionId, Partitions, Sku};
 use holdfast_engine::order::Status;
+use holdfast_storage::conformance::Gate;
 use holdfast_storage::memory::MemoryJournal;
 use holdfast_storage::{Error, Log, LogId, LogSeq, Row, Rows, Snapshot, SnapshotHead, Snapshots, Table, Visit};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Far more than anything here takes.
@@ -68,7 +70,7 @@ async fn ended(engine: &Engine, operation: Result<Operation, Refused>) -> Operat
             return found;
         }
         assert!(Instant::now() < deadline, "{found:?}");
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        meanwhile(engine).await;
     }
 }
 
@@ -101,7 +103,7 @@ async fn under_load(engine: &Engine, from: usize, steer: impl AsyncFnOnce(&Engin
         while !done.get() || sent.len() < 500 {
             sent.push(engine.handle.send(place(from + sent.len())).unwrap());
             if sent.len().is_multiple_of(8) {
-                tokio::time::sleep(Duration::from_micros(200)).await;
+                meanwhile(engine).await;
             }
         }
         let orders = sent.len();
@@ -161,7 +163,7 @@ async fn shards_are_added_and_taken_away_under_load() {
 async fn retried(engine: &Engine, command: Command) -> Reply {
     loop {
         match engine.handle.execute(command.clone()).await {
-            Ok(Reply { outcome: Err(_), .. }) | Err(_) => tokio::time::sleep(Duration::from_millis(1)).await,
+            Ok(Reply { outcome: Err(_), .. }) | Err(_) => meanwhile(engine).await,
             Ok(reply) => return reply,
         }
     }
@@ -235,25 +237,15 @@ async fn a_partition_that_was_put_somewhere_stays_there_when_others_are_levelled
 #[derive(Debug)]
 struct Unreadable {
     inner: MemoryJournal,
-    shut: Mutex<bool>,
-    moved: Condvar,
+    gate: Gate,
     /// A reader waits.
-    reading: Mutex<bool>,
+    reading: AtomicBool,
 }
 
 impl Unreadable {
     fn new() -> Self {
         let inner = MemoryJournal::with(Causality::OneLog, partitions());
-        Self { inner, shut: Mutex::new(false), moved: Condvar::new(), reading: Mutex::new(false) }
-    }
-
-    fn set(&self, shut: bool) {
-        *self.shut.lock().unwrap() = shut;
-        self.moved.notify_all();
-    }
-
-    fn is_read(&self) -> bool {
-        *self.reading.lock().unwrap()
+        Self { inner, gate: Gate::default(), reading: AtomicBool::default() }
     }
 }
 
@@ -278,8 +270,8 @@ impl Log for Unreadable {
         if std::thread::current().name() == Some("projector") {
             return self.inner.read(log, after, visit);
         }
-        *self.reading.lock().unwrap() = true;
-        drop(self.moved.wait_while(self.shut.lock().unwrap(), |shut| *shut).unwrap());
+        self.reading.fetch_or(self.gate.is_shut(), Ordering::SeqCst);
+        self.gate.pass();
         self.inner.read(log, after, visit)
     }
 }
@@ -312,12 +304,12 @@ impl Rows for Unreadable {
     }
 }
 
-/// Until it is so.
-async fn until(mut is_so: impl FnMut() -> bool) {
+/// Until somebody waits to read.
+async fn is_read(engine: &Engine, journal: &Unreadable) {
     let deadline = Instant::now() + TIMEOUT;
-    while !is_so() {
+    while !journal.reading.load(Ordering::SeqCst) {
         assert!(Instant::now() < deadline);
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        meanwhile(engine).await;
     }
 }
 
@@ -326,18 +318,17 @@ async fn a_fold_that_takes_long_holds_up_no_move_but_that_of_its_partition() {
     let journal = Arc::new(Unreadable::new());
     let engine = shop::start_on(&journal, options(2));
     fill(&engine).await;
-    *journal.reading.lock().unwrap() = false;
-    journal.set(true);
+    journal.gate.set(true);
     let (folded, other) = (PartitionId(0), PartitionId(2));
     assert_eq!(engine.handle.execute(poison(folded, 0, &SKUS[..1])).await, Err(Unanswered::Lost));
-    until(|| journal.is_read()).await;
+    is_read(&engine, &journal).await;
     let operation = engine.handle.move_partition(other, 1);
     assert_eq!(ended(&engine, operation).await.state, State::Done, "another moves");
     let waits = engine.handle.move_partition(folded, 1).unwrap();
     let asked = engine.handle.execute(Command::Availability { partition: other, skus: Vec::new() }).await;
     assert_eq!(asked.map(drop), Ok(()), "requests go on");
     assert_eq!(engine.handle.operations().get(waits.id).unwrap().moved, 0, "it is not there to be moved");
-    journal.set(false);
+    journal.gate.set(false);
     assert_eq!(ended(&engine, Ok(waits)).await.state, State::Done);
     retried(&engine, Command::Availability { partition: folded, skus: Vec::new() }).await;
     is_hosted_once(&engine).await;

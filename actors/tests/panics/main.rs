@@ -6,72 +6,36 @@ mod rows;
 mod snapshots;
 
 use holdfast_actors::inbox::ShardMessage;
-use holdfast_actors::provider::{Answer, Answering, PaymentProvider};
-use holdfast_actors::{Engine, Failure, Options, ReplyQueues, Unanswered};
+use holdfast_actors::shop::{self, POISON, id, keys, meanwhile, partitions, place_at, start_on, taken};
+use holdfast_actors::{Engine, Failure, Options, Unanswered};
 use holdfast_engine::Causality;
 use holdfast_engine::answer::{self, Reply};
 use holdfast_engine::codec::{self, Batch};
 use holdfast_engine::command::Command;
-use holdfast_engine::effect::ProviderCall;
-use holdfast_engine::event::{Kind, Line, Placed};
-use holdfast_engine::ids::{Fingerprint, HoldKey, KeyHash, Location, OrderId, PartitionId, Partitions, RequestId, Sku};
-use holdfast_engine::order::Outcome;
+use holdfast_engine::ids::{HoldKey, PartitionId, Partitions, Sku};
 use holdfast_engine::protocol::{Message, ToStock};
-use holdfast_engine::quantity::{Money, Quantity};
+use holdfast_engine::quantity::Quantity;
 use holdfast_engine::rejection::Rejection;
 use holdfast_engine::stock::ReserveRequest;
 use holdfast_engine::time::Timestamp;
+use holdfast_storage::conformance::Gate;
 use holdfast_storage::memory::MemoryJournal;
 use holdfast_storage::{Error, Journal, Log, LogId, LogSeq, Row, Rows, Snapshot, SnapshotHead, Snapshots, Table, Visit};
-use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
+use std::cell::Cell;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Far more than anything here takes.
 const TIMEOUT: Duration = Duration::from_secs(60);
-
-/// What passes it waits where it is shut.
-#[derive(Default)]
-struct Gate {
-    shut: Mutex<bool>,
-    moved: Condvar,
-}
-
-impl Gate {
-    fn set(&self, shut: bool) {
-        *self.shut.lock().unwrap() = shut;
-        self.moved.notify_all();
-    }
-
-    fn is_shut(&self) -> bool {
-        *self.shut.lock().unwrap()
-    }
-
-    fn pass(&self) {
-        drop(self.moved.wait_while(self.shut.lock().unwrap(), |shut| *shut).unwrap());
-    }
-}
-
-struct Silent;
-
-impl PaymentProvider for Silent {
-    fn call(&self, _: &ProviderCall) -> Answering {
-        Box::pin(async { Answer::Outcome(Outcome::Timeout) })
-    }
-}
-
-fn partitions() -> Partitions {
-    Partitions::new(8).unwrap()
-}
+/// What all orders are for.
+const SKU: &str = "A";
 
 fn start(journal: impl Journal) -> Engine {
     start_with(journal, Options::default())
 }
 
 fn start_with(journal: impl Journal, options: Options) -> Engine {
-    let provider = Box::new(|| Rc::new(Silent) as Rc<dyn PaymentProvider>);
-    Engine::start(Arc::new(journal), ReplyQueues::default(), provider, options, &mut |_, _| {}).unwrap()
+    start_on(&Arc::new(journal), options)
 }
 
 fn start_in_memory() -> Engine {
@@ -79,7 +43,7 @@ fn start_in_memory() -> Engine {
 }
 
 fn sku() -> Sku {
-    Sku::new("A").unwrap()
+    shop::sku(SKU)
 }
 
 fn stock() -> Command {
@@ -87,60 +51,20 @@ fn stock() -> Command {
 }
 
 fn stock_of(on_hand: u32) -> Command {
-    let (location, on_hand) = (Location::new("main").unwrap(), Quantity::new(on_hand));
-    Command::SetStock { sku: sku(), location, on_hand, safety_stock: None, priority: None, expected: None }
-}
-
-fn id(key: &str) -> OrderId {
-    OrderId::derive(KeyHash::derive("", "orders", key), partitions())
+    shop::stock(SKU, on_hand)
 }
 
 fn place(key: &str) -> Command {
-    place_at(key, Money::new(1))
+    place_at(key, &[SKU], (2, 1))
 }
 
-fn place_at(key: &str, unit_price: Money) -> Command {
-    let line = Line { sku: sku(), quantity: Quantity::new(2), unit_price, seller: None, metadata: None };
-    let placed = Placed {
-        kind: Kind::Order,
-        number: 0,
-        fingerprint: Fingerprint((unit_price == Money::new(1)).into()),
-        request_id: RequestId::new("req_1").unwrap(),
-        customer: None,
-        currency: None,
-        lines: vec![line],
-        allow_partial: false,
-        expires_at: Timestamp::new(u64::MAX / 2),
-        shipping_address: None,
-        metadata: None,
-        payment: None,
-        origin: None,
-    };
-    Command::Place { order: id(key), placed: Box::new(placed) }
-}
-
-/// An order that costs more than can be counted. The gateway lets none in, so the engine takes it for a broken invariant.
+/// An order that panics the partition of its key.
 fn poison(key: &str) -> Command {
-    place_at(key, Money::new(i64::MAX))
-}
-
-/// Keys of orders that are at home there, or anywhere else.
-fn keys(name: &'static str, of: impl Fn(PartitionId) -> bool) -> impl Iterator<Item = String> {
-    (0..).map(move |number: u32| format!("{name}-{number}")).filter(move |key| of(id(key).partition()))
+    place_at(key, &[SKU], POISON)
 }
 
 fn get(key: &str) -> Command {
     Command::GetOrder { order: id(key), kind: None }
-}
-
-/// The same command until its partition is there to take it.
-async fn taken(engine: &Engine, command: Command) -> Result<Reply, Unanswered> {
-    loop {
-        match engine.handle.execute(command.clone()).await {
-            Err(Unanswered::Unavailable) => tokio::time::sleep(Duration::from_millis(1)).await,
-            other => return other,
-        }
-    }
 }
 
 /// What a client does: the same order again until there is an answer that stays.
@@ -299,18 +223,15 @@ async fn requests_of_a_lost_partition_have_an_unknown_outcome_and_one_effect_tho
 }
 
 /// Places orders that the panicking partition has nothing to do with until told to stop, some at a time. None may go without an answer.
-async fn place_others(engine: &Engine, name: &'static str, home: PartitionId, stop: &AtomicBool) -> (usize, Duration) {
-    let begun = std::time::Instant::now();
-    let mut keys = keys(name, |partition| partition != home);
-    let mut orders = 0;
-    while !stop.load(Ordering::SeqCst) {
+async fn place_others(engine: &Engine, home: PartitionId, rounds: &Cell<usize>, stop: &Cell<bool>) {
+    let mut keys = keys("other", |partition| partition != home);
+    while !stop.get() {
         let sent: Vec<_> = keys.by_ref().take(32).map(|key| engine.handle.send(place(&key)).unwrap()).collect();
         for pending in sent {
             assert!(found(&pending.await.unwrap()), "an order of another partition is not answered");
-            orders += 1;
         }
+        rounds.set(rounds.get() + 1);
     }
-    (orders, begun.elapsed())
 }
 
 #[actix::test]
@@ -319,26 +240,19 @@ async fn twenty_panics_of_one_partition_cost_no_order_of_another() {
     engine.handle.execute(stock()).await.unwrap();
     let stocked = partitions().of_sku(&sku());
     let home = partitions().all().find(|partition| *partition != stocked).unwrap();
-    let calm = AtomicBool::new(false);
-    let without = async {
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        calm.store(true, Ordering::SeqCst);
-    };
-    let ((orders, took), ()) = futures_util::join!(place_others(&engine, "calm", home, &calm), without);
-    engine.stop().await;
-    let engine = start_in_memory();
-    engine.handle.execute(stock()).await.unwrap();
-    let stop = AtomicBool::new(false);
+    let (rounds, stop) = (Cell::new(0), Cell::new(false));
     let panicking = async {
         for key in keys("poison", |partition| partition == home).take(20) {
+            let before = rounds.get();
             assert_eq!(taken(&engine, poison(&key)).await, Err(Unanswered::Lost));
-            tokio::time::sleep(Duration::from_millis(45)).await;
+            // Others have their answers between two panics, and beside each.
+            while rounds.get() < before + 2 {
+                meanwhile(&engine).await;
+            }
         }
-        stop.store(true, Ordering::SeqCst);
+        stop.set(true);
     };
-    let ((others, while_panicking), ()) = futures_util::join!(place_others(&engine, "other", home, &stop), panicking);
-    let rates = [(orders, took), (others, while_panicking)].map(|(orders, took)| orders as f64 / took.as_secs_f64());
-    eprintln!("orders of others a second: {:.0} without, {:.0} with panics: {:.2}", rates[0], rates[1], rates[1] / rates[0]);
+    futures_util::join!(place_others(&engine, home, &rounds, &stop), panicking);
     assert_eq!((life(&engine, home), lives(&engine)), (20, 20));
     engine.stop().await;
 }

@@ -100,15 +100,7 @@ impl Rows for Damaged {
 
 /// Has an order leave memory for the store.
 async fn archive(engine: &Engine, key: &str) {
-    engine.handle.execute(place(key)).await.unwrap();
-    let cancel = Command::Cancel { order: id(key), kind: Kind::Order, reason: None };
-    engine.handle.execute(cancel).await.unwrap();
-    let left = async {
-        while engine.handle.reports().await.iter().map(|shard| shard.orders).sum::<usize>() > 0 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    };
-    tokio::time::timeout(TIMEOUT, left).await.unwrap();
+    tokio::time::timeout(TIMEOUT, shop::archive(engine, key, &[SKU])).await.unwrap();
 }
 
 #[actix::test]
@@ -179,7 +171,7 @@ async fn a_look_up_of_a_partition_that_moved_meanwhile_is_answered_where_it_is_n
     let read = engine.handle.send(get("closed")).unwrap();
     let operation = engine.handle.move_partition(home, 1 - from).unwrap();
     while engine.handle.operations().get(operation.id).unwrap().state == State::Running {
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        meanwhile(&engine).await;
     }
     let mut depths = [0, 0];
     depths[1 - from] = 1;

@@ -1,8 +1,9 @@
-//! A journal whose disk fails on purpose.
+//! A journal whose disk fails on purpose, or that is far away and does not answer.
 //!
 //! Invariant: until it is told to fail it is the journal it wraps, and after a failed append it keeps the contract: it
 //! writes nothing any more.
 
+use super::Gate;
 use crate::contract::{Error, Journal, Keep, Log, LogId, LogSeq, Row, Rows, Snapshot, SnapshotHead, Snapshots, Table, Visit};
 use holdfast_engine::Causality;
 use holdfast_engine::codec::Batch;
@@ -12,6 +13,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 pub struct FaultyJournal {
     inner: Arc<dyn Journal>,
+    far: bool,
+    /// What is appended waits where it is shut.
+    appending: Gate,
+    /// So does what is looked up.
+    looking_up: Gate,
     /// Appends that still succeed.
     appends: AtomicU64,
     projects: AtomicU64,
@@ -28,6 +34,9 @@ impl FaultyJournal {
         let endless = || AtomicU64::new(u64::MAX);
         Self {
             inner,
+            far: false,
+            appending: Gate::default(),
+            looking_up: Gate::default(),
             appends: endless(),
             projects: endless(),
             stopped: AtomicBool::default(),
@@ -36,6 +45,21 @@ impl FaultyJournal {
             first: AtomicU64::default(),
             next_first: AtomicU64::default(),
         }
+    }
+
+    /// On another machine, as a cluster is.
+    pub fn far(inner: Arc<dyn Journal>) -> Self {
+        Self { far: true, ..Self::new(inner) }
+    }
+
+    /// Says nothing to what is appended while it is silent, and takes it when it is no more.
+    pub fn be_silent(&self, silent: bool) {
+        self.appending.set(silent);
+    }
+
+    /// Nothing that is looked up is found or missed while look-ups are held.
+    pub fn hold_look_ups(&self, held: bool) {
+        self.looking_up.set(held);
     }
 
     /// The disk is full after `count` more appends.
@@ -83,6 +107,7 @@ impl Log for FaultyJournal {
     }
 
     fn append(&self, log: LogId, batch: &Batch) -> Result<LogSeq, Error> {
+        self.appending.pass();
         self.running()?;
         let appended = spend(&self.appends).and_then(|()| self.inner.append(log, batch));
         self.stopped.fetch_or(appended.is_err(), Ordering::SeqCst);
@@ -144,6 +169,10 @@ impl Snapshots for FaultyJournal {
 }
 
 impl Rows for FaultyJournal {
+    fn remote(&self) -> bool {
+        self.far || self.inner.remote()
+    }
+
     fn project(&self, rows: &[Row]) -> Result<(), Error> {
         self.running()?;
         spend(&self.projects)?;
@@ -151,6 +180,7 @@ impl Rows for FaultyJournal {
     }
 
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        self.looking_up.pass();
         self.inner.get(table, key)
     }
 

@@ -3,38 +3,25 @@
 use super::super::Links;
 use super::*;
 use crate::inbox::Inbox;
-use crate::provider::{Answer, Answering, PaymentProvider};
 use crate::replies::Pending;
 use crate::router::Router;
-use crate::{Engine, Options, ReplyQueues};
+use crate::shop::{self, id_among, place_as, start_on};
+use crate::{Engine, Options};
 use crossbeam::channel::{Receiver, unbounded};
 use holdfast_engine::Causality;
 use holdfast_engine::answer;
 use holdfast_engine::command::Command;
-use holdfast_engine::effect::ProviderCall;
-use holdfast_engine::event::{Kind as OrderKind, Line, Placed};
-use holdfast_engine::ids::{Fingerprint, KeyHash, Location, OrderId, Partitions, RequestId, Sku};
-use holdfast_engine::order::Outcome;
+use holdfast_engine::ids::{Partitions, Sku};
 use holdfast_engine::partition::Partition;
 use holdfast_engine::protocol::Message;
-use holdfast_engine::quantity::{Money, Quantity};
 use holdfast_engine::time::Policy;
 use holdfast_storage::memory::MemoryJournal;
 use holdfast_storage::{Log, Snapshots};
-use std::rc::Rc;
 
 /// At the first shard, as is the one that moves; its order is for a SKU at the second.
 const MOVES: PartitionId = PartitionId(0);
 const STAYS: PartitionId = PartitionId(2);
 const OTHER: PartitionId = PartitionId(1);
-
-struct Silent;
-
-impl PaymentProvider for Silent {
-    fn call(&self, _: &ProviderCall) -> Answering {
-        Box::pin(async { Answer::Outcome(Outcome::Timeout) })
-    }
-}
 
 fn partitions() -> Partitions {
     Partitions::new(4).unwrap()
@@ -52,9 +39,7 @@ struct Pair {
 impl Pair {
     fn start() -> Self {
         let journal = Arc::new(MemoryJournal::with(Causality::OneLog, partitions()));
-        let provider = Box::new(|| Rc::new(Silent) as Rc<dyn PaymentProvider>);
-        let options = Options::default();
-        let engine = Engine::start(journal.clone(), ReplyQueues::default(), provider, options, &mut |_, _| {}).unwrap();
+        let engine = start_on(&journal, Options::default());
         let inboxes: Vec<Arc<Inbox>> = (0..2).map(|shard| Arc::new(Inbox::new(shard, 1_000))).collect();
         let (router, (guardian, heard)) = (Router::new(partitions(), inboxes.clone()), unbounded());
         let shard = |number: usize| {
@@ -108,30 +93,13 @@ fn sku(partition: PartitionId) -> Sku {
 }
 
 fn stock(partition: PartitionId, on_hand: u32) -> Command {
-    let (location, on_hand) = (Location::new("main").unwrap(), Quantity::new(on_hand));
-    Command::SetStock { sku: sku(partition), location, on_hand, safety_stock: None, priority: None, expected: None }
+    shop::stock(sku(partition).as_str(), on_hand)
 }
 
 /// An order at home in one partition, for a SKU of another.
 fn order(home: PartitionId, of: PartitionId) -> Command {
-    let mut keys = (0..).map(|number: u32| OrderId::derive(KeyHash::derive("", "orders", &number.to_string()), partitions()));
-    let (quantity, unit_price) = (Quantity::new(1), Money::new(1));
-    let placed = Placed {
-        kind: OrderKind::Order,
-        number: 0,
-        fingerprint: Fingerprint(1),
-        request_id: RequestId::new("req_1").unwrap(),
-        customer: None,
-        currency: None,
-        lines: vec![Line { sku: sku(of), quantity, unit_price, seller: None, metadata: None }],
-        allow_partial: false,
-        expires_at: Timestamp::new(u64::MAX / 2),
-        shipping_address: None,
-        metadata: None,
-        payment: None,
-        origin: None,
-    };
-    Command::Place { order: keys.find(|order| order.partition() == home).unwrap(), placed: Box::new(placed) }
+    let mut ids = (0..).map(|number: u32| id_among(&number.to_string(), partitions()));
+    place_as(ids.find(|order| order.partition() == home).unwrap(), &[sku(of).as_str()], (1, 1))
 }
 
 /// A second reader found it: a crash in between left a hold without the order that had asked for it.
