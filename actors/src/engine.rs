@@ -272,7 +272,7 @@ impl Engine {
     }
 }
 
-/// It holds what the journal's threads wait for, so it is waited for however long a fold takes.
+/// It holds what the journal's threads wait for, so it is waited for: it gives up what it folds.
 fn end_guardian(guardian: &ToGuardian, guarding: JoinHandle<()>) {
     let _ = guardian.send(GuardianMessage::End);
     background::join(guarding);

@@ -41,7 +41,7 @@ pub struct Guardian {
 type Next = BTreeMap<PartitionId, (u64, Vec<Suspect>)>;
 
 impl Guardian {
-    /// The thread ends when it is told to, and what is folded then is folded.
+    /// The thread ends when it is told to, and gives up what is folded then.
     ///
     /// # Errors
     /// If the thread cannot be started.

@@ -19,6 +19,7 @@ use holdfast_engine::partition::Partition;
 use holdfast_storage::group_commit::{Committer, Notice, Notify};
 use holdfast_storage::recovery::recover;
 use holdfast_storage::rows::Projector;
+use holdfast_storage::stoppable::Stoppable;
 use holdfast_storage::{Error as StorageError, Journal, LogId};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -70,14 +71,18 @@ impl Rebuild {
         self.failures.report(Failure::Shard(reason));
     }
 
-    /// Folds partitions from the journal, after everything their former lives submitted is durable.
+    /// Folds partitions from the journal, after everything their former lives submitted is durable, for as long as nobody says stop.
     ///
     /// # Errors
-    /// If the journal cannot be read.
-    pub fn fold(&self, ids: &[PartitionId]) -> Result<Vec<Partition>, StorageError> {
+    /// If the journal cannot be read, or once `stop` says so.
+    pub fn fold(
+        &self,
+        ids: &[PartitionId],
+        stop: impl Fn() -> bool + Send + Sync + 'static,
+    ) -> Result<Vec<Partition>, StorageError> {
         let logs: BTreeSet<LogId> = ids.iter().map(|id| self.journal.log_of(*id)).collect();
         self.settle(logs)?;
-        recover(&*self.journal, ids, &self.tuning.policy(), &mut |_, _| {})
+        recover(&Stoppable::new(self.journal.clone(), stop), ids, &self.tuning.policy(), &mut |_, _| {})
     }
 
     /// Waits until everything submitted to these logs so far is durable.

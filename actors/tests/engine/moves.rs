@@ -233,19 +233,25 @@ async fn a_partition_that_was_put_somewhere_stays_there_when_others_are_levelled
     engine.stop().await;
 }
 
-/// A journal whose log is not read while its gate is shut: a fold takes that long.
+/// A journal whose log is not read while its gate is shut, or has no end: a fold takes that long.
 #[derive(Debug)]
 struct Unreadable {
     inner: MemoryJournal,
     gate: Gate,
-    /// A reader waits.
+    /// Its log is read from the beginning again where it ends.
+    endless: AtomicBool,
+    /// A reader waits, or does not come to an end.
     reading: AtomicBool,
 }
 
 impl Unreadable {
     fn new() -> Self {
         let inner = MemoryJournal::with(Causality::OneLog, partitions());
-        Self { inner, gate: Gate::default(), reading: AtomicBool::default() }
+        Self { inner, gate: Gate::default(), endless: AtomicBool::default(), reading: AtomicBool::default() }
+    }
+
+    fn is_endless(&self) -> bool {
+        self.endless.load(Ordering::SeqCst)
     }
 }
 
@@ -270,9 +276,18 @@ impl Log for Unreadable {
         if std::thread::current().name() == Some("projector") {
             return self.inner.read(log, after, visit);
         }
-        self.reading.fetch_or(self.gate.is_shut(), Ordering::SeqCst);
+        self.reading.fetch_or(self.gate.is_shut() || self.is_endless(), Ordering::SeqCst);
         self.gate.pass();
-        self.inner.read(log, after, visit)
+        let mut goes_on = true;
+        while goes_on {
+            goes_on = self.is_endless();
+            self.inner.read(log, after, &mut |commit, frame| {
+                let flow = visit(commit, frame)?;
+                goes_on &= flow.is_continue();
+                Ok(flow)
+            })?;
+        }
+        Ok(())
     }
 }
 
@@ -304,7 +319,7 @@ impl Rows for Unreadable {
     }
 }
 
-/// Until somebody waits to read.
+/// Until somebody reads, and does not come to an end.
 async fn is_read(engine: &Engine, journal: &Unreadable) {
     let deadline = Instant::now() + TIMEOUT;
     while !journal.reading.load(Ordering::SeqCst) {
@@ -333,6 +348,24 @@ async fn a_fold_that_takes_long_holds_up_no_move_but_that_of_its_partition() {
     retried(&engine, Command::Availability { partition: folded, skus: Vec::new() }).await;
     is_hosted_once(&engine).await;
     assert!(engine.stop().await);
+}
+
+/// What is folded is for nobody any more: a log that takes long to read is not read to its end.
+#[actix::test]
+async fn an_engine_that_stops_waits_for_no_fold() {
+    let journal = Arc::new(Unreadable::new());
+    let engine = shop::start_on(&journal, options(2));
+    fill(&engine).await;
+    journal.endless.store(true, Ordering::SeqCst);
+    assert_eq!(engine.handle.execute(poison(PartitionId(0), 0, &SKUS[..1])).await, Err(Unanswered::Lost));
+    is_read(&engine, &journal).await;
+    let failed = engine.failed();
+    let stopped = tokio::time::timeout(TIMEOUT, engine.stop()).await;
+    // A fold that was not given up ends all the same, so that the test does.
+    journal.endless.store(false, Ordering::SeqCst);
+    assert_eq!(stopped, Ok(true), "it waits for the fold");
+    assert!(failed.borrow().is_none(), "a fold that was given up is no failure");
+    assert_eq!(Arc::strong_count(&journal), 1, "a thread has the journal");
 }
 
 #[actix::test]
