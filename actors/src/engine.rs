@@ -7,6 +7,7 @@ use crate::guardian::Guardian;
 use crate::handle::Handle;
 use crate::inbox::{Inbox, ShardMessage};
 use crate::lookups::Lookups;
+use crate::probe::{SystemTiming, Timing};
 use crate::provider::{MakeProvider, ProviderDispatcher};
 use crate::rebuild::Rebuild;
 use crate::replies::ReplyQueues;
@@ -51,6 +52,8 @@ pub struct Options {
     pub policy: Policy,
     /// The clock of an earlier engine of this process, to be carried on.
     pub clock: Option<Clock>,
+    /// What probes of shards are timed by.
+    pub timing: Arc<dyn Timing>,
 }
 
 impl Default for Options {
@@ -65,6 +68,7 @@ impl Default for Options {
             provider_timeout: Duration::from_secs(5),
             policy: Policy::default(),
             clock: None,
+            timing: Arc::new(SystemTiming),
         }
     }
 }
@@ -141,7 +145,8 @@ impl Engine {
         let last = recovered.iter().map(Partition::at).max().unwrap_or(Timestamp::ZERO);
         let clock = options.clock.map_or_else(|| Clock::start(clock::wall(), last), |clock| clock.not_before(last));
         let shards = options.shards.clamp(1, usize::from(partitions.count()));
-        let inboxes = (0..shards).map(|shard| Arc::new(Inbox::new(shard, options.credits))).collect();
+        let inbox = |shard| Arc::new(Inbox::new(shard, options.credits).timed(&options.timing));
+        let inboxes = (0..shards).map(inbox).collect();
         let router = Router::new(partitions, inboxes);
         let tuning = Arc::new(Tuning::new(&options.knobs()));
         let clients = Arc::new(Clients::new(options.credits, options.client_percent));

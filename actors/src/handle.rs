@@ -167,9 +167,10 @@ impl Handle {
 
     /// Sends each shard a probe, unless it has one.
     pub fn probe(&self) {
-        let now = Instant::now();
-        for inbox in self.router.table().inboxes.iter().filter(|inbox| inbox.sight.begin(now)) {
-            inbox.push(ShardMessage::Probe(now));
+        for inbox in &self.router.table().inboxes {
+            if let Some(now) = inbox.sight.begin() {
+                inbox.push(ShardMessage::Probe(now));
+            }
         }
     }
 

@@ -8,7 +8,7 @@ mod queue;
 
 use crate::admission::Credits;
 use crate::panics::Suspect;
-use crate::probe::Sight;
+use crate::probe::{Sight, Timing};
 use actix::{Message as ActixMessage, Recipient};
 use crossbeam::channel::Sender;
 use holdfast_engine::command::{Command, Loaded};
@@ -21,7 +21,7 @@ use holdfast_storage::Error as StorageError;
 use holdfast_storage::group_commit::Notice;
 use queue::{Queue, Way};
 use std::collections::VecDeque;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 use tokio::sync::oneshot;
 
@@ -156,6 +156,11 @@ impl Inbox {
     pub fn new(shard: usize, credits: usize) -> Self {
         let (queue, woken_at) = (Queue::new(), crossbeam::atomic::AtomicCell::new(None));
         Self { shard, credits: Credits::new(credits), sight: Sight::default(), queue, woken_at, actor: OnceLock::new() }
+    }
+
+    /// With probes that are timed so.
+    pub(crate) fn timed(self, timing: &Arc<dyn Timing>) -> Self {
+        Self { sight: Sight::new(timing.clone()), ..self }
     }
 
     /// The actor is up: from now on messages wake it.

@@ -9,8 +9,9 @@ use crossbeam::atomic::AtomicCell;
 use holdfast_storage::LogId;
 use metrics::Histogram;
 use std::collections::VecDeque;
+use std::fmt::Debug;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Waits that are kept: of a minute, at ten a second.
@@ -18,9 +19,32 @@ const KEPT: usize = 600;
 /// Between two looks at the processor's clock.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// What probes are timed by. A test has time that it moves by hand.
+pub trait Timing: Debug + Send + Sync {
+    fn now(&self) -> Instant;
+    /// Time that the calling thread had a processor. `None`: nobody says.
+    fn processor(&self) -> Option<Duration>;
+}
+
+/// The clocks of the system.
+#[derive(Debug)]
+pub struct SystemTiming;
+
+impl Timing for SystemTiming {
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+
+    fn processor(&self) -> Option<Duration> {
+        let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+        text.split(' ').next()?.parse().ok().map(Duration::from_nanos)
+    }
+}
+
 /// What is seen of a shard from outside.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Sight {
+    timing: Arc<dyn Timing>,
     /// When the probe under way was sent.
     under_way: AtomicCell<Option<Instant>>,
     waits: Mutex<VecDeque<Duration>>,
@@ -47,14 +71,36 @@ pub struct Seen {
     pub hot: HotSkus,
 }
 
+impl Default for Sight {
+    fn default() -> Self {
+        Self::new(Arc::new(SystemTiming))
+    }
+}
+
 impl Sight {
-    /// Whether a probe is to be sent now.
-    pub(crate) fn begin(&self, now: Instant) -> bool {
-        let idle = self.under_way.load().is_none();
-        if idle {
-            self.under_way.store(Some(now));
+    pub(crate) fn new(timing: Arc<dyn Timing>) -> Self {
+        let (busy_permille, overdue_millis, requests) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
+        let (under_way, waits, hot) = (AtomicCell::new(None), Mutex::default(), Mutex::default());
+        Self { timing, under_way, waits, busy_permille, overdue_millis, requests, hot }
+    }
+
+    /// What another shard of the engine is to be timed by.
+    pub(crate) fn timing(&self) -> &Arc<dyn Timing> {
+        &self.timing
+    }
+
+    fn since(&self, before: Instant) -> Duration {
+        self.timing.now().saturating_duration_since(before)
+    }
+
+    /// The moment of a probe, if one is to be sent now.
+    pub(crate) fn begin(&self) -> Option<Instant> {
+        if self.under_way.load().is_some() {
+            return None;
         }
-        idle
+        let now = self.timing.now();
+        self.under_way.store(Some(now));
+        Some(now)
     }
 
     fn read(&self, waited: Duration) {
@@ -76,7 +122,7 @@ impl Sight {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let waits = self.waits.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect();
         Seen {
-            unread: self.under_way.load().map(|sent| sent.elapsed()).unwrap_or_default(),
+            unread: self.under_way.load().map(|sent| self.since(sent)).unwrap_or_default(),
             waits,
             busy: count(&self.busy_permille) as f64 / 1000.0,
             overdue: Duration::from_millis(count(&self.overdue_millis)),
@@ -109,18 +155,18 @@ impl Probes {
 
     /// A probe was read. True if it is time for [`Self::look`].
     pub(crate) fn read(&mut self, sent: Instant, sight: &Sight) -> bool {
-        let waited = sent.elapsed();
+        let waited = sight.since(sent);
         self.wait.record(waited.as_secs_f64());
         sight.read(waited);
         self.read = Some(sent);
-        self.looked.is_none_or(|(at, _)| at.elapsed() >= LOOK)
+        self.looked.is_none_or(|(at, _)| sight.since(at) >= LOOK)
     }
 
     /// How much of the processor this thread had since the last look, and how late its deadlines are.
     pub(crate) fn look(&mut self, overdue: Duration, sight: &Sight) {
         sight.overdue_millis.store(u64::try_from(overdue.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
-        let now = Instant::now();
-        let Some(used) = processor_time() else { return };
+        let now = sight.timing.now();
+        let Some(used) = sight.timing.processor() else { return };
         if let Some((at, before)) = self.looked.replace((now, used)) {
             let (used, passed) = (used.saturating_sub(before).as_secs_f64(), now.duration_since(at).as_secs_f64());
             sight.busy_permille.store((1000.0 * (used / passed).clamp(0.0, 1.0)) as u64, Ordering::Relaxed);
@@ -140,22 +186,16 @@ impl Probes {
     }
 
     /// A log is durable up to this batch.
-    pub(crate) fn landed(&mut self, log: LogId, batch: u64) {
+    pub(crate) fn landed(&mut self, log: LogId, batch: u64, sight: &Sight) {
         let Self { durable, flying, .. } = self;
         flying.retain(|(of, number, sent)| {
             let flies = *of != log || *number > batch;
             if !flies {
-                durable.record(sent.elapsed().as_secs_f64());
+                durable.record(sight.since(*sent).as_secs_f64());
             }
             flies
         });
     }
-}
-
-/// Time that this thread had a processor. `None` where the system does not say.
-fn processor_time() -> Option<Duration> {
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
-    text.split(' ').next()?.parse().ok().map(Duration::from_nanos)
 }
 
 #[cfg(test)]
@@ -164,13 +204,13 @@ mod tests {
 
     #[test]
     fn one_probe_is_under_way_at_a_time_and_its_wait_is_kept_for_a_minute() {
-        let (sight, now) = (Sight::default(), Instant::now());
-        assert!(sight.begin(now));
-        assert!(!sight.begin(now), "the first was not read");
+        let sight = Sight::default();
+        assert!(sight.begin().is_some());
+        assert!(sight.begin().is_none(), "the first was not read");
         (0..KEPT as u64 + 1).for_each(|millis| sight.read(Duration::from_millis(millis)));
         let seen = sight.seen();
         assert_eq!((seen.waits.len(), seen.waits[0], seen.unread), (KEPT, Duration::from_millis(1), Duration::ZERO));
-        assert!(sight.begin(now));
+        assert!(sight.begin().is_some());
     }
 
     #[test]
@@ -179,10 +219,10 @@ mod tests {
         let sight = Sight::default();
         assert!(probes.read(Instant::now(), &sight), "nothing was looked at yet");
         probes.fly(LogId(0), 7);
-        probes.landed(LogId(0), 6);
-        probes.landed(LogId(1), 7);
+        probes.landed(LogId(0), 6, &sight);
+        probes.landed(LogId(1), 7, &sight);
         assert_eq!(probes.flying.len(), 1);
-        probes.landed(LogId(0), 8);
+        probes.landed(LogId(0), 8, &sight);
         assert!(probes.flying.is_empty());
         probes.read(Instant::now(), &sight);
         probes.wrote_nothing();
@@ -194,8 +234,9 @@ mod tests {
     fn a_thread_that_works_is_busy() {
         let (mut probes, sight) = (Probes::new(0), Sight::default());
         probes.look(Duration::from_millis(20), &sight);
-        let begun = processor_time().unwrap();
-        while processor_time().unwrap() < begun + Duration::from_millis(20) {}
+        let worked = || SystemTiming.processor().unwrap();
+        let begun = worked();
+        while worked() < begun + Duration::from_millis(20) {}
         probes.look(Duration::ZERO, &sight);
         let seen = sight.seen();
         assert!(seen.busy > 0.0 && seen.busy <= 1.0, "{seen:?}");

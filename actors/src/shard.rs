@@ -314,7 +314,7 @@ impl Shard {
         };
         let known = &mut self.commits[usize::from(log.0)];
         *known = commit.max(*known);
-        self.probes.landed(log, batch);
+        self.probes.landed(log, batch, &self.inbox.sight);
         self.trail.landed(log, batch);
         while let Some(upto) = self.hosting.landed(log, batch) {
             let now = self.links.clock.now();

@@ -62,8 +62,8 @@ impl ShardThreads {
     /// # Errors
     /// If its thread did not start.
     pub(crate) fn add(&self, rebuild: &Rebuild, shard: usize) -> Result<(), NotStarted> {
-        let limit = rebuild.router.table().inboxes[0].credits.limit();
-        let inbox = Arc::new(Inbox::new(shard, limit));
+        let first = rebuild.router.table().inboxes[0].clone();
+        let inbox = Arc::new(Inbox::new(shard, first.credits.limit()).timed(first.sight.timing()));
         self.start(rebuild, inbox.clone(), Vec::new())?;
         rebuild.router.add(inbox.clone());
         // It may have been changed while the thread started.
