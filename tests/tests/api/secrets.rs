@@ -2,7 +2,7 @@
 
 use crate::client::Api;
 use crate::shop::{order_becomes, paying, place, put};
-use crate::webhooks::{now, signature, tell, told};
+use crate::webhooks::{now, secret_of, signature, tell, told};
 use holdfast_tests::server::{Options, Server, binary, on_cluster};
 use std::fs::{Permissions, metadata, set_permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -93,14 +93,13 @@ fn a_webhook_secret_is_rolled_without_refusing_what_is_signed_with_the_old_one()
     let api = Api::of(&server);
     put(&api, "mug", "berlin", 5);
     let [one, two, three] = [1, 1, 1].map(|units| place(&api, &paying("mug", units)));
-    let secret = |server: &Server| std::fs::read(server.data_dir().join("sandbox/webhook-secret")).unwrap();
-    let old = secret(&server);
+    let old = secret_of(&server);
     server.terminate();
     let dir = server.data_dir().display().to_string();
     let roll = |server: &Server, more: &[&str]| server.run(&[&["key", "roll-webhook", "--data-dir", &dir], more].concat());
     assert!(roll(&server, &[]).0.success());
     assert!(!roll(&server, &[]).0.success(), "the secret before the last was thrown away");
-    let new = secret(&server);
+    let new = secret_of(&server);
     assert_ne!(new, old);
     server.restart();
     let api = Api::of(&server);

@@ -3,18 +3,23 @@
 use crate::client::{Answer, Api};
 use crate::shop::{counts, order_becomes, order_now, paying, place, stock, stocked};
 use hmac::{Hmac, KeyInit, Mac};
+use holdfast_tests::server::Server;
 use serde_json::{Value, json};
 use sha2::Sha256;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-const PATH: &str = "/v1/webhooks/payments/sandbox";
+pub(crate) const PATH: &str = "/v1/webhooks/payments/sandbox";
 
 pub(crate) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
 
 pub(crate) fn secret(api: &Api) -> Vec<u8> {
-    std::fs::read(api.server().data_dir().join("sandbox/webhook-secret")).unwrap()
+    secret_of(api.server())
+}
+
+pub(crate) fn secret_of(server: &Server) -> Vec<u8> {
+    std::fs::read(server.data_dir().join("sandbox/webhook-secret")).unwrap()
 }
 
 /// The signature as its documentation says: HMAC-SHA-256 of "<t>.<body>".
