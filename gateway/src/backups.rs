@@ -93,3 +93,46 @@ fn copy_files(writer: &mut BackupWriter, plan: &Plan<'_>) -> Result<(), backup::
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use holdfast_storage::conformance::{FaultyJournal, World, partitions};
+    use holdfast_storage::memory::MemoryJournal;
+    use holdfast_storage::{Log, LogId, history};
+
+    struct Unwatched;
+
+    impl Watch for Unwatched {
+        fn copied(&self, _: u64, _: u64) {}
+
+        fn verified(&self, _: u64, _: u64) {}
+
+        fn stops(&self) -> bool {
+            false
+        }
+    }
+
+    /// A busy day, of which nobody needs the log.
+    fn journal() -> Arc<FaultyJournal> {
+        let (journal, mut world) = (Arc::new(MemoryJournal::new(partitions())), World::new(partitions()));
+        history::ensure_name(&*journal).unwrap();
+        for batch in world.busy_day() {
+            journal.append(LogId(0), &batch).unwrap();
+        }
+        world.rest(&*journal, 0);
+        Arc::new(FaultyJournal::new(journal))
+    }
+
+    /// Retention runs beside it: there was no backup, although the next try would have made one.
+    #[test]
+    fn a_backup_beside_which_the_beginning_is_deleted_begins_again_behind_it() {
+        let (journal, dir) = (journal(), tempfile::tempdir().unwrap());
+        let (to, end) = (dir.path().join("backup"), journal.end(LogId(0)));
+        journal.purge_at_next_read(end);
+        let plan = Plan { to: &to, data_dir: None, reserve: 0, with_secrets: false, now: Timestamp::new(1_700_000_000_000) };
+        let Made { manifest, report } = make(journal, &plan, &Policy::default(), &Arc::new(Unwatched)).unwrap();
+        assert_eq!((manifest.tip.commit, report.purged, report.violations), (end, end - 1, Vec::<String>::new()));
+        assert!(to.join("manifest").exists(), "it is a backup");
+    }
+}

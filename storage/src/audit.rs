@@ -197,11 +197,9 @@ impl Observer for Look<'_> {
 mod tests {
     use super::*;
     use crate::conformance::{FaultyJournal, World, partitions};
-    use crate::contract::{Log, Row, Rows, Table};
+    use crate::contract::Log;
     use crate::memory::MemoryJournal;
-    use crate::rows;
     use crate::stoppable::Stoppable;
-    use holdfast_engine::codec;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -209,13 +207,11 @@ mod tests {
     fn journal() -> (Arc<MemoryJournal>, u64) {
         let (journal, mut world) = (Arc::new(MemoryJournal::new(partitions())), World::new(partitions()));
         let day = world.busy_day();
-        let (left, archived) = world.leave_memory();
-        for batch in day.iter().chain(&archived) {
+        for batch in &day {
             journal.append(LogId(0), batch).unwrap();
         }
-        let end = journal.end(LogId(0));
-        world.snapshots(|_| end).iter().for_each(|snapshot| rows::save_snapshot(&*journal, snapshot).unwrap());
-        (journal, left.len() as u64)
+        let left = world.rest(&*journal, 0).len() as u64;
+        (journal, left)
     }
 
     /// It failed, although the next try would have found all well.
@@ -223,8 +219,6 @@ mod tests {
     fn an_audit_beside_which_the_beginning_is_deleted_begins_again_behind_it() {
         let (journal, _) = journal();
         let end = journal.end(LogId(0));
-        let moved = Row { table: Table::Meta, key: rows::meta::movements(LogId(0)), value: codec::encode(&end), version: end };
-        journal.project(&[moved]).unwrap();
         let journal = FaultyJournal::new(journal);
         journal.purge_at_next_read(end);
         let report = audit(&journal, &Policy::default(), &mut |_, _| {}).unwrap();

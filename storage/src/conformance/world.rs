@@ -3,9 +3,9 @@
 //! Invariant: the batches a world has given, in order, are its whole history. Messages are delivered within the call
 //! that caused them, so each batch leaves the world at rest.
 
-use crate::contract::{LogSeq, Snapshot};
-use crate::rows::Archived;
-use holdfast_engine::codec::Batch;
+use crate::contract::{Journal, LogId, LogSeq, Row, Snapshot, Table};
+use crate::rows::{self, Archived, Writer, basis, meta};
+use holdfast_engine::codec::{self, Batch};
 use holdfast_engine::command::{Command, CommandKey, Loaded};
 use holdfast_engine::effect::{Archive, Effects};
 use holdfast_engine::event::{Bucket, Kind, Line, Placed};
@@ -134,6 +134,27 @@ impl World {
         let archives = self.take_archives();
         let batches = archived_of(&archives).into_iter().map(|archived| self.archived(archived)).collect();
         (archives, batches)
+    }
+
+    /// What closed leaves memory for the rows of a journal that has all of this world, but for the last `lost`, and snapshots of its end
+    /// are written: nothing before that is needed to know the world.
+    ///
+    /// # Panics
+    /// If the journal takes nothing.
+    pub fn rest(&mut self, journal: &dyn Journal, lost: usize) -> Vec<Archive> {
+        let (log, (left, batches)) = (LogId(0), self.leave_memory());
+        for batch in batches {
+            journal.append(log, &batch).expect("a journal that takes what left memory");
+        }
+        let tip = journal.tip(log).ok().flatten().expect("a journal with commits");
+        let moved = Row { table: Table::Meta, key: meta::movements(log), value: codec::encode(&tip.commit), version: tip.commit };
+        let mut all = vec![basis::row(log, Writer::Rows, tip), moved];
+        all.extend(left.iter().take(left.len() - lost).map(rows::row_of));
+        journal.project(&all).expect("a journal that takes rows");
+        for snapshot in self.snapshots(|_| tip.commit) {
+            rows::save_snapshot(journal, &snapshot).expect("a journal that takes snapshots");
+        }
+        left
     }
 
     /// The projection has these.

@@ -203,3 +203,19 @@ fn problem(app: &App, error: &Error) -> Problem {
         Error::Backup(_) | Error::Inconsistent(_) => Problem::new(Code::Internal, format!("no backup was made: {error}")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Settings;
+
+    /// It follows no cursor that could be too old: whoever asks again has it.
+    #[actix_web::test]
+    async fn a_backup_whose_beginning_is_deleted_time_and_again_is_to_be_asked_for_again() {
+        let app = App::without_engine(Settings::default());
+        let purged = || holdfast_storage::Error::Purged { first: 7 };
+        let refused = problem(&app, &Error::Backup(backup::Error::Journal(purged())));
+        assert_eq!(refused.code, Code::DurabilityUnavailable);
+        assert_eq!(super::super::unread(&purged()).code, Code::CursorExpired, "a reader of events is told something else");
+    }
+}

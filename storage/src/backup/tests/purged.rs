@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::audit::audit;
-use crate::contract::{Keep, LogSeq, Row, Rows, Snapshots, Table};
-use crate::rows::{self, Writer, basis, meta};
+use crate::contract::{Keep, LogSeq, Row, Rows, Snapshots};
+use crate::rows;
 use holdfast_engine::codec;
 
 const OF_ANY_AGE: Keep = Keep { since: Some(Timestamp::new(u64::MAX)), bytes: None };
@@ -18,18 +18,8 @@ impl Shop {
     fn pass_a_day(&mut self, lost: usize) -> Vec<Archive> {
         let mut day = self.world.busy_day();
         day.push(self.world.place_noted(&["SKU-1"], 1_200_000).1);
-        let (left, batches) = self.world.leave_memory();
-        day.extend(batches);
         self.append(&day);
-        let log = LogId(0);
-        let tip = self.journal.tip(log).unwrap().unwrap();
-        let moved = Row { table: Table::Meta, key: meta::movements(log), value: codec::encode(&tip.commit), version: tip.commit };
-        let mut all = vec![basis::row(log, Writer::Rows, tip), moved];
-        all.extend(left.iter().take(left.len() - lost).map(rows::row_of));
-        self.journal.project(&all).unwrap();
-        let snapshots = self.world.snapshots(|_| tip.commit);
-        snapshots.iter().for_each(|snapshot| rows::save_snapshot(&self.journal, snapshot).unwrap());
-        left
+        self.world.rest(&self.journal, lost)
     }
 
     /// Three days, of which the first is not in the log any more.
