@@ -20,8 +20,8 @@ use crate::threads::bulk::Bulk;
 use crate::threads::readers::Readers;
 use crate::tuning::Tuning;
 use arc_swap::{ArcSwap, ArcSwapOption};
-use holdfast_actors::Handle;
 use holdfast_actors::clock::Clock;
+use holdfast_actors::{Engine, Handle};
 use holdfast_storage::rows::Projector;
 use holdfast_storage::{DirectoryLock, Journal};
 use std::sync::Arc;
@@ -80,4 +80,17 @@ pub struct Live {
     /// Changes with each commit.
     pub committed: watch::Receiver<u64>,
     pub clock: Clock,
+}
+
+impl Live {
+    pub fn of(engine: &Engine, cursors: Cursors) -> Self {
+        Self {
+            handle: engine.handle.clone(),
+            journal: engine.journal().clone(),
+            projector: engine.projector().clone(),
+            cursors,
+            committed: engine.committed(),
+            clock: engine.clock(),
+        }
+    }
 }

@@ -209,14 +209,7 @@ async fn stop_reading(retention: Option<Retention>, scrub: Option<Scrub>) {
 
 async fn go_live(app: &Data<App>, engine: &Engine, cursors: Cursors, first: bool) {
     let commits: u64 = engine.journal().logs().into_iter().map(|log| engine.journal().end(log)).sum();
-    let live = Live {
-        handle: engine.handle.clone(),
-        journal: engine.journal().clone(),
-        projector: engine.projector().clone(),
-        cursors,
-        committed: engine.committed(),
-        clock: engine.clock(),
-    };
+    let live = Live::of(engine, cursors);
     if commits == 0 && app.settings.data.demo {
         demo::stock(&live.handle).await;
     }

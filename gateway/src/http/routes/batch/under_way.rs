@@ -94,3 +94,90 @@ impl<'a> UnderWay<'a> {
         self.results.into_iter().flatten().collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::events::cursor::Cursors;
+    use crate::http::caller::Caller;
+    use crate::http::request::BatchIn;
+    use crate::keys::Role;
+    use crate::settings::Settings;
+    use crate::state::{App, Live};
+    use actix_web::web::Data;
+    use compact_str::CompactString;
+    use holdfast_actors::shop::{partitions, start_on, stock};
+    use holdfast_actors::{Engine, Options};
+    use holdfast_engine::ids::RequestId;
+    use holdfast_storage::conformance::FaultyJournal;
+    use holdfast_storage::memory::MemoryJournal;
+    use serde_json::json;
+    use std::sync::Arc;
+    use std::time::Duration;
+    use tokio::sync::Semaphore;
+    use tokio::time::Instant;
+
+    /// How long an answer is waited for, and how long after each other the items are sent.
+    const TIMEOUT_SECONDS: u64 = 30;
+    const BETWEEN_SECONDS: u64 = 4;
+
+    /// A server whose journal is far away.
+    struct Far {
+        engine: Engine,
+        journal: Arc<FaultyJournal>,
+        app: Data<App>,
+    }
+
+    impl Far {
+        async fn start() -> Self {
+            let journal = Arc::new(FaultyJournal::far(Arc::new(MemoryJournal::new(partitions()))));
+            let engine = start_on(&journal, Options::default());
+            engine.handle.execute(stock("MUG", 100)).await.unwrap();
+            let mut settings = Settings::default();
+            settings.server.answer_wait_seconds = TIMEOUT_SECONDS;
+            let app = Data::new(App::without_engine(settings));
+            app.live.store(Some(Arc::new(Live::of(&engine, Cursors::of("far")))));
+            Self { engine, journal, app }
+        }
+
+        fn batch(&self) -> Batch {
+            let request_id = RequestId::new("req_1").unwrap();
+            let caller = Caller { scope: CompactString::const_new(""), client: None, role: Role::Admin, key: None, request_id };
+            Batch::new(self.app.clone(), caller, None, Arc::new(Semaphore::new(8)))
+        }
+
+        async fn stop(self) {
+            self.journal.be_silent(false);
+            self.app.live.store(None);
+            assert!(self.engine.stop().await);
+        }
+    }
+
+    fn items(keys: [&str; 3]) -> BatchIn {
+        let item = |key| json!({"key": key, "lines": [{"sku": "MUG", "quantity": 1}]});
+        serde_json::from_value(json!({"items": keys.map(item)})).unwrap()
+    }
+
+    /// They are waited for one behind the other: each once more for as long, a batch took hours.
+    #[actix_web::test]
+    async fn an_item_that_nobody_answers_is_given_up_so_long_after_it_was_sent_wherever_it_stands() {
+        let far = Far::start().await;
+        let (batch, BatchIn { items }) = (far.batch(), items(["one", "two", "three"]));
+        let mut under_way = UnderWay::new(&batch, items.len());
+        far.journal.be_silent(true);
+        tokio::time::pause();
+        let (begun, mut given_up) = (Instant::now(), Vec::new());
+        for place in 0..items.len() {
+            under_way.send(batch.prepare_all(&items, &[place])).await;
+            tokio::time::advance(Duration::from_secs(BETWEEN_SECONDS)).await;
+        }
+        while under_way.settle_first().await {
+            given_up.push(begun.elapsed().as_secs());
+        }
+        tokio::time::resume();
+        assert_eq!(given_up, [0, 1, 2].map(|place| TIMEOUT_SECONDS + place * BETWEEN_SECONDS));
+        let results = under_way.into_results();
+        assert!(results.iter().all(|result| matches!(result, ItemResult::Unknown(_))), "they may be carried out yet");
+        far.stop().await;
+    }
+}
