@@ -109,6 +109,7 @@ pub async fn run(scenario: &Scenario, place: &Place) -> Result<Run, String> {
     if !scenario.limits.stop && summary.invalid.is_empty() {
         summary.broken = summary.broken_limits(capacity);
     }
+    summary.broken.extend(summary::misfits(&summary.answers));
     Ok(Run { summary, shop })
 }
 

@@ -14,6 +14,8 @@ use std::path::Path;
 
 pub const SCHEMA: u32 = 1;
 pub const FILE: &str = "summary.json";
+/// Who sends these is refused for what he is or how he asks, whatever there is in stock.
+const MISFITS: [&str; 9] = ["400", "401", "403", "404", "413", "415", "421", "429", "503 paused"];
 /// Later than this, in microseconds, one buyer of a hundred makes a run invalid.
 const LATE: u64 = 10_000;
 
@@ -230,4 +232,35 @@ pub fn invalid(scenario: &Scenario, totals: &Totals, lateness: &Percentiles) -> 
         .then(|| format!("the generator was late: one buyer of a hundred by more than {:.0} ms", lateness.p99 as f64 / 1000.0));
     let dropped = (totals.dropped > 0).then(|| format!("{} buyers did not come: too many were there already", totals.dropped));
     late.into_iter().chain(dropped).collect()
+}
+
+/// Answers to orders that no buyer gets whose load fits the server: what such a run measures is how fast buyers are refused.
+pub fn misfits(answers: &BTreeMap<Operation, BTreeMap<String, u64>>) -> Vec<String> {
+    let answers = [Operation::Place, Operation::Again].into_iter().filter_map(|operation| answers.get(&operation)).flatten();
+    let misfits = answers.filter(|(answer, _)| MISFITS.iter().any(|misfit| answer.starts_with(misfit)));
+    misfits.map(|(answer, count)| format!("{count} orders were answered {answer}: the load does not fit the server")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_load_whose_orders_are_refused_for_how_they_are_sent_does_not_fit() {
+        for (answer, misfits) in [
+            ("201", false),
+            ("409 out_of_stock", false),
+            ("422 idempotency_key_reused", false),
+            ("503 overloaded", false),
+            ("connection reset", false),
+            ("400 invalid_request", true),
+            ("401 unauthorized", true),
+            ("429 rate_limited", true),
+            ("503 paused", true),
+        ] {
+            let answers = BTreeMap::from([(Operation::Place, BTreeMap::from([(answer.to_owned(), 7)]))]);
+            let expected = misfits.then(|| format!("7 orders were answered {answer}: the load does not fit the server"));
+            assert_eq!(super::misfits(&answers), expected.into_iter().collect::<Vec<_>>());
+        }
+    }
 }
