@@ -31,7 +31,8 @@ impl Credits {
         true
     }
 
-    /// Takes some for requests that come with the credits of another shard: they were admitted there.
+    /// Takes some whether there are any or not: for requests that come with the credits of another shard, where they were admitted, and for those
+    /// of operators.
     pub fn take_over(&self, credits: usize) {
         self.taken.fetch_add(credits, Ordering::Relaxed);
     }

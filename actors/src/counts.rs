@@ -2,6 +2,7 @@
 //!
 //! Invariant: a count never falls.
 
+use crate::unanswered::Unanswered;
 use holdfast_engine::effect::EndedAttempts;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -10,7 +11,8 @@ pub struct Counts {
     captured: AtomicU64,
     declined: AtomicU64,
     voided: AtomicU64,
-    refused: AtomicU64,
+    overloaded: AtomicU64,
+    over_share: AtomicU64,
 }
 
 impl Counts {
@@ -22,9 +24,10 @@ impl Counts {
         }
     }
 
-    /// A request was refused for want of a credit, or because its client has its part of them in hand.
-    pub(crate) fn refuse(&self) {
-        self.refused.fetch_add(1, Ordering::Relaxed);
+    /// A request was refused for this reason.
+    pub(crate) fn refuse(&self, why: Unanswered) {
+        let counter = if why == Unanswered::ShareTaken { &self.over_share } else { &self.overloaded };
+        counter.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Payment attempts that ended.
@@ -33,8 +36,13 @@ impl Counts {
         EndedAttempts { captured: count(&self.captured), declined: count(&self.declined), voided: count(&self.voided) }
     }
 
-    /// Requests that were refused for want of a credit, or because their client had its part of them in hand.
-    pub fn refused(&self) -> u64 {
-        self.refused.load(Ordering::Relaxed)
+    /// Requests that were refused for want of a credit.
+    pub fn overloaded(&self) -> u64 {
+        self.overloaded.load(Ordering::Relaxed)
+    }
+
+    /// Requests that were refused because their client had its share of the credits in hand.
+    pub fn over_share(&self) -> u64 {
+        self.over_share.load(Ordering::Relaxed)
     }
 }

@@ -92,7 +92,8 @@ impl Handle {
     pub fn send_from(&self, origin: Origin, command: Command) -> Result<Pending, NotSent> {
         let partition = command.partition(self.router.partitions);
         let (inbox, life) = self.router.route(partition);
-        let permit = match self.admit(origin, &inbox) {
+        let admitted = if command.is_of_operators() { self.admit_operator(&inbox) } else { self.admit(origin, &inbox) };
+        let permit = match admitted {
             Ok(permit) => permit,
             Err(why) => return Err(NotSent { why, command: Some(Box::new(command)) }),
         };
@@ -114,7 +115,7 @@ impl Handle {
         let refused = |why| {
             // Bulk takes what room there is and comes again: it tells nothing of what others want.
             if !origin.bulk {
-                self.router.counts.refuse();
+                self.router.counts.refuse(why);
             }
             Err(why)
         };
@@ -124,6 +125,15 @@ impl Handle {
             None => None,
         };
         if inbox.credits.take() { Ok(permit) } else { refused(Unanswered::Overloaded) }
+    }
+
+    /// Takes a credit whether there is one or not: few ask so, and who wants more credits must be able to say it when they are used up.
+    fn admit_operator(&self, inbox: &Inbox) -> Result<Option<Permit>, Unanswered> {
+        if inbox.closed() {
+            return Err(Unanswered::Unavailable);
+        }
+        inbox.credits.take_over(1);
+        Ok(None)
     }
 
     /// Sends a command and waits for its reply.

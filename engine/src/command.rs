@@ -197,6 +197,11 @@ impl Command {
         }
     }
 
+    /// Whether it is of those who look after the server, and must get in when nobody else does.
+    pub fn is_of_operators(&self) -> bool {
+        matches!(self, Command::RecordChanges { .. } | Command::ListChanges { .. })
+    }
+
     /// Whether it changes nothing: without an answer there is nothing to find out about.
     pub fn reads(&self) -> bool {
         match self {

@@ -62,10 +62,9 @@ pub fn advise<F: Borrow<Frame>>(frames: &[F]) -> Vec<Advice> {
     let Some(window) = Window::of(frames) else {
         return vec![Advice::new("no_frame", "nothing was seen of the engine yet".to_owned(), None)];
     };
-    let advice: Vec<Advice> = [window.disk(), window.busy_shard(), window.uneven(), window.few_credits(), window.many_credits()]
-        .into_iter()
-        .flatten()
-        .collect();
+    let advice =
+        [window.disk(), window.busy_shard(), window.uneven(), window.few_credits(), window.small_share(), window.many_credits()];
+    let advice: Vec<Advice> = advice.into_iter().flatten().collect();
     if advice.is_empty() { vec![window.calm()] } else { advice }
 }
 
@@ -75,6 +74,7 @@ struct Window<'a> {
     /// Each shard of the newest frame, with what it did on average.
     shards: Vec<ShardFrame>,
     overloaded: u64,
+    over_share: u64,
     lines: u64,
     hot: Vec<HotSku>,
 }
@@ -92,8 +92,9 @@ impl<'a> Window<'a> {
         }
         let mut hot: Vec<HotSku> = hot.into_values().collect();
         hot.sort_by_key(|sku| std::cmp::Reverse(sku.count));
-        let (overloaded, lines) = (frames().map(|frame| frame.overloaded).sum(), frames().map(|frame| frame.lines_sampled).sum());
-        Some(Self { newest, shards, overloaded, lines, hot })
+        let sum = |of: fn(&Frame) -> u64| frames().map(of).sum();
+        let (overloaded, over_share) = (sum(|frame| frame.overloaded), sum(|frame| frame.over_share));
+        Some(Self { newest, shards, overloaded, over_share, lines: sum(|frame| frame.lines_sampled), hot })
     }
 
     /// The hottest SKU, and its part of the lines.
@@ -163,6 +164,14 @@ impl<'a> Window<'a> {
         let few = self.overloaded > 0 && self.longest_wait() < LONG_WAIT_MS && !self.disk_is_slow();
         let sentence = format!("credits run out before the shard does: {} → {}", grouped(limit), grouped(2 * limit));
         few.then(|| Advice::new("few_credits", sentence, Some(Action::Tune { key: "engine.credits", value: 2 * limit })))
+    }
+
+    fn small_share(&self) -> Option<Advice> {
+        let sentence = format!(
+            "{} requests were refused because their client had its share in hand: where that client is a shop, raise server.key_share_percent",
+            grouped(self.over_share)
+        );
+        (self.over_share > 0).then(|| Advice::new("small_share", sentence, None))
     }
 
     fn many_credits(&self) -> Option<Advice> {

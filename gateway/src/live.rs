@@ -30,8 +30,10 @@ pub struct Frame {
     pub sync_p99_ms: f64,
     /// The share of the time in which a commit was under way.
     pub sync_busy: f64,
-    /// Requests that were refused in the last second for want of a credit, or because their client had its share of them in hand.
+    /// Requests that were refused in the last second for want of a credit.
     pub overloaded: u64,
+    /// Those that were refused because their client had its share of the credits in hand.
+    pub over_share: u64,
     /// Lines of orders that were looked at in the last second, one order in eight.
     pub lines_sampled: u64,
     /// The SKUs of most of them.

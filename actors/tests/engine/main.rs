@@ -13,8 +13,8 @@ use holdfast_engine::Causality;
 use holdfast_engine::answer;
 use holdfast_engine::codec::{Batch, read_frame};
 use holdfast_engine::command::Command;
-use holdfast_engine::event::{HoldLimit, Kind, Placed};
-use holdfast_engine::ids::PartitionId;
+use holdfast_engine::event::{Change, HoldLimit, Kind, Placed};
+use holdfast_engine::ids::{Label, PartitionId, RequestId};
 use holdfast_engine::order::Status;
 use holdfast_engine::rejection::Rejection;
 use holdfast_engine::time::Policy;
@@ -121,6 +121,41 @@ async fn a_share_is_whole_again_after_answers_that_are_awaited_given_up_or_lost(
         }
         engine.stop().await;
     }
+}
+
+/// Who wants more credits must be able to say so when they are used up.
+#[actix::test]
+async fn operators_get_in_when_nobody_else_does_and_give_back_what_they_took() {
+    let (engine, partition) = (start(Causality::OneLog, Options { credits: 0, ..Options::default() }), PartitionId(0));
+    let refused = engine.handle.execute(Command::Availability { partition, skus: Vec::new() }).await;
+    assert_eq!(refused, Err(Unanswered::Overloaded));
+    let change = Change {
+        number: 0,
+        who: None,
+        what: Label::new("engine.credits").unwrap(),
+        before: None,
+        after: None,
+        note: None,
+        request_id: RequestId::new("r").unwrap(),
+    };
+    let origin = Origin { client: Some(ClientId(1)), bulk: false };
+    for command in
+        [Command::RecordChanges { partition, changes: vec![change] }, Command::ListChanges { partition, before: None, limit: 1 }]
+    {
+        let reply = engine.handle.send_from(origin, command).unwrap().await.unwrap();
+        assert!(matches!(reply.outcome, Ok(answer::Answer::Changes(changes)) if changes.len() == 1));
+    }
+    assert_eq!(engine.handle.depths().iter().sum::<usize>(), 0);
+    engine.stop().await;
+}
+
+#[actix::test]
+async fn who_has_its_share_in_hand_does_not_use_up_the_credits() {
+    let engine = start(Causality::OneLog, Options { credits: 10, client_percent: 30, ..Options::default() });
+    drop(admitted(&engine.handle, 1, "own"));
+    let counts = engine.handle.counts();
+    assert_eq!((counts.over_share(), counts.overloaded()), (1, 0));
+    engine.stop().await;
 }
 
 /// Until everything in hand has ended, and the partition is there: then each client has its whole share in hand at once.

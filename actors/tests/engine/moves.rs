@@ -405,7 +405,7 @@ async fn what_was_counted_stays_counted_when_its_shard_ends() {
     }
     let operation = engine.handle.reshard(1).await;
     assert_eq!(ended(&engine, operation).await.state, State::Done);
-    assert_eq!((engine.handle.depths().len(), engine.handle.counts().refused()), (1, 8));
+    assert_eq!((engine.handle.depths().len(), engine.handle.counts().overloaded()), (1, 8));
     engine.stop().await;
 }
 

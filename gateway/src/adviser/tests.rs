@@ -34,7 +34,7 @@ fn minute(frame: &Frame) -> Vec<Frame> {
 #[test]
 fn each_sentence_is_earned_by_what_it_says() {
     let busy = || Frame { shards: vec![shard(0, 0.4, 1.0), shard(1, 0.94, 31.0)], ..calm() };
-    let table: [(&str, Frame, &str, Option<Action>); 7] = [
+    let table: [(&str, Frame, &str, Option<Action>); 8] = [
         (
             "hot_sku",
             Frame { hot: vec![sku("X", 1, 780), sku("MUG", 0, 20)], ..busy() },
@@ -65,6 +65,12 @@ fn each_sentence_is_earned_by_what_it_says() {
             Frame { overloaded: 3, ..calm() },
             "credits run out before the shard does: 32,768 → 65,536",
             Some(Action::Tune { key: "engine.credits", value: 65_536 }),
+        ),
+        (
+            "small_share",
+            Frame { over_share: 20, ..calm() },
+            "1,200 requests were refused because their client had its share in hand: where that client is a shop, raise server.key_share_percent",
+            None,
         ),
         (
             "many_credits",

@@ -23,7 +23,8 @@ struct Counted {
     at: Option<Instant>,
     processor: f64,
     requests: Vec<u64>,
-    refused: u64,
+    overloaded: u64,
+    over_share: u64,
 }
 
 #[derive(Debug, Default)]
@@ -35,8 +36,13 @@ impl Framer {
     pub fn frame(&mut self, handle: &Handle) -> Frame {
         let now = Instant::now();
         let (seen, hosted, syncs) = (handle.seen(), handle.hosted(), handle.syncs());
-        let (requests, refused) = (seen.iter().map(|seen| seen.requests).collect::<Vec<_>>(), handle.counts().refused());
-        let counted = Counted { at: Some(now), processor: processor_seconds().unwrap_or_default(), requests, refused };
+        let counted = Counted {
+            at: Some(now),
+            processor: processor_seconds().unwrap_or_default(),
+            requests: seen.iter().map(|seen| seen.requests).collect(),
+            overloaded: handle.counts().overloaded(),
+            over_share: handle.counts().over_share(),
+        };
         let before = std::mem::replace(&mut self.before, counted);
         let limits = handle.credits();
         let shards = seen.iter().zip(limits).enumerate().map(|(shard, (seen, (depth, limit)))| {
@@ -53,7 +59,8 @@ impl Framer {
             silent: silent.collect(),
             sync_p99_ms: millis(syncs.p99),
             sync_busy: syncs.busy,
-            overloaded: self.before.refused.saturating_sub(before.refused),
+            overloaded: self.before.overloaded.saturating_sub(before.overloaded),
+            over_share: self.before.over_share.saturating_sub(before.over_share),
             lines_sampled: seen.iter().map(|seen| seen.hot.all).sum(),
             hot: hottest(handle, &seen),
         }
