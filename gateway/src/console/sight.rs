@@ -20,8 +20,12 @@ pub const SECONDS: usize = 300;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Health {
     Taken,
-    /// No new requests: the server stops.
+    /// But no new ones: an operator has paused them.
+    Paused,
+    /// Balancers are told, and everything is served still.
     Draining,
+    /// No new requests: the server stops.
+    Closing,
     /// There is no engine, for this reason.
     Down(String),
 }

@@ -40,6 +40,7 @@ pub(super) async fn watch(app: Data<App>) {
         }
         if turn == 0 {
             sampler.look(live.as_deref());
+            metrics::gauge!("holdfast_orders_accepting").set(f64::from(u8::from(app.tuned.load().orders.accepting)));
             if let Some(live) = &*live {
                 app.frames.push(framer.frame(&live.handle));
             }

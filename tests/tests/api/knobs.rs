@@ -2,7 +2,7 @@
 
 use crate::auth::key_of;
 use crate::client::Api;
-use crate::shop::{PATIENCE, audited, fresh, id, post, put, reservation, stock, with};
+use crate::shop::{PATIENCE, audited, fresh, id, order, post, put, reservation, stock, with};
 use crate::tuning::{apply, own, plan, setting, tune};
 use holdfast_tests::server::{Options, Server, poll};
 use serde_json::{Value, json};
@@ -35,6 +35,24 @@ fn a_batch_that_is_under_way_when_orders_are_paused_places_no_more_items() {
         (results["results"].as_array().unwrap().iter().filter(paused).count() > 0).then_some(())
     };
     poll(PATIENCE, stopped_midway).expect("what was not placed yet is paused");
+}
+
+/// Of a pause that everybody forgot nothing told.
+#[test]
+fn whoever_looks_sees_that_orders_are_paused_and_what_is_refused() {
+    let (_server, api) = own();
+    put(&api, "MUG", "berlin", 10);
+    let metric = |name: &str| {
+        let text = api.get("/metrics").text();
+        text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<u64>().ok())
+    };
+    tune(&api, &json!({"orders.accepting": false}));
+    post(&api, "/v1/orders", &order("MUG", 1)).problem(503, "paused");
+    assert_eq!(metric("holdfast_orders_total{outcome=\"refused\"}"), Some(1));
+    let paused = || metric("holdfast_orders_accepting").filter(|accepting| *accepting == 0);
+    poll(PATIENCE, paused).expect("the metric says it");
+    assert!(api.get("/console").text().contains("an operator paused them"));
+    api.get("/readyz").ok(200);
 }
 
 #[test]

@@ -47,15 +47,16 @@ fn verdict(sight: &Sight) -> Markup {
     let alarms = sight.readings.sum("holdfast_alarms_total").unwrap_or_default() > 0.0;
     let (class, mark, text) = match &sight.health {
         Health::Down(reason) => ("bad", "✕", format!("Orders are not taken: {reason}")),
-        Health::Draining => ("bad", "✕", "Orders are not taken: the server stops.".to_owned()),
-        Health::Taken if !sight.is_whole() => {
-            ("bad", "✕", "Orders are taken, but not every shard answers: see Shards.".to_owned())
-        }
-        Health::Taken if alarms => (
-            "bad",
-            "✕",
-            "Orders are taken, but something that must be impossible was seen: read the log, and run an audit.".to_owned(),
+        Health::Closing => ("bad", "✕", "Orders are not taken: the server stops.".to_owned()),
+        _ if !sight.is_whole() => ("bad", "✕", "Not every shard answers: see Shards.".to_owned()),
+        _ if alarms => ("bad", "✕", "Something that must be impossible was seen: read the log, and run an audit.".to_owned()),
+        Health::Paused => (
+            "warn",
+            "!",
+            "New orders and reservations are not taken: an operator paused them (orders.accepting). What is placed goes on."
+                .to_owned(),
         ),
+        Health::Draining => ("warn", "!", "The server is about to stop: orders are taken until then.".to_owned()),
         Health::Taken if is_full(sight) => {
             ("warn", "!", "Orders are taken, but a shard has nearly all requests in hand that it may.".to_owned())
         }
@@ -100,7 +101,7 @@ fn figures(sight: &Sight) -> Markup {
     html! {
         dl class="tiles" {
             (tile("orders-rate", "Orders a second, last 10 s", &rate))
-            (tile("orders-placed", "Orders placed since the start", &count(orders("placed"))))
+            (tile("orders-placed", "Orders placed since the start, retries too", &count(orders("placed"))))
             (tile("orders-refused", "Orders refused since the start", &count(orders("refused"))))
             (measured("latency", "Answers of the API within (95\u{a0}%)", metric("holdfast_request_latency_p95").map(seconds)))
             (measured("errors", "Answers with 5xx, last minute", metric("holdfast_error_rate_5xx").map(percent)))
@@ -217,14 +218,17 @@ mod tests {
             (Health::Taken, 90, "", "Orders are taken."),
             (Health::Taken, 91, "", "nearly all"),
             (Health::Taken, 91, "holdfast_alarms_total 1", "must be impossible"),
-            (Health::Draining, 0, "", "the server stops"),
+            (Health::Closing, 0, "", "the server stops"),
+            (Health::Draining, 0, "", "orders are taken until then"),
+            (Health::Paused, 0, "", "an operator paused them"),
+            (Health::Paused, 0, "holdfast_alarms_total 1", "must be impossible"),
             (down, 0, "", "recovering &lt;b&gt;"),
         ] {
             let shown = verdict(&sight(health, depth, metrics)).into_string();
             assert!(shown.contains(expected), "{shown}");
         }
         let silent = Sight { seen: vec![Seen::default(); 2], ..sight(Health::Taken, 0, "") };
-        assert!(verdict(&silent).into_string().contains("not every shard"));
+        assert!(verdict(&silent).into_string().contains("Not every shard"));
     }
 
     #[test]

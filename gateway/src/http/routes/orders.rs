@@ -69,6 +69,7 @@ pub async fn place(operation: &'static Operation, mut request: ServiceRequest) -
             let mut response = problem.by(request_id.as_str()).response();
             stamp(response.headers_mut(), &request_id);
             admission::stamp(standing, &mut response);
+            count(response.status(), false);
             return Ok(unread::refuse(request, response));
         }
     };
@@ -91,11 +92,12 @@ pub async fn place(operation: &'static Operation, mut request: ServiceRequest) -
     request.headers_mut().clear();
     let order = wanted.as_ref().ok().map(|wanted| wanted.id);
     let following = trace.zip(order).and_then(|(trace, order)| Following::placing(order, *trace));
-    let answer = match wanted.and_then(|wanted| wanted.send(request.request())) {
+    let (answer, first) = match wanted.and_then(|wanted| wanted.send(request.request())) {
         Ok(begun) => begun.end().await,
-        Err(problem) => Err(problem),
+        Err(problem) => (Err(problem), false),
     };
     let mut response = answer.unwrap_or_else(|problem| problem.by(request_id.as_str()).response());
+    count(response.status(), first);
     stamp(response.headers_mut(), &request_id);
     admission::stamp(standing, &mut response);
     if let Some(following) = following {
@@ -182,13 +184,12 @@ struct Begun {
 }
 
 impl Begun {
-    async fn end(self) -> Result<HttpResponse, Problem> {
+    /// The answer, and whether it is the first about this order.
+    async fn end(self) -> (Result<HttpResponse, Problem>, bool) {
         let outcome = self.sent.outcome().await;
         let first = outcome.as_ref().is_ok_and(|reply| !reply.replayed);
         let location = ["/v1/orders/", Id::order(self.id).as_str()].concat();
-        let answer = reply::placed(&self.request_id, &location, outcome);
-        count(answer.as_ref().map_or(StatusCode::CONFLICT, HttpResponse::status), first);
-        answer
+        (reply::placed(&self.request_id, &location, outcome), first)
     }
 }
 

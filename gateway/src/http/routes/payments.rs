@@ -9,7 +9,7 @@ use crate::http::caller::{Caller, address, text};
 use crate::http::page::{form, payment};
 use crate::http::parameters::Parameters;
 use crate::http::problem::{Code, FieldError, Problem};
-use crate::http::reply::{unanswered, unavailable};
+use crate::http::reply::unanswered;
 use crate::keys::Role;
 use crate::keys::role::{EVERY_ROLE, SHOPS};
 use crate::providers::sandbox::{AttemptEvent, Delivery, Entry, SIGNATURE, Sandbox, State};
@@ -83,9 +83,8 @@ pub async fn webhook(request: HttpRequest, app: Data<App>, body: Body) -> Result
     match execute(&app, Command::PaymentResult { attempt, outcome }).await {
         // Whoever tells of an attempt nobody knows need not tell again.
         Ok(reply) => Ok(received(reply.outcome.is_err())),
-        Err(why) if !why.passes() => Err(unanswered(why)),
-        // The provider must tell again: nothing else of ours will.
-        Err(_) => Err(unavailable()),
+        // What passes is a 503: the provider must tell again, as nothing else of ours will.
+        Err(why) => Err(unanswered(why)),
     }
 }
 

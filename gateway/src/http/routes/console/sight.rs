@@ -34,9 +34,14 @@ pub(super) async fn of(app: &App) -> Sight {
 }
 
 fn health(app: &App) -> Health {
-    match (*app.phase.borrow() > Phase::Serving, app.live.load().is_some()) {
-        (true, _) => Health::Draining,
-        (false, true) => Health::Taken,
-        (false, false) => Health::Down(app.down.load().as_ref().map_or_else(String::new, |reason| reason.to_string())),
+    let phase = *app.phase.borrow();
+    match (phase, app.live.load().is_some()) {
+        (Phase::Closing, _) => Health::Closing,
+        (Phase::Serving | Phase::Draining, true) if !app.tuned.load().orders.accepting => Health::Paused,
+        (Phase::Draining, true) => Health::Draining,
+        (Phase::Serving, true) => Health::Taken,
+        (Phase::Serving | Phase::Draining, false) => {
+            Health::Down(app.down.load().as_ref().map_or_else(String::new, |reason| reason.to_string()))
+        }
     }
 }
