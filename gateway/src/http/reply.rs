@@ -4,13 +4,15 @@
 
 use crate::http::problem::{Code, FieldError, Problem};
 use crate::http::view;
+use crate::state::App;
 use crate::wire::figures::grouped;
 use crate::wire::ids::{Attempt, Id};
 use crate::wire::json::to_json;
 use crate::wire::names::allowed;
 use crate::wire::scalars;
 use actix_web::http::header::{CONTENT_TYPE, ETAG, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
-use actix_web::{HttpResponse, HttpResponseBuilder};
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use holdfast_actors::Unanswered;
 use holdfast_engine::answer::{Answer, Reply};
 use holdfast_engine::event::{Buckets, HoldLimit, Kind, Shortage, StoredResponse};
@@ -98,6 +100,16 @@ pub fn unanswered(why: Unanswered) -> Problem {
             Problem::new(Code::Internal, detail)
         }
     }
+}
+
+/// Says why there is no engine, as `/readyz` does, where that is why a request was not executed.
+pub fn explained(problem: Problem, request: &HttpRequest) -> Problem {
+    let down = || {
+        let app = request.app_data::<Data<App>>()?;
+        let reason = app.down.load_full().filter(|_| app.live.load().is_none())?;
+        Some(Problem { detail: format!("{reason}; nothing was executed"), ..problem.clone() })
+    };
+    if problem.code == Code::DurabilityUnavailable { down().unwrap_or(problem) } else { problem }
 }
 
 pub fn unavailable() -> Problem {
@@ -347,9 +359,22 @@ fn replay_problem(problem: Problem, request_id: &str, replayed: bool) -> HttpRes
 mod tests {
     use super::*;
     use crate::http::request::{Moment, ReservationLineIn, check_reservation};
+    use crate::settings::Settings;
+    use actix_web::test::TestRequest;
     use holdfast_engine::event::{History, OrderFact, OrderRecord};
     use holdfast_engine::ids::{OrderId, RequestId};
     use holdfast_engine::time::Timestamp;
+    use std::sync::Arc;
+
+    #[actix_web::test]
+    async fn where_there_is_no_engine_the_answer_says_why() {
+        let app = App::without_engine(Settings::default());
+        app.down.store(Some(Arc::new("recovering: 3 of 9".to_owned())));
+        let request = TestRequest::default().app_data(Data::new(app)).to_http_request();
+        let detail = |problem| explained(problem, &request).detail;
+        assert_eq!(detail(unavailable()), "recovering: 3 of 9; nothing was executed");
+        assert_eq!(detail(Problem::new(Code::NotFound, "no such order")), "no such order");
+    }
 
     fn code_after(fact: OrderFact) -> Option<Code> {
         let line = ReservationLineIn { sku: "MUG".to_owned(), quantity: 1 };

@@ -9,7 +9,7 @@ use crate::http::caller::{Caller, address, key_missing};
 use crate::http::etag::Tags;
 use crate::http::percent;
 use crate::http::problem::{Code, FieldError, Problem};
-use crate::http::reply::unavailable;
+use crate::http::reply::{explained, unavailable};
 use crate::http::request_id::request_id;
 use crate::http::table::{Access, Conditions, Content, Form, Key, Operation, Parameter, Query};
 use crate::providers::sandbox::SIGNATURE;
@@ -78,7 +78,7 @@ impl Answer for HttpResponse {
 
 impl Answer for Result<HttpResponse, Problem> {
     fn answer_to(self, request: &HttpRequest) -> HttpResponse {
-        self.unwrap_or_else(|problem| problem.answer_to(request))
+        self.unwrap_or_else(|problem| explained(problem, request).answer_to(request))
     }
 }
 

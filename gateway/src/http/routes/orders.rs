@@ -96,7 +96,8 @@ pub async fn place(operation: &'static Operation, mut request: ServiceRequest) -
         Ok(begun) => begun.end().await,
         Err(problem) => (Err(problem), false),
     };
-    let mut response = answer.unwrap_or_else(|problem| problem.by(request_id.as_str()).response());
+    let mut response =
+        answer.unwrap_or_else(|problem| reply::explained(problem, request.request()).by(request_id.as_str()).response());
     count(response.status(), first);
     stamp(response.headers_mut(), &request_id);
     admission::stamp(standing, &mut response);
