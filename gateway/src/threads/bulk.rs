@@ -124,23 +124,24 @@ mod tests {
     use super::*;
     use futures_util::future::join_all;
     use std::time::Duration;
+    use tokio::sync::watch;
 
     /// Requests that end when the test lets them.
     struct Gate {
         bulk: Bulk,
         go: Arc<Semaphore>,
-        begun: Arc<AtomicUsize>,
+        begun: watch::Sender<usize>,
     }
 
     impl Gate {
         fn new() -> Self {
-            Self { bulk: Bulk::start(2), go: Arc::new(Semaphore::new(0)), begun: Arc::default() }
+            Self { bulk: Bulk::start(2), go: Arc::new(Semaphore::new(0)), begun: watch::Sender::new(0) }
         }
 
         async fn held(&self, client: u128) -> Result<(), NoAnswer> {
             let (go, begun) = (self.go.clone(), self.begun.clone());
             let work = move |_| async move {
-                begun.fetch_add(1, Ordering::SeqCst);
+                begun.send_modify(|requests| *requests += 1);
                 drop(go.acquire().await);
             };
             self.bulk.run(Some(ClientId(client)), work).await
@@ -151,9 +152,11 @@ mod tests {
         }
 
         async fn until_begun(&self, requests: usize) {
-            while self.begun.load(Ordering::SeqCst) < requests {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
+            self.begun.subscribe().wait_for(|begun| *begun >= requests).await.unwrap();
+        }
+
+        fn has_begun(&self) -> usize {
+            *self.begun.borrow()
         }
 
         fn open(&self) {
@@ -168,7 +171,7 @@ mod tests {
         let modest = async {
             gate.until_begun(RUNNING).await;
             assert_eq!(gate.answered(2).await, Ok(7));
-            assert_eq!(gate.begun.load(Ordering::SeqCst), RUNNING);
+            assert_eq!(gate.has_begun(), RUNNING);
             gate.open();
         };
         let (all, ()) = futures_util::join!(greedy, modest);
@@ -188,7 +191,7 @@ mod tests {
         let (all, ()) = futures_util::join!(greedy, modest);
         assert_eq!(all[RUNNING + WAITING..], [Err(NoAnswer::Crowded); 3]);
         assert_eq!(all.iter().flatten().count(), RUNNING + WAITING);
-        assert_eq!(gate.begun.load(Ordering::SeqCst), RUNNING + WAITING);
+        assert_eq!(gate.has_begun(), RUNNING + WAITING);
         assert_eq!(gate.answered(1).await, Ok(7), "there is room again");
     }
 
