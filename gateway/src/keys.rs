@@ -106,11 +106,12 @@ pub enum Error {
     Lost { path: String, mark: String, what: &'static str },
     #[error("no API key can be named {0:?}: its name {1}")]
     Name(String, String),
+    /// In a file `place` is `PATH:LINE: `, elsewhere nothing: of settings their place is said in front of every mistake.
     #[error(
-        "API key {name:?}: its name {rule}: orders that are placed with it would have no owner\n  make one with another name under its \
+        "{place}API key {name:?}: its name {rule}: orders that are placed with it would have no owner\n  make one with another name under its \
          scope (`holdfast key new --name NAME --scope {scope:?}`) and take this one back (`holdfast key revoke`, or out of [auth] keys)"
     )]
-    Nameless { name: String, rule: String, scope: String },
+    Nameless { place: String, name: String, rule: String, scope: String },
     #[error("no API key of the name {0:?} is in {1}: `holdfast key list` shows those that are")]
     Unknown(String, String),
     #[error("API keys: {0}")]
@@ -167,10 +168,11 @@ pub fn parse(entry: &KeyEntry) -> Result<Known, Error> {
 /// A key that can be served: what its owner places is known by its name.
 ///
 /// # Errors
-/// If the hash is none, or the name is none that an order can have: it would be everybody's.
-pub fn usable(entry: &KeyEntry) -> Result<Known, Error> {
+/// If the hash is none, or the name is none that an order can have: it would be everybody's. `place` is said in front of that.
+pub fn usable(entry: &KeyEntry, place: &str) -> Result<Known, Error> {
     let known = parse(entry)?;
-    let nameless = || Error::Nameless { name: entry.name.clone(), rule: KeyName::rule(), scope: entry.scope().to_owned() };
+    let (name, scope) = (entry.name.clone(), entry.scope().to_owned());
+    let nameless = || Error::Nameless { place: place.to_owned(), name, rule: KeyName::rule(), scope };
     if known.name.is_none() && !known.revoked { Err(nameless()) } else { Ok(known) }
 }
 

@@ -48,7 +48,7 @@ impl Keys {
     /// # Errors
     /// If a hash is malformed, or the file cannot be read, is damaged or is lost.
     pub fn load(configured: &[KeyEntry], data_dir: Option<&Path>) -> Result<Self, Error> {
-        let configured = configured.iter().map(usable).collect::<Result<Vec<_>, Error>>()?;
+        let configured = configured.iter().map(|entry| usable(entry, "")).collect::<Result<Vec<_>, Error>>()?;
         let keys = Self {
             now: ArcSwapOption::empty(),
             configured,
@@ -75,9 +75,9 @@ impl Keys {
     /// Those of the file. `None` if it never had any.
     fn stored(&self) -> Result<Option<Vec<Known>>, Error> {
         let Some(dir) = &self.data_dir else { return Ok(None) };
-        let Some(entries) = file::read(dir)? else { return Ok(None) };
+        let Some(known) = file::served(dir)? else { return Ok(None) };
         file::secure(dir)?;
-        entries.iter().map(usable).collect::<Result<Vec<_>, Error>>().map(Some)
+        Ok(Some(known))
     }
 
     fn take(&self, stored: Vec<Known>) {

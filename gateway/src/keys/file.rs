@@ -5,7 +5,7 @@
 //! that nobody needs any: the mark, which holds nothing secret and is in every backup, says that there was. Files of before have no
 //! checks, and get them with the next change. A key that is taken back leaves its line where its scope is not its name.
 
-use super::{Error, KeyEntry, Role, is_false, parse};
+use super::{Error, KeyEntry, Known, Role, is_false, parse, usable};
 use crate::process::file_error::at;
 use data_encoding::HEXLOWER;
 use holdfast_storage::private;
@@ -39,6 +39,9 @@ struct Line {
     check: Option<String>,
 }
 
+/// Keys, each with its line in the file, counted from 1.
+type Placed = Vec<(usize, KeyEntry)>;
+
 /// The last line.
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -52,6 +55,20 @@ struct End {
 /// # Errors
 /// If the file cannot be read, is not as it was written, or is lost.
 pub fn read(data_dir: &Path) -> Result<Option<Vec<KeyEntry>>, Error> {
+    Ok(placed(data_dir)?.map(entries))
+}
+
+/// As [`read`], for a server: every key can be served.
+///
+/// # Errors
+/// As [`read`], and by its line for a key whose name no order can have.
+pub fn served(data_dir: &Path) -> Result<Option<Vec<Known>>, Error> {
+    let path = data_dir.join(FILE);
+    let known = |(line, key): (usize, KeyEntry)| usable(&key, &format!("{}:{line}: ", path.display()));
+    placed(data_dir)?.map(|keys| keys.into_iter().map(known).collect()).transpose()
+}
+
+fn placed(data_dir: &Path) -> Result<Option<Placed>, Error> {
     let path = data_dir.join(FILE);
     let keys = match read_lines(&path)? {
         Some(keys) => Some(keys),
@@ -59,9 +76,13 @@ pub fn read(data_dir: &Path) -> Result<Option<Vec<KeyEntry>>, Error> {
         None => None,
     };
     match keys {
-        Some(keys) if keys.iter().all(|key| key.revoked) => Err(lost(data_dir, "has no keys")),
+        Some(keys) if keys.iter().all(|(_, key)| key.revoked) => Err(lost(data_dir, "has no keys")),
         keys => Ok(keys),
     }
+}
+
+fn entries(keys: Placed) -> Vec<KeyEntry> {
+    keys.into_iter().map(|(_, key)| key).collect()
 }
 
 /// The hashes of all keys that are not taken back, whatever their checks say. `None` if there is anything else in the file.
@@ -126,7 +147,7 @@ fn change(data_dir: &Path, change: impl FnOnce(&mut Vec<KeyEntry>) -> Result<(),
     let path = data_dir.join(FILE);
     let lock = File::open(data_dir).map_err(at(data_dir))?;
     lock.lock().map_err(at(data_dir))?;
-    let mut keys = read_lines(&path)?.unwrap_or_default();
+    let mut keys = read_lines(&path)?.map(entries).unwrap_or_default();
     change(&mut keys)?;
     private::replace(&path, text(&keys).as_bytes()).map_err(at(&path))?;
     mark(data_dir)?;
@@ -152,7 +173,7 @@ fn lost(data_dir: &Path, what: &'static str) -> Error {
     Error::Lost { path: shown(FILE), mark: shown(MARK), what }
 }
 
-fn read_lines(path: &Path) -> Result<Option<Vec<KeyEntry>>, Error> {
+fn read_lines(path: &Path) -> Result<Option<Placed>, Error> {
     match fs::read(path) {
         Ok(bytes) => Reading::default().all(&bytes, &path.display().to_string()).map(Some),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
@@ -163,18 +184,18 @@ fn read_lines(path: &Path) -> Result<Option<Vec<KeyEntry>>, Error> {
 /// What was read so far.
 #[derive(Default)]
 struct Reading {
-    keys: Vec<KeyEntry>,
+    keys: Placed,
     check: [u8; CHECK],
     checked: usize,
     ended: bool,
 }
 
 impl Reading {
-    fn all(mut self, bytes: &[u8], path: &str) -> Result<Vec<KeyEntry>, Error> {
+    fn all(mut self, bytes: &[u8], path: &str) -> Result<Placed, Error> {
         let shown = String::from_utf8_lossy(bytes);
         for (index, line) in shown.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
             let (path, line_number) = (path.to_owned(), index + 1);
-            match self.line(line) {
+            match self.line(line, line_number) {
                 Some(true) => {}
                 Some(false) => return Err(Error::Changed { path, line: line_number }),
                 None => return Err(Error::Line { path, line: line_number }),
@@ -185,7 +206,7 @@ impl Reading {
     }
 
     /// Whether a line is as it was written; `None` for what is no line of such a file.
-    fn line(&mut self, line: &str) -> Option<bool> {
+    fn line(&mut self, line: &str, number: usize) -> Option<bool> {
         if self.ended {
             return Some(false);
         }
@@ -203,7 +224,7 @@ impl Reading {
             None => self.checked == 0,
         };
         self.checked += usize::from(check.is_some());
-        self.keys.push(key);
+        self.keys.push((number, key));
         Some(good)
     }
 }

@@ -238,7 +238,7 @@ impl Found<'_> {
 
     fn keys(&mut self, settings: &Settings) {
         for entry in &settings.auth.keys {
-            if let Err(error) = keys::usable(entry) {
+            if let Err(error) = keys::usable(entry, "") {
                 self.refuse("auth.keys", error.to_string());
             }
         }
@@ -287,8 +287,7 @@ fn stored_keys(settings: &Settings) -> Result<(), String> {
     if settings.data.ephemeral || settings.refuse_unfinished().is_err() {
         return Ok(());
     }
-    let keys = keys::file::read(&settings.data.dir).map_err(|error| error.to_string())?;
-    keys.iter().flatten().try_for_each(|entry| keys::usable(entry).map(drop)).map_err(|error| error.to_string())
+    keys::file::served(&settings.data.dir).map(drop).map_err(|error| error.to_string())
 }
 
 /// Whether callers need a key, or the operator does without.

@@ -166,13 +166,17 @@ fn good_settings_of_every_kind_are_taken() {
 }
 
 #[test]
-fn keys_in_the_data_directory_let_a_server_listen_beyond_this_machine() {
+fn keys_in_the_data_directory_let_a_server_listen_beyond_this_machine_unless_one_cannot_be_served() {
     let dir = tempfile::tempdir().unwrap();
     let written = Written::new("[server]\nlisten = \"0.0.0.0:80\"\n");
     let load = || load_to_serve(Some(&written.path), std::iter::empty(), |loaded| loaded.settings.data.dir = dir.path().into());
     assert!(load().is_err());
-    crate::keys::file::store(dir.path(), &crate::keys::create("a", None, crate::keys::Role::Storefront).unwrap().entry).unwrap();
+    let key = crate::keys::create("a", None, crate::keys::Role::Storefront).unwrap().entry;
+    crate::keys::file::store(dir.path(), &key).unwrap();
     load().unwrap();
+    crate::keys::file::store(dir.path(), &crate::keys::KeyEntry { name: "a\nb".to_owned(), ..key }).unwrap();
+    let error = load().unwrap_err().to_string();
+    assert!(error.contains("api-keys.jsonl:2: API key \"a\\nb\": its name must"), "{error}");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 use super::super::create;
 use super::*;
+use holdfast_engine::ids::KeyName;
+use holdfast_engine::limits;
 use std::fs::{Permissions, metadata, set_permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::thread;
@@ -148,6 +150,24 @@ fn a_line_that_is_no_key_is_refused_by_file_and_line() {
     let key = json(&create("one", None, Role::Storefront).unwrap().entry);
     put(dir.path(), format!("{key}\n{{\"name\":\"x\",\"hash\":\"00\"}}\n").as_bytes());
     assert!(refused(dir.path()).contains(&format!("{}:2", dir.path().join(FILE).display())));
+}
+
+/// It can still be listed and taken back, which is the way out.
+#[test]
+fn a_key_whose_name_no_order_can_have_is_served_by_nobody_and_named_by_its_line_and_the_reason() {
+    let dir = with_keys(&["one", "two"]);
+    let made = create("three", None, Role::Storefront).unwrap().entry;
+    let long = "x".repeat(limits::NAME.characters + 1);
+    for (line, name) in [(3, long.as_str()), (4, "a\nb"), (5, "")] {
+        store(dir.path(), &KeyEntry { name: name.to_owned(), scope: Some("shop".to_owned()), ..made.clone() }).unwrap();
+        assert_eq!(names(dir.path()).last().unwrap(), name);
+        let refusal = served(dir.path()).err().unwrap().to_string();
+        let place = format!("{}:{line}: API key {name:?}: ", dir.path().join(FILE).display());
+        assert!(refusal.starts_with(&place), "{refusal}");
+        assert!(refusal.contains(&KeyName::rule()) && refusal.contains("--scope \"shop\""), "{refusal}");
+        revoke(dir.path(), name, "").unwrap();
+    }
+    assert_eq!(served(dir.path()).unwrap().unwrap().len(), 5, "those that are taken back keep their scopes");
 }
 
 #[test]
