@@ -363,7 +363,7 @@ pub enum ConfigCommand {
         #[arg(long, value_name = "FILE", env = "HOLDFAST_CONFIG")]
         config: Option<PathBuf>,
     },
-    /// Show every setting with its value and where it came from.
+    /// Show every setting with its value, how it is changed, and where it came from.
     Explain {
         #[arg(long, value_name = "FILE", env = "HOLDFAST_CONFIG")]
         config: Option<PathBuf>,

@@ -1,7 +1,7 @@
 //! Settings: the defaults, the file over them, what operators changed over that, the environment over that, the command line over all.
 //!
 //! Invariant: each limit and knob is in one place, `config/holdfast.toml` shows them all, and `config explain` says
-//! where each value came from. Whatever cannot be used is named with its place, all of it at once.
+//! where each value came from, and whether another comes into force without a restart. Whatever cannot be used is named with its place, all of it at once.
 
 mod check;
 mod console;
@@ -22,7 +22,7 @@ mod variables;
 
 pub use console::Console;
 pub use files::warn_of_open_secrets;
-pub use live::{KNOBS, Knob, SHARDS, knob};
+pub use live::{KNOBS, Knob, SHARDS, change, knob};
 pub use mistakes::{Mistake, Mistakes};
 pub use ranges::MOST_WORKERS;
 pub use rates::{Limits, Rate, RateLimit};
@@ -196,10 +196,25 @@ pub fn live_mistakes(settings: &Settings) -> Vec<Mistake> {
     check::live(&Loaded { settings: settings.clone(), origins: BTreeMap::new(), tuned: Tuned::default() })
 }
 
-/// Every key with its value and where it came from, in the order of the sections.
-pub fn explain(loaded: &Loaded) -> Vec<(String, String, String)> {
+/// What there is to say of a setting.
+#[derive(Debug, PartialEq, serde::Serialize)]
+pub struct Explained {
+    /// `section.key`.
+    pub key: String,
+    pub value: String,
+    /// How another value comes into force.
+    pub change: &'static str,
+    pub origin: String,
+}
+
+/// Every key with its value, how it is changed and where it came from, in the order of the sections.
+pub fn explain(loaded: &Loaded) -> Vec<Explained> {
     let origin = |key: &str| loaded.origins.get(key).cloned().unwrap_or_else(|| "default".to_owned());
-    values_of(&loaded.settings).into_iter().map(|(key, value)| (key.clone(), value.to_string(), origin(&key))).collect()
+    let row = |(key, value): (String, Value)| {
+        let (change, origin) = (change(&key), origin(&key));
+        Explained { key, value: value.to_string(), change, origin }
+    };
+    values_of(&loaded.settings).into_iter().map(row).collect()
 }
 
 /// Every key with its value, in the order of the sections.

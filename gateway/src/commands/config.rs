@@ -1,8 +1,8 @@
-//! `holdfast config`: whether settings can be used, and where each came from.
+//! `holdfast config`: whether settings can be used, where each came from, and whether it is changed without a restart.
 
 use super::{Outcome, output, table, warn_of_strays};
 use crate::cli::ConfigCommand;
-use crate::settings::{Mistakes, environment, explain, load_to_serve, load_tuned, warn_of_open_secrets};
+use crate::settings::{Explained, Mistakes, environment, explain, load_to_serve, load_tuned, warn_of_open_secrets};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::ExitCode;
@@ -40,12 +40,11 @@ fn rows(Mistakes(mistakes): &Mistakes) -> Vec<Value> {
 fn show(config: Option<&Path>, as_json: bool) -> Outcome {
     let rows = explain(&load_tuned(config, environment())?);
     if as_json {
-        let rows: Vec<Value> =
-            rows.iter().map(|(key, value, origin)| json!({"key": key, "value": value, "origin": origin})).collect();
-        output::print(Value::Array(rows))?;
+        output::print(json!(rows))?;
     } else {
-        let rows: Vec<Vec<String>> = rows.into_iter().map(|(key, value, origin)| vec![key, value, origin]).collect();
-        output::print(table::lines(&["KEY", "VALUE", "ORIGIN"], &rows))?;
+        let row = |Explained { key, value, change, origin }| vec![key, value, change.to_owned(), origin];
+        let rows: Vec<Vec<String>> = rows.into_iter().map(row).collect();
+        output::print(table::lines(&["KEY", "VALUE", "CHANGE", "ORIGIN"], &rows))?;
     }
     Ok(ExitCode::SUCCESS)
 }

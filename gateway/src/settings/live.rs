@@ -39,6 +39,11 @@ pub const KNOBS: [Knob; 19] = [
     Knob { key: "log.level", effect: "Counts at once." },
 ];
 
+/// How another value of a key comes into force, as answers and tables name it.
+pub fn change(key: &str) -> &'static str {
+    if knob(key).is_some() { "live" } else { "restart" }
+}
+
 /// The one of this key.
 pub fn knob(key: &str) -> Option<&'static Knob> {
     KNOBS.iter().find(|knob| knob.key == key)

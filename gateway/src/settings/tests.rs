@@ -226,9 +226,26 @@ fn a_variable_wins_over_the_file_and_is_named_as_origin() {
 fn a_variable_reaches_a_section_inside_a_section() {
     let loaded = with("[kafka]\nenabled = false\n", &[("HOLDFAST__KAFKA__SECURITY__USER", "clerk")]).unwrap();
     assert_eq!(loaded.settings.kafka.security.user, "clerk");
-    let rows = explain(&loaded);
-    let row = rows.iter().find(|row| row.0 == "kafka.security.user").unwrap();
-    assert_eq!(row.2, "HOLDFAST__KAFKA__SECURITY__USER");
+    assert_eq!(explained(&loaded, "kafka.security.user").origin, "HOLDFAST__KAFKA__SECURITY__USER");
+}
+
+fn explained(loaded: &Loaded, key: &str) -> Explained {
+    explain(loaded).into_iter().find(|row| row.key == key).unwrap()
+}
+
+#[test]
+fn a_setting_is_explained_by_what_won_and_by_how_it_is_changed() {
+    let (file, variable) = ("[engine]\nshards = 2\n", &[("HOLDFAST__ENGINE__SHARDS", "3")][..]);
+    for (text, variables, key, expected) in [
+        ("", &[][..], "engine.shards", ("0", "live", "default")),
+        (file, &[], "engine.shards", ("2", "live", "holdfast.toml:2")),
+        (file, variable, "engine.shards", ("3", "live", "HOLDFAST__ENGINE__SHARDS")),
+        ("[data]\npartitions = 8\n", &[], "data.partitions", ("8", "restart", "holdfast.toml:2")),
+    ] {
+        let Explained { value, change, origin, .. } = explained(&with(text, variables).unwrap(), key);
+        let origin = origin.rsplit('/').next().unwrap();
+        assert_eq!((value.as_str(), change, origin), expected, "{text} {variables:?}");
+    }
 }
 
 /// Left out in silence, paid orders would expire.

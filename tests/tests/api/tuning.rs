@@ -193,19 +193,29 @@ fn the_command_line_plans_applies_and_shows_who_it_was() {
 }
 
 #[test]
-fn config_explain_names_the_change_and_who_made_it() {
+fn config_explain_names_the_change_and_who_made_it_and_what_is_changed_live() {
     let mut server = Server::prepare(Options::new());
     let admin = key_of(&server, &["--name", "ada", "--role", "admin"]);
     server.restart();
     let api = Api::of(&server).with_key(&admin);
     poll(PATIENCE, || (api.get("/v1/limits").status == 200).then_some(())).expect("the key counts");
     tune(&api, &json!({"orders.ttl_seconds": 300}));
+    tune(&api, &json!({"engine.shards": 3}));
     let file = server.data_dir().with_file_name("explained.toml");
     fs::write(&file, format!("[data]\ndir = \"{}\"\n[orders]\nttl_seconds = 600\n", server.data_dir().display())).unwrap();
     let (status, said) = server.run(&["config", "explain", "--config", &file.display().to_string()]);
     assert!(status.success());
-    let line = said.lines().find(|line| line.starts_with("orders.ttl_seconds")).unwrap();
-    assert!(line.contains("300") && line.contains("tuning.toml: change 1 by ada, 20"), "{line}");
+    for (key, value, change, origin) in [
+        ("orders.ttl_seconds", "300", "live", "tuning.toml: change 1 by ada, 20"),
+        ("engine.shards", "3", "live", "tuning.toml: change 2 by ada, 20"),
+        ("data.dir", "", "restart", "explained.toml:2"),
+        ("kafka.topic_prefix", "hf_", "restart", "HOLDFAST__KAFKA__TOPIC_PREFIX"),
+        ("engine.credits", "32768", "live", "default"),
+    ] {
+        let line = said.lines().find(|line| line.starts_with(&format!("{key} "))).unwrap();
+        let says = |part: &str| line.contains(part);
+        assert!(says(value) && says(&format!(" {change} ")) && says(origin), "{line}");
+    }
 }
 
 #[test]

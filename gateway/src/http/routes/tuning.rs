@@ -15,7 +15,7 @@ use crate::http::caller::Caller;
 use crate::http::parameters::Parameters;
 use crate::http::problem::{FieldError, Problem};
 use crate::http::reply;
-use crate::settings::{knob, values_of};
+use crate::settings::{change, knob, values_of};
 use crate::state::App;
 use crate::tuning::plan::{InForce, Plan, Planned, Refused, Wanted, plan, untuned};
 use crate::tuning::text;
@@ -237,9 +237,8 @@ fn last_wanted(changes: &[Changed]) -> BTreeMap<&str, Option<&Label>> {
 }
 
 fn setting(app: &App, wanted: Option<String>, key: String, effective: &toml::Value) -> SettingBody {
-    let live = knob(&key).is_some();
-    let wanted = wanted.filter(|wanted| live && *wanted != text(effective));
-    let (value, origin, change) = (shown(effective), app.tuning.origin(&key), if live { "live" } else { "restart" });
+    let wanted = wanted.filter(|wanted| knob(&key).is_some() && *wanted != text(effective));
+    let (value, origin, change) = (shown(effective), app.tuning.origin(&key), change(&key));
     SettingBody { key, value, origin, change, wanted }
 }
 
