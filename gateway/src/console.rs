@@ -14,6 +14,7 @@ pub mod plot;
 pub mod readings;
 pub mod session;
 pub mod sight;
+pub mod table;
 
 use audits::Audits;
 use frames::Frames;

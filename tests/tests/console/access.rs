@@ -63,8 +63,27 @@ fn a_viewer_sees_everything_and_is_refused_what_only_an_admin_may() {
         (site.form("/console/audit", &admin, "").status, site.get("/console/audit", &[("cookie", &admin)]).status),
         (303, 200)
     );
-    let trail = site.get("/console/changes", &[("cookie", &viewer)]).text;
+    let trail = site.get("/console/changes", &[("cookie", &viewer)]).whole();
     assert!(trail.contains("console.sign_in") && trail.contains(">audit<") && trail.contains(">viewer<"), "{trail}");
+}
+
+/// Whoever has the link can pay: a viewer could press the buttons.
+#[test]
+fn the_link_that_lets_a_buyer_pay_is_on_pages_of_an_admin_alone() {
+    let guarded = Guarded::start(Options::new().env("HOLDFAST__SANDBOX__ENABLED", "true"));
+    let (site, admin) = (&guarded.site, format!("Bearer {}", guarded.admin));
+    site.fill(&[("authorization", &admin)]);
+    let placed = site.place_to_pay("paid", "grace", "MUG", &[("authorization", &admin)]);
+    let (id, link) = (placed["id"].as_str().unwrap(), placed["payment"]["redirect_url"].as_str().unwrap());
+    let [viewer, admin] = [&guarded.viewer, &guarded.admin].map(|key| site.signed_in(key));
+    let order = format!("/console/orders/{id}");
+    for (path, of_admin) in [(order.as_str(), true), ("/console/orders?by=customer&q=grace", false)] {
+        let [seen, acting] = [&viewer, &admin].map(|cookie| site.get(path, &[("cookie", cookie)]).text);
+        assert!(seen.contains(id) && !seen.contains(link) && !seen.contains("/sandbox/payments/"), "{path}: {seen}");
+        assert!(acting.contains(id) && acting.contains(link) == of_admin, "{path}: {acting}");
+    }
+    let seen = site.get(&order, &[("cookie", &viewer)]).text;
+    assert!(seen.contains("payment opened"), "all that happened is there: {seen}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! It comes from npm in the version that is locked in `tests/console`.
 
 use crate::browser::Browser;
-use crate::looks::pages;
+use crate::looks::{Page, pages};
 use crate::site::Site;
 use holdfast_tests::brokers::skip;
 use std::path::Path;
@@ -44,14 +44,14 @@ fn axe_finds_nothing_serious_on_any_page() {
     let site = Site::stocked();
     let guarded = crate::site::Guarded::start(holdfast_tests::server::Options::new());
     let mut all = pages(&site);
-    all.push(("login", format!("{}/console/login", guarded.site.server.url())));
-    for (name, address) in all {
+    all.push(Page::new("login", format!("{}/console/login", guarded.site.server.url())));
+    for page in all {
         for (scheme, width) in [("light", 1280), ("dark", 320)] {
             browser.scheme(scheme);
             browser.width(width);
-            browser.open(&address);
+            page.open(&browser);
             browser.run(&axe);
-            assert_eq!(browser.run_async(FINDINGS), serde_json::json!([]), "{name}, {scheme}, {width}");
+            assert_eq!(browser.run_async(FINDINGS), serde_json::json!([]), "{}, {scheme}, {width}", page.name);
         }
     }
 }

@@ -51,7 +51,7 @@ fn an_order_is_found_by_id_by_number_and_by_customer_with_all_that_happened_to_i
         assert!(page.status == 200 && page.text.contains(id) && page.text.contains("1 found"), "{by}: {}", page.text);
     }
     // Where a name may break.
-    let page = site.get(&format!("/console/orders/{id}"), &[]).text.replace("<wbr>", "");
+    let page = site.get(&format!("/console/orders/{id}"), &[]).whole();
     for expected in ["order placed", "order held", "2.50 EUR", "awaiting_payment", "grace", "MUG"] {
         assert!(page.contains(expected), "{expected} is not in {page}");
     }

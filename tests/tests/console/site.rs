@@ -28,6 +28,11 @@ impl Answer {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
+    /// The page without the places where a name may break.
+    pub(crate) fn whole(&self) -> String {
+        self.text.replace("<wbr>", "")
+    }
+
     /// The code of a problem.
     pub(crate) fn code(&self) -> String {
         let problem: Value = serde_json::from_str(&self.text).unwrap_or_default();
@@ -68,8 +73,17 @@ impl Site {
 
     /// Places an order and returns it.
     pub(crate) fn place(&self, key: &str, customer: &str, sku: &str, headers: &[(&str, &str)]) -> Value {
-        let line = json!({"sku": sku, "quantity": 1, "unit_price": 250});
-        let body = json!({"customer_id": customer, "currency": "EUR", "lines": [line]});
+        self.send_order(key, &order(customer, sku), headers)
+    }
+
+    /// Places an order that is paid at once, by the sandbox.
+    pub(crate) fn place_to_pay(&self, key: &str, customer: &str, sku: &str, headers: &[(&str, &str)]) -> Value {
+        let mut body = order(customer, sku);
+        body["payment"] = json!({"provider": "sandbox"});
+        self.send_order(key, &body, headers)
+    }
+
+    fn send_order(&self, key: &str, body: &Value, headers: &[(&str, &str)]) -> Value {
         let headers = [headers, &[("idempotency-key", key), ("content-type", "application/json")]].concat();
         let placed = self.send("POST", "/v1/orders", &headers, &body.to_string());
         assert_eq!(placed.status, 201, "{placed:?}");
@@ -95,6 +109,14 @@ impl Site {
         Answer { status: answer.status().as_u16(), headers: answer.headers().clone(), text }
     }
 
+    /// Changes a setting, as forms of the console do.
+    pub(crate) fn change(&self, key: &str, value: &str, note: &str) {
+        let planned = self.form("/console/settings/plan", "", &format!("key={key}&value={value}"));
+        let form = format!("plan={}&confirm={key}&note={note}", plan_on(&planned.text));
+        let applied = self.form("/console/settings/apply", "", &form);
+        assert_eq!(applied.status, 303, "{applied:?}");
+    }
+
     /// What `/admin/v1/shards` says.
     pub(crate) fn shards(&self) -> Vec<Value> {
         let answer = self.get("/admin/v1/shards", &[]);
@@ -108,6 +130,16 @@ impl Site {
         assert_eq!((answer.status, answer.header("location")), (303, Some("/console")), "{answer:?}");
         answer.cookie()
     }
+}
+
+/// The id of the plan on a page.
+pub(crate) fn plan_on(page: &str) -> &str {
+    let behind = page.split("name=\"plan\" value=\"").nth(1);
+    behind.and_then(|rest| rest.split('"').next()).unwrap_or_else(|| panic!("no plan on {page}"))
+}
+
+fn order(customer: &str, sku: &str) -> Value {
+    json!({"customer_id": customer, "currency": "EUR", "lines": [{"sku": sku, "quantity": 1, "unit_price": 250}]})
 }
 
 /// A server with keys, and one key of each role.

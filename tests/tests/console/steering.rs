@@ -1,7 +1,7 @@
 //! What an admin does on the console: moves of partitions, another number of shards, other values of settings.
 
 use crate::browser::{Browser, PATIENCE};
-use crate::site::{Guarded, Site};
+use crate::site::{Guarded, Site, plan_on};
 use holdfast_tests::server::{Options, poll};
 use serde_json::Value;
 
@@ -24,7 +24,7 @@ fn a_partition_is_moved_and_that_is_in_the_trail() {
     assert!(poll(PATIENCE, || (host(&site, 3) == Some(to)).then_some(())).is_some());
     let done = poll(PATIENCE, || site.get("/console/shards", &[]).text.contains("1 of 1 moves").then_some(()));
     assert!(done.is_some());
-    assert!(site.get("/console/changes", &[]).text.contains(&format!("partition 3 to shard {to}, operation 1")));
+    assert!(site.get("/console/changes", &[]).whole().contains(&format!("partition 3 to shard {to}, operation 1")));
     for (form, field) in
         [("partition=8&shard=0", "partition"), ("partition=3&shard=2", "shard"), ("partition=x&shard=0", "partition")]
     {
@@ -61,7 +61,7 @@ fn another_number_of_shards_is_a_setting_and_levelling_is_none() {
     assert_eq!(site.form("/console/shards/apply", "", &form.replace("=4", "=5")).code(), "plan_stale", "it is of 4");
     assert_eq!(site.form("/console/shards/apply", "", &form).status, 303);
     assert!(poll(PATIENCE, || site.get("/console/shards", &[]).text.contains("4 shards: done").then_some(())).is_some());
-    let trail = site.get("/console/changes", &[]).text;
+    let trail = site.get("/console/changes", &[]).whole();
     assert!(trail.contains("engine.shards") && trail.contains("for Friday"), "{trail}");
     let proposed = site.get("/console/settings?key=engine.shards&value=8", &[]).text;
     assert!(proposed.contains("<option selected>engine.shards</option>") && proposed.contains("value=\"8\""), "{proposed}");
@@ -70,7 +70,7 @@ fn another_number_of_shards_is_a_setting_and_levelling_is_none() {
     let level = site.form("/console/shards/plan", "", "shards=4").text;
     assert!(level.contains("stays 4") && !level.contains("name=\"plan\""), "{level}");
     assert_eq!(site.form("/console/shards/apply", "", "shards=4&confirm=4").status, 303);
-    assert!(site.get("/console/changes", &[]).text.contains("shards.level"));
+    assert!(site.get("/console/changes", &[]).whole().contains("shards.level"));
     assert_eq!(site.form("/console/shards/apply", "", "shards=8&confirm=8").code(), "plan_stale", "no plan was seen");
     let refused = site.form("/console/shards/plan", "", "shards=9");
     assert!(refused.text.contains("must be 1 to 8"), "{refused:?}");
@@ -89,14 +89,6 @@ fn a_viewer_moves_and_changes_nothing() {
     }
 }
 
-/// The id of the plan on a page.
-fn plan_on(page: &str) -> &str {
-    page.split("name=\"plan\" value=\"")
-        .nth(1)
-        .and_then(|rest| rest.split('"').next())
-        .unwrap_or_else(|| panic!("no plan on {page}"))
-}
-
 #[test]
 fn a_setting_is_changed_once_its_plan_was_seen_and_confirmed() {
     let site = Site::start(Options::new());
@@ -113,7 +105,7 @@ fn a_setting_is_changed_once_its_plan_was_seen_and_confirmed() {
     let applied = site.form("/console/settings/apply", "", &format!("plan={plan}&confirm=engine.credits&note=for+Friday"));
     assert_eq!((applied.status, applied.header("location")), (303, Some("/console/changes")), "{applied:?}");
     assert_eq!(value(), 777);
-    let trail = site.get("/console/changes", &[]).text;
+    let trail = site.get("/console/changes", &[]).whole();
     assert!(trail.contains("engine.credits") && trail.contains("for Friday"), "{trail}");
     assert_eq!(site.form("/console/settings/apply", "", &format!("plan={plan}&confirm=engine.credits")).code(), "plan_stale");
     let wrong = site.form("/console/settings/plan", "", "key=engine.credits&value=0");

@@ -4,6 +4,7 @@
 
 use super::super::layout::count;
 use super::super::plot;
+use super::super::table::{self, Column, Row};
 use holdfast_actors::inbox::ShardReport;
 use maud::{Markup, html};
 
@@ -54,19 +55,14 @@ fn said(heat: &[u64]) -> String {
 pub(super) fn table(shards: &[ShardReport]) -> Markup {
     let heat = by_partition(shards);
     let columns = columns(&heat);
-    html! {
-        table {
-            thead { tr { th scope="col" { "Partitions" } th scope="col" { "Requests to each" } } }
-            tbody {
-                @for (row, requests) in heat.chunks(columns).enumerate() {
-                    tr {
-                        th scope="row" { (row * columns) "–" (row * columns + requests.len() - 1) }
-                        td class="list" { (requests.iter().map(|one| count(*one as f64)).collect::<Vec<_>>().join(" · ")) }
-                    }
-                }
-            }
-        }
-    }
+    let rows = heat.chunks(columns).enumerate().map(|(row, requests)| row_from(row * columns, requests));
+    table::table(None, &[Column::plain("Partitions"), Column::list("Requests to each")], rows)
+}
+
+/// Of the partitions from `first` on.
+fn row_from(first: usize, requests: &[u64]) -> Row {
+    let each: Vec<String> = requests.iter().map(|one| count(*one as f64)).collect();
+    vec![html! { (first) "–" (first + requests.len() - 1) }, html! { (each.join(" · ")) }]
 }
 
 #[cfg(test)]

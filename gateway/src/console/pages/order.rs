@@ -1,6 +1,7 @@
 //! One order or reservation: where it stands, its lines, and everything that happened to it.
 
 use super::super::layout::{scrolling, time, words};
+use super::super::table::{Column, Row, table};
 use super::orders::total;
 use crate::events::{TYPE_PREFIX, timeline_item};
 use crate::keys::Role;
@@ -20,6 +21,9 @@ pub fn id(order: &Order) -> Id {
         Kind::Reservation => Id::reservation(order.id),
     }
 }
+
+const LINES: [Column; 5] =
+    [Column::text("SKU"), Column::number("Quantity"), Column::number("Held"), Column::number("Pinned"), Column::number("Sold")];
 
 /// As somebody of this role sees it.
 pub fn page(order: &Order, role: Role) -> Markup {
@@ -51,45 +55,25 @@ fn tile(id: &str, label: &str, value: &Markup) -> Markup {
 }
 
 fn lines(order: &Order) -> Markup {
-    html! {
-        table id="lines" {
-            thead {
-                tr {
-                    th scope="col" { "SKU" }
-                    @for heading in ["Quantity", "Held", "Pinned", "Sold"] { th scope="col" class="n" { (heading) } }
-                }
-            }
-            tbody {
-                @for line in order.lines() {
-                    tr {
-                        th scope="row" class="text" { (line.line.sku) }
-                        td class="n" { (line.line.quantity.units()) }
-                        @for stage in [Stage::Held, Stage::Pinned, Stage::Committed] { td class="n" { (if order.stage() == stage { line.units.units() } else { 0 }) } }
-                    }
-                }
-            }
-        }
-    }
+    let at = |stage, units: u32| html! { (if order.stage() == stage { units } else { 0 }) };
+    let rows = order.lines().map(|line| {
+        let (sku, quantity) = (html! { (line.line.sku) }, html! { (line.line.quantity.units()) });
+        let [held, pinned, sold] = [Stage::Held, Stage::Pinned, Stage::Committed].map(|stage| at(stage, line.units.units()));
+        vec![sku, quantity, held, pinned, sold]
+    });
+    table(Some("lines"), &LINES, rows)
 }
 
 fn timeline(order: &Order, role: Role) -> Markup {
     let records: Vec<OrderRecord> = order.history().records().collect();
     let item = |record| timeline_item(order.id, order.kind(), record).shown_to(role);
     let items = records.iter().map(|record| serde_json::to_value(item(record)).unwrap_or_default());
-    html! {
-        table id="timeline" {
-            thead { tr { th scope="col" { "When" } th scope="col" { "What" } th scope="col" { "More" } } }
-            tbody {
-                @for (record, item) in records.iter().zip(items) {
-                    tr {
-                        td { (time(record.at)) }
-                        th scope="row" { (what(&item)) }
-                        td class="text" { (members(&item)) }
-                    }
-                }
-            }
-        }
-    }
+    let rows = records.iter().zip(items).map(|(record, item)| happened(record, &item));
+    table(Some("timeline"), &[Column::plain("What"), Column::plain("When"), Column::text("More")], rows)
+}
+
+fn happened(record: &OrderRecord, item: &Value) -> Row {
+    vec![html! { (what(item)) }, time(record.at), members(item)]
 }
 
 /// The type of a fact, as the API has it, in words.

@@ -1,11 +1,21 @@
 //! Orders: found by id, by number, or by customer among those in memory.
 
 use super::super::layout::{scrolling, time, words};
+use super::super::table::{Column, Row, table};
 use crate::wire::ids::Id;
 use crate::wire::money;
 use holdfast_engine::order::Order;
 use holdfast_engine::quantity::Currency;
 use maud::{Markup, html};
+
+const COLUMNS: [Column; 6] = [
+    Column::number("Number"),
+    Column::text("Order"),
+    Column::words("Status"),
+    Column::text("Customer"),
+    Column::plain("Placed"),
+    Column::number("Total"),
+];
 
 /// What orders are found by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
@@ -61,38 +71,22 @@ pub fn page(by: By, query: &str, results: &Results<'_>) -> Markup {
                 h2 { (found.len()) " found" }
                 @if *more { p { "There are more; only the first are shown." } }
                 @if *some_left { p class="soft" { "Closed orders have left memory: find those by their ids." } }
-                @if !found.is_empty() { (scrolling("Orders found", &table(found))) }
+                @if !found.is_empty() { (scrolling("Orders found", &table(Some("found"), &COLUMNS, found.iter().map(row)))) }
             }
         }
     }
 }
 
-fn table(found: &[Order]) -> Markup {
-    html! {
-        table id="found" {
-            thead {
-                tr {
-                    th scope="col" class="n" { "Number" }
-                    @for heading in ["Order", "Status", "Customer", "Placed"] { th scope="col" { (heading) } }
-                    th scope="col" class="n" { "Total" }
-                }
-            }
-            tbody {
-                @for order in found {
-                    @let placed = order.placed();
-                    @let id = Id::order(order.id);
-                    tr {
-                        th scope="row" class="n" { (placed.number) }
-                        td class="text" { a href={ "/console/orders/" (id) } { (id) } }
-                        td class="name" { (words(order.status.name(order.kind()))) }
-                        td class="text" { (placed.customer.unwrap_or("–")) }
-                        td { (time(order.created_at())) }
-                        td class="n" { (total(order)) }
-                    }
-                }
-            }
-        }
-    }
+fn row(order: &Order) -> Row {
+    let (placed, id) = (order.placed(), Id::order(order.id));
+    vec![
+        html! { (placed.number) },
+        html! { a href={ "/console/orders/" (id) } { (id) } },
+        words(order.status.name(order.kind())),
+        html! { (placed.customer.unwrap_or("–")) },
+        time(order.created_at()),
+        html! { (total(order)) },
+    ]
 }
 
 /// What the order costs.

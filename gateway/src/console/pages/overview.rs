@@ -3,6 +3,7 @@
 use super::super::layout::{bytes, count, percent, region, scrolling, seconds, time};
 use super::super::plot;
 use super::super::sight::{Health, SECONDS, Second, Sight};
+use super::super::table::{Column, table};
 use crate::adviser::{Action, Advice, advise};
 use maud::{Markup, html};
 
@@ -23,7 +24,7 @@ pub fn page(sight: &Sight) -> Markup {
         (region("plot", &plot(sight)))
         details {
             summary { "The same as a table" }
-            (scrolling("Orders a second as a table", &region("plot-table", &table(&sight.seconds))))
+            (scrolling("Orders a second as a table", &region("plot-table", &rates(&sight.seconds))))
         }
         h2 { "Refusals since the start" }
         (scrolling("Refusals by reason", &region("refusals", &refusals(sight))))
@@ -37,7 +38,7 @@ pub fn regions(sight: &Sight) -> Markup {
         (region("advice", &advice(sight)))
         (region("figures", &figures(sight)))
         (region("plot", &plot(sight)))
-        (region("plot-table", &table(&sight.seconds)))
+        (region("plot-table", &rates(&sight.seconds)))
         (region("refusals", &refusals(sight)))
     }
 }
@@ -143,22 +144,13 @@ fn plot(sight: &Sight) -> Markup {
     }
 }
 
-fn table(seconds: &[Second]) -> Markup {
-    let rows = seconds.rchunks(ROW).enumerate();
-    html! {
-        table {
-            thead { tr { th scope="col" { "Seconds ago" } th scope="col" class="n" { "Placed a second" } th scope="col" class="n" { "Refused a second" } } }
-            tbody {
-                @for (row, chunk) in rows {
-                    tr {
-                        th scope="row" { (row * ROW) " to " (row * ROW + chunk.len()) }
-                        td class="n" { (rate(chunk, |second| second.placed)) }
-                        td class="n" { (rate(chunk, |second| second.refused)) }
-                    }
-                }
-            }
-        }
-    }
+fn rates(seconds: &[Second]) -> Markup {
+    let columns = [Column::plain("Seconds ago"), Column::number("Placed a second"), Column::number("Refused a second")];
+    let rows = seconds.rchunks(ROW).enumerate().map(|(row, chunk)| {
+        let ago = html! { (row * ROW) " to " (row * ROW + chunk.len()) };
+        vec![ago, html! { (rate(chunk, |second| second.placed)) }, html! { (rate(chunk, |second| second.refused)) }]
+    });
+    table(None, &columns, rows)
 }
 
 fn rate(chunk: &[Second], of: fn(&Second) -> f64) -> String {
@@ -174,18 +166,11 @@ fn refusals(sight: &Sight) -> Markup {
         }
     }
     reasons.sort_by(|(_, one), (_, other)| other.total_cmp(one));
-    html! {
-        @if reasons.is_empty() { p { "None." } } @else {
-            table {
-                thead { tr { th scope="col" { "Reason" } th scope="col" class="n" { "Answers" } } }
-                tbody {
-                    @for (code, value) in reasons {
-                        tr { th scope="row" { a href={ "/problems/" (code) } { (code) } } td class="n" { (count(value)) } }
-                    }
-                }
-            }
-        }
+    if reasons.is_empty() {
+        return html! { p { "None." } };
     }
+    let row = |(code, value): (&str, f64)| vec![html! { a href={ "/problems/" (code) } { (code) } }, html! { (count(value)) }];
+    table(None, &[Column::plain("Reason"), Column::number("Answers")], reasons.into_iter().map(row))
 }
 
 #[cfg(test)]
@@ -243,7 +228,7 @@ mod tests {
     #[test]
     fn the_table_says_the_same_as_the_plot() {
         let seconds: Vec<Second> = (0..25).map(|n| Second { placed: f64::from(n), refused: 1.0 }).collect();
-        let shown = table(&seconds).into_string();
+        let shown = rates(&seconds).into_string();
         for expected in ["0 to 10", "19.5", "10 to 20", "9.5", "20 to 25", "2.0"] {
             assert!(shown.contains(expected), "{expected} is not in {shown}");
         }

@@ -2,10 +2,16 @@
 
 use super::super::layout::{scrolling, words};
 use super::super::session::Operator;
+use super::super::table::{Column, Row, table};
 use crate::settings::{Knob, Settings};
 use crate::tuning::plan::{Plan, Planned};
 use crate::tuning::{text, value};
 use maud::{Markup, html};
+
+const COLUMNS: [Column; 4] =
+    [Column::words("Setting"), Column::text("Value"), Column::text("From"), Column::list("What a change does")];
+const DIFFERENCES: [Column; 4] =
+    [Column::words("Setting"), Column::text("Now"), Column::text("Then"), Column::list("What it does")];
 
 /// A setting as it is in force.
 pub struct Shown {
@@ -32,7 +38,7 @@ pub struct Refused<'a> {
 pub fn page(settings: &[Shown], operator: &Operator, refused: Refused<'_>) -> Markup {
     html! {
         @if operator.acts() { (form(settings, refused)) }
-        (scrolling("Settings that can be changed", &table(settings)))
+        (scrolling("Settings that can be changed", &table(Some("settings"), &COLUMNS, settings.iter().map(row))))
         p class="soft" { "All other settings change by a restart. Who changed what is in " a href="/console/changes" { "Changes" } "." }
     }
 }
@@ -55,22 +61,12 @@ fn form(settings: &[Shown], Refused { key, value, why }: Refused<'_>) -> Markup 
     }
 }
 
-fn table(settings: &[Shown]) -> Markup {
-    html! {
-        table id="settings" {
-            thead { tr { @for heading in ["Setting", "Value", "From", "What a change does"] { th scope="col" { (heading) } } } }
-            tbody {
-                @for Shown { knob, value, origin } in settings {
-                    tr {
-                        th scope="row" class="name" { code { (words(knob.key)) } }
-                        td class="text" { (value) }
-                        td class="text" { (origin) }
-                        td class="list" { (knob.effect) }
-                    }
-                }
-            }
-        }
-    }
+fn row(Shown { knob, value, origin }: &Shown) -> Row {
+    vec![key(knob), html! { (value) }, html! { (origin) }, html! { (knob.effect) }]
+}
+
+fn key(knob: &Knob) -> Markup {
+    html! { code { (words(knob.key)) } }
 }
 
 /// What a change would do, with the partitions that move by it, to be confirmed by the name of what is changed.
@@ -79,7 +75,7 @@ pub fn plan(plan: &Plan, moves: usize) -> Markup {
         return html! { p { "It is so already: there is nothing to change." } p { a href="/console/settings" { "Back" } } };
     };
     html! {
-        (scrolling("Plan", &diff(&plan.changes)))
+        (scrolling("Plan", &table(Some("plan"), &DIFFERENCES, plan.changes.iter().map(difference))))
         @if moves > 0 { p { (moves) " partitions move to another shard." } }
         @for warning in &plan.warnings { p class="verdict warn" { span aria-hidden="true" { "!" } " " (warning) } }
         form method="post" action="/console/settings/apply" data-act class="stack" {
@@ -96,20 +92,6 @@ pub fn plan(plan: &Plan, moves: usize) -> Markup {
     }
 }
 
-fn diff(changes: &[Planned]) -> Markup {
-    html! {
-        table id="plan" {
-            thead { tr { @for heading in ["Setting", "Now", "Then", "What it does"] { th scope="col" { (heading) } } } }
-            tbody {
-                @for Planned { knob, from, to, .. } in changes {
-                    tr {
-                        th scope="row" { code { (knob.key) } }
-                        td class="text" { (text(from)) }
-                        td class="text" { (text(to)) }
-                        td class="text" { (knob.effect) }
-                    }
-                }
-            }
-        }
-    }
+fn difference(Planned { knob, from, to, .. }: &Planned) -> Row {
+    vec![key(knob), html! { (text(from)) }, html! { (text(to)) }, html! { (knob.effect) }]
 }

@@ -3,6 +3,7 @@
 use super::super::layout::{count, percent, region, scrolling, seconds, time};
 use super::super::session::Operator;
 use super::super::sight::{Sight, waits};
+use super::super::table::{Column, Row, table};
 use super::heat;
 use crate::live::HotSku;
 use crate::settings::SHARDS;
@@ -15,6 +16,21 @@ use std::time::Duration;
 
 /// Partitions that are listed as those with the most requests.
 const HOTTEST: usize = 10;
+
+const SHARD: [Column; 11] = [
+    Column::plain("Shard"),
+    Column::bar("Requests in hand"),
+    Column::number("At most"),
+    Column::number("Busy"),
+    Column::number("Wait, half"),
+    Column::number("Wait, 99\u{a0}%"),
+    Column::number("Partitions"),
+    Column::number("Orders"),
+    Column::number("SKUs"),
+    Column::number("Holds"),
+    Column::number("Rebuilt"),
+];
+const HOT: [Column; 4] = [Column::text("SKU"), Column::plain("Partition"), Column::plain("Shard"), Column::number("Lines")];
 
 pub fn page(sight: &Sight, operator: &Operator) -> Markup {
     html! {
@@ -84,7 +100,7 @@ fn forms() -> Markup {
 /// What another number of shards would move, to be confirmed by that number.
 pub fn plan(plan: &Plan, (now, then): (usize, usize), moves: Moves) -> Markup {
     html! {
-        p { (now) " shards become " (then) " by " code { (SHARDS) } ", also after a restart. " (pause(moves)) }
+        p { (now) @if now == 1 { " shard becomes " } @else { " shards become " } (then) " by " code { (SHARDS) } ", also after a restart. " (pause(moves)) }
         @for warning in &plan.warnings { p class="verdict warn" { span aria-hidden="true" { "!" } " " (warning) } }
         (confirmation(then, html! {
             input type="hidden" name="plan" value=(plan.id);
@@ -136,15 +152,12 @@ fn hot(sight: &Sight) -> Markup {
     let Some(frame) = frame else { return html! { p { "No orders in the last second." } } };
     html! {
         p class="soft" { "Of " (frame.lines_sampled) " lines of orders that were looked at in the last second, one order in eight." }
-        table {
-            thead { tr { th scope="col" { "SKU" } th scope="col" { "Partition" } th scope="col" { "Shard" } th scope="col" class="n" { "Lines" } } }
-            tbody {
-                @for HotSku { sku, partition, shard, count: lines } in &frame.hot {
-                    tr { th scope="row" class="text" { (sku) } td { (partition) } td { (shard) } td class="n" { (count(*lines as f64)) } }
-                }
-            }
-        }
+        (table(None, &HOT, frame.hot.iter().map(hot_row)))
     }
+}
+
+fn hot_row(HotSku { sku, partition, shard, count: lines }: &HotSku) -> Row {
+    vec![html! { (sku) }, html! { (partition) }, html! { (shard) }, html! { (count(*lines as f64)) }]
 }
 
 /// The partitions that were sent the most requests since their shards host them.
@@ -161,18 +174,12 @@ fn hottest(shards: &[ShardReport]) -> Markup {
     };
     let mut all: Vec<(u64, u16, usize)> = shards.iter().flat_map(of).filter(|(sent, ..)| *sent > 0).collect();
     all.sort_unstable_by(|one, other| other.cmp(one));
-    html! {
-        @if all.is_empty() { p { "No requests yet." } } @else {
-            table {
-                thead { tr { th scope="col" { "Partition" } th scope="col" { "Shard" } th scope="col" class="n" { "Requests since it is there" } } }
-                tbody {
-                    @for (sent, partition, shard) in all.iter().take(HOTTEST) {
-                        tr { th scope="row" { (partition) } td { (shard) } td class="n" { (count(*sent as f64)) } }
-                    }
-                }
-            }
-        }
+    if all.is_empty() {
+        return html! { p { "No requests yet." } };
     }
+    let columns = [Column::plain("Partition"), Column::plain("Shard"), Column::number("Requests since it is there")];
+    let row = |(sent, partition, shard)| vec![html! { (partition) }, html! { (shard) }, html! { (count(sent as f64)) }];
+    table(None, &columns, all.into_iter().take(HOTTEST).map(row))
 }
 
 fn as_of(sight: &Sight) -> Markup {
@@ -186,50 +193,29 @@ fn as_of(sight: &Sight) -> Markup {
 }
 
 fn shards(sight: &Sight) -> Markup {
-    html! {
-        table {
-            thead {
-                tr {
-                    th scope="col" { "Shard" }
-                    th scope="col" { "Requests in hand" }
-                    @for heading in ["At most", "Busy", "Wait, half", "Wait, 99\u{a0}%", "Partitions", "Orders", "SKUs", "Holds", "Rebuilt"] {
-                        th scope="col" class="n" { (heading) }
-                    }
-                }
-            }
-            tbody { @for shard in &sight.shards { (row(shard, sight.seen.get(shard.shard).unwrap_or(&Seen::default()))) } }
-        }
-    }
+    let row = |shard: &ShardReport| row(shard, sight.seen.get(shard.shard).unwrap_or(&Seen::default()));
+    table(None, &SHARD, sight.shards.iter().map(row))
 }
 
-fn row(shard: &ShardReport, seen: &Seen) -> Markup {
+fn row(shard: &ShardReport, seen: &Seen) -> Row {
     let ShardReport { shard, epoch, depth, limit, partitions, orders, skus, holds, requests: _, heat: _ } = shard;
     let wait = |wait: Option<Duration>| wait.map_or_else(|| "–".to_owned(), |wait| seconds(wait.as_secs_f64()));
     let (half, most) = waits(seen).unzip();
-    html! {
-        tr id={ "shard-" (shard) } {
-            th scope="row" { (shard) }
-            td class="bar" {
-                span class="depth" { (count(*depth as f64)) } " "
-                meter min="0" max=(limit) value=(depth) aria-label={ "Requests in hand of shard " (shard) } {}
-            }
-            td class="n" { (count(*limit as f64)) }
-            td class="n" { (percent(seen.busy)) }
-            td class="n" { (wait(half)) }
-            td class="n" { (wait(most)) }
-            @for number in [partitions.len(), *orders, *skus, *holds] { td class="n" { (count(number as f64)) } }
-            td class="n" { (epoch) }
-        }
-    }
+    let in_hand = html! {
+        span class="depth" { (count(*depth as f64)) } " "
+        meter min="0" max=(limit) value=(depth) aria-label={ "Requests in hand of shard " (shard) } {}
+    };
+    let mut cells = vec![html! { (shard) }, in_hand];
+    let figures = [count(*limit as f64), percent(seen.busy), wait(half), wait(most)];
+    let counts = [partitions.len(), *orders, *skus, *holds].map(|number| count(number as f64));
+    cells.extend(figures.into_iter().chain(counts).map(|figure| html! { (figure) }));
+    cells.push(html! { (epoch) });
+    cells
 }
 
 fn partitions(shards: &[ShardReport]) -> Markup {
-    html! {
-        table {
-            thead { tr { th scope="col" { "Shard" } th scope="col" { "Partitions" } } }
-            tbody { @for shard in shards { tr { th scope="row" { (shard.shard) } td class="list" { (ranges(&shard.partitions)) } } } }
-        }
-    }
+    let row = |shard: &ShardReport| vec![html! { (shard.shard) }, html! { (ranges(&shard.partitions)) }];
+    table(None, &[Column::plain("Shard"), Column::list("Partitions")], shards.iter().map(row))
 }
 
 /// Numbers in a row as a range.
