@@ -133,7 +133,10 @@ pub enum Command {
     },
     /// Print shell completions.
     #[command(after_help = "Example:\n  holdfast completions bash > /etc/bash_completion.d/holdfast")]
-    Completions { shell: clap_complete::Shell },
+    Completions {
+        /// Whose.
+        shell: clap_complete::Shell,
+    },
 }
 
 #[derive(Clone, Debug, Default, Args)]
@@ -213,6 +216,7 @@ pub struct RestoreArgs {
 pub enum SchemaCommand {
     /// The CQL of keyspace and tables, for whoever may run it.
     Cql {
+        /// Settings file; see config/holdfast.toml for every key.
         #[arg(long, value_name = "FILE", env = "HOLDFAST_CONFIG")]
         config: Option<PathBuf>,
     },
@@ -233,6 +237,7 @@ pub enum Inspect {
     },
     /// One SKU: its counters and holds.
     Sku {
+        /// Its name.
         sku: String,
         #[command(flatten)]
         data: DataArgs,
@@ -360,14 +365,33 @@ pub struct SizeArgs {
 pub enum ConfigCommand {
     /// Read the settings and say whether they can be used.
     Check {
+        /// Settings file; see config/holdfast.toml for every key.
         #[arg(long, value_name = "FILE", env = "HOLDFAST_CONFIG")]
         config: Option<PathBuf>,
     },
     /// Show every setting with its value, how it is changed, and where it came from.
     Explain {
+        /// Settings file; see config/holdfast.toml for every key.
         #[arg(long, value_name = "FILE", env = "HOLDFAST_CONFIG")]
         config: Option<PathBuf>,
     },
+}
+
+/// Where keys are: a server takes what is changed there while it runs.
+#[derive(Clone, Debug, Args)]
+pub struct KeyArgs {
+    /// The data directory, of a server that is running or not. Default: that of the settings.
+    #[arg(long, value_name = "DIR", conflicts_with = "config")]
+    pub data_dir: Option<PathBuf>,
+    /// Settings that name the data directory.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+impl std::convert::From<KeyArgs> for DataArgs {
+    fn from(KeyArgs { data_dir, config }: KeyArgs) -> Self {
+        Self { data_dir, config }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -388,7 +412,7 @@ pub enum KeyCommand {
         #[arg(long, value_enum, default_value_t)]
         role: Role,
         #[command(flatten)]
-        data: DataArgs,
+        data: KeyArgs,
         /// Only print a line for [auth] keys of the settings file.
         #[arg(long)]
         print: bool,
@@ -396,7 +420,7 @@ pub enum KeyCommand {
     /// Show the keys of the data directory: names, roles, scopes and the beginnings of their hashes.
     List {
         #[command(flatten)]
-        data: DataArgs,
+        data: KeyArgs,
     },
     /// Take keys back: a running server refuses them within two seconds.
     #[command(
@@ -409,7 +433,7 @@ pub enum KeyCommand {
         #[arg(long, default_value = "", hide_default_value = true)]
         hash: String,
         #[command(flatten)]
-        data: DataArgs,
+        data: KeyArgs,
     },
     /// Make a new webhook secret. Webhooks signed with the old one are taken too until the roll is finished.
     #[command(
@@ -417,9 +441,37 @@ pub enum KeyCommand {
     )]
     RollWebhook {
         #[command(flatten)]
-        data: DataArgs,
+        data: KeyArgs,
         /// Remove the old secret: what is signed with it is refused from the next start on.
         #[arg(long)]
         finish: bool,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    /// Arguments without a word about them, below a command too.
+    fn silent(command: &clap::Command) -> Vec<String> {
+        let ours = command.get_arguments().filter(|argument| argument.get_help().is_none());
+        let ours = ours.map(|argument| format!("{} {}", command.get_name(), argument.get_id()));
+        ours.chain(command.get_subcommands().flat_map(silent)).collect()
+    }
+
+    #[test]
+    fn every_argument_of_every_command_says_what_it_is() {
+        assert_eq!(silent(&Cli::command()), [""; 0]);
+    }
+
+    #[test]
+    fn keys_are_made_and_taken_back_beside_a_running_server_and_their_help_says_so() {
+        let mut command = Cli::command();
+        let key = command.find_subcommand_mut("key").unwrap();
+        for command in key.get_subcommands_mut() {
+            let help = command.render_long_help().to_string();
+            assert!(help.contains("of a server that is running or not") && !help.contains("that is not running"), "{help}");
+        }
+    }
 }

@@ -114,6 +114,10 @@ pub enum Error {
     Nameless { place: String, name: String, rule: String, scope: String },
     #[error("no API key of the name {0:?} is in {1}: `holdfast key list` shows those that are")]
     Unknown(String, String),
+    #[error(
+        "no API key of the name {name:?} in {path} has a hash that begins with {hash:?}: `holdfast key list` shows those that do"
+    )]
+    NoSuchHash { name: String, hash: String, path: String },
     #[error("API keys: {0}")]
     File(#[from] FileError),
     #[error("no random numbers: {0}")]

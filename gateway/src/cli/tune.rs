@@ -61,7 +61,8 @@ pub enum TuneCommand {
     /// Show what operators changed, the newest first.
     #[command(after_help = "Example:\n  holdfast tune history --limit 20")]
     History {
-        #[arg(long, default_value_t = 100)]
+        /// So many changes at most.
+        #[arg(long, value_name = "N", default_value_t = 100)]
         limit: usize,
         #[command(flatten)]
         server: ServerArgs,
@@ -72,11 +73,23 @@ pub enum TuneCommand {
 #[derive(Clone, Debug, Args)]
 pub struct ServerArgs {
     /// Where it is. Plain HTTP: call it on its own machine, or through a tunnel.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080", value_parser = plain_http)]
     pub url: String,
     /// An API key, if it has keys: of the role viewer to look and plan, of admin to apply.
     #[arg(long, env = "HOLDFAST_KEY", hide_env_values = true)]
     pub key: Option<String>,
+}
+
+fn plain_http(text: &str) -> Result<String, String> {
+    let scheme = text.split_once("://").map(|(scheme, _)| scheme);
+    match scheme {
+        Some(scheme) if scheme.eq_ignore_ascii_case("http") => Ok(text.to_owned()),
+        Some(_) => {
+            Err("must begin with http://: where TLS is in front of the server, call it behind that, or through a tunnel"
+                .to_owned())
+        }
+        None => Err(format!("http:// is missing: http://{text}")),
+    }
 }
 
 /// A setting with the value it is to have.
@@ -137,6 +150,13 @@ mod tests {
             assert_eq!(Wish::parse(text), Ok(Wish { key: "a.b".to_owned(), value }), "{text}");
         }
         assert!(Wish::parse("a.b").is_err());
+    }
+
+    #[test]
+    fn a_url_names_plain_http() {
+        assert_eq!(plain_http("http://10.0.0.7:9090").as_deref(), Ok("http://10.0.0.7:9090"));
+        assert!(plain_http("127.0.0.1:18080").unwrap_err().ends_with("http://127.0.0.1:18080"));
+        assert!(plain_http("https://10.0.0.7").unwrap_err().contains("tunnel"));
     }
 
     #[test]

@@ -3,21 +3,29 @@
 use super::{Outcome, output, settings_of, table};
 use crate::cli::{DataArgs, KeyCommand};
 use crate::keys;
+use crate::keys::file::Revoked;
 use crate::keys::{KeyEntry, NewKey, Role};
 use crate::providers::sandbox;
 use serde_json::json;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 pub(super) fn run(what: KeyCommand, as_json: bool) -> Outcome {
     match what {
         KeyCommand::New { name, scope, role, data, print } => {
-            new(keys::create(&name, scope.as_deref(), role)?, &data, print, as_json)
+            new(keys::create(&name, scope.as_deref(), role)?, &data.into(), print, as_json)
         }
-        KeyCommand::List { data } => list(&data, as_json),
-        KeyCommand::Revoke { name, hash, data } => revoke(&name, &hash, &data, as_json),
-        KeyCommand::RollWebhook { data, finish: false } => roll(&data, as_json),
-        KeyCommand::RollWebhook { data, finish: true } => finish_roll(&data, as_json),
+        KeyCommand::List { data } => list(&data.into(), as_json),
+        KeyCommand::Revoke { name, hash, data } => revoke(&name, &hash, &data.into(), as_json),
+        KeyCommand::RollWebhook { data, finish: false } => roll(&data.into(), as_json),
+        KeyCommand::RollWebhook { data, finish: true } => finish_roll(&data.into(), as_json),
     }
+}
+
+/// A data directory that is there: of one that is not, nothing can be shown or taken back, and saying so as if it had no keys misleads.
+fn existing(data: &DataArgs) -> Result<PathBuf, Box<dyn std::error::Error>> {
+    let dir = settings_of(data)?.data.dir;
+    if dir.is_dir() { Ok(dir) } else { Err(format!("{} is no directory: name it with --data-dir", dir.display()).into()) }
 }
 
 fn new(key: NewKey, data: &DataArgs, only_print: bool, as_json: bool) -> Outcome {
@@ -55,7 +63,7 @@ fn text(key: &NewKey, stored: Option<String>) -> String {
 }
 
 fn list(data: &DataArgs, as_json: bool) -> Outcome {
-    let mut keys = keys::file::read(&settings_of(data)?.data.dir)?.unwrap_or_default();
+    let mut keys = keys::file::read(&existing(data)?)?.unwrap_or_default();
     keys.retain(|key| !key.revoked);
     let row = |key: &KeyEntry| {
         let scope = key.scope();
@@ -84,17 +92,27 @@ fn list(data: &DataArgs, as_json: bool) -> Outcome {
 const SHOWN: usize = 12;
 
 fn revoke(name: &str, hash: &str, data: &DataArgs, as_json: bool) -> Outcome {
-    let revoked = keys::file::revoke(&settings_of(data)?.data.dir, name, hash)?.len();
+    let Revoked { keys, left } = keys::file::revoke(&existing(data)?, name, hash)?;
+    let revoked = keys.len();
     output::print(if as_json {
-        json!({"name": name, "revoked": revoked}).to_string()
+        json!({"name": name, "revoked": revoked, "left": left}).to_string()
     } else {
         format!("{revoked} revoked: a running server refuses it within two seconds.")
     })?;
+    if left == 0 {
+        tracing::warn!(
+            "no key is left in {}: a running server lets nobody in but by [auth] keys of its settings, and the next start is refused, on \
+             any address, until there is one again: make one with `holdfast key new`; if nobody shall need one any more, delete that file \
+             and {} beside it",
+            keys::FILE,
+            keys::MARK
+        );
+    }
     Ok(ExitCode::SUCCESS)
 }
 
 fn roll(data: &DataArgs, as_json: bool) -> Outcome {
-    let path = sandbox::roll(&settings_of(data)?.data.dir)?.display().to_string();
+    let path = sandbox::roll(&existing(data)?)?.display().to_string();
     output::print(if as_json {
         json!({"webhook_secret": path, "finished": false}).to_string()
     } else {
@@ -107,7 +125,7 @@ fn roll(data: &DataArgs, as_json: bool) -> Outcome {
 }
 
 fn finish_roll(data: &DataArgs, as_json: bool) -> Outcome {
-    let removed = sandbox::finish_roll(&settings_of(data)?.data.dir)?;
+    let removed = sandbox::finish_roll(&existing(data)?)?;
     output::print(match (as_json, removed) {
         (true, removed) => json!({"finished": true, "removed": removed}).to_string(),
         (false, true) => "The old webhook secret is removed. Start the server again: it refuses it then.".to_owned(),

@@ -118,20 +118,37 @@ pub fn store(data_dir: &Path, entry: &KeyEntry) -> Result<PathBuf, Error> {
     })
 }
 
-/// Takes the keys of this name back, only those whose hash begins so if that is said. Returns those that were taken back.
+/// Keys that were taken back, and how many are still taken.
+#[derive(Debug)]
+pub struct Revoked {
+    pub keys: Vec<KeyEntry>,
+    pub left: usize,
+}
+
+/// Takes the keys of this name back, only those whose hash begins so if that is said.
 ///
 /// # Errors
 /// If there is none, or as [`store`].
-pub fn revoke(data_dir: &Path, name: &str, hash: &str) -> Result<Vec<KeyEntry>, Error> {
-    let mut revoked = Vec::new();
+pub fn revoke(data_dir: &Path, name: &str, hash: &str) -> Result<Revoked, Error> {
+    let (mut revoked, mut left) = (Vec::new(), 0);
     change(data_dir, |keys| {
-        let taken = |key: &mut KeyEntry| !key.revoked && key.name == name && key.hash.starts_with(hash);
-        revoked = keys.extract_if(.., taken).collect();
+        let named = |key: &KeyEntry| !key.revoked && key.name == name;
+        let known = keys.iter().any(named);
+        revoked = keys.extract_if(.., |key| named(key) && key.hash.starts_with(hash)).collect();
         revoked.iter().for_each(|key| keep_scope(keys, key));
-        let unknown = || Error::Unknown(name.to_owned(), data_dir.join(FILE).display().to_string());
-        if revoked.is_empty() { Err(unknown()) } else { Ok(()) }
+        left = keys.iter().filter(|key| !key.revoked).count();
+        match (revoked.is_empty(), known) {
+            (false, _) => Ok(()),
+            (true, known) => Err(none_such(data_dir, (name, hash), known)),
+        }
     })?;
-    Ok(revoked)
+    Ok(Revoked { keys: revoked, left })
+}
+
+/// What was not found, the name or the hash.
+fn none_such(data_dir: &Path, (name, hash): (&str, &str), known: bool) -> Error {
+    let (name, path) = (name.to_owned(), data_dir.join(FILE).display().to_string());
+    if known { Error::NoSuchHash { name, hash: hash.to_owned(), path } } else { Error::Unknown(name, path) }
 }
 
 /// What was placed with a key is known by its name. Where its scope is another, that has to be known too when the key is gone.

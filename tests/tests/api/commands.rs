@@ -3,7 +3,9 @@
 use crate::client::Api;
 use crate::shop::{hold, id, order, place, put};
 use holdfast_tests::server::{Options, Server, binary, on_cluster, partitions};
-use serde_json::Value;
+use serde_json::{Value, json};
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener};
 use std::process::{Command, Output};
 
 fn run(args: &[&str]) -> Output {
@@ -170,6 +172,41 @@ fn key_new_refuses_a_name_that_cannot_be_read_and_stores_nothing() {
 }
 
 #[test]
+fn what_no_key_matches_is_named_and_so_is_a_directory_that_is_not_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().display().to_string();
+    json(&run(&["key", "new", "--name", "shop", "--data-dir", &path, "--json"]));
+    let nowhere = dir.path().join("nowhere").display().to_string();
+    for (args, said) in [
+        (&["revoke", "shop", "--hash", "zzz", "--data-dir", &path][..], "begins with \"zzz\""),
+        (&["revoke", "shop", "--data-dir", &nowhere], &nowhere),
+        (&["list", "--data-dir", &nowhere], &nowhere),
+        (&["roll-webhook", "--finish", "--data-dir", &nowhere], &nowhere),
+    ] {
+        let output = run(&[&["key"], args].concat());
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(1) && output.stdout.is_empty() && told.contains(said), "{args:?}: {told}");
+    }
+}
+
+#[test]
+fn whoever_revokes_the_last_key_is_warned_that_no_server_starts_then() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().display().to_string();
+    for name in ["shop", "kiosk"] {
+        json(&run(&["key", "new", "--name", name, "--data-dir", &path, "--json"]));
+    }
+    let warned = |name: &str| {
+        let output = run(&["key", "revoke", name, "--data-dir", &path]);
+        assert!(output.status.success());
+        String::from_utf8_lossy(&output.stderr).contains("no key is left")
+    };
+    assert!(!warned("shop") && warned("kiosk"));
+    let started = run(&["serve", "--data-dir", &path, "--listen", "127.0.0.1:0"]);
+    assert!(!started.status.success() && String::from_utf8_lossy(&started.stderr).contains("has no keys"));
+}
+
+#[test]
 fn openapi_prints_what_the_server_serves() {
     assert_eq!(json(&run(&["openapi", "--json"])), Api::shared().get("/openapi.json").ok(200));
 }
@@ -184,6 +221,41 @@ fn healthcheck_says_by_its_exit_status_whether_the_server_is_ready() {
     let output = run(&["healthcheck", "--json", "--address", &nobody.address()]);
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(json(&output)["ready"], false);
+}
+
+/// An address that gives one answer and is then gone.
+fn answering_once(status: &str, body: &Value) -> String {
+    let body = body.to_string();
+    let answer = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
+    let door = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = door.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        let (mut caller, _) = door.accept().unwrap();
+        drop(door);
+        assert!(caller.read(&mut [0; 4096]).unwrap() > 0);
+        caller.write_all(answer.as_bytes()).unwrap();
+        // What is unread when it is closed would take the answer with it.
+        caller.shutdown(Shutdown::Write).unwrap();
+        std::io::copy(&mut caller, &mut std::io::sink()).unwrap();
+    });
+    address
+}
+
+#[test]
+fn healthcheck_says_why_a_server_is_not_ready() {
+    let address = answering_once("503 Service Unavailable", &json!({"status": "not ready", "reason": "draining"}));
+    let output = run(&["healthcheck", "--json", "--address", &address]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(json(&output)["detail"], "status 503, draining");
+}
+
+#[test]
+fn whoever_waits_for_moves_of_a_server_that_goes_is_told_that_the_change_counts() {
+    let running = json!({"id": "2", "state": "running", "moved": 0, "moves": 0});
+    let address = answering_once("200 OK", &json!({"diff": [], "changes": [], "operation": running}));
+    let output = run(&["tune", "apply", "plan_1", "--url", &format!("http://{address}")]);
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && told.contains("the change is in the journal and counts, after a restart too"), "{told}");
 }
 
 #[test]

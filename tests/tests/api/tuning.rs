@@ -2,10 +2,12 @@
 
 use crate::auth::key_of;
 use crate::client::{Answer, Api};
+use crate::operators::{Operators, apart};
 use crate::shop::{PATIENCE, fresh, id, order, paying, post, put, reservation, with};
-use holdfast_tests::server::{Options, Server, poll};
+use holdfast_tests::server::{Options, Server, binary, poll};
 use serde_json::{Value, json};
 use std::fs;
+use std::process::Command;
 
 /// What would be changed.
 pub(crate) fn plan(api: &Api, changes: &Value) -> Value {
@@ -190,6 +192,68 @@ fn the_command_line_plans_applies_and_shows_who_it_was() {
     assert!(status.success() && applied["operation"]["state"] == "done", "it waits: {said}");
     let (_, said) = server.run(&["tune", "apply", "engine.shards=2", "--url", &url, "--key", &admin]);
     assert!(said.contains("engine.shards") && said.contains(" done: moved ") && !said.contains("moved 0 "), "{said}");
+}
+
+/// `holdfast tune` with words for one server: whether it went well, what it printed, and what it said beside that.
+fn told(url: &str, args: &[&str]) -> (bool, String, String) {
+    let output = Command::new(binary()).arg("tune").args(args).args(["--url", url]).output().unwrap();
+    let [out, err] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text).into_owned());
+    (output.status.success(), out, err)
+}
+
+#[test]
+fn what_is_applied_at_once_is_warned_of_as_a_plan_is() {
+    let server = Server::start(Options::new().env("HOLDFAST__ENGINE__CREDITS", "600"));
+    let url = server.url();
+    let (_, out, err) = told(&url, &["apply", "engine.credits=700"]);
+    assert!(out.contains("700") && err.contains("HOLDFAST__ENGINE__CREDITS"), "{out}{err}");
+    let (_, out, err) = told(&url, &["apply", "engine.credits=800", "--json"]);
+    let answer: Value = serde_json::from_str(&out).unwrap();
+    assert!(answer["warnings"][0].as_str().unwrap().contains("HOLDFAST__ENGINE__CREDITS"), "{out}");
+    assert!(err.contains("HOLDFAST__ENGINE__CREDITS"), "{err}");
+    assert_eq!(told(&url, &["apply", "log.level=warn"]).2, "", "nothing to warn of");
+}
+
+#[test]
+fn a_key_that_is_named_twice_is_refused_before_the_server_is_asked() {
+    let nobody = Server::prepare(Options::new()).url();
+    for args in [
+        &["plan", "engine.credits=7", "engine.credits=9"][..],
+        &["apply", "engine.credits=7", "engine.credits=9"],
+        &["plan", "engine.credits=7", "--reset", "engine.credits"],
+    ] {
+        let (well, _, err) = told(&nobody, args);
+        assert!(!well && err.contains("engine.credits is named twice"), "{args:?}: {err}");
+    }
+}
+
+#[test]
+fn what_the_command_line_is_refused_names_the_next_step() {
+    let (server, Operators { open, admin, .. }) = apart(&[]);
+    let beside = server.url();
+    for (url, args, next) in [
+        (beside.as_str(), &["show"][..], "[admin] listen"),
+        (open.base(), &["show"], "by --key or by HOLDFAST_KEY"),
+        (open.base(), &["show", "--key", "hf_wrong"], "--key or HOLDFAST_KEY"),
+        (open.base(), &["show", "--key", "hf_\n"], "an end of line"),
+        (open.base(), &["apply", "plan_none", "--key", admin.key()], "plan again: holdfast tune plan"),
+        (open.base().trim_start_matches("http://"), &["show"], "http:// is missing"),
+    ] {
+        let (well, _, err) = told(url, args);
+        assert!(!well && err.contains(next), "{url} {args:?}: {err}");
+    }
+}
+
+#[test]
+fn settings_are_shown_as_json_if_they_are_in_the_table() {
+    let (server, api) = own();
+    let shown = |args: &[&str]| -> Vec<String> {
+        let (_, out, _) = told(&server.url(), &[&["show", "--json"], args].concat());
+        let settings: Value = serde_json::from_str(&out).unwrap();
+        settings["settings"].as_array().unwrap().iter().map(|one| one["change"].as_str().unwrap().to_owned()).collect()
+    };
+    assert!(shown(&[]).iter().all(|change| change == "live"));
+    assert_eq!(shown(&["--all"]).len(), api.get("/admin/v1/tuning").ok(200)["settings"].as_array().unwrap().len());
 }
 
 #[test]

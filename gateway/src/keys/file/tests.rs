@@ -183,10 +183,12 @@ fn keys_are_revoked_by_name_and_by_hash_and_the_last_one_leaves_no_open_server()
     let dir = with_keys(&["one", "two", "one"]);
     let first = read(dir.path()).unwrap().unwrap().remove(0);
     assert!(matches!(revoke(dir.path(), "three", ""), Err(Error::Unknown(..))));
-    assert_eq!(revoke(dir.path(), "one", &first.hash[..12]).unwrap().len(), 1);
+    let unmatched = revoke(dir.path(), "one", "zzz").unwrap_err().to_string();
+    assert!(unmatched.contains("\"one\"") && unmatched.contains("begins with \"zzz\""), "{unmatched}");
+    assert_eq!(revoke(dir.path(), "one", &first.hash[..12]).unwrap().keys.len(), 1);
     assert_eq!(names(dir.path()), ["two", "one"]);
-    assert_eq!(revoke(dir.path(), "one", "").unwrap().len(), 1);
-    revoke(dir.path(), "two", "").unwrap();
+    assert_eq!(revoke(dir.path(), "one", "").unwrap().keys.len(), 1);
+    assert_eq!(revoke(dir.path(), "two", "").unwrap().left, 0);
     assert!(refused(dir.path()).contains("has no keys"));
 }
 
@@ -199,7 +201,8 @@ fn a_key_that_is_taken_back_leaves_its_scope_where_that_was_not_its_name() {
     }
     revoke(dir.path(), "shop", "").unwrap();
     assert!(!fs::read_to_string(dir.path().join(FILE)).unwrap().contains("revoked"));
-    assert_eq!(revoke(dir.path(), "shop-2027", "").unwrap().len(), 2);
+    let revoked = revoke(dir.path(), "shop-2027", "").unwrap();
+    assert_eq!((revoked.keys.len(), revoked.left), (2, 2));
     assert!(matches!(revoke(dir.path(), "shop-2027", ""), Err(Error::Unknown(..))));
     let keys = read(dir.path()).unwrap().unwrap();
     let shown: Vec<_> = keys.iter().map(|key| (key.name.as_str(), key.scope(), key.revoked)).collect();

@@ -134,6 +134,7 @@ fn act(app: &App, settings: &Settings) {
 }
 
 pub(crate) fn stale() -> Problem {
-    let detail = "there is no such plan, or something was changed since it was made: nothing was executed";
+    let detail = "there is no such plan, or it was carried out, or something was changed since it was made: nothing was executed. Plan again; \
+                  GET /admin/v1/changes says what was done";
     Problem::new(Code::PlanStale, detail)
 }

@@ -109,7 +109,7 @@ pub(super) const PLAN_STALE: Guide = Guide {
         "Somebody else carried out a plan in between.",
         "The plan was carried out already, or the server was restarted since: plans are not kept.",
     ],
-    cures: &["`holdfast tune history` says who changed what."],
+    cures: &["Plan again: `holdfast tune plan`. `holdfast tune history` says who changed what."],
     example: crate::http::routes::tuning::stale,
 };
 
