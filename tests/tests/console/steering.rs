@@ -67,6 +67,8 @@ fn another_number_of_shards_is_a_setting_and_levelling_is_none() {
     assert!(proposed.contains("<option selected>engine.shards</option>") && proposed.contains("value=\"8\""), "{proposed}");
     let planned = site.form("/console/settings/plan", "", "key=engine.shards&value=8");
     assert!(planned.text.contains("partitions move to another shard"), "{planned:?}");
+    let offered = site.get("/console/shards", &[]).text;
+    assert!(offered.contains("name=\"shards\" value=\"4\"><button>Plan how to level the 4 shards"), "{offered}");
     let level = site.form("/console/shards/plan", "", "shards=4").text;
     assert!(level.contains("stays 4") && !level.contains("name=\"plan\""), "{level}");
     assert_eq!(site.form("/console/shards/apply", "", "shards=4&confirm=4").status, 303);

@@ -38,7 +38,7 @@ pub fn page(sight: &Sight, operator: &Operator) -> Markup {
         (scrolling("Shards", &region("shards", &shards(sight))))
         p class="soft" { "Busy is the share of one processor. Wait is how long a probe, and so a request, waited in the last minute." }
         (region("operation", &operation(sight.operation.as_ref())))
-        @if operator.acts() { (forms()) }
+        @if operator.acts() { (forms(sight.seen.len())) }
         h2 { "Partitions" }
         p { "Which shard hosts which partition." }
         (scrolling("Partitions by shard", &region("partitions", &partitions(&sight.shards))))
@@ -82,7 +82,7 @@ fn operation(last: Option<&Operation>) -> Markup {
     html! { p class=(class) { "Operation " (id) ", " (goal) ": " (state) ", " (moved) " of " (moves) " moves." } }
 }
 
-fn forms() -> Markup {
+fn forms(shards: usize) -> Markup {
     html! {
         form method="post" action="/console/shards/move" data-act class="search" {
             div { label for="partition" { "Move partition" } input id="partition" name="partition" inputmode="numeric" required size="6"; }
@@ -93,6 +93,12 @@ fn forms() -> Markup {
         form method="post" action="/console/shards/plan" class="search" {
             div { label for="shards-wanted" { "Shards there are to be" } input id="shards-wanted" name="shards" inputmode="numeric" required size="6"; }
             button { "Show the plan" }
+        }
+        @if shards > 1 {
+            form method="post" action="/console/shards/plan" class="search" {
+                input type="hidden" name="shards" value=(shards);
+                button { "Plan how to level the " (shards) " shards" }
+            }
         }
     }
 }
