@@ -6,7 +6,8 @@
 //! its `Deserialize`.
 
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -37,6 +38,35 @@ impl<'de, T: Object<'de>> Visitor<'de> for Members<T> {
 #[inline]
 pub fn read<'de, T: Object<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
     deserializer.deserialize_map(Members(PhantomData))
+}
+
+struct EachOnce<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for EachOnce<T> {
+    type Value = BTreeMap<String, T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut members: M) -> Result<Self::Value, M::Error> {
+        let mut read = BTreeMap::new();
+        while let Some((name, value)) = members.next_entry::<String, T>()? {
+            if read.contains_key(&name) {
+                return Err(M::Error::custom(format_args!("{name} is there twice")));
+            }
+            read.insert(name, value);
+        }
+        Ok(read)
+    }
+}
+
+/// An object whose names are the caller's. Of two values of a name one would be dropped without a word.
+///
+/// # Errors
+/// If there is no object, a value is none of its type, or a name is there twice.
+pub fn each_once<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, T>, D::Error> {
+    deserializer.deserialize_map(EachOnce(PhantomData))
 }
 
 macro_rules! read_from_objects {
@@ -88,5 +118,13 @@ mod tests {
         {
             assert_eq!(read(wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn names_of_the_callers_choice_are_there_once_too() {
+        let read = |text: &str| super::each_once::<u8, _>(&mut serde_json::Deserializer::from_str(text));
+        assert_eq!(read(r#"{"one":1,"two":2}"#).unwrap().len(), 2);
+        assert!(read(r#"{"one":1,"two":2,"one":3}"#).unwrap_err().to_string().starts_with("one is there twice"));
+        assert!(read("[1]").is_err());
     }
 }

@@ -228,6 +228,15 @@ fn a_key_that_is_named_twice_is_refused_before_the_server_is_asked() {
 }
 
 #[test]
+fn a_key_that_is_there_twice_is_refused_over_http_too() {
+    let api = Api::shared();
+    let twice = br#"{"changes": {"engine.credits": 7, "engine.credits": 9}}"#;
+    let refused = api.send("POST", "/admin/v1/tuning:plan", &[("content-type", "application/json")], Some(twice));
+    let detail = refused.problem(400, "invalid_request")["detail"].clone();
+    assert!(detail.as_str().unwrap().contains("engine.credits is there twice"), "{detail}");
+}
+
+#[test]
 fn what_the_command_line_is_refused_names_the_next_step() {
     let (server, Operators { open, admin, .. }) = apart(&[]);
     let beside = server.url();

@@ -19,7 +19,7 @@ use crate::settings::{change, knob, values_of};
 use crate::state::App;
 use crate::tuning::plan::{InForce, Plan, Planned, Refused, Wanted, plan, untuned};
 use crate::tuning::text;
-use crate::wire::object::read_from_objects;
+use crate::wire::object::{each_once, read_from_objects};
 use crate::wire::scalars;
 use crate::wire::times::Rfc3339;
 use actix_web::HttpResponse;
@@ -55,6 +55,7 @@ pub fn configure(service: &mut ServiceConfig) {
 pub struct PlanIn {
     /// `section.key` → value. Null goes back to what file, environment and arguments say.
     #[schema(value_type = BTreeMap<String, Value>)]
+    #[serde(deserialize_with = "each_once")]
     changes: Wanted,
 }
 
