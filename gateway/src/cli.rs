@@ -100,7 +100,7 @@ pub enum Command {
     },
     /// Check settings, or show each with its origin.
     #[command(
-        after_help = "Example:\n  holdfast config check --config holdfast.toml\n  HOLDFAST__ENGINE__SHARDS=2 holdfast config explain"
+        after_help = "Example:\n  holdfast config check --config holdfast.toml\n  holdfast config explain --data-dir /var/lib/holdfast\n  HOLDFAST__ENGINE__SHARDS=2 holdfast config explain"
     )]
     Config {
         #[command(subcommand)]
@@ -364,17 +364,19 @@ pub struct SizeArgs {
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
     /// Read the settings and say whether they can be used.
-    Check {
-        /// Settings file; see config/holdfast.toml for every key.
-        #[arg(long, value_name = "FILE", env = "HOLDFAST_CONFIG")]
-        config: Option<PathBuf>,
-    },
+    Check(ConfigArgs),
     /// Show every setting with its value, how it is changed, and where it came from.
-    Explain {
-        /// Settings file; see config/holdfast.toml for every key.
-        #[arg(long, value_name = "FILE", env = "HOLDFAST_CONFIG")]
-        config: Option<PathBuf>,
-    },
+    Explain(ConfigArgs),
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct ConfigArgs {
+    /// Settings file; see config/holdfast.toml for every key.
+    #[arg(long, value_name = "FILE", env = "HOLDFAST_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Where the data is, if the server is started with it: what operators changed is there.
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
 }
 
 /// Where keys are: a server takes what is changed there while it runs.

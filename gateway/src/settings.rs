@@ -24,7 +24,7 @@ pub use console::Console;
 pub use files::warn_of_open_secrets;
 pub use live::{KNOBS, Knob, SHARDS, change, knob};
 pub use mistakes::{Mistake, Mistakes};
-pub use ranges::MOST_WORKERS;
+pub use ranges::{MOST_WORKERS, range_of};
 pub use rates::{Limits, Rate, RateLimit};
 pub use sections::{
     Admin, Auth, Backend, Data, Engine, Holds, Journal, Kafka, KafkaProtocol, KafkaSecurity, Late, Orders, Payments, Quorum,
@@ -84,17 +84,19 @@ pub fn load(file: Option<&Path>, variables: impl Iterator<Item = (String, String
     if mistakes.is_empty() { Ok(loaded) } else { Err(Mistakes(mistakes)) }
 }
 
-/// As [`load`], with what operators changed between the file and the variables.
+/// As [`load`], with what operators changed between the file and the variables, and arguments over it.
 ///
 /// # Errors
 /// As [`load`].
-pub fn load_tuned(file: Option<&Path>, variables: impl Iterator<Item = (String, String)>) -> Result<Loaded, Mistakes> {
-    let (loaded, mut mistakes) = layered(file, variables, |_| {});
-    mistakes.extend(check::values(&loaded));
-    if mistakes.is_empty() { Ok(loaded) } else { Err(Mistakes(mistakes)) }
+pub fn load_tuned(
+    file: Option<&Path>,
+    variables: impl Iterator<Item = (String, String)>,
+    arguments: impl Fn(&mut Loaded),
+) -> Result<Loaded, Mistakes> {
+    checked(layered(file, variables, arguments), check::values)
 }
 
-/// As [`load_tuned`], with the command line over it, and for whoever is to serve with these settings.
+/// As [`load_tuned`], for whoever is to serve with these settings.
 ///
 /// # Errors
 /// As [`load`], and for whatever keeps a server from starting that can be told by now.
@@ -103,9 +105,19 @@ pub fn load_to_serve(
     variables: impl Iterator<Item = (String, String)>,
     arguments: impl Fn(&mut Loaded),
 ) -> Result<Loaded, Mistakes> {
-    let (loaded, mut mistakes) = layered(file, variables, arguments);
-    mistakes.extend(check::values(&loaded));
-    mistakes.extend(check::serving(&loaded));
+    checked(layered(file, variables, arguments), |loaded| [check::values(loaded), check::serving(loaded)].concat())
+}
+
+/// What is wrong only with what operators changed is told with the file that has it: the settings file may be right.
+fn checked((loaded, mut mistakes): (Loaded, Vec<Mistake>), check: impl Fn(&Loaded) -> Vec<Mistake>) -> Result<Loaded, Mistakes> {
+    let tuned = &loaded.tuned;
+    let base = Loaded { settings: tuned.base.clone(), origins: tuned.origins.clone(), tuned: Tuned::default() };
+    let without: Vec<(String, String)> = check(&base).into_iter().map(|mistake| (mistake.key, mistake.message)).collect();
+    let dir = &base.settings.data.dir;
+    mistakes.extend(check(&loaded).into_iter().map(|mistake| {
+        let is_without = without.iter().any(|(key, message)| *key == mistake.key && *message == mistake.message);
+        if is_without { mistake } else { tuned::named(dir, mistake) }
+    }));
     if mistakes.is_empty() { Ok(loaded) } else { Err(Mistakes(mistakes)) }
 }
 
@@ -125,7 +137,7 @@ fn layered(
         Vec::new()
     });
     let (given, wrong) = tuned::assignments(&entries);
-    mistakes.extend(wrong);
+    mistakes.extend(wrong.into_iter().map(|mistake| tuned::named(&data.dir, mistake)));
     // What is wrong with the others is known.
     let (mut loaded, _) = gather(file, given, variables.into_iter());
     arguments(&mut loaded);
@@ -201,7 +213,7 @@ pub fn live_mistakes(settings: &Settings) -> Vec<Mistake> {
 pub struct Explained {
     /// `section.key`.
     pub key: String,
-    pub value: String,
+    pub value: Value,
     /// How another value comes into force.
     pub change: &'static str,
     pub origin: String,
@@ -212,7 +224,7 @@ pub fn explain(loaded: &Loaded) -> Vec<Explained> {
     let origin = |key: &str| loaded.origins.get(key).cloned().unwrap_or_else(|| "default".to_owned());
     let row = |(key, value): (String, Value)| {
         let (change, origin) = (change(&key), origin(&key));
-        Explained { key, value: value.to_string(), change, origin }
+        Explained { key, value, change, origin }
     };
     values_of(&loaded.settings).into_iter().map(row).collect()
 }

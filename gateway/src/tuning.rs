@@ -81,15 +81,21 @@ impl Tuning {
         state.plans.iter().find(|plan| plan.id == id && plan.revision == state.revision).cloned()
     }
 
+    /// Whether a change of this key is kept.
+    pub fn is_changed(&self, key: &str) -> bool {
+        self.state().entries.iter().any(|entry| entry.key == key)
+    }
+
     pub fn entries(&self) -> Vec<Entry> {
         self.state().entries.clone()
     }
 
     /// A plan was carried out: those made before it are of other values.
     pub fn carried_out(&self, plan: &Plan, entries: Vec<Entry>) {
+        let named = if self.is_kept() { Entry::origin } else { Entry::change };
         let mut state = self.state();
         for key in plan.changes.iter().map(|change| change.knob.key) {
-            let entry = entries.iter().find(|entry| entry.key == key).map(Entry::origin);
+            let entry = entries.iter().find(|entry| entry.key == key).map(named);
             match entry.or_else(|| self.base_origins.get(key).cloned()) {
                 Some(origin) => drop(state.origins.insert(key.to_owned(), origin)),
                 None => drop(state.origins.remove(key)),
@@ -110,4 +116,26 @@ pub fn value(settings: &Settings, key: &str) -> Option<Value> {
 /// A value as the journal names it: a text as it is, anything else as TOML has it.
 pub fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tuning::plan::{InForce, plan};
+
+    /// A file was named that is nowhere.
+    #[test]
+    fn where_a_change_is_kept_nowhere_no_file_is_its_origin() {
+        for (ephemeral, origin) in [(true, "change 7 by ada, now"), (false, "tuning.toml: change 7 by ada, now")] {
+            let mut base = Settings::default();
+            base.data.ephemeral = ephemeral;
+            let in_force = InForce { revision: 0, settings: base.clone(), most_shards: 1 };
+            let tuning = Tuning::new(Tuned { base, ..Tuned::default() }, BTreeMap::new());
+            let plan = plan(&tuning, &in_force, &BTreeMap::from([("engine.credits".to_owned(), 9.into())])).unwrap();
+            let (who, at) = (Some("ada".to_owned()), "now".to_owned());
+            let entry = Entry { key: "engine.credits".to_owned(), value: 9.into(), number: 7, who, at };
+            tuning.carried_out(&plan, vec![entry]);
+            assert_eq!(tuning.origin("engine.credits"), origin);
+        }
+    }
 }

@@ -1,22 +1,29 @@
 //! `holdfast config`: whether settings can be used, where each came from, and whether it is changed without a restart.
 
 use super::{Outcome, output, table, warn_of_strays};
-use crate::cli::ConfigCommand;
-use crate::settings::{Explained, Mistakes, environment, explain, load_to_serve, load_tuned, warn_of_open_secrets};
+use crate::cli::{ConfigArgs, ConfigCommand};
+use crate::settings::{Explained, Loaded, Mistakes, environment, explain, load_to_serve, load_tuned, warn_of_open_secrets};
 use serde_json::{Value, json};
-use std::path::Path;
 use std::process::ExitCode;
 
 pub(super) fn run(what: ConfigCommand, as_json: bool) -> Outcome {
     match what {
-        ConfigCommand::Check { config } => check(config.as_deref(), as_json),
-        ConfigCommand::Explain { config } => show(config.as_deref(), as_json),
+        ConfigCommand::Check(args) => check(&args, as_json),
+        ConfigCommand::Explain(args) => show(&args, as_json),
     }
 }
 
-fn check(config: Option<&Path>, as_json: bool) -> Outcome {
+/// As `serve` takes it: where the data is says what operators changed.
+fn apply(args: &ConfigArgs, loaded: &mut Loaded) {
+    if let Some(dir) = &args.data_dir {
+        loaded.settings.data.dir.clone_from(dir);
+        loaded.from_argument("data.dir", "--data-dir");
+    }
+}
+
+fn check(args: &ConfigArgs, as_json: bool) -> Outcome {
     warn_of_strays();
-    match load_to_serve(config, environment(), |_| {}) {
+    match load_to_serve(args.config.as_deref(), environment(), |loaded| apply(args, loaded)) {
         Ok(loaded) => {
             warn_of_open_secrets(&loaded.settings);
             output::print(if as_json { json!({"ok": true}).to_string() } else { "the settings can be used".to_owned() })?;
@@ -37,12 +44,12 @@ fn rows(Mistakes(mistakes): &Mistakes) -> Vec<Value> {
     mistakes.iter().map(row).collect()
 }
 
-fn show(config: Option<&Path>, as_json: bool) -> Outcome {
-    let rows = explain(&load_tuned(config, environment())?);
+fn show(args: &ConfigArgs, as_json: bool) -> Outcome {
+    let rows = explain(&load_tuned(args.config.as_deref(), environment(), |loaded| apply(args, loaded))?);
     if as_json {
         output::print(json!(rows))?;
     } else {
-        let row = |Explained { key, value, change, origin }| vec![key, value, change.to_owned(), origin];
+        let row = |Explained { key, value, change, origin }| vec![key, value.to_string(), change.to_owned(), origin];
         let rows: Vec<Vec<String>> = rows.into_iter().map(row).collect();
         output::print(table::lines(&["KEY", "VALUE", "CHANGE", "ORIGIN"], &rows))?;
     }

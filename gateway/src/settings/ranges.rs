@@ -19,6 +19,11 @@ const MILLIONS: RangeInclusive<u64> = 1..=10_000_000;
 
 type Ranged = (&'static str, u64, RangeInclusive<u64>);
 
+/// What a number may be, if this key has one.
+pub fn range_of(settings: &Settings, key: &str) -> Option<RangeInclusive<u64>> {
+    all(settings).into_iter().find(|(ranged, ..)| *ranged == key).map(|(.., range)| range)
+}
+
 pub(super) fn all(settings: &Settings) -> Vec<Ranged> {
     let Settings {
         server, data, journal, scylla, engine, orders, holds, payments, sandbox, kafka, console, log, telemetry, ..

@@ -190,6 +190,39 @@ fn an_argument_is_checked_like_the_rest_and_named() {
     assert!(error.contains("--shards: engine.shards: must not be more than data.partitions, which is 64"), "{error}");
 }
 
+fn tuned_in(dir: &Path, key: &str, value: i64) {
+    let at = "2026-11-29T18:00:00.000Z".to_owned();
+    write_entries(dir, &[Entry { key: key.to_owned(), value: value.into(), number: 1, who: None, at }]).unwrap();
+}
+
+/// It was said of the settings file, which was right.
+#[test]
+fn a_change_that_no_longer_fits_the_settings_is_told_with_its_file_and_the_way_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("tuning.toml").display().to_string();
+    let load = |text: &str| {
+        let arguments = |loaded: &mut Loaded| loaded.settings.data.dir = dir.path().into();
+        let refused = load_tuned(Some(&Written::new(text).path), std::iter::empty(), arguments).unwrap_err();
+        refused.0.into_iter().map(|mistake| (mistake.key.clone(), mistake.to_string())).collect::<Vec<_>>()
+    };
+    for (key, value, text, named) in [
+        ("orders.ttl_seconds", 900, "[orders]\nttl_seconds = 60\nttl_max_seconds = 60\n", "orders.ttl_seconds"),
+        ("orders.ttl_max_seconds", 60, "[orders]\nttl_seconds = 900\n", "orders.ttl_seconds"),
+        ("engine.credits", 0, "", "engine.credits"),
+        ("server.workers", 2, "", "server.workers"),
+        ("engine.credits", -1, "", "engine.credits"),
+    ] {
+        tuned_in(dir.path(), key, value);
+        let refused = load(text);
+        let [(mistaken, shown)] = &refused[..] else { panic!("{refused:?}") };
+        assert_eq!(mistaken, named);
+        assert!(shown.contains(&path) && shown.contains("remove it to start without"), "{shown}");
+    }
+    tuned_in(dir.path(), "engine.credits", 9);
+    let refused = load("[engine]\nbatch_kb = 0\n");
+    assert!(!refused[0].1.contains("tuning.toml"), "the settings file is wrong without it: {refused:?}");
+}
+
 #[test]
 fn the_number_of_partitions_is_named_only_by_whoever_says_it() {
     assert!(!with("[data]\ndemo = false\n", &[]).unwrap().settings.data.partitions_named);
@@ -244,7 +277,7 @@ fn a_setting_is_explained_by_what_won_and_by_how_it_is_changed() {
     ] {
         let Explained { value, change, origin, .. } = explained(&with(text, variables).unwrap(), key);
         let origin = origin.rsplit('/').next().unwrap();
-        assert_eq!((value.as_str(), change, origin), expected, "{text} {variables:?}");
+        assert_eq!((value.to_string().as_str(), change, origin), expected, "{text} {variables:?}");
     }
 }
 

@@ -17,6 +17,9 @@ const FILE: &str = "tuning.toml";
 
 const HEAD: &str = "# What operators changed while the server ran. Holdfast writes this file: use `holdfast tune`.\n\n";
 
+/// The way out, whatever is wrong with it.
+const REMOVE: &str = "remove it to start without what was changed while the server ran";
+
 /// One key with its value.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -33,10 +36,15 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// Where the value of its key comes from, in words.
+    /// Where the value of its key comes from, in words, once it is in the file.
     pub fn origin(&self) -> String {
+        format!("{FILE}: {}", self.change())
+    }
+
+    /// The change alone, for where there is no file.
+    pub fn change(&self) -> String {
         let by = self.who.as_ref().map_or_else(String::new, |who| format!(" by {who}"));
-        format!("{FILE}: change {}{by}, {}", self.number, self.at)
+        format!("change {}{by}, {}", self.number, self.at)
     }
 }
 
@@ -61,10 +69,19 @@ fn written(change: &[Entry]) -> Result<(String, String), toml::ser::Error> {
 }
 
 fn parsed(text: &str) -> Result<Vec<Entry>, String> {
-    let File { check, change } = toml::from_str(text).map_err(|error| error.message().to_owned())?;
+    let File { check, change } = toml::from_str(text).map_err(|error| damaged(&format!(" ({})", error.message())))?;
     let (_, expected) = written(&change).map_err(|error| error.to_string())?;
-    let damaged = "is not as it was written: remove it to start without what was changed while the server ran";
-    if check == expected { Ok(change) } else { Err(damaged.to_owned()) }
+    if check == expected { Ok(change) } else { Err(damaged("")) }
+}
+
+fn damaged(why: &str) -> String {
+    format!("is not as it was written{why}: {REMOVE}")
+}
+
+/// What is wrong with the settings by the file of this directory alone: where it is, and the way out. The settings file may be right.
+pub(super) fn named(dir: &Path, mistake: Mistake) -> Mistake {
+    let file = dir.join(FILE);
+    Mistake { message: format!("{}\n    because of {}: {REMOVE}", mistake.message, file.display()), ..mistake }
 }
 
 /// What the file of this directory has; nothing where there is none.
@@ -108,7 +125,7 @@ pub(super) fn assignments(entries: &[Entry]) -> (Vec<Assignment>, Vec<Mistake>) 
         let known = live::knob(&entry.key).ok_or_else(|| "cannot be changed while the server runs".to_owned());
         match known.and_then(|_| probe(&path, value.clone())) {
             Ok(()) => given.push(Assignment { origin: entry.origin(), key: entry.key.clone(), path, value }),
-            Err(message) => mistakes.push(Mistake::new(Some(FILE), &entry.key, message)),
+            Err(message) => mistakes.push(Mistake::new(Some(&entry.origin()), &entry.key, message)),
         }
     }
     (given, mistakes)
@@ -149,6 +166,7 @@ mod tests {
         for text in texts {
             std::fs::write(&path, &text).unwrap();
             let mistake = read(dir.path()).unwrap_err();
+            assert!(mistake.message.ends_with(REMOVE), "{mistake}");
             assert!(mistake.origin.is_some_and(|origin| origin.ends_with(FILE)), "{text}");
         }
     }

@@ -131,7 +131,8 @@ fn config_explain_names_the_origin_of_each_value() {
         Command::new(binary()).args(["config", "explain", "--json"]).env("HOLDFAST__ENGINE__SHARDS", "3").output().unwrap();
     let rows = json(&output);
     let of = |key: &str| rows.as_array().unwrap().iter().find(|row| row["key"] == key).unwrap().clone();
-    assert_eq!([&of("engine.shards")["value"], &of("engine.shards")["origin"]], ["3", "HOLDFAST__ENGINE__SHARDS"]);
+    assert_eq!((&of("engine.shards")["value"], &of("engine.shards")["origin"]), (&3.into(), &"HOLDFAST__ENGINE__SHARDS".into()));
+    assert_eq!((&of("server.listen")["value"], &of("auth.own_orders")["value"]), (&"127.0.0.1:8080".into(), &false.into()));
     assert_eq!(of("server.listen")["origin"], "default");
 }
 

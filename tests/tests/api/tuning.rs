@@ -276,18 +276,23 @@ fn config_explain_names_the_change_and_who_made_it_and_what_is_changed_live() {
     tune(&api, &json!({"engine.shards": 3}));
     let file = server.data_dir().with_file_name("explained.toml");
     fs::write(&file, format!("[data]\ndir = \"{}\"\n[orders]\nttl_seconds = 600\n", server.data_dir().display())).unwrap();
-    let (status, said) = server.run(&["config", "explain", "--config", &file.display().to_string()]);
-    assert!(status.success());
-    for (key, value, change, origin) in [
-        ("orders.ttl_seconds", "300", "live", "tuning.toml: change 1 by ada, 20"),
-        ("engine.shards", "3", "live", "tuning.toml: change 2 by ada, 20"),
-        ("data.dir", "", "restart", "explained.toml:2"),
-        ("kafka.topic_prefix", "hf_", "restart", "HOLDFAST__KAFKA__TOPIC_PREFIX"),
-        ("engine.credits", "32768", "live", "default"),
-    ] {
-        let line = said.lines().find(|line| line.starts_with(&format!("{key} "))).unwrap();
-        let says = |part: &str| line.contains(part);
-        assert!(says(value) && says(&format!(" {change} ")) && says(origin), "{line}");
+    let dir = server.data_dir().display().to_string();
+    let in_file = [("data.dir", "", "restart", "explained.toml:2")];
+    for (named, more) in [(["--config", &file.display().to_string()], &in_file[..]), (["--data-dir", &dir], &[])] {
+        let (status, said) = server.run(&[&["config", "explain"], &named[..]].concat());
+        assert!(status.success());
+        let all = [
+            ("orders.ttl_seconds", "300", "live", "tuning.toml: change 1 by ada, 20"),
+            ("engine.shards", "3", "live", "tuning.toml: change 2 by ada, 20"),
+            ("kafka.topic_prefix", "hf_", "restart", "HOLDFAST__KAFKA__TOPIC_PREFIX"),
+            ("engine.credits", "32768", "live", "default"),
+        ];
+        for (key, value, change, origin) in all.iter().chain(more) {
+            let line = said.lines().find(|line| line.starts_with(&format!("{key} "))).unwrap();
+            let says = |part: &str| line.contains(part);
+            assert!(says(value) && says(&format!(" {change} ")) && says(origin), "{line}");
+        }
+        assert!(server.run(&[&["config", "check"], &named[..]].concat()).0.success());
     }
 }
 
