@@ -6,7 +6,7 @@
 //! its `Deserialize`.
 
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
@@ -51,13 +51,25 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for EachOnce<T> {
 
     fn visit_map<M: MapAccess<'de>>(self, mut members: M) -> Result<Self::Value, M::Error> {
         let mut read = BTreeMap::new();
-        while let Some((name, value)) = members.next_entry::<String, T>()? {
+        while let Some(name) = members.next_key::<String>()? {
             if read.contains_key(&name) {
-                return Err(M::Error::custom(format_args!("{name} is there twice")));
+                // As its value, so that the place of the mistake is this name.
+                members.next_value_seed(Twice(&name))?;
             }
+            let value = members.next_value()?;
             read.insert(name, value);
         }
         Ok(read)
+    }
+}
+
+struct Twice<'a>(&'a str);
+
+impl<'de> DeserializeSeed<'de> for Twice<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, _: D) -> Result<(), D::Error> {
+        Err(D::Error::custom(format_args!("{} is there twice", self.0)))
     }
 }
 

@@ -234,6 +234,7 @@ fn a_key_that_is_there_twice_is_refused_over_http_too() {
     let refused = api.send("POST", "/admin/v1/tuning:plan", &[("content-type", "application/json")], Some(twice));
     let detail = refused.problem(400, "invalid_request")["detail"].clone();
     assert!(detail.as_str().unwrap().contains("engine.credits is there twice"), "{detail}");
+    refused.invalid("/changes/engine.credits");
 }
 
 #[test]

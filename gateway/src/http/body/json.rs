@@ -7,6 +7,7 @@ use crate::http::problem::{Code, FieldError, Problem};
 use actix_web::HttpRequest;
 use actix_web::http::header::CONTENT_TYPE;
 use serde::de::DeserializeOwned;
+use serde_path_to_error::Segment;
 
 /// The media type of most bodies.
 pub const JSON: &str = "application/json";
@@ -82,14 +83,26 @@ fn is_utf8(charset: &str) -> bool {
     charset.eq_ignore_ascii_case("utf-8") || charset.eq_ignore_ascii_case("utf8")
 }
 
+/// One step of a JSON pointer. A name may have dots, as those of settings.
+fn token(step: &Segment) -> String {
+    match step {
+        Segment::Seq { index } => format!("/{index}"),
+        Segment::Map { key: name } | Segment::Enum { variant: name } => format!("/{}", escaped(name)),
+        Segment::Unknown => "/?".to_owned(),
+    }
+}
+
+/// A name as a JSON pointer has it.
+pub fn escaped(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
+}
+
 /// Reads again, slowly, to say where the mistake is.
 fn explain<T: DeserializeOwned>(body: &[u8]) -> Problem {
     let mut reader = serde_json::Deserializer::from_slice(body);
     let error = match serde_path_to_error::deserialize::<_, T>(&mut reader) {
         Err(error) => {
-            let path = error.path().to_string();
-            let pointer =
-                if path == "." { String::new() } else { format!("/{}", path.replace(['.', '['], "/").replace(']', "")) };
+            let pointer: String = error.path().iter().map(token).collect();
             FieldError::new(pointer, error.inner().to_string())
         }
         Ok(_) => FieldError::new("", "there is more after the JSON value"),

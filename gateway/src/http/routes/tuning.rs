@@ -10,7 +10,7 @@ use super::resource::resource;
 use super::trail::TRAIL;
 use super::{execute, page_limit};
 use crate::http::body::Body;
-use crate::http::body::json::json;
+use crate::http::body::json::{escaped, json};
 use crate::http::caller::Caller;
 use crate::http::parameters::Parameters;
 use crate::http::problem::{FieldError, Problem};
@@ -261,7 +261,7 @@ pub async fn make_plan(request: HttpRequest, app: Data<App>, body: Body) -> Resu
 }
 
 fn invalid(refused: Vec<Refused>) -> Problem {
-    let error = |refused: &Refused| FieldError::new(format!("/changes/{}", refused.key), refused.message.clone());
+    let error = |refused: &Refused| FieldError::new(format!("/changes/{}", escaped(&refused.key)), refused.message.clone());
     Problem::invalid(refused.iter().map(error).collect())
 }
 
