@@ -129,7 +129,7 @@ mod tests {
         for (ephemeral, origin) in [(true, "change 7 by ada, now"), (false, "tuning.toml: change 7 by ada, now")] {
             let mut base = Settings::default();
             base.data.ephemeral = ephemeral;
-            let in_force = InForce { revision: 0, settings: base.clone(), most_shards: 1 };
+            let in_force = InForce { revision: 0, settings: base.clone(), most_shards: 1, wanted: BTreeMap::new() };
             let tuning = Tuning::new(Tuned { base, ..Tuned::default() }, BTreeMap::new());
             let plan = plan(&tuning, &in_force, &BTreeMap::from([("engine.credits".to_owned(), 9.into())])).unwrap();
             let (who, at) = (Some("ada".to_owned()), "now".to_owned());

@@ -93,7 +93,7 @@ fn every_setting_that_is_proposed_can_be_planned() {
     let few = Frame { overloaded: 3, ..calm() };
     let many = Frame { shards: vec![ShardFrame { depth: 32_768, ..shard(0, 0.5, 4_000.0) }], ..calm() };
     let tuning = Tuning::new(Tuned::default(), BTreeMap::new());
-    let in_force = InForce { revision: 0, settings: Settings::default(), most_shards: 64 };
+    let in_force = InForce { revision: 0, settings: Settings::default(), most_shards: 64, wanted: BTreeMap::new() };
     for frame in [busy, few, many] {
         let advice = advise(&minute(&frame)).remove(0);
         let Some(Action::Tune { key, value }) = advice.action else { panic!("{advice:?}") };

@@ -20,11 +20,11 @@ pub const SHARDS: &str = "engine.shards";
 pub const KNOBS: [Knob; 19] = [
     Knob { key: "server.key_share_percent", effect: "Counts for new requests; what a client has in hand stays." },
     Knob { key: SHARDS, effect: "Partitions move one after the other while orders go on; those to one that moves wait for some milliseconds." },
-    Knob { key: "engine.credits", effect: "Fewer refuse new requests with 503 until enough are answered; nothing in hand is taken back." },
+    Knob { key: "engine.credits", effect: "Counts for new requests: they get 503 while a shard has so many in hand. Nothing in hand is taken back." },
     Knob { key: "engine.snapshot_events", effect: "Counts from the next batch on." },
     Knob { key: "engine.batch_kb", effect: "Counts from the next batch on." },
     Knob { key: "engine.commits_in_flight", effect: "Counts from the next batch on." },
-    Knob { key: "orders.accepting", effect: "Off: new orders and reservations get 503 paused. What is placed goes on." },
+    Knob { key: "orders.accepting", effect: "False: new orders and reservations get 503 paused; true: they are taken. What is placed goes on." },
     Knob { key: "orders.ttl_seconds", effect: "Counts for new orders, reservations and extensions that do not say how long." },
     Knob { key: "orders.ttl_max_seconds", effect: "Counts for new orders, reservations and extensions." },
     Knob { key: "holds.max_life_seconds", effect: "Counts for the next extension of each hold." },

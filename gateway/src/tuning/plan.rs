@@ -3,7 +3,7 @@
 //! Pure: nothing is changed by planning. Invariant: what is wrong is named for each key, all of it at once.
 
 use super::{Tuning, text, value};
-use crate::settings::{Knob, SHARDS, Settings, knob, live_mistakes, replaced};
+use crate::settings::{Knob, SHARDS, Settings, knob, live_mistakes, range_of, replaced};
 use crate::threads;
 use holdfast_engine::ids::{Fingerprint, Label};
 use serde_json::Value as Json;
@@ -19,6 +19,8 @@ pub struct InForce {
     pub settings: Settings,
     /// One for each partition.
     pub most_shards: usize,
+    /// What the last change of a key says, where that is not in force.
+    pub wanted: BTreeMap<&'static str, String>,
 }
 
 /// Changes that are asked for. Null: what file, variables and arguments say.
@@ -45,6 +47,13 @@ pub struct Planned {
     pub reset: bool,
 }
 
+impl Planned {
+    /// The value is in force already: the change only says so.
+    fn stays(&self) -> bool {
+        self.from == self.to
+    }
+}
+
 /// A key that cannot be changed so.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
@@ -55,7 +64,7 @@ pub struct Refused {
 impl Plan {
     /// As many shards as there are to be, where that is another number.
     pub fn shards(&self) -> Option<usize> {
-        self.changes.iter().any(|change| change.knob.key == SHARDS).then_some(self.settings.engine.shards)
+        self.changes.iter().any(|change| change.knob.key == SHARDS && !change.stays()).then_some(self.settings.engine.shards)
     }
 }
 
@@ -64,7 +73,7 @@ impl Plan {
 /// # Errors
 /// Everything that is wrong with what is asked for.
 pub fn plan(tuning: &Tuning, in_force: &InForce, wanted: &Wanted) -> Result<Plan, Vec<Refused>> {
-    let InForce { revision, settings: current, most_shards } = in_force;
+    let InForce { revision, settings: current, most_shards, .. } = in_force;
     let (mut settings, mut refused, mut keys) = (current.clone(), Vec::new(), Vec::new());
     for (key, to) in wanted {
         match take(tuning, &settings, (key, to), *most_shards) {
@@ -79,9 +88,9 @@ pub fn plan(tuning: &Tuning, in_force: &InForce, wanted: &Wanted) -> Result<Plan
     if !refused.is_empty() {
         return Err(refused);
     }
-    let changes: Vec<Planned> = keys.into_iter().filter_map(|(knob, reset)| planned(knob, reset, current, &settings)).collect();
+    let changes: Vec<Planned> = keys.into_iter().filter_map(|key| planned(tuning, in_force, key, &settings)).collect();
     let id = format!("plan_{:032x}", Fingerprint::of(&(revision, names(&changes))).0);
-    Ok(Plan { id, revision: *revision, warnings: warnings(tuning, &changes), changes, settings })
+    Ok(Plan { id, revision: *revision, warnings: warnings(tuning, in_force, &changes), changes, settings })
 }
 
 fn names(changes: &[Planned]) -> Vec<(&str, String, bool)> {
@@ -99,13 +108,27 @@ fn take(
         if exists { "can be changed by a restart only" } else { "is no setting" }
     })?;
     let to = if to.is_null() { untuned(tuning, key, most_shards) } else { Value::try_from(to).ok() };
-    let to = to.ok_or("is no value of a setting")?;
-    Label::new(&text(&to)).ok_or_else(Label::rule)?;
-    let replaced = replaced(settings, key, to)?;
+    let is_right = |to: &Value| value(settings, key).is_some_and(|now| now.same_type(to));
+    let to = to.filter(is_right).ok_or_else(|| rule(settings, key, most_shards))?;
+    let written = text(&to);
+    let replaced = replaced(settings, key, to).map_err(|_| rule(settings, key, most_shards))?;
+    Label::new(&written).ok_or_else(Label::rule)?;
     if key == SHARDS && !(1..=most_shards).contains(&replaced.engine.shards) {
         return Err(format!("must be 1 to {most_shards}: a shard has a partition at least"));
     }
     Ok((knob, replaced))
+}
+
+/// What the value of a key must be, for whoever gave one that can be none.
+fn rule(settings: &Settings, key: &str, most_shards: usize) -> String {
+    let whole = |least, most| format!("must be a whole number from {least} to {most}");
+    match (value(settings, key), range_of(settings, key)) {
+        (Some(Value::Boolean(_)), _) => "must be true or false".to_owned(),
+        (Some(Value::Integer(_)), _) if key == SHARDS => whole(1, most_shards as u64),
+        (Some(Value::Integer(_)), Some(range)) => whole(*range.start(), *range.end()),
+        _ if key == "payments.late_payment" => "must be rehold or refund".to_owned(),
+        _ => "must be a text".to_owned(),
+    }
 }
 
 /// What file, variables and arguments say, or the default. Shards that nobody says are as many as an engine starts with.
@@ -117,12 +140,25 @@ pub fn untuned(tuning: &Tuning, key: &str, most_shards: usize) -> Option<Value> 
     value(&tuning.base, key)
 }
 
-fn planned(knob: &'static Knob, reset: bool, current: &Settings, settings: &Settings) -> Option<Planned> {
-    let (from, to) = (value(current, knob.key)?, value(settings, knob.key)?);
-    (from != to).then_some(Planned { knob, from, to, reset })
+/// A value that is in force is a change too where the last one wants another, or where going back takes one away: else neither ever ended.
+fn planned(tuning: &Tuning, in_force: &InForce, (knob, reset): (&'static Knob, bool), settings: &Settings) -> Option<Planned> {
+    let (from, to) = (value(&in_force.settings, knob.key)?, value(settings, knob.key)?);
+    let ends_another = in_force.wanted.contains_key(knob.key) || reset && tuning.is_changed(knob.key);
+    (from != to || ends_another).then_some(Planned { knob, from, to, reset })
 }
 
-fn warnings(tuning: &Tuning, changes: &[Planned]) -> Vec<String> {
+/// Why something that is so already is planned.
+fn ended(in_force: &InForce, planned: &Planned) -> String {
+    let (key, value) = (planned.knob.key, text(&planned.from));
+    let ends = in_force.wanted.get(key).map_or_else(
+        || "the change that says so is taken away".to_owned(),
+        |wanted| format!("the last change wants {wanted}, which is taken back"),
+    );
+    format!("{key} is {value} already: {ends}")
+}
+
+fn warnings(tuning: &Tuning, in_force: &InForce, changes: &[Planned]) -> Vec<String> {
+    let ended = changes.iter().filter(|change| change.stays()).map(|change| ended(in_force, change));
     let wins = |origin: &&String| origin.starts_with("HOLDFAST__") || origin.starts_with("--");
     let outer = changes.iter().filter(|change| !change.reset).filter_map(|Planned { knob, .. }| {
         let origin = tuning.base_origins.get(knob.key).filter(wins)?;
@@ -130,16 +166,16 @@ fn warnings(tuning: &Tuning, changes: &[Planned]) -> Vec<String> {
     });
     let paused = changes.iter().filter(|change| change.knob.key == "orders.accepting" && change.to == Value::Boolean(false));
     let paused =
-        paused.map(|_| "new orders and reservations get 503 paused until it is on again, also after a restart".to_owned());
+        paused.map(|_| "new orders and reservations get 503 paused until it is true again, also after a restart".to_owned());
     let gone = (!tuning.is_kept() && !changes.is_empty())
         .then(|| "there is no data directory: the change ends with the process".to_owned());
-    outer.chain(paused).chain(gone).collect()
+    ended.chain(outer).chain(paused).chain(gone).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::{Backend, Tuned};
+    use crate::settings::{Backend, Entry, KNOBS, Tuned};
     use serde_json::json;
 
     fn tuning(base: Settings, origins: &[(&str, &str)]) -> Tuning {
@@ -148,7 +184,7 @@ mod tests {
     }
 
     fn in_force(settings: Settings) -> InForce {
-        InForce { revision: 0, settings, most_shards: 8 }
+        InForce { revision: 0, settings, most_shards: 8, wanted: BTreeMap::new() }
     }
 
     fn of(tuning: &Tuning, changes: Json) -> Result<Plan, Vec<Refused>> {
@@ -197,9 +233,36 @@ mod tests {
             let refused: Vec<_> = refused.iter().map(|refused| (refused.key.as_str(), refused.message.as_str())).collect();
             assert_eq!(refused, expected, "{changes}");
         }
-        let refused = of(&tuning, json!({"orders.accepting": "no", "engine.credits": -1})).unwrap_err();
-        let keys: Vec<&str> = refused.iter().map(|refused| refused.key.as_str()).collect();
-        assert_eq!(keys, ["engine.credits", "orders.accepting"], "of another type");
+    }
+
+    /// Types of the program were named instead.
+    #[test]
+    fn a_value_that_can_be_none_of_its_setting_is_answered_with_what_it_must_be() {
+        let tuning = tuning(Settings::default(), &[]);
+        let texts = [json!("off"), json!(""), json!({"a": 1}), json!([1]), json!(1.5)];
+        for (key, others, rule) in [
+            ("orders.accepting", vec![json!(0)], "must be true or false"),
+            ("engine.credits", vec![json!(true), json!(-1), json!(u64::MAX)], "must be a whole number from 1 to 10000000"),
+            (SHARDS, vec![json!(-1)], "must be a whole number from 1 to 8"),
+            ("holds.max_extensions", vec![json!(1_u64 << 40)], "must be a whole number from 0 to 10000"),
+            ("payments.late_payment", vec![json!(1)], "must be rehold or refund"),
+        ] {
+            for to in others.into_iter().chain(texts.clone()) {
+                let refused = of(&tuning, json!({(key): to})).unwrap_err();
+                assert_eq!(refused, [Refused { key: key.to_owned(), message: rule.to_owned() }], "{to}");
+            }
+        }
+        let refused = of(&tuning, json!({"log.level": 3})).unwrap_err();
+        assert_eq!(refused[0].message, "must be a text");
+    }
+
+    #[test]
+    fn every_number_that_can_be_changed_has_its_range_told() {
+        let settings = Settings::default();
+        for knob in &KNOBS {
+            let is_number = value(&settings, knob.key).is_some_and(|value| value.is_integer());
+            assert_eq!(rule(&settings, knob.key, 8).contains("whole number"), is_number, "{}", knob.key);
+        }
     }
 
     /// No node takes a row of that size: every order of its shard would be of unknown outcome.
@@ -221,6 +284,43 @@ mod tests {
         let tuned = of(&tuning, json!({"engine.credits": 9})).unwrap().settings;
         let back = plan(&tuning, &in_force(tuned), &BTreeMap::from([("engine.credits".to_owned(), Json::Null)])).unwrap();
         assert_eq!((back.settings.engine.credits, back.changes[0].reset), (32_768, true));
+    }
+
+    /// It was not planned, so that a change that never came into force was wanted for ever.
+    #[test]
+    fn what_is_in_force_is_planned_where_the_last_change_wants_another_and_shards_stay() {
+        let mut base = Settings::default();
+        base.engine.shards = 2;
+        let tuning = tuning(base, &[]);
+        for (key, value, wanted) in
+            [("orders.ttl_max_seconds", 86_400, "5000"), ("engine.credits", 32_768, "9"), (SHARDS, 2, "8")]
+        {
+            for to in [json!(value), Json::Null] {
+                let changes = BTreeMap::from([(key.to_owned(), to.clone())]);
+                let (settled, mut unsettled) = (in_force(tuning.base.clone()), in_force(tuning.base.clone()));
+                assert!(plan(&tuning, &settled, &changes).unwrap().changes.is_empty(), "{key} is so already");
+                unsettled.wanted.insert(key, wanted.to_owned());
+                let plan = plan(&tuning, &unsettled, &changes).unwrap();
+                assert_eq!((plan.changes[0].to.as_integer(), plan.changes[0].reset), (Some(value), to.is_null()), "{key}");
+                assert_eq!(
+                    plan.warnings,
+                    [format!("{key} is {value} already: the last change wants {wanted}, which is taken back")]
+                );
+                assert_eq!(plan.shards(), None, "no partition moves for it");
+            }
+        }
+    }
+
+    #[test]
+    fn going_back_takes_a_change_away_that_says_what_the_file_says() {
+        let entry = Entry { key: "engine.credits".to_owned(), value: 32_768.into(), number: 1, who: None, at: String::new() };
+        let tuning = Tuning::new(Tuned { entries: vec![entry], ..Tuned::default() }, BTreeMap::new());
+        let back = of(&tuning, json!({"engine.credits": null, "engine.batch_kb": null})).unwrap();
+        assert_eq!(
+            back.changes.iter().map(|change| (change.knob.key, change.reset)).collect::<Vec<_>>(),
+            [("engine.credits", true)]
+        );
+        assert!(of(&tuning, json!({"engine.credits": 32_768})).unwrap().changes.is_empty());
     }
 
     #[test]

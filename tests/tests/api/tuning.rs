@@ -150,6 +150,29 @@ fn a_change_that_never_came_into_force_is_shown_as_wanted() {
     assert_eq!((&shown["value"], &shown["wanted"]), (&json!(77), &Value::Null));
 }
 
+/// It could not be ended: what was in force already was not planned.
+#[test]
+fn a_wanted_value_that_is_not_in_force_is_changed_back_by_its_key_and_by_going_back() {
+    let (mut server, api) = own();
+    for (key, to) in [("orders.ttl_max_seconds", 5000), ("engine.credits", 500), ("engine.shards", 3)] {
+        let before = setting(&api, key)["value"].clone();
+        for back in [before.clone(), Value::Null] {
+            tune(&api, &json!({(key): to}));
+            assert!(server.terminate().success());
+            fs::remove_file(server.data_dir().join("tuning.toml")).unwrap();
+            server.restart();
+            let shown = setting(&api, key);
+            assert_eq!((&shown["value"], &shown["wanted"]), (&before, &json!(to.to_string())));
+            let planned = plan(&api, &json!({(key): back}));
+            assert_eq!((&planned["diff"][0]["to"], planned["moves"].as_array().unwrap().len()), (&before, 0), "{planned}");
+            let applied = apply(&api, &planned).ok(200);
+            assert_eq!((&applied["changes"][0]["what"], applied.get("operation")), (&json!(key), None), "{applied}");
+            assert_eq!(setting(&api, key).get("wanted"), None);
+            assert!(plan(&api, &json!({(key): before}))["diff"].as_array().unwrap().is_empty(), "it is over");
+        }
+    }
+}
+
 #[test]
 fn a_variable_wins_at_the_next_start_and_the_plan_says_so() {
     let mut server = Server::start(Options::new().env("HOLDFAST__ENGINE__CREDITS", "600"));

@@ -15,10 +15,9 @@ use crate::http::caller::Caller;
 use crate::http::parameters::Parameters;
 use crate::http::problem::{FieldError, Problem};
 use crate::http::reply;
-use crate::settings::{change, knob, values_of};
+use crate::settings::{change, values_of};
 use crate::state::App;
-use crate::tuning::plan::{InForce, Plan, Planned, Refused, Wanted, plan, untuned};
-use crate::tuning::text;
+use crate::tuning::plan::{Plan, Planned, Refused, Wanted};
 use crate::wire::object::{each_once, read_from_objects};
 use crate::wire::scalars;
 use crate::wire::times::Rfc3339;
@@ -35,7 +34,6 @@ use holdfast_engine::ids::Label;
 use holdfast_engine::limits;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
 pub(crate) use apply::stale;
@@ -78,7 +76,7 @@ read_from_objects! { PlanIn ApplyIn }
 pub struct PlanBody {
     /// To be given to `tuning:apply`. It holds until something is changed.
     plan: String,
-    /// What would be another value. Nothing where everything is so already.
+    /// What would be another value, and what is in force where the last change wants another. Nothing where everything is so already.
     diff: Vec<DiffBody>,
     /// Partitions that would go to another shard, were it carried out now.
     moves: Vec<MoveBody>,
@@ -140,7 +138,7 @@ struct SettingBody {
     /// `live`: can be changed while the server runs. `restart`: by a restart only.
     change: &'static str,
     /// What the last change in the journal says, where that is not in force: the process ended before it was, or a variable or an argument
-    /// wins. Apply it again, or change it back.
+    /// wins. Apply it again, or change it to what is in force.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     wanted: Option<String>,
@@ -217,28 +215,14 @@ fn shown(value: &toml::Value) -> Value {
     responses((status = 200, description = "The settings in force.", body = TuningBody)))]
 pub async fn show(app: Data<App>) -> Result<HttpResponse, Problem> {
     let changes = recorded(&app, None, limits::MAX_CHANGES).await?;
-    let last = last_wanted(&changes);
-    let InForce { settings, most_shards, .. } = planning::in_force(&app);
-    let settings = values_of(&settings).into_iter().filter(|(key, _)| !key.starts_with("auth."));
-    let wanted = |key: &str| match last.get(key)? {
-        Some(after) => Some(after.to_string()),
-        None => untuned(&app.tuning, key, most_shards).map(|base| text(&base)),
-    };
-    let settings = settings.map(|(key, value)| setting(&app, wanted(&key), key, &value)).collect();
+    let in_force = planning::values(&app);
+    let mut wanted = planning::wanted(&app, &in_force, &changes);
+    let settings = values_of(&in_force.settings).into_iter().filter(|(key, _)| !key.starts_with("auth."));
+    let settings = settings.map(|(key, value)| setting(&app, wanted.remove(key.as_str()), key, &value)).collect();
     Ok(HttpResponse::Ok().json(TuningBody { settings }))
 }
 
-/// By key, what the newest change of it says.
-fn last_wanted(changes: &[Changed]) -> BTreeMap<&str, Option<&Label>> {
-    let mut last = BTreeMap::new();
-    for Changed { change, .. } in changes {
-        last.entry(change.what.as_str()).or_insert(change.after.as_ref());
-    }
-    last
-}
-
 fn setting(app: &App, wanted: Option<String>, key: String, effective: &toml::Value) -> SettingBody {
-    let wanted = wanted.filter(|wanted| knob(&key).is_some() && *wanted != text(effective));
     let (value, origin, change) = (shown(effective), app.tuning.origin(&key), change(&key));
     SettingBody { key, value, origin, change, wanted }
 }
@@ -252,7 +236,7 @@ pub async fn make_plan(request: HttpRequest, app: Data<App>, body: Body) -> Resu
         let message = format!("must name 1 to {} settings", limits::MAX_CHANGES_AT_ONCE);
         return Err(Problem::invalid(vec![FieldError::new("/changes", message)]));
     }
-    let plan = plan(&app.tuning, &planning::in_force(&app), &changes).map_err(invalid)?;
+    let plan = planning::plan(&app, &changes).await.map_err(invalid)?;
     let moves: Vec<MoveBody> = planning::moves(&app, &plan).await?.iter().map(MoveBody::from).collect();
     let pause_estimate_ms = planning::pause_estimate_ms(&app, moves.len());
     let body = PlanBody { plan: plan.id.clone(), diff: diff(&plan), moves, pause_estimate_ms, warnings: plan.warnings.clone() };

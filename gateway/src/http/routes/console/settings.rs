@@ -18,7 +18,6 @@ use crate::http::routes::tuning::apply::{Applied, Asked, Done, apply as carry_ou
 use crate::http::routes::tuning::planning;
 use crate::settings::KNOBS;
 use crate::state::App;
-use crate::tuning::plan;
 use actix_web::http::StatusCode;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, rt};
@@ -48,7 +47,7 @@ pub(super) async fn page(request: HttpRequest, app: Data<App>, proposed: Paramet
 }
 
 fn shown(app: &App, operator: &Operator, status: StatusCode, refused: Refused<'_>) -> HttpResponse {
-    let settings = planning::in_force(app).settings;
+    let settings = planning::values(app).settings;
     let all: Vec<Shown> = KNOBS.iter().map(|knob| Shown::of(knob, &settings, app.tuning.origin(knob.key))).collect();
     respond::with_status(status, &around("Settings", operator), &pages::page(&all, operator, refused))
 }
@@ -59,7 +58,7 @@ pub(super) async fn plan(request: HttpRequest, app: Data<App>, body: Body) -> Re
     let body = body.0?;
     let [key, value] = ["key", "value"].map(|name| field(&body, name).unwrap_or_default());
     let wanted = BTreeMap::from([(key.clone(), read(value.trim()))]);
-    Ok(match plan::plan(&app.tuning, &planning::in_force(&app), &wanted) {
+    Ok(match planning::plan(&app, &wanted).await {
         Ok(plan) => {
             let contents = pages::plan(&plan, planning::moves(&app, &plan).await?.len());
             app.tuning.remember(plan);

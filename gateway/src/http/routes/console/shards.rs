@@ -86,7 +86,7 @@ async fn planned(app: &App, body: &[u8]) -> Result<Markup, Problem> {
     }
     let wanted = BTreeMap::from([(SHARDS.to_owned(), shards.into())]);
     let message = |refused: &plan::Refused| FieldError::new("/shards", refused.message.clone());
-    let planned = plan::plan(&app.tuning, &planning::in_force(app), &wanted);
+    let planned = planning::plan(app, &wanted).await;
     let plan = planned.map_err(|refused| Problem::invalid(refused.iter().map(message).collect()))?;
     let moves = counted(app, planning::moves(app, &plan).await?.len());
     let contents = pages::plan(&plan, (handle.shards(), shards), moves);

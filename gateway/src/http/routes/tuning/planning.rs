@@ -4,15 +4,51 @@
 
 use super::super::live;
 use super::super::placement::refusal;
+use super::recorded;
 use crate::http::problem::Problem;
-use crate::settings::Settings;
+use crate::settings::{Settings, knob};
 use crate::state::App;
-use crate::tuning::plan::{InForce, Plan};
+use crate::tuning::plan::{self, InForce, Plan, Refused, Wanted, untuned};
+use crate::tuning::{text, value};
 use holdfast_actors::placement::handover::Move;
+use holdfast_engine::event::Changed;
 use holdfast_engine::limits;
+use std::collections::BTreeMap;
 
-/// The values in force.
-pub(in crate::http::routes) fn in_force(app: &App) -> InForce {
+/// The values in force, with what is wanted beside them. Where the journal does not answer that is nothing: nothing can be changed then either.
+async fn in_force(app: &App) -> InForce {
+    let values = values(app);
+    let changes = recorded(app, None, limits::MAX_CHANGES).await.unwrap_or_default();
+    InForce { wanted: wanted(app, &values, &changes), ..values }
+}
+
+/// A plan of what is asked for. The journal is read only where something of it is so already: a read is load, and moves are by load.
+///
+/// # Errors
+/// Everything that is wrong with what is asked for.
+pub(in crate::http::routes) async fn plan(app: &App, asked: &Wanted) -> Result<Plan, Vec<Refused>> {
+    let planned = plan::plan(&app.tuning, &values(app), asked)?;
+    if planned.changes.len() == asked.len() { Ok(planned) } else { plan::plan(&app.tuning, &in_force(app).await, asked) }
+}
+
+/// What the newest change of each key says, where that is not in force.
+pub(super) fn wanted(app: &App, in_force: &InForce, changes: &[Changed]) -> BTreeMap<&'static str, String> {
+    let mut last = BTreeMap::new();
+    for Changed { change, .. } in changes {
+        if let Some(knob) = knob(change.what.as_str()) {
+            last.entry(knob.key).or_insert(change.after.as_ref());
+        }
+    }
+    let base = |key| untuned(&app.tuning, key, in_force.most_shards).map(|base| text(&base));
+    let is_other = |key, wanted: &String| value(&in_force.settings, key).is_none_or(|value| text(&value) != *wanted);
+    let wanted = last
+        .into_iter()
+        .filter_map(|(key, after)| Some((key, after.map_or_else(|| base(key), |after| Some(after.to_string()))?)));
+    wanted.filter(|(key, wanted)| is_other(key, wanted)).collect()
+}
+
+/// The values in force alone.
+pub(in crate::http::routes) fn values(app: &App) -> InForce {
     let revision = app.tuning.revision();
     let mut settings = Settings::clone(&app.tuned.load());
     let mut most_shards = limits::MAX_PARTITIONS.into();
@@ -20,7 +56,7 @@ pub(in crate::http::routes) fn in_force(app: &App) -> InForce {
         settings.engine.shards = live.handle.shards();
         most_shards = live.handle.router().partitions.count().into();
     }
-    InForce { revision, settings, most_shards }
+    InForce { revision, settings, most_shards, wanted: BTreeMap::new() }
 }
 
 /// The moves that a plan takes, were it carried out now.

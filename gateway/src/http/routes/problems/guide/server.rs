@@ -41,7 +41,7 @@ pub(super) const OVERLOADED: Guide = Guide {
 
 pub(super) const PAUSED: Guide = Guide {
     meaning: "The operator has stopped new orders and reservations for a while. Payments, cancellations and retries of what was placed go on.",
-    causes: &["`orders.accepting` is off: before a sale, during a stock-take, or while something behind the shop is mended."],
+    causes: &["`orders.accepting` is false: before a sale, during a stock-take, or while something behind the shop is mended."],
     cures: &[
         "For operators: `holdfast tune show` says who turned it off and when, and `holdfast tune plan orders.accepting=true` begins to turn it on.",
     ],
