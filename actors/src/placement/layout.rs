@@ -92,26 +92,32 @@ impl Plan {
         (0..self.loads.len()).min_by_key(|shard| (self.loads[*shard], *shard)).unwrap_or_default()
     }
 
-    fn heaviest(&self) -> usize {
-        (0..self.loads.len()).max_by_key(|shard| (self.loads[*shard], std::cmp::Reverse(*shard))).unwrap_or_default()
+    fn heaviest_first(&self) -> Vec<usize> {
+        let mut shards: Vec<usize> = (0..self.loads.len()).collect();
+        shards.sort_by_key(|shard| (std::cmp::Reverse(self.loads[*shard]), *shard));
+        shards
     }
 
-    /// From the shard that has the most to the one that has the least, the partition that brings both nearest to each other. What would
-    /// take less than its own weight off the difference is not worth its pause, nor is a difference of a few percent.
+    /// From the shard that has the most, of those that have a partition which can go, to the one that has the least. A shard that has one hot
+    /// partition alone keeps it, and the others are levelled all the same. A difference of a few percent is none.
     fn level(&mut self) {
         let few = self.loads.iter().sum::<u64>() / (self.loads.len() as u64 * NEGLIGIBLE);
         for _ in 0..self.parts.len() {
-            let (from, to) = (self.heaviest(), self.lightest());
-            let apart = self.loads[from] - self.loads[to];
-            if apart <= few {
-                return;
-            }
-            let after = |weight: u64| apart.abs_diff(2 * weight);
-            let movable = |part: &Part| part.shard == from && part.pin.is_none() && after(part.weight) + part.weight <= apart;
-            let movable = (0..self.parts.len()).filter(|index| movable(&self.parts[*index]));
-            let Some(best) = movable.min_by_key(|index| after(self.parts[*index].weight)) else { return };
+            let (from, to) = (self.heaviest_first(), self.lightest());
+            let mut from = from.into_iter().take_while(|from| self.loads[*from] - self.loads[to] > few);
+            let Some(best) = from.find_map(|from| self.best(from, to)) else { return };
             self.put(best, to);
         }
+    }
+
+    /// The partition that brings two shards nearest to each other. What would take less than its own weight off the difference is not worth
+    /// its pause.
+    fn best(&self, from: usize, to: usize) -> Option<usize> {
+        let apart = self.loads[from] - self.loads[to];
+        let after = |weight: u64| apart.abs_diff(2 * weight);
+        let movable = |part: &Part| part.shard == from && part.pin.is_none() && after(part.weight) + part.weight <= apart;
+        let movable = (0..self.parts.len()).filter(|index| movable(&self.parts[*index]));
+        movable.min_by_key(|index| after(self.parts[*index].weight))
     }
 
     fn moves(&self, located: &[Located]) -> Vec<Move> {
@@ -164,6 +170,15 @@ mod tests {
         let located = after(&located, &level(&located, &Pins::new(), 2));
         let beside = located.iter().filter(|one| one.shard == located[3].shard).count();
         assert!(beside <= 2, "{located:?}");
+    }
+
+    /// New shards stayed empty in a flash sale.
+    #[test]
+    fn a_shard_that_keeps_its_one_hot_partition_keeps_no_others_from_being_levelled() {
+        let mut located = dealt(8, 4);
+        located[0].heat = 1_000_000;
+        let located = after(&located, &level(&located, &Pins::new(), 8));
+        assert_eq!(counts(&located, 8), [1; 8]);
     }
 
     #[test]
