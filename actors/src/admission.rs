@@ -41,6 +41,10 @@ impl Credits {
         self.taken.fetch_sub(credits, Ordering::Relaxed);
     }
 
+    pub fn are_out(&self) -> bool {
+        self.taken() >= self.limit()
+    }
+
     /// Requests in hand: the queue depth operators see.
     pub fn taken(&self) -> usize {
         self.taken.load(Ordering::Relaxed)
@@ -62,7 +66,7 @@ mod tests {
     #[test]
     fn no_more_credits_are_given_than_there_are() {
         let credits = Credits::new(2);
-        assert!(credits.take() && credits.take() && !credits.take());
+        assert!(credits.take() && !credits.are_out() && credits.take() && credits.are_out() && !credits.take());
         credits.give_back(1);
         assert!(credits.take() && !credits.take());
     }

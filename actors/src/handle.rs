@@ -115,7 +115,8 @@ impl Handle {
         let refused = |why| {
             // Bulk takes what room there is and comes again: it tells nothing of what others want.
             if !origin.bulk {
-                self.router.counts.refuse(why);
+                // Where nobody would find a credit, more of them help, whatever this client is told.
+                self.router.counts.refuse(if inbox.credits.are_out() { Unanswered::Overloaded } else { why });
             }
             Err(why)
         };

@@ -158,10 +158,14 @@ impl<'a> Window<'a> {
         uneven.then(|| Advice::new("uneven_heat", sentence, Some(Action::Level)))
     }
 
+    /// Where a shard is behind or the disk is slow requests hold their credits for long, and more of them would only wait.
+    fn keeps_up(&self) -> bool {
+        self.longest_wait() < LONG_WAIT_MS && !self.disk_is_slow()
+    }
+
     fn few_credits(&self) -> Option<Advice> {
         let limit = self.shards.iter().map(|shard| shard.limit).max()? as u64;
-        // Behind a slow disk requests hold their credits for long, and more of them would only wait.
-        let few = self.overloaded > 0 && self.longest_wait() < LONG_WAIT_MS && !self.disk_is_slow();
+        let few = self.overloaded > 0 && self.keeps_up();
         let sentence = format!("credits run out before the shard does: {} → {}", grouped(limit), grouped(2 * limit));
         few.then(|| Advice::new("few_credits", sentence, Some(Action::Tune { key: "engine.credits", value: 2 * limit })))
     }
@@ -171,7 +175,7 @@ impl<'a> Window<'a> {
             "{} requests were refused because their client had its share in hand: where that client is a shop, raise server.key_share_percent",
             grouped(self.over_share)
         );
-        (self.over_share > 0).then(|| Advice::new("small_share", sentence, None))
+        (self.over_share > 0 && self.keeps_up()).then(|| Advice::new("small_share", sentence, None))
     }
 
     fn many_credits(&self) -> Option<Advice> {

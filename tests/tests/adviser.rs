@@ -49,11 +49,19 @@ fn until_said(server: &Server, code: &str, clients: usize, work: impl Fn(&Client
     })
 }
 
-/// One client has half of them, which is its share, and is refused.
 #[test]
 fn credits_that_run_out_before_the_shard_does_are_too_few() {
-    let server = one_shard(Options::new().env("HOLDFAST__ENGINE__CREDITS", "4"));
+    let options = Options::new().env("HOLDFAST__ENGINE__CREDITS", "4").env("HOLDFAST__SERVER__KEY_SHARE_PERCENT", "100");
+    let server = one_shard(options);
     let said = until_said(&server, "few_credits", 8, |client, number, round| drop(client.send(&order(number, round))));
     assert_eq!(said["sentence"], "credits run out before the shard does: 4 → 8", "{said}");
     assert_eq!(said["action"], json!({"do": "tune", "key": "engine.credits", "value": 8}), "{said}");
+}
+
+/// One client has half of the credits, which is its share, and is refused: more credits are not what it needs.
+#[test]
+fn a_share_that_runs_out_is_not_taken_for_credits_that_do() {
+    let server = one_shard(Options::new().env("HOLDFAST__ENGINE__CREDITS", "4"));
+    let said = until_said(&server, "small_share", 8, |client, number, round| drop(client.send(&order(number, round))));
+    assert!(said["sentence"].as_str().unwrap().ends_with("raise server.key_share_percent"), "{said}");
 }

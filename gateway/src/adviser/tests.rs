@@ -50,7 +50,7 @@ fn each_sentence_is_earned_by_what_it_says() {
         ),
         (
             "slow_disk",
-            Frame { sync_p99_ms: 38.0, sync_busy: 0.97, overloaded: 3, ..calm() },
+            Frame { sync_p99_ms: 38.0, sync_busy: 0.97, overloaded: 3, over_share: 3, ..calm() },
             "the disk is the limit (sync p99 38 ms): shards and credits will not help",
             None,
         ),
@@ -111,7 +111,7 @@ fn what_is_not_earned_is_not_said() {
         ("one SKU is warm and not hot", Frame { hot: vec![sku("X", 1, 400)], ..busy() }),
         ("slow syncs, now and then", Frame { sync_p99_ms: 38.0, sync_busy: 0.2, ..calm() }),
         ("busy, and nobody waits", Frame { shards: vec![shard(0, 0.95, 2.0)], ..calm() }),
-        ("refused, and the shard is behind", Frame { overloaded: 9, shards: vec![shard(0, 0.5, 25.0)], ..calm() }),
+        ("refused, and the shard is behind", Frame { overloaded: 9, over_share: 9, shards: vec![shard(0, 0.5, 25.0)], ..calm() }),
     ];
     for (rule, frame) in rows {
         let codes: Vec<&str> = advise(&minute(&frame)).iter().map(|advice| advice.code).collect();
