@@ -92,8 +92,7 @@ impl Handle {
     pub fn send_from(&self, origin: Origin, command: Command) -> Result<Pending, NotSent> {
         let partition = command.partition(self.router.partitions);
         let (inbox, life) = self.router.route(partition);
-        let admitted = if command.is_of_operators() { self.admit_operator(&inbox) } else { self.admit(origin, &inbox) };
-        let permit = match admitted {
+        let permit = match self.admit(origin, command.is_of_operators(), &inbox) {
             Ok(permit) => permit,
             Err(why) => return Err(NotSent { why, command: Some(Box::new(command)) }),
         };
@@ -108,9 +107,14 @@ impl Handle {
         Ok(pending)
     }
 
-    fn admit(&self, origin: Origin, inbox: &Inbox) -> Result<Option<Permit>, Unanswered> {
+    fn admit(&self, origin: Origin, of_operators: bool, inbox: &Inbox) -> Result<Option<Permit>, Unanswered> {
         if inbox.closed() {
             return Err(Unanswered::Unavailable);
+        }
+        // Few ask so, and who wants more credits must be able to say it when they are used up.
+        if of_operators {
+            inbox.credits.take_over(1);
+            return Ok(None);
         }
         let refused = |why| {
             // Bulk takes what room there is and comes again: it tells nothing of what others want.
@@ -126,15 +130,6 @@ impl Handle {
             None => None,
         };
         if inbox.credits.take() { Ok(permit) } else { refused(Unanswered::Overloaded) }
-    }
-
-    /// Takes a credit whether there is one or not: few ask so, and who wants more credits must be able to say it when they are used up.
-    fn admit_operator(&self, inbox: &Inbox) -> Result<Option<Permit>, Unanswered> {
-        if inbox.closed() {
-            return Err(Unanswered::Unavailable);
-        }
-        inbox.credits.take_over(1);
-        Ok(None)
     }
 
     /// Sends a command and waits for its reply.

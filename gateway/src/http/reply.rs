@@ -91,7 +91,8 @@ pub fn unanswered(why: Unanswered) -> Problem {
             let detail = "this client has all the requests in hand that one client may have; others are served";
             Problem::new(Code::Overloaded, detail)
         }
-        Unanswered::Unavailable | Unanswered::Lost => unavailable(),
+        Unanswered::Unavailable => unavailable(),
+        Unanswered::Lost => lost(),
         Unanswered::Unreadable => {
             Problem::new(Code::Internal, "a row of the tables that this needs cannot be read; nothing was executed")
         }
@@ -102,18 +103,25 @@ pub fn unanswered(why: Unanswered) -> Problem {
     }
 }
 
-/// Says why there is no engine, as `/readyz` does, where that is why a request was not executed.
+const NOT_TAKEN: &str = "the journal does not take writes now; nothing was executed";
+
+/// Says why there is no engine, as `/readyz` does, where that is why a request was not executed. What may have been executed is told as it is.
 pub fn explained(problem: Problem, request: &HttpRequest) -> Problem {
     let down = || {
         let app = request.app_data::<Data<App>>()?;
         let reason = app.down.load_full().filter(|_| app.live.load().is_none())?;
         Some(Problem { detail: format!("{reason}; nothing was executed"), ..problem.clone() })
     };
-    if problem.code == Code::DurabilityUnavailable { down().unwrap_or(problem) } else { problem }
+    if problem.detail == NOT_TAKEN { down().unwrap_or(problem) } else { problem }
 }
 
 pub fn unavailable() -> Problem {
-    Problem::new(Code::DurabilityUnavailable, "the journal does not take writes now; nothing was executed")
+    Problem::new(Code::DurabilityUnavailable, NOT_TAKEN)
+}
+
+/// Of what may have been executed, and may be asked for again.
+pub fn lost() -> Problem {
+    Problem::new(Code::DurabilityUnavailable, "nobody knows whether this was executed: look, or ask for it again")
 }
 
 /// A response with a JSON body.
@@ -374,6 +382,9 @@ mod tests {
         let detail = |problem| explained(problem, &request).detail;
         assert_eq!(detail(unavailable()), "recovering: 3 of 9; nothing was executed");
         assert_eq!(detail(Problem::new(Code::NotFound, "no such order")), "no such order");
+        for of_a_lost_one in [lost(), unanswered(Unanswered::Lost)] {
+            assert_eq!(detail(of_a_lost_one), "nobody knows whether this was executed: look, or ask for it again");
+        }
     }
 
     fn code_after(fact: OrderFact) -> Option<Code> {

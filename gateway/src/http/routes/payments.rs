@@ -22,7 +22,6 @@ use actix_web::http::Method;
 use actix_web::http::header::{LOCATION, VARY};
 use actix_web::web::{Data, Path, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
-use holdfast_actors::Unanswered;
 use holdfast_engine::command::Command;
 use holdfast_engine::ids::AttemptId;
 use holdfast_engine::order::Outcome;
@@ -85,10 +84,6 @@ pub async fn webhook(request: HttpRequest, app: Data<App>, body: Body) -> Result
         // Whoever tells of an attempt nobody knows need not tell again.
         Ok(reply) => Ok(received(reply.outcome.is_err())),
         // What passes is a 503: the provider must tell again, as nothing else of ours will.
-        Err(Unanswered::Lost) => {
-            let detail = "nobody knows whether this is recorded: tell it again";
-            Err(Problem::new(Code::DurabilityUnavailable, detail))
-        }
         Err(why) => Err(unanswered(why)),
     }
 }

@@ -11,7 +11,7 @@ use crate::console::session::Operator;
 use crate::http::body::Body;
 use crate::http::parameters::Parameters;
 use crate::http::problem::{FieldError, Problem};
-use crate::http::reply::unavailable;
+use crate::http::reply::lost;
 use crate::http::request_id::request_id;
 use crate::http::routes::internal;
 use crate::http::routes::tuning::apply::{Applied, Asked, Done, apply as carry_out, stale};
@@ -101,6 +101,6 @@ pub(super) async fn applied(request: &HttpRequest, app: Data<App>, operator: Ope
     let applying = rt::spawn(async move { carry_out(&app, &id, asked).await });
     match applying.await.map_err(|error| internal(&error))?? {
         Applied::Done(done) => Ok(done),
-        Applied::Unknown => Err(unavailable()),
+        Applied::Unknown => Err(lost()),
     }
 }
